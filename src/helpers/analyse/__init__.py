@@ -1,0 +1,1 @@
+"""The statistics side: from rows to laws and figures. Never imports torch."""

@@ -1,0 +1,1 @@
+"""The torch side: from a checkpoint to rows. Imports nothing of `analyse`."""

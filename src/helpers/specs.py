@@ -1,0 +1,316 @@
+"""Typed records shared by both sides of the book, their ids, and the errors.
+
+One measurement is checkpoint (which weights) x scheme (how they were rounded) x evaluation (on which tokens).
+Each part is a frozen record; its id is a hash of its canonical JSON with default values left out, so that an
+option added later doesn't change the ids of older rows.
+
+    QidError
+    |- SpecError           a sweep, family or record says something that isn't accepted
+    |- CheckpointError     weights are missing, altered or of an unknown structure
+    |- CorpusError         text is missing or too short
+    |- QuantizationError   a layer can't be rounded as the scheme says
+    `- ResultsError        the table can't be read, or another process holds it
+"""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+
+SCHEMA_VERSION = 1
+BITS_ACCEPTED = range(2, 9)
+
+
+class QidError(Exception):
+    """Base of every error this package raises on purpose; its text is one line for a person."""
+
+
+class SpecError(QidError):
+    """A sweep, family or record says something that isn't accepted."""
+
+
+class CheckpointError(QidError):
+    """Weights are missing, altered, or of a structure that isn't known."""
+
+
+class CorpusError(QidError):
+    """Text for training, calibration or evaluation is missing or too short."""
+
+
+class QuantizationError(QidError):
+    """A layer can't be rounded as the scheme says."""
+
+
+class ResultsError(QidError):
+    """The table of measurements can't be read, or another process holds it."""
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON that is equal for equal values: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of `value`'s canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def key_of(record: object) -> dict:
+    """Return the fields of a frozen record that differ from their defaults: what its id is made of."""
+    return {
+        f.name: getattr(record, f.name)
+        for f in dataclasses.fields(record)
+        if f.default is dataclasses.MISSING or getattr(record, f.name) != f.default
+    }
+
+
+def _accepts(annotation: object, value: object) -> bool:
+    if isinstance(annotation, types.UnionType):
+        return any(_accepts(part, value) for part in typing.get_args(annotation))
+    if typing.get_origin(annotation) is tuple:
+        return isinstance(value, (list, tuple)) and all(_accepts(typing.get_args(annotation)[0], v) for v in value)
+    if annotation is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return value is None if annotation is type(None) else isinstance(value, annotation)
+
+
+def type_name(annotation: object) -> str:
+    """Return how an annotation reads in an error message, for example `int or null`."""
+    if isinstance(annotation, types.UnionType):
+        return " or ".join(type_name(part) for part in typing.get_args(annotation))
+    return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def from_mapping(cls: type, values: dict, where: str):
+    """Build a frozen record from `values`, refusing unknown fields and wrong types.
+
+    Raises SpecError, beginning with `where`, that names the field and what is accepted.
+    """
+    annotations = typing.get_type_hints(cls)
+    for name, value in values.items():
+        if name not in annotations:
+            raise SpecError(f"{where}: unknown key '{name}'; accepted: {', '.join(annotations)}")
+        if not _accepts(annotations[name], value):
+            raise SpecError(f"{where}: '{name}' is {value!r}; accepted: {type_name(annotations[name])}")
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in values
+    ]
+    if missing:
+        raise SpecError(f"{where}: missing key '{missing[0]}'")
+    try:
+        return cls(**values)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+
+
+@dataclass(frozen=True)
+class CheckpointSpec:
+    """Which weights: one step of one training run, with everything a law may need to know about it."""
+
+    family: str
+    model: str
+    location: str  # a folder in Hugging Face layout, or a Hub repository
+    step: int
+    tokens_seen: int
+    tokens_planned: int
+    learning_rate: float
+    peak_learning_rate: float
+    lr_phase: str  # warmup, stable or decay
+    schedule: str
+    n_layers: int
+    d_model: int
+    vocabulary_size: int
+    n_params_total: int
+    n_params_non_embedding: int
+    revision: str | None = None  # of a Hub repository
+    weights_sha256: str | None = None  # expected; None where only the download tells
+    unique_tokens: int | None = None
+    weight_decay: float | None = None
+    train_seed: int = 0
+
+    @property
+    def epochs(self) -> float | None:
+        """How often the training text had been seen, in passes."""
+        return None if self.unique_tokens is None else self.tokens_seen / self.unique_tokens
+
+    @property
+    def lr_fraction(self) -> float:
+        """Learning rate at this step, as a share of its peak."""
+        return self.learning_rate / self.peak_learning_rate
+
+    @property
+    def label(self) -> str:
+        """Return a short name for messages: model and step."""
+        return f"{self.model}@{self.step}"
+
+
+@dataclass(frozen=True)
+class QuantScheme:
+    """How weights are rounded. `method = none` is the 16-bit baseline; `group_size = None` means one scale a row."""
+
+    method: str = "none"
+    bits: int | None = None
+    group_size: int | None = None
+    symmetric: bool | None = None
+    rel_damp: float | None = None  # first rung of the damping ladder, as a share of the mean Hessian diagonal
+    calib_dataset: str | None = None
+    calib_sha256: str | None = None
+    calib_sequences: int | None = None
+    calib_seq_len: int | None = None
+    calib_seed: int | None = None
+    hessian_dtype: str = "float32"
+    propagate: str = "quantized"  # the next block is calibrated on the activations of the rounded ones
+
+    def __post_init__(self) -> None:
+        if self.method == "none":
+            return
+        if self.bits not in BITS_ACCEPTED:
+            raise SpecError(f"'bits' is {self.bits!r}; accepted: {BITS_ACCEPTED.start} to {BITS_ACCEPTED.stop - 1}")
+        if self.group_size is not None and self.group_size < 1:
+            raise SpecError(f"'group_size' is {self.group_size}; accepted: 1 or more, or null for one scale a row")
+        if self.symmetric is None:
+            raise SpecError("missing key 'symmetric'; accepted: true, false")
+
+    @property
+    def scheme_id(self) -> str:
+        """Return the scheme's content address."""
+        return digest(key_of(self))
+
+    @property
+    def label(self) -> str:
+        """Return a short name for messages, for example `gptq 3 bits g32`."""
+        if self.method == "none":
+            return "16-bit baseline"
+        group = "per row" if self.group_size is None else f"g{self.group_size}"
+        return f"{self.method} {self.bits} bits {group} {'symmetric' if self.symmetric else 'asymmetric'}"
+
+
+@dataclass(frozen=True)
+class EvalSpec:
+    """On which tokens: `eval_sha256` covers the tokens and the map from blocks to documents."""
+
+    eval_dataset: str
+    eval_sha256: str
+    n_sequences: int
+    seq_len: int
+    eval_dtype: str = "float32"
+
+    @property
+    def eval_id(self) -> str:
+        """Return the evaluation's content address."""
+        return digest(key_of(self))
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What happened while a model was rounded. Layer errors are relative, in the Hessian's norm."""
+
+    mean_layer_error: float | None = None
+    max_layer_error: float | None = None
+    max_rel_damp_used: float | None = None
+    n_layers_redamped: int | None = None
+    n_dead_columns: int | None = None
+    n_params_quantized: int | None = None
+
+
+def measurement_id(
+    weights_sha256: str, scheme: QuantScheme, evaluation: EvalSpec, device_type: str, method_version: int
+) -> str:
+    """Return the row's key: a hash of weights, scheme, evaluation, kind of device and version of the method."""
+    parts = [weights_sha256, key_of(scheme), key_of(evaluation), device_type, method_version]
+    return digest(parts)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row: identity, covariates, scheme, evaluation, outcome, diagnostics, provenance.
+
+    Losses are in nats a token. `group_loss` holds the mean loss of each document, in the order of the
+    evaluation's block-to-document map; every document has the same number of tokens.
+    """
+
+    # identity
+    measurement_id: str
+    checkpoint_id: str
+    scheme_id: str
+    eval_id: str
+    method_version: int
+    device_type: str  # cpu or cuda
+    # checkpoint
+    weights_sha256: str
+    family: str
+    model: str
+    repo_id: str
+    revision: str | None
+    commit: str | None
+    train_seed: int
+    # training
+    step: int
+    tokens_seen: int
+    tokens_planned: int
+    unique_tokens: int | None
+    epochs: float | None
+    learning_rate: float
+    peak_learning_rate: float
+    lr_fraction: float
+    lr_phase: str
+    schedule: str
+    weight_decay: float | None
+    # size
+    n_params_total: int
+    n_params_non_embedding: int
+    n_layers: int
+    d_model: int
+    vocabulary_size: int
+    # scheme
+    method: str
+    bits: int | None
+    group_size: int | None
+    symmetric: bool | None
+    rel_damp: float | None
+    calib_dataset: str | None
+    calib_sha256: str | None
+    calib_sequences: int | None
+    calib_seq_len: int | None
+    calib_seed: int | None
+    hessian_dtype: str
+    propagate: str
+    # evaluation
+    eval_dataset: str
+    eval_sha256: str
+    n_sequences: int
+    seq_len: int
+    eval_dtype: str
+    # outcome
+    status: str  # ok, failed or nonfinite
+    reason: str | None
+    loss_nats: float | None
+    bits_per_byte: float | None
+    n_tokens: int
+    n_bytes: int
+    group_loss: tuple[float, ...] | None
+    # diagnostics
+    mean_layer_error: float | None
+    max_layer_error: float | None
+    max_rel_damp_used: float | None
+    n_layers_redamped: int | None
+    n_dead_columns: int | None
+    n_params_quantized: int | None
+    micro_batch: int
+    # provenance
+    measured_at: str
+    git_commit: str | None
+    python: str
+    torch: str
+    transformers: str
+    cuda: str | None
+    device_name: str
+    wall_seconds: float
+    peak_memory_gib: float
+    schema_version: int = field(default=SCHEMA_VERSION)
