@@ -106,10 +106,13 @@ def device_agreement(qid_cpu: pd.DataFrame, qid_cuda: pd.DataFrame) -> pd.DataFr
     The columns are covariates of the first table, `qid_nats_cpu`, `qid_se_nats_cpu`, `qid_nats_cuda`,
     `qid_se_nats_cuda`, `difference_nats` (CPU minus CUDA), `difference_se_nats` (paired by document, so it is the
     error of the difference itself) and `difference_in_qid_se`: the difference as a multiple of one QiD's paired error
-    (root mean square of the two), that is, whether it matters. Raises AnalysisError where nothing matches.
+    (root mean square of the two), that is, whether it matters. Raises AnalysisError where nothing matches,
+    or where one table holds a measurement twice.
     """
     measured = ["qid_nats", "qid_se_nats", "document_qid_nats"]
     covariates = ["run", "family", "model", "step", "tokens_seen", "n_params_non_embedding", "method", "bits"]
+    for table in (qid_cpu, qid_cuda):
+        _refuse(table[table.duplicated(AGREEMENT_KEY)], "measured more than once")
     joined = qid_cpu[[*AGREEMENT_KEY, *covariates, *measured]].merge(
         qid_cuda[[*AGREEMENT_KEY, *measured]], on=AGREEMENT_KEY, suffixes=("_cpu", "_cuda"), validate="1:1"
     )

@@ -1,0 +1,81 @@
+"""House style of the figures: colours, labels with units, and axes that can show QiD at or below zero.
+
+Figures stand on an opaque, light card. A transparent figure would need ink that reads on white and on black, and no
+such grey keeps enough contrast on both; a card reads the same on a light and a dark page.
+Colours are Okabe and Ito's for kinds, and viridis without its pale end for sizes; size also changes the marker.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+CARD = "#fafaf7"
+INK = "#23272e"
+PALE = "#9aa0a8"
+BITS_COLOURS = {2: "#d55e00", 3: "#0072b2", 4: "#009e73", 5: "#cc79a7", 6: "#e69f00", 7: "#56b4e9", 8: "#000000"}
+METHOD_COLOURS = {"gptq": "#0072b2", "rtn": "#d55e00", "autogptq": "#009e73"}
+MARKERS = "osD^vP*X<>"
+
+TOKENS_LABEL = "training tokens D (tokens)"
+SIZE_LABEL = "size N (non-embedding parameters)"
+BITS_LABEL = "bit width P (bits per weight)"
+QID_LABEL = "QiD (nats per token)"
+LOSS_LABEL = "16-bit loss (nats per token)"
+
+
+def use_house_style() -> None:
+    """Set matplotlib's and seaborn's defaults for the book: call it once, at the top of a chapter."""
+    colours = {
+        "figure.facecolor": CARD,
+        "axes.facecolor": CARD,
+        "savefig.facecolor": CARD,
+        "legend.facecolor": CARD,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "grid.color": "#dcdcd6",
+    }
+    layout = {"figure.figsize": (7.0, 4.3), "figure.dpi": 120, "figure.constrained_layout.use": True}
+    details = {"legend.frameon": False, "errorbar.capsize": 2.0, "lines.markersize": 5.0, "font.size": 10.5}
+    sns.set_theme(style="whitegrid", palette=list(BITS_COLOURS.values()), rc=colours | layout | details)
+
+
+def axes_or_new(axes: Axes | None) -> Axes:
+    """Return `axes`, or those of a new figure."""
+    return plt.subplots()[1] if axes is None else axes
+
+
+def count_label(count: float) -> str:
+    """Return a count of parameters or tokens for people: 0.15M, 14.2M, 1.4B, 300B, 1.5T."""
+    for unit, suffix in ((1e12, "T"), (1e9, "B")):
+        if count >= unit:
+            return f"{count / unit:.3g}{suffix}"
+    return f"{count / 1e6:.3g}M"
+
+
+def size_styles(sizes: ArrayLike) -> dict[float, dict[str, object]]:
+    """Return colour, marker and label of each distinct size N, the larger the darker."""
+    distinct = np.unique(np.asarray(sizes))
+    shades = plt.get_cmap("viridis")(np.linspace(0.8, 0.0, distinct.size))
+    return {
+        size: {"color": shade, "marker": MARKERS[index % len(MARKERS)], "label": count_label(size)}
+        for index, (size, shade) in enumerate(zip(distinct, shades, strict=True))
+    }
+
+
+def qid_scale(axes: Axes, qid_nats: ArrayLike) -> None:
+    """Make the y axis logarithmic; where some QiD isn't positive, linear around zero, with that zone shaded."""
+    values = np.asarray(qid_nats, dtype=float)
+    positive = values[values > 0]
+    if positive.size == values.size:
+        axes.set_yscale("log", nonpositive="clip")
+    elif positive.size:
+        threshold = max(positive.min(), -values.min())
+        axes.set_yscale("symlog", linthresh=threshold)
+        axes.axhspan(-threshold, threshold, color=PALE, alpha=0.2, linewidth=0)
+        axes.axhline(0.0, color=PALE, linewidth=1.0)
+    axes.set_ylabel(QID_LABEL)
