@@ -106,14 +106,13 @@ def condition_number(law_type: type[LogLinearLaw], design: FloatArray, weights: 
 
 
 def _starts(data: FitData, columns: FloatArray) -> list[FloatArray]:
-    """Return starting parameters: a Gamma regression with log link on clear rows, and no effects; times two taus."""
+    """Return starting parameters: least squares of ln QiD on the clear rows, and no effects; times two taus."""
     clear = data.qid_nats > data.qid_se_nats
     needed = columns.shape[1] + 1
     if clear.sum() < needed:
         message = f"only {clear.sum()} rows have a QiD above its error; the law needs {needed} or more"
         raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
-    gamma = sm.families.Gamma(link=sm.families.links.Log())
-    regression = sm.GLM(data.qid_nats[clear], columns[clear], family=gamma).fit().params
+    regression = sm.OLS(np.log(data.qid_nats[clear]), columns[clear]).fit().params
     flat = np.append(np.log(data.qid_nats[clear].mean()), np.zeros(columns.shape[1] - 1))
     return [np.append(start, np.log(tau)) for start, tau in product((regression, flat), TAU_STARTS)]
 

@@ -1,0 +1,136 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from helpers.analyse import figures
+from helpers.analyse.degradation import degradation, device_agreement
+from helpers.analyse.fitting import fit_law
+from helpers.analyse.laws import UnifiedLaw
+from helpers.analyse.style import BITS_COLOURS, CARD, INK, METHOD_COLOURS, count_label, qid_scale, use_house_style
+from helpers.analyse.uncertainty import hold_out_largest
+
+UNITS = ("(tokens)", "(non-embedding parameters)", "(bits per weight)", "nats per token)", "(no unit)", "(index)")
+UNITS += ("standard deviations)", "of last words)", "per last word)")
+
+
+@pytest.fixture(autouse=True)
+def styled():
+    with plt.rc_context():
+        use_house_style()
+        yield
+        plt.close("all")
+
+
+@pytest.fixture
+def public():
+    steps = np.array([0, 1, 1000, 143000])
+    one = {
+        "tokens_seen": steps * 2097152,
+        "metric": "ppl",
+        "value": [4e6, 4e6, 90.0, 6.0],
+        "stderr": [1e5, 1e5, 2.0, 0.2],
+    }
+    small = pd.DataFrame(one | {"model": "pythia-160m", "n_params_non_embedding": 85056000})
+    large = pd.DataFrame(one | {"model": "pythia-1.4b", "n_params_non_embedding": 1208602624})
+    return pd.concat([small, large, small.assign(metric="acc", value=0.4), large.assign(metric="acc", value=0.5)])
+
+
+@pytest.fixture
+def drawn(rows, public, planted):
+    """Every type of figure, drawn once: name to axes."""
+    table = degradation(rows)
+    gptq = table[(table["device_type"] == "cpu") & (table["method"] == "gptq")]
+    cuda = table[(table["device_type"] == "cuda") & (table["method"] == "gptq")]
+    fit = fit_law(UnifiedLaw, planted(1))
+    panels = figures.qid_against_tokens(gptq).axes
+    grid = np.array([-0.5, 0.0, 0.5, 1.0])
+    return {
+        "loss": figures.loss_against_tokens(rows[(rows["method"] == "none") & (rows["device_type"] == "cpu")]),
+        "accuracy": figures.public_trajectory(public, "acc"),
+        "perplexity": figures.public_trajectory(public, "ppl"),
+        "tokens": panels[0],
+        "tokens, last": panels[-1],
+        "size": figures.qid_against_size(gptq),
+        "bits": figures.qid_against_bits(gptq),
+        "methods": figures.method_comparison(table[table["device_type"] == "cpu"]),
+        "devices": figures.cpu_against_cuda(device_agreement(gptq, cuda)),
+        "fitted": figures.measured_against_fitted(fit),
+        "held out": figures.measured_against_held_out(hold_out_largest(UnifiedLaw, planted(1))),
+        "residuals": figures.residuals_by_size_and_bits(fit),
+        "grid": figures.weights_on_grid(np.array([0.1, 0.8]), np.array([0.0, 1.0]), grid),
+    }
+
+
+def test_axes_are_labelled_with_units_and_draw_without_warnings(drawn):
+    for name, axes in drawn.items():
+        axes.figure.canvas.draw()
+        assert axes.get_xlabel().endswith(UNITS), name
+        assert axes.get_ylabel().endswith(UNITS) or name == "tokens, last", name
+        assert axes.get_legend() is not None or name == "tokens", name
+
+
+def test_axes_of_tokens_and_size_are_logarithmic(drawn):
+    assert all(drawn[name].get_xscale() == "log" for name in ("loss", "perplexity", "tokens", "size", "residuals"))
+    assert drawn["size"].get_yscale() == "log"
+
+
+def test_panels_are_the_bit_widths(drawn):
+    assert [axes.get_title() for axes in drawn["tokens"].figure.axes] == ["2 bits", "3 bits", "4 bits"]
+
+
+def test_sizes_are_named_once_in_a_legend(drawn):
+    labels = [text.get_text() for text in drawn["bits"].get_legend().get_texts()]
+    assert labels == ["0.15M", "0.33M", "0.59M"]
+
+
+def test_axes_given_are_drawn_on(rows):
+    _, axes = plt.subplots()
+    table = degradation(rows[rows["device_type"] == "cpu"])
+    assert figures.qid_against_bits(table[table["method"] == "rtn"], axes) is axes
+
+
+def test_qid_at_or_below_zero_stays_visible(rows):
+    table = degradation(rows[rows["device_type"] == "cpu"])
+    gptq = table[table["method"] == "gptq"].copy()
+    gptq.loc[gptq.index[0], "qid_nats"] = -0.004
+    axes = figures.qid_against_size(gptq)
+    assert axes.get_yscale() == "symlog"
+    assert axes.get_ylim()[0] < -0.004
+
+
+def test_qid_that_is_never_positive_has_a_linear_axis():
+    _, axes = plt.subplots()
+    qid_scale(axes, [-0.1, 0.0])
+    assert axes.get_yscale() == "linear"
+
+
+@pytest.mark.parametrize(
+    ("count", "label"), [(150_000, "0.15M"), (14.2e6, "14.2M"), (1208602624, "1.21B"), (3e11, "300B"), (1.5e12, "1.5T")]
+)
+def test_counts_read_as_people_say_them(count, label):
+    assert count_label(count) == label
+
+
+def _contrast(one: str, other: str) -> float:
+    """Contrast ratio of WCAG 2.1 (relative luminance of sRGB)."""
+
+    def luminance(colour: str) -> float:
+        channels = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        return float(np.dot([0.2126, 0.7152, 0.0722], channels))
+
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_read_on_the_card():
+    assert _contrast(INK, CARD) > 7  # WCAG AAA for text
+    for colour in [BITS_COLOURS[bits] for bits in (2, 3, 4)] + list(METHOD_COLOURS.values()):
+        assert _contrast(colour, CARD) > 3  # WCAG AA for graphical objects
+
+
+def test_the_card_is_opaque():
+    figure = plt.figure()
+    assert figure.get_facecolor()[-1] == 1.0
+    assert plt.rcParams["savefig.facecolor"] == CARD
