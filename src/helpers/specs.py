@@ -82,20 +82,24 @@ def type_name(annotation: object) -> str:
     """Return how an annotation reads in an error message, for example `int or null`."""
     if isinstance(annotation, types.UnionType):
         return " or ".join(type_name(part) for part in typing.get_args(annotation))
+    if typing.get_origin(annotation) is tuple:
+        return f"list of {type_name(typing.get_args(annotation)[0])}"
     return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 
-def from_mapping(cls: type, values: dict, where: str):
+def from_mapping(cls: type, values: dict, where: str, lines: dict[str, int] | None = None):
     """Build a frozen record from `values`, refusing unknown fields and wrong types.
 
-    Raises SpecError, beginning with `where`, that names the field and what is accepted.
+    Raises SpecError, beginning with `where` (and the field's line, if `lines` has it), that names the field and
+    what is accepted.
     """
     annotations = typing.get_type_hints(cls)
     for name, value in values.items():
+        place = f"{where}:{lines[name]}" if lines else where
         if name not in annotations:
-            raise SpecError(f"{where}: unknown key '{name}'; accepted: {', '.join(annotations)}")
+            raise SpecError(f"{place}: unknown key '{name}'; accepted: {', '.join(annotations)}")
         if not _accepts(annotations[name], value):
-            raise SpecError(f"{where}: '{name}' is {value!r}; accepted: {type_name(annotations[name])}")
+            raise SpecError(f"{place}: '{name}' is {value!r}; accepted: {type_name(annotations[name])}")
     missing = [
         f.name
         for f in dataclasses.fields(cls)

@@ -18,11 +18,12 @@ What differs:
 - A symmetric group without a negative weight gets a grid half as wide as its largest weight needs; a row's only grid
   counts columns whose input is always zero (they are zeroed afterwards).
 - Its packed file format isn't used: the weights are read before packing, so the codes' float32 meaning is exact. (The
-  format stores zero - 1 in an unsigned field, which wraps where an asymmetric group has no negative weight.)
+  format stores zero point - 1 in an unsigned field: a zero point of 0 wraps and damages its neighbours.)
 """
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -119,6 +120,7 @@ def _ask_child(
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
+            env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ,  # threads that spin while they wait cost 3x on busy cores
         )
         expected = {f"{name}.weight": layer.weight.shape for name, layer in layerwise.linear_layers(model).items()}
         answers = [_answer(exchange, number, scheme, expected, child) for number, scheme in enumerate(schemes)]

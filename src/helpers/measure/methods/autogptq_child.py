@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -98,7 +99,7 @@ def load_model(folder: str) -> nn.Module:
     return model.eval()
 
 
-def _write(path: Path, write: object) -> None:
+def _write(path: Path, write: Callable[[Path], object]) -> None:
     """Write through a neighbouring file, so that a file of the final name is always whole."""
     unfinished = path.with_suffix(".unfinished")
     write(unfinished)

@@ -1,0 +1,100 @@
+"""The `qid` command: train a family, run a sweep, rebuild the text they stand on."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from helpers.specs import QidError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console(stderr=True)
+
+
+@app.callback()
+def main() -> None:
+    """Measure how much a language model loses when its weights are rounded."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # one progress bar, ours
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console)])
+
+
+@app.command()
+def sweep(
+    sweep_file: Annotated[Path, typer.Argument(help="The sweep's YAML.")],
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    table: Annotated[Path, typer.Option(help="The table to write.")] = Path("results/local.parquet"),
+    records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = Path("results/measurements"),
+) -> None:
+    """Measure what a sweep declares and the table doesn't hold yet."""
+    from helpers.measure.sweep import run_sweep
+
+    report = run_sweep(sweep_file, device, table, records, console)
+    console.print(f"{table}: {report.n_measured} rows measured, {report.n_present} already there")
+    for failure in report.failures:
+        console.print(f"not measured: {failure}", style="red")
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    plan_file: Annotated[Path, typer.Argument(help="The family's YAML.")],
+    out: Annotated[Path, typer.Option(help="The family's folder.")] = Path(".cache/tadpole"),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda",
+) -> None:
+    """Train a family of models, or go on where a killed run stopped."""
+    from helpers.measure.training import train_family
+
+    console.print(f"{train_family(plan_file, out, device, console)}: written")
+
+
+@app.command()
+def pocket(
+    source: Annotated[Path, typer.Argument(help="A trained family's folder.")],
+    model: Annotated[list[str], typer.Option(help="A model to take; repeat for more.")],
+    step: Annotated[list[int], typer.Option(help="A step to take; repeat for more.")],
+    out: Annotated[Path, typer.Option(help="The pocket family's folder.")] = Path("data/tadpole"),
+) -> None:
+    """Copy some checkpoints of a trained family into the repository's pocket family."""
+    from helpers.measure.training import select
+
+    select(source, model, step, out)
+
+
+@app.command()
+def corpus(
+    folder: Annotated[Path, typer.Option(help="Where wheels go.")] = Path(".cache/corpus/wheels"),
+) -> None:
+    """Download the wheels `data/corpus.lock` names, by exact version and hash, with pip."""
+    from helpers.measure.corpora import read_lock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pins = folder.parent / "wheels.txt"
+    missing = [wheel for wheel in read_lock().wheels if not (folder / wheel.filename).exists()]
+    pins.write_text("".join(f"{w.package}=={w.version} --hash=sha256:{w.sha256}\n" for w in missing))
+    if not missing:
+        return
+    tags = ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "any"]
+    options = [option for tag in tags for option in ("--platform", tag)]
+    options += ["--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    subprocess.run([*command, *options, "-d", str(folder), "-r", str(pins)], check=True)
+
+
+def run() -> None:
+    """Run the command; an error this package raises on purpose ends it with one line and exit code 1."""
+    try:
+        app()
+    except QidError as error:
+        console.print(f"error: {error}", style="bold red", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,65 @@
+"""What a weight may become: the integer grid, fitted to a group of weights and used to round them.
+
+Every function takes leading batch dimensions; `bits` and `symmetric` are numbers or tensors that broadcast
+against the grid, so one call can treat several bit widths side by side.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class IntegerGrid:
+    """A scale and a zero point for each row: weight = scale x (code - zero), 0 <= code <= max_code.
+
+    `scale` and `zero` have shape (..., rows, 1).
+    """
+
+    scale: Tensor
+    zero: Tensor
+    max_code: Tensor
+
+    def encode(self, weight: Tensor) -> Tensor:
+        """Return the nearest codes of `weight` (..., rows, columns), as floats; ties go to the even code."""
+        return (torch.round(weight / self.scale) + self.zero).clamp(min=0).minimum(self.max_code)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return the weights that `codes` (..., rows, columns) stand for."""
+        return self.scale * (codes - self.zero)
+
+
+def fit(weight: Tensor, bits: Tensor | int, symmetric: Tensor | bool) -> IntegerGrid:
+    """Fit one grid a row from the smallest to the largest weight, zero included.
+
+    `weight` has shape (..., rows, columns). A symmetric grid spans -m to m for m the largest magnitude, with its
+    zero in the middle; an asymmetric one spans the row's own range. A row of zeros gets the grid of [-1, 1].
+    Source: Frantar et al. 2022 (arXiv 2210.17323), section 4, min-max grid.
+    """
+    max_code = torch.as_tensor(2**bits - 1).to(weight)
+    low = weight.amin(-1, keepdim=True).clamp(max=0)
+    high = weight.amax(-1, keepdim=True).clamp(min=0)
+    magnitude = torch.maximum(-low, high)
+    symmetric = torch.as_tensor(symmetric, device=weight.device)
+    empty = magnitude == 0
+    low = torch.where(empty, -1.0, torch.where(symmetric, -magnitude, low))
+    high = torch.where(empty, 1.0, torch.where(symmetric, magnitude, high))
+    scale = (high - low) / max_code
+    zero = torch.where(symmetric, (max_code + 1) / 2, torch.round(-low / scale))
+    return IntegerGrid(scale, zero, max_code)
+
+
+def round_to_grid(weight: Tensor, bits: Tensor | int, symmetric: Tensor | bool, group_size: int | None) -> Tensor:
+    """Round each weight of (..., rows, columns) to the nearest point of its group's grid.
+
+    `group_size` consecutive columns of a row share a scale (all of them for None); it divides `columns`.
+    """
+    width = group_size or weight.shape[-1]
+    grouped = weight.unflatten(-1, (-1, width))  # (..., rows, groups, width): a grid for each (row, group)
+    if isinstance(bits, Tensor):
+        bits = bits.unsqueeze(-1)
+    if isinstance(symmetric, Tensor):
+        symmetric = symmetric.unsqueeze(-1)
+    grid = fit(grouped, bits, symmetric)
+    return grid.decode(grid.encode(grouped)).flatten(-2)

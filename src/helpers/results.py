@@ -1,0 +1,125 @@
+"""The table of measurements: one atomic JSON record a measurement, compacted into one Parquet file.
+
+A record is complete or absent: it is written under another name, flushed and renamed. Nothing here needs pandas or
+torch; the join of quantized rows with their baselines is `analyse.degradation`.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from helpers.specs import Measurement, ResultsError, SpecError, from_mapping
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def _arrow_type(annotation: object) -> pa.DataType:
+    if isinstance(annotation, types.UnionType):
+        annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
+    return pa.list_(pa.float32()) if typing.get_origin(annotation) is tuple else _ARROW[annotation]
+
+
+def schema() -> pa.Schema:
+    """Return the Parquet schema of the table, made from `Measurement`."""
+    hints = typing.get_type_hints(Measurement)
+    return pa.schema([(f.name, _arrow_type(hints[f.name])) for f in dataclasses.fields(Measurement)])
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that a kill or a full disk leaves the old file or the new one, never a part.
+
+    Raises ResultsError when the disk refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)
+        os.replace(partial, path)
+    except OSError as error:
+        raise ResultsError(
+            f"{path}: can't be written ({error.strerror}); nothing was lost, free space and rerun"
+        ) from None
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+
+
+def write_record(row: Measurement, folder: Path) -> None:
+    """Write one measurement as `folder/<measurement_id>.json`. Raises ResultsError when the disk refuses."""
+    content = json.dumps(dataclasses.asdict(row), allow_nan=False, indent=1)
+    write_atomically(folder / f"{row.measurement_id}.json", content.encode())
+
+
+def read_records(folder: Path) -> list[Measurement]:
+    """Read every record of a folder. Raises ResultsError that names a record that can't be read."""
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            rows.append(from_mapping(Measurement, json.loads(path.read_text()), str(path)))
+        except (ValueError, SpecError) as error:
+            raise ResultsError(f"{path}: not a record ({error}); delete it and rerun") from None
+    return rows
+
+
+def done_ids(folder: Path) -> set[str]:
+    """Return the ids of the measurements a folder of records holds."""
+    return {path.stem for path in folder.glob("*.json")}
+
+
+def compact(folder: Path, table_path: Path) -> int:
+    """Join a table with a folder's records and write it back sorted by id, atomically; return the number of rows.
+
+    A record replaces the row of the same id. The bytes written depend on the rows alone.
+    """
+    rows = {row["measurement_id"]: row for row in read_table(table_path).to_pylist()} if table_path.exists() else {}
+    rows |= {row.measurement_id: dataclasses.asdict(row) for row in read_records(folder)}
+    table = pa.Table.from_pylist([rows[key] for key in sorted(rows)], schema=schema())
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=12)
+    write_atomically(table_path, sink.getvalue().to_pybytes())
+    return len(rows)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a table of measurements. Raises ResultsError when it is missing or has other columns."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: no such table; `qid sweep` makes one") from None
+    except pa.ArrowInvalid as error:
+        raise ResultsError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
+    if table.schema.names != schema().names:
+        raise ResultsError(f"{path}: columns differ from this version's; found {', '.join(table.schema.names)}")
+    return table
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a folder of records against a second process; the lock ends with the process, however it ends.
+
+    Raises ResultsError at once when another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{folder}.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ResultsError(f"{folder}: another process is measuring into this folder; wait for it or end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
