@@ -102,8 +102,17 @@ def test_qid_at_or_below_zero_stays_visible(rows):
 
 def test_qid_that_is_never_positive_has_a_linear_axis():
     _, axes = plt.subplots()
-    qid_scale(axes, [-0.1, 0.0])
+    qid_scale(axes, "y", [-0.1, 0.0])
     assert axes.get_yscale() == "linear"
+
+
+def test_ticks_of_counts_do_not_crowd(drawn):
+    for name in ("tokens", "size", "loss", "accuracy", "residuals"):
+        axes = drawn[name]
+        low, high = axes.get_xlim()
+        labels = [axes.xaxis.get_major_formatter()(tick, 0) for tick in axes.get_xticks() if low <= tick <= high]
+        assert 1 <= len(labels) <= 6, name
+        assert all(label[-1] in "MBT" for label in labels), name
 
 
 @pytest.mark.parametrize(

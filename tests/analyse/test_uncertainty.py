@@ -126,6 +126,18 @@ def test_prediction_intervals_cover_a_new_run(planted):
     assert np.mean(covered) > 0.85
 
 
+def test_hold_out_of_three_runs_scores_without_intervals(planted):
+    hold_out = hold_out_largest(UnifiedLaw, planted(7, n_sizes=3))
+    assert "alone determines a coefficient" in hold_out.no_interval_because
+    assert np.isnan(hold_out.coverage)
+    assert np.isfinite(hold_out.scores()["log_rms"])
+
+
+def test_hold_out_of_two_sizes_is_refused(planted):
+    with pytest.raises(FitError, match="alpha can't be identified"):
+        hold_out_largest(UnifiedLaw, planted(8, n_sizes=2))
+
+
 def test_scores_of_an_empty_group_are_missing(planted):
     scores = hold_out_largest(UnifiedLaw, planted(6, floor_nats=1e-5)).scores()
     assert scores["excluded_share"] == 0

@@ -27,6 +27,8 @@ from helpers.analyse.style import (
     TOKENS_LABEL,
     axes_or_new,
     count_label,
+    count_scale,
+    legend_beside,
     qid_scale,
     size_styles,
 )
@@ -58,8 +60,9 @@ def loss_against_tokens(baselines: pd.DataFrame, axes: Axes | None = None) -> Ax
     """Draw the 16-bit loss against training tokens, one line a size; `baselines`: measurements with method none."""
     axes = axes_or_new(axes)
     _lines_by_size(axes, baselines, "tokens_seen", "loss_nats", None)
-    axes.set(xscale="log", xlabel=TOKENS_LABEL, ylabel=LOSS_LABEL)
-    axes.legend(title="size N")
+    count_scale(axes, "x", TOKENS_LABEL)
+    axes.set_ylabel(LOSS_LABEL)
+    legend_beside(axes, "size N")
     return axes
 
 
@@ -72,23 +75,25 @@ def public_trajectory(evaluations: pd.DataFrame, metric: str, axes: Axes | None 
     axes = axes_or_new(axes)
     rows = evaluations[(evaluations["metric"] == metric) & (evaluations["tokens_seen"] > 0)]
     _lines_by_size(axes, rows, "tokens_seen", "value", "stderr")
-    axes.set(xscale="log", xlabel=TOKENS_LABEL, ylabel=PUBLIC_METRICS[metric])
+    count_scale(axes, "x", TOKENS_LABEL)
+    axes.set_ylabel(PUBLIC_METRICS[metric])
     if metric == "ppl":
         axes.set_yscale("log", nonpositive="clip")
-    axes.legend(title="size N")
+    legend_beside(axes, "size N")
     return axes
 
 
 def qid_against_tokens(table: pd.DataFrame) -> Figure:
     """Draw QiD against training tokens: one panel a bit width, one line a size, paired errors as bars (one se)."""
     widths = np.sort(table["bits"].unique())
-    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(3.2 * widths.size + 0.8, 4.0))
+    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(3.0 * widths.size + 1.0, 3.8))
     for axes, bits in zip(panels[0], widths, strict=True):
         _lines_by_size(axes, table[table["bits"] == bits], "tokens_seen", "qid_nats", "qid_se_nats")
-        axes.set(xscale="log", xlabel=TOKENS_LABEL, title=f"{bits:g} bits")
-        qid_scale(axes, table["qid_nats"])
+        axes.set_title(f"{bits:g} bits")
+        count_scale(axes, "x", TOKENS_LABEL)
+        qid_scale(axes, "y", table["qid_nats"])
         axes.label_outer()
-    panels[0, -1].legend(title="size N")
+    legend_beside(panels[0, -1], "size N")
     return figure
 
 
@@ -106,9 +111,9 @@ def qid_against_size(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
     """Draw QiD against size N, one line for each bit width (colour) and number of training tokens."""
     axes = axes_or_new(axes)
     _lines_by_bits(axes, table, SIZE)
-    axes.set(xscale="log", xlabel=SIZE_LABEL)
-    qid_scale(axes, table["qid_nats"])
-    axes.legend()
+    count_scale(axes, "x", SIZE_LABEL)
+    qid_scale(axes, "y", table["qid_nats"])
+    legend_beside(axes)
     return axes
 
 
@@ -122,8 +127,8 @@ def qid_against_bits(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
         axes.errorbar(rows["bits"], rows["qid_nats"], rows["qid_se_nats"], linewidth=1.0, **style)
         labelled.add(size)
     axes.set(xlabel=BITS_LABEL, xticks=np.sort(table["bits"].unique()))
-    qid_scale(axes, table["qid_nats"])
-    axes.legend(title="size N")
+    qid_scale(axes, "y", table["qid_nats"])
+    legend_beside(axes, "size N")
     return axes
 
 
@@ -144,8 +149,8 @@ def method_comparison(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
         ax=axes,
     )
     axes.set_xlabel(BITS_LABEL)
-    qid_scale(axes, table["qid_nats"])
-    axes.legend(title="method")
+    qid_scale(axes, "y", table["qid_nats"])
+    legend_beside(axes, "method")
     return axes
 
 
@@ -163,9 +168,9 @@ def cpu_against_cuda(agreement: pd.DataFrame, axes: Axes | None = None) -> Axes:
             label=f"{bits:g} bits",
         )
     _identity(axes, agreement["qid_nats_cuda"])
-    qid_scale(axes, agreement["qid_nats_cpu"])
-    axes.set(xscale=axes.get_yscale(), xlabel=f"CUDA: {QID_LABEL}", ylabel=f"CPU: {QID_LABEL}")
-    axes.legend()
+    qid_scale(axes, "x", agreement["qid_nats_cuda"], f"CUDA: {QID_LABEL}")
+    qid_scale(axes, "y", agreement["qid_nats_cpu"], f"CPU: {QID_LABEL}")
+    legend_beside(axes)
     return axes
 
 
@@ -183,10 +188,9 @@ def _measured_against_predicted(data: FitData, predicted_nats: FloatArray, axes:
     for style in styles.values():
         axes.plot([], [], linestyle="", marker=style["marker"], color=INK, label=style["label"])
     _identity(axes, predicted_nats)
-    axes.set(xscale="log", xlabel=f"predicted {QID_LABEL}")
-    qid_scale(axes, data.qid_nats)
-    axes.set_ylabel(f"measured {QID_LABEL}")
-    axes.legend(ncols=2)
+    qid_scale(axes, "x", predicted_nats, f"predicted {QID_LABEL}")
+    qid_scale(axes, "y", data.qid_nats, f"measured {QID_LABEL}")
+    legend_beside(axes)
     return axes
 
 
@@ -220,22 +224,22 @@ def residuals_by_size_and_bits(fit: FitResult, axes: Axes | None = None) -> Axes
         axes.plot(fit.data.n_params[rows] * shift, residuals[rows], "o", **style)
     axes.axhline(0.0, color=PALE, linewidth=1.2)
     axes.axhspan(-2, 2, color=PALE, alpha=0.15, linewidth=0)
-    axes.set(xscale="log", xlabel=SIZE_LABEL, ylabel="residual (fitted standard deviations)")
-    axes.legend()
+    count_scale(axes, "x", SIZE_LABEL)
+    axes.set_ylabel("residual (fitted standard deviations)")
+    legend_beside(axes)
     return axes
 
 
 def weights_on_grid(weights: FloatArray, rounded: FloatArray, grid: FloatArray, axes: Axes | None = None) -> Axes:
     """Draw where each weight goes: grid points as lines, weights (n,) as dots, arrows to `rounded` (n,)."""
     axes = axes_or_new(axes)
-    for point in grid:
-        axes.axvline(point, color=PALE, linewidth=1.2, zorder=0)
     heights = np.arange(len(weights))
+    axes.vlines(grid, -0.5, heights[-1] + 0.5, color=PALE, linewidth=1.2, zorder=0, label="grid")
     for height, start, end in zip(heights, weights, rounded, strict=True):
         axes.annotate("", (end, height), (start, height), arrowprops={"arrowstyle": "->", "color": INK})
     axes.plot(weights, heights, "o", color=BITS_COLOURS[3], label="weight")
     axes.plot(rounded, heights, "s", color=BITS_COLOURS[2], label="rounded", markerfacecolor="none")
     axes.set(xlabel="value (no unit)", ylabel="weight (index)", yticks=heights)
     axes.grid(visible=False)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(axes)
     return axes

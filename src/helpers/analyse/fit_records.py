@@ -30,7 +30,7 @@ class FitStatus(enum.StrEnum):
 
     CONVERGED = "converged"  # estimates are at a maximum of the likelihood, from ten training runs or more
     FEW_RUNS = "few_runs"  # the same from fewer than ten runs: use intervals by run, with t(runs - 1) or fewer
-    BOUND_HIT = "bound_hit"  # `bounds_hit` names what ended at its bound; ln_tau low: se alone explains the scatter
+    BOUND_HIT = "bound_hit"  # said before few_runs; `bounds_hit` names it. ln_tau low: se alone explains the scatter
     NOT_IDENTIFIABLE = "not_identifiable"  # the data can't tell some parameter; the message names it
     FAILED = "failed"  # data that can't be used, or no start of the optimiser reached a maximum
 

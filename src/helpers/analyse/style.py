@@ -9,13 +9,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 CARD = "#fafaf7"
 INK = "#23272e"
 PALE = "#9aa0a8"
 BITS_COLOURS = {2: "#d55e00", 3: "#0072b2", 4: "#009e73", 5: "#cc79a7", 6: "#e69f00", 7: "#56b4e9", 8: "#000000"}
-METHOD_COLOURS = {"gptq": "#0072b2", "rtn": "#d55e00", "autogptq": "#009e73"}
+METHOD_COLOURS = {"gptq": "#23272e", "rtn": "#b85c93", "autogptq": "#8c6d00"}  # none of the bits' colours
 MARKERS = "osD^vP*X<>"
 
 TOKENS_LABEL = "training tokens D (tokens)"
@@ -67,15 +68,34 @@ def size_styles(sizes: ArrayLike) -> dict[float, dict[str, object]]:
     }
 
 
-def qid_scale(axes: Axes, qid_nats: ArrayLike) -> None:
-    """Make the y axis logarithmic; where some QiD isn't positive, linear around zero, with that zone shaded."""
+def count_scale(axes: Axes, axis: str, label: str) -> None:
+    """Make the `axis` (x or y) of a count logarithmic, with ticks that read 50M, 100M: call it after drawing."""
+    low, high = getattr(axes, f"get_{axis}lim")()
+    getattr(axes, f"set_{axis}scale")("log")
+    wide = low <= 0 or high / low > 100
+    ticks = getattr(axes, f"{axis}axis")
+    ticks.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    ticks.set_major_formatter(FuncFormatter(lambda count, _: count_label(count)))
+    ticks.set_minor_formatter(NullFormatter())
+    getattr(axes, f"set_{axis}label")(label)
+
+
+def qid_scale(axes: Axes, axis: str, qid_nats: ArrayLike, label: str = QID_LABEL) -> None:
+    """Make the `axis` (x or y) logarithmic; linear in a shaded zone around zero where some QiD isn't positive."""
     values = np.asarray(qid_nats, dtype=float)
     positive = values[values > 0]
+    set_scale = getattr(axes, f"set_{axis}scale")
     if positive.size == values.size:
-        axes.set_yscale("log", nonpositive="clip")
+        set_scale("log", nonpositive="clip")
     elif positive.size:
-        threshold = max(positive.min(), -values.min())
-        axes.set_yscale("symlog", linthresh=threshold)
-        axes.axhspan(-threshold, threshold, color=PALE, alpha=0.2, linewidth=0)
-        axes.axhline(0.0, color=PALE, linewidth=1.0)
-    axes.set_ylabel(QID_LABEL)
+        threshold = 10.0 ** np.ceil(np.log10(max(positive.min(), -values.min())))
+        set_scale("symlog", linthresh=threshold, linscale=0.6)
+        span, line = (axes.axhspan, axes.axhline) if axis == "y" else (axes.axvspan, axes.axvline)
+        span(-threshold, threshold, color=PALE, alpha=0.2, linewidth=0)
+        line(0.0, color=PALE, linewidth=1.0)
+    getattr(axes, f"set_{axis}label")(label)
+
+
+def legend_beside(axes: Axes, title: str | None = None) -> None:
+    """Put the legend to the right of the axes, where it covers no point."""
+    axes.legend(title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))
