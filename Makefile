@@ -1,0 +1,181 @@
+# Every action of the project. `make help` lists them; .ci/run calls the same ones.
+#
+#   make book                             measure, fit and render on this machine's CPU
+#   make book PROFILE=pythia DEVICE=cuda  the same path on a GPU, with sweeps/pythia.yml
+#   make test PYTHON=python3.12           with another interpreter
+#
+# Freshness is Make's business alone: a chapter is executed again when its text, the package, the data it may read,
+# the locked environment or a parameter below has changed, and not otherwise.
+
+PROFILE ?= pocket
+DEVICE  ?= cpu
+SEED    ?= 0
+PYTHON  ?= python3
+PORT    ?= 8000
+FAMILY  ?= tadpole
+
+# An interpreter asked for by name gets an environment of its own beside the default one.
+ifeq ($(origin PYTHON),file)
+VENV    ?= .venv
+else
+VENV    ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+
+ifeq ($(filter $(DEVICE),cpu cuda),)
+$(error DEVICE is '$(DEVICE)'; accepted: cpu, cuda)
+endif
+
+SHELL       := /bin/sh
+.SHELLFLAGS := -eu -c
+MAKEFLAGS   += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PY       := $(VENV)/bin/python
+LOCKED   := $(VENV)/.locked
+ENV      := $(VENV)/.installed
+EXECUTED := book/executed
+HTML     := book/_build/html/index.html
+LOCAL    := results/local.parquet
+SWEEP    := sweeps/$(PROFILE).yml
+ASKED    := $(EXECUTED)/.asked-$(PROFILE)-$(DEVICE)-$(SEED)-$(notdir $(VENV))
+
+CHAPTERS := $(patsubst chapters/%.py,%,$(wildcard chapters/[0-9]*.py))
+HELPERS  := $(shell find src/helpers -name '*.py')
+DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/checkpoints.parquet)
+PAGES    := $(shell find book -type f -not -path 'book/executed/*' -not -path 'book/_build/*' -not -name '*.pyc') _config.yml
+INPUTS   := $(HELPERS) $(DATA) $(LOCKED) $(ASKED) book/execute.py
+
+# pip shows its progress on a terminal and keeps quiet elsewhere.
+QUIET    := $(shell test -t 2 || echo --quiet --quiet)
+PROFILES := $(filter-out train-%,$(patsubst sweeps/%.yml,%,$(wildcard sweeps/*.yml)))
+
+# A person's own kernels, startup files and settings never reach a chapter; nothing is looked up on a hub on the pocket path.
+export JUPYTER_PREFER_ENV_PATH := 1
+export IPYTHONDIR := $(CURDIR)/.cache/ipython
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TOKENIZERS_PARALLELISM := false
+ifeq ($(PROFILE),pocket)
+export HF_HUB_OFFLINE := 1
+endif
+
+.PHONY: help env book test check lint format pair sweep train benchmark serve clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  PROFILE=$(PROFILE) (a file in sweeps/)  DEVICE=$(DEVICE) (cpu, cuda)  SEED=$(SEED)  PYTHON=$(PYTHON)  PORT=$(PORT)"
+
+# ---- the environment -------------------------------------------------------------------------------------------------
+
+env: $(ENV) ## create .venv from requirements.lock (book and test do it by themselves)
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "This book needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV) || \
+	  { rm -rf $(VENV); echo "Python's venv module is missing (on Debian and Ubuntu: the package python3-venv)" >&2; exit 1; }
+
+# torch first, by its exact version; then everything but auto_gptq; then auto_gptq, which builds beside the installed torch
+# where it has no wheel, without CUDA kernels and without pulling anything.
+$(LOCKED): requirements.lock | $(PY)
+	@echo "installing requirements.lock into $(VENV) (some 2 GB; minutes the first time)"
+	@grep -E '^(pip|setuptools)==' requirements.lock > $(VENV)/lock-tools.txt
+	@grep -v -E '^auto_gptq==' requirements.lock > $(VENV)/lock-most.txt
+	@grep -E '^auto_gptq==' requirements.lock > $(VENV)/lock-last.txt
+	$(PY) -m pip install $(QUIET) -r $(VENV)/lock-tools.txt
+	$(PY) -m pip install $(QUIET) -r $(VENV)/lock-most.txt
+	BUILD_CUDA_EXT=0 $(PY) -m pip install $(QUIET) --no-deps --no-build-isolation -r $(VENV)/lock-last.txt
+	@touch $@
+
+$(ENV): $(LOCKED) pyproject.toml
+	$(PY) -m pip install $(QUIET) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# For conda users: the lock's pins in conda's form. A test compares the two.
+environment.yml: requirements.lock
+	@{ echo '# Made from requirements.lock by `make environment.yml`. The book itself needs only make: see README.md.'; \
+	   printf '%s\n' 'name: qid-book' 'channels: [conda-forge]' 'dependencies:' '  - python=3.11' '  - pip' '  - pip:'; \
+	   grep -v -E '^(#|pip==)' $< | sed 's/^/      - /'; } > $@
+
+# ---- the book --------------------------------------------------------------------------------------------------------
+
+book: $(HTML) ## measure, fit and render: book/_build/html/index.html
+	@echo "The book is ready: $(HTML)"
+
+# One file stands for the parameters of the last build. Asking for others makes another name, so every chapter is stale.
+$(ASKED):
+	@mkdir -p $(EXECUTED)
+	@rm -f $(EXECUTED)/.asked-*
+	@touch $@
+
+sweeps/%.yml:
+	@echo "There is no sweep '$*'; PROFILE is one of: $(PROFILES)" >&2
+	@exit 1
+
+EXECUTE = $(PY) book/execute.py chapters/$(1).py $(EXECUTED)/$(1).ipynb \
+          device=$(DEVICE) sweep=$(SWEEP) results_path=$(LOCAL) seed=$(SEED)
+
+$(EXECUTED)/%.ipynb: chapters/%.py $(INPUTS) | $(ENV)
+	@$(call EXECUTE,$*)
+
+# Chapter 2 measures a little and chapter 4 the whole sweep, both into the reader's own table, one after the other; what reads
+# that table runs after them. A rerun that finds every row measured leaves the table as it is, hence the touch.
+$(EXECUTED)/04-degradation.ipynb $(LOCAL) &: chapters/04-degradation.py $(SWEEP) $(INPUTS) | $(ENV) $(EXECUTED)/02-rounding.ipynb
+	@$(call EXECUTE,04-degradation)
+	@test -s $(LOCAL) || { echo "chapter 4 left no $(LOCAL)" >&2; exit 1; }
+	@touch $(LOCAL)
+
+$(EXECUTED)/01-the-question.ipynb $(EXECUTED)/05-unified-law.ipynb: $(LOCAL) $(EXECUTED)/02-rounding.ipynb
+
+# Built aside and checked, then put in place whole: a failed build leaves the last good book where it is. Every page is written
+# again, because Sphinx doesn't see that a number glued from another page has changed.
+SITE := .cache/site
+$(HTML): $(CHAPTERS:%=$(EXECUTED)/%.ipynb) $(PAGES) | $(ENV)
+	@rm -rf $(SITE) && mkdir -p $(SITE) $(@D)
+	@$(VENV)/bin/jupyter-book build book --config $(CURDIR)/_config.yml --toc $(CURDIR)/book/_toc.yml \
+	  --path-output $(CURDIR)/$(SITE) -W -n --keep-going --all --quiet > $(SITE)/log.txt || { cat $(SITE)/log.txt; exit 1; }
+	@$(PY) book/check.py $(SITE)/_build/html
+	@rm -rf $(@D) && mv $(SITE)/_build/html $(@D) && touch $@
+
+serve: $(HTML) ## show the built book at http://127.0.0.1:8000 (this machine only)
+	$(PY) -m http.server --bind 127.0.0.1 --directory $(dir $(HTML)) $(PORT)
+
+# ---- tests -----------------------------------------------------------------------------------------------------------
+
+test: $(ENV) ## run the tests (all but those that need the built book)
+	$(PY) -m pytest -m "not browser"
+
+check: $(HTML) ## look through the built book: pages, outputs, links; in Chromium too if there is one
+	$(PY) book/check.py $(dir $(HTML))
+	$(PY) -m pytest -m browser tests/book
+
+lint: $(ENV) ## ruff, its formatter, and that chapters' .py and .ipynb agree
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(PY) book/pair.py --check
+
+format: $(ENV) ## let ruff rewrite what lint would complain about
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+pair: $(ENV) ## bring the chapters' .ipynb up to their .py (text only, no outputs)
+	$(PY) book/pair.py
+
+# ---- measuring -------------------------------------------------------------------------------------------------------
+
+sweep: $(SWEEP) $(ENV) ## measure what sweeps/$(PROFILE).yml still lacks, into results/local.parquet
+	$(VENV)/bin/qid sweep $(SWEEP) --device $(DEVICE)
+
+train: $(ENV) ## train the family that sweeps/train-$(FAMILY).yml describes (a GPU's work)
+	$(VENV)/bin/qid train sweeps/train-$(FAMILY).yml --device $(DEVICE)
+
+benchmark: $(ENV) ## run every command in benchmarks/
+	@for each in benchmarks/*.py; do [ -e "$$each" ] || { echo "no benchmarks yet"; break; }; echo "== $$each"; $(PY) "$$each"; done
+
+clean: ## remove what was built; keeps .venv and the reader's own measurements
+	rm -rf $(EXECUTED) book/_build .cache/site .pytest_cache .ruff_cache .hypothesis build
+	find src tests book -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,72 @@
+"""Sphinx extension: every page works without a network.
+
+MathJax and Vega come from pinned Python wheels and are copied beside the pages. Vega (0.9 MB) is put only on pages that
+carry a live chart. The address that Jupyter Book's Thebe extension leaves on every page is taken away.
+"""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import vl_convert
+from sphinx.application import Sphinx
+
+LIVE_CHART_MARK = 'class="live-chart"'
+THEBE_MARKS = ("thebe", "THEBE_JS_URL")
+MATHJAX_PARTS = ("tex-chtml.js", "input/tex", "output/chtml", "a11y", "sre", "ui")
+
+
+def mathjax_folder() -> Path:
+    """Return the folder of MathJax 3 inside the installed wheel (its name holds hyphens, so it can't be imported)."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("the wheel sphinx-mathjax-offline isn't installed: make env")
+    return Path(spec.origin).parent / "static" / "mathjax"
+
+
+def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Leave Thebe's script and its address out of a page; nothing here starts a remote kernel."""
+    if "script_files" in context:
+        context["script_files"] = [s for s in context["script_files"] if not is_thebe(s)]
+    if "css_files" in context:
+        context["css_files"] = [s for s in context["css_files"] if not is_thebe(s)]
+
+
+def is_thebe(asset) -> bool:
+    """Tell whether a script or style sheet of a page belongs to Thebe."""
+    text = f"{getattr(asset, 'filename', asset)} {getattr(asset, 'attributes', {}).get('body', '')}"
+    return any(mark in text for mark in THEBE_MARKS)
+
+
+def add_vega(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Put Vega on a page that carries a live chart, and on no other."""
+    if LIVE_CHART_MARK in (context.get("body") or ""):
+        app.add_js_file("vendor/vega.js", priority=600)
+        app.add_js_file("vendor/live-chart.js", priority=700)
+
+
+def copy_vendored(app: Sphinx, error: Exception | None) -> None:
+    """Copy MathJax, and Vega if any page wants it, into the built book."""
+    if error is not None or app.builder.format != "html":
+        return
+    static = Path(app.outdir) / "_static"
+    for part in MATHJAX_PARTS:
+        source, target = mathjax_folder() / part, static / "mathjax" / part
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    if any(LIVE_CHART_MARK in page.read_text(encoding="utf-8") for page in Path(app.outdir).rglob("*.html")):
+        (static / "vendor").mkdir(exist_ok=True)
+        (static / "vendor" / "vega.js").write_text(f"(() => {{{vl_convert.javascript_bundle()}}})();", encoding="utf-8")
+        shutil.copyfile(Path(__file__).parent / "live-chart.js", static / "vendor" / "live-chart.js")
+
+
+def setup(app: Sphinx) -> dict:
+    """Register with Sphinx; late, so that other extensions' scripts are already there to be taken away."""
+    app.config.mathjax_path = "mathjax/tex-chtml.js"
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", add_vega, priority=400)
+    app.connect("build-finished", copy_vendored)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,129 @@
+"""Execute one chapter: percent script -> notebook -> papermill -> executed notebook, replaced only on success.
+
+    python book/execute.py chapters/02-rounding.py book/executed/02-rounding.ipynb device=cpu seed=0
+
+Run from the repository's folder. Parameters must be declared in the chapter's cell tagged `parameters`. On a terminal
+the kernel is told its name in QID_TERMINAL, so that a long sweep can draw a progress bar there; elsewhere all is quiet.
+"""
+
+import argparse
+import ast
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+from traitlets.config import Config
+
+LIVE_CHART = '<div class="live-chart"><script type="application/json">{}</script></div>'
+# Over files, not TCP: no other user of the machine can listen in, and the kernel has nothing to warn about.
+IPC = Config({"KernelManager": {"transport": "ipc"}})
+KERNEL = {"kernel_name": "python3", "language": "python", "start_timeout": 300, "progress_bar": False, "config": IPC}
+
+
+class ChapterError(Exception):
+    """A chapter can't be executed as asked; its text is for a person."""
+
+
+def parse_parameters(pairs: list[str]) -> dict:
+    """Turn `name=value` words into a mapping; a value that reads as an integer becomes one."""
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ChapterError(f"'{pair}' isn't name=value")
+        found[name] = int(value) if value.lstrip("-").isdigit() else value
+    return found
+
+
+def declared_parameters(notebook) -> set[str]:
+    """Return the names assigned in the cell tagged `parameters`; ChapterError if there is no such cell."""
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            targets = (node.targets[0] for node in ast.parse(cell.source).body if isinstance(node, ast.Assign))
+            return {target.id for target in targets}
+    raise ChapterError("no cell is tagged 'parameters'")
+
+
+def finish(notebook) -> None:
+    """Make an executed notebook fit to show: one folded parameter cell, live charts as HTML, no paths."""
+    notebook.metadata.pop("papermill", None)
+    injected = any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" in tags:
+            cell.source = cell.source.replace("# Parameters", "# The parameters that this page was executed with", 1)
+            tags.append("hide-input")
+        elif "parameters" in tags:
+            tags.append("remove-cell" if injected else "hide-input")
+        for output in cell.get("outputs", []):
+            show_live_chart(output.get("data", {}))
+
+
+def show_live_chart(data: dict) -> None:
+    """Replace a Vega-Lite bundle in a cell's output by HTML that book/_ext/offline.py brings to life."""
+    for mime in [m for m in data if m.startswith("application/vnd.vegalite")]:
+        spec = json.dumps(data.pop(mime), separators=(",", ":")).replace("</", "<\\/")
+        data["text/html"] = LIVE_CHART.format(spec)
+
+
+def execute(chapter: Path, target: Path, parameters: dict) -> float:
+    """Execute `chapter` into `target` and return the seconds it took; papermill's error on a failed cell."""
+    notebook = jupytext.read(chapter)
+    unknown = sorted(set(parameters) - declared_parameters(notebook))
+    if unknown:
+        raise ChapterError(f"{chapter} declares no parameter {', '.join(unknown)}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}-") as folder:
+        source, partial = Path(folder) / "source.ipynb", Path(folder) / "executed.ipynb"
+        nbformat.write(notebook, source)
+        try:
+            papermill.execute_notebook(source, partial, parameters, **KERNEL)
+        except papermill.PapermillExecutionError:
+            partial.replace(failed_copy(target))
+            raise
+        done = nbformat.read(partial, as_version=4)
+        finish(done)
+        nbformat.write(done, partial)
+        partial.replace(target)
+    failed_copy(target).unlink(missing_ok=True)
+    return time.monotonic() - started
+
+
+def failed_copy(target: Path) -> Path:
+    """Return where a chapter that failed is kept for a look, beside the last good one."""
+    return target.with_suffix(".failed.ipynb")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run from the command line; 1 on a failed cell or a wrong parameter."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chapter", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("parameters", nargs="*", metavar="name=value")
+    asked = parser.parse_args(words)
+    if sys.stderr.isatty():
+        os.environ["QID_TERMINAL"] = os.ttyname(sys.stderr.fileno())
+    print(f"executing {asked.chapter}", flush=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="qid-") as sockets:  # a short path: sockets' names may have 100 letters
+            os.environ["JUPYTER_RUNTIME_DIR"] = sockets
+            seconds = execute(asked.chapter, asked.target, parse_parameters(asked.parameters))
+    except (papermill.PapermillExecutionError, ChapterError) as error:
+        print(f"{asked.chapter} failed:\n{error}", file=sys.stderr)
+        if failed_copy(asked.target).exists():
+            print(f"The chapter up to the failed cell: {failed_copy(asked.target)}", file=sys.stderr)
+        return 1
+    print(f"executed  {asked.chapter} in {seconds:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

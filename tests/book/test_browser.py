@@ -1,0 +1,76 @@
+"""Every built page in a real browser: light and dark, desktop and phone. Run by `make check`, after the build."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
+PAGES = sorted(
+    p for p in SITE.rglob("*.html") if "_static" not in p.parts and p.name not in ("genindex.html", "search.html")
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None
+)
+VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not PAGES, reason="no built book: make book"),
+    pytest.mark.skipif(CHROMIUM is None, reason="browser tests left out: no Chromium found (CHROMIUM=path names one)"),
+]
+
+LOOK = """() => ({
+  overflow: document.documentElement.scrollWidth - window.innerWidth,
+  images: [...document.images].map(i => ({src: i.getAttribute('src'), alt: i.alt.trim(), width: i.naturalWidth})),
+  unset: [...document.querySelectorAll('div.math, span.math')].filter(m => !m.querySelector('mjx-container')).length,
+  mathErrors: document.querySelectorAll('mjx-merror, [data-mjx-error]').length,
+  emptyCharts: [...document.querySelectorAll('.live-chart')].filter(c => !c.querySelector('svg')).length,
+  theme: document.documentElement.dataset.theme,
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: f"{view[0]}-{view[1]}")
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(SITE).as_posix())
+def test_a_page_opens_without_a_fault(browser, path, view):
+    width, scheme = view
+    faults = []
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.on("console", lambda m: m.type in ("error", "warning") and faults.append(f"console {m.type}: {m.text}"))
+    page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
+    page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or faults.append(f"request: {r.url}"))
+    page.on("requestfailed", lambda request: faults.append(f"lost: {request.url}"))
+    page.goto(path.as_uri())
+    page.wait_for_load_state("networkidle")
+    if page.locator("div.math, span.math").count():
+        page.wait_for_function("window.MathJax?.startup?.promise")
+        page.evaluate("MathJax.startup.promise.then(() => true)")
+    if page.locator(".live-chart").count():
+        page.wait_for_selector(".live-chart svg")
+    seen = page.evaluate(LOOK)
+    page.close()
+    assert faults == []
+    assert seen["overflow"] <= 0, f"{seen['overflow']} px wider than the window"
+    assert [i for i in seen["images"] if not i["alt"] or not i["width"]] == []
+    assert (seen["unset"], seen["mathErrors"], seen["emptyCharts"]) == (0, 0, 0)
+    assert seen["theme"] == scheme

@@ -1,0 +1,67 @@
+"""pyproject.toml, requirements.lock and environment.yml say the same."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+OWNERS_PACKAGES = [
+    "jupyter-book",
+    "jupytext",
+    "torch",
+    "transformers",
+    "auto-gptq",
+    "statsmodels",
+    "seaborn",
+    "papermill",
+]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+GROUPS = {"dependencies": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """Return name -> version; every line must pin one version exactly."""
+    found = {}
+    for line in lines:
+        requirement = Requirement(line)
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", line
+        assert canonicalize_name(requirement.name) not in found, line
+        found[canonicalize_name(requirement.name)] = specifier.version
+    return found
+
+
+def locked() -> dict[str, str]:
+    text = (ROOT / "requirements.lock").read_text()
+    return pins([line for line in text.splitlines() if line and not line.startswith("#")])
+
+
+@pytest.mark.parametrize(("group", "line"), [(group, line) for group, lines in GROUPS.items() for line in lines])
+def test_the_lock_satisfies_what_the_project_asks_for(group, line):
+    requirement = Requirement(line)
+    version = locked().get(canonicalize_name(requirement.name))
+    assert version is not None, f"{group}: {line} isn't in requirements.lock"
+    assert requirement.specifier.contains(version, prereleases=True), f"{group}: {line}, locked {version}"
+
+
+def test_conda_gets_the_locks_pins_and_nothing_else():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *plain, last = environment["dependencies"]
+    assert [line.split("=")[0] for line in plain] == ["python", "pip"]
+    expected = {name: version for name, version in locked().items() if name != "pip"}
+    assert pins(last["pip"]) == expected, "run: make environment.yml"
+
+
+@pytest.mark.parametrize("name", OWNERS_PACKAGES)
+def test_the_owners_packages_are_asked_for_and_locked(name):
+    asked = {canonicalize_name(Requirement(line).name) for lines in GROUPS.values() for line in lines}
+    assert name in asked
+    assert name in locked()
+
+
+def test_auto_gptq_is_the_locks_last_line():
+    assert (ROOT / "requirements.lock").read_text().splitlines()[-1].startswith("auto_gptq==")

@@ -1,0 +1,87 @@
+import json
+import os
+
+import nbformat
+import pytest
+
+import execute
+
+CHAPTER = """# %% tags=["parameters"]
+seed = 0
+
+# %%
+print("seed is", seed)
+{more}
+"""
+
+
+def chapter(tmp_path, more=""):
+    path = tmp_path / "01-tried.py"
+    path.write_text(CHAPTER.format(more=more))
+    return path
+
+
+@pytest.fixture
+def target(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    return tmp_path / "executed" / "01-tried.ipynb"
+
+
+def test_a_chapter_runs_with_the_parameters_it_is_given(tmp_path, target):
+    assert execute.main([str(chapter(tmp_path)), str(target), "seed=7"]) == 0
+    notebook = nbformat.read(target, as_version=4)
+    printed = [output["text"] for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert printed == ["seed is 7\n"]
+    tags = [cell.metadata.get("tags") for cell in notebook.cells]
+    assert tags == [["parameters", "remove-cell"], ["injected-parameters", "hide-input"], []]
+    assert str(tmp_path) not in target.read_text()
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_a_failed_chapter_leaves_the_last_good_one_and_a_copy_to_look_at(tmp_path, target, capsys):
+    target.parent.mkdir()
+    target.write_text("the last good one")
+    assert execute.main([str(chapter(tmp_path, "1 / 0")), str(target), "seed=7"]) == 1
+    assert target.read_text() == "the last good one"
+    failed = target.with_suffix(".failed.ipynb")
+    assert "ZeroDivisionError" in failed.read_text()
+    assert str(failed) in capsys.readouterr().err
+
+
+def test_a_parameter_the_chapter_does_not_declare_is_refused(tmp_path, target, capsys):
+    assert execute.main([str(chapter(tmp_path)), str(target), "sede=7"]) == 1
+    assert "declares no parameter sede" in capsys.readouterr().err
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "values"), [(["a=b"], {"a": "b"}), (["n=-3"], {"n": -3}), (["p=x/y.yml"], {"p": "x/y.yml"})]
+)
+def test_parameters_are_words_and_integers(words, values):
+    assert execute.parse_parameters(words) == values
+
+
+def test_a_word_that_is_no_parameter_is_refused():
+    with pytest.raises(execute.ChapterError, match="'seed' isn't name=value"):
+        execute.parse_parameters(["seed"])
+
+
+def test_a_chapter_without_a_parameter_cell_is_refused():
+    with pytest.raises(execute.ChapterError, match="no cell is tagged"):
+        execute.declared_parameters(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("seed = 0")]))
+
+
+def test_a_live_chart_becomes_html_that_cannot_end_its_own_script():
+    data = {"application/vnd.vegalite.v6+json": {"title": "</script>"}, "text/plain": "alt.Chart(...)"}
+    execute.show_live_chart(data)
+    assert set(data) == {"text/html", "text/plain"}
+    assert data["text/html"].count("</script>") == 1
+    spec = data["text/html"].split('json">')[1].split("</script>")[0]
+    assert json.loads(spec) == {"title": "</script>"}
+
+
+def test_the_terminal_is_named_only_where_there_is_one(tmp_path, target, monkeypatch):
+    monkeypatch.delenv("QID_TERMINAL", raising=False)
+    execute.main([str(chapter(tmp_path)), str(target), "seed=1"])
+    assert "QID_TERMINAL" not in os.environ

@@ -1,0 +1,174 @@
+"""The Makefile's freshness, with a stand-in for Python that only notes what it was asked to do."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = ["01-the-question", "02-rounding", "03-checkpoints", "04-degradation", "05-unified-law"]
+TARGETS = ["help", "env", "book", "test", "lint", "sweep", "train", "benchmark", "serve", "clean", "check"]
+
+PYTHON = """#!/bin/sh
+case "$1" in
+  book/execute.py)
+    echo "$(basename "$3" .ipynb) $4 $5 $6 $7" >> log
+    [ "$(basename "$3" .ipynb)" = "$(cat fails 2>/dev/null)" ] && exit 1
+    echo executed > "$3"
+    case "$3" in *02-*|*04-*) echo row >> results/local.parquet ;; esac ;;
+  book/check.py) echo check >> log ;;
+esac
+"""
+JUPYTER_BOOK = """#!/bin/sh
+echo render >> log
+mkdir -p .cache/site/_build/html && echo page > .cache/site/_build/html/index.html
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    for folder in ("chapters", "src/helpers", "sweeps", "data", "results", "book/_ext", ".venv/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in (
+        "requirements.lock",
+        "pyproject.toml",
+        "_config.yml",
+        "book/_toc.yml",
+        "book/execute.py",
+        "book/check.py",
+    ):
+        (tmp_path / name).write_text("")
+    for name in CHAPTERS:
+        (tmp_path / "chapters" / f"{name}.py").write_text("")
+    for name in ("src/helpers/specs.py", "sweeps/pocket.yml", "sweeps/pythia.yml", "data/weights"):
+        (tmp_path / name).write_text("")
+    for name, text in (("python", PYTHON), ("jupyter-book", JUPYTER_BOOK)):
+        (tmp_path / ".venv/bin" / name).write_text(text)
+        (tmp_path / ".venv/bin" / name).chmod(0o755)
+    for stamp in (".locked", ".installed"):
+        (tmp_path / ".venv" / stamp).write_text("")
+    return tmp_path
+
+
+def make(project: Path, *words: str) -> subprocess.CompletedProcess:
+    clean = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("MAKE", "MFLAGS", "PYTHON", "VENV", "PROFILE", "DEVICE"))
+    }
+    return subprocess.run(["make", *words], cwd=project, env=clean, capture_output=True, text=True, check=False)
+
+
+def build(project: Path, *words: str) -> list[str]:
+    """Run `make book` and return what was done, in order, without the parameters."""
+    log = project / "log"
+    log.unlink(missing_ok=True)
+    done = make(project, "book", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [line.split()[0] for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_the_first_build_executes_every_chapter_in_an_order_that_fills_the_table_first(project):
+    done = build(project)
+    assert sorted(done[:5]) == CHAPTERS
+    assert done[5:] == ["render", "check"]
+    order = {name: done.index(name) for name in CHAPTERS}
+    assert order["02-rounding"] < order["04-degradation"] < min(order["01-the-question"], order["05-unified-law"])
+
+
+@pytest.mark.parametrize("jobs", ["-j1", "-j4"])
+def test_a_second_build_does_nothing(project, jobs):
+    assert build(project, jobs)
+    assert build(project, jobs) == []
+    assert (project / "book/_build/html/index.html").read_text() == "page\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "executed"),
+    [
+        ("chapters/03-checkpoints.py", ["03-checkpoints"]),
+        ("chapters/02-rounding.py", ["01-the-question", "02-rounding", "05-unified-law"]),  # 02 writes to the table
+        ("chapters/04-degradation.py", ["01-the-question", "04-degradation", "05-unified-law"]),
+        ("sweeps/pocket.yml", ["01-the-question", "04-degradation", "05-unified-law"]),
+        ("results/local.parquet", ["01-the-question", "05-unified-law"]),
+        ("src/helpers/specs.py", CHAPTERS),
+        ("data/weights", CHAPTERS),
+        ("book/_toc.yml", []),
+    ],
+)
+def test_what_depends_on_a_change_is_done_again_and_nothing_else(project, changed, executed):
+    build(project)
+    (project / changed).write_text("changed")
+    done = build(project)
+    assert sorted(done[:-2]) == executed
+    assert done[-2:] == ["render", "check"]
+    assert build(project) == []
+
+
+@pytest.mark.parametrize("asked", ["DEVICE=cuda", "PROFILE=pythia", "SEED=1"])
+def test_other_parameters_execute_every_chapter_and_going_back_does_again(project, asked):
+    build(project)
+    assert sorted(build(project, asked)[:-2]) == CHAPTERS
+    assert build(project, asked) == []
+    assert sorted(build(project)[:-2]) == CHAPTERS
+
+
+def test_a_lost_table_is_measured_again(project):
+    build(project)
+    (project / "results/local.parquet").unlink()
+    assert sorted(build(project)[:-2]) == ["01-the-question", "04-degradation", "05-unified-law"]
+
+
+def test_chapters_get_their_parameters(project):
+    build(project, "DEVICE=cuda", "PROFILE=pythia", "SEED=3")
+    words = "device=cuda sweep=sweeps/pythia.yml results_path=results/local.parquet seed=3"
+    assert all(line.endswith(words) for line in (project / "log").read_text().splitlines()[:5])
+
+
+def test_a_failed_chapter_stops_the_build_and_leaves_the_last_book(project):
+    build(project)
+    (project / "chapters/03-checkpoints.py").write_text("changed")
+    (project / "fails").write_text("03-checkpoints")
+    assert make(project, "book").returncode != 0
+    assert (project / "book/_build/html/index.html").read_text() == "page\n"
+    (project / "fails").unlink()
+    assert build(project) == ["03-checkpoints", "render", "check"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["book", "PROFILE=nothing"], "There is no sweep 'nothing'; PROFILE is one of: pocket pythia"),
+        (["book", "DEVICE=tpu"], "DEVICE is 'tpu'; accepted: cpu, cuda"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_with_what_is_accepted(project, words, said):
+    done = make(project, *words)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_help_lists_every_target():
+    shown = make(ROOT, "help").stdout
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(TARGETS) <= set(phony.split())
+    assert set(re.findall(r"^  make (\w+)", shown, re.MULTILINE)) == set(phony.split())
+    for target in phony.split():
+        assert re.search(rf"^  make {target} +\S", shown, re.MULTILINE), target
+
+
+def test_the_book_is_served_on_this_machine_only():
+    shown = make(ROOT, "-n", "serve").stdout
+    assert "--bind 127.0.0.1" in shown
+
+
+def test_readme_shows_the_two_commands_and_ci_runs_them():
+    first_screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:24])
+    script = (ROOT / ".ci/run").read_text().splitlines()
+    for command in ("make book", "make test"):
+        assert command in first_screen
+        assert command in script

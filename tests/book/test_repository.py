@@ -1,0 +1,51 @@
+"""What is tracked: small, no pickles, nothing of one machine; tests mirror the sources."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIMIT_BYTES = 32 * 2**20
+PICKLES = re.compile(r"\.(?:pkl|pickle|pt|pth|bin|joblib|npy|npz)$")
+PICKLING = re.compile(
+    r"^\s*(?:import|from)\s+(?:pickle|cPickle|dill|joblib|cloudpickle)\b|(?<!safetensors\.)torch\.(?:load|save)\(|allow_pickle=True",
+    re.M,
+)
+REMOTE_CODE = re.compile(r"trust_remote_code\s*=\s*True")
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def sources() -> list[Path]:
+    return [path for path in tracked() if path.suffix == ".py"]
+
+
+def test_all_tracked_files_together_stay_small():
+    sizes = {path: path.stat().st_size for path in tracked()}
+    largest = sorted(sizes, key=sizes.get)[-5:]
+    assert sum(sizes.values()) <= LIMIT_BYTES, [f"{path.relative_to(ROOT)}: {sizes[path]}" for path in largest]
+
+
+def test_no_tracked_file_is_a_pickle():
+    assert [path for path in tracked() if PICKLES.search(path.name)] == []
+
+
+def test_no_source_pickles_or_runs_remote_code():
+    texts = {path: path.read_text() for path in sources() if path != Path(__file__)}
+    assert [path for path, text in texts.items() if PICKLING.search(text) or REMOTE_CODE.search(text)] == []
+
+
+def test_tests_mirror_the_sources():
+    names = {path.stem for path in (ROOT / "src" / "helpers").rglob("*.py")} | {
+        p.stem for p in (ROOT / "book").rglob("*.py")
+    }
+    about = {"environment", "repository", "makefile", "browser", "imports"}  # of the project as a whole
+    strays = [p for p in (ROOT / "tests").rglob("test_*.py") if not any(p.stem == f"test_{n}" for n in names | about)]
+    assert strays == [], "a test file is named after the module it tests"
