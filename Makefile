@@ -108,7 +108,7 @@ book: $(HTML) ## measure, fit and render: book/_build/html/index.html
 
 # One file stands for the parameters of the last build. Asking for others makes another name, so every chapter is stale.
 $(ASKED):
-	@mkdir -p $(EXECUTED)
+	@mkdir -p $(EXECUTED) $(IPYTHONDIR)
 	@rm -f $(EXECUTED)/.asked-*
 	@touch $@
 

@@ -20,6 +20,7 @@ import nbformat
 import papermill
 from traitlets.config import Config
 
+ALTAIR_MARK, ALTAIR_CALL = 'id="altair-viz-', "})("  # what follows the call is the specification, in JSON
 LIVE_CHART = '<div class="live-chart"><script type="application/json">{}</script></div>'
 # Over files, not TCP: no other user of the machine can listen in, and the kernel has nothing to warn about.
 IPC = Config({"KernelManager": {"transport": "ipc"}})
@@ -67,10 +68,15 @@ def finish(notebook) -> None:
 
 
 def show_live_chart(data: dict) -> None:
-    """Replace a Vega-Lite bundle in a cell's output by HTML that book/_ext/offline.py brings to life."""
-    for mime in [m for m in data if m.startswith("application/vnd.vegalite")]:
-        spec = json.dumps(data.pop(mime), separators=(",", ":")).replace("</", "<\\/")
-        data["text/html"] = LIVE_CHART.format(spec)
+    """Replace what Altair displays (a page of its own that loads scripts from elsewhere) by its bare specification.
+
+    `book/_ext/offline.py` puts Vega on the page, and `live-chart.js` draws the specification.
+    """
+    html = data.get("text/html", "")
+    if ALTAIR_MARK in html and ALTAIR_CALL in html:
+        start = html.rindex(ALTAIR_CALL) + len(ALTAIR_CALL)
+        spec, _ = json.JSONDecoder().raw_decode(html[start:])
+        data["text/html"] = LIVE_CHART.format(json.dumps(spec, separators=(",", ":")).replace("</", "<\\/"))
 
 
 def execute(chapter: Path, target: Path, parameters: dict) -> float:

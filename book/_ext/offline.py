@@ -1,10 +1,11 @@
-"""Sphinx extension: every page works without a network.
+"""Sphinx extension: every page works without a network, from a web server or straight from the disk.
 
 MathJax and Vega come from pinned Python wheels and are copied beside the pages. Vega (0.9 MB) is put only on pages that
 carry a live chart. The address that Jupyter Book's Thebe extension leaves on every page is taken away.
 """
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from sphinx.application import Sphinx
 
 LIVE_CHART_MARK = 'class="live-chart"'
 THEBE_MARKS = ("thebe", "THEBE_JS_URL")
+# A browser refuses to preload a font from the disk; the theme's style sheets load the same fonts without that.
+FONT_PRELOAD = re.compile(r'\s*<link rel="preload" as="font"[^>]*>')
 MATHJAX_PARTS = ("tex-chtml.js", "input/tex", "output/chtml", "a11y", "sre", "ui")
 
 
@@ -45,6 +48,13 @@ def add_vega(app: Sphinx, pagename: str, templatename: str, context: dict, doctr
         app.add_js_file("vendor/live-chart.js", priority=700)
 
 
+def drop_font_preloads(app: Sphinx, error: Exception | None) -> None:
+    """Take the theme's font preloads out of every page."""
+    if error is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            page.write_text(FONT_PRELOAD.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def copy_vendored(app: Sphinx, error: Exception | None) -> None:
     """Copy MathJax, and Vega if any page wants it, into the built book."""
     if error is not None or app.builder.format != "html":
@@ -68,5 +78,6 @@ def setup(app: Sphinx) -> dict:
     app.config.mathjax_path = "mathjax/tex-chtml.js"
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", add_vega, priority=400)
+    app.connect("build-finished", drop_font_preloads)
     app.connect("build-finished", copy_vendored)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
