@@ -26,8 +26,9 @@ seed = 0
 # %% tags=["hide-input"]
 from pathlib import Path
 
-from helpers.results import compact
 from myst_nb import glue
+
+from helpers.results import compact
 
 # %%
 glue("rows", compact(Path("results/measurements"), Path(results_path)), display=False)
