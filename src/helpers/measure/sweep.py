@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import functools
+import os
 import platform
 import resource
 import subprocess
@@ -64,6 +65,17 @@ def plan(sweep: Sweep) -> list[Job]:
             schemes[spec] |= dict.fromkeys(part.schemes)
     jobs = [Job(spec, tuple(wanted)) for spec, wanted in schemes.items()]
     return sorted(jobs, key=lambda job: (job.checkpoint.n_params_total, job.checkpoint.model, job.checkpoint.step))
+
+
+def reader_console() -> Console:
+    """Return a console for a sweep that runs inside a chapter: the terminal of who builds the book, or a quiet one.
+
+    `book/execute.py` names that terminal in QID_TERMINAL when a person watches.
+    """
+    terminal = os.environ.get("QID_TERMINAL")
+    if terminal:
+        return Console(file=open(terminal, "w"), force_terminal=True)  # noqa: SIM115 - open as long as the console
+    return Console(quiet=True)
 
 
 def run_sweep(sweep_path: Path, device: str, table_path: Path, records: Path, console: Console) -> Report:
@@ -273,10 +285,10 @@ def provenance(device: str) -> dict:
 @functools.cache
 def _git_commit() -> str | None:
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
+        answer = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
         return None
-    return answer.stdout.strip() or None
+    return answer.stdout.strip()
 
 
 @functools.cache
