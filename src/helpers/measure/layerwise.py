@@ -69,7 +69,7 @@ def substituted(module: nn.Module, weights: dict[str, Tensor]) -> Iterator[None]
             parameters[name].data = original
 
 
-class _FirstBlockReached(Exception):
+class _FirstBlockReachedError(Exception):
     """Ends a forward pass once the first block's inputs are known."""
 
 
@@ -79,13 +79,12 @@ def first_block_inputs(model: PreTrainedModel, tokens: Tensor) -> tuple[Tensor, 
 
     def remember(_module: nn.Module, args: tuple, kwargs: dict) -> None:
         seen.update(hidden=args[0], kwargs=kwargs)
-        raise _FirstBlockReached
+        raise _FirstBlockReachedError
 
     handle = blocks_of(model)[0].register_forward_pre_hook(remember, with_kwargs=True)
     try:
-        model(tokens, use_cache=False)
-    except _FirstBlockReached:
-        pass
+        with contextlib.suppress(_FirstBlockReachedError):
+            model(tokens, use_cache=False)
     finally:
         handle.remove()
     return seen["hidden"], seen["kwargs"]

@@ -34,7 +34,7 @@ class SchemeEntry:
 
     method: str | tuple[str, ...]
     bits: int | tuple[int, ...]
-    group_size: int | None | tuple[int | None, ...]
+    group_size: int | tuple[int | None, ...] | None
     symmetric: bool | tuple[bool, ...]
     rel_damp: float = 0.01
     calib_seed: int | tuple[int, ...] = 0
@@ -93,7 +93,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.
 def read_sweep(path: Path) -> Sweep:
     """Read and check a sweep. Raises SpecError with file, line and accepted values for anything that is off."""
     try:
-        raw = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+        raw = yaml.load(path.read_text(), _Loader)
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
@@ -161,6 +161,6 @@ def _refuse_undivided(specs: list[CheckpointSpec], schemes: tuple[QuantScheme, .
         if undivided:
             names = ", ".join(sorted({spec.model for spec in specs if spec.d_model == width}))
             raise SpecError(
-                f"{where}: group_size {group_size} doesn't divide the input width of {', '.join(undivided)} in {names}; "
-                f"accepted there: a divisor of {width}, or null for one scale a row"
+                f"{where}: group_size {group_size} doesn't divide the input width of {', '.join(undivided)} "
+                f"in {names}; accepted there: a divisor of {width}, or null for one scale a row"
             )

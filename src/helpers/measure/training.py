@@ -42,7 +42,7 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How a family is trained: AdamW, linear warm-up, then a constant learning rate; a checkpoint at each of `steps`."""
+    """How a family is trained: AdamW, linear warm-up, constant learning rate; a checkpoint at each of `steps`."""
 
     family: str
     models: tuple[ModelEntry, ...]

@@ -13,7 +13,7 @@ from importlib import import_module
 
 import torch
 
-from helpers.specs import Diagnostics, QuantizationError, QuantScheme, SpecError
+from helpers.specs import Diagnostics, QuantizationError, SpecError
 
 
 @dataclass(frozen=True)
