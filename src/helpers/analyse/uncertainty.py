@@ -184,3 +184,15 @@ def hold_out_largest(law_type: type[LogLinearLaw], data: FitData, level: float =
     except FitError as error:
         trouble, half_width = str(error), np.full(predicted.shape, np.nan)
     return HoldOut(fit, new, predicted, predicted - half_width, predicted + half_width, level, trouble)
+
+
+def fit_by_run(law_type: type[LogLinearLaw], data: FitData, level: float = 0.95) -> tuple[FitResult, str]:
+    """Fit the law, with intervals by training run where the runs allow any; else the reason why there are none.
+
+    Raises FitError where the law itself can't be identified.
+    """
+    fit = fit_law(law_type, data, level)
+    try:
+        return clustered_by_run(fit), ""
+    except FitError as error:
+        return fit, str(error)
