@@ -57,6 +57,9 @@ export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
+export HF_HUB_DISABLE_PROGRESS_BARS := 1
+# Threads that wait sleep instead of spinning: on two cores shared with a browser that is up to twice as fast.
+export OMP_WAIT_POLICY := PASSIVE
 ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif

@@ -162,7 +162,7 @@ def read_manifest(folder: Path) -> list[CheckpointSpec]:
     path = folder / MANIFEST
     try:
         entries = json.loads(path.read_text())["checkpoints"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise SpecError(f"{path}: not a family manifest ({error})") from None
     specs = []
     for index, entry in enumerate(entries):

@@ -94,6 +94,8 @@ def from_mapping(cls: type, values: dict, where: str, lines: dict[str, int] | No
     what is accepted.
     """
     annotations = typing.get_type_hints(cls)
+    if not isinstance(values, dict):
+        raise SpecError(f"{where}: {values!r} where a mapping is expected; keys: {', '.join(annotations)}")
     for name, value in values.items():
         place = f"{where}:{lines[name]}" if lines else where
         if name not in annotations:

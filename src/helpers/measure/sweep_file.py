@@ -105,13 +105,7 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def _record(cls: type, raw: object, path: Path):
-    if not isinstance(raw, _Mapping):
-        raise SpecError(f"{path}: {raw!r} where a mapping with the keys {_keys(cls)} is expected")
-    return from_mapping(cls, raw, str(path), raw.lines)
-
-
-def _keys(cls: type) -> str:
-    return ", ".join(field.name for field in dataclasses.fields(cls))
+    return from_mapping(cls, raw, str(path), getattr(raw, "lines", None))
 
 
 def _read_part(raw: dict, calibration: CalibrationEntry, path: Path) -> Part:

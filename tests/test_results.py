@@ -1,0 +1,126 @@
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+import textwrap
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from helpers import results
+from helpers.specs import Measurement, ResultsError
+
+
+def make_row(number: int, **changes) -> Measurement:
+    """A row whose values are only of the right type."""
+    values = {}
+    for name, annotation in ((f.name, f.type) for f in dataclasses.fields(Measurement)):
+        text = getattr(annotation, "__name__", str(annotation))
+        values[name] = 1 if "int" in text else 0.5 if "float" in text else True if "bool" in text else "x"
+    values |= {"measurement_id": f"{number:04d}", "group_loss": (1.0, 2.5), "schema_version": 1}
+    return Measurement(**values | changes)
+
+
+def test_a_record_comes_back_as_it_was(tmp_path):
+    row = make_row(1, loss_nats=None, reason=None, group_loss=None)
+    results.write_record(row, tmp_path)
+    results.write_record(make_row(2), tmp_path)
+    assert results.read_records(tmp_path)[0] == row
+    assert results.done_ids(tmp_path) == {"0001", "0002"}
+
+
+def test_compaction_depends_on_the_rows_alone(tmp_path):
+    for number in (3, 1, 2):
+        results.write_record(make_row(number), tmp_path / "a")
+    results.compact(tmp_path / "a", tmp_path / "a.parquet")
+    for number in (1, 2):
+        results.write_record(make_row(number), tmp_path / "b")
+    results.compact(tmp_path / "b", tmp_path / "b.parquet")
+    results.write_record(make_row(3), tmp_path / "c")
+    assert results.compact(tmp_path / "c", tmp_path / "b.parquet") == 3
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_a_record_replaces_the_row_of_its_id(tmp_path):
+    results.write_record(make_row(1, loss_nats=1.0), tmp_path / "r")
+    results.compact(tmp_path / "r", tmp_path / "t.parquet")
+    results.write_record(make_row(1, loss_nats=2.0), tmp_path / "r")
+    results.compact(tmp_path / "r", tmp_path / "t.parquet")
+    assert results.read_table(tmp_path / "t.parquet").column("loss_nats").to_pylist() == [2.0]
+
+
+def test_the_schema_says_losses_by_document_are_float32():
+    assert results.schema().field("group_loss").type == pa.list_(pa.float32())
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"measurement_id": 1}', "[1]"])
+def test_a_broken_record_is_named(tmp_path, content):
+    (tmp_path / "0001.json").write_text(content)
+    with pytest.raises(ResultsError, match=r"0001\.json: not a record"):
+        results.read_records(tmp_path)
+
+
+def test_a_missing_a_foreign_and_a_broken_table_are_named(tmp_path):
+    with pytest.raises(ResultsError, match="no such table"):
+        results.read_table(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("hello")
+    with pytest.raises(ResultsError, match="not a Parquet table"):
+        results.read_table(tmp_path / "text.parquet")
+    pq.write_table(pa.table({"colour": ["red"]}), tmp_path / "foreign.parquet")
+    with pytest.raises(ResultsError, match="columns differ.*colour"):
+        results.read_table(tmp_path / "foreign.parquet")
+
+
+def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path):
+    """The limit on file size makes the kernel refuse a write half way, as a full disk does."""
+    results.write_atomically(tmp_path / "table", b"old")
+    code = f"""
+        import resource, signal, sys
+        from pathlib import Path
+        from helpers import results
+        from helpers.specs import ResultsError
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
+        try:
+            results.write_atomically(Path({str(tmp_path / "table")!r}), b"x" * 100_000)
+        except ResultsError as error:
+            print(error)
+            sys.exit(7)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert done.returncode == 7, done.stderr
+    assert "nothing was lost" in done.stdout
+    assert (tmp_path / "table").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["table"]
+
+
+def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(tmp_path):
+    code = f"""
+        import os, sys
+        from pathlib import Path
+        from helpers import results
+        with results.exclusive(Path({str(tmp_path / "records")!r})):
+            print("held", flush=True)
+            sys.stdin.readline()
+            os._exit(9)
+    """
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ResultsError, match="another process"), results.exclusive(tmp_path / "records"):
+            pass
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        assert holder.wait(30) == 9
+    with results.exclusive(tmp_path / "records"):
+        pass
+
+
+def test_records_hold_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        results.write_record(make_row(1, loss_nats=float("nan")), tmp_path)
+    assert json.dumps([path.name for path in tmp_path.iterdir()]) == "[]"
