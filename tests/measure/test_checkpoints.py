@@ -1,0 +1,203 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import ROOT, tiny_model
+
+from helpers import families
+from helpers.measure import checkpoints
+from helpers.specs import CheckpointError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def local(family: Path, index: int = 0) -> checkpoints.LocalCheckpoint:
+    return checkpoints.fetch(families.read_manifest(family)[index])
+
+
+def test_a_good_checkpoint_loads_in_float32_with_the_files_weights(family):
+    checkpoint = local(family)
+    model = checkpoints.load(checkpoint, "cpu")
+    stored = load_file(checkpoint.folder / "model.safetensors")
+    assert torch.equal(model.lm_head.weight, stored["embed_out.weight"].float())
+    assert torch.equal(model.gpt_neox.embed_in.weight, stored["gpt_neox.embed_in.weight"].float())
+    assert model.dtype == torch.float32
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert checkpoints.all_finite(model)
+
+
+def test_every_pocket_checkpoint_is_the_one_the_manifest_describes():
+    for spec in families.read_manifest(ROOT / "data/tadpole"):
+        assert checkpoints.weights_sha256(Path(spec.location)) == spec.weights_sha256
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip"])
+def test_altered_and_truncated_weights_are_refused(family, damage):
+    checkpoint = local(family)
+    path = checkpoint.folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[-1] ^= 1
+    path.write_bytes(content[:-10] if damage == "truncate" else content)
+    with pytest.raises(CheckpointError, match=r"weights are altered or truncated \(sha256 [0-9a-f]{16}, not"):
+        checkpoints.load(checkpoint, "cpu")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_missing_file_is_named(family, name):
+    (family / "tiny/step-000001" / name).unlink()
+    with pytest.raises(CheckpointError, match=f"step-000001/{name}: missing"):
+        local(family)
+
+
+def test_pickled_weights_are_not_looked_at(family):
+    folder = family / "tiny/step-000001"
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: missing"):
+        local(family)
+
+
+@pytest.mark.parametrize("lost", ["embed_out.weight", "gpt_neox.layers.1.attention.dense.weight"])
+def test_a_parameter_that_would_stay_random_is_refused(family, lost):
+    """A head under another name is the classic trap: transformers only warns and goes on with a random one."""
+    path = family / "tiny/step-000001/model.safetensors"
+    weights = load_file(path)
+    weights["renamed.weight"] = weights.pop(lost)
+    save_file(weights, path, metadata={"format": "pt"})
+    checkpoint = checkpoints.LocalCheckpoint(path.parent, checkpoints.weights_sha256(path.parent), None)
+    with pytest.raises(CheckpointError, match=r"parameters missing, unknown or of another shape: .*renamed\.weight"):
+        checkpoints.load(checkpoint, "cpu")
+
+
+def test_a_wrong_shape_is_refused(family):
+    path = family / "tiny/step-000001/model.safetensors"
+    weights = load_file(path)
+    weights["embed_out.weight"] = weights["embed_out.weight"][:, :16].contiguous()
+    save_file(weights, path, metadata={"format": "pt"})
+    checkpoint = checkpoints.LocalCheckpoint(path.parent, checkpoints.weights_sha256(path.parent), None)
+    with pytest.raises(CheckpointError):
+        checkpoints.load(checkpoint, "cpu")
+
+
+def test_another_architecture_is_refused(family):
+    path = family / "tiny/step-000001/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "llama"}))
+    with pytest.raises(CheckpointError, match="model type 'llama'; accepted: gpt_neox"):
+        checkpoints.load(local(family), "cpu")
+
+
+def test_nan_weights_are_seen(family):
+    model = checkpoints.load(local(family), "cpu")
+    model.gpt_neox.layers[0].mlp.dense_h_to_4h.weight[0, 0] = float("nan")
+    assert not checkpoints.all_finite(model)
+
+
+# ---- the Hub: a cache folder laid out by hand, with the names and key names of the public Pythia checkpoints ---------
+
+
+def lay_out_hub(cache: Path, repository: str, revision: str, weights: dict, config: dict, shards: int = 1) -> None:
+    """Write a Hub cache as huggingface_hub keeps it: refs/<revision> holds the commit, snapshots/<commit> the files."""
+    place = cache / f"models--{repository.replace('/', '--')}"
+    snapshot = place / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (place / "refs").mkdir(exist_ok=True)
+    (place / "refs" / revision).write_text(COMMIT)
+    (snapshot / "config.json").write_text(json.dumps(config))
+    shutil.copyfile(ROOT / "data/tadpole/tokenizer.json", snapshot / "tokenizer.json")
+    names = sorted(weights)
+    if shards == 1:
+        save_file(weights, snapshot / "model.safetensors", metadata={"format": "pt"})
+        return
+    where = {name: f"model-{i % shards + 1:05d}-of-{shards:05d}.safetensors" for i, name in enumerate(names)}
+    for file in set(where.values()):
+        part = {name: weights[name] for name in names if where[name] == file}
+        save_file(part, snapshot / file, metadata={"format": "pt"})
+    (snapshot / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+
+
+def old_layout(dtype: torch.dtype) -> tuple[dict, dict]:
+    """Weights and configuration as the public files have them: `embed_out`, buffers of old transformers, rotary_pct."""
+    model = tiny_model(seed=3, d_model=32, n_layers=2)
+    weights = {name.replace("lm_head", "embed_out"): t.to(dtype) for name, t in model.state_dict().items()}
+    for layer in range(2):
+        weights[f"gpt_neox.layers.{layer}.attention.bias"] = torch.ones(1, 1, 64, 64, dtype=torch.bool)
+        weights[f"gpt_neox.layers.{layer}.attention.masked_bias"] = torch.tensor(-1e9)
+        weights[f"gpt_neox.layers.{layer}.attention.rotary_emb.inv_freq"] = torch.ones(2)
+    config = {
+        "architectures": ["GPTNeoXForCausalLM"],
+        "model_type": "gpt_neox",
+        "hidden_act": "gelu",
+        "hidden_size": 32,
+        "intermediate_size": 128,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "max_position_embeddings": 64,
+        "rotary_pct": 0.25,
+        "rotary_emb_base": 10000,
+        "layer_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        "torch_dtype": "float16",
+        "use_parallel_residual": True,
+        "vocab_size": 1024,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+    }
+    return weights, config
+
+
+def pythia_spec():
+    return families.checkpoints("pythia", ["pythia-14m"], [1000], "test")[0]
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty Hub cache, and no way to any Hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+@pytest.mark.parametrize(("dtype", "shards"), [(torch.float16, 1), (torch.float16, 3), (torch.bfloat16, 2)])
+def test_a_pythia_revision_loads_from_the_cache_with_every_weight_from_the_file(hub, dtype, shards):
+    weights, config = old_layout(dtype)
+    spec = pythia_spec()
+    lay_out_hub(hub, spec.location, spec.revision, weights, config, shards)
+    checkpoint = checkpoints.fetch(spec)
+    assert checkpoint.commit == COMMIT
+    model = checkpoints.load(checkpoint, "cpu")
+    parameters = dict(model.named_parameters())
+    loaded = {name.replace("embed_out", "lm_head"): tensor for name, tensor in weights.items()}
+    assert all(torch.equal(parameters[name], loaded[name].float()) for name in parameters)
+    assert checkpoints.tokenizer_of(checkpoint.folder).get_vocab_size() == 1024
+    # the same model computes the same losses: the rotary settings of the old configuration were understood
+    reference = tiny_model(seed=3, d_model=32, n_layers=2)
+    reference.load_state_dict({name: loaded[name].float() for name in reference.state_dict()})
+    tokens = torch.arange(40)[None]
+    torch.testing.assert_close(model(tokens).logits, reference(tokens).logits)
+
+
+def test_a_pythia_head_that_would_stay_random_is_refused(hub):
+    weights, config = old_layout(torch.float16)
+    del weights["embed_out.weight"]
+    spec = pythia_spec()
+    lay_out_hub(hub, spec.location, spec.revision, weights, config)
+    with pytest.raises(CheckpointError, match=r"parameters missing.*lm_head\.weight"):
+        checkpoints.load(checkpoints.fetch(spec), "cpu")
+
+
+def test_the_same_step_with_other_weights_is_another_checkpoint(hub):
+    weights, config = old_layout(torch.float16)
+    spec = pythia_spec()
+    lay_out_hub(hub, spec.location, spec.revision, weights, config, shards=2)
+    first = checkpoints.fetch(spec).weights_sha256
+    weights["embed_out.weight"][0, 0] += 1
+    lay_out_hub(hub, spec.location, spec.revision, weights, config, shards=2)
+    assert checkpoints.fetch(spec).weights_sha256 != first
+
+
+def test_a_revision_that_is_nowhere_is_one_clear_line(hub):
+    with pytest.raises(CheckpointError, match="EleutherAI/pythia-14m at step1000: not in the local cache"):
+        checkpoints.fetch(pythia_spec())
