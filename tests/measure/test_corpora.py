@@ -10,7 +10,14 @@ from tiny import ROOT
 from tokenizers import Tokenizer
 
 from helpers.measure import corpora
-from helpers.measure.corpus_lock import NearDuplicates, make_lock, training_documents, train_tokenizer, write_lock
+from helpers.measure.training_text import (
+    NearDuplicates,
+    make_lock,
+    train_tokenizer,
+    training_documents,
+    training_tokens,
+    write_lock,
+)
 from helpers.specs import CorpusError
 
 LOCK = corpora.read_lock(ROOT / "data/corpus.lock")
@@ -127,7 +134,7 @@ def wheels(tmp_path, monkeypatch):
     """Three wheels: enough long files to hold out, one near-duplicate across wheels, one exact one."""
     import zipfile
 
-    monkeypatch.setattr("helpers.measure.corpus_lock.DOCUMENTS_PER_SPLIT", 2)
+    monkeypatch.setattr("helpers.measure.training_text.DOCUMENTS_PER_SPLIT", 2)
     for package in range(3):
         with zipfile.ZipFile(tmp_path / f"p{package}-1.0-py3-none-any.whl", "w") as archive:
             head = f"Metadata-Version: 2.1\nName: p{package}\nVersion: 1.0\nLicense: MIT\n"
@@ -177,13 +184,13 @@ def test_training_tokens_are_built_once_and_separated(wheels, tmp_path):
     (cache / "wheels").mkdir(parents=True)
     for wheel in wheels.glob("*.whl"):
         wheel.rename(cache / "wheels" / wheel.name)
-    tokens = corpora.training_tokens(lock, TOKENIZER, cache)
+    tokens = training_tokens(lock, TOKENIZER, cache)
     end = TOKENIZER.token_to_id(corpora.END_OF_TEXT)
     assert (tokens == end).sum() == lock.n_training_documents
     assert len(TOKENIZER.decode(tokens[tokens != end].tolist()).encode()) == lock.n_training_bytes
     for wheel in (cache / "wheels").iterdir():
         wheel.unlink()
-    assert np.array_equal(corpora.training_tokens(lock, TOKENIZER, cache), tokens)
+    assert np.array_equal(training_tokens(lock, TOKENIZER, cache), tokens)
 
 
 def test_near_duplicates_are_told_by_their_lines():

@@ -88,7 +88,10 @@ def test_schemes_solved_together_are_what_they_are_alone(seed, group_size):
     for index, (b, h, s) in enumerate([(2, hessian, True), (4, other, False)]):
         alone = gptq.solve(weight, h, b, group_size, s, 0.01)
         assert (together.codes[index] == alone.codes).float().mean() >= 0.99
-        ours, theirs = gptq.relative_error(weight, together.weight[index], h), gptq.relative_error(weight, alone.weight, h)
+        ours, theirs = (
+            gptq.relative_error(weight, together.weight[index], h),
+            gptq.relative_error(weight, alone.weight, h),
+        )
         torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=0)
 
 

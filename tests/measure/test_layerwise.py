@@ -30,7 +30,9 @@ def plain_walk(model, scheme: QuantScheme) -> dict[str, torch.Tensor]:
             seen: dict[str, torch.Tensor] = {}
             for name in names:
                 layer = block.get_submodule(name)
-                handle = layer.register_forward_pre_hook(lambda _m, args, name=name: seen.update({name: args[0]}))
+                handle = layer.register_forward_pre_hook(
+                    lambda _m, args, name=name, seen=seen: seen.update({name: args[0]})
+                )
                 model(CALIBRATION)
                 handle.remove()
             for name in names:
@@ -119,9 +121,14 @@ def test_a_scheme_that_fails_leaves_the_others_as_they_are(model, monkeypatch):
 def test_substituted_weights_go_back_even_after_an_error(model):
     name = "gpt_neox.layers.0.mlp.dense_h_to_4h.weight"
     before = dict(model.named_parameters())[name].clone()
-    with pytest.raises(ZeroDivisionError), layerwise.substituted(model, {name: torch.zeros_like(before)}):
-        assert dict(model.named_parameters())[name].abs().max() == 0
-        raise ZeroDivisionError
+
+    def fail_inside() -> None:
+        with layerwise.substituted(model, {name: torch.zeros_like(before)}):
+            assert dict(model.named_parameters())[name].abs().max() == 0
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_inside()
     assert torch.equal(dict(model.named_parameters())[name], before)
 
 

@@ -81,7 +81,9 @@ def write_family(folder: Path, steps: tuple[int, ...] = (1, 2)) -> Path:
     return folder
 
 
-def write_sweep(path: Path, family: str | Path, schemes: str, evaluation: str = "{sequences: 128, seq_len: 16}") -> Path:
+def write_sweep(
+    path: Path, family: str | Path, schemes: str, evaluation: str = "{sequences: 128, seq_len: 16}"
+) -> Path:
     """Write a sweep over every checkpoint of a family; `schemes` is a YAML list in flow style."""
     path.write_text(
         f"name: tiny\nevaluation: {evaluation}\ncalibration: {{sequences: 4, seq_len: 32}}\n"

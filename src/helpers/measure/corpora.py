@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -184,29 +183,3 @@ def wheel_documents(wheel: Wheel, folder: Path) -> Iterator[tuple[str, bytes]]:
         for name in sorted(archive.namelist()):
             if name.endswith(".py"):
                 yield name, archive.read(name)
-
-
-def training_tokens(lock: CorpusLock, tokenizer: Tokenizer, cache: Path = CACHE) -> np.ndarray:
-    """Return the training text as one array of token ids (uint16), documents separated by end-of-text.
-
-    It is built from the wheels once and kept in the cache under the digests of text and tokenizer.
-    """
-    key = digest([lock.training_sha256, tokenizer.to_str()])
-    path = cache / f"training-{key}.npy"
-    if not path.exists():
-        from helpers.measure.corpus_lock import training_documents  # needs datasketch: only who builds text does
-
-        end = tokenizer.token_to_id(END_OF_TEXT)
-        texts = training_documents(lock, cache / "wheels")
-        pieces = [np.array([*ids, end], dtype=np.uint16) for ids in _encode_all(tokenizer, texts)]
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, np.concatenate(pieces))
-        partial.replace(path)
-    return np.load(path)
-
-
-def _encode_all(tokenizer: Tokenizer, texts: Iterable[str], batch: int = 1000) -> Iterator[list[int]]:
-    texts = list(texts)
-    for start in range(0, len(texts), batch):
-        for encoding in tokenizer.encode_batch_fast(texts[start : start + batch], add_special_tokens=False):
-            yield encoding.ids

@@ -54,9 +54,9 @@ def inverse_factor(hessian: Tensor, rel_damp: float) -> tuple[Tensor, Tensor]:
     """
     mean_diagonal = hessian.diagonal(dim1=-2, dim2=-1).mean(-1)
     identity = torch.eye(hessian.shape[-1], dtype=hessian.dtype, device=hessian.device)
-    used = torch.full_like(mean_diagonal, rel_damp)
+    used = torch.full_like(mean_diagonal, rel_damp, dtype=torch.float64)
     for rung in DAMPING_RUNGS:
-        damped = hessian + (used * mean_diagonal)[..., None, None] * identity
+        damped = hessian + (used.to(hessian.dtype) * mean_diagonal)[..., None, None] * identity
         lower, info = torch.linalg.cholesky_ex(damped)
         upper, info_inverse = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
         singular = (info != 0) | (info_inverse != 0) | ~torch.isfinite(upper).all(-1).all(-1)

@@ -1,7 +1,7 @@
 """Walks a model's decoder blocks: calibrate, round, pass the rounded block's outputs on.
 
 Several schemes are walked side by side, each on activations of its own, so that every scheme is the usual
-sequential GPTQ and yet their layers can be solved as one batch.
+sequential GPTQ and yet their layers can be solved as one batch where that pays (on a GPU).
 """
 
 import contextlib
@@ -184,7 +184,9 @@ def _round_stage(
         together = defaultdict(list)
         for i in alive:
             if not streams[i].failure:
-                together[streams[i].scheme.group_size, streams[i].scheme.rel_damp].append(i)
+                # on the CPU each scheme alone: a row's bits then don't depend on which other rows were missing
+                scheme = streams[i].scheme
+                together[(scheme.group_size, scheme.rel_damp) if weight.is_cuda else i].append(i)
         for members in together.values():
             _round_together(name, weight, members, streams, hessians, rounded, solve)
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from helpers import families
-from helpers.measure import corpora, evaluate
+from helpers.measure import corpora, evaluate, training_text
 from helpers.results import write_atomically
 from helpers.specs import CheckpointError, CheckpointSpec, SpecError, from_mapping
 
@@ -163,7 +163,7 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console) -> P
     if not tokenizer_path.exists():
         write_atomically(tokenizer_path, corpora.TADPOLE_TOKENIZER.read_bytes())
     tokenizer = corpora.Tokenizer.from_file(str(tokenizer_path))
-    batches = Batches(corpora.training_tokens(lock, tokenizer), plan, device)
+    batches = Batches(training_text.training_tokens(lock, tokenizer), plan, device)
     blocks = corpora.heldout_blocks(lock.evaluation, tokenizer, corpora.DOCUMENTS_PER_SPLIT, plan.seq_len)
     for entry in plan.models:
         _train_model(entry, plan, batches, blocks, out, device, tokenizer.get_vocab_size(), console)

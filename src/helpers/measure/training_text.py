@@ -2,6 +2,7 @@
 
 import dataclasses
 import email.parser
+import functools
 import hashlib
 import json
 import zipfile
@@ -9,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from datasketch import MinHash, MinHashLSH
+import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from helpers.measure.corpora import (
+    CACHE,
     DOCUMENT_BYTES,
     DOCUMENTS_PER_SPLIT,
     END_OF_TEXT,
@@ -21,7 +23,7 @@ from helpers.measure.corpora import (
     Wheel,
     wheel_documents,
 )
-from helpers.specs import CorpusError
+from helpers.specs import CorpusError, digest
 
 SIMILARITY = 0.6  # two files whose sets of lines overlap more than this (Jaccard) are near-duplicates
 PERMUTATIONS = 64
@@ -34,12 +36,15 @@ class NearDuplicates:
     """Remembers documents by a MinHash of their lines and tells when a new one is nearly one of them."""
 
     def __init__(self) -> None:
-        self._index = MinHashLSH(threshold=SIMILARITY, num_perm=PERMUTATIONS)
+        import datasketch  # needed only where text is made; a GPU machine gets the finished tokens
+
+        self._sketch = functools.partial(datasketch.MinHash, num_perm=PERMUTATIONS, seed=1)
+        self._index = datasketch.MinHashLSH(threshold=SIMILARITY, num_perm=PERMUTATIONS)
         self._count = 0
 
     def add_if_new(self, content: bytes) -> bool:
         """Remember `content` unless it is a near-duplicate; return whether it was new."""
-        sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
+        sketch = self._sketch()
         sketch.update_batch(list({line.strip() for line in content.splitlines()}))
         if self._index.query(sketch):
             return False
@@ -162,6 +167,30 @@ def _is_utf8(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def training_tokens(lock: CorpusLock, tokenizer: Tokenizer, cache: Path = CACHE) -> np.ndarray:
+    """Return the training text as one array of token ids (uint16), documents separated by end-of-text.
+
+    It is built from the wheels once and kept in the cache under the digests of text and tokenizer.
+    """
+    key = digest([lock.training_sha256, tokenizer.to_str()])
+    path = cache / f"training-{key}.npy"
+    if not path.exists():
+        end = tokenizer.token_to_id(END_OF_TEXT)
+        texts = training_documents(lock, cache / "wheels")
+        pieces = [np.array([*ids, end], dtype=np.uint16) for ids in _encode_all(tokenizer, texts)]
+        partial = path.with_suffix(".partial.npy")
+        np.save(partial, np.concatenate(pieces))
+        partial.replace(path)
+    return np.load(path)
+
+
+def _encode_all(tokenizer: Tokenizer, texts: Iterable[str], batch: int = 1000) -> Iterator[list[int]]:
+    texts = list(texts)
+    for start in range(0, len(texts), batch):
+        for encoding in tokenizer.encode_batch_fast(texts[start : start + batch], add_special_tokens=False):
+            yield encoding.ids
 
 
 def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
