@@ -22,9 +22,8 @@ STEPS = (
 
 def timed(target: str, folder: Path) -> float:
     """Run a target in a clone; return its wall time."""
-    clean = {
-        name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "MAKEFLAGS", "PYTHONPATH")
-    }
+    left_out = ("VIRTUAL_ENV", "MAKEFLAGS", "PYTHONPATH")
+    clean = {name: value for name, value in os.environ.items() if name not in left_out}
     started = time.perf_counter()
     subprocess.run(["make", target], cwd=folder, check=True, env=clean, stdout=sys.stderr)
     return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Times the pocket sweep from nothing, and our GPTQ beside auto-gptq on one checkpoint: `python benchmarks/pocket_sweep.py`.
+"""Times the pocket sweep from nothing, and our GPTQ beside auto-gptq: `python benchmarks/pocket_sweep.py`.
 
 Every sweep runs in a process of its own, start-up and imports included. `goal_seconds` and `goal_gib` are what the
 project promises on two cores.
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
+
 from report import report
 
 GOAL_SECONDS, GOAL_GIB = 300, 4
