@@ -40,7 +40,10 @@ def _slider(name: str, value: float, ends: tuple[float, float], label: str) -> a
 def prediction_chart(fit: FitResult, level: float = 0.90) -> alt.LayerChart:
     """Return predicted QiD against bits for the unified law `fit`, with sliders inside the ranges that were fitted."""
     box = fit.law.validity
-    ends = {name: tuple(round(math.log10(value), 2) for value in getattr(box, name)) for name in ("tokens", "n_params")}
+    ends = {
+        name: (math.ceil(100 * math.log10(low)) / 100, math.floor(100 * math.log10(high)) / 100)
+        for name, (low, high) in (("tokens", box.tokens), ("n_params", box.n_params))
+    }
     sliders = [
         _slider("log_tokens", ends["tokens"][1], ends["tokens"], "log₁₀ of tokens D"),
         _slider("log_size", ends["n_params"][1], ends["n_params"], "log₁₀ of size N"),
@@ -52,12 +55,18 @@ def prediction_chart(fit: FitResult, level: float = 0.90) -> alt.LayerChart:
         chart = chart.transform_calculate(**{name: in_page})
     title = "'D = ' + format(pow(10, log_tokens), '.3s') + ' tokens, N = ' + format(pow(10, log_size), '.3s')"
     colour = alt.Color("bits:O", legend=None).scale(domain=widths, range=[BITS_COLOURS[bits] for bits in widths])
-    qid = alt.Y("qid:Q", title="predicted QiD (nats per token)").scale(type="log", domain=[LOWEST_NATS, 5])
+    qid = (
+        alt.Y("qid:Q", title="predicted QiD (nats per token)")
+        .scale(type="log", domain=[LOWEST_NATS, 5], nice=False)
+        .axis(values=[0.001, 0.01, 0.1, 1])
+    )
     across = alt.X("bits:O", title="bit width P (bits per weight)").axis(labelAngle=0)
     shown = [alt.Tooltip(f"{name}:Q", format=".4f") for name in ("qid", "low", "high")]
     bars = chart.mark_rule(strokeWidth=3, opacity=0.5).encode(across, alt.Y("low:Q"), alt.Y2("high:Q"), colour)
     dots = chart.mark_point(filled=True, size=90, opacity=1).encode(across, qid, colour, tooltip=shown)
-    texts = chart.mark_text(dx=32, fontSize=13).encode(across, qid, colour, text=alt.Text("qid:Q", format=".4f"))
+    texts = chart.mark_text(align="left", dx=9, fontSize=12).encode(
+        across, qid, colour, text=alt.Text("qid:Q", format=".2r")
+    )
     description = "Predicted QiD at 2, 3 and 4 bits with its interval; two sliders choose tokens and size."
     return (
         (bars + dots + texts)

@@ -29,7 +29,7 @@ SEEDS_LABEL = "this machine minus stored QiD\n(differences between two seeds)"
 def panels_by_bits(bits: pd.Series) -> tuple[Figure, dict[float, Axes]]:
     """Return a figure with one panel a bit width, side by side with a common vertical axis."""
     widths = np.sort(bits.unique())
-    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(3.0 * widths.size + 1.0, 3.8))
+    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(2.6 * widths.size + 0.9, 3.6))
     for width, axes in zip(widths, panels[0], strict=True):
         axes.set_title(f"{width:g} bits")
     return figure, dict(zip(widths, panels[0], strict=True))
@@ -52,9 +52,10 @@ def qid_against_size_by_tokens(table: pd.DataFrame) -> Figure:
     for bits, axes in panels.items():
         for tokens, rows in table[table["bits"] == bits].sort_values(SIZE).groupby("tokens_seen"):
             axes.errorbar(rows[SIZE], rows["qid_nats"], rows["qid_se_nats"], linewidth=1.2, **styles[tokens])
-        count_scale(axes, "x", SIZE_LABEL)
+        count_scale(axes, "x", "")
         qid_scale(axes, "y", table["qid_nats"])
         axes.label_outer()
+    figure.supxlabel(SIZE_LABEL, fontsize="medium")
     legend_beside(axes, "tokens D")
     return figure
 

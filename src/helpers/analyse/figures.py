@@ -86,7 +86,7 @@ def public_trajectory(evaluations: pd.DataFrame, metric: str, axes: Axes | None 
 def qid_against_tokens(table: pd.DataFrame) -> Figure:
     """Draw QiD against training tokens: one panel a bit width, one line a size, paired errors as bars (one se)."""
     widths = np.sort(table["bits"].unique())
-    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(3.0 * widths.size + 1.0, 3.8))
+    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(2.6 * widths.size + 0.9, 3.6))
     for axes, bits in zip(panels[0], widths, strict=True):
         _lines_by_size(axes, table[table["bits"] == bits], "tokens_seen", "qid_nats", "qid_se_nats")
         axes.set_title(f"{bits:g} bits")

@@ -20,7 +20,7 @@ def exponents_of_fits(fits: dict[str, FitResult], published: dict[str, LogLinear
     published = published or {}
     labels = [*fits, *published]
     height = 1.1 + 0.34 * len(labels)
-    figure, panels = plt.subplots(1, len(SYMBOLS), sharey=True, figsize=(9.0, height))
+    figure, panels = plt.subplots(1, len(SYMBOLS), sharey=True, figsize=(8.4, height))
     for axes, (name, symbol) in zip(panels, SYMBOLS.items(), strict=True):
         for place, fit in enumerate(fits.values()):
             if name not in fit.law.PARAMETERS:
@@ -45,7 +45,7 @@ def residuals_against_tokens(fit: FitResult) -> Figure:
     about 1 without a pattern.
     """
     widths, styles = np.unique(fit.data.bits), size_styles(fit.data.n_params)
-    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(3.0 * widths.size + 1.0, 3.8))
+    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(2.6 * widths.size + 0.9, 3.6))
     for axes, bits in zip(panels[0], widths, strict=True):
         axes.axhspan(1 - fit.tau, 1 + fit.tau, color=PALE, alpha=0.15, linewidth=0)
         axes.axhline(1.0, color=INK, linewidth=0.8)

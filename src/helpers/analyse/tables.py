@@ -7,6 +7,8 @@ from helpers.analyse.fit_records import FitResult
 from helpers.analyse.laws import LogLinearLaw
 from helpers.analyse.style import count_label
 
+NBSP = "\u202f"  # narrow; keeps a cell on one line
+SAME_BELOW_NATS = 1e-5  # differences smaller than that are those of single precision
 GREEK = {"beta": "β", "alpha": "α", "gamma": "γ"}
 
 
@@ -14,13 +16,13 @@ def _exponents(law: LogLinearLaw, intervals: dict[str, tuple[float, float]]) -> 
     cells = {}
     for name, symbol in GREEK.items():
         value = f"{getattr(law, name):.2f}" if name in law.PARAMETERS else ""
-        ends = "[{:.2f}, {:.2f}]".format(*intervals[name]) if name in intervals else ""
-        cells[symbol] = f"{value} {ends}".strip()
+        ends = f"{NBSP}[{{:.2f}},{NBSP}{{:.2f}}]".format(*intervals[name]) if name in intervals else ""
+        cells[symbol] = value + ends
     return cells
 
 
 def fits_table(fits: dict[str, FitResult], published: dict[str, LogLinearLaw] | None = None) -> pd.DataFrame:
-    """Return one row a fit: exponents with intervals (only those by training run), tau, rows, runs and status.
+    """Return one row a fit: exponents with intervals (only those by training run), tau, rows and status.
 
     `published` laws come after, with their exponents alone.
     """
@@ -28,32 +30,31 @@ def fits_table(fits: dict[str, FitResult], published: dict[str, LogLinearLaw] | 
     for label, fit in fits.items():
         by_run = np.all(np.isfinite(fit.degrees_of_freedom))
         known = dict(zip(fit.parameter_names, map(tuple, fit.intervals), strict=True)) if by_run else {}
-        counts = {"τ": f"{fit.tau:.2f}", "rows": str(fit.n_rows), "runs": str(fit.n_runs), "status": str(fit.status)}
-        rows[label] = _exponents(fit.law, known) | counts
+        counts = {"τ": f"{fit.tau:.2f}", "rows": str(fit.n_rows), "status": str(fit.status)}
+        rows[label.replace(" ", NBSP)] = _exponents(fit.law, known) | counts
     for label, law in (published or {}).items():
-        rows[label] = _exponents(law, {}) | {"τ": "", "rows": "", "runs": "", "status": "published"}
+        rows[label.replace(" ", NBSP)] = _exponents(law, {}) | {"τ": "", "rows": "", "status": ""}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a checkpoint of `agreement_in_seeds`: for each bit width QiD and the difference.
+def _agreement_cell(row: pd.Series) -> str:
+    same = abs(row["difference_nats"]) < SAME_BELOW_NATS
+    difference = "same" if same else f"{row['difference_nats']:+.4f} ({row['difference_in_own_se']:+.1f})"
+    return f"{row['qid_nats_cpu']:.4f}, {difference}".replace("-", "−").replace(" ", NBSP)
 
-    Columns have two levels: the bit width; QiD on the CPU in nats per token, CPU minus CUDA in nats per token, and that
-    over its own paired error.
+
+def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a checkpoint of `agreement_in_seeds` and one column a bit width.
+
+    A cell says QiD on the CPU, then CPU minus CUDA, both in nats per token, then in brackets the difference over its
+    own paired error; or `same` instead of the two where the difference is below SAME_BELOW_NATS.
     """
     order = agreement.sort_values(["n_params_non_embedding", "tokens_seen"])
-    blocks = {}
+    columns = {}
     for bits, rows in order.groupby("bits"):
-        index = [rows["model"], rows["tokens_seen"].map(count_label).rename("D")]
-        shown = rows.set_index(index)
-        blocks[f"{bits:g} bits"] = pd.DataFrame(
-            {
-                "QiD": shown["qid_nats_cpu"].map("{:.4f}".format),
-                "here − stored": shown["difference_nats"].map("{:+.4f}".format),
-                "in its errors": shown["difference_in_own_se"].map("{:+.1f}".format),
-            }
-        )
-    return pd.concat(blocks, axis=1)
+        index = [rows["model"].str.replace("-", "\u2011"), rows["tokens_seen"].map(count_label).rename("D")]
+        columns[f"{bits:g} bits"] = rows.apply(_agreement_cell, axis=1).set_axis(pd.MultiIndex.from_arrays(index))
+    return pd.DataFrame(columns)
 
 
 def ratio_table(ratios: dict[str, pd.DataFrame]) -> pd.DataFrame:
