@@ -14,8 +14,15 @@
 
 # %% [markdown]
 # # The question
+# %% [markdown]
+# # The question
 #
 # *How much does a language model lose when its weights are rounded, and what decides it?*
+#
+# A trained model is a long list of numbers, usually kept in 16 bits each. Keep 4 bits of each instead and the model takes a quarter
+# of the memory, and answers faster, since most of the time goes into reading weights. It also gets worse. This chapter
+# says what "worse" means, in a unit, and how to measure it so that a small loss can be told from none. Then it looks at the two
+# effects that the rest of the book is about.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -26,27 +33,395 @@ seed = 0
 # %% tags=["hide-input"]
 import math
 
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
 from myst_nb import glue
+from scipy import stats
+
+from helpers.analyse.degradation import degradation, paired_error, rows_of_fit
+from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
+from helpers.analyse.style import (
+    BITS_COLOURS,
+    INK,
+    TOKENS_LABEL,
+    count_label,
+    count_scale,
+    legend_beside,
+    qid_scale,
+    use_house_style,
+)
+
+use_house_style()
+N = "n_params_non_embedding"
+
+
+def glue_all(numbers: dict) -> None:
+    for name, value in numbers.items():
+        glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
+
 
 # %% [markdown]
 # ## Definition
 #
-# Let $L_{16}$ be the mean loss of a model in 16 bits, in nats per token, and $L_P$ that of the same model with its weights
-# rounded to $P$ bits, on the same tokens. Quantization-induced degradation is
+# A language model gives a probability to every token that may come next. Its loss is the mean of $-\ln p$ over the tokens that
+# did come, in nats per token. Let $L_{16}$ be the loss of a model in 16 bits. Let $L_P$ be the loss of the same model on the
+# same tokens, with its weights rounded to $P$ bits. **Quantization-induced degradation**, QiD, is the difference:
 #
 # $$
-# \Delta L = L_P - L_{16}.
+# \Delta L = L_P - L_{16} \qquad \text{(nats per token)}.
 # $$ (eq-qid)
 #
-# A perplexity is $e^L$, so that rounding multiplies the perplexity by $e^{\Delta L}$.
+# The perplexity is $e^L$, so rounding multiplies it by $e^{\Delta L}$. Nats per token depend on the tokenizer: longer tokens carry more
+# nats each. Bits per byte don't, and so they compare models that cut text differently:
+#
+# $$
+# \Delta L \cdot \frac{\text{tokens}}{\text{bytes} \cdot \ln 2} \qquad \text{(bits per byte)}.
+# $$ (eq-bpb)
+#
+# Here is one measurement out of the book's table: one model, one moment of its training, one way of rounding.
 
 # %%
-qid_nats = 0.1
-glue("perplexity_factor", math.exp(qid_nats), display=False)
+measured = pd.read_parquet("results/measurements.parquet")
+study = degradation(measured[measured["n_sequences"] == measured["n_sequences"].max()])
+gptq = rows_of_fit(study[study["calib_seed"] == 0], "gptq", group_size=32, symmetric=False)
+one = gptq.query("model == 'tadpole-128x3' and bits == 3").sort_values("step").iloc[-1]
+pd.DataFrame(
+    {
+        "16-bit loss (nats per token)": [f"{one.baseline_loss_nats:.4f}"],
+        "3-bit loss (nats per token)": [f"{one.loss_nats:.4f}"],
+        "QiD (nats per token)": [f"{one.qid_nats:.4f}"],
+    },
+    index=[f"{one.model}, {count_label(one.tokens_seen)} tokens"],
+).T
+
+# %% tags=["remove-cell"]
+to_bits_per_byte = one.n_tokens / (one.n_bytes * math.log(2))
+numbers = {
+    "n_parameters": count_label(one[N]),
+    "one_tokens": count_label(one.tokens_seen),
+    "one_qid": one.qid_nats,
+    "one_factor": math.exp(one.qid_nats),
+    "one_bits_per_byte": one.qid_nats * to_bits_per_byte,
+    "bytes_per_token": one.n_bytes / one.n_tokens,
+}
+glue_all(numbers)
 
 # %% [markdown]
-# A QiD of 0.1 nats per token multiplies the perplexity by {glue:text}`perplexity_factor:.3f`.
+# The model has {glue:text}`n_parameters:s` parameters besides its embeddings and has read {glue:text}`one_tokens:s` tokens of Python
+# code. Rounding to 3 bits costs it {glue:text}`one_qid:.3f` nats per token. Its perplexity is multiplied by
+# {glue:text}`one_factor:.3f`. A token is {glue:text}`bytes_per_token:.2f` bytes long on average here, so the cost is
+# {glue:text}`one_bits_per_byte:.3f` bits per byte.
+#
+# ## The same documents twice
+#
+# The loss is measured on a sample of text, and another sample would give another number. How sure is QiD, then? The two
+# models read the same documents. A document that is hard for one is hard for the other, and this cancels in the difference. So we
+# take the difference first, document by document, and only then the mean. With $\Delta L_i$ the difference on document
+# $i$ of $n$, the *paired* standard error is
+#
+# $$
+# \mathrm{se} = \sqrt{\frac{1}{n(n-1)} \sum_{i=1}^{n} (\Delta L_i - \Delta L)^2} .
+# $$ (eq-paired-error)
+#
+# Documents are the units, not tokens: tokens of one file are not independent of each other.
+
+# %%
+loss_3 = np.array(one.group_loss, dtype=float)  # one mean loss a document
+difference = one.document_qid_nats
+loss_16 = loss_3 - difference
+paired = paired_error(difference)
+unpaired = math.hypot(paired_error(loss_3), paired_error(loss_16))
+
+# %% tags=["hide-input"]
+figure, axes = plt.subplots(figsize=(7, 2.9))
+documents = pd.DataFrame({"16-bit loss": loss_16, "3-bit loss": loss_3, "difference": difference})
+sns.stripplot(
+    documents,
+    orient="h",
+    palette=["#9aa0a8", BITS_COLOURS[3], BITS_COLOURS[2]],
+    alpha=0.5,
+    jitter=0.25,
+    size=4,
+    ax=axes,
+)
+axes.errorbar(documents.mean(), range(3), xerr=None, fmt="|", color=INK, markersize=26, label="mean")
+axes.axvline(0, color="#9aa0a8", linewidth=1)
+axes.set(xlabel="nats per token (one dot: one document)", ylabel="")
+legend_beside(axes)
+glue("fig_paired", figure, display=False)
+plt.close(figure)
+
+# %% tags=["remove-cell"]
+half = stats.t(len(difference) - 1).ppf(0.975) * paired
+assert unpaired > 5 * paired, "the text says that pairing makes the error much smaller"
+numbers = {
+    "n_documents": len(difference),
+    "paired_se": paired,
+    "unpaired_se": unpaired,
+    "gain": unpaired / paired,
+    "gain_squared": (unpaired / paired) ** 2,
+    "documents_needed": len(difference) * (unpaired / paired) ** 2,
+    "qid_low": one.qid_nats - half,
+    "qid_high": one.qid_nats + half,
+    "unpaired_half": stats.t(len(difference) - 1).ppf(0.975) * unpaired,
+    "loss_lowest": loss_16.min(),
+    "loss_highest": loss_16.max(),
+    "difference_lowest": difference.min(),
+    "difference_highest": difference.max(),
+}
+glue_all(numbers)
+
+# %% [markdown]
+# ```{glue:figure} fig_paired
+# :name: fig-paired
+# :alt: Three rows of dots on one axis in nats per token, one dot a document. The 16-bit and the 3-bit losses are spread widely around means that lie close together; the differences form a narrow heap just above zero.
+#
+# Documents differ a lot, their differences little. The losses of {glue:text}`n_documents:d` documents range from
+# {glue:text}`loss_lowest:.2f` to {glue:text}`loss_highest:.2f` nats per token in 16 bits. What rounding adds to them ranges from
+# {glue:text}`difference_lowest:.2f` to {glue:text}`difference_highest:.2f`.
+# ```
+#
+# Over these {glue:text}`n_documents:d` documents the paired error is {glue:text}`paired_se:.4f` nats per token. Two separate means
+# would give {glue:text}`unpaired_se:.4f`, which is {glue:text}`gain:.0f` times as much ({numref}`fig-paired`). With pairing the 95%
+# interval of QiD runs from {glue:text}`qid_low:.4f` to {glue:text}`qid_high:.4f`. Without, it would be
+# ± {glue:text}`unpaired_half:.3f`, and many of the differences in this book would drown in it.
+#
+# ## Two effects at a glance
+#
+# The project trained a small family of models for this book, the *tadpoles*, and kept {glue:text}`n_checkpoints:d` moments of the training of
+# each. {numref}`fig-glance` shows the smallest and the largest of its {glue:text}`n_sizes:d` sizes, rounded with GPTQ, the method of
+# {doc}`chapter 2 <02-rounding>`.
+
+# %% tags=["hide-input"]
+ends = gptq[gptq[N].isin([gptq[N].min(), gptq[N].max()])]
+shown = ends.assign(
+    **{"bits P": ends["bits"].astype(int), "size N": ends[N].map(count_label)},
+).sort_values([N, "tokens_seen"])
+figure, axes = plt.subplots()
+sns.lineplot(
+    shown,
+    x="tokens_seen",
+    y="qid_nats",
+    hue="bits P",
+    style="size N",
+    palette=BITS_COLOURS,
+    markers=["o", "s"],
+    ax=axes,
+)
+count_scale(axes, "x", TOKENS_LABEL)
+qid_scale(axes, "y", shown["qid_nats"])
+legend_beside(axes)
+glue("fig_glance", figure, display=False)
+plt.close(figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_glance
+# :name: fig-glance
+# :alt: QiD against training tokens, both axes logarithmic: six lines, 2, 3 and 4 bits for the smallest and the largest tadpole. All lines rise towards the right; fewer bits lie higher; on the right the small model lies above the large one at each bit width, on the left below.
+#
+# Late in training QiD rises with tokens, and it falls with size and with bits. Before about {glue:text}`early:s` tokens, while the
+# models have hardly begun to learn, the sizes stand the other way round.
+# ```
+
+# %% tags=["hide-input"]
+early = 60e6  # tokens
+draws = np.random.default_rng(seed).integers(one.n_documents, size=(4000, one.n_documents))
+
+
+def per_document(model: str, step: int, bits: int) -> np.ndarray:
+    return gptq.query("model == @model and step == @step and bits == @bits")["document_qid_nats"].item()
+
+
+def glue_ratio(name: str, above: np.ndarray, below: np.ndarray) -> None:
+    """Glue the ratio of two QiDs, with a 95% interval from documents drawn again and again with replacement."""
+    low, high = np.quantile(above[draws].mean(1) / below[draws].mean(1), [0.025, 0.975])
+    glue_all({name: above.mean() / below.mean(), f"{name}_low": low, f"{name}_high": high})
+
+
+order = gptq.sort_values(N)["model"].unique()
+small, large, last = order[0], order[-1], gptq["step"].max()
+first_late = gptq.loc[gptq["tokens_seen"] > early, "step"].min()
+glue_ratio("rise_small", per_document(small, last, 3), per_document(small, first_late, 3))
+glue_ratio("rise_large", per_document(large, last, 3), per_document(large, first_late, 3))
+glue_ratio("fall_size", per_document(small, last, 3), per_document(large, last, 3))
+glue_ratio("fall_bits", per_document(large, last, 2), per_document(large, last, 3))
+glue_ratio("fall_bits_again", per_document(large, last, 3), per_document(large, last, 4))
+
+# %% tags=["remove-cell"]
+late = gptq[gptq["tokens_seen"] > early].sort_values("tokens_seen")
+changes = late.groupby(["model", "bits"])["qid_nats"].diff().dropna()
+whole_way = late.groupby(["model", "bits"])["qid_nats"].agg(["first", "last"])
+at_end = gptq[gptq["step"] == last].pivot(index=N, columns="bits", values="qid_nats")
+at_start = gptq[gptq["step"] == gptq["step"].min()].pivot(index=N, columns="bits", values="qid_nats")
+assert (whole_way["last"] > whole_way["first"]).all(), "the text says that QiD rises with tokens"
+assert (np.diff(at_end, axis=0) < 0).all(), "the text says that QiD falls with size"
+assert (np.diff(at_end, axis=1) < 0).all(), "the text says that QiD falls with bits"
+assert (at_start.iloc[0] < at_start.iloc[-1]).all(), "the text says that sizes stand the other way round at first"
+assert late["learning_rate"].nunique() == 1, "the text says that the learning rate is constant"
+numbers = {
+    "early": count_label(early),
+    "n_checkpoints": gptq.groupby("model")["step"].nunique().min(),
+    "n_sizes": gptq[N].nunique(),
+    "size_factor": gptq[N].max() / gptq[N].min(),
+    "smallest": count_label(gptq[N].min()),
+    "largest": count_label(gptq[N].max()),
+    "late_tokens": count_label(late["tokens_seen"].min()),
+    "last_tokens": count_label(late["tokens_seen"].max()),
+    "tokens_factor": late["tokens_seen"].max() / late["tokens_seen"].min(),
+    "n_lines": len(whole_way),
+    "n_changes": len(changes),
+    "n_rises": int((changes > 0).sum()),
+    "learning_rate": late["learning_rate"].iloc[0],
+    "ratio_smallest": gptq["tokens_seen"].max() / gptq[N].min(),
+    "ratio_largest": gptq["tokens_seen"].max() / gptq[N].max(),
+}
+glue_all(numbers)
+
+# %% [markdown]
+# In numbers, at 3 bits unless said otherwise, each with its 95% interval over documents:
+#
+# - **Tokens.** From {glue:text}`late_tokens:s` to {glue:text}`last_tokens:s` tokens, {glue:text}`tokens_factor:.1f` times as many,
+#   QiD grows by a factor of {glue:text}`rise_small:.2f` ({glue:text}`rise_small_low:.2f` to {glue:text}`rise_small_high:.2f`) in the smallest
+#   model, and by {glue:text}`rise_large:.2f` ({glue:text}`rise_large_low:.2f` to {glue:text}`rise_large_high:.2f`) in the largest. All
+#   {glue:text}`n_lines:d` pairs of a size and a bit width end higher than they began. From one checkpoint to the next QiD rose
+#   {glue:text}`n_rises:d` times out of {glue:text}`n_changes:d`.
+# - **Size.** At {glue:text}`last_tokens:s` tokens the smallest model, {glue:text}`size_factor:.0f` times smaller than the largest, loses
+#   {glue:text}`fall_size:.1f` times as much ({glue:text}`fall_size_low:.1f` to {glue:text}`fall_size_high:.1f`). Every larger size loses less than the one before.
+# - **Bits.** In the largest model 2 bits lose {glue:text}`fall_bits:.1f` times as much as 3 ({glue:text}`fall_bits_low:.1f` to
+#   {glue:text}`fall_bits_high:.1f`), and 3 lose {glue:text}`fall_bits_again:.1f` times as much as 4
+#   ({glue:text}`fall_bits_again_low:.1f` to {glue:text}`fall_bits_again_high:.1f`).
+#
+# The first line is the surprising one. The better a model is trained, the more it has to lose.
+#
+# ## Why it matters
+
+# %% tags=["remove-cell"]
+future = {"tokens": 1e14, "n_params": 7e9}
+law_range = OUYANG_2024.validity
+numbers = {
+    "ouyang_beta": OUYANG_2024.beta,
+    "ouyang_alpha": OUYANG_2024.alpha,
+    "ouyang_gamma": OUYANG_2024.gamma,
+    "ouyang_checkpoints": 1500,  # more than; abstract of the paper
+    "doubling": 2**OUYANG_2024.beta,
+    "tenfold": 10**OUYANG_2024.alpha,
+    "future_size": count_label(future["n_params"]),
+    "future_tokens": count_label(future["tokens"]),
+    "future_qid": float(OUYANG_2024.predict(**future, bits=4)),
+    "future_factor": math.exp(OUYANG_2024.predict(**future, bits=4)),
+    "future_table": float(OUYANG_2024_TABLE_1[4].predict(**future, bits=4)),
+    "fitted_to_tokens": count_label(law_range.tokens[1]),
+    "beyond": future["tokens"] / law_range.tokens[1],
+    "kumar_tokens": 0.5068,  # Kumar et al., table 2: the exponent of D, that of N, and the scale of P in bits
+    "kumar_size": 0.3439,
+    "kumar_bits": 0.5907,
+}
+glue_all(numbers)
+
+# %% [markdown]
+# Models are trained on more tokens every year, and many are then rounded to be served. If QiD grows with tokens, the two habits work against each other.
+# {cite:t}`ouyang2025lowbit` rounded more than {glue:text}`ouyang_checkpoints:d` checkpoints of the public Pythia models
+# {cite:p}`biderman2023pythia` and put what they saw into one law,
+#
+# $$
+# \Delta L = k \, \frac{D^{\beta}}{N^{\alpha} P^{\gamma}},
+# $$ (eq-claim)
+#
+# with $D$ the training tokens, $N$ the parameters without embeddings and $P$ the bits. Their exponents are
+# $\beta$ = {glue:text}`ouyang_beta:.2f`, $\alpha$ = {glue:text}`ouyang_alpha:.2f` and $\gamma$ = {glue:text}`ouyang_gamma:.2f`. Twice the
+# tokens mean {glue:text}`doubling:.2f` times the QiD; ten times the size divides it by {glue:text}`tenfold:.2f`.
+# A model of {glue:text}`future_size:s` parameters trained on {glue:text}`future_tokens:s` tokens would lose
+# {glue:text}`future_qid:.2f` nats per token at 4 bits: its perplexity would be {glue:text}`future_factor:.1f` times as high.
+#
+# Two cautions belong next to that number. It lies {glue:text}`beyond:.0f` times beyond the {glue:text}`fitted_to_tokens:s` tokens that the law was fitted to. And the
+# paper's own table of predictions follows another curve, one for each bit width, which gives {glue:text}`future_table:.2f` for the same
+# model. {doc}`Chapter 5 <05-unified-law>` returns to this.
+#
+# {cite:t}`kumar2025precision` came to a similar place from other data. They trained each model to its end before rounding it, and their
+# exponents are {glue:text}`kumar_tokens:.2f` for tokens and {glue:text}`kumar_size:.2f` for size. In the bits they prefer an
+# exponential, $e^{-P/\gamma}$ with $\gamma$ = {glue:text}`kumar_bits:.2f` bits, to a power.
+#
+# ## A dispute
+#
+# Is it really the tokens? The Pythia checkpoints come from one run each, in which the learning rate falls along a cosine from
+# beginning to end. A later checkpoint has seen more tokens, and it was also made at a lower learning rate: at the last step of the fit,
+# {glue:text}`executed/03-checkpoints.ipynb::pythia_lr_at_cut:.0%` of its peak. Whoever compares two checkpoints of such a run changes both at once.
+#
+# {cite:t}`catalan2025dynamics` took the two apart. In the public runs they looked at whose learning rate stays constant for a long time, the error of rounding hardly
+# grows in that time. It jumps when the learning rate comes down at the end. In runs of their own it didn't matter how many tokens had gone by before the
+# rate came down. Part of what looks like an effect of tokens may thus be an effect of decay.
+#
+# The tadpoles were made with this dispute in mind. Their learning rate is constant after a short warm-up, {glue:text}`learning_rate:.3f` in
+# every model. All sizes read the same batches in the same order. From {glue:text}`late_tokens:s` tokens on, nothing is turned down
+# while $D$ grows, and QiD still grows. So decay is not *needed* for the effect, at this scale. How much decay adds, and
+# whether the growth would go on for a thousand times as many tokens, these runs can't say: the two sides may well both be right,
+# at different stages of training.
+#
+# ## Where the book goes
+#
+# - {doc}`Chapter 2 <02-rounding>` rounds a matrix by hand, and then a real layer.
+# - {doc}`Chapter 3 <03-checkpoints>` introduces the models, and what is known about each checkpoint.
+# - {doc}`Chapter 4 <04-degradation>` measures QiD on your machine, along tokens, size and bits.
+# - {doc}`Chapter 5 <05-unified-law>` fits the law of {eq}`eq-claim` and asks how well it predicts what it hasn't seen.
 #
 # ## What this does not show
 #
-# {eq}`eq-qid` is a mean over tokens. It doesn't say which tokens suffer.
+# - QiD is a mean over tokens. It doesn't say which tokens suffer, nor what happens to the answers that people want from a model.
+# - The intervals above come from the documents. Another training run, or another sample of text to calibrate on, would move the numbers too;
+#   chapters 4 and 5 look at that.
+# - The tadpoles are tiny, {glue:text}`smallest:s` to {glue:text}`largest:s` parameters, and read only code. They were given from
+#   {glue:text}`ratio_largest:.0f` tokens a parameter (the largest) to {glue:text}`ratio_smallest:,.0f` (the smallest). At equal tokens a larger model is further from the end of
+#   its learning, and that is part of what "size" means here.
+#
+# ## Exercises
+
+# %% tags=["remove-cell"]
+exercise = {"qid": 0.05, "bytes": 4.0}
+lowest = gptq.loc[gptq["qid_nats"].idxmin()]
+numbers = {
+    "ex_qid": exercise["qid"],
+    "ex_bytes": exercise["bytes"],
+    "ex_factor": math.exp(exercise["qid"]),
+    "ex_percent": math.exp(exercise["qid"]) - 1,
+    "ex_bits_per_byte": exercise["qid"] / (exercise["bytes"] * math.log(2)),
+    "ex_model": lowest.model,
+    "ex_tokens": count_label(lowest.tokens_seen),
+    "ex_bits": int(lowest.bits),
+    "ex_better": int((lowest.document_qid_nats < 0).sum()),
+    "ex_lowest": float(lowest.qid_nats),
+    "ex_lowest_se": float(lowest.qid_se_nats),
+}
+assert numbers["ex_better"] > 0, "the answer says that some documents got better"
+glue_all(numbers)
+
+# %% [markdown]
+# **1.** A model has a QiD of {glue:text}`ex_qid:.2f` nats per token, and its tokens are {glue:text}`ex_bytes:.0f` bytes long on average. By how
+# much does its perplexity grow, and what is its QiD in bits per byte?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The perplexity is multiplied by $e^{\Delta L}$ = {glue:text}`ex_factor:.4f`: it grows by {glue:text}`ex_percent:.1%`. By {eq}`eq-bpb` the QiD is
+# {glue:text}`ex_bits_per_byte:.4f` bits per byte. For small QiD, the growth of perplexity and QiD are almost the same number.
+# ```
+#
+# **2.** How many documents would be needed for the error of two *separate* means to be as small as the paired error is with {glue:text}`n_documents:d`?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# A standard error falls with the square root of the number of documents. To make it {glue:text}`gain:.1f` times smaller takes
+# {glue:text}`gain_squared:.0f` times as many: about {glue:text}`documents_needed:,.0f`.
+# ```
+#
+# **3.** Can QiD be negative? For one document? For all?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Yes. Rounding moves the weights a little in a direction that training didn't choose, and on some text this helps by chance. The lowest QiD of this family
+# is that of {glue:text}`ex_model:s` after {glue:text}`ex_tokens:s` tokens at {glue:text}`ex_bits:d` bits:
+# {glue:text}`ex_lowest:.5f` ± {glue:text}`ex_lowest_se:.5f` nats per token, with {glue:text}`ex_better:d` of {glue:text}`n_documents:d`
+# documents below zero. The mean of all may be negative too, when QiD is small beside its error. Such values are kept in the fits: throwing them away would bend the law.
+# ```
+#
+# **4.** In {numref}`fig-glance` the largest model has the *higher* QiD at the very left. Think of a reason before you read chapter 4.
