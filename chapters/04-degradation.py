@@ -42,6 +42,8 @@ from myst_nb import glue
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 
+from transformers.utils.logging import disable_progress_bar
+
 from helpers.analyse import comparison_figures, figures
 from helpers.analyse.comparisons import (
     agreement_in_seeds,
@@ -58,6 +60,7 @@ from helpers.measure.sweep import plan, read_sweep, reader_console, run_sweep
 from helpers.specs import QuantScheme
 
 use_house_style()
+disable_progress_bar()  # of loading weights: the sweep has its own
 
 
 def put(name, value):
@@ -122,13 +125,16 @@ put("sweep_tokens", int(mine["n_tokens"].max()))
 # independent.
 
 # %%
-example = mine_gptq[mine_gptq["bits"] == 3].sort_values([SIZE, TOKENS]).iloc[-1]
+bits_nearest_3 = min(mine_gptq["bits"].unique(), key=lambda bits: abs(bits - 3))
+example = mine_gptq[mine_gptq["bits"] == bits_nearest_3]
+example = example.sort_values([SIZE, TOKENS]).iloc[-1]
 rounded_losses = np.asarray(example["group_loss"])  # one mean loss a document
 losses = rounded_losses - example["document_qid_nats"]  # of the 16-bit model
 unpaired = np.hypot(losses.std(ddof=1), rounded_losses.std(ddof=1))
 unpaired = unpaired / np.sqrt(example["n_documents"])
 
 # %% tags=["remove-cell"]
+put("example_bits", bits_nearest_3)
 put("example_model", example["model"])
 put("example_tokens", count_label(example[TOKENS]))
 put("example_qid", example["qid_nats"])
@@ -138,7 +144,8 @@ put("example_gain", unpaired / example["qid_se_nats"])
 put("example_perplexity", np.expm1(example["qid_nats"]))
 
 # %% [markdown]
-# One example: {glue:text}`example_model:s` after {glue:text}`example_tokens:s` tokens, rounded to 3 bits with GPTQ. Its QiD is
+# One example: {glue:text}`example_model:s` after {glue:text}`example_tokens:s` tokens, rounded to
+# {glue:text}`example_bits:.0f` bits with GPTQ. Its QiD is
 # {glue:text}`example_qid:.4f` ± {glue:text}`example_se:.4f` nats per token; its perplexity grew by
 # {glue:text}`example_perplexity:.1%`. Taken as a difference of two separate means, the same number would carry an error of
 # ± {glue:text}`example_unpaired:.4f`, {glue:text}`example_gain:.0f` times as large.
@@ -395,11 +402,12 @@ if agreement is not None:
     spreads = ", ".join(f"{row.relative_sd:.1%} at {bits:g} bits" for bits, row in seeds.iterrows())
     worst = rounded.loc[rounded["difference_in_seeds"].abs().idxmax()]
     same = rounded["difference_nats"].abs() < 1e-5
+    rtn_gap = nearest["difference_nats"].abs().max()
+    by_rtn = f", and the QiD of {len(nearest)} RTN rows by at most {rtn_gap:.0e}" if len(nearest) else ""
     display(
         Markdown(
-            f"**What agrees exactly.** The 16-bit losses of {len(bases)} checkpoints differ by at most {base_gap:.0e} nats per token, and the QiD "
-            f"of {len(nearest)} RTN rows by at most {nearest['difference_nats'].abs().max():.0e}. That is single precision. Of {len(rounded)} "
-            f"GPTQ rows, {same.sum()} agree to less than 0.00001 nats.\n\n"
+            f"**What agrees exactly.** The 16-bit losses of {len(bases)} checkpoints differ by at most {base_gap:.0e} nats per token{by_rtn}. "
+            f"That is single precision. Of {len(rounded)} GPTQ rows, {same.sum()} agree to less than 0.00001 nats.\n\n"
             f"**What doesn't.** The other {(~same).sum()} differ by up to {rounded['difference_nats'].abs().max():.3f} nats (median "
             f"{rounded['difference_nats'][~same].abs().median():.4f}), and by up to "
             f"{rounded['difference_in_own_se'][~same].abs().max():.0f} times the paired error of the difference. Farthest off relative to its size is "

@@ -39,7 +39,7 @@ def fits_table(fits: dict[str, FitResult], published: dict[str, LogLinearLaw] | 
 
 def _agreement_cell(row: pd.Series) -> str:
     same = abs(row["difference_nats"]) < SAME_BELOW_NATS
-    difference = "same" if same else f"{row['difference_nats']:+.4f} ({row['difference_in_own_se']:+.1f})"
+    difference = "same" if same else f"{row['difference_nats']:+.4f} ({row['difference_in_own_se']:+.0f})"
     return f"{row['qid_nats_cpu']:.4f}, {difference}".replace("-", "−").replace(" ", NBSP)
 
 
