@@ -64,7 +64,7 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env book test check lint format pair sweep corpus train benchmark serve clean
+.PHONY: help env book test check lint format pair picture sweep corpus train benchmark serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -164,6 +164,9 @@ lint: $(ENV) ## ruff, its formatter, and that chapters' .py and .ipynb agree
 format: $(ENV) ## let ruff rewrite what lint would complain about
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+picture: $(ENV) ## draw README's picture again from the tracked table
+	$(PY) book/picture.py
 
 pair: $(ENV) ## bring the chapters' .ipynb up to their .py (text only, no outputs)
 	$(PY) book/pair.py
