@@ -9,6 +9,7 @@ import yaml
 
 from helpers import families
 from helpers.measure import methods
+from helpers.measure.corpora import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT
 from helpers.specs import CheckpointSpec, QuantScheme, SpecError, from_mapping
 
 
@@ -19,6 +20,11 @@ class EvaluationEntry:
     sequences: int
     seq_len: int = 512
 
+    def __post_init__(self) -> None:
+        accepted = [DOCUMENTS_PER_SPLIT * k for k in range(1, BLOCKS_PER_DOCUMENT + 1)]
+        if self.sequences not in accepted:
+            raise SpecError(f"evaluation: 'sequences' is {self.sequences}; accepted: {', '.join(map(str, accepted))}")
+
 
 @dataclass(frozen=True)
 class CalibrationEntry:
@@ -26,6 +32,11 @@ class CalibrationEntry:
 
     sequences: int
     seq_len: int = 512
+
+    def __post_init__(self) -> None:
+        most = DOCUMENTS_PER_SPLIT * BLOCKS_PER_DOCUMENT
+        if not 1 <= self.sequences <= most:
+            raise SpecError(f"calibration: 'sequences' is {self.sequences}; accepted: 1 to {most}")
 
 
 @dataclass(frozen=True)
