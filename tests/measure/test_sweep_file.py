@@ -48,7 +48,11 @@ def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
     [
         ("name:", "nam:", r"sweep\.yml:1: unknown key 'nam'; accepted: name, evaluation, calibration, parts"),
         ("sequences: 128", "sequence: 128", r"sweep\.yml:2: unknown key 'sequence'; accepted: sequences, seq_len"),
-        ("sequences: 128", "sequences: 100", r"sweep\.yml: evaluation: 'sequences' is 100; accepted: 128, 256, 384, 512"),
+        (
+            "sequences: 128",
+            "sequences: 100",
+            r"sweep\.yml: evaluation: 'sequences' is 100; accepted: 128, 256, 384, 512",
+        ),
         ("sequences: 32", "sequences: 513", r"sweep\.yml: calibration: 'sequences' is 513; accepted: 1 to 512"),
         ("sequences: 128", "sequences: many", r"sweep\.yml:2: 'sequences' is 'many'; accepted: int"),
         (

@@ -69,8 +69,8 @@ def substituted(module: nn.Module, weights: dict[str, Tensor]) -> Iterator[None]
             parameters[name].data = original
 
 
-class _FirstBlockReachedError(Exception):
-    """Ends a forward pass once the first block's inputs are known."""
+class _SeenEnoughError(Exception):
+    """Ends a forward pass once the inputs that were asked for are known."""
 
 
 def first_block_inputs(model: PreTrainedModel, tokens: Tensor) -> tuple[Tensor, dict]:
@@ -79,11 +79,11 @@ def first_block_inputs(model: PreTrainedModel, tokens: Tensor) -> tuple[Tensor, 
 
     def remember(_module: nn.Module, args: tuple, kwargs: dict) -> None:
         seen.update(hidden=args[0], kwargs=kwargs)
-        raise _FirstBlockReachedError
+        raise _SeenEnoughError
 
     handle = blocks_of(model)[0].register_forward_pre_hook(remember, with_kwargs=True)
     try:
-        with contextlib.suppress(_FirstBlockReachedError):
+        with contextlib.suppress(_SeenEnoughError):
             model(tokens, use_cache=False)
     finally:
         handle.remove()
@@ -103,7 +103,10 @@ class _Stream:
         self.failure: QuantizationError | None = None
 
     def hessians(self, block: nn.Module, rounded: dict[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-        """Return the mean of x x^T over tokens for the named layers' inputs, summed batch by batch in order."""
+        """Return the mean of x x^T over tokens for the named layers' inputs, summed batch by batch in order.
+
+        `names` stand in the order in which the block reaches them; what comes after the last is not computed.
+        """
         sums: dict[str, Tensor] = {}
         n_tokens = sum(hidden.shape[0] * hidden.shape[1] for hidden, _ in self.batches)
 
@@ -111,6 +114,8 @@ class _Stream:
             def hook(_module: nn.Module, args: tuple) -> None:
                 moments = gptq.second_moments(args[0])
                 sums[name] = sums[name] + moments if name in sums else moments
+                if name == names[-1]:
+                    raise _SeenEnoughError
 
             return hook
 
@@ -118,7 +123,8 @@ class _Stream:
         try:
             with substituted(block, rounded):
                 for hidden, kwargs in self.batches:
-                    block(hidden, **kwargs)
+                    with contextlib.suppress(_SeenEnoughError):
+                        block(hidden, **kwargs)
         finally:
             for handle in handles:
                 handle.remove()
@@ -169,7 +175,8 @@ def walk(
             _round_stage(block, names, streams, rounded, solve)
         for stream, weights in zip(streams, rounded, strict=True):
             if not stream.failure:
-                stream.advance(block, weights)
+                if index + 1 < len(blocks_of(model)):
+                    stream.advance(block, weights)
                 stream.weights |= {f"{prefix}.{index}.{name}": weight for name, weight in weights.items()}
     return [stream.result() for stream in streams]
 
