@@ -14,13 +14,11 @@
 
 # %% [markdown]
 # # The question
-# %% [markdown]
-# # The question
 #
 # *How much does a language model lose when its weights are rounded, and what decides it?*
 #
 # A trained model is a long list of numbers, usually kept in 16 bits each. Keep 4 bits of each instead and the model takes a quarter
-# of the memory, and answers faster, since most of the time goes into reading weights. It also gets worse. This chapter
+# of the memory, and often answers faster, since much of the time goes into reading weights. It also gets worse. This chapter
 # says what "worse" means, in a unit, and how to measure it so that a small loss can be told from none. Then it looks at the two
 # effects that the rest of the book is about.
 
@@ -84,9 +82,14 @@ def glue_all(numbers: dict) -> None:
 
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
-study = degradation(measured[measured["n_sequences"] == measured["n_sequences"].max()])
-gptq = rows_of_fit(study[study["calib_seed"] == 0], "gptq", group_size=32, symmetric=False)
-one = gptq.query("model == 'tadpole-128x3' and bits == 3").sort_values("step").iloc[-1]
+sequences = measured["n_sequences"]
+study = degradation(measured[sequences == sequences.max()])
+study = study[study["calib_seed"] == 0]
+gptq = rows_of_fit(study, "gptq", group_size=32, symmetric=False)
+one = gptq.query("model == 'tadpole-128x3' and bits == 3")
+one = one.sort_values("step").iloc[-1]
+
+# %% tags=["hide-input"]
 pd.DataFrame(
     {
         "16-bit loss (nats per token)": [f"{one.baseline_loss_nats:.4f}"],
@@ -146,10 +149,9 @@ sns.stripplot(
     size=4,
     ax=axes,
 )
-axes.errorbar(documents.mean(), range(3), xerr=None, fmt="|", color=INK, markersize=26, label="mean")
+axes.plot(documents.mean(), range(3), "|", color=INK, markersize=26)
 axes.axvline(0, color="#9aa0a8", linewidth=1)
 axes.set(xlabel="nats per token (one dot: one document)", ylabel="")
-legend_beside(axes)
 glue("fig_paired", figure, display=False)
 plt.close(figure)
 
@@ -180,7 +182,7 @@ glue_all(numbers)
 #
 # Documents differ a lot, their differences little. The losses of {glue:text}`n_documents:d` documents range from
 # {glue:text}`loss_lowest:.2f` to {glue:text}`loss_highest:.2f` nats per token in 16 bits. What rounding adds to them ranges from
-# {glue:text}`difference_lowest:.2f` to {glue:text}`difference_highest:.2f`.
+# {glue:text}`difference_lowest:.2f` to {glue:text}`difference_highest:.2f`. Strokes mark the means.
 # ```
 #
 # Over these {glue:text}`n_documents:d` documents the paired error is {glue:text}`paired_se:.4f` nats per token. Two separate means
@@ -221,8 +223,8 @@ plt.close(figure)
 # :name: fig-glance
 # :alt: QiD against training tokens, both axes logarithmic: six lines, 2, 3 and 4 bits for the smallest and the largest tadpole. All lines rise towards the right; fewer bits lie higher; on the right the small model lies above the large one at each bit width, on the left below.
 #
-# Late in training QiD rises with tokens, and it falls with size and with bits. Before about {glue:text}`early:s` tokens, while the
-# models have hardly begun to learn, the sizes stand the other way round.
+# Late in training, from {glue:text}`late_tokens:s` tokens on, QiD rises with tokens, and it falls with size and with bits. At the first
+# checkpoints, while the models have hardly begun to learn, the sizes stand the other way round.
 # ```
 
 # %% tags=["hide-input"]
@@ -261,7 +263,6 @@ assert (np.diff(at_end, axis=1) < 0).all(), "the text says that QiD falls with b
 assert (at_start.iloc[0] < at_start.iloc[-1]).all(), "the text says that sizes stand the other way round at first"
 assert late["learning_rate"].nunique() == 1, "the text says that the learning rate is constant"
 numbers = {
-    "early": count_label(early),
     "n_checkpoints": gptq.groupby("model")["step"].nunique().min(),
     "n_sizes": gptq[N].nunique(),
     "size_factor": gptq[N].max() / gptq[N].min(),
@@ -347,7 +348,7 @@ glue_all(numbers)
 #
 # Is it really the tokens? The Pythia checkpoints come from one run each, in which the learning rate falls along a cosine from
 # beginning to end. A later checkpoint has seen more tokens, and it was also made at a lower learning rate: at the last step of the fit,
-# {glue:text}`executed/03-checkpoints.ipynb::pythia_lr_at_cut:.0%` of its peak. Whoever compares two checkpoints of such a run changes both at once.
+# {glue:text}`03-checkpoints.ipynb::pythia_lr_at_cut:.0%` of its peak. Whoever compares two checkpoints of such a run changes both at once.
 #
 # {cite:t}`catalan2025dynamics` took the two apart. In the public runs they looked at whose learning rate stays constant for a long time, the error of rounding hardly
 # grows in that time. It jumps when the learning rate comes down at the end. In runs of their own it didn't matter how many tokens had gone by before the

@@ -13,8 +13,6 @@
 # ---
 
 # %% [markdown]
-# # The question
-# %% [markdown]
 # # Rounding
 #
 # *What happens to a weight matrix when each weight may take only a few values, and who decides which?*
@@ -85,15 +83,15 @@ codes = grid.encode(weights)
 nearest = grid.decode(codes)
 
 # %% tags=["hide-input"]
-rows, columns = [f"row {i}" for i in (1, 2, 3)], [f"weight {i}" for i in (1, 2, 3, 4)]
+columns = [f"weight {i}" for i in (1, 2, 3, 4)]
 table = pd.DataFrame(
     [[f"{w:.2f} → {int(c)}" for w, c in zip(*pair, strict=True)] for pair in zip(weights, codes, strict=True)],
-    index=rows,
-    columns=[f"{column} → code" for column in columns],
+    index=["1", "2", "3"],
+    columns=columns,
 )
 table["scale s"] = [f"{scale:.1f}" for scale in grid.scale.flatten()]
-table["zero point z"] = [f"{zero:.0f}" for zero in grid.zero.flatten()]
-table
+table["zero z"] = [f"{zero:.0f}" for zero in grid.zero.flatten()]
+table.replace("-", "−", regex=True)
 
 # %% tags=["remove-cell"]
 ROW = 1  # the second row tells the story
@@ -101,7 +99,7 @@ glue_all(
     {
         "bits": bits,
         "n_values": 2**bits,
-        "row_low": weights[ROW].min(),
+        "row_low": f"{weights[ROW].min():.2f}".replace("-", "−"),
         "row_high": weights[ROW].max(),
         "row_scale": grid.scale[ROW],
         "row_zero": grid.zero[ROW],
@@ -113,7 +111,7 @@ glue_all(
 )
 
 # %% [markdown]
-# Take the second row, with {glue:text}`bits:d` bits and so {glue:text}`n_values:d` values. Its weights run from {glue:text}`row_low:.2f` to {glue:text}`row_high:.2f`, the
+# One line of the table is one row of the matrix; beside each weight stands its code. Take the second row, with {glue:text}`bits:d` bits and so {glue:text}`n_values:d` values. Its weights run from {glue:text}`row_low:s` to {glue:text}`row_high:.2f`, the
 # scale is {glue:text}`row_scale:.1f` and the zero point {glue:text}`row_zero:.0f`. Its first weight, {glue:text}`first_weight:.2f`, gets the
 # code {glue:text}`first_code:d`, which stands for {glue:text}`first_rounded:.2f`.
 #
@@ -137,9 +135,8 @@ inputs = torch.tensor(
     ]
 )
 hessian = gptq.second_moments(inputs) / len(inputs)
-pd.DataFrame(hessian.numpy(), [f"input {i}" for i in (1, 2, 3, 4)], [f"input {i}" for i in (1, 2, 3, 4)]).map(
-    "{:.1f}".format
-)
+names = [f"input {i}" for i in (1, 2, 3, 4)]
+pd.DataFrame(hessian.numpy(), names, names).map("{:.1f}".format)
 
 # %% [markdown]
 # This table is $H$, the mean of $x x^\top$ over the inputs: how strongly each input is felt, and which ones come together. It is
@@ -172,7 +169,7 @@ history = [current.clone()]
 for j in range(4):
     rounded = grid.decode(grid.encode(current[:, [j]]))
     error = (current[:, [j]] - rounded) / factor[j, j]
-    current[:, j:] -= error * factor[j, j:]  # for k = j this puts the rounded value in its place
+    current[:, j:] -= error * factor[j, j:]  # for k = j: the rounded value
     history.append(current.clone())
 
 # %% tags=["hide-input"]
@@ -183,7 +180,7 @@ steps = pd.DataFrame(
 ).map("{:.3f}".format)
 for j in range(4):
     steps.iloc[j + 1 :, j] = steps.iloc[j + 1 :, j].str.slice(stop=-2).radd("▪ ")
-steps
+steps.replace("-", "−", regex=True)
 
 # %% tags=["remove-cell"]
 solution = gptq.solve(weights, hessian, bits, None, False, damping)
@@ -203,7 +200,7 @@ glue_all(
         "damping": damping,
         "first_error": weights[ROW, 0] - nearest[ROW, 0],
         "u_11": factor[0, 0],
-        "u_12": factor[0, 1],
+        "u_12": f"{factor[0, 1]:.3f}".replace("-", "−"),
         "second_before": weights[ROW, 1],
         "second_after": history[1][ROW, 1],
         "second_nearest": nearest[ROW, 1],
@@ -216,11 +213,12 @@ glue_all(
     }
 )
 points = (grid.scale[ROW] * (torch.arange(2**bits) - grid.zero[ROW])).numpy()
-figure, panels = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
+figure, panels = plt.subplots(1, 2, figsize=(6.4, 3.2), sharey=True)
 for axes, title, answer in zip(panels, ["round-to-nearest", "GPTQ"], [nearest, corrected], strict=True):
     figures.weights_on_grid(weights[ROW].numpy(), answer[ROW].numpy(), points, axes)
     axes.set(title=title, yticks=range(4), yticklabels=[1, 2, 3, 4], ylabel="weight (index)")
-panels[0].get_legend().remove()
+    axes.get_legend().remove()
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 panels[0].invert_yaxis()
 panels[1].set_ylabel("")
 glue("fig_grid", figure, display=False)
@@ -228,7 +226,7 @@ plt.close(figure)
 
 # %% [markdown]
 # This is the second row on its way; ▪ marks what is rounded and stays. The first weight went down by {glue:text}`first_error:.2f`. Divided
-# by $U_{11}$ = {glue:text}`u_11:.3f` and multiplied by $U_{12}$ = {glue:text}`u_12:.3f`, this lifts the second from
+# by $U_{11}$ = {glue:text}`u_11:.3f` and multiplied by $U_{12}$ = {glue:text}`u_12:s`, this lifts the second from
 # {glue:text}`second_before:.3f` to {glue:text}`second_after:.3f`. Its nearest grid point is now {glue:text}`second_gptq:.2f` instead of
 # {glue:text}`second_nearest:.2f`.
 #
@@ -241,14 +239,15 @@ plt.close(figure)
 # ```
 #
 # Of the {glue:text}`n_codes:d` codes {glue:text}`n_changed:d` came out differently. Round-to-nearest loses {glue:text}`lost_nearest:.1%` of the
-# output's power, GPTQ {glue:text}`lost_gptq:.1%` ({eq}`eq-objective`). The weights themselves are further off than before,
+# output's power by {eq}`eq-objective`, GPTQ {glue:text}`lost_gptq:.1%`. The weights themselves are further off than before,
 # {glue:text}`rms_gptq:.3f` against {glue:text}`rms_nearest:.3f`. That is the trade.
 #
 # If no two inputs ever come together, $H$ is diagonal, so is $U$, and there is nothing to correct with. GPTQ must then give
 # exactly what round-to-nearest gives, to the last bit. This makes a good test of a program:
 
 # %%
-alone = gptq.solve(weights, torch.diag(hessian.diagonal()), bits, None, False, damping)
+diagonal = torch.diag(hessian.diagonal())
+alone = gptq.solve(weights, diagonal, bits, None, False, damping)
 torch.equal(alone.weight, nearest)
 
 # %% tags=["remove-cell"]
@@ -261,7 +260,7 @@ assert torch.equal(alone.weight, nearest)
 # through it, take down the inputs of every linear layer, and round each layer both ways. A row has many weights here, and one
 # scale for all would be coarse: every {glue:text}`group:d` neighbours share a scale and a zero point.
 
-# %% tags=["remove-stderr"]
+# %% tags=["hide-input", "remove-stderr"]
 family = read_manifest(Path("data/tadpole"))
 last = max((spec for spec in family if spec.model == "tadpole-128x3"), key=lambda spec: spec.step)
 checkpoint = checkpoints.fetch(last)
@@ -280,7 +279,7 @@ with torch.no_grad():
 for hook in hooks:
     hook.remove()
 
-# %%
+# %% tags=["hide-input"]
 group = 32
 records = []
 for name, layer in layers.items():
@@ -297,9 +296,8 @@ for name, layer in layers.items():
             )
 by_layer = pd.DataFrame(records)
 chosen = "1.mlp.dense_h_to_4h"
-by_layer.query("layer == @chosen").pivot(index="bits", columns="method", values="output power lost").map(
-    "{:.3%}".format
-)
+one_layer = by_layer.query("layer == @chosen").pivot(index="bits", columns="method", values="output power lost")
+one_layer[["RTN", "GPTQ"]].map("{:.2%}".format).set_axis(["2 bits", "3 bits", "4 bits"]).rename_axis(columns=None)
 
 # %% tags=["hide-input"]
 figure, axes = plt.subplots(figsize=(7, 4.2))
@@ -343,7 +341,7 @@ glue_all(
 )
 
 # %% [markdown]
-# The table is for one layer, `{glue:text}`layer_name:s``, a matrix of {glue:text}`layer_rows:d` × {glue:text}`layer_columns:d`, and
+# The table is for one layer, {glue:text}`layer_name:s`, a matrix of {glue:text}`layer_rows:d` × {glue:text}`layer_columns:d`, and
 # {glue:text}`n_tokens:,d` tokens of calibration text. At 3 bits round-to-nearest loses {glue:text}`layer_rtn:.2%` of its output's
 # power and GPTQ {glue:text}`layer_gptq:.2%`.
 #
@@ -351,7 +349,7 @@ glue_all(
 # :name: fig-layers
 # :alt: For each of the linear layers of a three-block model, the share of output power lost on a logarithmic axis, at 2, 3 and 4 bits, crosses for round-to-nearest and dots for GPTQ. In each layer and colour the dot lies to the left of the cross, and the colours are well apart.
 #
-# GPTQ loses less than round-to-nearest in all {glue:text}`n_layers:d` linear layers of `{glue:text}`model_name:s``, at each bit width.
+# GPTQ loses less than round-to-nearest in all {glue:text}`n_layers:d` linear layers of {glue:text}`model_name:s`, at each bit width.
 # ```
 #
 # Over all layers and bit widths GPTQ is left with {glue:text}`ratio_lowest:.0%` to {glue:text}`ratio_highest:.0%` of what
@@ -364,14 +362,20 @@ glue_all(
 #
 # ## A second opinion
 #
-# A program can be wrong in ways that leave plausible numbers behind. So we let another one do the same work: auto-gptq, one of
-# the well-known implementations, from the years in which the studies that this book follows were made. It runs as released, in a process of its own.
+# A program can be wrong in ways that leave plausible numbers behind. So we let another one do the same work: auto-gptq, a
+# well-known implementation, no longer developed, that many of the public rounded models were made with. It runs as released, in a process of its own.
 # Layer by layer, given the same Hessian and the same damping, it and our solver choose the same codes but for a handful: a test of the book runs both
 # and demands it. Here we look at the end of the line: the QiD of the whole model, measured now, on this machine.
 
-# %% tags=["remove-stdout"]
+# %% tags=["remove-stdout", "remove-stderr"]
+crosscheck = Path("sweeps/crosscheck.yml")
+records = Path("results/measurements")
 report = run_sweep(
-    Path("sweeps/crosscheck.yml"), device, Path(results_path), Path("results/measurements"), reader_console()
+    crosscheck,
+    device,
+    Path(results_path),
+    records,
+    reader_console(),
 )
 if report.failures:
     raise RuntimeError("; ".join(report.failures))
@@ -416,7 +420,7 @@ assert len(pairs) == 6, "three bit widths, two group sizes"
 # %% [markdown]
 # QiD in nats per token over {glue:text}`n_documents:d` documents, each with one paired standard error; the difference is auto-gptq minus
 # ours, with a paired error of its own. In {glue:text}`n_same:d` of the {glue:text}`n_pairs:d` cases the two agree to within
-# {glue:text}`same:g` nats: they rounded the whole model alike. Elsewhere they differ by up to {glue:text}`relative_highest:.0%` of QiD. In
+# {glue:text}`same:.6f` nats per token: they rounded the whole model alike. Elsewhere they differ by up to {glue:text}`relative_highest:.0%` of QiD. In
 # {glue:text}`n_beyond:d` cases that is more than two of the difference's own errors; {glue:text}`n_lower:d` times auto-gptq comes out lower.
 #
 # Two reasons for the differences are known.
@@ -445,7 +449,7 @@ third_row = weights[2]
 glue_all(
     {
         "ex_weight": third_row[1],
-        "ex_low": third_row.min(),
+        "ex_low": f"{third_row.min():.2f}".replace("-", "−"),
         "ex_high": third_row.max(),
         "ex_scale": grid.scale[2],
         "ex_zero": int(grid.zero[2]),
@@ -464,7 +468,7 @@ glue_all(
 #
 # ```{admonition} Answer
 # :class: dropdown
-# The row runs from {glue:text}`ex_low:.2f` to {glue:text}`ex_high:.2f`, in three steps, so $s$ = {glue:text}`ex_scale:.2f` and $z$ = {glue:text}`ex_zero:d`. The weight is
+# The row runs from {glue:text}`ex_low:s` to {glue:text}`ex_high:.2f`, in three steps, so $s$ = {glue:text}`ex_scale:.2f` and $z$ = {glue:text}`ex_zero:d`. The weight is
 # {glue:text}`ex_ratio:.2f` scales; rounded, plus $z$, that is code {glue:text}`ex_code:d`, which stands for {glue:text}`ex_rounded:.2f`.
 # ```
 #
