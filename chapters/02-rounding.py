@@ -89,8 +89,8 @@ table = pd.DataFrame(
     index=["1", "2", "3"],
     columns=columns,
 )
-table["scale s"] = [f"{scale:.1f}" for scale in grid.scale.flatten()]
-table["zero z"] = [f"{zero:.0f}" for zero in grid.zero.flatten()]
+table["s"] = [f"{scale:.1f}" for scale in grid.scale.flatten()]
+table["z"] = [f"{zero:.0f}" for zero in grid.zero.flatten()]
 table.replace("-", "−", regex=True)
 
 # %% tags=["remove-cell"]
@@ -111,7 +111,7 @@ glue_all(
 )
 
 # %% [markdown]
-# One line of the table is one row of the matrix; beside each weight stands its code. Take the second row, with {glue:text}`bits:d` bits and so {glue:text}`n_values:d` values. Its weights run from {glue:text}`row_low:s` to {glue:text}`row_high:.2f`, the
+# One line of the table is one row of the matrix; beside each weight stands its code, and at the end $s$ and $z$. Take the second row, with {glue:text}`bits:d` bits and so {glue:text}`n_values:d` values. Its weights run from {glue:text}`row_low:s` to {glue:text}`row_high:.2f`, the
 # scale is {glue:text}`row_scale:.1f` and the zero point {glue:text}`row_zero:.0f`. Its first weight, {glue:text}`first_weight:.2f`, gets the
 # code {glue:text}`first_code:d`, which stands for {glue:text}`first_rounded:.2f`.
 #
@@ -321,6 +321,8 @@ plt.close(figure)
 wide = by_layer.pivot(index=["layer", "bits"], columns="method", values="output power lost")
 kept = (wide["GPTQ"] / wide["RTN"]).unstack()
 assert (kept < 1).all(axis=None), "the text says that GPTQ loses less in every layer"
+bit_factor = (wide["GPTQ"].xs(3, level="bits") / wide["GPTQ"].xs(4, level="bits")).median()
+assert bit_factor > 1 / kept.stack().median(), "the text says that one bit less costs more than GPTQ gains"
 at = wide.loc[chosen]
 glue_all(
     {
@@ -336,7 +338,7 @@ glue_all(
         "ratio_lowest": kept.min(axis=None),
         "ratio_highest": kept.max(axis=None),
         "ratio_median": kept.stack().median(),
-        "bit_factor": (wide["GPTQ"].xs(3, level="bits") / wide["GPTQ"].xs(4, level="bits")).median(),
+        "bit_factor": bit_factor,
     }
 )
 
@@ -353,7 +355,7 @@ glue_all(
 # ```
 #
 # Over all layers and bit widths GPTQ is left with {glue:text}`ratio_lowest:.0%` to {glue:text}`ratio_highest:.0%` of what
-# round-to-nearest loses (median {glue:text}`ratio_median:.0%`). One bit less costs more than that: from 4 bits to 3 the loss grows
+# round-to-nearest loses (median {glue:text}`ratio_median:.0%`). One bit less costs more than GPTQ gains: from 4 bits to 3 its loss grows
 # {glue:text}`bit_factor:.1f` times.
 #
 # Each layer was taken by itself here, with the inputs that the 16-bit model gives it. In a whole model the inputs come from layers
@@ -363,7 +365,7 @@ glue_all(
 # ## A second opinion
 #
 # A program can be wrong in ways that leave plausible numbers behind. So we let another one do the same work: auto-gptq, a
-# well-known implementation, no longer developed, that many of the public rounded models were made with. It runs as released, in a process of its own.
+# well-known implementation that is no longer developed. It runs as released, in a process of its own.
 # Layer by layer, given the same Hessian and the same damping, it and our solver choose the same codes but for a handful: a test of the book runs both
 # and demands it. Here we look at the end of the line: the QiD of the whole model, measured now, on this machine.
 
@@ -398,7 +400,8 @@ report_table = pd.DataFrame(
         "auto-gptq": pairs["qid_nats_auto"].map("{:.4f}".format) + pairs["qid_se_nats_auto"].map(" ± {:.4f}".format),
         "difference": pairs["difference"].map("{:+.4f}".format) + pairs["difference_se"].map(" ± {:.4f}".format),
     }
-).set_index(["group size", "bits"])
+).replace("-", "−", regex=True)
+report_table = report_table.set_index(["group size", "bits"])
 report_table
 
 # %% tags=["remove-cell"]

@@ -342,7 +342,7 @@ same = stored[(stored["weights_sha256"] == widest.weights_sha256) & (stored["eva
 comparison = "has none on this text, because the packages installed here are not the locked ones"
 if len(same):
     apart = abs(again.loss_nats - same["loss_nats"].item())
-    comparison = f"has {same['loss_nats'].item():.6f}: {apart:.0e} apart"
+    comparison = f"has {same['loss_nats'].item():.6f}, which is {apart:.0e} away"
     assert apart < 1e-4, "the loss that was measured here is not the stored one"
 with safe_open(files[0], "pt") as weights:
     formats = {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118 (not a mapping)
