@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.analyse.comparisons import agreement_in_seeds, calibration_spread
+from helpers.analyse.degradation import degradation, device_agreement
 from helpers.analyse.fit_records import FitData
-from helpers.analyse.laws import UnifiedLaw, ValidityRange
+from helpers.analyse.laws import OneBitWidthLaw, UnifiedLaw, ValidityRange
+from helpers.analyse.uncertainty import fit_by_run
 from helpers.specs import Measurement
 
 mpl.use("Agg")
@@ -86,3 +89,24 @@ def rows() -> pd.DataFrame:
                         losses = base + mean + generator.normal(0, 0.05 * mean + 0.002, 64)
                         table.append(_row(size, step, device, bits, method, losses))
     return pd.DataFrame(table)
+
+
+@pytest.fixture
+def table(rows):
+    return degradation(rows[rows["device_type"] == "cpu"])
+
+
+@pytest.fixture
+def agreement(rows, table):
+    gptq = table[table["method"] == "gptq"]
+    again = gptq.assign(calib_seed=1, qid_nats=gptq["qid_nats"] * 1.1)
+    seeds = calibration_spread(pd.concat([gptq.assign(calib_seed=0), again]))
+    return agreement_in_seeds(device_agreement(gptq, degradation(rows[rows["device_type"] == "cuda"])), seeds)
+
+
+@pytest.fixture
+def fits(planted):
+    data = planted(1)
+    two = fit_by_run(OneBitWidthLaw, data.where(data.bits == 2))[0]
+    few = fit_by_run(UnifiedLaw, planted(1, n_sizes=2))[0]
+    return {"all bits": fit_by_run(UnifiedLaw, data)[0], "2 bits": two, "two runs": few}

@@ -5,7 +5,13 @@ import statsmodels.api as sm
 from helpers.analyse.fit_records import FitError, FitStatus
 from helpers.analyse.fitting import fit_law
 from helpers.analyse.laws import UnifiedLaw
-from helpers.analyse.uncertainty import clustered_by_run, cr2_covariance, hold_out_largest, leave_one_run_out
+from helpers.analyse.uncertainty import (
+    clustered_by_run,
+    cr2_covariance,
+    fit_by_run,
+    hold_out_largest,
+    leave_one_run_out,
+)
 
 
 @pytest.fixture
@@ -142,3 +148,12 @@ def test_scores_of_an_empty_group_are_missing(planted):
     scores = hold_out_largest(UnifiedLaw, planted(6, floor_nats=1e-5)).scores()
     assert scores["excluded_share"] == 0
     assert np.isnan(scores["rest_bias_nats"])
+
+
+def test_fit_by_run_says_why_there_is_no_interval(planted):
+    fit, reason = fit_by_run(UnifiedLaw, planted(1, n_sizes=2))
+    assert "alone determines a coefficient" in reason
+    assert np.isinf(fit.degrees_of_freedom).all()
+    fit, reason = fit_by_run(UnifiedLaw, planted(1))
+    assert reason == ""
+    assert np.isfinite(fit.degrees_of_freedom).all()

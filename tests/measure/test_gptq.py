@@ -134,7 +134,7 @@ def test_the_ladder_climbs_and_the_rung_is_recorded():
     pair = torch.stack([hessian, indefinite])
     bits = torch.tensor([3, 3])[:, None, None]
     solution = gptq.solve(weight.expand(2, -1, -1), pair, bits, 32, False, 0.01)
-    torch.testing.assert_close(solution.rel_damp_used, torch.tensor([0.01, 0.1]))
+    torch.testing.assert_close(solution.rel_damp_used, torch.tensor([0.01, 0.1], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e6])

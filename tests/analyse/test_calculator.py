@@ -1,0 +1,40 @@
+"""The live chart of chapter 5 computes what the law says."""
+
+import json
+import math
+import re
+
+import pytest
+
+from helpers.analyse.calculator import expressions, prediction_chart
+from helpers.analyse.laws import UnifiedLaw
+from helpers.analyse.uncertainty import clustered_by_run, fit_by_run
+
+
+def _in_python(expression: str, tokens: float, n_params: float, datum: dict) -> float:
+    """Evaluate a Vega expression: its functions have the same names and meaning in Python's math."""
+    expression = re.sub(r"datum\.(\w+)", r"datum['\1']", expression)
+    names = {name: getattr(math, name) for name in ("exp", "log", "sqrt")}
+    return eval(expression, names | {"max": max, "D": tokens, "N": n_params, "datum": datum})
+
+
+def test_the_page_computes_what_the_law_says(fits):
+    fit = fits["all bits"]
+    said = expressions(fit, 0.90)
+    for bits in (2.0, 4.0):
+        datum = {"bits": bits}
+        datum["qid"] = _in_python(said["qid"], 2e8, 1e6, datum)
+        assert datum["qid"] == pytest.approx(fit.law.predict(2e8, 1e6, bits))
+        x = fit.law.design(2e8, 1e6, bits)
+        half = 2.015048 * math.sqrt(x @ fit.covariance @ x + fit.tau**2)  # t(5) at 95%
+        assert _in_python(said["high"], 2e8, 1e6, datum) == pytest.approx(datum["qid"] * (1 + half), rel=1e-5)
+        assert _in_python(said["low"], 2e8, 1e6, datum) == pytest.approx(datum["qid"] * (1 - half), rel=1e-5)
+
+
+def test_the_chart_stays_inside_the_box_that_was_fitted(planted):
+    fit = clustered_by_run(fit_by_run(UnifiedLaw, planted(1))[0])
+    spec = json.loads(prediction_chart(fit).to_json())
+    by_name = {one["name"]: one["bind"] for one in spec["params"]}
+    assert 10 ** by_name["log_tokens"]["max"] == pytest.approx(fit.law.validity.tokens[1], rel=0.02)
+    assert 10 ** by_name["log_size"]["min"] == pytest.approx(fit.law.validity.n_params[0], rel=0.02)
+    assert spec["description"]

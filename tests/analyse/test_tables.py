@@ -1,0 +1,30 @@
+"""Tables that chapters 4 and 5 show."""
+
+from helpers.analyse.comparisons import qid_ratio
+from helpers.analyse.laws import OUYANG_2024
+from helpers.analyse.tables import agreement_table, fits_table, ratio_table
+
+
+def test_fits_table_says_what_there_is(fits):
+    shown = fits_table(fits, {"published": OUYANG_2024})
+    assert shown.index.tolist() == ["all\u202fbits", "2\u202fbits", "two\u202fruns", "published"]
+    one = fits["all bits"].estimate("beta")
+    assert shown.iloc[0]["β"].replace("\u202f", " ") == f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
+    assert shown.iloc[1]["γ"] == ""
+    assert "[" not in shown.iloc[2]["α"]
+    assert shown.loc["published", "α"] == "0.23"
+
+
+def test_agreement_table_has_a_row_a_checkpoint(agreement):
+    shown = agreement_table(agreement)
+    assert shown.shape == (12, 3)
+    assert shown.columns.tolist() == ["2 bits", "3 bits", "4 bits"]
+    tokens = [label for _, label in shown.index][:4]
+    assert tokens == ["50M", "100M", "200M", "400M"]
+    same = agreement_table(agreement.assign(difference_nats=1e-6))
+    assert same["2 bits"].str.endswith("same").all()
+
+
+def test_ratio_table_gives_median_and_quantiles(table):
+    gptq = table[table["method"] == "gptq"]
+    assert ratio_table({"itself": qid_ratio(gptq, gptq)}).loc["itself", "3 bits"] == "1.00 (1.00 to 1.00)"
