@@ -240,7 +240,7 @@ assert tadpoles["epochs"].max() < 1, "the text says that no text was seen twice"
 # :name: fig-rates
 # :alt: Learning rate against training tokens, both axes logarithmic. Each Pythia model rises to its own peak and falls along a cosine, larger models lower throughout. The tadpoles share one line that rises and then stays flat.
 #
-# In Pythia a later checkpoint and a larger model both mean a lower learning rate. The tadpoles share one rate, and from
+# After the warm-up, a later checkpoint of Pythia or a larger model means a lower learning rate. The tadpoles share one rate, and from
 # {glue:text}`stable_from:s` tokens on it stays where it is.
 # ```
 #
