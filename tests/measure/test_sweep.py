@@ -124,6 +124,28 @@ def test_a_kill_at_any_moment_loses_nothing(declared, tmp_path, records_before_t
     assert rows(tmp_path / "table.parquet") == rows(fresh / "table.parquet")
 
 
+@pytest.mark.parametrize("moment", ["before the table", "in the middle of a job"])
+def test_records_that_never_reached_the_table_reach_it_on_the_next_run(declared, tmp_path, family, monkeypatch, moment):
+    """The table is there already, from a smaller sweep; the process dies before it is written again."""
+    run(write_sweep(tmp_path / "small.yml", family, SCHEMES.replace("[2, 4]", "2")), tmp_path)
+
+    def die(*_):
+        raise SystemExit
+
+    monkeypatch.setattr(results, "compact", die)
+    if moment == "in the middle of a job":
+        monkeypatch.setattr(
+            sweep, "_peak_memory_gib", lambda _: die() if len(results.done_ids(tmp_path / "records")) > 7 else 0.0
+        )
+    with pytest.raises(SystemExit):
+        run(declared, tmp_path)
+    monkeypatch.undo()
+    monkeypatch.chdir(ROOT)
+    assert len(rows(tmp_path / "table.parquet")) == 6
+    run(declared, tmp_path)
+    assert len(rows(tmp_path / "table.parquet")) == 10
+
+
 def test_a_second_process_is_refused(declared, tmp_path):
     with results.exclusive(tmp_path / "records"), pytest.raises(ResultsError, match="another process is measuring"):
         run(declared, tmp_path)

@@ -93,9 +93,10 @@ def run_sweep(sweep_path: Path, device: str, table_path: Path, records: Path, co
     lock = corpora.read_lock()
     failures = []
     with results.exclusive(records):
-        done = results.done_ids(records)
+        in_table = set()
         if table_path.exists():
-            done |= set(results.read_table(table_path).column("measurement_id").to_pylist())
+            in_table = set(results.read_table(table_path).column("measurement_id").to_pylist())
+        done = in_table | results.done_ids(records)
         n_present, n_measured = 0, 0
         try:
             with _progress(console) as progress:
@@ -112,7 +113,8 @@ def run_sweep(sweep_path: Path, device: str, table_path: Path, records: Path, co
                     except QidError as error:
                         failures.append(f"{job.checkpoint.label}: {error}")
         finally:
-            if n_measured or not table_path.exists():
+            # not only what was measured now: a kill may have left records that never reached the table
+            if results.done_ids(records) - in_table or not table_path.exists():
                 results.compact(records, table_path)
     return Report(n_measured, n_present, tuple(failures))
 
