@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from tiny import ROOT, write_sweep
 
 from helpers import results
-from helpers.measure import checkpoints, corpora, sweep
+from helpers.measure import checkpoints, corpora, evaluate, sweep
+from helpers.measure import rows as table_rows
 from helpers.measure.training import write_manifest
-from helpers.specs import QuantScheme, ResultsError, SpecError
+from helpers.specs import EvalSpec, QuantScheme, ResultsError, SpecError, measurement_id
 
 QUIET = Console(quiet=True)
 SCHEMES = "[{method: [rtn, gptq], bits: [2, 4], group_size: 16, symmetric: false}]"
@@ -67,7 +68,7 @@ def test_rows_say_what_was_measured(declared, tmp_path, family):
     model = checkpoints.load(checkpoints.fetch(spec), "cpu")
     tokenizer = corpora.Tokenizer.from_file(str(family / "tokenizer.json"))
     blocks = corpora.heldout_blocks(corpora.read_lock().evaluation, tokenizer, 128, 16)
-    expected = sweep.evaluate.evaluate(model, blocks, 128).loss_nats
+    expected = evaluate.evaluate(model, blocks, 128).loss_nats
     assert baselines[spec.weights_sha256[:16]] == pytest.approx(expected, rel=1e-6)
     gptq = next(row for row in found if row["method"] == "gptq" and row["bits"] == 2)
     assert 0 < gptq["mean_layer_error"] <= gptq["max_layer_error"] < 1
@@ -80,12 +81,12 @@ def test_another_table_of_another_device_satisfies_nothing(declared, tmp_path):
     """Stored GPU rows never make the reader's own measuring a no-op: `device_type` is in the key."""
     run(declared, tmp_path)
     stored = results.read_records(tmp_path / "records")
-    gpu = {sweep.measurement_id(r.weights_sha256, QuantScheme(), _evaluation(r), "cuda", 1) for r in stored}
+    gpu = {measurement_id(r.weights_sha256, QuantScheme(), _evaluation(r), "cuda", 1) for r in stored}
     assert not gpu & {row.measurement_id for row in stored}
 
 
-def _evaluation(row) -> sweep.EvalSpec:
-    return sweep.EvalSpec(row.eval_dataset, row.eval_sha256, row.n_sequences, row.seq_len)
+def _evaluation(row) -> EvalSpec:
+    return EvalSpec(row.eval_dataset, row.eval_sha256, row.n_sequences, row.seq_len)
 
 
 def test_two_runs_give_the_same_rows(declared, tmp_path):
@@ -135,7 +136,7 @@ def test_records_that_never_reached_the_table_reach_it_on_the_next_run(declared,
     monkeypatch.setattr(results, "compact", die)
     if moment == "in the middle of a job":
         monkeypatch.setattr(
-            sweep, "_peak_memory_gib", lambda _: die() if len(results.done_ids(tmp_path / "records")) > 7 else 0.0
+            table_rows, "_peak_memory_gib", lambda _: die() if len(results.done_ids(tmp_path / "records")) > 7 else 0.0
         )
     with pytest.raises(SystemExit):
         run(declared, tmp_path)

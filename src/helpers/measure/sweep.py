@@ -1,41 +1,36 @@
 """Runs a sweep: one job a checkpoint, one atomic record a measurement, resumed by difference."""
 
 import dataclasses
-import datetime
 import functools
 import os
-import platform
-import resource
-import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import transformers
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import PreTrainedModel
 
 from helpers import results
 from helpers.measure import checkpoints, corpora, evaluate, layerwise, methods
+from helpers.measure.methods import Rounded
+from helpers.measure.rows import Outcome, Subject, make_row
 from helpers.measure.sweep_file import Sweep, read_sweep
 from helpers.specs import (
     CheckpointSpec,
     Diagnostics,
     EvalSpec,
-    Measurement,
     QidError,
     QuantizationError,
     QuantScheme,
     SpecError,
-    measurement_id,
 )
 
 BASELINE = QuantScheme()
-BASELINE_VERSION = 1
+UNROUNDED = Rounded({}, Diagnostics())
 LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}  # bounds the evaluation's micro-batch
 DEVICES = ("cpu", "cuda")
 
@@ -130,113 +125,64 @@ class _Runner:
     def __init__(
         self, job: Job, sweep: Sweep, lock: corpora.CorpusLock, device: str, records: Path, done: set[str]
     ) -> None:
-        self.spec, self.device, self.records, self.done = job.checkpoint, device, records, done
-        self.local = checkpoints.fetch(job.checkpoint)
-        tokenizer = checkpoints.tokenizer_of(self.local.folder)
-        source = _Source(lock, tokenizer.to_str())
-        self.blocks = _blocks(source, sweep.evaluation.sequences, sweep.evaluation.seq_len)
-        self.evaluation = EvalSpec(
-            corpora.HELDOUT_DATASET, self.blocks.sha256, len(self.blocks.tokens), sweep.evaluation.seq_len
-        )
+        local = checkpoints.fetch(job.checkpoint)
+        source = _Source(lock, checkpoints.tokenizer_of(local.folder).to_str())
+        seq_len = sweep.evaluation.seq_len
+        blocks = _blocks(source, sweep.evaluation.sequences, seq_len)
+        evaluation = EvalSpec(corpora.HELDOUT_DATASET, blocks.sha256, len(blocks.tokens), seq_len)
+        micro_batch = max(1, LOGITS_AT_ONCE[device] // (seq_len * job.checkpoint.vocabulary_size))
+        self.subject = Subject(job.checkpoint, local, evaluation, blocks, device, micro_batch)
+        self.records, self.done = records, done
         self.calibration: dict[QuantScheme, torch.Tensor | None] = {}
         for scheme in job.schemes:
             complete, tokens = _with_calibration(scheme, source)
-            if self._id(complete) not in done:
+            if self.subject.row_id(complete) not in done:
                 self.calibration[complete] = tokens
-        self.baseline_missing = self._id(BASELINE) not in done
+        self.baseline_missing = self.subject.row_id(BASELINE) not in done
         self.n_present = 1 + len(job.schemes) - len(self.calibration) - self.baseline_missing
 
-    def _id(self, scheme: QuantScheme) -> str:
-        return measurement_id(self.local.weights_sha256, scheme, self.evaluation, self.device, _version(scheme))
-
-    def run(self, advance) -> int:
+    def run(self, advance: Callable[[], None]) -> int:
         """Measure what is missing; call `advance` after each row; return the number of rows."""
         if not self.baseline_missing and not self.calibration:
             return 0
-        model = checkpoints.load(self.local, self.device)
+        model = checkpoints.load(self.subject.local, self.subject.device)
         finite = checkpoints.all_finite(model)
         count = 0
-        if self.baseline_missing:
-            self._measure(model, BASELINE, None if finite else "nonfinite weights", time.perf_counter())
+        for scheme, rounded, started in self._rounded(model, finite):
+            outcome = self._score(model, rounded) if finite else Outcome("nonfinite", "nonfinite weights")
+            row = make_row(self.subject, scheme, outcome, time.perf_counter() - started)
+            results.write_record(row, self.records)
+            self.done.add(row.measurement_id)  # a later job may have the same weights
             advance()
             count += 1
-        for method, schemes in self._by_method().items():
-            for scheme, outcome, started in self._outcomes(model, method, schemes, finite):
-                self._measure(model, scheme, outcome, started)
-                advance()
-                count += 1
         return count
 
-    def _by_method(self) -> dict[str, list[QuantScheme]]:
-        grouped = defaultdict(list)
-        for scheme in self.calibration:
-            grouped[scheme.method].append(scheme)
-        return grouped
-
-    def _outcomes(self, model: PreTrainedModel, method: str, schemes: Sequence[QuantScheme], finite: bool):
+    def _rounded(
+        self, model: PreTrainedModel, finite: bool
+    ) -> Iterator[tuple[QuantScheme, Rounded | QuantizationError, float]]:
         """Yield (scheme, rounded weights or why there are none, start time less the scheme's share of rounding)."""
-        for calib_seed in dict.fromkeys(scheme.calib_seed for scheme in schemes):
-            members = [scheme for scheme in schemes if scheme.calib_seed == calib_seed]
-            if not finite:
-                yield from ((scheme, "nonfinite weights", time.perf_counter()) for scheme in members)
-                continue
+        if self.baseline_missing:
+            yield BASELINE, UNROUNDED, time.perf_counter()
+        together = defaultdict(list)
+        for scheme in self.calibration:
+            together[scheme.method, scheme.calib_seed].append(scheme)
+        for (method, _), schemes in together.items():
             started = time.perf_counter()
-            tokens = self.calibration[members[0]]
-            outcomes = methods.get(method).quantize(model, members, tokens, self.local.folder)
-            share = (time.perf_counter() - started) / len(members)
-            for scheme, outcome in zip(members, outcomes, strict=True):
-                yield scheme, outcome, time.perf_counter() - share
+            tokens, folder = self.calibration[schemes[0]], self.subject.local.folder
+            quantize = methods.get(method).quantize
+            answers = quantize(model, schemes, tokens, folder) if finite else [UNROUNDED] * len(schemes)
+            share = (time.perf_counter() - started) / len(schemes)
+            for scheme, rounded in zip(schemes, answers, strict=True):
+                yield scheme, rounded, time.perf_counter() - share
 
-    def _measure(self, model: PreTrainedModel, scheme: QuantScheme, outcome, started: float) -> None:
-        logits_a_block = self.evaluation.seq_len * self.spec.vocabulary_size
-        micro_batch = max(1, LOGITS_AT_ONCE[self.device] // logits_a_block)
-        measured, reason, diagnostics = None, None, Diagnostics()
-        if isinstance(outcome, (str, QuantizationError)):
-            reason = str(outcome)
-        else:
-            if outcome is not None:
-                diagnostics = outcome.diagnostics
-            with layerwise.substituted(model, outcome.weights if outcome is not None else {}):
-                measured = evaluate.evaluate(model, self.blocks, micro_batch)
-            if not measured.finite:
-                measured, reason = None, "nonfinite loss"
-        status = "ok" if measured else "failed" if isinstance(outcome, QuantizationError) else "nonfinite"
-        row = self._row(scheme, status, reason, measured, diagnostics, micro_batch, time.perf_counter() - started)
-        results.write_record(row, self.records)
-        self.done.add(row.measurement_id)
-
-    def _row(self, scheme, status, reason, measured, diagnostics, micro_batch, wall_seconds) -> Measurement:
-        spec = self.spec
-        recorded = {f.name for f in dataclasses.fields(Measurement)}
-        covariates = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name in recorded}
-        return Measurement(
-            **covariates
-            | dataclasses.asdict(scheme)
-            | dataclasses.asdict(self.evaluation)
-            | dataclasses.asdict(diagnostics)
-            | provenance(self.device)
-            | {"weights_sha256": self.local.weights_sha256},
-            measurement_id=self._id(scheme),
-            checkpoint_id=self.local.weights_sha256[:16],
-            scheme_id=scheme.scheme_id,
-            eval_id=self.evaluation.eval_id,
-            method_version=_version(scheme),
-            device_type=self.device,
-            repo_id=spec.location,
-            commit=self.local.commit,
-            epochs=spec.epochs,
-            lr_fraction=spec.lr_fraction,
-            status=status,
-            reason=reason,
-            loss_nats=measured.loss_nats if measured else None,
-            bits_per_byte=measured.bits_per_byte if measured else None,
-            group_loss=measured.group_loss if measured else None,
-            n_tokens=self.blocks.tokens[:, 1:].numel(),
-            n_bytes=self.blocks.n_bytes,
-            micro_batch=micro_batch,
-            wall_seconds=wall_seconds,
-            peak_memory_gib=_peak_memory_gib(self.device),
-        )
+    def _score(self, model: PreTrainedModel, rounded: Rounded | QuantizationError) -> Outcome:
+        if isinstance(rounded, QuantizationError):
+            return Outcome("failed", str(rounded))
+        with layerwise.substituted(model, rounded.weights):
+            evaluation = evaluate.evaluate(model, self.subject.blocks, self.subject.micro_batch)
+        if not evaluation.finite:
+            return Outcome("nonfinite", "nonfinite loss", None, rounded.diagnostics)
+        return Outcome("ok", None, evaluation, rounded.diagnostics)
 
 
 @dataclass(frozen=True)
@@ -265,43 +211,3 @@ def _with_calibration(scheme: QuantScheme, source: _Source) -> tuple[QuantScheme
     tokens, sha256 = _calibration(source, scheme.calib_sequences, scheme.calib_seq_len, scheme.calib_seed)
     named = {"calib_dataset": corpora.CALIBRATION_DATASET, "calib_sha256": sha256}
     return dataclasses.replace(scheme, **named), tokens
-
-
-def _version(scheme: QuantScheme) -> int:
-    return BASELINE_VERSION if scheme.method == "none" else methods.get(scheme.method).version
-
-
-def provenance(device: str) -> dict:
-    """Return what a row says about when and where it was measured."""
-    return {
-        "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "git_commit": _git_commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "cuda": torch.version.cuda if device == "cuda" else None,
-        "device_name": torch.cuda.get_device_name() if device == "cuda" else _processor_name(),
-    }
-
-
-@functools.cache
-def _git_commit() -> str | None:
-    try:
-        answer = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout.strip()
-
-
-@functools.cache
-def _processor_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{name}, {torch.get_num_threads()} threads"
-
-
-def _peak_memory_gib(device: str) -> float:
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
