@@ -10,6 +10,7 @@ coefficient is ln k and the others are the exponents. That is all that a fit nee
 
 import dataclasses
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -36,16 +37,16 @@ class ValidityRange:
         return np.logical_and.reduce(np.broadcast_arrays(*inside))
 
 
-class LogLinearLaw:
+class LogLinearLaw(ABC):
     """What the laws share: prediction and its inverses, given `PARAMETERS`, `VARIABLES` and `design`."""
 
     PARAMETERS: ClassVar[tuple[str, ...]]  # k first, then the exponents in the order of the design's columns
     VARIABLES: ClassVar[tuple[str, ...]]  # what each exponent belongs to, for messages
 
     @classmethod
+    @abstractmethod
     def design(cls, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike) -> FloatArray:
         """Return the columns (1, ln D, -ln N, ...) that multiply the coefficients: shape (..., parameters)."""
-        raise NotImplementedError
 
     @property
     def coefficients(self) -> FloatArray:
