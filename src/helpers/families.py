@@ -93,10 +93,10 @@ class HubFamily:
 
 
 PYTHIA_STEPS = (0, *(2**k for k in range(10)), *range(1000, 144000, 1000))
-# Name, layers, width, vocabulary after padding, peak learning rate. Rates: the table in the suite's README; for the sizes
-# below 160M the training configurations in EleutherAI/pythia. For 1B that configuration says 2.5e-4, the table 3e-4.
-# Layers and widths give the sizes of the public evaluations (a test). The vocabularies are from memory: they only
-# enter `n_params_total`.
+# Name, layers, width, vocabulary after padding, peak learning rate. Rates: the table in the suite's README, and for
+# sizes below 160M the training configurations in EleutherAI/pythia. For 1B the table has 3e-4, the configuration
+# 2.5e-4. Layers and widths give the sizes of the public evaluations (a test). The vocabularies are from memory: they
+# only enter `n_params_total`.
 PYTHIA_SHAPES = (
     ("14m", 6, 128, 50304, 1e-3),
     ("31m", 6, 256, 50304, 1e-3),
