@@ -19,8 +19,10 @@ import types
 import typing
 from dataclasses import dataclass, field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BITS_ACCEPTED = range(2, 9)
+FORMATS = ("int", "mxint", "mxfp", "nf4")
+DTYPES = ("float32", "tfloat32", "bfloat16")  # tfloat32: float32 tensors, matrix products in TF32
 
 
 class QidError(Exception):
@@ -170,12 +172,23 @@ class QuantScheme:
     calib_sequences: int | None = None
     calib_seq_len: int | None = None
     calib_seed: int | None = None
-    hessian_dtype: str = "float32"
+    hessian_dtype: str = "float32"  # of the calibration's forward pass and of the Hessian's products
     propagate: str = "quantized"  # the next block is calibrated on the activations of the rounded ones
+    format: str = "int"
+    grid_search: str = "minmax"  # or mse: the range of each group shrunk to the least squared error
+    order: str = "given"  # or activation: columns with the largest inputs first
 
     def __post_init__(self) -> None:
         if self.method == "none":
             return
+        for name, accepted in (
+            ("format", FORMATS),
+            ("grid_search", ("minmax", "mse")),
+            ("order", ("given", "activation")),
+            ("hessian_dtype", DTYPES),
+        ):
+            if getattr(self, name) not in accepted:
+                raise SpecError(f"'{name}' is '{getattr(self, name)}'; accepted: {', '.join(accepted)}")
         if self.bits not in BITS_ACCEPTED:
             raise SpecError(f"'bits' is {self.bits!r}; accepted: {BITS_ACCEPTED.start} to {BITS_ACCEPTED.stop - 1}")
         if self.group_size is not None and self.group_size < 1:
@@ -194,7 +207,10 @@ class QuantScheme:
         if self.method == "none":
             return "16-bit baseline"
         group = "per row" if self.group_size is None else f"g{self.group_size}"
-        return f"{self.method} {self.bits} bits {group} {'symmetric' if self.symmetric else 'asymmetric'}"
+        options = [self.format] if self.format != "int" else ["symmetric" if self.symmetric else "asymmetric"]
+        options += ["MSE grid"] if self.grid_search == "mse" else []
+        options += ["activation order"] if self.order == "activation" else []
+        return f"{self.method} {self.bits} bits {group} {', '.join(options)}"
 
 
 @dataclass(frozen=True)
@@ -206,6 +222,10 @@ class EvalSpec:
     n_sequences: int
     seq_len: int
     eval_dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.eval_dtype not in DTYPES:
+            raise SpecError(f"'eval_dtype' is '{self.eval_dtype}'; accepted: {', '.join(DTYPES)}")
 
     @property
     def eval_id(self) -> str:
@@ -223,6 +243,8 @@ class Diagnostics:
     n_layers_redamped: int | None = None
     n_dead_columns: int | None = None
     n_params_quantized: int | None = None
+    effective_bits: float | None = None  # stored bits a rounded weight, scales and zero points counted
+    calib_micro_batch: int | None = None  # calibration sequences that passed a block together
 
 
 def measurement_id(
@@ -287,6 +309,9 @@ class Measurement:
     calib_seed: int | None
     hessian_dtype: str
     propagate: str
+    format: str | None
+    grid_search: str | None
+    order: str | None
     # evaluation
     eval_dataset: str
     eval_sha256: str
@@ -298,6 +323,8 @@ class Measurement:
     reason: str | None
     loss_nats: float | None
     bits_per_byte: float | None
+    kl_nats: float | None  # mean over tokens of KL(16-bit model || rounded model)
+    top1_agreement: float | None  # share of tokens for which both models' likeliest token is the same
     n_tokens: int
     n_bytes: int
     group_loss: tuple[float, ...] | None
@@ -308,6 +335,8 @@ class Measurement:
     n_layers_redamped: int | None
     n_dead_columns: int | None
     n_params_quantized: int | None
+    effective_bits: float | None
+    calib_micro_batch: int | None
     micro_batch: int
     # provenance
     measured_at: str

@@ -4,6 +4,7 @@ Every function takes leading batch dimensions; `bits` and `symmetric` are number
 against the grid, so one call can treat several bit widths side by side.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +49,51 @@ def fit(weight: Tensor, bits: Tensor | int, symmetric: Tensor | bool) -> Integer
     scale = (high - low) / max_code
     zero = torch.where(symmetric, (max_code + 1) / 2, torch.round(-low / scale))
     return IntegerGrid(scale, zero, max_code)
+
+
+@dataclass(frozen=True)
+class IntegerWeight:
+    """A rounded matrix as it is stored: uint8 codes, and a scale and a zero point for each group of a row.
+
+    Shapes: codes (rows, columns), scale and zero (rows, groups) float32; `group_of_column` (columns,) is int64.
+    """
+
+    codes: Tensor
+    scale: Tensor
+    zero: Tensor
+    group_of_column: Tensor
+
+    def decode(self) -> Tensor:
+        """Return the float32 weights that the codes stand for: scale x (code - zero)."""
+        scale, zero = self.scale[:, self.group_of_column], self.zero[:, self.group_of_column]
+        return scale * (self.codes.float() - zero)
+
+    @property
+    def shape(self) -> torch.Size:
+        """Return (rows, columns)."""
+        return self.codes.shape
+
+
+def consecutive_groups(columns: int, group_size: int | None, device: torch.device) -> Tensor:
+    """Return the group of each column when `group_size` neighbours share a grid (all of them for None)."""
+    return torch.arange(columns, device=device) // (group_size or columns)
+
+
+def round_to_integer(weight: Tensor, bits: int, symmetric: bool, group_size: int | None) -> IntegerWeight:
+    """Round each weight of (rows, columns) to the nearest point of its group's grid; `group_size` divides columns."""
+    rows, columns = weight.shape
+    grouped = weight.unflatten(-1, (-1, group_size or columns))
+    grid = fit(grouped, bits, symmetric)
+    codes = grid.encode(grouped).flatten(-2).to(torch.uint8)
+    groups = consecutive_groups(columns, group_size, weight.device)
+    return IntegerWeight(codes, grid.scale[..., 0], grid.zero.expand_as(grid.scale)[..., 0], groups)
+
+
+def effective_bits(weights: Iterable[IntegerWeight], bits: int, symmetric: bool) -> float:
+    """Return the bits a weight takes: its code, and its share of a 16-bit scale and, if asymmetric, a zero point."""
+    weights = list(weights)
+    n_groups = sum(weight.scale.numel() for weight in weights)
+    return bits + (16 + (0 if symmetric else bits)) * n_groups / sum(weight.codes.numel() for weight in weights)
 
 
 def round_to_grid(weight: Tensor, bits: Tensor | int, symmetric: Tensor | bool, group_size: int | None) -> Tensor:

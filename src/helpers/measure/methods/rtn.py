@@ -1,28 +1,38 @@
 """Round-to-nearest: each weight goes to the nearest point of its group's grid; no calibration."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig
 
-from helpers.measure import grids, layerwise
-from helpers.measure.methods import Rounded
+from helpers.measure import grids
+from helpers.measure.decoders import decoder_of
+from helpers.measure.methods import Checkpoint, Rounded, alone
 from helpers.specs import Diagnostics, QuantScheme
 
 
+def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
+    """Return why round-to-nearest can't do `scheme`, or None; any decoder will do."""
+    if scheme.grid_search != "minmax" or scheme.order != "given":
+        return "rtn has no grid search and no order of columns"
+    return None
+
+
+@alone
 @torch.no_grad()
 def quantize(
-    model: PreTrainedModel, schemes: Sequence[QuantScheme], calibration: Tensor | None, folder: Path
+    checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None
 ) -> list[Rounded]:
     """Round every linear layer of the decoder blocks for each scheme."""
+    layers = decoder_of(checkpoint.model).linear_layers()
     answers = []
     for scheme in schemes:
         weights = {
-            f"{name}.weight": grids.round_to_grid(layer.weight, scheme.bits, scheme.symmetric, scheme.group_size)
-            for name, layer in layerwise.linear_layers(model).items()
+            f"{name}.weight": grids.round_to_integer(layer.weight, scheme.bits, scheme.symmetric, scheme.group_size)
+            for name, layer in layers.items()
         }
-        n_quantized = sum(weight.numel() for weight in weights.values())
-        answers.append(Rounded(weights, Diagnostics(n_params_quantized=n_quantized)))
+        n_quantized = sum(layer.weight.numel() for layer in layers.values())
+        effective = grids.effective_bits(weights.values(), scheme.bits, scheme.symmetric)
+        answers.append(Rounded(weights, Diagnostics(n_params_quantized=n_quantized, effective_bits=effective)))
     return answers
