@@ -1,3 +1,4 @@
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -6,6 +7,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny import ROOT, tiny_model
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    GPT2Config,
+    LlamaConfig,
+    OPTConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen3Config,
+    T5Config,
+)
 
 from helpers import families
 from helpers.measure import checkpoints
@@ -82,10 +94,10 @@ def test_a_wrong_shape_is_refused(family):
         checkpoints.load(checkpoint, "cpu")
 
 
-def test_another_architecture_is_refused(family):
+def test_weights_of_another_architecture_are_refused(family):
     path = family / "tiny/step-000001/config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "llama"}))
-    with pytest.raises(CheckpointError, match="model type 'llama'; accepted: gpt_neox"):
+    with pytest.raises(CheckpointError, match=r"parameters missing.* embed_out\.weight.*model\.norm\.weight"):
         checkpoints.load(local(family), "cpu")
 
 
@@ -93,6 +105,124 @@ def test_nan_weights_are_seen(family):
     model = checkpoints.load(local(family), "cpu")
     model.gpt_neox.layers[0].mlp.dense_h_to_4h.weight[0, 0] = float("nan")
     assert not checkpoints.all_finite(model)
+
+
+# ---- other decoders --------------------------------------------------------------------------------------------------
+
+SMALL = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+TOKENS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+DECODERS = {
+    "llama": LlamaConfig(**SMALL, **TOKENS, intermediate_size=48),
+    "llama, tied": LlamaConfig(**SMALL, **TOKENS, intermediate_size=48, tie_word_embeddings=True),
+    "qwen3, tied": Qwen3Config(
+        **SMALL, **TOKENS, intermediate_size=48, num_key_value_heads=2, head_dim=8, tie_word_embeddings=True
+    ),
+    "opt": OPTConfig(**SMALL, **TOKENS, ffn_dim=48, word_embed_proj_dim=32),
+    "opt, projected": OPTConfig(**SMALL, **TOKENS, ffn_dim=48, word_embed_proj_dim=16),
+}
+
+
+def saved(folder: Path, config: PretrainedConfig, kind=AutoModelForCausalLM) -> PreTrainedModel:
+    """Write a random model as transformers writes it, in bfloat16; return the same weights in float32."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        model = kind.from_config(config).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.copy_(parameter.bfloat16())
+    copy.deepcopy(model).bfloat16().save_pretrained(folder)
+    return model
+
+
+def load_folder(folder: Path) -> PreTrainedModel:
+    return checkpoints.load(checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None), "cpu")
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_any_decoder_loads_with_the_files_weights(tmp_path, name):
+    """Tied heads aren't in the file and aren't missing."""
+    written = saved(tmp_path, DECODERS[name])
+    assert ("lm_head.weight" in load_file(tmp_path / "model.safetensors")) == (name == "llama")
+    random_state = torch.get_rng_state()
+    model = load_folder(tmp_path)
+    assert type(model) is type(written)
+    assert (model.dtype, model.training) == (torch.float32, False)
+    assert all(torch.equal(tensor, written.state_dict()[key]) for key, tensor in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random_state)
+    tokens = torch.arange(12)[None]
+    assert torch.equal(model(tokens).logits, written(tokens).logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("llama", "lm_head.weight"),
+        ("llama, tied", "model.embed_tokens.weight"),
+        ("opt", "model.decoder.layers.1.fc1.weight"),
+        ("opt, projected", "model.decoder.project_in.weight"),
+    ],
+)
+def test_a_parameter_of_any_decoder_that_would_stay_random_is_refused(tmp_path, name, lost):
+    saved(tmp_path, DECODERS[name])
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights[lost]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"parameters missing, unknown or of another shape: .*{lost}"):
+        load_folder(tmp_path)
+
+
+def test_an_unknown_parameter_of_any_decoder_is_refused(tmp_path):
+    saved(tmp_path, DECODERS["opt"])
+    weights = load_file(tmp_path / "model.safetensors") | {"model.decoder.layers.0.fc3.weight": torch.ones(2, 2)}
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"unknown or of another shape: model\.decoder\.layers\.0\.fc3\.weight"):
+        load_folder(tmp_path)
+
+
+def test_a_structure_that_is_not_known_is_refused_at_load(tmp_path):
+    saved(tmp_path / "gpt2", GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=4, **TOKENS))
+    with pytest.raises(CheckpointError, match=r"unknown structure GPT2LMHeadModel.*attn\.c_attn\.weight"):
+        load_folder(tmp_path / "gpt2")
+    encoder_decoder = T5Config(vocab_size=64, d_model=32, d_kv=8, num_layers=2, num_heads=4, d_ff=48)
+    saved(tmp_path / "t5", encoder_decoder, AutoModelForSeq2SeqLM)
+    with pytest.raises(CheckpointError, match=r"t5: can't be loaded \(Unrecognized configuration class"):
+        load_folder(tmp_path / "t5")
+
+
+def change_config(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("model_type", ["llama", "own"])
+def test_code_that_comes_with_a_checkpoint_is_refused_and_not_run(tmp_path, model_type):
+    saved(tmp_path, DECODERS["llama"])
+    ran = tmp_path / "ran"
+    (tmp_path / "own.py").write_text(f"open({str(ran)!r}, 'w')")
+    change_config(tmp_path, model_type=model_type, auto_map={"AutoConfig": "own.C", "AutoModelForCausalLM": "own.M"})
+    for read in (checkpoints.config_of, load_folder):
+        with pytest.raises(
+            CheckpointError, match=r"config\.json: needs code of its own \('auto_map'\); accepted: [^\n]*$"
+        ):
+            read(tmp_path)
+    assert not ran.exists()
+
+
+def test_a_configuration_that_cannot_be_read_is_one_clear_line(tmp_path):
+    with pytest.raises(CheckpointError, match=r"config\.json: No such file"):
+        checkpoints.config_of(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"config\.json: not JSON"):
+        checkpoints.config_of(tmp_path)
+    for settings in ({"model_type": "own"}, {}):
+        (tmp_path / "config.json").write_text(json.dumps(settings))
+        with pytest.raises(CheckpointError, match=r"config\.json: [^\n]+$"):
+            checkpoints.config_of(tmp_path)
+
+
+def test_the_configuration_alone_is_read(tmp_path):
+    saved(tmp_path, DECODERS["opt"])
+    (tmp_path / "model.safetensors").unlink()
+    assert checkpoints.config_of(tmp_path).ffn_dim == 48
 
 
 # ---- the Hub: a cache folder laid out by hand, with the names and key names of the public Pythia checkpoints ---------

@@ -1,6 +1,7 @@
 """From a checkpoint's description to a model whose weights are known to be the right ones.
 
-Safetensors only; no remote code. A checkpoint is a local folder or a revision of a Hub repository.
+Any decoder that transformers itself knows; safetensors only, and never code that comes with a checkpoint. A checkpoint
+is a local folder or a revision of a Hub repository.
 """
 
 import hashlib
@@ -13,12 +14,13 @@ import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
-from transformers import AutoConfig, GPTNeoXForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
+from helpers.measure.decoders import decoder_of
 from helpers.specs import CheckpointError, CheckpointSpec, digest
 
 HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer.json")
-# Buffers that GPT-NeoX checkpoints of older transformers carry and newer ones compute
+# Buffers that checkpoints of older transformers carry and newer ones compute
 OBSOLETE_KEYS = ("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq")
 
 
@@ -78,8 +80,28 @@ def weights_sha256(folder: Path) -> str:
     return next(iter(hashes.values())) if len(hashes) == 1 else digest(hashes)
 
 
+def config_of(folder: Path) -> PretrainedConfig:
+    """Return a checkpoint's configuration.
+
+    Raises CheckpointError when it is missing, of a type that transformers doesn't know, or names code of its own.
+    """
+    path = folder / "config.json"
+    try:
+        settings = json.loads(path.read_text())
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON ({error})") from None
+    if "auto_map" in settings:
+        raise CheckpointError(f"{path}: needs code of its own ('auto_map'); accepted: what transformers itself knows")
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
 def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
-    """Load a GPT-NeoX checkpoint in float32 for evaluation, every parameter from the file.
+    """Load a decoder's checkpoint in float32 for evaluation, every parameter from the file.
 
     Raises CheckpointError when the weights aren't those described, the structure isn't known, or a parameter would
     stay at its random start (the output head of renamed keys is the classic case).
@@ -89,12 +111,21 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
     if found != checkpoint.weights_sha256:
         expected = checkpoint.weights_sha256
         raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {found[:16]}, not {expected[:16]})")
+    model = _from_files(folder, config_of(folder)).eval().requires_grad_(False).to(device)
+    decoder_of(model)
+    return model
+
+
+def _from_files(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
     try:
-        config = AutoConfig.from_pretrained(folder)
-        if config.model_type != "gpt_neox":
-            raise CheckpointError(f"{folder}: model type '{config.model_type}'; accepted: gpt_neox")
-        model, info = GPTNeoXForCausalLM.from_pretrained(
-            folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: can't be loaded ({str(error).splitlines()[0]})") from None
@@ -102,7 +133,7 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
     wrong = sorted({*info["missing_keys"], *unexpected, *(str(key) for key in info["mismatched_keys"])})
     if wrong:
         raise CheckpointError(f"{folder}: parameters missing, unknown or of another shape: {', '.join(wrong)}")
-    return model.eval().requires_grad_(False).to(device)
+    return model
 
 
 def all_finite(model: PreTrainedModel) -> bool:
