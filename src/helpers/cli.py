@@ -1,4 +1,4 @@
-"""The `qid` command: train a family, run a sweep, rebuild the text they stand on."""
+"""The `qid` command: train a family, run a sweep, export what was rounded, rebuild the text they stand on."""
 
 import logging
 import os
@@ -85,6 +85,37 @@ def corpus(
     options += ["--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     subprocess.run([*command, *options, "-d", str(folder), "-r", str(pins)], check=True)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A folder with config.json and safetensors.")],
+    bits: Annotated[int, typer.Option(help="2, 3, 4 or 8.")],
+    out: Annotated[Path, typer.Option(help="The packed checkpoint's folder; it must not exist.")],
+    group_size: Annotated[int, typer.Option(help="Columns that share a scale; -1 for the whole row.")] = 128,
+    symmetric: Annotated[bool, typer.Option(help="Whether grids have their zero in the middle.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Round a checkpoint with GPTQ and write it packed, for auto-gptq, GPTQModel and transformers to load."""
+    from helpers.measure.export import export, refuse, round_folder
+    from helpers.specs import QuantScheme
+
+    scheme = QuantScheme(
+        method="gptq",
+        bits=bits,
+        group_size=None if group_size == -1 else group_size,
+        symmetric=symmetric,
+        rel_damp=0.01,
+        calib_sequences=128,
+        calib_seq_len=512,
+        calib_seed=0,
+    )
+    refuse(scheme, out)
+    rounded, scheme = round_folder(checkpoint, scheme, device)
+    export(checkpoint, rounded, scheme, out)
+    console.print(
+        f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight", highlight=False
+    )
 
 
 def run() -> None:

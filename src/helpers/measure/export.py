@@ -1,0 +1,224 @@
+"""A rounded model as a packed checkpoint in the GPTQ format, which auto-gptq, GPTQModel and transformers load.
+
+A layer of (rows, columns) is stored as four tensors: `qweight` int32 (columns x bits / 32, rows) and `qzeros` int32
+(groups, rows x bits / 32) hold the codes and the zero points less one as streams of `bits` bits, lowest first, 32
+values in `bits` words; `scales` float16 (groups, rows); `g_idx` int32 (columns,) is each column's group.
+
+A zero point of 0 has no exact place there: its -1 wraps to the largest code, and adding the one back carries into the
+neighbouring field (GPTQModel 7.6 adds 0x11111111 to the words) or gives 8 at 3 bits (auto-gptq 0.7.1). Such a group is
+stored mirrored, which is exact: scale x code = -scale x ((max_code - code) - max_code). No field wraps in any loader.
+
+Scales are rounded to float16, so a weight scale x (code - zero) changes by at most 2^-11 of itself where the scale is
+at least 2^-14, and by (code - zero) x 2^-25 below. All else stays bit for bit as in the original checkpoint.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from helpers.measure import checkpoints, corpora, memory, methods
+from helpers.measure.decoders import decoder_of
+from helpers.measure.grids import IntegerWeight, consecutive_groups
+from helpers.measure.methods import Checkpoint, Rounded
+from helpers.specs import CheckpointError, QuantizationError, QuantScheme, SpecError
+
+BITS = (2, 3, 4, 8)
+FIELDS_PER_WORDS = 32  # this many values fill whole 32-bit words, `bits` of them
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
+OTHER_FILES = ("generation_config.json",)
+
+
+def pack(values: Tensor, bits: int) -> Tensor:
+    """Pack `values` (n, m), whole numbers from 0 to 2^bits - 1, down each column: int32 (n x bits / 32, m).
+
+    Value i takes bits i x bits onwards of its column's stream, lowest first; 32 divides n.
+    """
+    fields = values.to(torch.int64).unflatten(0, (-1, FIELDS_PER_WORDS))
+    words = fields.new_zeros(len(fields), bits, values.shape[1])
+    for i in range(FIELDS_PER_WORDS):
+        word, shift = divmod(i * bits, 32)
+        field = fields[:, i] << shift
+        words[:, word] |= field & 0xFFFFFFFF
+        if shift + bits > 32:
+            words[:, word + 1] |= field >> 32
+    return ((words ^ 0x80000000) - 0x80000000).to(torch.int32).flatten(0, 1)  # the same 32 bits, as signed numbers
+
+
+def mirrored(weight: IntegerWeight, bits: int) -> IntegerWeight:
+    """Return the same weights with every group whose zero point is 0 stored from its other end, scale negated."""
+    max_code = 2**bits - 1
+    at_zero = weight.zero == 0
+    return IntegerWeight(
+        torch.where(at_zero[:, weight.group_of_column], max_code - weight.codes, weight.codes),
+        torch.where(at_zero, -weight.scale, weight.scale),
+        torch.where(at_zero, max_code - weight.zero, weight.zero),
+        weight.group_of_column,
+    )
+
+
+def packed(name: str, weight: IntegerWeight, bits: int) -> dict[str, Tensor]:
+    """Return the four stored tensors of the layer called `name`, on the CPU.
+
+    Raises QuantizationError when a zero point or scale has no place in the format or 32 doesn't divide the shape.
+    """
+    rows, columns = weight.shape
+    if rows % FIELDS_PER_WORDS or columns % FIELDS_PER_WORDS:
+        raise QuantizationError(f"'{name}' is {rows} x {columns}; accepted in a packed checkpoint: multiples of 32")
+    if not bool(((weight.zero == weight.zero.round()) & (weight.zero >= 0) & (weight.zero < 2**bits)).all()):
+        raise QuantizationError(f"'{name}' has a zero point that isn't a code; accepted: 0 to {2**bits - 1}")
+    stored = mirrored(weight, bits)
+    scales = stored.scale.half()
+    unfit = ~scales.isfinite() | (scales == 0)
+    if unfit.any():
+        found = float(weight.scale[unfit][0])
+        raise QuantizationError(f"'{name}' has a scale of {found:.3g}; accepted in float16: 3e-8 to 65504")
+    tensors = {
+        "qweight": pack(stored.codes.T, bits),
+        "qzeros": pack(stored.zero - 1, bits).T,
+        "scales": scales.T,
+        "g_idx": stored.group_of_column.to(torch.int32),
+    }
+    return {f"{name}.{field}": tensor.cpu().contiguous() for field, tensor in tensors.items()}
+
+
+def as_stored(weight: IntegerWeight) -> IntegerWeight:
+    """Return the weight as a reader of the packed file sees it: scales rounded to float16."""
+    return IntegerWeight(weight.codes, weight.scale.half().float(), weight.zero, weight.group_of_column)
+
+
+def quantization_config(scheme: QuantScheme, in_order: bool) -> dict:
+    """Return what `config.json` and `quantize_config.json` say about the scheme; `in_order`: groups are neighbours."""
+    config = {
+        "quant_method": "gptq",
+        "checkpoint_format": "gptq",
+        "bits": scheme.bits,
+        "group_size": -1 if scheme.group_size is None else scheme.group_size,
+        "sym": scheme.symmetric,
+        "desc_act": not in_order,
+        "true_sequential": True,
+        "meta": {"quantizer": [f"qid-book:{version('qid-book')}"], "method": scheme.method},
+    }
+    return config if scheme.rel_damp is None else config | {"damp_percent": scheme.rel_damp}
+
+
+def round_folder(folder: Path, scheme: QuantScheme, device: str) -> tuple[Rounded, QuantScheme]:
+    """Load the checkpoint in `folder`, calibrate on the project's own text and round it.
+
+    Returns what was rounded and the scheme with its calibration's hash. Raises CheckpointError when the weights aren't
+    those described beside them, QuantizationError when the scheme doesn't fit the model, CorpusError without the text.
+    """
+    local = checkpoints.LocalCheckpoint(folder, _expected_sha256(folder), None)
+    model = checkpoints.load(local, device)
+    for name, layer in decoder_of(model).linear_layers().items():
+        if layer.in_features % (scheme.group_size or 1):
+            raise QuantizationError(
+                f"'group_size' {scheme.group_size} doesn't divide {name}'s {layer.in_features} columns"
+            )
+    method, tokens = methods.get(scheme.method), None
+    reason = method.refusal(model.config, scheme)
+    if reason:
+        raise QuantizationError(reason)
+    if method.calibrated:
+        tokens, sha256 = corpora.calibration_tokens(
+            corpora.read_lock().calibration,
+            checkpoints.tokenizer_of(folder.resolve()),
+            scheme.calib_sequences,
+            scheme.calib_seq_len,
+            scheme.calib_seed,
+        )
+        scheme = dataclasses.replace(scheme, calib_dataset=corpora.CALIBRATION_DATASET, calib_sha256=sha256)
+    ((answer,),) = method.quantize([Checkpoint(model, folder)], [scheme], tokens, memory.default_budget(device))
+    if isinstance(answer, QuantizationError):
+        raise answer
+    return answer, scheme
+
+
+def _expected_sha256(folder: Path) -> str:
+    """Return what the description beside the weights says of them; without one, what they are."""
+    description = folder / "checkpoint.json"
+    found = checkpoints.weights_sha256(folder)  # raises first when there is no checkpoint
+    return json.loads(description.read_text())["weights_sha256"] if description.exists() else found
+
+
+def refuse(scheme: QuantScheme, out: Path) -> None:
+    """Raise SpecError when the format can't hold `scheme` or `out` exists; nothing is written over."""
+    if scheme.format != "int":
+        raise SpecError(f"'format' is '{scheme.format}'; accepted in a packed checkpoint: int")
+    if scheme.bits not in BITS:
+        raise SpecError(f"'bits' is {scheme.bits}; accepted in a packed checkpoint: {', '.join(map(str, BITS))}")
+    if out.exists():
+        raise SpecError(f"{out}: exists already; accepted: a folder that doesn't")
+
+
+def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> None:
+    """Write the checkpoint in `folder`, its layers rounded, to the new folder `out`: whole or not at all.
+
+    Raises SpecError as `refuse` does, CheckpointError when the checkpoint lacks a rounded layer, QuantizationError
+    when a layer has no place in the format.
+    """
+    refuse(scheme, out)
+    tensors = _tensors(folder)
+    in_order = True
+    for parameter, weight in rounded.weights.items():
+        original = tensors.pop(parameter, None)
+        if original is None or original.shape != weight.shape:
+            found = "no such weight" if original is None else f"{tuple(original.shape)} there"
+            raise CheckpointError(f"{folder}: '{parameter}' is {tuple(weight.shape)} when rounded, {found}")
+        tensors |= packed(parameter.removesuffix(".weight"), weight, scheme.bits)
+        expected = consecutive_groups(weight.shape[1], scheme.group_size, weight.codes.device)
+        in_order &= torch.equal(weight.group_of_column, expected)
+    quantization = quantization_config(scheme, in_order)
+    config = json.loads((folder / "config.json").read_text()) | {"quantization_config": quantization}
+    with whole_folder(out) as unfinished:
+        save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})
+        (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        (unfinished / "quantize_config.json").write_text(json.dumps(quantization, indent=2) + "\n")
+        _copy_others(folder, unfinished)
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    """Return every tensor of a checkpoint by name, as stored."""
+    tensors = {}
+    for path in checkpoints.weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    return tensors
+
+
+def _copy_others(folder: Path, out: Path) -> None:
+    """Copy the tokenizer, from the checkpoint's folder or its family's, and settings for generation, if there."""
+    places = (folder, *folder.resolve().parents[:2])
+    home = next((place for place in places if (place / "tokenizer.json").exists()), folder)
+    for path in (*(home / name for name in TOKENIZER_FILES), *(folder / name for name in OTHER_FILES)):
+        if path.exists():
+            shutil.copyfile(path, out / path.name)
+
+
+@contextlib.contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a neighbouring folder to write into and rename it to `out` at the end; an error leaves neither.
+
+    What a killed writer left of the same name is removed first.
+    """
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        for path in unfinished.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        unfinished.rename(out)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise

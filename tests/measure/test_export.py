@@ -1,0 +1,298 @@
+"""Packed checkpoints: exact down to the bit by an unpacker of another make, and by auto-gptq's own loader."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import tiny_model, write_family
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from helpers import cli
+from helpers.measure import export, grids
+from helpers.measure.decoders import decoder_of
+from helpers.measure.grids import IntegerWeight
+from helpers.measure.methods import Checkpoint, Rounded, rtn
+from helpers.specs import CheckpointError, Diagnostics, QidError, QuantizationError, QuantScheme, SpecError
+
+GROUP = 32
+# The same float32 operations in another process: measured 0. Another order of sums would move a loss by some 1e-6.
+SAME_LOSS = 1e-5
+# float16 scales change each weight by at most 2^-11 of itself, up or down: measured below 4e-5, and 3e-4 for the Llama.
+HALF_SCALES = 2e-3
+
+
+def scheme(bits: int = 4, group_size: int | None = GROUP, symmetric: bool = False) -> QuantScheme:
+    return QuantScheme(method="rtn", bits=bits, group_size=group_size, symmetric=symmetric)
+
+
+def llama() -> LlamaForCausalLM:
+    """Return a model of another make: separate projections without biases, fewer key heads, gated MLP."""
+    config = LlamaConfig(
+        vocab_size=1024,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        bos_token_id=0,
+        eos_token_id=0,
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return LlamaForCausalLM(config).eval().requires_grad_(False)
+
+
+def written(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """Plant groups of one sign, whose zero points lie at the ends, and save in bfloat16; return what was saved."""
+    for layer in decoder_of(model).linear_layers().values():
+        layer.weight[0::4, :GROUP].abs_()  # zero point 0, and the largest code in use
+        layer.weight[1::4, :GROUP].abs_().neg_()
+    for parameter in model.parameters():
+        parameter.copy_(parameter.bfloat16())  # not the whole model: its rotary frequencies stay float32
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    return model
+
+
+def rounded_by(model: PreTrainedModel, wanted: QuantScheme) -> Rounded:
+    (((answer),),) = rtn.quantize([Checkpoint(model, Path("unused"))], [wanted], None, 0)
+    return answer
+
+
+def in_another_order(model: PreTrainedModel, wanted: QuantScheme) -> Rounded:
+    """Return weights whose groups are scattered over the columns, as an order by activation makes them."""
+    weights = {}
+    for name, layer in decoder_of(model).linear_layers().items():
+        order = torch.randperm(layer.in_features, generator=torch.Generator().manual_seed(layer.in_features))
+        sorted_ = grids.round_to_integer(layer.weight[:, order], wanted.bits, wanted.symmetric, wanted.group_size)
+        codes, groups = torch.empty_like(sorted_.codes), torch.empty_like(order)
+        codes[:, order], groups[order] = sorted_.codes, sorted_.group_of_column
+        weights[f"{name}.weight"] = IntegerWeight(codes, sorted_.scale, sorted_.zero, groups)
+    return Rounded(weights, Diagnostics())
+
+
+def losses(model: PreTrainedModel, rounded: Rounded, tokens: Tensor, half: bool) -> Tensor:
+    """Return each block's loss with the rounded weights put in, their scales in float16 if `half`."""
+    weights = {n: (export.as_stored(w) if half else w).decode() for n, w in rounded.weights.items()}
+    logits = torch.func.functional_call(model, weights, (tokens[:, :-1],), {"use_cache": False}).logits
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    return loss.view(len(tokens), -1).double().mean(-1)
+
+
+def unpacked(words: Tensor, bits: int) -> np.ndarray:
+    """Read the fields of each column of int32 words with numpy's own bit order, not the packer's shifts."""
+    stream = np.unpackbits(words.T.contiguous().numpy().astype("<i4").view(np.uint8), axis=1, bitorder="little")
+    return (stream.reshape(len(stream), -1, bits) * (1 << np.arange(bits))).sum(-1).T
+
+
+def read_back(folder: Path, name: str, bits: int) -> np.ndarray:
+    """Decode a layer as the format says: scale x (code - (stored zero + 1))."""
+    stored = load_file(folder / "model.safetensors")
+    codes, zeros = unpacked(stored[f"{name}.qweight"], bits), unpacked(stored[f"{name}.qzeros"].T, bits).T + 1
+    scales, groups = stored[f"{name}.scales"].float().numpy(), stored[f"{name}.g_idx"].numpy()
+    return (scales[groups] * (codes - zeros[groups])).T
+
+
+@pytest.mark.parametrize("bits", export.BITS)
+def test_packing_round_trips(bits):
+    values = torch.randint(2**bits, (96, 5), generator=torch.Generator().manual_seed(bits))
+    words = export.pack(values, bits)
+    assert words.shape == (96 * bits // 32, 5)
+    assert (unpacked(words, bits) == values.numpy()).all()
+
+
+def test_three_bit_fields_cross_words_as_the_format_has_them():
+    """Fields 10 and 21 straddle two words: two low bits and one, then one and two."""
+    words = export.pack(torch.tensor([0] * 10 + [0b101] + [0] * 10 + [0b110] + [0] * 10)[:, None], 3)[:, 0].tolist()
+    assert words == [0b01 << 30, 1, 0b11]
+
+
+CASES = {
+    **{f"{bits} bits": (tiny_model, scheme(bits), rounded_by) for bits in export.BITS},
+    "symmetric per row": (tiny_model, scheme(4, None, True), rounded_by),
+    "3 bits in another order": (tiny_model, scheme(3), in_another_order),
+    "llama": (lambda seed: llama(), scheme(3), rounded_by),
+}
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """Return every case exported, scored here and by auto-gptq, all in one child."""
+    place, exchange = tmp_path_factory.mktemp("packed"), tmp_path_factory.mktemp("exchange")
+    tokens = torch.randint(1024, (8, 33), generator=torch.Generator().manual_seed(0))
+    cases = {}
+    for index, (name, (build, wanted, how)) in enumerate(CASES.items()):
+        model = written(build(seed=1), place / f"{index}-original")
+        rounded = how(model, wanted)
+        out = place / str(index)
+        export.export(place / f"{index}-original", rounded, wanted, out)
+        both = {half: losses(model, rounded, tokens, half) for half in (True, False)}
+        cases[name] = {"original": place / f"{index}-original", "out": out, "rounded": rounded, "losses": both}
+    save_file({"tokens": tokens}, exchange / "tokens.safetensors")
+    (exchange / "request.json").write_text(json.dumps([str(case["out"]) for case in cases.values()]))
+    child = Path(__file__).with_name("reload_autogptq.py")
+    done = subprocess.run([sys.executable, str(child), str(exchange)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    answers = load_file(exchange / "losses.safetensors")
+    return {name: case | {"auto-gptq": answers[str(i)]} for i, (name, case) in enumerate(cases.items())}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_auto_gptq_reads_the_same_model(packed, name):
+    case = packed[name]
+    assert (case["auto-gptq"] - case["losses"][True]).abs().max() < SAME_LOSS
+    assert abs(case["auto-gptq"].mean() - case["losses"][False].mean()) < HALF_SCALES
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_layer_reads_back_exactly(packed, name):
+    case, wanted = packed[name], CASES[name][1]
+    for parameter, weight in case["rounded"].weights.items():
+        found = read_back(case["out"], parameter.removesuffix(".weight"), wanted.bits)
+        assert (found == export.as_stored(weight).decode().numpy()).all()
+        exact = weight.decode()
+        assert ((torch.from_numpy(found) - exact).abs() <= exact.abs() * 2**-11 + 2**-25 * 2**wanted.bits).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_zero_point_wraps(packed, name):
+    """The largest field would carry into its neighbour when a loader adds 1; the planted zero points ask for it."""
+    case, bits = packed[name], CASES[name][1].bits
+    assert any((weight.zero == 0).any() for weight in case["rounded"].weights.values()) != CASES[name][1].symmetric
+    stored = load_file(case["out"] / "model.safetensors")
+    fields = [unpacked(t.T, bits).max() for key, t in stored.items() if key.endswith(".qzeros")]
+    assert max(fields) == (2**bits - 2 if not CASES[name][1].symmetric else 2 ** (bits - 1) - 1)
+
+
+@pytest.mark.parametrize("name", ["4 bits", "llama"])
+def test_everything_else_stays_bit_for_bit(packed, name):
+    original, stored = (load_file(packed[name][key] / "model.safetensors") for key in ("original", "out"))
+    rounded = packed[name]["rounded"].weights.keys()
+    kept = original.keys() - rounded
+    assert stored.keys() - kept == {
+        f"{n.removesuffix('.weight')}.{f}" for n in rounded for f in ("qweight", "qzeros", "scales", "g_idx")
+    }
+    assert all(stored[key].dtype == torch.bfloat16 and torch.equal(stored[key], original[key]) for key in kept)
+
+
+def test_both_configurations_say_what_was_done(packed):
+    for name, described in {
+        "3 bits": {"bits": 3, "group_size": 32, "sym": False, "desc_act": False},
+        "symmetric per row": {"bits": 4, "group_size": -1, "sym": True, "desc_act": False},
+        "3 bits in another order": {"bits": 3, "group_size": 32, "sym": False, "desc_act": True},
+    }.items():
+        out = packed[name]["out"]
+        inside = json.loads((out / "config.json").read_text())["quantization_config"]
+        assert inside == json.loads((out / "quantize_config.json").read_text())
+        assert inside.items() >= (described | {"quant_method": "gptq", "checkpoint_format": "gptq"}).items()
+
+
+@pytest.fixture
+def source(tmp_path) -> tuple[Path, Rounded]:
+    model = written(tiny_model(seed=1), tmp_path / "original")
+    return tmp_path / "original", rounded_by(model, scheme())
+
+
+def test_a_write_that_fails_leaves_nothing(source, tmp_path, monkeypatch):
+    def break_off(tensors: dict, path: Path, metadata: dict) -> None:
+        path.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "save_file", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        export.export(*source, scheme(), tmp_path / "out")
+    assert os.listdir(tmp_path) == ["original"]
+
+
+def test_what_a_killed_writer_left_is_cleared(source, tmp_path):
+    leftover = tmp_path / ".out.unfinished"
+    leftover.mkdir()
+    (leftover / "stale.safetensors").write_bytes(b"half of it")
+    export.export(*source, scheme(), tmp_path / "out")
+    assert sorted(os.listdir(tmp_path)) == ["original", "out"]
+    assert not (tmp_path / "out/stale.safetensors").exists()
+
+
+def test_an_existing_folder_is_left_alone(source, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(SpecError, match="out: exists already"):
+        export.export(*source, scheme(), tmp_path / "out")
+    assert not os.listdir(tmp_path / "out")
+
+
+def changed(rounded: Rounded, **fields: Tensor) -> Rounded:
+    """Return the same with one layer's fields replaced."""
+    (name, weight), *rest = rounded.weights.items()
+    return Rounded({name: IntegerWeight(**(vars(weight) | fields)), **dict(rest)}, rounded.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "change", "message"),
+    [
+        (scheme(5), {}, "'bits' is 5; accepted in a packed checkpoint: 2, 3, 4, 8"),
+        (QuantScheme("rtn", 4, symmetric=True, format="mxfp"), {}, "'format' is 'mxfp'; accepted"),
+        (scheme(), {"zero": torch.full((96, 1), 2.5)}, "a zero point that isn't a code; accepted: 0 to 15"),
+        (scheme(), {"zero": torch.full((96, 1), 16.0)}, "a zero point that isn't a code; accepted: 0 to 15"),
+        (scheme(), {"scale": torch.full((96, 1), 1e-9)}, "a scale of 1e-09; accepted in float16: 3e-8 to 65504"),
+        (scheme(), {"scale": torch.full((96, 1), 1e6)}, r"a scale of 1e\+06; accepted in float16"),
+        (scheme(), {"codes": torch.zeros(80, 32, dtype=torch.uint8)}, r"is \(80, 32\) when rounded, \(96, 32\) there"),
+    ],
+)
+def test_what_the_format_cannot_hold_is_refused(source, tmp_path, wanted, change, message):
+    folder, rounded = source
+    with pytest.raises(QidError, match=message) as caught:
+        export.export(folder, changed(rounded, **change), wanted, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == ["original"]
+
+
+def test_a_layer_that_the_checkpoint_lacks_is_refused(source, tmp_path):
+    folder, rounded = source
+    other = Rounded({f"other.{name}": weight for name, weight in rounded.weights.items()}, rounded.diagnostics)
+    with pytest.raises(CheckpointError, match=r"'other\.gpt_neox.* no such weight"):
+        export.export(folder, other, scheme(), tmp_path / "out")
+
+
+def test_shapes_that_do_not_fill_words_are_refused():
+    weight = grids.round_to_integer(torch.randn(48, 32), 4, False, None)
+    with pytest.raises(QuantizationError, match="'name' is 48 x 32; accepted in a packed checkpoint: multiples of 32"):
+        export.packed("name", weight, 4)
+
+
+@pytest.mark.parametrize("method", ["rtn", "gptq"])
+def test_a_folder_is_rounded_on_the_projects_text(tmp_path, method):
+    folder = write_family(tmp_path / "family") / "tiny/step-000001"
+    calibrated = {"rel_damp": 0.01, "calib_sequences": 4, "calib_seq_len": 32, "calib_seed": 0}
+    settings = calibrated if method == "gptq" else {}
+    wanted = QuantScheme(method=method, bits=4, group_size=GROUP, symmetric=False, **settings)
+    rounded, complete = export.round_folder(folder, wanted, "cpu")
+    assert rounded.diagnostics.effective_bits == 4 + (16 + 4) / GROUP
+    assert (complete.calib_sha256 is None) == (method == "rtn")
+    export.export(folder, rounded, complete, tmp_path / "out")
+    assert (tmp_path / "out/tokenizer.json").read_bytes() == (tmp_path / "family/tokenizer.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bits": 5}, "'bits' is 5; accepted in a packed checkpoint"),
+        ({"bits": 9}, "'bits' is 9; accepted"),
+        ({"out": Path()}, "exists already"),
+        ({"checkpoint": Path("nowhere")}, "nowhere/config.json: missing"),
+        ({"group_size": 24}, "'group_size' 24 doesn't divide gpt_neox.layers.0.attention.query_key_value's 32 columns"),
+    ],
+)
+def test_the_command_says_in_one_line_what_is_off(family, tmp_path, changes, message):
+    arguments = {"checkpoint": family / "tiny/step-000001", "bits": 4, "out": tmp_path / "out", "group_size": 32}
+    with pytest.raises(QidError, match=message) as caught:
+        cli.export(**(arguments | changes))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
