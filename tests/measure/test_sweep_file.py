@@ -3,10 +3,12 @@ from pathlib import Path
 import pytest
 import yaml
 from tiny import ROOT, write_sweep
+from transformers import GPT2Config, LlamaConfig, MixtralConfig, PretrainedConfig, T5Config
 
+from helpers.measure.methods import rtn
 from helpers.measure.sweep import plan
 from helpers.measure.sweep_file import read_sweep
-from helpers.specs import SpecError
+from helpers.specs import SpecError, key_of
 
 GOOD = """\
 name: tiny
@@ -34,6 +36,58 @@ def test_lists_stand_for_each_of_their_values(tmp_path, family):
     assert {scheme.calib_sequences for scheme in part.schemes if scheme.method == "rtn"} == {None}
 
 
+def test_keys_left_out_say_what_older_sweeps_said(tmp_path, family):
+    """Their schemes keep their ids: what is at its default isn't in the key."""
+    sweep = read_sweep(write(tmp_path, family))
+    (scheme,) = [s for s in sweep.parts[0].schemes if (s.method, s.bits, s.group_size) == ("gptq", 3, 32)]
+    assert key_of(scheme) == {
+        "method": "gptq",
+        "bits": 3,
+        "group_size": 32,
+        "symmetric": False,
+        "rel_damp": 0.01,
+        "calib_sequences": 32,
+        "calib_seq_len": 512,
+        "calib_seed": 0,
+    }
+    assert sweep.evaluation.dtype == "float32"
+
+
+def test_grid_search_and_order_are_one_value_or_several(tmp_path, family):
+    schemes = "[{method: gptq, bits: 3, group_size: 32, symmetric: true, grid_search: mse, order: [given, activation]}]"
+    (part,) = read_sweep(write_sweep(tmp_path / "s.yml", family, schemes)).parts
+    assert [(s.format, s.grid_search, s.order) for s in part.schemes] == [
+        ("int", "mse", "given"),
+        ("int", "mse", "activation"),
+    ]
+
+
+def test_format_is_one_value_or_several(tmp_path, family):
+    schemes = "[{method: rtn, bits: 4, group_size: 32, symmetric: true, format: [int, mxint, mxfp]}]"
+    (part,) = read_sweep(write_sweep(tmp_path / "s.yml", family, schemes)).parts
+    assert [scheme.format for scheme in part.schemes] == ["int", "mxint", "mxfp"]
+
+
+def test_dtypes_go_into_the_evaluation_and_into_calibrated_schemes(tmp_path, family):
+    path = write(tmp_path, family, "sequences: 32", "sequences: 32, dtype: bfloat16")
+    path.write_text(path.read_text().replace("sequences: 128", "sequences: 128, dtype: tfloat32"))
+    sweep = read_sweep(path)
+    assert sweep.evaluation.dtype == "tfloat32"
+    found = {(scheme.method, scheme.hessian_dtype) for scheme in sweep.parts[0].schemes}
+    assert found == {("rtn", "float32"), ("gptq", "bfloat16")}
+
+
+def test_what_a_method_makes_no_use_of_is_not_in_its_schemes(tmp_path, family):
+    schemes = "[{method: [rtn, gptq, awq], bits: 3, group_size: 32, symmetric: true, rel_damp: 0.05, calib_seed: 7}]"
+    (part,) = read_sweep(write_sweep(tmp_path / "s.yml", family, schemes)).parts
+    found = {s.method: (s.rel_damp, s.calib_seed, s.calib_sequences, s.propagate) for s in part.schemes}
+    assert found == {
+        "rtn": (None, None, None, "quantized"),
+        "gptq": (0.05, 7, 4, "quantized"),
+        "awq": (None, 7, 4, "full_precision"),
+    }
+
+
 def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
     path = write(tmp_path, family)
     again = GOOD.format(family=family).split("parts:\n")[1].replace("[2, 3]", "[3, 4]")
@@ -51,9 +105,9 @@ def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
         (
             "sequences: 128",
             "sequences: 100",
-            r"sweep\.yml: evaluation: 'sequences' is 100; accepted: 128, 256, 384, 512",
+            r"sweep\.yml:2: 'sequences' is 100; accepted: 128, 256, 384, 512",
         ),
-        ("sequences: 32", "sequences: 513", r"sweep\.yml: calibration: 'sequences' is 513; accepted: 1 to 512"),
+        ("sequences: 32", "sequences: 513", r"sweep\.yml:3: 'sequences' is 513; accepted: 1 to 512"),
         ("sequences: 128", "sequences: many", r"sweep\.yml:2: 'sequences' is 'many'; accepted: int"),
         (
             "    schemes:",
@@ -69,9 +123,46 @@ def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
         (
             "[32, null]",
             "48",
-            r"sweep\.yml:6: group_size 48 doesn't divide .*attention\.query_key_value \(32\).* in tiny",
+            r"sweep\.yml:7: rtn 2 bits g48 asymmetric on tiny: group_size 48 doesn't divide the input width of "
+            r"attention\.query_key_value \(32\), .*; accepted: a divisor of 32, or null",
         ),
         ("    schemes:", "    steps: [7]\n    schemes:", r"sweep\.yml:5: unknown step '7'; accepted: 1, 2"),
+        (
+            "symmetric: false",
+            "symmetric: false, format: int3",
+            r"sweep\.yml:7: 'format' is 'int3'; accepted: int, mxint",
+        ),
+        (
+            "symmetric: false",
+            "symmetric: false, format: 8",
+            r"sweep\.yml:7: 'format' is 8; accepted: str or list of str",
+        ),
+        (
+            "symmetric: false",
+            "symmetric: false, grid_search: [minmax, l1]",
+            r"sweep\.yml:7: 'grid_search' is 'l1'; accepted: minmax, mse",
+        ),
+        (
+            "symmetric: false",
+            "symmetric: false, order: up",
+            r"sweep\.yml:7: 'order' is 'up'; accepted: given, activation",
+        ),
+        (
+            "symmetric: false",
+            "symmetric: false, propagate: quantized",
+            r"sweep\.yml:7: unknown key 'propagate'; accepted: method, bits, .* format, grid_search, order",
+        ),
+        (
+            "sequences: 128",
+            "sequences: 128, dtype: float16",
+            r"sweep\.yml:2: 'dtype' is 'float16'; accepted: float32, tfloat32, bfloat16",
+        ),
+        (
+            "sequences: 32",
+            "sequences: 32, dtype: half",
+            r"sweep\.yml:3: 'dtype' is 'half'; accepted: float32, tfloat32, bfloat16",
+        ),
+        ("sequences: 32", "sequences: 32, dtype: 16", r"sweep\.yml:3: 'dtype' is 16; accepted: str"),
         ("{sequences: 128}", "[128", r"sweep\.yml:\d: not YAML"),
         ("{sequences: 128}", "128", r"sweep\.yml:2: 'evaluation' is 128; accepted: dict"),
     ],
@@ -92,8 +183,95 @@ def test_an_empty_and_a_missing_file_are_named(tmp_path):
 def test_every_group_that_does_not_divide_is_refused_at_plan_time(tmp_path, family):
     schemes = "[{method: rtn, bits: 4, group_size: 64, symmetric: true}]"
     with pytest.raises(
-        SpecError, match=r"query_key_value \(32\), attention\.dense \(32\), mlp\.dense_h_to_4h \(32\) in"
+        SpecError, match=r"query_key_value \(32\), attention\.dense \(32\), mlp\.dense_h_to_4h \(32\); accepted"
     ):
+        read_sweep(write_sweep(tmp_path / "s.yml", family, schemes))
+
+
+# ---- refusals at plan time -------------------------------------------------------------------------------------------
+
+
+def give_config(family: Path, step: int, config: PretrainedConfig) -> None:
+    """Make a checkpoint of `family` one of another architecture, as far as a plan looks: its weights are gone."""
+    folder = family / f"tiny/step-{step:06d}"
+    (folder / "model.safetensors").unlink()
+    config.save_pretrained(folder)
+
+
+SMALL = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+TOKENS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+LLAMA = LlamaConfig(**SMALL, **TOKENS, intermediate_size=48)
+RTN = "[{{method: rtn, bits: 4, group_size: {}, symmetric: true}}]"
+
+
+def test_a_group_must_divide_the_widths_of_any_architecture(tmp_path, family):
+    """Each step is looked at: only the second one is a Llama, whose width of 48 the group of 32 doesn't divide."""
+    give_config(family, 2, LLAMA)
+    assert read_sweep(write_sweep(tmp_path / "s.yml", family, RTN.format(16)))
+    with pytest.raises(
+        SpecError,
+        match=r"s\.yml:6: rtn 4 bits g32 symmetric on tiny: group_size 32 doesn't divide the input width of "
+        r"mlp\.down_proj \(48\); accepted: a divisor of 16, or null for one scale a row$",
+    ):
+        read_sweep(write_sweep(tmp_path / "s.yml", family, RTN.format(32)))
+
+
+def test_a_group_must_divide_the_widths_of_pythia_without_its_files(tmp_path):
+    path = write_sweep(tmp_path / "s.yml", "pythia", RTN.format(96))
+    with pytest.raises(SpecError, match=r"g96 symmetric on pythia-14m: group_size 96 .*\(128\).*a divisor of 128"):
+        read_sweep(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (
+            GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=4, **TOKENS),
+            "unknown structure GPT2LMHeadModel: only",
+        ),
+        (MixtralConfig(**SMALL, **TOKENS, num_key_value_heads=2), r"found: also mlp\.gate\.weight"),
+        (T5Config(), "no causal language model can be made of T5Config"),
+    ],
+)
+def test_an_unknown_structure_is_refused_at_plan_time(tmp_path, family, config, reason):
+    give_config(family, 2, config)
+    with pytest.raises(SpecError, match=rf"s\.yml:5: tiny@2: .*{reason}"):
+        read_sweep(write_sweep(tmp_path / "s.yml", family, RTN.format(32)))
+
+
+def test_a_checkpoint_without_a_configuration_is_refused_at_plan_time(tmp_path, family):
+    (family / "tiny/step-000001/config.json").unlink()
+    with pytest.raises(SpecError, match=r"s\.yml:5: tiny@1: .*step-000001/config\.json: No such file"):
+        read_sweep(write_sweep(tmp_path / "s.yml", family, RTN.format(32)))
+
+
+def test_a_methods_own_refusal_is_heard_at_plan_time(tmp_path, family, monkeypatch):
+    """It is asked once for each structure and scheme, with the configuration of the checkpoint."""
+    asked = []
+
+    def refusal(config, scheme):
+        asked.append((config.model_type, scheme.bits))
+        return "not on Llama" if config.model_type == "llama" and scheme.bits == 3 else None
+
+    monkeypatch.setattr(rtn, "refusal", refusal)
+    give_config(family, 2, LLAMA)
+    schemes = "[{method: rtn, bits: [2, 3, 4], group_size: 16, symmetric: true}]"
+    with pytest.raises(SpecError, match=r"s\.yml:6: rtn 3 bits g16 symmetric on tiny: not on Llama$"):
+        read_sweep(write_sweep(tmp_path / "s.yml", family, schemes))
+    assert asked == [("gpt_neox", 2), ("gpt_neox", 3), ("gpt_neox", 4), ("llama", 2), ("llama", 3)]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("method: rtn, symmetric: true, order: activation", r"rtn: 'order' is \"activation\"; accepted: \"given\""),
+        ("method: rtn, symmetric: true, grid_search: mse", r"rtn: 'grid_search' is \"mse\"; accepted: \"minmax\""),
+        ("method: [gptq, rtn], symmetric: false, format: mxint", "gptq .*mxint"),
+    ],
+)
+def test_a_scheme_that_a_method_does_not_know_is_refused_with_its_line(tmp_path, family, options, reason):
+    schemes = f"[{{bits: 4, group_size: 32, {options}}}]"
+    with pytest.raises(SpecError, match=rf"s\.yml:6: \w+ 4 bits g32 .* on tiny: {reason}"):
         read_sweep(write_sweep(tmp_path / "s.yml", family, schemes))
 
 

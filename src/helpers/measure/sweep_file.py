@@ -2,46 +2,53 @@
 
 import dataclasses
 import itertools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from transformers import PretrainedConfig
 
 from helpers import families
-from helpers.measure import methods
+from helpers.measure import checkpoints, methods
 from helpers.measure.corpora import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT
-from helpers.specs import CheckpointSpec, QuantScheme, SpecError, from_mapping
+from helpers.measure.decoders import linear_shapes
+from helpers.specs import DTYPES, CheckpointError, CheckpointSpec, QuantScheme, SpecError, from_mapping
 
 
 @dataclass(frozen=True)
 class EvaluationEntry:
-    """How checkpoints are scored: `sequences` blocks of `seq_len` predicted tokens each."""
+    """How checkpoints are scored: `sequences` blocks of `seq_len` predicted tokens each, computed in `dtype`."""
 
     sequences: int
     seq_len: int = 512
-
-    def __post_init__(self) -> None:
-        accepted = [DOCUMENTS_PER_SPLIT * k for k in range(1, BLOCKS_PER_DOCUMENT + 1)]
-        if self.sequences not in accepted:
-            raise SpecError(f"evaluation: 'sequences' is {self.sequences}; accepted: {', '.join(map(str, accepted))}")
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
 class CalibrationEntry:
-    """How much text a calibrated method sees."""
+    """How much text a calibrated method sees, and the dtype of its forward pass and Hessians."""
 
     sequences: int
     seq_len: int = 512
+    dtype: str = "float32"
 
-    def __post_init__(self) -> None:
-        most = DOCUMENTS_PER_SPLIT * BLOCKS_PER_DOCUMENT
-        if not 1 <= self.sequences <= most:
-            raise SpecError(f"calibration: 'sequences' is {self.sequences}; accepted: 1 to {most}")
+
+ACCEPTED = {
+    EvaluationEntry: {
+        "sequences": [DOCUMENTS_PER_SPLIT * k for k in range(1, BLOCKS_PER_DOCUMENT + 1)],
+        "dtype": DTYPES,
+    },
+    CalibrationEntry: {"sequences": range(1, DOCUMENTS_PER_SPLIT * BLOCKS_PER_DOCUMENT + 1), "dtype": DTYPES},
+}
 
 
 @dataclass(frozen=True)
 class SchemeEntry:
-    """One or several schemes: every list stands for each of its values, combined with the others."""
+    """One or several schemes: every list stands for each of its values, combined with the others.
+
+    `rel_damp` is for methods that damp, `calib_seed` for methods that calibrate; others don't carry them.
+    """
 
     method: str | tuple[str, ...]
     bits: int | tuple[int, ...]
@@ -49,6 +56,9 @@ class SchemeEntry:
     symmetric: bool | tuple[bool, ...]
     rel_damp: float = 0.01
     calib_seed: int | tuple[int, ...] = 0
+    format: str | tuple[str, ...] = "int"
+    grid_search: str | tuple[str, ...] = "minmax"
+    order: str | tuple[str, ...] = "given"
 
 
 @dataclass(frozen=True)
@@ -116,56 +126,99 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def _record(cls: type, raw: object, path: Path):
-    return from_mapping(cls, raw, str(path), getattr(raw, "lines", None))
+    record = from_mapping(cls, raw, str(path), getattr(raw, "lines", None))
+    for name, accepted in ACCEPTED.get(cls, {}).items():
+        value = getattr(record, name)
+        if value not in accepted:
+            listed = f"1 to {accepted[-1]}" if isinstance(accepted, range) else ", ".join(map(str, accepted))
+            raise SpecError(f"{path}:{raw.lines[name]}: '{name}' is {value!r}; accepted: {listed}")
+    return record
 
 
 def _read_part(raw: dict, calibration: CalibrationEntry, path: Path) -> Part:
     entry = _record(_PartEntry, raw, path)
+    where = f"{path}:{raw.lines['family']}"
     specs = families.checkpoints(
-        entry.family,
-        list(entry.models) if entry.models else None,
-        list(entry.steps) if entry.steps else None,
-        f"{path}:{raw.lines['family']}",
+        entry.family, list(entry.models) if entry.models else None, list(entry.steps) if entry.steps else None, where
     )
-    schemes = tuple(scheme for item in entry.schemes for scheme in _expand(item, calibration, path))
-    _refuse_undivided(specs, schemes, f"{path}:{raw.lines['schemes']}")
-    return Part(tuple(specs), schemes)
+    structures = _structures(specs, where)
+    schemes = []
+    for item in entry.schemes:
+        wanted = _expand(item, calibration, path)
+        _refuse_impossible(structures, wanted, f"{path}:{item.lines['method']}")
+        schemes += wanted
+    return Part(tuple(specs), tuple(schemes))
 
 
 def _expand(raw: dict, calibration: CalibrationEntry, path: Path) -> list[QuantScheme]:
-    entry = _record(SchemeEntry, raw, path)
+    entry = dataclasses.asdict(_record(SchemeEntry, raw, path))
     where = f"{path}:{raw.lines['method']}"
-    choices = [value if isinstance(value, (list, tuple)) else [value] for value in dataclasses.astuple(entry)]
-    schemes = []
-    for method, bits, group_size, symmetric, rel_damp, calib_seed in itertools.product(*choices):
-        values = {"method": method, "bits": bits, "group_size": group_size, "symmetric": symmetric}
-        if _is_calibrated(method, where):
-            values |= {
-                "rel_damp": float(rel_damp),
-                "calib_seed": calib_seed,
-                "calib_sequences": calibration.sequences,
-                "calib_seq_len": calibration.seq_len,
-            }
-        schemes.append(from_mapping(QuantScheme, values, where))
-    return schemes
+    choices = [value if isinstance(value, (list, tuple)) else [value] for value in entry.values()]
+    combined = (dict(zip(entry, values, strict=True)) for values in itertools.product(*choices))
+    return [from_mapping(QuantScheme, _scheme_fields(one, calibration, where), where) for one in combined]
 
 
-def _is_calibrated(method: str, where: str) -> bool:
+def _scheme_fields(chosen: dict, calibration: CalibrationEntry, where: str) -> dict:
+    """Return the fields of a scheme; what its method makes no use of isn't in its key."""
     try:
-        return methods.get(method).calibrated
+        method = methods.get(chosen["method"])
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
+    fields = {name: value for name, value in chosen.items() if name not in ("rel_damp", "calib_seed")}
+    if method.damped:
+        fields["rel_damp"] = float(chosen["rel_damp"])
+    if method.calibrated:
+        fields |= {
+            "calib_seed": chosen["calib_seed"],
+            "calib_sequences": calibration.sequences,
+            "calib_seq_len": calibration.seq_len,
+            "hessian_dtype": calibration.dtype,
+            "propagate": method.propagate,
+        }
+    return fields
 
 
-def _refuse_undivided(specs: list[CheckpointSpec], schemes: tuple[QuantScheme, ...], where: str) -> None:
-    for width, group_size in itertools.product(
-        sorted({spec.d_model for spec in specs}), sorted({s.group_size for s in schemes if s.group_size})
-    ):
-        shapes = families.neox_linear_shapes(width)
-        undivided = [f"{name} ({columns})" for name, (_, columns) in shapes.items() if columns % group_size]
-        if undivided:
-            names = ", ".join(sorted({spec.model for spec in specs if spec.d_model == width}))
-            raise SpecError(
-                f"{where}: group_size {group_size} doesn't divide the input width of {', '.join(undivided)} "
-                f"in {names}; accepted there: a divisor of {width}, or null for one scale a row"
-            )
+@dataclass(frozen=True)
+class _Structure:
+    """What a scheme must suit: the linear layers of a model's blocks and, if it is on this disk, its configuration."""
+
+    model: str
+    shapes: dict[str, tuple[int, int]]
+    config: PretrainedConfig | None
+
+
+def _structures(specs: list[CheckpointSpec], where: str) -> list[_Structure]:
+    """Return the different structures among checkpoints. Raises SpecError for one that isn't known."""
+    found = {}
+    for spec in specs:
+        if spec.revision is not None:
+            found[spec.model] = _Structure(spec.model, families.neox_linear_shapes(spec.d_model), None)
+            continue
+        try:
+            config = checkpoints.config_of(Path(spec.location))
+            key = (spec.model, config.to_json_string())
+            if key not in found:
+                found[key] = _Structure(spec.model, linear_shapes(config), config)
+        except CheckpointError as error:
+            raise SpecError(f"{where}: {spec.label}: {error}") from None
+    return list(found.values())
+
+
+def _refuse_impossible(structures: list[_Structure], schemes: list[QuantScheme], where: str) -> None:
+    for structure, scheme in itertools.product(structures, schemes):
+        reason = _undivided(structure.shapes, scheme.group_size)
+        if reason is None and structure.config is not None:
+            reason = methods.get(scheme.method).refusal(structure.config, scheme)
+        if reason is not None:
+            raise SpecError(f"{where}: {scheme.label} on {structure.model}: {reason}")
+
+
+def _undivided(shapes: dict[str, tuple[int, int]], group_size: int | None) -> str | None:
+    widths = {name: columns for name, (_, columns) in shapes.items()}
+    undivided = [f"{name} ({width})" for name, width in widths.items() if group_size and width % group_size]
+    if not undivided:
+        return None
+    return (
+        f"group_size {group_size} doesn't divide the input width of {', '.join(undivided)}; "
+        f"accepted: a divisor of {math.gcd(*widths.values())}, or null for one scale a row"
+    )
