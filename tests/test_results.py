@@ -4,13 +4,17 @@ import resource
 import subprocess
 import sys
 import textwrap
+import typing
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from helpers import results
-from helpers.specs import Measurement, ResultsError
+from helpers.specs import Measurement, QuantScheme, ResultsError
+
+ROOT = Path(__file__).parents[1]
 
 
 def make_row(number: int, **changes) -> Measurement:
@@ -69,8 +73,79 @@ def test_a_missing_a_foreign_and_a_broken_table_are_named(tmp_path):
     with pytest.raises(ResultsError, match="not a Parquet table"):
         results.read_table(tmp_path / "text.parquet")
     pq.write_table(pa.table({"colour": ["red"]}), tmp_path / "foreign.parquet")
-    with pytest.raises(ResultsError, match="columns differ.*colour"):
+    with pytest.raises(ResultsError, match="columns differ.* missing: measurement_id, .*; unknown: colour$"):
         results.read_table(tmp_path / "foreign.parquet")
+
+
+# ---- schema version 1 ------------------------------------------------------------------------------------------------
+
+
+def as_version_1(row: Measurement) -> dict:
+    """Return a row as the first version wrote it."""
+    return {name: value for name, value in dataclasses.asdict(row).items() if name not in results.ADDED_IN_2}
+
+
+def test_every_column_added_since_version_1_may_be_null():
+    hints = typing.get_type_hints(Measurement)
+    assert all(type(None) in typing.get_args(hints[name]) for name in results.ADDED_IN_2)
+
+
+def test_the_tracked_table_of_version_1_reads_with_this_versions_columns():
+    path = ROOT / "results/measurements.parquet"
+    assert set(pq.read_schema(path).names) == set(results.schema().names) - set(results.ADDED_IN_2)
+    table = results.read_table(path)
+    assert table.schema.equals(results.schema())
+    assert table.num_rows == 780
+    for name, value in results.ADDED_IN_2.items():
+        assert set(table.column(name).to_pylist()) == {value}
+    stored = pq.read_table(path)
+    assert all(table.column(name).equals(stored.column(name)) for name in stored.schema.names)
+
+
+def test_schemes_of_version_1_are_the_ones_of_the_same_id():
+    """What is filled in gives the ids that the rows carry: int, minmax and given are what they were rounded by."""
+    names = [field.name for field in dataclasses.fields(QuantScheme)]
+    rows = results.read_table(ROOT / "results/measurements.parquet").to_pylist()
+    assert all(QuantScheme(**{name: row[name] for name in names}).scheme_id == row["scheme_id"] for row in rows)
+
+
+def test_records_of_version_1_join_a_table_of_version_1(tmp_path):
+    old = [as_version_1(make_row(number)) for number in (1, 2)]
+    names = list(old[0])
+    schema = pa.schema([results.schema().field(name) for name in names])
+    pq.write_table(pa.Table.from_pylist(old[:1], schema=schema), tmp_path / "t.parquet")
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/0002.json").write_text(json.dumps(old[1]))
+    results.write_record(make_row(3, schema_version=2, format="mxint", kl_nats=0.25), tmp_path / "r")
+    assert results.compact(tmp_path / "r", tmp_path / "t.parquet") == 3
+    table = results.read_table(tmp_path / "t.parquet")
+    assert table.column("format").to_pylist() == ["int", "int", "mxint"]
+    assert table.column("kl_nats").to_pylist() == [None, None, 0.25]
+    assert table.column("schema_version").to_pylist() == [1, 1, 2]
+
+
+@pytest.mark.parametrize(("version", "lost"), [(1, "loss_nats"), (1, "bits"), (2, "format"), (2, "kl_nats")])
+def test_other_missing_columns_stay_an_error(tmp_path, version, lost):
+    row = dataclasses.asdict(make_row(1, schema_version=version))
+    del row[lost]
+    schema = pa.schema([results.schema().field(name) for name in row])
+    pq.write_table(pa.Table.from_pylist([row], schema=schema), tmp_path / "t.parquet")
+    with pytest.raises(ResultsError, match=f"columns differ from this version's; missing: {lost}; unknown: none"):
+        results.read_table(tmp_path / "t.parquet")
+    (tmp_path / "0001.json").write_text(json.dumps(row))
+    with pytest.raises(ResultsError, match=f"not a record.*missing key '{lost}'"):
+        results.read_records(tmp_path)
+
+
+def test_an_unknown_column_stays_an_error_in_version_1(tmp_path):
+    row = as_version_1(make_row(1))
+    schema = pa.schema([*(results.schema().field(name) for name in row), ("colour", pa.string())])
+    pq.write_table(pa.Table.from_pylist([row | {"colour": "red"}], schema=schema), tmp_path / "t.parquet")
+    with pytest.raises(ResultsError, match="missing: none; unknown: colour"):
+        results.read_table(tmp_path / "t.parquet")
+    (tmp_path / "0001.json").write_text(json.dumps(row | {"colour": "red"}))
+    with pytest.raises(ResultsError, match="not a record.*unknown key 'colour'"):
+        results.read_records(tmp_path)
 
 
 def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path):

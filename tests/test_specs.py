@@ -1,10 +1,13 @@
 import dataclasses
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from helpers import specs
 from helpers.specs import EvalSpec, QuantScheme, SpecError, from_mapping, measurement_id
 
+ROOT = Path(__file__).parents[1]
 GPTQ = QuantScheme("gptq", bits=3, group_size=32, symmetric=False, rel_damp=0.01)
 EVALUATION = EvalSpec("text", "abc", n_sequences=128, seq_len=512)
 
@@ -30,11 +33,60 @@ def test_an_option_added_later_keeps_the_ids_of_older_rows():
 
 @pytest.mark.parametrize(
     "change",
-    [{"bits": 4}, {"group_size": None}, {"symmetric": True}, {"rel_damp": 0.1}, {"calib_seed": 1}, {"method": "rtn"}],
+    [
+        {"bits": 4},
+        {"group_size": None},
+        {"symmetric": True},
+        {"rel_damp": 0.1},
+        {"calib_seed": 1},
+        {"method": "rtn"},
+        {"hessian_dtype": "bfloat16"},
+        {"propagate": "full_precision"},
+        {"format": "mxint"},
+        {"grid_search": "mse"},
+        {"order": "activation"},
+    ],
 )
 def test_every_field_of_a_scheme_is_in_the_key(change):
     other = dataclasses.replace(GPTQ, **change)
     assert measurement_id("w", other, EVALUATION, "cpu", 1) != measurement_id("w", GPTQ, EVALUATION, "cpu", 1)
+
+
+# Two rows of results/measurements.parquet, written before format, grid_search and order existed
+OF_OLD_ROWS = {
+    "0aa0205eacecc64e": QuantScheme(method="rtn", bits=3, group_size=32, symmetric=False),
+    "cf869f91fd863683": QuantScheme(
+        method="gptq",
+        bits=3,
+        group_size=128,
+        symmetric=True,
+        rel_damp=0.01,
+        calib_dataset="wheels-calibration",
+        calib_sha256="dd5066dacffdd69a",
+        calib_sequences=128,
+        calib_seq_len=512,
+        calib_seed=0,
+    ),
+}
+
+
+@pytest.mark.parametrize("scheme_id", OF_OLD_ROWS)
+def test_ids_of_old_schemes_stay(scheme_id):
+    assert OF_OLD_ROWS[scheme_id].scheme_id == scheme_id
+
+
+def test_every_row_of_the_tracked_table_has_the_ids_of_its_columns():
+    def record(cls, row):
+        return cls(**{field.name: row[field.name] for field in dataclasses.fields(cls) if field.name in row})
+
+    rows = pq.read_table(ROOT / "results/measurements.parquet").to_pylist()
+    assert len(rows) == 780
+    for row in rows:
+        scheme, evaluation = record(QuantScheme, row), record(EvalSpec, row)
+        identity = (row["weights_sha256"], scheme, evaluation, row["device_type"], row["method_version"])
+        assert scheme.scheme_id == row["scheme_id"]
+        assert evaluation.eval_id == row["eval_id"]
+        assert measurement_id(*identity) == row["measurement_id"]
 
 
 def test_device_weights_evaluation_and_version_are_in_the_key():
@@ -79,6 +131,31 @@ def test_group_size_and_symmetry_are_checked():
         QuantScheme("rtn", bits=3, group_size=32)
 
 
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("format", "int, mxint, mxfp, nf4"),
+        ("grid_search", "minmax, mse"),
+        ("order", "given, activation"),
+        ("hessian_dtype", "float32, tfloat32, bfloat16"),
+    ],
+)
+def test_options_of_a_scheme_are_checked_and_the_accepted_named(name, accepted):
+    for value in accepted.split(", "):
+        assert getattr(dataclasses.replace(GPTQ, **{name: value}), name) == value
+    with pytest.raises(SpecError, match=f"^'{name}' is 'other'; accepted: {accepted}$"):
+        dataclasses.replace(GPTQ, **{name: "other"})
+
+
+def test_the_dtype_of_an_evaluation_is_checked_and_in_its_id():
+    assert dataclasses.replace(EVALUATION, eval_dtype="bfloat16").eval_id != EVALUATION.eval_id
+    with pytest.raises(SpecError, match="^'eval_dtype' is 'float16'; accepted: float32, tfloat32, bfloat16$"):
+        dataclasses.replace(EVALUATION, eval_dtype="float16")
+
+
 def test_labels_read_well():
     assert GPTQ.label == "gptq 3 bits g32 asymmetric"
     assert QuantScheme().label == "16-bit baseline"
+    both = dataclasses.replace(GPTQ, symmetric=True, grid_search="mse", order="activation")
+    assert both.label == "gptq 3 bits g32 symmetric, MSE grid, activation order"
+    assert QuantScheme("rtn", bits=4, group_size=32, symmetric=True, format="mxfp").label == "rtn 4 bits g32 mxfp"

@@ -18,8 +18,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from helpers.specs import Measurement, ResultsError, SpecError, from_mapping
+from helpers.specs import Measurement, QuantScheme, ResultsError, SpecError, from_mapping
 
+# What schema version 2 added, with what it holds in a row of version 1: every scheme then was at the defaults, and the
+# rest wasn't measured.
+ADDED_IN_2 = {
+    "format": QuantScheme.format,
+    "grid_search": QuantScheme.grid_search,
+    "order": QuantScheme.order,
+    "kl_nats": None,
+    "top1_agreement": None,
+    "effective_bits": None,
+    "calib_micro_batch": None,
+}
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -65,11 +76,17 @@ def write_record(row: Measurement, folder: Path) -> None:
 
 
 def read_records(folder: Path) -> list[Measurement]:
-    """Read every record of a folder. Raises ResultsError that names a record that can't be read."""
+    """Read every record of a folder, those of schema version 1 too.
+
+    Raises ResultsError that names a record that can't be read.
+    """
     rows = []
     for path in sorted(folder.glob("*.json")):
         try:
-            rows.append(from_mapping(Measurement, json.loads(path.read_text()), str(path)))
+            values = json.loads(path.read_text())
+            if isinstance(values, dict) and values.get("schema_version") == 1:
+                values = ADDED_IN_2 | values
+            rows.append(from_mapping(Measurement, values, str(path)))
         except (ValueError, SpecError) as error:
             raise ResultsError(f"{path}: not a record ({error}); delete it and rerun") from None
     return rows
@@ -95,16 +112,26 @@ def compact(folder: Path, table_path: Path) -> int:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a table of measurements. Raises ResultsError when it is missing or has other columns."""
+    """Read a table of measurements; one of schema version 1 gets the columns that were added since.
+
+    Raises ResultsError when it is missing or has other columns.
+    """
     try:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such table; `qid sweep` makes one") from None
     except pa.ArrowInvalid as error:
         raise ResultsError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
-    if table.schema.names != schema().names:
-        raise ResultsError(f"{path}: columns differ from this version's; found {', '.join(table.schema.names)}")
-    return table
+    if "schema_version" in table.schema.names and set(table.column("schema_version").to_pylist()) == {1}:
+        for name in ADDED_IN_2.keys() - set(table.schema.names):
+            value = pa.scalar(ADDED_IN_2[name], schema().field(name).type)
+            table = table.append_column(name, pa.repeat(value, len(table)))
+    missing = [name for name in schema().names if name not in table.schema.names]
+    unknown = [name for name in table.schema.names if name not in schema().names]
+    if missing or unknown:
+        listed = f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+        raise ResultsError(f"{path}: columns differ from this version's; {listed}")
+    return table.select(schema().names)
 
 
 @contextlib.contextmanager
