@@ -18,11 +18,11 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from helpers.measure.grids import IntegerWeight
-from helpers.specs import Diagnostics, QuantizationError, SpecError
+from helpers.specs import Diagnostics, QuantizationError, QuantScheme, SpecError, canonical_json
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Rounded:
     A weight is an integer one (codes with their grid) or, in other formats, float32 values.
     """
 
-    weights: dict[str, IntegerWeight | torch.Tensor]
+    weights: dict[str, IntegerWeight | Tensor]
     diagnostics: Diagnostics
 
-    def decoded(self, name: str) -> torch.Tensor:
+    def decoded(self, name: str) -> Tensor:
         """Return one rounded weight in float32."""
         weight = self.weights[name]
         return weight.decode() if isinstance(weight, IntegerWeight) else weight
@@ -54,11 +54,16 @@ Answers = list[list[Rounded | QuantizationError]]
 
 @dataclass(frozen=True)
 class Method:
-    """A way to round: `version` is part of every row's key and rises when what is computed changes."""
+    """A way to round: `version` is part of every row's key and rises when what is computed changes.
+
+    `propagate` is what a scheme of this method says there; a `damped` method needs `rel_damp`, others refuse it.
+    """
 
     name: str
     version: int
     calibrated: bool
+    propagate: str = "quantized"
+    damped: bool = False
 
     @property
     def module(self) -> ModuleType:
@@ -80,8 +85,13 @@ METHODS = {
     method.name: method
     for method in (
         Method("rtn", version=1, calibrated=False),
-        Method("gptq", version=1, calibrated=True),
-        Method("autogptq", version=1, calibrated=True),
+        Method("gptq", version=1, calibrated=True, damped=True),
+        Method("autogptq", version=1, calibrated=True, damped=True),
+        Method("awq", version=1, calibrated=True, propagate="full_precision"),
+        Method("hqq", version=1, calibrated=False),
+        Method("nf4", version=1, calibrated=False),
+        Method("int8", version=1, calibrated=False),
+        Method("torchao", version=1, calibrated=False),
     )
 }
 
@@ -97,7 +107,7 @@ def alone(quantize_one: Callable[..., list[Rounded | QuantizationError]]) -> Cal
     """Make a `quantize` of a function that treats one checkpoint: (checkpoint, schemes, calibration)."""
 
     def quantize(
-        checkpoints: Sequence[Checkpoint], schemes: Sequence, calibration: torch.Tensor | None, memory_bytes: int
+        checkpoints: Sequence[Checkpoint], schemes: Sequence[QuantScheme], calibration: Tensor | None, memory_bytes: int
     ) -> Answers:
         return [quantize_one(checkpoint, schemes, calibration) for checkpoint in checkpoints]
 
@@ -105,4 +115,14 @@ def alone(quantize_one: Callable[..., list[Rounded | QuantizationError]]) -> Cal
     return quantize
 
 
-__all__ = ["METHODS", "Answers", "Checkpoint", "Method", "Rounded", "alone", "get"]
+def not_accepted(scheme: QuantScheme, **accepted: tuple) -> str | None:
+    """Return the first field of `scheme` that has none of the values accepted there, in words, or None."""
+    for name, values in accepted.items():
+        value = getattr(scheme, name)
+        if value not in values:
+            said = ", ".join(canonical_json(each) for each in values)
+            return f"{scheme.method}: '{name}' is {canonical_json(value)}; accepted: {said}"
+    return None
+
+
+__all__ = ["METHODS", "Answers", "Checkpoint", "Method", "Rounded", "alone", "get", "not_accepted"]

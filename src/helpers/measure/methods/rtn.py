@@ -1,38 +1,51 @@
-"""Round-to-nearest: each weight goes to the nearest point of its group's grid; no calibration."""
+"""Round-to-nearest: each weight goes to the nearest value of its group's grid; no calibration.
+
+Formats: `int` (min-max grids), `mxint` and `mxfp` (microscaling; `mxfp` at 4 bits is MXFP4). Stored bits: a 16-bit
+scale and, if asymmetric, a zero point as wide as a code for each group of `int`; the 8-bit scale of a microscaling
+block.
+"""
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from helpers.measure import grids
-from helpers.measure.decoders import decoder_of
-from helpers.measure.methods import Checkpoint, Rounded, alone
-from helpers.specs import Diagnostics, QuantScheme
+from helpers.measure import grids, mx
+from helpers.measure.grids import IntegerWeight
+from helpers.measure.methods import not_accepted
+from helpers.measure.methods.matrices import by_matrix, stored_bits
+from helpers.specs import QuantScheme
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why round-to-nearest can't do `scheme`, or None; any decoder will do."""
-    if scheme.grid_search != "minmax" or scheme.order != "given":
-        return "rtn has no grid search and no order of columns"
-    return None
+    accepted: dict[str, tuple] = {
+        "format": ("int", "mxint", "mxfp"),
+        "grid_search": ("minmax",),
+        "order": ("given",),
+        "rel_damp": (None,),
+    }
+    if scheme.format != "int":
+        accepted["symmetric"] = (True,)
+    if scheme.format == "mxfp":
+        accepted["bits"] = (4,)
+    return not_accepted(scheme, **accepted)
 
 
-@alone
-@torch.no_grad()
-def quantize(
-    checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None
-) -> list[Rounded]:
-    """Round every linear layer of the decoder blocks for each scheme."""
-    layers = decoder_of(checkpoint.model).linear_layers()
-    answers = []
-    for scheme in schemes:
-        weights = {
-            f"{name}.weight": grids.round_to_integer(layer.weight, scheme.bits, scheme.symmetric, scheme.group_size)
-            for name, layer in layers.items()
-        }
-        n_quantized = sum(layer.weight.numel() for layer in layers.values())
-        effective = grids.effective_bits(weights.values(), scheme.bits, scheme.symmetric)
-        answers.append(Rounded(weights, Diagnostics(n_params_quantized=n_quantized, effective_bits=effective)))
-    return answers
+def round_matrix(weight: Tensor, scheme: QuantScheme) -> IntegerWeight | Tensor:
+    """Round (rows, columns) as `scheme` says; a microscaling format gives float32 values."""
+    if scheme.format == "mxint":
+        return mx.round_to_mxint(weight, scheme.bits, scheme.group_size)
+    if scheme.format == "mxfp":
+        return mx.round_to_mxfp4(weight, scheme.group_size)
+    return grids.round_to_integer(weight, scheme.bits, scheme.symmetric, scheme.group_size)
+
+
+def effective_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme) -> float:
+    """Return the stored bits a rounded weight."""
+    if scheme.format == "int":
+        return grids.effective_bits(weights, scheme.bits, scheme.symmetric)
+    return stored_bits(weights, scheme, mx.SCALE_BITS)
+
+
+quantize = by_matrix(round_matrix, effective_bits)

@@ -1,0 +1,32 @@
+"""Other people's quantization libraries: is the right version here, and importing it without its remarks."""
+
+import functools
+import importlib
+import importlib.metadata
+import logging
+import warnings
+from types import ModuleType
+
+
+def not_installed(package: str, version: str) -> str | None:
+    """Return why a library's method can't run here, with the command that mends it, or None."""
+    try:
+        found = importlib.metadata.version(package).partition("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        found = "none"
+    if found == version:
+        return None
+    return f"{package} {version} isn't installed (found: {found}): pip install {package}=={version}"
+
+
+@functools.cache
+def imported(module: str) -> ModuleType:
+    """Import a quantization library without its remarks: deprecated names it uses, GPU kernels it can't load."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module(module)
+    finally:
+        logging.disable(before)

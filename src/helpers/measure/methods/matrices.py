@@ -1,0 +1,55 @@
+"""What methods share that round each weight matrix by itself."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from helpers.measure.decoders import decoder_of
+from helpers.measure.grids import IntegerWeight
+from helpers.measure.methods import Answers, Checkpoint, Rounded, alone
+from helpers.specs import Diagnostics, QuantizationError, QuantScheme
+
+
+def by_matrix(
+    round_matrix: Callable[[Tensor, QuantScheme], IntegerWeight | Tensor],
+    effective_bits: Callable[[Sequence[IntegerWeight | Tensor], QuantScheme], float],
+) -> Callable[..., Answers]:
+    """Make a `quantize` of a function that rounds one weight (rows, columns) and one that counts stored bits."""
+
+    def quantize_one(
+        checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None
+    ) -> list[Rounded | QuantizationError]:
+        """Round every linear layer of the decoder blocks for each scheme, each matrix by itself."""
+        layers = decoder_of(checkpoint.model).linear_layers()
+        return [_round_all(layers, scheme) for scheme in schemes]
+
+    @torch.no_grad()
+    def _round_all(layers: dict[str, nn.Linear], scheme: QuantScheme) -> Rounded | QuantizationError:
+        undivided = undivided_layer(layers, scheme.group_size)
+        if undivided:
+            return QuantizationError(f"{scheme.label}: {undivided}")
+        weights = {f"{name}.weight": round_matrix(layer.weight.detach(), scheme) for name, layer in layers.items()}
+        bits = effective_bits(list(weights.values()), scheme)
+        return Rounded(weights, Diagnostics(n_params_quantized=n_params(weights.values()), effective_bits=bits))
+
+    return alone(quantize_one)
+
+
+def undivided_layer(layers: dict[str, nn.Linear], group_size: int | None) -> str | None:
+    """Return which layer's input width `group_size` doesn't divide, in words, or None."""
+    for name, layer in layers.items():
+        if group_size and layer.in_features % group_size:
+            return f"group_size {group_size} doesn't divide the input width {layer.in_features} of '{name}'"
+    return None
+
+
+def n_params(weights: Iterable[IntegerWeight | Tensor]) -> int:
+    """Return how many weights matrices (rows, columns) have together."""
+    return sum(weight.shape.numel() for weight in weights)
+
+
+def stored_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme, group_bits: int) -> float:
+    """Return the bits a weight takes: its code, and its share of `group_bits` for each group (row if there is none)."""
+    n_groups = sum(weight.shape.numel() // (scheme.group_size or weight.shape[1]) for weight in weights)
+    return scheme.bits + group_bits * n_groups / n_params(weights)
