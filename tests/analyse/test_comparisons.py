@@ -102,6 +102,14 @@ def test_calibration_spread_is_relative_and_pooled(gptq):
     assert spread.loc[2, "n_seeds"] == 3
 
 
+def test_calibration_spread_does_not_mix_schemes(gptq):
+    """Twice the QiD in another order of columns: mixed in, the spread would be far more than 0.1."""
+    other = gptq.assign(order="activation", qid_nats=2 * gptq["qid_nats"])
+    spread = calibration_spread(pd.concat([_with_seeds(gptq.assign(order="given")), _with_seeds(other)]))
+    np.testing.assert_allclose(spread["relative_sd"], 0.1)
+    assert spread.loc[2, "n_checkpoints"] == 2 * 12
+
+
 def test_calibration_spread_needs_two_seeds(gptq):
     with pytest.raises(AnalysisError, match="two calibration seeds"):
         calibration_spread(gptq.assign(calib_seed=0))
@@ -122,5 +130,8 @@ def test_commonest_scheme_leaves_one_scheme_a_bit_width(gptq):
     chosen = commonest_scheme(mixed, "gptq")
     assert len(chosen) == len(gptq)
     assert set(chosen["group_size"]) == {32}
+    searched = gptq.assign(calib_seed=0, grid_search="mse").head(7)
+    chosen = commonest_scheme(pd.concat([gptq.assign(calib_seed=0, grid_search="minmax"), searched]), "gptq")
+    assert set(chosen["grid_search"]) == {"minmax"}
     with pytest.raises(AnalysisError, match="no awq row"):
         commonest_scheme(gptq, "awq")

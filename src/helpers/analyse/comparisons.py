@@ -6,11 +6,12 @@ Tables are those of `degradation`, one row a measurement; nothing is fitted here
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.degradation import AnalysisError, paired_error
+from helpers.analyse.degradation import SCHEME_OPTIONS, AnalysisError, paired_error
 
 PAIR_KEY = ["checkpoint_id", "eval_id", "device_type", "bits"]
 SIZE = "n_params_non_embedding"
-REPLICATE_KEY = ["checkpoint_id", "eval_id", "device_type", "method", "bits", "group_size", "symmetric"]
+SCHEME_FAMILY = ["group_size", "symmetric", *SCHEME_OPTIONS]
+REPLICATE_KEY = [*PAIR_KEY, "method", *SCHEME_FAMILY]
 
 
 def rows_named(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +113,7 @@ def agreement_in_seeds(agreement: pd.DataFrame, spread: pd.DataFrame) -> pd.Data
 
 
 def commonest_scheme(table: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return the rows of `method` with its commonest group size and symmetry, of the lowest calibration seed.
+    """Return the rows of `method` with its commonest group size, symmetry and options, of the lowest calibration seed.
 
     That leaves one scheme a bit width. Raises AnalysisError where the method isn't in the table.
     """
@@ -120,5 +121,5 @@ def commonest_scheme(table: pd.DataFrame, method: str) -> pd.DataFrame:
     if rows.empty:
         raise AnalysisError(f"no {method} row in the table; there are: {', '.join(sorted(table['method'].unique()))}")
     rows = rows[rows["calib_seed"].isna() | (rows["calib_seed"] == rows["calib_seed"].min())]
-    families = [frame for _, frame in rows.groupby(["group_size", "symmetric"], dropna=False)]
+    families = [frame for _, frame in rows.groupby(SCHEME_FAMILY, dropna=False)]
     return max(families, key=len).reset_index(drop=True)
