@@ -215,8 +215,8 @@ def test_a_few_large_channels_are_what_it_is_for(model):
     moments = awq.Moments()
     moments.add(inputs)
     wanted = scheme(group_size=32)
-    (codes,), scale = awq.round_group([weight], moments, wanted)
-    ours = codes.decode() / scale
+    (ours,) = awq.round_group([weight], moments, wanted)
+    scale = awq.search_scale(weight, moments, wanted)
     theirs = grids.round_to_integer(weight, 3, False, 32).decode()
     lost = [float((inputs @ (rounded - weight).T).square().sum()) for rounded in (ours, theirs)]
     assert lost[0] < 0.5 * lost[1]
@@ -272,6 +272,8 @@ def test_the_model_and_the_random_state_stay_as_they_were(name):
 def test_what_is_recorded(model):
     (answer,) = rounded_by("awq", model, [scheme()])
     assert answer.diagnostics.effective_bits == 3 + (16 + 3) / 16
+    codes = [weight for weight in answer.weights.values() if isinstance(weight, grids.IntegerWeight)]
+    assert answer.diagnostics.effective_bits == grids.effective_bits(codes, 3, False)
     assert answer.diagnostics.n_params_quantized == 2 * 12 * 32**2
     assert answer.diagnostics.calib_micro_batch == awq.MICRO_BATCH
     assert {answer.decoded(each).dtype for each in answer.weights} == {torch.float32}

@@ -27,7 +27,7 @@ from helpers.measure import grids
 from helpers.measure.decoders import Decoder, decoder_of, hidden_of
 from helpers.measure.grids import IntegerWeight
 from helpers.measure.methods import Checkpoint, Rounded, alone, not_accepted
-from helpers.measure.methods.matrices import n_params, undivided_layer
+from helpers.measure.methods.matrices import grid_bits, n_params, stored_bits, undivided_layer
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme
 
 ALPHAS = tuple(step / 20 for step in range(20))
@@ -80,38 +80,38 @@ def quantize(
 ) -> list[Rounded | QuantizationError]:
     """Round for all schemes in one walk over the blocks; the activations are the same for all of them."""
     decoder = decoder_of(checkpoint.model)
-    try:
-        return _walk(decoder, schemes, calibration)
-    except QuantizationError as error:
-        return [QuantizationError(f"{scheme.label}: {error}") for scheme in schemes]
-
-
-def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> list[Rounded | QuantizationError]:
     faults = [undivided_layer(decoder.linear_layers(), scheme.group_size) for scheme in schemes]
-    weights: list[dict] = [{} for _ in schemes]
-    coded: list[list[IntegerWeight]] = [[] for _ in schemes]
+    accepted = [scheme for scheme, fault in zip(schemes, faults, strict=True) if fault is None]
+    try:
+        rounded = iter(_walk(decoder, accepted, calibration))
+    except QuantizationError as error:
+        faults = [fault or str(error) for fault in faults]
+    return [
+        QuantizationError(f"{scheme.label}: {fault}") if fault else next(rounded)
+        for scheme, fault in zip(schemes, faults, strict=True)
+    ]
+
+
+def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> list[Rounded]:
+    weights: list[dict[str, IntegerWeight | Tensor]] = [{} for _ in schemes]
     hidden, _ = decoder.inputs(tokens)
     _, arguments = decoder.inputs(tokens[:1])
     groups = groups_of(decoder.blocks[0], hidden[:1], arguments)
     for index, block in enumerate(decoder.blocks):
         moments, hidden = _pass(block, groups, hidden, arguments)
-        for number, scheme in enumerate(schemes):
-            for group in groups if faults[number] is None else ():
+        for scheme, found in zip(schemes, weights, strict=True):
+            for group in groups:
                 matrices = [block.get_submodule(layer).weight for layer in group.layers]
-                codes, scale = round_group(matrices, moments.get(group.layers), scheme)
-                coded[number] += codes
-                for layer, code in zip(group.layers, codes, strict=True):
-                    weights[number][decoder.name_of(index, layer)] = code if scale is None else code.decode() / scale
-    return [
-        QuantizationError(f"{scheme.label}: {fault}") if fault else Rounded(found, _diagnostics(codes, scheme))
-        for scheme, fault, found, codes in zip(schemes, faults, weights, coded, strict=True)
-    ]
+                rounded = round_group(matrices, moments.get(group.layers), scheme)
+                found |= {decoder.name_of(index, n): w for n, w in zip(group.layers, rounded, strict=True)}
+    return [Rounded(found, _diagnostics(found, scheme)) for found, scheme in zip(weights, schemes, strict=True)]
 
 
-def _diagnostics(codes: list[IntegerWeight], scheme: QuantScheme) -> Diagnostics:
+def _diagnostics(weights: dict[str, IntegerWeight | Tensor], scheme: QuantScheme) -> Diagnostics:
+    matrices = list(weights.values())
     return Diagnostics(
-        n_params_quantized=n_params(codes),
-        effective_bits=grids.effective_bits(codes, scheme.bits, scheme.symmetric),
+        n_params_quantized=n_params(matrices),
+        effective_bits=stored_bits(matrices, scheme, grid_bits(scheme)),
         calib_micro_batch=MICRO_BATCH,
     )
 
@@ -208,12 +208,16 @@ def folded(block: nn.Module, layers: Sequence[str], source: str, scale: Tensor) 
 
 def round_group(
     matrices: Sequence[Tensor], moments: Moments | None, scheme: QuantScheme
-) -> tuple[list[IntegerWeight], Tensor | None]:
-    """Return the codes of Q(W diag(s)) for layers (rows, columns) of one input, and s; None where s can't be folded."""
-    stacked = torch.cat(list(matrices))
-    scale = None if moments is None else search_scale(stacked, moments, scheme)
-    scaled = [matrix if scale is None else matrix * scale for matrix in matrices]
-    return [grids.round_to_integer(each, scheme.bits, scheme.symmetric, scheme.group_size) for each in scaled], scale
+) -> list[IntegerWeight | Tensor]:
+    """Return Q(W diag(s)) diag(1/s) for the layers (rows, columns) of one input; Q(W) without moments."""
+    if moments is None:
+        return [_round(matrix, scheme) for matrix in matrices]
+    scale = search_scale(torch.cat(list(matrices)), moments, scheme)
+    return [_round(matrix * scale, scheme).decode() / scale for matrix in matrices]
+
+
+def _round(weight: Tensor, scheme: QuantScheme) -> IntegerWeight:
+    return grids.round_to_integer(weight, scheme.bits, scheme.symmetric, scheme.group_size)
 
 
 def search_scale(weight: Tensor, moments: Moments, scheme: QuantScheme) -> Tensor:
@@ -224,8 +228,7 @@ def search_scale(weight: Tensor, moments: Moments, scheme: QuantScheme) -> Tenso
     scales = [channel_scale(moments.magnitude / moments.n_tokens, alpha) for alpha in ALPHAS]
     errors = []
     for scale in scales:
-        rounded = grids.round_to_integer(weight * scale, scheme.bits, scheme.symmetric, scheme.group_size)
-        difference = rounded.decode() / scale - weight
+        difference = _round(weight * scale, scheme).decode() / scale - weight
         errors.append(((difference @ moments.products) * difference).sum())
     if not torch.isfinite(torch.stack(errors)).all():
         raise QuantizationError(NOT_FINITE)

@@ -53,3 +53,8 @@ def stored_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme, 
     """Return the bits a weight takes: its code, and its share of `group_bits` for each group (row if there is none)."""
     n_groups = sum(weight.shape.numel() // (scheme.group_size or weight.shape[1]) for weight in weights)
     return scheme.bits + group_bits * n_groups / n_params(weights)
+
+
+def grid_bits(scheme: QuantScheme) -> int:
+    """Return the bits of a min-max grid: a 16-bit scale and, if asymmetric, a zero point as wide as a code."""
+    return 16 + (0 if scheme.symmetric else scheme.bits)

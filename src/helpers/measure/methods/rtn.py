@@ -13,7 +13,7 @@ from transformers import PretrainedConfig
 from helpers.measure import grids, mx
 from helpers.measure.grids import IntegerWeight
 from helpers.measure.methods import not_accepted
-from helpers.measure.methods.matrices import by_matrix, stored_bits
+from helpers.measure.methods.matrices import by_matrix, grid_bits, stored_bits
 from helpers.specs import QuantScheme
 
 
@@ -43,9 +43,7 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> IntegerWeight | Tensor:
 
 def effective_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme) -> float:
     """Return the stored bits a rounded weight."""
-    if scheme.format == "int":
-        return grids.effective_bits(weights, scheme.bits, scheme.symmetric)
-    return stored_bits(weights, scheme, mx.SCALE_BITS)
+    return stored_bits(weights, scheme, grid_bits(scheme) if scheme.format == "int" else mx.SCALE_BITS)
 
 
 quantize = by_matrix(round_matrix, effective_bits)

@@ -17,7 +17,7 @@ from transformers import PretrainedConfig
 
 from helpers.measure.libraries import imported, not_installed
 from helpers.measure.methods import not_accepted
-from helpers.measure.methods.matrices import by_matrix, stored_bits
+from helpers.measure.methods.matrices import by_matrix, grid_bits, stored_bits
 from helpers.specs import QuantScheme
 
 PACKAGE, VERSION = "torchao", "0.18.0"
@@ -44,7 +44,7 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
 
 def effective_bits(weights: Sequence[Tensor], scheme: QuantScheme) -> float:
     """Return the stored bits a rounded weight."""
-    return stored_bits(weights, scheme, group_bits=16 + (0 if scheme.symmetric else scheme.bits))
+    return stored_bits(weights, scheme, grid_bits(scheme))
 
 
 quantize = by_matrix(round_matrix, effective_bits)
