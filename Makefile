@@ -64,10 +64,10 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env book test check lint format pair picture sweep corpus train benchmark serve clean
+.PHONY: help env peers book test check check-peers lint format pair picture sweep corpus train release benchmark serve clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  PROFILE=$(PROFILE) (a file in sweeps/)  DEVICE=$(DEVICE) (cpu, cuda)  SEED=$(SEED)  PYTHON=$(PYTHON)  PORT=$(PORT)"
 
@@ -103,6 +103,25 @@ environment.yml: requirements.lock
 	@{ echo '# Made from requirements.lock by `make environment.yml`. The book itself needs only make: see README.md.'; \
 	   printf '%s\n' 'name: qid-book' 'channels: [conda-forge]' 'dependencies:' '  - python=3.11' '  - pip' '  - pip:'; \
 	   grep -v -E '^(#|pip==)' $< | sed 's/^/      - /'; } > $@
+
+# The peers' environment: torch first, by its exact version; gptqmodel last, built beside it (a minute).
+PEERS        := .venv-peers
+PEERS_LOCKED := $(PEERS)/.locked
+
+peers: $(PEERS_LOCKED) ## create .venv-peers: GPTQModel and llm-compressor, for make check-peers and benchmarks/crosscheck.py
+
+$(PEERS_LOCKED): requirements-peers.lock
+	@echo "installing requirements-peers.lock into $(PEERS) (minutes the first time)"
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@grep -E '^(pip|setuptools|wheel)==' requirements-peers.lock > $(PEERS)/lock-tools.txt
+	@grep -E '^torch==' requirements-peers.lock > $(PEERS)/lock-first.txt
+	@grep -v -E '^gptqmodel==' requirements-peers.lock > $(PEERS)/lock-most.txt
+	@grep -E '^gptqmodel==' requirements-peers.lock > $(PEERS)/lock-last.txt
+	$(PEERS)/bin/python -m pip install $(QUIET) -r $(PEERS)/lock-tools.txt
+	$(PEERS)/bin/python -m pip install $(QUIET) -r $(PEERS)/lock-first.txt
+	$(PEERS)/bin/python -m pip install $(QUIET) -r $(PEERS)/lock-most.txt
+	BUILD_CUDA_EXT=0 $(PEERS)/bin/python -m pip install $(QUIET) --no-deps --no-build-isolation -r $(PEERS)/lock-last.txt
+	@touch $@
 
 # ---- the book --------------------------------------------------------------------------------------------------------
 
@@ -150,7 +169,10 @@ serve: $(HTML) ## show the built book at http://127.0.0.1:8000 (this machine onl
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 test: $(ENV) ## run the tests (all but those that need the built book)
-	$(PY) -m pytest -m "not browser"
+	$(PY) -m pytest -m "not browser and not peers"
+
+check-peers: $(ENV) $(PEERS_LOCKED) ## tests that run GPTQModel from .venv-peers: it reads the packed checkpoints
+	$(PY) -m pytest -m peers tests/peers
 
 check: $(HTML) ## look through the built book: pages, outputs, links; in Chromium too if there is one
 	$(PY) book/check.py $(dir $(HTML))
@@ -181,6 +203,9 @@ corpus: $(ENV) ## download the wheels that data/corpus.lock names: the text that
 
 train: $(ENV) corpus ## train the family that sweeps/train-$(FAMILY).yml describes (a GPU's work)
 	$(VENV)/bin/qid train sweeps/train-$(FAMILY).yml --device $(DEVICE)
+
+release: $(ENV) ## write the pocket family packed at 2, 3 and 4 bits, with model cards, into build/release/
+	$(PY) -m helpers.measure.release
 
 benchmark: $(ENV) ## run every command in benchmarks/
 	@for each in pocket_sweep make_targets; do echo "== benchmarks/$$each.py"; $(PY) benchmarks/$$each.py; done

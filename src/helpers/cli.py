@@ -97,19 +97,9 @@ def export(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Round a checkpoint with GPTQ and write it packed, for auto-gptq, GPTQModel and transformers to load."""
-    from helpers.measure.export import export, refuse, round_folder
-    from helpers.specs import QuantScheme
+    from helpers.measure.export import export, gptq_scheme, refuse, round_folder
 
-    scheme = QuantScheme(
-        method="gptq",
-        bits=bits,
-        group_size=None if group_size == -1 else group_size,
-        symmetric=symmetric,
-        rel_damp=0.01,
-        calib_sequences=128,
-        calib_seq_len=512,
-        calib_seed=0,
-    )
+    scheme = gptq_scheme(bits, None if group_size == -1 else group_size, symmetric)
     refuse(scheme, out)
     rounded, scheme = round_folder(checkpoint, scheme, device)
     export(checkpoint, rounded, scheme, out)

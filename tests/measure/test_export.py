@@ -1,90 +1,36 @@
 """Packed checkpoints: exact down to the bit by an unpacker of another make, and by auto-gptq's own loader."""
 
-import copy
+import dataclasses
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+import yaml
+from packed_models import CASES, GROUP, HALF_SCALES, rounded_by, scheme, scored_by, written
+from safetensors.torch import load_file
 from tiny import tiny_model, write_family
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from helpers import cli
-from helpers.measure import export, grids
-from helpers.measure.decoders import decoder_of
+from helpers import cli, families
+from helpers.measure import export, grids, release
 from helpers.measure.grids import IntegerWeight
-from helpers.measure.methods import Checkpoint, Rounded, rtn
-from helpers.specs import CheckpointError, Diagnostics, QidError, QuantizationError, QuantScheme, SpecError
+from helpers.measure.methods import Rounded
+from helpers.specs import (
+    CheckpointError,
+    CheckpointSpec,
+    Diagnostics,
+    QidError,
+    QuantizationError,
+    QuantScheme,
+    SpecError,
+)
 
-GROUP = 32
 # The same float32 operations in another process: measured 0. Another order of sums would move a loss by some 1e-6.
 SAME_LOSS = 1e-5
-# float16 scales change each weight by at most 2^-11 of itself, up or down: measured below 4e-5, and 3e-4 for the Llama.
-HALF_SCALES = 2e-3
-
-
-def scheme(bits: int = 4, group_size: int | None = GROUP, symmetric: bool = False) -> QuantScheme:
-    return QuantScheme(method="rtn", bits=bits, group_size=group_size, symmetric=symmetric)
-
-
-def llama() -> LlamaForCausalLM:
-    """Return a model of another make: separate projections without biases, fewer key heads, gated MLP."""
-    config = LlamaConfig(
-        vocab_size=1024,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        bos_token_id=0,
-        eos_token_id=0,
-        initializer_range=0.2,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return LlamaForCausalLM(config).eval().requires_grad_(False)
-
-
-def written(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """Plant groups of one sign, whose zero points lie at the ends, and save in bfloat16; return what was saved."""
-    for layer in decoder_of(model).linear_layers().values():
-        layer.weight[0::4, :GROUP].abs_()  # zero point 0, and the largest code in use
-        layer.weight[1::4, :GROUP].abs_().neg_()
-    for parameter in model.parameters():
-        parameter.copy_(parameter.bfloat16())  # not the whole model: its rotary frequencies stay float32
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
-    return model
-
-
-def rounded_by(model: PreTrainedModel, wanted: QuantScheme) -> Rounded:
-    (((answer),),) = rtn.quantize([Checkpoint(model, Path("unused"))], [wanted], None, 0)
-    return answer
-
-
-def in_another_order(model: PreTrainedModel, wanted: QuantScheme) -> Rounded:
-    """Return weights whose groups are scattered over the columns, as an order by activation makes them."""
-    weights = {}
-    for name, layer in decoder_of(model).linear_layers().items():
-        order = torch.randperm(layer.in_features, generator=torch.Generator().manual_seed(layer.in_features))
-        sorted_ = grids.round_to_integer(layer.weight[:, order], wanted.bits, wanted.symmetric, wanted.group_size)
-        codes, groups = torch.empty_like(sorted_.codes), torch.empty_like(order)
-        codes[:, order], groups[order] = sorted_.codes, sorted_.group_of_column
-        weights[f"{name}.weight"] = IntegerWeight(codes, sorted_.scale, sorted_.zero, groups)
-    return Rounded(weights, Diagnostics())
-
-
-def losses(model: PreTrainedModel, rounded: Rounded, tokens: Tensor, half: bool) -> Tensor:
-    """Return each block's loss with the rounded weights put in, their scales in float16 if `half`."""
-    weights = {n: (export.as_stored(w) if half else w).decode() for n, w in rounded.weights.items()}
-    logits = torch.func.functional_call(model, weights, (tokens[:, :-1],), {"use_cache": False}).logits
-    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-    return loss.view(len(tokens), -1).double().mean(-1)
 
 
 def unpacked(words: Tensor, bits: int) -> np.ndarray:
@@ -115,41 +61,18 @@ def test_three_bit_fields_cross_words_as_the_format_has_them():
     assert words == [0b01 << 30, 1, 0b11]
 
 
-CASES = {
-    **{f"{bits} bits": (tiny_model, scheme(bits), rounded_by) for bits in export.BITS},
-    "symmetric per row": (tiny_model, scheme(4, None, True), rounded_by),
-    "3 bits in another order": (tiny_model, scheme(3), in_another_order),
-    "llama": (lambda seed: llama(), scheme(3), rounded_by),
-}
-
-
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """Return every case exported, scored here and by auto-gptq, all in one child."""
-    place, exchange = tmp_path_factory.mktemp("packed"), tmp_path_factory.mktemp("exchange")
-    tokens = torch.randint(1024, (8, 33), generator=torch.Generator().manual_seed(0))
-    cases = {}
-    for index, (name, (build, wanted, how)) in enumerate(CASES.items()):
-        model = written(build(seed=1), place / f"{index}-original")
-        rounded = how(model, wanted)
-        out = place / str(index)
-        export.export(place / f"{index}-original", rounded, wanted, out)
-        both = {half: losses(model, rounded, tokens, half) for half in (True, False)}
-        cases[name] = {"original": place / f"{index}-original", "out": out, "rounded": rounded, "losses": both}
-    save_file({"tokens": tokens}, exchange / "tokens.safetensors")
-    (exchange / "request.json").write_text(json.dumps([str(case["out"]) for case in cases.values()]))
     child = Path(__file__).with_name("reload_autogptq.py")
-    done = subprocess.run([sys.executable, str(child), str(exchange)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    answers = load_file(exchange / "losses.safetensors")
-    return {name: case | {"auto-gptq": answers[str(i)]} for i, (name, case) in enumerate(cases.items())}
+    return scored_by(sys.executable, child, tmp_path_factory.mktemp("packed"))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_auto_gptq_reads_the_same_model(packed, name):
     case = packed[name]
-    assert (case["auto-gptq"] - case["losses"][True]).abs().max() < SAME_LOSS
-    assert abs(case["auto-gptq"].mean() - case["losses"][False].mean()) < HALF_SCALES
+    assert (case["theirs"] - case["losses"][True]).abs().max() < SAME_LOSS
+    assert abs(case["theirs"].mean() - case["losses"][False].mean()) < HALF_SCALES
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -296,3 +219,66 @@ def test_the_command_says_in_one_line_what_is_off(family, tmp_path, changes, mes
         cli.export(**(arguments | changes))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def row(scheme_id: str, losses: tuple[float, ...], method: str = "gptq", eval_id: str = "e", sha: str = "w") -> dict:
+    return {
+        "weights_sha256": sha,
+        "scheme_id": scheme_id,
+        "method": method,
+        "status": "ok",
+        "eval_id": eval_id,
+        "eval_sha256": f"text of {eval_id}",
+        "device_type": "cpu",
+        "group_loss": losses,
+        "loss_nats": sum(losses) / len(losses),
+        "n_tokens": 100,
+    }
+
+
+@pytest.fixture
+def described(family) -> CheckpointSpec:
+    """Return a description whose weights are those of the planted rows."""
+    (spec, *_) = families.checkpoints(str(family), None, None, "test")
+    return dataclasses.replace(spec, weights_sha256="w")
+
+
+def test_a_release_quotes_only_qid_of_its_own_weights_scheme_and_text(described):
+    wanted = export.gptq_scheme(3, GROUP, symmetric=False)
+    rows = [
+        row("none", (1.0, 3.0), "none"),
+        row(wanted.scheme_id, (1.5, 3.7)),
+        row("another scheme", (9.0, 9.0)),
+        row(wanted.scheme_id, (9.0, 9.0), sha="other weights"),
+        row(wanted.scheme_id, (9.0, 9.0), eval_id="text without a baseline"),
+    ]
+    (found,) = release.measured(described, wanted, rows)
+    assert found["qid_nats"] == pytest.approx(0.6)
+    assert found["paired_error_nats"] == pytest.approx(0.1)  # differences 0.5 and 0.7: deviation 0.1414, over root 2
+    assert found["eval_sha256"] == "text of e"
+
+
+@pytest.mark.parametrize("n_measured", [0, 1])
+def test_a_model_card_has_front_matter_and_says_what_was_measured(described, n_measured):
+    wanted = export.gptq_scheme(3, GROUP, symmetric=False)
+    qid = release.measured(described, wanted, [row("none", (1.0, 3.0), "none"), row(wanted.scheme_id, (1.5, 3.7))])
+    text = release.card(described, wanted, Rounded({}, Diagnostics(effective_bits=3.59375)), qid[:n_measured])
+    _, front, body = text.split("---\n", 2)
+    matter = yaml.safe_load(front)
+    assert (matter["license"], matter["base_model"]) == ("apache-2.0", "tiny")
+    assert {"gptq", "3-bit"} <= set(matter["tags"])
+    assert "3.594 bits a rounded weight" in body
+    assert ("QiD 0.6000 ± 0.1000" in body) == bool(n_measured)
+    assert ("hasn't been measured" in body) != bool(n_measured)
+
+
+def test_provenance_names_weights_scheme_calibration_commit_and_versions(described, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    wanted = dataclasses.replace(export.gptq_scheme(3, GROUP, symmetric=False), calib_sha256="c")
+    made = release.provenance(described, wanted, Rounded({}, Diagnostics()), [], tmp_path / "model.safetensors")
+    assert made["weights_sha256"] == "w"
+    assert made["packed_sha256"] == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # of no bytes
+    assert made["scheme"].items() >= {"bits": 3, "group_size": GROUP, "method": "gptq"}.items()
+    assert made["calib_sha256"] == "c"
+    assert len(made["git_commit"].removesuffix("-dirty")) == 40
+    assert made["versions"].keys() >= {"torch", "transformers"}

@@ -111,6 +111,20 @@ def quantization_config(scheme: QuantScheme, in_order: bool) -> dict:
     return config if scheme.rel_damp is None else config | {"damp_percent": scheme.rel_damp}
 
 
+def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantScheme:
+    """Return GPTQ as this project runs it: damping 0.01, 128 calibration sequences of 512 tokens."""
+    return QuantScheme(
+        method="gptq",
+        bits=bits,
+        group_size=group_size,
+        symmetric=symmetric,
+        rel_damp=0.01,
+        calib_sequences=128,
+        calib_seq_len=512,
+        calib_seed=0,
+    )
+
+
 def round_folder(folder: Path, scheme: QuantScheme, device: str) -> tuple[Rounded, QuantScheme]:
     """Load the checkpoint in `folder`, calibrate on the project's own text and round it.
 
@@ -180,8 +194,9 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
     quantization = quantization_config(scheme, in_order)
     config = json.loads((folder / "config.json").read_text()) | {"quantization_config": quantization}
     with whole_folder(out) as unfinished:
-        save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})
         (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})
+        shutil.copymode(unfinished / "config.json", unfinished / "model.safetensors")  # safetensors: the owner's alone
         (unfinished / "quantize_config.json").write_text(json.dumps(quantization, indent=2) + "\n")
         _copy_others(folder, unfinished)
 
@@ -215,7 +230,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     unfinished.mkdir(parents=True)
     try:
         yield unfinished
-        for path in unfinished.iterdir():
+        for path in filter(Path.is_file, unfinished.rglob("*")):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         unfinished.rename(out)
