@@ -1,11 +1,12 @@
 """What every benchmark shares: who measured, and a table that is printed and kept as JSON."""
 
+import contextlib
 import datetime
 import json
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
@@ -24,10 +25,19 @@ def machine() -> dict:
         "processor": processor,
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "transformers", "auto_gptq")},
+        "versions": _versions("torch", "triton", "transformers", "auto_gptq"),
         "date": datetime.date.today().isoformat(),
         "commit": commit or None,
     }
+
+
+def _versions(*names: str) -> dict[str, str]:
+    """Return the versions of those packages that are there."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def report(name: str, rows: list[dict]) -> None:

@@ -94,14 +94,13 @@ def export(
     out: Annotated[Path, typer.Option(help="The packed checkpoint's folder; it must not exist.")],
     group_size: Annotated[int, typer.Option(help="Columns that share a scale; -1 for the whole row.")] = 128,
     symmetric: Annotated[bool, typer.Option(help="Whether grids have their zero in the middle.")] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Round a checkpoint with GPTQ and write it packed, for auto-gptq, GPTQModel and transformers to load."""
     from helpers.measure.export import export, gptq_scheme, refuse, round_folder
 
     scheme = gptq_scheme(bits, None if group_size == -1 else group_size, symmetric)
     refuse(scheme, out)
-    rounded, scheme = round_folder(checkpoint, scheme, device)
+    rounded, scheme = round_folder(checkpoint, scheme)
     export(checkpoint, rounded, scheme, out)
     console.print(
         f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight", highlight=False

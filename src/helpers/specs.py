@@ -9,6 +9,7 @@ option added later doesn't change the ids of older rows.
     |- CheckpointError     weights are missing, altered or of an unknown structure
     |- CorpusError         text is missing or too short
     |- QuantizationError   a layer can't be rounded as the scheme says
+    |- DeviceError         the device failed in the middle of the work
     `- ResultsError        the table can't be read, or another process holds it
 """
 
@@ -43,6 +44,10 @@ class CorpusError(QidError):
 
 class QuantizationError(QidError):
     """A layer can't be rounded as the scheme says."""
+
+
+class DeviceError(QidError):
+    """The device failed in the middle of the work."""
 
 
 class ResultsError(QidError):
@@ -337,7 +342,7 @@ class Measurement:
     n_params_quantized: int | None
     effective_bits: float | None
     calib_micro_batch: int | None
-    micro_batch: int
+    micro_batch: int | None  # evaluation sequences that passed a block together
     # provenance
     measured_at: str
     git_commit: str | None

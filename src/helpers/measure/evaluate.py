@@ -1,27 +1,45 @@
-"""The loss of a model on held-out blocks, under one definition.
+"""The loss of models on held-out blocks, under one definition, and how far a rounded model is from its original.
 
 A block of L + 1 tokens gives L predictions, token t + 1 from tokens 1 to t of the same block: no padding, no
-context from outside the block. Loss is the mean negative log likelihood a predicted token, in nats.
+context from outside the block. Loss is the mean negative log likelihood a predicted token, in nats. The matrix products
+run in the evaluation's dtype; log-softmax and means don't go below float32.
 """
 
+import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from helpers.measure.corpora import Blocks
+from helpers.measure.decoders import Decoder, hidden_of
+from helpers.measure.memory import Share, default_budget, evaluation_work, share
+from helpers.measure.methods import Checkpoint, Rounded
+from helpers.measure.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
+from helpers.measure.stacking import block_arguments, block_stack, first_inputs, fused_on_gpu
+
+SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 128}  # of one variant: larger is slower on a CPU, and no faster on a GPU
+LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean loss in nats a token and in bits a byte, and by document (equal numbers of tokens each)."""
+    """Mean loss in nats a token and in bits a byte, and by document (equal numbers of tokens each).
+
+    `kl_nats` and `top1_agreement` compare with the 16-bit model, and are None for that model itself.
+    """
 
     loss_nats: float
     bits_per_byte: float
     group_loss: tuple[float, ...]
     n_tokens: int
+    micro_batch: int
+    kl_nats: float | None = None
+    top1_agreement: float | None = None
 
     @property
     def finite(self) -> bool:
@@ -29,28 +47,188 @@ class Evaluation:
         return all(math.isfinite(loss) for loss in self.group_loss)
 
 
+def evaluate_model(model: PreTrainedModel, blocks: Blocks) -> Evaluation:
+    """Score one model as it is, in float32."""
+    checkpoint = Checkpoint(model, Path(model.name_or_path))
+    return evaluate([checkpoint], [[]], blocks, "float32", default_budget(model.device.type))[0][0]
+
+
 @torch.no_grad()
-def block_losses(model: PreTrainedModel, tokens: Tensor, micro_batch: int) -> Tensor:
-    """Return the mean loss of each block, shape (n,), float64 on the CPU.
+def evaluate(
+    checkpoints: Sequence[Checkpoint],
+    rounded: Sequence[Sequence[Rounded]],
+    blocks: Blocks,
+    dtype: str,
+    memory_bytes: int,
+) -> list[list[Evaluation]]:
+    """Score models of one shape: for each its 16-bit weights first, then each of its rounded ones.
 
-    `tokens` has shape (n, L + 1). The model's dtype is the dtype of the matrix products; the log-softmax is float32.
+    When the device runs out of memory the share of the work that is done at once is halved, and recorded.
+    Raises QuantizationError for a dtype that the device doesn't have or a budget smaller than one block.
     """
-    losses = []
-    for batch in tokens.split(micro_batch):
-        batch = batch.to(model.device)
-        logits = model(batch[:, :-1], use_cache=False).logits.float()
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten(), reduction="none")
-        losses.append(loss.view(len(batch), -1).double().mean(-1).cpu())
-    return torch.cat(losses)
+    refuse_without_tensor_cores(dtype, checkpoints[0].model.device)
+    decoders = [checkpoint.decoder for checkpoint in checkpoints]
+    n_variants = sum(1 + len(each) for each in rounded)
+    now = share_of(decoders[0], *blocks.tokens[:, 1:].shape, dtype, n_variants, memory_bytes)
+    while True:
+        try:
+            scores = _Scores(decoders, rounded, blocks.tokens, dtype, now)
+            return [[_summary(score, blocks, now.sequences) for score in each] for each in scores.by_model()]
+        except torch.OutOfMemoryError:
+            now = now.halved()
+            torch.cuda.empty_cache()
 
 
-def evaluate(model: PreTrainedModel, blocks: Blocks, micro_batch: int) -> Evaluation:
-    """Score a model on held-out blocks; documents weigh the same because they have the same number of tokens."""
-    losses = block_losses(model, blocks.tokens, micro_batch)
+def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:
+    """Return how much of scoring so many variants is done at once. Raises QuantizationError as `evaluate` does."""
+    work = evaluation_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
+    return share(work, n_variants, min(SEQUENCES_AT_ONCE[decoder.model.device.type], n_sequences), memory_bytes)
+
+
+@dataclass(frozen=True)
+class _Score:
+    """What was seen of one variant, by block: mean losses (n,) and, but for a 16-bit model, mean KL and agreement."""
+
+    losses: Tensor
+    kl: Tensor | None = None
+    agreement: Tensor | None = None
+
+
+class _Scores:
+    """Takes 16-bit and rounded models through their blocks side by side."""
+
+    def __init__(
+        self,
+        decoders: Sequence[Decoder],
+        rounded: Sequence[Sequence[Rounded]],
+        tokens: Tensor,
+        dtype: str,
+        now: Share,
+    ) -> None:
+        self.decoders, self.dtype, self.now = decoders, dtype, now
+        self.tokens = tokens.to(decoders[0].model.device)
+        self.variants = [(o, r) for o, answers in enumerate(rounded) for r in (None, *answers)]
+
+    def by_model(self) -> list[list[_Score]]:
+        """Return the scores of each model: 16 bits, then its rounded weights in order."""
+        hidden = [part for members in self._together() for part in self._last_hidden(members)]
+        scores = []
+        for owner in range(len(self.decoders)):
+            own = [part for part, (o, _) in zip(hidden, self.variants, strict=True) if o == owner]
+            with matrix_products(self.dtype):
+                scores.append(self._scores_of(self.decoders[owner], own))
+        return scores
+
+    def _together(self) -> list[list[tuple[int, Rounded | None]]]:
+        step = self.now.variants
+        return [self.variants[start : start + step] for start in range(0, len(self.variants), step)]
+
+    def _last_hidden(self, members: list[tuple[int, Rounded | None]]) -> list[Tensor]:
+        """Return what the last block puts out for each of `members`, (n_sequences, L, d)."""
+        owned = sorted({owner for owner, _ in members})
+        decoders = [self.decoders[owner] for owner in owned]
+        owners = [owned.index(owner) for owner, _ in members]
+        stack = block_stack(decoders[0], TENSOR_DTYPE[self.dtype])
+        batches = self.tokens[:, :-1].split(self.now.sequences)
+        arguments = block_arguments(decoders[0], batches[0], stack.dtype)
+        hidden = first_inputs(decoders, owners, batches, stack.dtype)
+        try:
+            for index in range(len(decoders[0].blocks)):
+                weights = {name: _weights(decoders, owners, members, index, name, stack.dtype) for name in stack.layers}
+                stack.load([decoder.blocks[index] for decoder in decoders], owners, weights)
+                with matrix_products(self.dtype):
+                    for number in range(len(batches)):
+                        hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
+        finally:
+            stack.clear()
+        by_variant = zip(*(batch.chunk(len(members)) for batch in hidden), strict=True)
+        return [torch.cat(parts) for parts in by_variant]
+
+    def _scores_of(self, decoder: Decoder, hidden: list[Tensor]) -> list[_Score]:
+        """Return the scores of one checkpoint's variants, the first of which is the 16-bit model."""
+        tail = [
+            module if module.weight.dtype == hidden[0].dtype else copy.deepcopy(module).to(hidden[0].dtype)
+            for module in decoder.tail
+        ]
+        original_scores, rounded_scores = (
+            fused_on_gpu(function, hidden[0].device) for function in (_original_scores, _rounded_scores)
+        )
+        step = max(1, LOGITS_AT_ONCE[hidden[0].device.type] // (hidden[0].shape[1] * decoder.model.config.vocab_size))
+        parts: list[list[Tensor]] = [[] for _ in hidden]
+        for start in range(0, len(self.tokens), step):
+            targets = self.tokens[start : start + step, 1:]
+            each = (_logits(tail, of_variant[start : start + step]) for of_variant in hidden)
+            losses, original = original_scores(next(each), targets)
+            parts[0].append(losses)
+            for scores, logits in zip(parts[1:], each, strict=True):
+                scores.append(rounded_scores(logits, targets, original))
+        seen = [torch.cat(scores, -1).cpu() for scores in parts]
+        return [_Score(*scores.view(-1, len(self.tokens))) for scores in seen]
+
+
+def _logits(tail: Sequence[nn.Module], hidden: Tensor) -> Tensor:
+    for module in tail:
+        hidden = module(hidden)
+    return hidden
+
+
+def _original_scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Return the 16-bit model's mean loss a block (n,), float64, and what others are compared with.
+
+    That is: its logits, the logarithm of their exponentials' sum, and its likeliest token.
+    """
+    wide = logits.float()
+    log_z = wide.logsumexp(-1)
+    losses = log_z - _at(wide, targets)
+    return losses.double().mean(-1), (logits, log_z, wide.argmax(-1))
+
+
+def _rounded_scores(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Return a rounded model's mean loss, KL(16-bit model || this one) and share of agreement a block: (3, n)."""
+    wide, log_p = logits.float(), original[0].float() - original[1][..., None]
+    log_z = wide.logsumexp(-1)
+    losses = log_z - _at(wide, targets)
+    kl = (log_p.exp() * (log_p - wide)).sum(-1) + log_z
+    agreement = wide.argmax(-1) == original[2]
+    return torch.stack([losses.double().mean(-1), kl.double().mean(-1), agreement.double().mean(-1)])
+
+
+def _at(logits: Tensor, targets: Tensor) -> Tensor:
+    return logits.gather(-1, targets[..., None])[..., 0]
+
+
+def _weights(
+    decoders: Sequence[Decoder],
+    owners: Sequence[int],
+    members: Sequence[tuple[int, Rounded | None]],
+    index: int,
+    layer: str,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Return one layer's weights for every variant, (V, rows, columns): rounded or, for a 16-bit model, its own."""
+    each = [
+        decoders[owner].blocks[index].get_submodule(layer).weight
+        if rounded is None
+        else rounded.decoded(decoders[owner].name_of(index, layer))
+        for owner, (_, rounded) in zip(owners, members, strict=True)
+    ]
+    return torch.stack([weight.to(dtype) for weight in each])
+
+
+def _summary(score: _Score, blocks: Blocks, micro_batch: int) -> Evaluation:
+    """Average over documents, which weigh the same because they have the same number of tokens."""
     documents = torch.tensor(blocks.documents)
     n_documents = int(documents.max()) + 1
-    group = torch.zeros(n_documents, dtype=torch.float64).index_add_(0, documents, losses)
+    group = torch.zeros(n_documents, dtype=torch.float64).index_add_(0, documents, score.losses)
     group /= torch.bincount(documents, minlength=n_documents)
     n_tokens = blocks.tokens[:, 1:].numel()
-    loss = losses.mean().item()
-    return Evaluation(loss, loss * n_tokens / (math.log(2) * blocks.n_bytes), tuple(group.tolist()), n_tokens)
+    loss = score.losses.mean().item()
+    return Evaluation(
+        loss,
+        loss * n_tokens / (math.log(2) * blocks.n_bytes),
+        tuple(group.tolist()),
+        n_tokens,
+        micro_batch,
+        None if score.kl is None else score.kl.mean().item(),
+        None if score.agreement is None else score.agreement.mean().item(),
+    )

@@ -125,14 +125,14 @@ def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantSche
     )
 
 
-def round_folder(folder: Path, scheme: QuantScheme, device: str) -> tuple[Rounded, QuantScheme]:
-    """Load the checkpoint in `folder`, calibrate on the project's own text and round it.
+def round_folder(folder: Path, scheme: QuantScheme) -> tuple[Rounded, QuantScheme]:
+    """Load the checkpoint in `folder` on the CPU, calibrate on the project's own text and round it.
 
     Returns what was rounded and the scheme with its calibration's hash. Raises CheckpointError when the weights aren't
     those described beside them, QuantizationError when the scheme doesn't fit the model, CorpusError without the text.
     """
     local = checkpoints.LocalCheckpoint(folder, _expected_sha256(folder), None)
-    model = checkpoints.load(local, device)
+    model = checkpoints.load(local, "cpu")
     for name, layer in decoder_of(model).linear_layers().items():
         if layer.in_features % (scheme.group_size or 1):
             raise QuantizationError(
@@ -151,7 +151,7 @@ def round_folder(folder: Path, scheme: QuantScheme, device: str) -> tuple[Rounde
             scheme.calib_seed,
         )
         scheme = dataclasses.replace(scheme, calib_dataset=corpora.CALIBRATION_DATASET, calib_sha256=sha256)
-    ((answer,),) = method.quantize([Checkpoint(model, folder)], [scheme], tokens, memory.default_budget(device))
+    ((answer,),) = method.quantize([Checkpoint(model, folder)], [scheme], tokens, memory.default_budget("cpu"))
     if isinstance(answer, QuantizationError):
         raise answer
     return answer, scheme

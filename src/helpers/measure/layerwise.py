@@ -1,226 +1,238 @@
-"""Walks a model's decoder blocks: calibrate, round, pass the rounded block's outputs on.
+"""Walks the decoder blocks of several checkpoints at once: calibrate, round, pass the rounded block's outputs on.
 
-Several schemes are walked side by side, each on activations of its own, so that every scheme is the usual
-sequential GPTQ and yet their layers can be solved as one batch where that pays (on a GPU).
+A *variant* is one checkpoint under one scheme. Each has activations of its own, so that every one is the usual
+sequential GPTQ, and yet all of them go through the Hessian, its factor, the column solver and the forward pass as one
+batch. A layer is rounded the moment its inputs are there, and computes its outputs with the rounded weights: one
+pass over a block is enough, whatever the block looks like inside.
+
+Where the calibration text doesn't fit into memory at once it goes through in micro-batches. One that reaches a layer
+not yet rounded leaves its second moments there and waits; the last one to arrive lets the layer be rounded and goes on.
 """
 
-import contextlib
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
-from transformers import GPTNeoXForCausalLM, PreTrainedModel
+from torch import Tensor
 
 from helpers.measure import gptq
-from helpers.measure.methods import Rounded
-from helpers.specs import CheckpointError, Diagnostics, QuantizationError, QuantScheme
-
-# Layers of a block in the order they are rounded: a layer's inputs come from a block in which the layers of the
-# stages before it are rounded already. Attention and MLP of a parallel block read the same input.
-PARALLEL_STAGES = (
-    ("attention.query_key_value", "mlp.dense_h_to_4h"),
-    ("attention.dense", "mlp.dense_4h_to_h"),
-)
-SEQUENTIAL_STAGES = (
-    ("attention.query_key_value",),
-    ("attention.dense",),
-    ("mlp.dense_h_to_4h",),
-    ("mlp.dense_4h_to_h",),
-)
+from helpers.measure.decoders import Decoder, hidden_of
+from helpers.measure.grids import IntegerWeight
+from helpers.measure.memory import Share, calibration_work, share
+from helpers.measure.methods import Answers, Checkpoint, Rounded
+from helpers.measure.methods.matrices import grid_bits, stored_bits
+from helpers.measure.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
+from helpers.measure.stacking import StackedLinear, block_arguments, block_stack, first_inputs
+from helpers.specs import Diagnostics, QuantizationError, QuantScheme
 
 Solve = Callable[[Tensor, Tensor, Sequence[QuantScheme]], gptq.Solution]
 
 
-def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
-    """Return the decoder blocks of a GPT-NeoX model. Raises CheckpointError for another structure."""
-    if not isinstance(model, GPTNeoXForCausalLM):
-        raise CheckpointError(f"unknown structure {type(model).__name__}; accepted: GPTNeoXForCausalLM")
-    return model.gpt_neox.layers
+@dataclasses.dataclass
+class Variant:
+    """One checkpoint under one scheme, and what has become of it so far."""
 
+    owner: int
+    scheme: QuantScheme
+    weights: dict[str, IntegerWeight] = dataclasses.field(default_factory=dict)
+    errors: list[float] = dataclasses.field(default_factory=list)
+    damping: list[float] = dataclasses.field(default_factory=list)
+    n_dead_columns: int = 0
+    failure: QuantizationError | None = None
 
-def stages_of(model: PreTrainedModel) -> tuple[tuple[str, ...], ...]:
-    """Return the names of a block's linear layers, grouped by when they are rounded."""
-    return PARALLEL_STAGES if model.config.use_parallel_residual else SEQUENTIAL_STAGES
-
-
-def linear_layers(model: PreTrainedModel) -> dict[str, nn.Linear]:
-    """Return every linear layer of the decoder blocks by its name in the model: what gets rounded, nothing else."""
-    names = {id(module): name for name, module in model.named_modules()}
-    return {
-        names[id(module)]: module
-        for block in blocks_of(model)
-        for module in block.modules()
-        if isinstance(module, nn.Linear)
-    }
-
-
-@contextlib.contextmanager
-def substituted(module: nn.Module, weights: dict[str, Tensor]) -> Iterator[None]:
-    """Put `weights` (by parameter name) into a module for the time of a `with` block."""
-    parameters = dict(module.named_parameters())
-    originals = {name: parameters[name].data for name in weights}
-    try:
-        for name, weight in weights.items():
-            parameters[name].data = weight
-        yield
-    finally:
-        for name, original in originals.items():
-            parameters[name].data = original
-
-
-class _SeenEnoughError(Exception):
-    """Ends a forward pass once the inputs that were asked for are known."""
-
-
-def first_block_inputs(model: PreTrainedModel, tokens: Tensor) -> tuple[Tensor, dict]:
-    """Return the first block's hidden states for `tokens` (n, L) and the arguments every block gets."""
-    seen: dict = {}
-
-    def remember(_module: nn.Module, args: tuple, kwargs: dict) -> None:
-        seen.update(hidden=args[0], kwargs=kwargs)
-        raise _SeenEnoughError
-
-    handle = blocks_of(model)[0].register_forward_pre_hook(remember, with_kwargs=True)
-    try:
-        with contextlib.suppress(_SeenEnoughError):
-            model(tokens, use_cache=False)
-    finally:
-        handle.remove()
-    return seen["hidden"], seen["kwargs"]
-
-
-class _Stream:
-    """The calibration activations one scheme has reached, in micro-batches, and what it has rounded so far."""
-
-    def __init__(self, scheme: QuantScheme, batches: list[tuple[Tensor, dict]]) -> None:
-        self.scheme = scheme
-        self.batches = batches
-        self.weights: dict[str, Tensor] = {}
-        self.errors: list[float] = []
-        self.damping: list[float] = []
-        self.n_dead_columns = 0
-        self.failure: QuantizationError | None = None
-
-    def hessians(self, block: nn.Module, rounded: dict[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-        """Return the mean of x x^T over tokens for the named layers' inputs, summed batch by batch in order.
-
-        `names` stand in the order in which the block reaches them; what comes after the last is not computed.
-        """
-        sums: dict[str, Tensor] = {}
-        n_tokens = sum(hidden.shape[0] * hidden.shape[1] for hidden, _ in self.batches)
-
-        def remember(name: str) -> Callable:
-            def hook(_module: nn.Module, args: tuple) -> None:
-                moments = gptq.second_moments(args[0])
-                sums[name] = sums[name] + moments if name in sums else moments
-                if name == names[-1]:
-                    raise _SeenEnoughError
-
-            return hook
-
-        handles = [block.get_submodule(name).register_forward_pre_hook(remember(name)) for name in names]
-        try:
-            with substituted(block, rounded):
-                for hidden, kwargs in self.batches:
-                    with contextlib.suppress(_SeenEnoughError):
-                        block(hidden, **kwargs)
-        finally:
-            for handle in handles:
-                handle.remove()
-        return {name: moments / n_tokens for name, moments in sums.items()}
-
-    def advance(self, block: nn.Module, rounded: dict[str, Tensor]) -> None:
-        """Replace the activations by the rounded block's outputs."""
-        with substituted(block, rounded):
-            self.batches = [(_hidden_of(block(hidden, **kwargs)), kwargs) for hidden, kwargs in self.batches]
-
-    def result(self) -> Rounded | QuantizationError:
+    def result(self, micro_batch: int) -> Rounded | QuantizationError:
         """Return the rounded weights and their diagnostics, or the failure."""
         if self.failure:
             return self.failure
-        first_rung = self.scheme.rel_damp
-        return Rounded(
-            self.weights,
-            Diagnostics(
-                mean_layer_error=sum(self.errors) / len(self.errors),
-                max_layer_error=max(self.errors),
-                max_rel_damp_used=max(self.damping),
-                n_layers_redamped=sum(used > first_rung * 1.001 for used in self.damping),
-                n_dead_columns=self.n_dead_columns,
-                n_params_quantized=sum(weight.numel() for weight in self.weights.values()),
-            ),
+        diagnostics = Diagnostics(
+            mean_layer_error=sum(self.errors) / len(self.errors),
+            max_layer_error=max(self.errors),
+            max_rel_damp_used=max(self.damping),
+            n_layers_redamped=sum(used > self.scheme.rel_damp * 1.001 for used in self.damping),
+            n_dead_columns=self.n_dead_columns,
+            n_params_quantized=sum(weight.shape.numel() for weight in self.weights.values()),
+            effective_bits=stored_bits(list(self.weights.values()), self.scheme, grid_bits(self.scheme)),
+            calib_micro_batch=micro_batch,
         )
-
-
-def _hidden_of(output: Tensor | tuple) -> Tensor:
-    return output if isinstance(output, Tensor) else output[0]
+        return Rounded(self.weights, diagnostics)
 
 
 @torch.no_grad()
 def walk(
-    model: PreTrainedModel, schemes: Sequence[QuantScheme], calibration: Tensor, micro_batch: int, solve: Solve
-) -> list[Rounded | QuantizationError]:
-    """Round every decoder block in turn for each scheme; answers stand in the order of `schemes`.
-
-    `calibration` is int64 (n_sequences, L); `solve(weight, hessian, schemes)` gets weights and Hessians stacked over
-    schemes of one group size, (schemes, rows, columns) and (schemes, columns, columns). The model stays unchanged.
-    """
-    prefix = next(name for name, module in model.named_modules() if module is blocks_of(model))
-    batches = [first_block_inputs(model, batch.to(model.device)) for batch in calibration.split(micro_batch)]
-    streams = [_Stream(scheme, batches) for scheme in schemes]
-    for index, block in enumerate(blocks_of(model)):
-        rounded: list[dict[str, Tensor]] = [{} for _ in streams]
-        for names in stages_of(model):
-            _round_stage(block, names, streams, rounded, solve)
-        for stream, weights in zip(streams, rounded, strict=True):
-            if not stream.failure:
-                if index + 1 < len(blocks_of(model)):
-                    stream.advance(block, weights)
-                stream.weights |= {f"{prefix}.{index}.{name}": weight for name, weight in weights.items()}
-    return [stream.result() for stream in streams]
-
-
-def _round_stage(
-    block: nn.Module, names: Sequence[str], streams: list[_Stream], rounded: list[dict[str, Tensor]], solve: Solve
-) -> None:
-    alive = [i for i, stream in enumerate(streams) if not stream.failure]
-    hessians = {i: streams[i].hessians(block, rounded[i], names) for i in alive}
-    for name in names:
-        weight = block.get_submodule(name).weight.data
-        together = defaultdict(list)
-        for i in alive:
-            if not streams[i].failure:
-                # on the CPU each scheme alone: a row's bits then don't depend on which other rows were missing
-                scheme = streams[i].scheme
-                together[(scheme.group_size, scheme.rel_damp) if weight.is_cuda else i].append(i)
-        for members in together.values():
-            _round_together(name, weight, members, streams, hessians, rounded, solve)
-
-
-def _round_together(
-    name: str,
-    weight: Tensor,
-    members: list[int],
-    streams: list[_Stream],
-    hessians: dict[int, dict[str, Tensor]],
-    rounded: list[dict[str, Tensor]],
+    checkpoints: Sequence[Checkpoint],
+    schemes: Sequence[QuantScheme],
+    calibration: Tensor,
+    memory_bytes: int,
     solve: Solve,
-) -> None:
-    """Solve one layer for the schemes `members`; a scheme whose Hessian fails leaves, the others are solved again."""
-    while members:
-        stacked = torch.stack([hessians[i][name] for i in members])
+) -> Answers:
+    """Round every decoder block in turn, for each checkpoint and scheme.
+
+    `calibration` is int64 (n_sequences, L); `schemes` agree in `hessian_dtype`; `solve(weight, hessian, schemes)` gets
+    weights and Hessians stacked over variants, (V, rows, columns) and (V, columns, columns), float32. The models stay
+    unchanged. When the device runs out of memory the share of the work that is done at once is halved, and recorded.
+    Raises QuantizationError for a budget smaller than one block.
+    """
+    dtype, device = schemes[0].hessian_dtype, checkpoints[0].model.device
+    refuse_without_tensor_cores(dtype, device)
+    decoders = [checkpoint.decoder for checkpoint in checkpoints]
+    now = share_of(decoders[0], *calibration.shape, dtype, len(checkpoints) * len(schemes), memory_bytes)
+    while True:
+        variants = [Variant(owner, scheme) for owner in range(len(checkpoints)) for scheme in schemes]
         try:
-            solution = solve(weight.expand(len(members), -1, -1), stacked, [streams[i].scheme for i in members])
-        except gptq.SingularHessianError as error:
-            for position in error.failed:
-                streams[members[position]].failure = QuantizationError(f"{name}: {error}")
-            members = [i for i in members if not streams[i].failure]
-            continue
-        errors = gptq.relative_error(weight, solution.weight, stacked)
-        for position, i in enumerate(members):
-            rounded[i][f"{name}.weight"] = solution.weight[position]
-            streams[i].errors.append(errors[position].item())
-            streams[i].damping.append(solution.rel_damp_used[position].item())
-            streams[i].n_dead_columns += int(solution.n_dead_columns[position])
-        return
+            for start in range(0, len(variants), now.variants):
+                members = variants[start : start + now.variants]
+                _Walk(decoders, members, calibration.to(device), now.sequences, dtype, solve).run()
+            break
+        except torch.OutOfMemoryError:
+            now = now.halved()
+            torch.cuda.empty_cache()
+    answers = [variant.result(now.sequences) for variant in variants]
+    return [answers[i : i + len(schemes)] for i in range(0, len(answers), len(schemes))]
+
+
+def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:
+    """Return how much of rounding so many variants is done at once. Raises QuantizationError as `walk` does."""
+    work = calibration_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
+    return share(work, n_variants, n_sequences, memory_bytes)
+
+
+class _WaitError(Exception):
+    """A micro-batch has reached a layer that isn't rounded yet, and isn't the last to reach it."""
+
+
+class _WatchedLinear(StackedLinear):
+    """A stacked linear layer that lets a walk see its inputs before it computes its outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrive: Callable[[StackedLinear, Tensor], None] | None = None
+
+    @torch.compiler.disable
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Show the inputs, then multiply."""
+        self.arrive(self, inputs)
+        return super().forward(inputs)
+
+
+class _Walk:
+    """Takes some variants through all blocks."""
+
+    def __init__(
+        self,
+        decoders: Sequence[Decoder],
+        variants: list[Variant],
+        calibration: Tensor,
+        micro_batch: int,
+        dtype: str,
+        solve: Solve,
+    ) -> None:
+        owned = sorted({variant.owner for variant in variants})
+        self.decoders = [decoders[owner] for owner in owned]
+        self.owners = [owned.index(variant.owner) for variant in variants]
+        self.variants, self.dtype, self.solve = variants, dtype, solve
+        self.batches = calibration.split(micro_batch)
+        self.stack = block_stack(self.decoders[0], TENSOR_DTYPE[dtype], _WatchedLinear)
+        self.names = {layer: name for name, layer in self.stack.layers.items()}
+
+    def run(self) -> None:
+        """Round every block."""
+        for layer in self.names:
+            layer.arrive = self._arrive
+        arguments = block_arguments(self.decoders[0], self.batches[0], self.stack.dtype)
+        hidden = first_inputs(self.decoders, self.owners, self.batches, self.stack.dtype)
+        self.last = len(self.decoders[0].blocks) - 1
+        try:
+            for index in range(self.last + 1):
+                self._round_block(index, hidden, arguments)
+        finally:
+            self.stack.clear()
+            self.shared = None
+
+    def _round_block(self, index: int, hidden: list[Tensor], arguments: dict) -> None:
+        """Round block `index` and replace `hidden`, one entry a micro-batch, by its outputs (but for the last block)."""
+        self.index = index
+        self.blocks = [decoder.blocks[index] for decoder in self.decoders]
+        self.unrounded = set(self.names.values())
+        self.sums: dict[str, Tensor] = {}
+        self.n_arrived = dict.fromkeys(self.unrounded, 0)
+        self.shared: tuple[Tensor, Tensor] | None = None
+        self.stack.load(self.blocks, self.owners, dict.fromkeys(self.unrounded))
+        waiting = deque(range(len(hidden)))
+        while waiting and not self._nothing_left():
+            number = waiting.popleft()
+            try:
+                with matrix_products(self.dtype):
+                    hidden[number] = hidden_of(self.stack.call(hidden[number], **arguments))
+            except _WaitError:
+                waiting.append(number)
+
+    def _nothing_left(self) -> bool:
+        return self.index == self.last and not self.unrounded
+
+    def _arrive(self, layer: StackedLinear, inputs: Tensor) -> None:
+        """Count `inputs` (V x n, ..., columns) in; round the layer if they are the last, else raise _WaitError."""
+        name = self.names[layer]
+        if name not in self.unrounded:
+            return
+        if self.shared is None or self.shared[0] is not inputs:  # a layer may share its input with the one before
+            self.shared = inputs, self._hessian(name, inputs)
+        with matrix_products("float32"):
+            layer.weight = self._round(name, self.shared[1]).to(self.stack.dtype)
+        self.unrounded.remove(name)
+        if self._nothing_left():
+            raise _WaitError
+
+    def _hessian(self, name: str, inputs: Tensor) -> Tensor:
+        """Return the mean of x x^T over all micro-batches' tokens, (V, columns, columns); raise _WaitError until then."""
+        moments = gptq.second_moments(inputs.reshape(len(self.variants), -1, inputs.shape[-1]))
+        self.sums[name] = self.sums[name].add_(moments) if name in self.sums else moments
+        self.n_arrived[name] += 1
+        if self.n_arrived[name] < len(self.batches):
+            raise _WaitError
+        return self.sums.pop(name).div_(sum(tokens.numel() for tokens in self.batches))
+
+    def _round(self, name: str, hessian: Tensor) -> Tensor:
+        """Round a layer for every variant; return the rounded weights (V, rows, columns), float32.
+
+        A variant whose Hessian fails leaves with its reason, and goes on with its own weights.
+        """
+        own = [block.get_submodule(name).weight.float() for block in self.blocks]
+        rounded = torch.stack([own[owner] for owner in self.owners])
+        alike: dict[tuple, list[int]] = {}
+        for i, variant in enumerate(self.variants):
+            if not variant.failure:
+                alike.setdefault(_solved_alike(variant.scheme), []).append(i)
+        for members in alike.values():
+            self._round_together(name, members, rounded, hessian)
+        return rounded
+
+    def _round_together(self, name: str, members: list[int], rounded: Tensor, hessian: Tensor) -> None:
+        """Solve for `members`, whose schemes can share a batch, and write their answers into `rounded`."""
+        while members:
+            weight, moments = rounded[members], hessian[members]
+            try:
+                solution = self.solve(weight, moments, [self.variants[i].scheme for i in members])
+            except gptq.SingularHessianError as error:
+                place = self.decoders[0].name_of(self.index, name)
+                for position in error.failed:
+                    self.variants[members[position]].failure = QuantizationError(f"{place}: {error}")
+                members = [i for i in members if not self.variants[i].failure]
+            else:
+                rounded[members] = solution.weight
+                self._record(name, members, solution, gptq.relative_error(weight, rounded[members], moments))
+                return
+
+    def _record(self, name: str, members: list[int], solution: gptq.Solution, errors: Tensor) -> None:
+        columns = errors.tolist(), solution.rel_damp_used.tolist(), solution.n_dead_columns.tolist()
+        for position, (i, error, damping, dead) in enumerate(zip(members, *columns, strict=True)):
+            variant = self.variants[i]
+            variant.weights[self.decoders[0].name_of(self.index, name)] = solution.part(position)
+            variant.errors.append(error)
+            variant.damping.append(damping)
+            variant.n_dead_columns += dead
+
+
+def _solved_alike(scheme: QuantScheme) -> tuple:
+    """Return what schemes must agree in to be solved as one batch: bits and symmetry may differ."""
+    return scheme.group_size, scheme.rel_damp, scheme.order, scheme.grid_search

@@ -117,7 +117,7 @@ def provenance(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid:
 def release(spec: CheckpointSpec, bits: int, rows: list[dict], out: Path) -> None:
     """Round one checkpoint and write it with its card and provenance into the new folder `out`."""
     folder, wanted = Path(spec.location), export.gptq_scheme(bits, GROUP_SIZE, symmetric=False)
-    rounded, scheme = export.round_folder(folder, wanted, "cpu")
+    rounded, scheme = export.round_folder(folder, wanted)
     qid = measured(spec, scheme, rows)
     export.export(folder, rounded, scheme, out)
     made = provenance(spec, scheme, rounded, qid, out / "model.safetensors")

@@ -16,7 +16,16 @@ from helpers.measure import methods
 from helpers.measure.checkpoints import LocalCheckpoint
 from helpers.measure.corpora import Blocks
 from helpers.measure.evaluate import Evaluation
-from helpers.specs import CheckpointSpec, Diagnostics, EvalSpec, Measurement, QuantScheme, measurement_id
+from helpers.measure.methods import Rounded
+from helpers.specs import (
+    CheckpointSpec,
+    Diagnostics,
+    EvalSpec,
+    Measurement,
+    QuantizationError,
+    QuantScheme,
+    measurement_id,
+)
 
 BASELINE_VERSION = 1
 
@@ -30,7 +39,6 @@ class Subject:
     evaluation: EvalSpec
     blocks: Blocks
     device: str
-    micro_batch: int
 
     def row_id(self, scheme: QuantScheme) -> str:
         """Return the key of this checkpoint's row for a scheme."""
@@ -45,6 +53,15 @@ class Outcome:
     reason: str | None = None
     evaluation: Evaluation | None = None
     diagnostics: Diagnostics = dataclasses.field(default_factory=Diagnostics)
+
+    @classmethod
+    def of(cls, answer: Rounded | QuantizationError, evaluation: Evaluation | None) -> "Outcome":
+        """Return what became of a scheme from the method's answer and, if there are rounded weights, their score."""
+        if isinstance(answer, QuantizationError):
+            return cls("failed", str(answer))
+        if not evaluation.finite:
+            return cls("nonfinite", "nonfinite loss", None, answer.diagnostics)
+        return cls("ok", None, evaluation, answer.diagnostics)
 
 
 def method_version(scheme: QuantScheme) -> int:
@@ -79,9 +96,11 @@ def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_secon
         loss_nats=measured.loss_nats if measured else None,
         bits_per_byte=measured.bits_per_byte if measured else None,
         group_loss=measured.group_loss if measured else None,
+        kl_nats=measured.kl_nats if measured else None,
+        top1_agreement=measured.top1_agreement if measured else None,
         n_tokens=subject.blocks.tokens[:, 1:].numel(),
         n_bytes=subject.blocks.n_bytes,
-        micro_batch=subject.micro_batch,
+        micro_batch=measured.micro_batch if measured else None,
         wall_seconds=wall_seconds,
         peak_memory_gib=_peak_memory_gib(subject.device),
     )

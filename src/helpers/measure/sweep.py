@@ -5,24 +5,28 @@ import functools
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from helpers import results
-from helpers.measure import checkpoints, corpora, evaluate, layerwise, methods
+from helpers.measure import checkpoints, corpora, decoders, evaluate, layerwise, memory, methods
 from helpers.measure.methods import Rounded
 from helpers.measure.rows import Outcome, Subject, make_row
 from helpers.measure.sweep_file import Sweep, read_sweep
 from helpers.specs import (
     CheckpointSpec,
+    DeviceError,
     Diagnostics,
     EvalSpec,
+    Measurement,
     QidError,
     QuantizationError,
     QuantScheme,
@@ -31,7 +35,7 @@ from helpers.specs import (
 
 BASELINE = QuantScheme()
 UNROUNDED = Rounded({}, Diagnostics())
-LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}  # bounds the evaluation's micro-batch
+PARAMS_AT_ONCE = {"cpu": 0, "cuda": 2**28}  # of the checkpoints measured together
 DEVICES = ("cpu", "cuda")
 
 
@@ -62,6 +66,25 @@ def plan(sweep: Sweep) -> list[Job]:
     return sorted(jobs, key=lambda job: (job.checkpoint.n_params_total, job.checkpoint.model, job.checkpoint.step))
 
 
+def batches(jobs: list[Job], device: str) -> list[list[Job]]:
+    """Split jobs, in order, into lots of one model and the same schemes that are measured together.
+
+    On a CPU a lot is one checkpoint; on a GPU so many that they hold `PARAMS_AT_ONCE` parameters.
+    """
+    lots: list[list[Job]] = []
+    for job in jobs:
+        limit = max(1, PARAMS_AT_ONCE[device] // job.checkpoint.n_params_total)
+        if lots and _alike(lots[-1][0]) == _alike(job) and len(lots[-1]) < limit:
+            lots[-1].append(job)
+        else:
+            lots.append([job])
+    return lots
+
+
+def _alike(job: Job) -> tuple:
+    return job.checkpoint.family, job.checkpoint.model, job.schemes
+
+
 def reader_console() -> Console:
     """Return a console for a sweep that runs inside a chapter: the terminal of who builds the book, or a quiet one.
 
@@ -73,45 +96,46 @@ def reader_console() -> Console:
     return Console(quiet=True)
 
 
-def run_sweep(sweep_path: Path, device: str, table_path: Path, records: Path, console: Console) -> Report:
+def run_sweep(
+    sweep_path: Path,
+    device: str,
+    table_path: Path,
+    records: Path,
+    console: Console,
+    memory_bytes: int | None = None,
+) -> Report:
     """Measure what a sweep declares and `table_path` or `records` don't hold yet, then compact into the table.
 
-    Everything finished is kept whatever happens. Raises SpecError before any work when the sweep or device is off,
-    ResultsError when another process holds the records or the disk is full; a checkpoint that can't be measured
-    is left out, named in the report, and doesn't stop the others.
+    `memory_bytes` is what rounding and scoring may take beside the loaded models. Everything finished is kept whatever
+    happens. Raises SpecError before any work when the sweep or device is off, ResultsError when another process holds
+    the records or the disk is full, DeviceError when the device is lost; a checkpoint that can't be measured is left
+    out, named in the report, and doesn't stop the others.
     """
     sweep = read_sweep(sweep_path)
     if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
         accepted = "cpu, cuda" if torch.cuda.is_available() else "cpu (no CUDA device here)"
         raise SpecError(f"device '{device}'; accepted: {accepted}")
     jobs = plan(sweep)
-    lock = corpora.read_lock()
-    failures = []
-    with results.exclusive(records):
+    with results.exclusive(records), ThreadPoolExecutor(1) as loader:
         in_table = set()
         if table_path.exists():
             in_table = set(results.read_table(table_path).column("measurement_id").to_pylist())
-        done = in_table | results.done_ids(records)
-        n_present, n_measured = 0, 0
+        engine = _Engine(sweep, device, memory_bytes, records, in_table | results.done_ids(records), console)
         try:
             with _progress(console) as progress:
                 task = progress.add_task(sweep.name, total=sum(1 + len(job.schemes) for job in jobs))
-                for job in jobs:
-                    progress.update(task, description=f"{sweep.name}: {job.checkpoint.label}")
-                    try:
-                        runner = _Runner(job, sweep, lock, device, records, done)
-                        n_present += runner.n_present
-                        progress.advance(task, runner.n_present)
-                        n_measured += runner.run(lambda: progress.advance(task))
-                    except results.ResultsError:
-                        raise
-                    except QidError as error:
-                        failures.append(f"{job.checkpoint.label}: {error}")
+                lots = batches(jobs, device)
+                coming = [loader.submit(engine.prepare, lot) for lot in lots[:1]]
+                for number in range(len(lots)):
+                    subjects = coming.pop().result()
+                    coming = [loader.submit(engine.prepare, lot) for lot in lots[number + 1 : number + 2]]
+                    progress.update(task, description=f"{sweep.name}: {lots[number][0].checkpoint.label}")
+                    engine.measure(subjects, lambda n: progress.advance(task, n))
         finally:
             # not only what was measured now: a kill may have left records that never reached the table
             if results.done_ids(records) - in_table or not table_path.exists():
                 results.compact(records, table_path)
-    return Report(n_measured, n_present, tuple(failures))
+    return Report(engine.n_measured, engine.n_present, tuple(engine.failures))
 
 
 def _progress(console: Console) -> Progress:
@@ -119,70 +143,169 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
 
 
-class _Runner:
-    """Measures one checkpoint: knows what is missing before it loads anything."""
+@dataclass
+class _Prepared:
+    """A checkpoint ready to be measured: what its rows share, what is missing, and its model on the CPU, if needed."""
+
+    subject: Subject
+    missing: dict[QuantScheme, Tensor | None]  # with the calibration tokens of each
+    baseline_missing: bool
+    n_present: int
+    model: PreTrainedModel | None
+
+
+class _Engine:
+    """Prepares lots of checkpoints, in a thread of its own while the device works, and measures them."""
 
     def __init__(
-        self, job: Job, sweep: Sweep, lock: corpora.CorpusLock, device: str, records: Path, done: set[str]
+        self,
+        sweep: Sweep,
+        device: str,
+        memory_bytes: int | None,
+        records: Path,
+        done: set[str],
+        console: Console,
     ) -> None:
+        self.sweep, self.device, self.records, self.done, self.console = sweep, device, records, done, console
+        self.memory_bytes = memory_bytes
+        self.lock = corpora.read_lock()
+        self.n_measured = self.n_present = 0
+        self.failures: list[str] = []
+        self.announced: set[str] = set()
+
+    def prepare(self, lot: list[Job]) -> list[_Prepared]:
+        """Fetch, verify and load what a lot lacks; what can't be had is a failure in the report."""
+        prepared = []
+        for job in lot:
+            try:
+                prepared.append(self._prepare(job))
+            except QidError as error:
+                self.failures.append(f"{job.checkpoint.label}: {error}")
+        return prepared
+
+    def _prepare(self, job: Job) -> _Prepared:
         local = checkpoints.fetch(job.checkpoint)
-        source = _Source(lock, checkpoints.tokenizer_of(local.folder).to_str())
-        seq_len = sweep.evaluation.seq_len
-        blocks = _blocks(source, sweep.evaluation.sequences, seq_len)
-        evaluation = EvalSpec(corpora.HELDOUT_DATASET, blocks.sha256, len(blocks.tokens), seq_len)
-        micro_batch = max(1, LOGITS_AT_ONCE[device] // (seq_len * job.checkpoint.vocabulary_size))
-        self.subject = Subject(job.checkpoint, local, evaluation, blocks, device, micro_batch)
-        self.records, self.done = records, done
-        self.calibration: dict[QuantScheme, torch.Tensor | None] = {}
+        source = _Source(self.lock, checkpoints.tokenizer_of(local.folder).to_str())
+        declared = self.sweep.evaluation
+        blocks = _blocks(source, declared.sequences, declared.seq_len)
+        evaluation = EvalSpec(
+            corpora.HELDOUT_DATASET, blocks.sha256, len(blocks.tokens), declared.seq_len, declared.dtype
+        )
+        subject = Subject(job.checkpoint, local, evaluation, blocks, self.device)
+        missing = {}
         for scheme in job.schemes:
             complete, tokens = _with_calibration(scheme, source)
-            if self.subject.row_id(complete) not in done:
-                self.calibration[complete] = tokens
-        self.baseline_missing = self.subject.row_id(BASELINE) not in done
-        self.n_present = 1 + len(job.schemes) - len(self.calibration) - self.baseline_missing
+            if subject.row_id(complete) not in self.done:
+                missing[complete] = tokens
+        baseline_missing = subject.row_id(BASELINE) not in self.done
+        n_present = 1 + len(job.schemes) - len(missing) - baseline_missing
+        model = checkpoints.load(local, "cpu") if missing or baseline_missing else None
+        return _Prepared(subject, missing, baseline_missing, n_present, model)
 
-    def run(self, advance: Callable[[], None]) -> int:
-        """Measure what is missing; call `advance` after each row; return the number of rows."""
-        if not self.baseline_missing and not self.calibration:
-            return 0
-        model = checkpoints.load(self.subject.local, self.subject.device)
-        finite = checkpoints.all_finite(model)
-        count = 0
-        for scheme, rounded, started in self._rounded(model, finite):
-            outcome = self._score(model, rounded) if finite else Outcome("nonfinite", "nonfinite weights")
-            row = make_row(self.subject, scheme, outcome, time.perf_counter() - started)
-            results.write_record(row, self.records)
-            self.done.add(row.measurement_id)  # a later job may have the same weights
-            advance()
-            count += 1
-        return count
+    def measure(self, lot: list[_Prepared], advance: Callable[[int], None]) -> None:
+        """Measure what is missing; write a record a row; call `advance` with the number of rows that are there."""
+        together: dict[tuple, list[_Prepared]] = defaultdict(list)
+        for prepared in lot:
+            self.n_present += prepared.n_present
+            advance(prepared.n_present)
+            if prepared.model is not None:
+                finite = checkpoints.all_finite(prepared.model)
+                together[finite, tuple(prepared.missing)].append(prepared)
+        for (finite, _), members in together.items():
+            rows = self._rows(members) if finite else _nonfinite_rows(members)
+            for row in rows:
+                results.write_record(row, self.records)
+                self.done.add(row.measurement_id)  # a later job may have the same weights
+                self.n_measured += 1
+                advance(1)
+
+    def _rows(self, members: list[_Prepared]) -> list[Measurement]:
+        """Round and score checkpoints that lack the same rows; a failure of the whole lot goes into the report."""
+        label = ", ".join(member.subject.spec.label for member in members)
+        try:
+            return self._measured(members)
+        except QidError as error:
+            self.failures.append(f"{label}: {error}")
+        except torch.OutOfMemoryError as error:
+            self.failures.append(f"{label}: out of memory ({str(error).splitlines()[0]})")
+        except RuntimeError as error:
+            said = str(error).splitlines()[0]
+            raise DeviceError(
+                f"{label}: {self.device} failed ({said}); all finished rows are kept, rerun to go on"
+            ) from error
+        return []
+
+    def _measured(self, members: list[_Prepared]) -> list[Measurement]:
+        for member in members:
+            member.model.to(self.device)
+        memory_bytes = self.memory_bytes or memory.default_budget(self.device)
+        self._announce(members, memory_bytes)
+        loaded = [methods.Checkpoint(member.model, member.subject.local.folder) for member in members]
+        answers, seconds = self._rounded(loaded, members[0].missing, memory_bytes)
+        kept = [[answer for answer in each.values() if isinstance(answer, Rounded)] for each in answers]
+        first = members[0].subject
+        started = time.perf_counter()
+        scores = evaluate.evaluate(loaded, kept, first.blocks, first.evaluation.eval_dtype, memory_bytes)
+        scoring = (time.perf_counter() - started) / sum(len(each) for each in scores)
+        rows = []
+        for member, of_member, (baseline, *others) in zip(members, answers, scores, strict=True):
+            if member.baseline_missing:
+                rows.append(make_row(member.subject, BASELINE, Outcome.of(UNROUNDED, baseline), scoring))
+            remaining = iter(others)
+            for scheme, answer in of_member.items():
+                outcome = Outcome.of(answer, next(remaining) if isinstance(answer, Rounded) else None)
+                rows.append(make_row(member.subject, scheme, outcome, seconds[scheme] + scoring))
+            member.model = None
+        return rows
 
     def _rounded(
-        self, model: PreTrainedModel, finite: bool
-    ) -> Iterator[tuple[QuantScheme, Rounded | QuantizationError, float]]:
-        """Yield (scheme, rounded weights or why there are none, start time less the scheme's share of rounding)."""
-        if self.baseline_missing:
-            yield BASELINE, UNROUNDED, time.perf_counter()
-        together = defaultdict(list)
-        for scheme in self.calibration:
-            together[scheme.method, scheme.calib_seed].append(scheme)
-        for (method, _), schemes in together.items():
+        self, loaded: list[methods.Checkpoint], missing: dict[QuantScheme, Tensor | None], memory_bytes: int
+    ) -> tuple[list[dict[QuantScheme, Rounded | QuantizationError]], dict[QuantScheme, float]]:
+        """Return the methods' answers for every checkpoint, by scheme, and the seconds each took a checkpoint."""
+        alike = defaultdict(list)
+        for scheme in missing:
+            alike[scheme.method, scheme.calib_seed, scheme.hessian_dtype].append(scheme)
+        answers: list[dict] = [dict.fromkeys(missing) for _ in loaded]
+        seconds = {}
+        for (method, *_), schemes in alike.items():
             started = time.perf_counter()
-            tokens, folder = self.calibration[schemes[0]], self.subject.local.folder
-            quantize = methods.get(method).quantize
-            answers = quantize(model, schemes, tokens, folder) if finite else [UNROUNDED] * len(schemes)
-            share = (time.perf_counter() - started) / len(schemes)
-            for scheme, rounded in zip(schemes, answers, strict=True):
-                yield scheme, rounded, time.perf_counter() - share
+            each = methods.get(method).quantize(loaded, schemes, missing[schemes[0]], memory_bytes)
+            share = (time.perf_counter() - started) / (len(loaded) * len(schemes))
+            seconds |= dict.fromkeys(schemes, share)
+            for of_checkpoint, answered in zip(answers, each, strict=True):
+                of_checkpoint.update(zip(schemes, answered, strict=True))
+        return answers, seconds
 
-    def _score(self, model: PreTrainedModel, rounded: Rounded | QuantizationError) -> Outcome:
-        if isinstance(rounded, QuantizationError):
-            return Outcome("failed", str(rounded))
-        with layerwise.substituted(model, rounded.weights):
-            evaluation = evaluate.evaluate(model, self.subject.blocks, self.subject.micro_batch)
-        if not evaluation.finite:
-            return Outcome("nonfinite", "nonfinite loss", None, rounded.diagnostics)
-        return Outcome("ok", None, evaluation, rounded.diagnostics)
+    def _announce(self, members: list[_Prepared], memory_bytes: int) -> None:
+        """Say once a model how much memory its rounding and scoring are expected to take, before they begin."""
+        spec = members[0].subject.spec
+        if spec.model in self.announced:
+            return
+        self.announced.add(spec.model)
+        decoder, n_variants = decoders.decoder_of(members[0].model), len(members) * len(members[0].missing)
+        scored = members[0].subject.evaluation
+        shares = {
+            "scoring": evaluate.share_of(
+                decoder, scored.n_sequences, scored.seq_len, scored.eval_dtype, n_variants + len(members), memory_bytes
+            )
+        }
+        calibrated = [scheme for scheme in members[0].missing if scheme.calib_sequences]
+        if calibrated:
+            scheme = calibrated[0]
+            text = scheme.calib_sequences, scheme.calib_seq_len, scheme.hessian_dtype
+            shares["rounding"] = layerwise.share_of(decoder, *text, n_variants, memory_bytes)
+        estimates = [
+            f"{name} {now.n_bytes / 2**30:.2g} GiB ({now.variants} x {now.sequences} sequences at once)"
+            for name, now in shares.items()
+        ]
+        budget = f"of {memory_bytes / 2**30:.3g} GiB"
+        self.console.print(f"{spec.model}: {len(members)} at once, expected {', '.join(estimates)} {budget}")
+
+
+def _nonfinite_rows(members: list[_Prepared]) -> list[Measurement]:
+    outcome = Outcome("nonfinite", "nonfinite weights")
+    schemes = [([BASELINE] if member.baseline_missing else []) + list(member.missing) for member in members]
+    return [make_row(m.subject, s, outcome, 0.0) for m, each in zip(members, schemes, strict=True) for s in each]
 
 
 @dataclass(frozen=True)

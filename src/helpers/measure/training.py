@@ -27,7 +27,6 @@ from helpers.results import write_atomically
 from helpers.specs import CheckpointError, CheckpointSpec, SpecError, from_mapping
 
 STATE = "state.safetensors"
-EVALUATION_MICRO_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ def _save(entry, plan, model, batches, blocks, folder: Path, step: int) -> float
     shutil.rmtree(partial, ignore_errors=True)
     half.save_pretrained(partial)
     scored = half.float().to(model.device).eval()
-    loss = evaluate.evaluate(scored, blocks, EVALUATION_MICRO_BATCH).loss_nats
+    loss = evaluate.evaluate_model(scored, blocks).loss_nats
     weights = (partial / "model.safetensors").read_bytes()
     spec = CheckpointSpec(
         family=plan.family,

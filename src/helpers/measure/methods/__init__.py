@@ -12,6 +12,7 @@ that fails doesn't take the others with it.
 says at plan time, from a checkpoint's `config.json` alone, why a scheme can't be done on such a model.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +22,7 @@ from types import ModuleType
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from helpers.measure.decoders import Decoder, decoder_of
 from helpers.measure.grids import IntegerWeight
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme, SpecError, canonical_json
 
@@ -31,6 +33,11 @@ class Checkpoint:
 
     model: PreTrainedModel
     folder: Path
+
+    @functools.cached_property
+    def decoder(self) -> Decoder:
+        """Return the model's parts, found once."""
+        return decoder_of(self.model)
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
-from helpers.measure import layerwise
-from helpers.measure.methods import Rounded
+from helpers.measure.methods import Checkpoint, Rounded, alone, not_accepted
+from helpers.measure.methods.matrices import grid_bits, stored_bits
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme
 
 CHILD = "helpers.measure.methods.autogptq_child"
@@ -45,21 +45,37 @@ DEVICES = ("cpu", "cuda")
 LINES_OF_STDERR = 3
 
 
-def quantize(
-    model: PreTrainedModel, schemes: Sequence[QuantScheme], calibration: Tensor | None, folder: Path
-) -> list[Rounded | QuantizationError]:
-    """Round the checkpoint in `folder` once a scheme with auto-gptq, on the kind of device that `model` is on.
+def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
+    """Return why auto-gptq can't do exactly what `scheme` says, or None; models it doesn't know it names itself."""
+    if scheme.rel_damp is None:
+        return "auto-gptq needs 'rel_damp'"
+    return not_accepted(
+        scheme,
+        format=("int",),
+        grid_search=("minmax",),
+        order=("given",),
+        propagate=("quantized",),
+        hessian_dtype=("float32",),
+    )
 
-    `model` tells names, shapes and device and isn't touched; `calibration` is int64 (n_sequences, seq_len). The
+
+@alone
+def quantize(
+    checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None
+) -> list[Rounded | QuantizationError]:
+    """Round a checkpoint's files once a scheme with auto-gptq, on the kind of device that the model is on.
+
+    The model tells names, shapes and device and isn't touched; `calibration` is int64 (n_sequences, seq_len). The
     answer has one entry a scheme, in order; whatever goes wrong, in the child too, is a QuantizationError there.
     """
+    model = checkpoint.model
     reason = _unusable(model, calibration)
     if reason:
         return [QuantizationError(reason) for _ in schemes]
-    refusals = [_refusal(scheme) for scheme in schemes]
-    accepted = [scheme for scheme, refusal in zip(schemes, refusals, strict=True) if refusal is None]
-    answers = iter(_ask_child(model, accepted, calibration, Path(folder)) if accepted else [])
-    return [next(answers) if refusal is None else QuantizationError(refusal) for refusal in refusals]
+    refusals = [refusal(model.config, scheme) for scheme in schemes]
+    accepted = [scheme for scheme, refused in zip(schemes, refusals, strict=True) if refused is None]
+    answers = iter(_ask_child(checkpoint, accepted, calibration) if accepted else [])
+    return [next(answers) if refused is None else QuantizationError(refused) for refused in refusals]
 
 
 def _unusable(model: PreTrainedModel, calibration: Tensor | None) -> str | None:
@@ -76,17 +92,6 @@ def _unusable(model: PreTrainedModel, calibration: Tensor | None) -> str | None:
     return None
 
 
-def _refusal(scheme: QuantScheme) -> str | None:
-    """Return why auto-gptq can't do exactly what `scheme` says, or None."""
-    if scheme.rel_damp is None:
-        return "auto-gptq needs 'rel_damp'"
-    if scheme.hessian_dtype != "float32":
-        return f"auto-gptq accumulates float32 Hessians, not {scheme.hessian_dtype}"
-    if scheme.propagate != "quantized":
-        return f"auto-gptq propagates the activations of rounded blocks, not '{scheme.propagate}'"
-    return None
-
-
 def _config_of(scheme: QuantScheme) -> dict:
     """Return the fields of auto-gptq's BaseQuantizeConfig that say what `scheme` says."""
     return {
@@ -100,11 +105,12 @@ def _config_of(scheme: QuantScheme) -> dict:
 
 
 def _ask_child(
-    model: PreTrainedModel, schemes: Sequence[QuantScheme], calibration: Tensor, folder: Path
+    checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor
 ) -> list[Rounded | QuantizationError]:
     """Run the child once for all `schemes`; return its answers in their order."""
+    model = checkpoint.model
     request = {
-        "folder": str(folder.resolve()),
+        "folder": str(checkpoint.folder.resolve()),
         "device": str(model.device),
         "threads": torch.get_num_threads(),
         "schemes": [_config_of(scheme) for scheme in schemes],
@@ -122,7 +128,7 @@ def _ask_child(
             errors="replace",
             env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ,  # threads that spin while they wait cost 3x on busy cores
         )
-        expected = {f"{name}.weight": layer.weight.shape for name, layer in layerwise.linear_layers(model).items()}
+        expected = {f"{name}.weight": layer.weight.shape for name, layer in checkpoint.decoder.linear_layers().items()}
         answers = [_answer(exchange, number, scheme, expected, child) for number, scheme in enumerate(schemes)]
     return [_on_device(answer, model.device) for answer in answers]
 
@@ -151,6 +157,7 @@ def _answer(
         max_rel_damp_used=scheme.rel_damp,
         n_layers_redamped=0,
         n_params_quantized=sum(weight.numel() for weight in weights.values()),
+        effective_bits=stored_bits(list(weights.values()), scheme, grid_bits(scheme)),
     )
     return Rounded({name: weights[name] for name in expected}, diagnostics)
 

@@ -1,28 +1,33 @@
 """GPTQ: columns are rounded one after the other, the rest corrected by the Hessian (arXiv 2210.17323)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig
 
 from helpers.measure import gptq, layerwise
-from helpers.measure.methods import Rounded
-from helpers.specs import QuantizationError, QuantScheme
+from helpers.measure.methods import Answers, Checkpoint, not_accepted
+from helpers.specs import QuantScheme
 
-MICRO_BATCH = {"cpu": 8, "cuda": 128}  # calibration sequences that pass a block together
+
+def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
+    """Return why GPTQ can't do `scheme`, or None; any decoder will do."""
+    return not_accepted(scheme, format=("int",), propagate=("quantized",))
 
 
 def quantize(
-    model: PreTrainedModel, schemes: Sequence[QuantScheme], calibration: Tensor, folder: Path
-) -> list[Rounded | QuantizationError]:
-    """Round for all schemes in one walk over the blocks, each with its own activations."""
-    return layerwise.walk(model, schemes, calibration, MICRO_BATCH[model.device.type], solve)
+    checkpoints: Sequence[Checkpoint], schemes: Sequence[QuantScheme], calibration: Tensor, memory_bytes: int
+) -> Answers:
+    """Round all checkpoints by all schemes in one walk over the blocks, each with its own activations."""
+    return layerwise.walk(checkpoints, schemes, calibration, memory_bytes, solve)
 
 
 def solve(weight: Tensor, hessian: Tensor, schemes: Sequence[QuantScheme]) -> gptq.Solution:
-    """Solve one layer for schemes that share group size and damping: weight (schemes, rows, columns)."""
+    """Solve one layer for schemes that may differ in bits and symmetry: weight (schemes, rows, columns)."""
     bits = torch.tensor([scheme.bits for scheme in schemes], device=weight.device)[:, None, None]
     symmetric = torch.tensor([scheme.symmetric for scheme in schemes], device=weight.device)[:, None, None]
-    return gptq.solve(weight, hessian, bits, schemes[0].group_size, symmetric, schemes[0].rel_damp)
+    first = schemes[0]
+    return gptq.solve(
+        weight, hessian, bits, first.group_size, symmetric, first.rel_damp, first.order, first.grid_search
+    )

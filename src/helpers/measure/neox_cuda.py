@@ -1,0 +1,183 @@
+"""GPT-NeoX's block for a GPU, with what lies between its matrix products in few kernels.
+
+At these sizes a block's time is the traffic of its element-wise steps. Compiled as transformers writes it, the
+rotation and the activation alone cost more than the products; here each reads and writes what it must, once. The
+mathematics is transformers' (a test compares); the stacked linear layers are called as they are, so that whoever
+watches them still does.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXLayer
+
+ROWS_A_PROGRAM = 4
+ELEMENTS_A_PROGRAM = 2048
+TOKENS_A_PROGRAM = 64
+
+
+def fits(block: nn.Module) -> bool:
+    """Tell whether `block` is one that `forward` computes."""
+    return (
+        isinstance(block, GPTNeoXLayer)
+        and block.attention.config.hidden_act == "gelu"
+        and block.attention.config._attn_implementation == "sdpa"
+    )
+
+
+def forward(block: nn.Module, hidden: Tensor, position_embeddings: tuple[Tensor, Tensor], **_: object) -> Tensor:
+    """Return the block's output for `hidden` (V x n, L, d), V variants' sequences one after the other."""
+    if block.use_parallel_residual:
+        for_attention, for_mlp = _norms(hidden, [block.input_layernorm, block.post_attention_layernorm])
+        attended = _attention(block.attention, for_attention, position_embeddings)
+        return _sum(_mlp(block.mlp, for_mlp), attended, hidden)
+    (for_attention,) = _norms(hidden, [block.input_layernorm])
+    hidden = _attention(block.attention, for_attention, position_embeddings) + hidden
+    (for_mlp,) = _norms(hidden, [block.post_attention_layernorm])
+    return _mlp(block.mlp, for_mlp) + hidden
+
+
+def _attention(attention: nn.Module, inputs: Tensor, position_embeddings: tuple[Tensor, Tensor]) -> Tensor:
+    """Causal attention. In TF32 its products take float16 operands, which have TF32's ten bits of mantissa."""
+    fused = attention.query_key_value(inputs)
+    operands = torch.float16 if fused.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else fused.dtype
+    rotated = _rotate(fused, *position_embeddings, attention.head_size, operands)
+    query, key, value = rotated.unflatten(-1, (-1, 3, attention.head_size)).permute(3, 0, 2, 1, 4)
+    attended = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=attention.scaling)
+    return attention.dense(attended.transpose(1, 2).flatten(2).to(fused.dtype))
+
+
+def _mlp(mlp: nn.Module, inputs: Tensor) -> Tensor:
+    wide = mlp.dense_h_to_4h(inputs)
+    n = wide.numel()
+    _gelu_kernel[(triton.cdiv(n, ELEMENTS_A_PROGRAM),)](wide, n, SIZE=ELEMENTS_A_PROGRAM)
+    return mlp.dense_4h_to_h(wide)
+
+
+@triton.jit
+def _gelu_kernel(values, n, SIZE: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
+    x = tl.load(values + place, mask=place < n, other=0.0)
+    wide = x.to(tl.float32)
+    tl.store(values + place, (0.5 * wide * (1 + tl.erf(wide * 0.7071067811865476))).to(x.dtype), mask=place < n)
+
+
+@triton.jit
+def _sum_kernel(into, second, third, n, SIZE: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
+    inside = place < n
+    x = tl.load(into + place, mask=inside, other=0.0)
+    total = x.to(tl.float32) + tl.load(second + place, mask=inside, other=0.0).to(tl.float32)
+    total += tl.load(third + place, mask=inside, other=0.0).to(tl.float32)
+    tl.store(into + place, total.to(x.dtype), mask=inside)
+
+
+def _sum(into: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """Add `second` and `third` to `into`, in place."""
+    n = into.numel()
+    _sum_kernel[(triton.cdiv(n, ELEMENTS_A_PROGRAM),)](into, second, third, n, SIZE=ELEMENTS_A_PROGRAM)
+    return into
+
+
+@triton.jit
+def _norms_kernel(
+    inputs, weight_1, bias_1, weight_2, bias_2, output_1, output_2, n_rows, rows_a_set, width, eps,
+    TWO: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    column = tl.arange(0, WIDTH)
+    inside = (row < n_rows)[:, None] & (column < width)[None, :]
+    place = row[:, None] * width + column[None, :]
+    raw = tl.load(inputs + place, mask=inside, other=0.0)
+    x = raw.to(tl.float32)
+    centred = tl.where(inside, x - (tl.sum(x, axis=1) / width)[:, None], 0.0)
+    scale = 1 / tl.sqrt(tl.sum(centred * centred, axis=1) / width + eps)
+    normal = centred * scale[:, None]
+    own = (row // rows_a_set)[:, None] * width + column[None, :]
+    weight = tl.load(weight_1 + own, mask=inside, other=0.0).to(tl.float32)
+    bias = tl.load(bias_1 + own, mask=inside, other=0.0).to(tl.float32)
+    tl.store(output_1 + place, (normal * weight + bias).to(raw.dtype), mask=inside)
+    if TWO:
+        weight = tl.load(weight_2 + own, mask=inside, other=0.0).to(tl.float32)
+        bias = tl.load(bias_2 + own, mask=inside, other=0.0).to(tl.float32)
+        tl.store(output_2 + place, (normal * weight + bias).to(raw.dtype), mask=inside)
+
+
+def _norms(hidden: Tensor, norms: list[nn.Module]) -> list[Tensor]:
+    """Return one or two layer norms of the same input, read once."""
+    width = hidden.shape[-1]
+    n_rows = hidden.numel() // width
+    first, last = norms[0], norms[-1]
+    n_sets = 1 if first.shared else len(first.values["weight"])
+    outputs = [torch.empty_like(hidden) for _ in norms]
+    _norms_kernel[(triton.cdiv(n_rows, ROWS_A_PROGRAM),)](
+        hidden,
+        *(norm.values[name] for norm in (first, last) for name in ("weight", "bias")),
+        outputs[0],
+        outputs[-1],
+        n_rows,
+        n_rows // n_sets,
+        width,
+        first.template[0].eps,
+        TWO=len(norms) == 2,
+        ROWS=ROWS_A_PROGRAM,
+        WIDTH=triton.next_power_of_2(width),
+    )
+    return outputs
+
+
+@triton.jit
+def _rotate_kernel(
+    fused, rotated, cos, sin, n_tokens, seq_len, width,
+    HEAD: tl.constexpr, PART: tl.constexpr, ROTARY: tl.constexpr,
+    TOKENS: tl.constexpr, IN_PLACE: tl.constexpr,
+):  # fmt: skip
+    token = tl.program_id(0).to(tl.int64) * TOKENS + tl.arange(0, TOKENS)
+    column = tl.arange(0, PART)
+    # in place only the columns that turn are touched
+    inside = (token < n_tokens)[:, None] & (column < (ROTARY if IN_PLACE else HEAD))[None, :]
+    turning = inside & (column < ROTARY)[None, :]
+    # the other half of the rotated columns: x1 -> -x2, x2 -> x1
+    partner = tl.where(column < ROTARY // 2, column + ROTARY // 2, column - ROTARY // 2)
+    sign = tl.where(column < ROTARY // 2, -1.0, 1.0)
+    angle = (token % seq_len)[:, None] * ROTARY + column[None, :]
+    c = tl.load(cos + angle, mask=turning, other=1.0).to(tl.float32)
+    s = tl.load(sin + angle, mask=turning, other=0.0).to(tl.float32)
+    start = fused + token[:, None] * width + tl.program_id(1) * 3 * HEAD
+    target = rotated + token[:, None] * width + tl.program_id(1) * 3 * HEAD
+    for part in tl.static_range(2):
+        x = tl.load(start + part * HEAD + column[None, :], mask=inside, other=0.0).to(tl.float32)
+        y = tl.load(start + part * HEAD + partner[None, :], mask=turning, other=0.0).to(tl.float32)
+        turned = x * c + y * sign[None, :] * s
+        tl.debug_barrier()  # in place, a thread's y is another's x
+        tl.store(target + part * HEAD + column[None, :], turned.to(rotated.dtype.element_ty), mask=inside)
+    if not IN_PLACE:
+        value = tl.load(start + 2 * HEAD + column[None, :], mask=inside, other=0.0)
+        tl.store(target + 2 * HEAD + column[None, :], value.to(rotated.dtype.element_ty), mask=inside)
+
+
+def _rotate(fused: Tensor, cos: Tensor, sin: Tensor, head_size: int, dtype: torch.dtype) -> Tensor:
+    """Return queries, keys and values (V x n, L, heads x 3 x head_size) in `dtype`, the first two rotated.
+
+    `fused` itself is rotated where it has that dtype already.
+    """
+    seq_len, width = fused.shape[1:]
+    n_tokens = fused.numel() // width
+    in_place = fused.dtype == dtype
+    rotated = fused if in_place else torch.empty(fused.shape, dtype=dtype, device=fused.device)
+    _rotate_kernel[(triton.cdiv(n_tokens, TOKENS_A_PROGRAM), width // (3 * head_size))](
+        fused,
+        rotated,
+        cos.contiguous(),
+        sin.contiguous(),
+        n_tokens,
+        seq_len,
+        width,
+        HEAD=head_size,
+        PART=triton.next_power_of_2(cos.shape[-1] if in_place else head_size),
+        ROTARY=cos.shape[-1],
+        TOKENS=TOKENS_A_PROGRAM,
+        IN_PLACE=in_place,
+    )
+    return rotated

@@ -1,0 +1,139 @@
+"""The engine on a GPU against the plain one: run by hand where there is one (`python -m pytest tests/measure/test_cuda.py`)."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_gptq import problem
+from tiny import ROOT, tiny_model
+from transformers import GPTNeoXForCausalLM
+
+from helpers.measure import gptq, stacking
+from helpers.measure.decoders import decoder_of, hidden_of
+from helpers.measure.methods import Checkpoint, get
+from helpers.measure.precision import TENSOR_DTYPE, matrix_products
+from helpers.specs import QuantScheme
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+CASES = st.tuples(
+    st.sampled_from([2, 3, 4, 8]), st.sampled_from([8, 32, 64, 128, None]), st.booleans(), st.sampled_from([1, 17, 64])
+)
+
+
+def both(seed: int, bits: int, group_size: int | None, symmetric: bool, rows: int, columns: int):
+    """Round one matrix with the kernel and plainly on the CPU, given the same factor; return weights and problem."""
+    weight, hessian = problem(seed, rows=rows, columns=columns, tokens=4 * columns)
+    kernel = gptq.solve(weight.cuda()[None], hessian.cuda()[None], bits, group_size, symmetric, 0.01).weight[0].cpu()
+    return kernel, gptq.solve_plainly(weight, hessian, bits, group_size, symmetric, 0.01), weight, hessian
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 1000), CASES)
+def test_the_kernel_loses_no_more_of_the_output_than_the_plain_solver(seed, case):
+    """A single code that flips at a boundary moves the rest of its row, so few rows are compared by their errors."""
+    kernel, plain, weight, hessian = both(seed, *case, columns=192)
+    one, other = (gptq.relative_error(weight, each, hessian).item() for each in (kernel, plain))
+    assert one == pytest.approx(other, rel=0.1 if case[3] < 64 else 0.02)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("group_size", [32, 128, None])
+def test_codes_of_trained_layers_agree(bits, group_size):
+    """At least 99% of a layer's codes, and its error's Hessian norm within 1e-3, with the same Hessian."""
+    model = GPTNeoXForCausalLM.from_pretrained(ROOT / "data/tadpole/tadpole-128x3/step-001953", dtype=torch.float32)
+    tokens = torch.randint(0, 1024, (32, 512), generator=torch.Generator().manual_seed(0))
+    seen: dict[str, torch.Tensor] = {}
+    layers = decoder_of(model).linear_layers()
+    for name, layer in layers.items():
+        layer.register_forward_pre_hook(lambda _m, args, name=name: seen.update({name: args[0]}))
+    with torch.no_grad():
+        model(tokens)
+    for name, layer in layers.items():
+        weight, hessian = layer.weight.detach(), gptq.second_moments(seen[name].flatten(0, 1)) / tokens.numel()
+        kernel = gptq.solve(weight.cuda()[None], hessian.cuda()[None], bits, group_size, False, 0.01)
+        plain = gptq.solve_plainly(weight, hessian, bits, group_size, False, 0.01)
+        groups = kernel.scale[0].repeat_interleave(group_size or weight.shape[1], -1).cpu()
+        same = (kernel.weight[0].cpu() - plain).abs() < 0.5 * groups
+        assert same.float().mean() >= 0.99, name
+        one, other = (gptq.relative_error(weight, each, hessian) for each in (kernel.weight[0].cpu(), plain))
+        assert one.sqrt().item() == pytest.approx(other.sqrt().item(), rel=1e-3), name
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "tfloat32", "bfloat16"])
+def test_the_fused_block_is_transformers_block(parallel, dtype):
+    """Against float64; float32 within its rounding, TF32 and bf16 within theirs (2^-11 and 2^-9, some sums deep)."""
+    models = [tiny_model(seed, d_model=96, use_parallel_residual=parallel).cuda() for seed in (0, 1)]
+    decoders = [decoder_of(model) for model in models]
+    tokens = torch.randint(0, 1024, (3, 40), generator=torch.Generator().manual_seed(0)).cuda()
+    owners, kind = [0, 1, 1], TENSOR_DTYPE[dtype]
+    with torch.no_grad(), matrix_products(dtype):
+        stack = stacking.block_stack(decoders[0], kind)
+        assert stack.call is not stack.module, "the fused block is what runs"
+        stack.load([decoder.blocks[1] for decoder in decoders], owners, {})
+        hidden = stacking.first_inputs(decoders, owners, tokens, kind)
+        arguments = stacking.block_arguments(decoders[0], tokens, kind)
+        ours = stack.call(hidden, **arguments)
+        exact = [model.double() for model in models]
+        for owner, part, start in zip(owners, ours.chunk(3), hidden.chunk(3), strict=True):
+            wide = stacking.block_arguments(decoder_of(exact[owner]), tokens, torch.float64)
+            expected = hidden_of(exact[owner].gpt_neox.layers[1](start.double(), **wide))
+            error = (part.double() - expected).norm() / expected.norm()
+            assert error < {"float32": 2e-6, "tfloat32": 2e-3, "bfloat16": 2e-2}[dtype]
+
+
+def test_a_diagonal_hessian_gives_round_to_nearest_bit_for_bit():
+    from helpers.measure import grids
+
+    weight, hessian = problem(0, rows=40, columns=256)
+    for bits in (2, 3, 4, 8):
+        solved = gptq.solve(
+            weight.cuda()[None], torch.diag(hessian.diagonal()).cuda()[None], bits, 32, False, 0.01
+        ).weight[0]
+        assert torch.equal(solved, grids.round_to_grid(weight.cuda(), bits, False, 32))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "tfloat32", "bfloat16"])
+def test_a_walk_on_the_gpu_is_the_walk_on_the_cpu_but_for_rounding_chaos(dtype):
+    model = tiny_model(3, d_model=64)
+    calibration = torch.randint(0, 1024, (16, 64), generator=torch.Generator().manual_seed(0))
+    rounded = {}
+    for device in ("cpu", "cuda"):
+        scheme = QuantScheme(
+            "gptq",
+            bits=4,
+            group_size=32,
+            symmetric=False,
+            rel_damp=0.01,
+            hessian_dtype=dtype if device == "cuda" else "float32",
+        )
+        ((rounded[device],),) = get("gptq").quantize(
+            [Checkpoint(model.to(device), Path())], [scheme], calibration, 2**30
+        )
+    one, other = (rounded[device].diagnostics for device in ("cpu", "cuda"))
+    assert one.mean_layer_error == pytest.approx(other.mean_layer_error, rel=0.02)
+    first = "gpt_neox.layers.0.attention.query_key_value.weight"
+    same = rounded["cpu"].weights[first].codes == rounded["cuda"].weights[first].codes.cpu()
+    assert same.float().mean() >= (0.99 if dtype == "float32" else 0.97)
+
+
+def test_running_out_of_memory_halves_the_share_and_records_it(monkeypatch):
+    from helpers.measure import layerwise
+
+    model = tiny_model(3, d_model=64).cuda()
+    calibration = torch.randint(0, 1024, (16, 64), generator=torch.Generator().manual_seed(0))
+    scheme = QuantScheme("gptq", bits=4, group_size=32, symmetric=False, rel_damp=0.01)
+    real = layerwise._Walk.run
+
+    def small(self):
+        if len(self.batches[0]) > 4:
+            torch.empty(2**50, dtype=torch.uint8, device="cuda")  # a real torch.OutOfMemoryError
+        return real(self)
+
+    monkeypatch.setattr(layerwise._Walk, "run", small)
+    ((rounded,),) = get("gptq").quantize([Checkpoint(model, Path())], [scheme], calibration, 2**30)
+    assert rounded.diagnostics.calib_micro_batch == 4
