@@ -207,8 +207,8 @@ train: $(ENV) corpus ## train the family that sweeps/train-$(FAMILY).yml describ
 release: $(ENV) ## write the pocket family packed at 2, 3 and 4 bits, with model cards, into build/release/
 	$(PY) -m helpers.measure.release
 
-benchmark: $(ENV) ## run every command in benchmarks/
-	@for each in pocket_sweep make_targets; do echo "== benchmarks/$$each.py"; $(PY) benchmarks/$$each.py; done
+benchmark: $(ENV) $(PEERS_LOCKED) ## run every command in benchmarks/
+	@for each in pocket_sweep make_targets crosscheck; do echo "== benchmarks/$$each.py"; $(PY) benchmarks/$$each.py; done
 
 clean: ## remove what was built; keeps .venv and the reader's own measurements
 	rm -rf $(EXECUTED) book/_build .cache/site .pytest_cache .ruff_cache .hypothesis build

@@ -196,7 +196,7 @@ def test_a_folder_is_rounded_on_the_projects_text(tmp_path, method):
     calibrated = {"rel_damp": 0.01, "calib_sequences": 4, "calib_seq_len": 32, "calib_seed": 0}
     settings = calibrated if method == "gptq" else {}
     wanted = QuantScheme(method=method, bits=4, group_size=GROUP, symmetric=False, **settings)
-    rounded, complete = export.round_folder(folder, wanted, "cpu")
+    rounded, complete = export.round_folder(folder, wanted)
     assert rounded.diagnostics.effective_bits == 4 + (16 + 4) / GROUP
     assert (complete.calib_sha256 is None) == (method == "rtn")
     export.export(folder, rounded, complete, tmp_path / "out")
