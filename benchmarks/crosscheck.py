@@ -27,7 +27,6 @@ from torch import Tensor
 from helpers import families
 from helpers.analyse.degradation import paired_error
 from helpers.measure import checkpoints, corpora, evaluate, memory, methods
-from helpers.measure.decoders import decoder_of
 from helpers.measure.methods import Checkpoint, Rounded
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme
 from report import report
@@ -60,19 +59,20 @@ def pocket_folders() -> list[Path]:
 
 def compare(folder: Path) -> list[dict]:
     """Round one checkpoint by every library; return one row a library and scheme."""
-    model = checkpoints.load(checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None), "cpu")
+    local = checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None)
+    checkpoint = Checkpoint(checkpoints.load(local, "cpu"), folder)
     lock, tokenizer = corpora.read_lock(), checkpoints.tokenizer_of(folder.resolve())
     tokens, _ = corpora.calibration_tokens(lock.calibration, tokenizer, N_CALIBRATION, SEQ_LEN, 0)
     blocks = corpora.heldout_blocks(lock.evaluation, tokenizer, N_EVALUATION, SEQ_LEN)
-    columns = {layer.in_features for layer in decoder_of(model).linear_layers().values()}
+    columns = {layer.in_features for layer in checkpoint.decoder.linear_layers().values()}
     groups = [group for group in GROUP_SIZES if all(width % group == 0 for width in columns)]
     schemes = [scheme("gptq", bits, group) for group in groups for bits in BITS]
-    answers = {"ours": by_method("gptq", model, folder, schemes, tokens)}
-    answers["autogptq"] = by_method("autogptq", model, folder, schemes, tokens)
+    answers = {"ours": by_method("gptq", checkpoint, schemes, tokens)}
+    answers["autogptq"] = by_method("autogptq", checkpoint, schemes, tokens)
     answers |= {name: by_peer(name, folder, schemes, tokens) for name in ("gptqmodel", "llmcompressor")}
     everything = [rounded for each in answers.values() for rounded in each]
     budget = memory.default_budget("cpu")
-    baseline, *scores = evaluate.evaluate([model], [everything], blocks, "float32", budget)[0]
+    baseline, *scores = evaluate.evaluate([checkpoint], [everything], blocks, "float32", budget)[0]
     scored = {name: scores[i * len(schemes) : (i + 1) * len(schemes)] for i, name in enumerate(answers)}
     label = "/".join(folder.parts[-2:])
     return [
@@ -96,13 +96,10 @@ def scheme(method: str, bits: int, group_size: int) -> QuantScheme:
     )
 
 
-def by_method(
-    name: str, model: torch.nn.Module, folder: Path, schemes: Sequence[QuantScheme], tokens: Tensor
-) -> list[Rounded]:
+def by_method(name: str, checkpoint: Checkpoint, schemes: Sequence[QuantScheme], tokens: Tensor) -> list[Rounded]:
     """Round with one of the project's own methods."""
     wanted = [scheme(name, each.bits, each.group_size) for each in schemes]
-    checkpoint, budget = Checkpoint(model, folder), memory.default_budget("cpu")
-    (answers,) = methods.get(name).quantize([checkpoint], wanted, tokens, budget)
+    (answers,) = methods.get(name).quantize([checkpoint], wanted, tokens, memory.default_budget("cpu"))
     for answer in answers:
         if isinstance(answer, QuantizationError):
             raise answer

@@ -27,7 +27,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from helpers.measure import checkpoints, corpora, memory, methods
-from helpers.measure.decoders import decoder_of
 from helpers.measure.grids import IntegerWeight, consecutive_groups
 from helpers.measure.methods import Checkpoint, Rounded
 from helpers.specs import CheckpointError, QuantizationError, QuantScheme, SpecError
@@ -132,14 +131,14 @@ def round_folder(folder: Path, scheme: QuantScheme) -> tuple[Rounded, QuantSchem
     those described beside them, QuantizationError when the scheme doesn't fit the model, CorpusError without the text.
     """
     local = checkpoints.LocalCheckpoint(folder, _expected_sha256(folder), None)
-    model = checkpoints.load(local, "cpu")
-    for name, layer in decoder_of(model).linear_layers().items():
+    checkpoint = Checkpoint(checkpoints.load(local, "cpu"), folder)
+    for name, layer in checkpoint.decoder.linear_layers().items():
         if layer.in_features % (scheme.group_size or 1):
             raise QuantizationError(
                 f"'group_size' {scheme.group_size} doesn't divide {name}'s {layer.in_features} columns"
             )
     method, tokens = methods.get(scheme.method), None
-    reason = method.refusal(model.config, scheme)
+    reason = method.refusal(checkpoint.model.config, scheme)
     if reason:
         raise QuantizationError(reason)
     if method.calibrated:
@@ -151,7 +150,7 @@ def round_folder(folder: Path, scheme: QuantScheme) -> tuple[Rounded, QuantSchem
             scheme.calib_seed,
         )
         scheme = dataclasses.replace(scheme, calib_dataset=corpora.CALIBRATION_DATASET, calib_sha256=sha256)
-    ((answer,),) = method.quantize([Checkpoint(model, folder)], [scheme], tokens, memory.default_budget("cpu"))
+    ((answer,),) = method.quantize([checkpoint], [scheme], tokens, memory.default_budget("cpu"))
     if isinstance(answer, QuantizationError):
         raise answer
     return answer, scheme
