@@ -52,11 +52,17 @@ class StackedModule(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply each variant's parameters to its own inputs."""
         if self.shared:
-            return functional_call(self.template[0], self.values, (inputs,))
+            return self._apply(self.values, inputs)
         n_variants = len(next(iter(self.values.values())))
         split = inputs.unflatten(0, (n_variants, -1))
-        apply = torch.vmap(lambda values, x: functional_call(self.template[0], values, (x,)))
-        return apply(self.values, split).flatten(0, 1)
+        if inputs.is_cuda:
+            return torch.vmap(self._apply)(self.values, split).flatten(0, 1)
+        each = [{name: value[v] for name, value in self.values.items()} for v in range(n_variants)]
+        # on a CPU one by one, so that the bits of one are its own: vmap takes layer norms apart
+        return torch.cat([self._apply(values, x) for values, x in zip(each, split, strict=True)])
+
+    def _apply(self, values: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        return functional_call(self.template[0], values, (inputs,))
 
 
 def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:

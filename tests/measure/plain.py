@@ -1,0 +1,114 @@
+"""What the measuring engine must agree with, written plainly: one scheme, one layer, one whole forward pass at a time."""
+
+import copy
+from pathlib import Path
+
+import torch
+from tiny import tiny_model
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    Olmo2Config,
+    OPTConfig,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+from helpers.measure import gptq
+from helpers.measure.decoders import decoder_of
+from helpers.measure.methods import Checkpoint
+from helpers.specs import QuantScheme
+
+COMMON = {
+    "vocab_size": 256,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+    "use_cache": False,
+}
+GATED = COMMON | {"num_key_value_heads": 2, "initializer_range": 0.2}
+OPT = {key: COMMON[key] for key in COMMON if key != "intermediate_size"} | {"ffn_dim": 48, "word_embed_proj_dim": 32}
+CONFIGS = {
+    "llama": LlamaConfig(**GATED),
+    "llama, biases": LlamaConfig(**GATED, attention_bias=True, mlp_bias=True),
+    "qwen2": Qwen2Config(**GATED),
+    "qwen3": Qwen3Config(**GATED, head_dim=16),
+    "olmo2": Olmo2Config(**GATED),
+    "opt": OPTConfig(**OPT, init_std=0.2, do_layer_norm_before=True),
+    "opt, norms after": OPTConfig(**OPT, init_std=0.2, do_layer_norm_before=False),
+}
+ARCHITECTURES = (*CONFIGS, "neox, parallel", "neox, sequential")
+
+
+def build(name: str, seed: int = 0) -> PreTrainedModel:
+    """Return a random two-layer model of an architecture; norms and biases are random too."""
+    if name.startswith("neox"):
+        model = tiny_model(seed, vocabulary_size=256, use_parallel_residual=name.endswith("parallel"))
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = AutoModelForCausalLM.from_config(CONFIGS[name]).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def loaded(*models: PreTrainedModel) -> list[Checkpoint]:
+    """Return models as methods take them."""
+    return [Checkpoint(model, Path()) for model in models]
+
+
+@torch.no_grad()
+def inputs_of(model: PreTrainedModel, name: str, tokens: Tensor) -> Tensor:
+    """Return what one layer sees in a whole forward pass, (n, L, columns)."""
+    seen: list[Tensor] = []
+    handle = model.get_submodule(name).register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
+    model(tokens)
+    handle.remove()
+    return seen[0]
+
+
+def order_of_layers(model: PreTrainedModel, tokens: Tensor) -> list[str]:
+    """Return the names of the blocks' linear layers in the order in which they run."""
+    order: list[str] = []
+    handles = [
+        layer.register_forward_pre_hook(lambda _module, _args, name=name: order.append(name))
+        for name, layer in decoder_of(model).linear_layers().items()
+    ]
+    with torch.no_grad():
+        model(tokens)
+    for handle in handles:
+        handle.remove()
+    return order
+
+
+@torch.no_grad()
+def walk(model: PreTrainedModel, scheme: QuantScheme, calibration: Tensor) -> dict[str, Tensor]:
+    """Return GPTQ's weights by parameter name: each layer, in running order, calibrated on the model rounded so far."""
+    model = copy.deepcopy(model)
+    weights = {}
+    for name in order_of_layers(model, calibration[:1]):
+        hessian = gptq.second_moments(inputs_of(model, name, calibration).flatten(0, -2)) / calibration.numel()
+        layer = model.get_submodule(name)
+        solved = gptq.solve(
+            layer.weight,
+            hessian,
+            scheme.bits,
+            scheme.group_size,
+            scheme.symmetric,
+            scheme.rel_damp,
+            scheme.order,
+            scheme.grid_search,
+        )
+        layer.weight.copy_(solved.weight)
+        weights[f"{name}.weight"] = solved.weight
+    return weights
