@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from helpers.measure import gptq
-from helpers.measure.methods import Rounded, autogptq, autogptq_child
+from helpers.measure.methods import Checkpoint, Rounded, autogptq, autogptq_child
 from helpers.measure.methods import gptq as methods_gptq
 from helpers.specs import QuantizationError, QuantScheme
 
@@ -75,7 +75,7 @@ def mean_hessians(model: GPTNeoXForCausalLM, tokens: Tensor) -> dict[str, Tensor
 
     def record(name: str):
         def hook(_module: nn.Module, inputs: tuple) -> None:
-            found[name] = gptq.second_moments(inputs[0]) / tokens.numel()
+            found[name] = gptq.second_moments(inputs[0].flatten(0, -2)) / tokens.numel()
 
         return hook
 
@@ -181,6 +181,13 @@ def scheme(**changes: object) -> QuantScheme:
     return QuantScheme(**({"method": "autogptq", "bits": 3, "symmetric": False, "rel_damp": REL_DAMP} | changes))
 
 
+def quantize(
+    model: nn.Module, schemes: list[QuantScheme], calibration: Tensor | None, folder: Path
+) -> list[Rounded | QuantizationError]:
+    (answers,) = autogptq.quantize([Checkpoint(model, folder)], schemes, calibration, 0)
+    return answers
+
+
 @dataclass(frozen=True)
 class EndToEnd:
     """One call of `autogptq.quantize`: what went in, what came out, and the process before and after it."""
@@ -210,7 +217,7 @@ def end_to_end(tmp_path_factory: pytest.TempPathFactory) -> EndToEnd:
     calibration = zipf_tokens(32, 64, generator)
     schemes = [scheme(bits=bits, group_size=group) for bits in BITS for group in (None, 32)] + [scheme(bits=5)]
     before = state_of_process(model)
-    answers = autogptq.quantize(model, schemes, calibration, folder)
+    answers = quantize(model, schemes, calibration, folder)
     return EndToEnd(model, calibration, schemes, answers, before, state_of_process(model))
 
 
@@ -239,8 +246,11 @@ def test_whole_model_agrees_with_our_gptq(end_to_end):
     for wanted, theirs in zip(end_to_end.schemes, end_to_end.answers, strict=True):
         if wanted.group_size is not None or wanted.bits not in BITS:
             continue
-        (ours,) = methods_gptq.quantize(end_to_end.model, [wanted], end_to_end.calibration, Path("unused"))
+        checkpoint = Checkpoint(end_to_end.model, Path("unused"))
+        ((ours,),) = methods_gptq.quantize([checkpoint], [wanted], end_to_end.calibration, 2**30)
+        ours = Rounded({name: ours.decoded(name) for name in ours.weights}, ours.diagnostics)
         equal = {name: (theirs.weights[name] - w).abs() < 1e-5 for name, w in ours.weights.items()}
+        assert theirs.diagnostics.effective_bits == ours.diagnostics.effective_bits
         assert equal["gpt_neox.layers.0.attention.query_key_value.weight"].float().mean() >= 0.99
         assert torch.cat([same.flatten() for same in equal.values()]).float().mean() >= 0.8
         ours_lost, theirs_lost = (lost_power(end_to_end.model, rounded.weights, tokens) for rounded in (ours, theirs))
@@ -308,7 +318,7 @@ def ask_fake_child(monkeypatch, tmp_path):
         (tmp_path / "fake_autogptq_child.py").write_text(FAKE_CHILD.format(names=names, value=value, status=status))
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         monkeypatch.setattr(autogptq, "CHILD", "fake_autogptq_child")
-        return autogptq.quantize(model, [scheme(), scheme(bits=2)], torch.zeros(1, 4, dtype=torch.int64), tmp_path)
+        return quantize(model, [scheme(), scheme(bits=2)], torch.zeros(1, 4, dtype=torch.int64), tmp_path)
 
     return ask
 
@@ -341,7 +351,7 @@ def test_wrong_answers_are_refused(ask_fake_child, change, value, message):
 def test_not_installed_says_how_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(autogptq, "PACKAGE", "auto_gptq_absent")
     model = build_model(32, 1, torch.Generator().manual_seed(0))
-    answers = autogptq.quantize(model, [scheme(), scheme()], torch.zeros(1, 4, dtype=torch.int64), tmp_path)
+    answers = quantize(model, [scheme(), scheme()], torch.zeros(1, 4, dtype=torch.int64), tmp_path)
     assert len(answers) == 2
     assert "pip install auto-gptq==0.7.1" in str(answers[1])
     assert "\n" not in str(answers[1])
@@ -350,20 +360,23 @@ def test_not_installed_says_how_to_install(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rel_damp": None}, "'rel_damp'"),
-        ({"hessian_dtype": "float64"}, "not float64"),
-        ({"propagate": "full_precision"}, "not 'full_precision'"),
+        ({"rel_damp": None}, "auto-gptq needs 'rel_damp'"),
+        ({"hessian_dtype": "bfloat16"}, 'autogptq: \'hessian_dtype\' is "bfloat16"; accepted: "float32"'),
+        ({"propagate": "full_precision"}, 'autogptq: \'propagate\' is "full_precision"; accepted: "quantized"'),
+        ({"format": "mxint"}, 'autogptq: \'format\' is "mxint"; accepted: "int"'),
+        ({"grid_search": "mse"}, 'autogptq: \'grid_search\' is "mse"; accepted: "minmax"'),
+        ({"order": "activation"}, 'autogptq: \'order\' is "activation"; accepted: "given"'),
     ],
 )
 def test_what_auto_gptq_cannot_do_is_not_done_otherwise(tmp_path, changes, message):
     model = build_model(32, 1, torch.Generator().manual_seed(0))
-    (answer,) = autogptq.quantize(model, [scheme(**changes)], torch.zeros(1, 4, dtype=torch.int64), tmp_path)
+    (answer,) = quantize(model, [scheme(**changes)], torch.zeros(1, 4, dtype=torch.int64), tmp_path)
     assert isinstance(answer, QuantizationError)
-    assert message in str(answer)
+    assert str(answer) == autogptq.refusal(model.config, scheme(**changes)) == message
 
 
 def test_calibration_is_needed(tmp_path):
-    (answer,) = autogptq.quantize(build_model(32, 1, torch.Generator().manual_seed(0)), [scheme()], None, tmp_path)
+    (answer,) = quantize(build_model(32, 1, torch.Generator().manual_seed(0)), [scheme()], None, tmp_path)
     assert str(answer) == "auto-gptq needs calibration tokens"
 
 

@@ -10,7 +10,7 @@ from transformers import GPTNeoXConfig, LlamaConfig, LlamaForCausalLM
 
 from helpers.measure import grids, methods
 from helpers.measure.decoders import decoder_of
-from helpers.measure.methods import Checkpoint, Rounded, awq, rtn
+from helpers.measure.methods import Checkpoint, Rounded, awq, matrices, rtn
 from helpers.specs import QuantizationError, QuantScheme
 
 VOCABULARY = 128
@@ -273,7 +273,7 @@ def test_what_is_recorded(model):
     (answer,) = rounded_by("awq", model, [scheme()])
     assert answer.diagnostics.effective_bits == 3 + (16 + 3) / 16
     codes = [weight for weight in answer.weights.values() if isinstance(weight, grids.IntegerWeight)]
-    assert answer.diagnostics.effective_bits == grids.effective_bits(codes, 3, False)
+    assert answer.diagnostics.effective_bits == matrices.stored_bits(codes, scheme(), matrices.grid_bits(scheme()))
     assert answer.diagnostics.n_params_quantized == 2 * 12 * 32**2
     assert answer.diagnostics.calib_micro_batch == awq.MICRO_BATCH
     assert {answer.decoded(each).dtype for each in answer.weights} == {torch.float32}

@@ -26,6 +26,10 @@ ABSENT = [
     "auto_gptq",
     "vl_convert",
     "accelerate",
+    "bitsandbytes",
+    "hqq",
+    "torchao",
+    "triton",
 ]
 
 
@@ -41,22 +45,26 @@ sys.meta_path.insert(0, Refuse())
 find_spec = importlib.util.find_spec  # libraries ask with it what there is
 importlib.util.find_spec = lambda name, package=None: None if name in absent else find_spec(name, package)
 import helpers.cli, helpers.results, helpers.families
-import helpers.measure.sweep, helpers.measure.training, helpers.measure.methods.gptq, helpers.measure.methods.rtn
-import helpers.measure.methods.autogptq
+import helpers.measure.sweep, helpers.measure.training, helpers.measure.gptq
+from helpers.measure import methods
+for method in methods.METHODS.values():
+    assert callable(method.quantize) and callable(method.refusal), method.name
 assert not [name for name in sys.modules if name.split(".")[0] in absent]
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
+def named_in(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return set()
+
+
 def imports_of(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+    return {used for node in ast.walk(ast.parse(path.read_text())) for used in named_in(node)}
 
 
 MODULES = {
@@ -82,9 +90,21 @@ def test_directions_between_the_sides(name):
     if name == "helpers.measure.gptq":
         assert {used for used in ours if used in MODULES} <= {
             "helpers.measure",
+            "helpers.measure.columns_cuda",
             "helpers.measure.grids",
             "helpers.specs",
         }
+    if name.endswith("_cuda"):
+        assert "triton" in MODULES[name]
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(MODULES) if not name.endswith("_cuda")])
+def test_what_is_there_only_with_cuda_is_imported_inside_a_function(name):
+    path = SOURCE.joinpath(*name.split(".")[1:])
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    outside = [node for node in ast.parse(path.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    found = {used for node in outside for used in named_in(node)}
+    assert not {used for used in found if used.endswith("_cuda") or used.partition(".")[0] == "triton"}
 
 
 def test_no_cycles():

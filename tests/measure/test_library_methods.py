@@ -235,7 +235,6 @@ def test_a_file_here_does_not_hide_the_library_of_its_name(method):
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_every_method_is_registered_with_its_two_functions(name):
     method = methods.get(name)
-    if name not in ("gptq", "autogptq"):
-        assert callable(method.quantize)
-        assert callable(method.refusal)
+    assert callable(method.quantize)
+    assert callable(method.refusal)
     assert method.propagate == ("full_precision" if name == "awq" else "quantized")
