@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tiny import ROOT, write_sweep
 
 from helpers import results
-from helpers.measure import checkpoints, corpora, evaluate, sweep
+from helpers.measure import checkpoints, corpora, evaluate, gptq, sweep
 from helpers.measure import rows as table_rows
 from helpers.measure.training import write_manifest
 from helpers.specs import EvalSpec, QuantScheme, ResultsError, SpecError, measurement_id
@@ -34,8 +34,10 @@ def declared(tmp_path, family) -> Path:
     return write_sweep(tmp_path / "sweep.yml", family, SCHEMES)
 
 
-def run(declared: Path, tmp_path: Path, device: str = "cpu") -> sweep.Report:
-    return sweep.run_sweep(declared, device, tmp_path / "table.parquet", tmp_path / "records", QUIET)
+def run(
+    declared: Path, tmp_path: Path, device: str = "cpu", console: Console = QUIET, memory_bytes: int | None = None
+) -> sweep.Report:
+    return sweep.run_sweep(declared, device, tmp_path / "table.parquet", tmp_path / "records", console, memory_bytes)
 
 
 def rows(path: Path) -> dict[str, dict]:
@@ -68,13 +70,26 @@ def test_rows_say_what_was_measured(declared, tmp_path, family):
     model = checkpoints.load(checkpoints.fetch(spec), "cpu")
     tokenizer = corpora.Tokenizer.from_file(str(family / "tokenizer.json"))
     blocks = corpora.heldout_blocks(corpora.read_lock().evaluation, tokenizer, 128, 16)
-    expected = evaluate.evaluate(model, blocks, 128).loss_nats
+    expected = evaluate.evaluate_model(model, blocks).loss_nats
     assert baselines[spec.weights_sha256[:16]] == pytest.approx(expected, rel=1e-6)
-    gptq = next(row for row in found if row["method"] == "gptq" and row["bits"] == 2)
-    assert 0 < gptq["mean_layer_error"] <= gptq["max_layer_error"] < 1
-    assert gptq["calib_sequences"] == 4
-    assert gptq["max_rel_damp_used"] == 0.01
-    assert gptq["n_layers_redamped"] == 0
+    two_bits = next(row for row in found if row["method"] == "gptq" and row["bits"] == 2)
+    assert 0 < two_bits["mean_layer_error"] <= two_bits["max_layer_error"] < 1
+    assert two_bits["calib_sequences"] == two_bits["calib_micro_batch"] == 4
+    assert two_bits["max_rel_damp_used"] == 0.01
+    assert two_bits["n_layers_redamped"] == 0
+
+
+def test_rows_say_how_far_from_the_original_how_many_bits_and_what_went_together(declared, tmp_path):
+    run(declared, tmp_path)
+    for row in rows(tmp_path / "table.parquet").values():
+        assert row["micro_batch"] == evaluate.SEQUENCES_AT_ONCE["cpu"]
+        assert row["calib_micro_batch"] == (4 if row["method"] == "gptq" else None)
+        if row["method"] == "none":
+            assert (row["kl_nats"], row["top1_agreement"], row["effective_bits"]) == (None, None, None)
+            continue
+        assert row["kl_nats"] > 0
+        assert 0 < row["top1_agreement"] < 1
+        assert row["effective_bits"] == row["bits"] + (16 + row["bits"]) / 16
 
 
 def test_another_table_of_another_device_satisfies_nothing(declared, tmp_path):
@@ -211,9 +226,9 @@ def test_a_loss_that_overflows_is_a_row_and_never_a_number(declared, tmp_path, f
 
 
 def test_a_singular_hessian_is_a_failed_row_with_its_reason(declared, tmp_path, monkeypatch):
-    from helpers.measure import gptq
-
-    monkeypatch.setattr(gptq, "second_moments", lambda inputs: -torch.eye(inputs.shape[-1]))
+    monkeypatch.setattr(
+        gptq, "second_moments", lambda inputs: -torch.eye(inputs.shape[-1]).expand(len(inputs), -1, -1).clone()
+    )
     run(declared, tmp_path)
     found = outcomes(tmp_path)
     assert found["gptq", 2][0] == found["gptq", 4][0] == "failed"

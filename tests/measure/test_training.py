@@ -14,7 +14,7 @@ from tiny import ROOT
 from transformers import GPTNeoXForCausalLM
 
 from helpers import families
-from helpers.measure import corpora, training
+from helpers.measure import corpora, evaluate, training
 from helpers.specs import CheckpointError, SpecError, digest
 
 PLAN = """\
@@ -70,6 +70,10 @@ def test_checkpoints_open_with_transformers_and_the_manifest_describes_them(text
         assert sum(p.numel() for p in model.parameters()) == spec.n_params_total
     losses = [entry["loss_nats"] for entry in _entries(tmp_path / "out")]
     assert all(0 < loss < 20 for loss in losses)
+    tokenizer = corpora.Tokenizer.from_file("data/tadpole/tokenizer.json")
+    blocks = corpora.heldout_blocks(corpora.read_lock().evaluation, tokenizer, corpora.DOCUMENTS_PER_SPLIT, 32)
+    last = GPTNeoXForCausalLM.from_pretrained(specs[-1].location, dtype=torch.float32).eval()
+    assert losses[-1] == evaluate.evaluate_model(last, blocks).loss_nats
 
 
 def _entries(out: Path) -> list[dict]:
