@@ -1,7 +1,7 @@
 """Our GPTQ beside three libraries' on the same weights and text: `python benchmarks/crosscheck.py [CHECKPOINT ...]`.
 
-Each checkpoint (by default the pocket family's last steps) is rounded to 2, 3 and 4 bits, asymmetric, in groups of 32
-and, where that divides every layer, of 128: by ours, by auto-gptq 0.7.1, and by GPTQModel 7.6.0 and llm-compressor 0.14
+Each checkpoint (the pocket family's last steps, and those named) is rounded to 2, 3 and 4 bits, asymmetric, in groups of 32
+and, where that divides every layer, of 128 (a wide model only of 128: each program takes minutes): by ours, by auto-gptq 0.7.1, and by GPTQModel 7.6.0 and llm-compressor 0.14
 in processes of .venv-peers (`make peers`). All are told to be plain GPTQ: columns in the given order, damping 0.01, the
 same 32 x 512 calibration tokens, each layer calibrated on outputs of the earlier ones rounded. All rounded weights are
 scored by our evaluator in float32 on the same held-out text.
@@ -33,6 +33,7 @@ from report import report
 
 POCKET = "data/tadpole"
 BITS, GROUP_SIZES = (2, 3, 4), (32, 128)
+WIDE = 1024  # input columns
 N_CALIBRATION, N_EVALUATION, SEQ_LEN = 32, 128, 512
 PEERS_PYTHON = Path(".venv-peers/bin/python")
 CHILDREN = Path(__file__).parent / "peers"
@@ -46,8 +47,8 @@ NOTES = {
 
 
 def main(folders: Sequence[Path]) -> None:
-    """Measure and report."""
-    rows = [row for folder in folders or pocket_folders() for row in compare(folder)]
+    """Measure and report: the pocket family's last steps, and the folders named."""
+    rows = [row for folder in [*pocket_folders(), *folders] for row in compare(folder)]
     report("crosscheck", rows)
 
 
@@ -65,7 +66,8 @@ def compare(folder: Path) -> list[dict]:
     tokens, _ = corpora.calibration_tokens(lock.calibration, tokenizer, N_CALIBRATION, SEQ_LEN, 0)
     blocks = corpora.heldout_blocks(lock.evaluation, tokenizer, N_EVALUATION, SEQ_LEN)
     columns = {layer.in_features for layer in checkpoint.decoder.linear_layers().values()}
-    groups = [group for group in GROUP_SIZES if all(width % group == 0 for width in columns)]
+    wanted = GROUP_SIZES if max(columns) < WIDE else GROUP_SIZES[-1:]
+    groups = [group for group in wanted if all(width % group == 0 for width in columns)]
     schemes = [scheme("gptq", bits, group) for group in groups for bits in BITS]
     answers = {"ours": by_method("gptq", checkpoint, schemes, tokens)}
     answers["autogptq"] = by_method("autogptq", checkpoint, schemes, tokens)

@@ -1,7 +1,8 @@
 """Times rounding and scoring on a GPU: `python benchmarks/engine.py [tadpole-14m|pythia-410m|pythia-1b ...]`.
 
-Random weights of the named shapes, random tokens; GPTQ at 2, 3 and 4 bits, group 128, asymmetric. Seconds are the median
-of warm repeats and count everything from loaded models to losses; what the first call costs beside (compilation) stands apart.
+Random weights of the named shapes, random tokens; GPTQ at 2, 3 and 4 bits, group 128, asymmetric. Seconds are the
+median of warm repeats and count everything from loaded models to losses, the 16-bit models' too; what the first call
+costs beside (compiling kernels) stands apart.
 """
 
 import statistics
@@ -10,7 +11,6 @@ import time
 from dataclasses import dataclass
 
 import torch
-from report import report
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from helpers.families import neox_linear_shapes
@@ -20,6 +20,7 @@ from helpers.measure.memory import default_budget
 from helpers.measure.methods import Checkpoint, gptq
 from helpers.measure.precision import matrix_products
 from helpers.specs import QuantScheme
+from report import report
 
 BITS = (2, 3, 4)
 REPEATS = 3
@@ -27,7 +28,7 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Work:
-    """A model's shape and how much text goes through it; `peer_seconds` a rounded checkpoint is the tuned best peer's."""
+    """A model's shape, how much text goes through it, and the tuned best peer's seconds a rounded checkpoint."""
 
     n_layers: int
     d_model: int

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,11 +25,18 @@ def machine() -> dict:
     return {
         "processor": processor,
         "cores": os.cpu_count(),
+        "gpu": _gpu_name(),
         "python": platform.python_version(),
         "versions": _versions("torch", "triton", "transformers", "auto_gptq"),
         "date": datetime.date.today().isoformat(),
         "commit": commit or None,
     }
+
+
+def _gpu_name() -> str | None:
+    """Return the GPU that a benchmark has used, if it has."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
 
 
 def _versions(*names: str) -> dict[str, str]:

@@ -43,7 +43,8 @@ from helpers.analyse.style import BITS_COLOURS, use_house_style
 from helpers.families import read_manifest
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
-from helpers.measure import checkpoints, corpora, gptq, grids, layerwise
+from helpers.measure import checkpoints, corpora, gptq, grids
+from helpers.measure.decoders import decoder_of
 from helpers.measure.sweep import reader_console, run_sweep
 
 use_house_style()
@@ -159,7 +160,8 @@ pd.DataFrame(hessian.numpy(), names, names).map("{:.1f}".format)
 # $$ (eq-gptq)
 #
 # In case $H$ can't be inverted, a small multiple of its mean diagonal is added to the diagonal first; this is called
-# *damping*. The whole method is the following loop.
+# *damping*. The whole method is the following loop; in the book's package it is
+# `gptq.solve_plainly`, and what measures does the same for many matrices at once (`gptq.solve`; a test holds the two equal).
 
 # %%
 damping = 0.01
@@ -185,6 +187,8 @@ steps.replace("-", "−", regex=True)
 # %% tags=["remove-cell"]
 solution = gptq.solve(weights, hessian, bits, None, False, damping)
 assert torch.allclose(solution.weight, current, atol=1e-6), "the loop above is what the book's solver does"
+plainly = gptq.solve_plainly(weights, hessian, bits, None, False, damping)
+assert torch.allclose(plainly, current, atol=1e-6), "and the text says that solve_plainly is this loop"
 corrected = solution.weight
 lost_nearest = gptq.relative_error(weights, nearest, hessian)
 lost_gptq = gptq.relative_error(weights, corrected, hessian)
@@ -268,10 +272,12 @@ model = checkpoints.load(checkpoint, device)
 tokenizer = checkpoints.tokenizer_of(checkpoint.folder)
 text, _ = corpora.calibration_tokens(corpora.read_lock().calibration, tokenizer, n_sequences=32, seq_len=512, seed=seed)
 
-layers = layerwise.linear_layers(model)
+layers = decoder_of(model).linear_layers()
 moments = {}
 hooks = [
-    layer.register_forward_pre_hook(lambda _, args, name=name: moments.update({name: gptq.second_moments(args[0])}))
+    layer.register_forward_pre_hook(
+        lambda _, args, name=name: moments.update({name: gptq.second_moments(args[0].flatten(0, 1))})
+    )
     for name, layer in layers.items()
 ]
 with torch.no_grad():

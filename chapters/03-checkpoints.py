@@ -334,7 +334,7 @@ local = checkpoints.fetch(widest)
 model = checkpoints.load(local, device)
 tokenizer = checkpoints.tokenizer_of(local.folder)
 blocks = corpora.heldout_blocks(lock.evaluation, tokenizer, n_sequences=128, seq_len=512)
-again = evaluate.evaluate(model, blocks, micro_batch=8)
+again = evaluate.evaluate_model(model, blocks)
 
 # %% tags=["remove-cell"]
 stored = pd.read_parquet("results/measurements.parquet").query("method == 'none'")

@@ -10,11 +10,14 @@ from test_gptq import problem
 from tiny import ROOT, tiny_model
 from transformers import GPTNeoXForCausalLM
 
-from helpers.measure import gptq, stacking
+from helpers.measure import evaluate, gptq, stacking
 from helpers.measure.decoders import decoder_of, hidden_of
 from helpers.measure.methods import Checkpoint, get
 from helpers.measure.precision import TENSOR_DTYPE, matrix_products
 from helpers.specs import QuantScheme
+
+if torch.cuda.is_available():
+    from helpers.measure import scores_cuda
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -75,7 +78,7 @@ def test_the_fused_block_is_transformers_block(parallel, dtype):
         stack = stacking.block_stack(decoders[0], kind)
         assert stack.call is not stack.module, "the fused block is what runs"
         stack.load([decoder.blocks[1] for decoder in decoders], owners, {})
-        hidden = stacking.first_inputs(decoders, owners, tokens, kind)
+        hidden = stacking.first_inputs(decoders, owners, [tokens], kind)[0]
         arguments = stacking.block_arguments(decoders[0], tokens, kind)
         ours = stack.call(hidden, **arguments)
         exact = [model.double() for model in models]
@@ -119,6 +122,21 @@ def test_a_walk_on_the_gpu_is_the_walk_on_the_cpu_but_for_rounding_chaos(dtype):
     first = "gpt_neox.layers.0.attention.query_key_value.weight"
     same = rounded["cpu"].weights[first].codes == rounded["cuda"].weights[first].codes.cpu()
     assert same.float().mean() >= (0.99 if dtype == "float32" else 0.97)
+
+
+@pytest.mark.parametrize("vocabulary_size", [100, 4096, 50304])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_scores_from_the_kernel_are_those_of_the_cpu(vocabulary_size, dtype):
+    """Sums of thousands of float32 terms in another order: 1e-5."""
+    generator = torch.Generator().manual_seed(0)
+    one, other = ((5 * torch.randn(3, 7, vocabulary_size, generator=generator)).to(dtype) for _ in range(2))
+    targets = torch.randint(0, vocabulary_size, (3, 7), generator=generator)
+    losses, original = evaluate._original_scores(one, targets)
+    expected = evaluate._rounded_scores(other, targets, original)
+    cuda_losses, cuda_original = scores_cuda.original_scores(one.cuda(), targets.cuda())
+    ours = scores_cuda.rounded_scores(other.cuda(), targets.cuda(), cuda_original)
+    torch.testing.assert_close(cuda_losses.cpu(), losses, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours.cpu(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_running_out_of_memory_halves_the_share_and_records_it(monkeypatch):

@@ -7,7 +7,7 @@ run in the evaluation's dtype; log-softmax and means don't go below float32.
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from helpers.measure.decoders import Decoder, hidden_of
 from helpers.measure.memory import Share, default_budget, evaluation_work, share
 from helpers.measure.methods import Checkpoint, Rounded
 from helpers.measure.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
-from helpers.measure.stacking import block_arguments, block_stack, first_inputs, fused_on_gpu
+from helpers.measure.stacking import block_arguments, block_stack, first_inputs
 
 SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 128}  # of one variant: larger is slower on a CPU, and no faster on a GPU
 LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
@@ -150,9 +150,7 @@ class _Scores:
             module if module.weight.dtype == hidden[0].dtype else copy.deepcopy(module).to(hidden[0].dtype)
             for module in decoder.tail
         ]
-        original_scores, rounded_scores = (
-            fused_on_gpu(function, hidden[0].device) for function in (_original_scores, _rounded_scores)
-        )
+        original_scores, rounded_scores = _score_functions(hidden[0].device)
         step = max(1, LOGITS_AT_ONCE[hidden[0].device.type] // (hidden[0].shape[1] * decoder.model.config.vocab_size))
         parts: list[list[Tensor]] = [[] for _ in hidden]
         for start in range(0, len(self.tokens), step):
@@ -170,6 +168,15 @@ def _logits(tail: Sequence[nn.Module], hidden: Tensor) -> Tensor:
     for module in tail:
         hidden = module(hidden)
     return hidden
+
+
+def _score_functions(device: torch.device) -> tuple[Callable, Callable]:
+    """Return what scores the 16-bit model and what compares a rounded one with it: kernels on a GPU."""
+    if device.type == "cuda":
+        from helpers.measure import scores_cuda  # Triton is there only where CUDA is
+
+        return scores_cuda.original_scores, scores_cuda.rounded_scores
+    return _original_scores, _rounded_scores
 
 
 def _original_scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:

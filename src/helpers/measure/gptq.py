@@ -35,28 +35,24 @@ class SingularHessianError(QuantizationError):
 
 @dataclass(frozen=True)
 class Solution:
-    """Rounded matrices. Shapes: codes (..., rows, columns), scale and zero (..., rows, groups).
+    """Rounded matrices. Shapes: weight and codes (..., rows, columns), scale and zero (..., rows, groups).
 
-    `group_of_column` (..., columns) says which scale a column has; `rel_damp_used` and `n_dead_columns` are (...).
+    `weight` is what the codes stand for; `group_of_column` (..., columns) says which scale a column has;
+    `rel_damp_used` and `n_dead_columns` are (...).
     """
 
-    codes: Tensor
+    weight: Tensor
+    codes: Tensor  # uint8
     scale: Tensor
     zero: Tensor
     group_of_column: Tensor
     rel_damp_used: Tensor
     n_dead_columns: Tensor
 
-    @property
-    def weight(self) -> Tensor:
-        """Return the weights that the codes stand for, (..., rows, columns)."""
-        groups = self.group_of_column.unsqueeze(-2).expand_as(self.codes)
-        return self.scale.gather(-1, groups) * (self.codes - self.zero.gather(-1, groups))
-
     def part(self, index: int) -> grids.IntegerWeight:
         """Return one matrix of a batch as it is stored."""
-        codes = self.codes[index].to(torch.uint8)
-        return grids.IntegerWeight(codes, self.scale[index], self.zero[index], self.group_of_column[index])
+        stored = self.codes, self.scale, self.zero, self.group_of_column
+        return grids.IntegerWeight(*(part[index] for part in stored))
 
 
 def second_moments(inputs: Tensor) -> Tensor:
@@ -112,7 +108,8 @@ def inverse_factor(hessian: Tensor, rel_damp: float) -> tuple[Tensor, Tensor]:
         # H^-1 = (R^-1)^T R^-1, so R^-1 is the factor wanted: one factorisation, no inverse of H
         lower, info = torch.linalg.cholesky_ex(damped.flip(-1, -2))
         upper = _inverse_of_lower(lower).flip(-1, -2)
-        singular = (info != 0) | ~torch.isfinite(upper).all(-1).all(-1)
+        # the factor of an infinite matrix is finite, with zeros in it
+        singular = (info != 0) | ~torch.isfinite(mean_diagonal) | ~torch.isfinite(upper).all(-1).all(-1)
         if not singular.any():
             return upper, used
         if rung != DAMPING_RUNGS[-1]:
@@ -159,22 +156,26 @@ def solve(
     columns with the largest mean square input come first, and groups are of neighbours in that order.
     The arguments stay as they are. Raises SingularHessianError.
     """
-    columns = weight.shape[-1]
     diagonal = hessian.diagonal(dim1=-2, dim2=-1)
     dead = diagonal == 0
-    position = torch.arange(columns, device=weight.device).expand_as(diagonal)
+    hessian, remaining = hessian + torch.diag_embed(dead.to(hessian.dtype)), weight.masked_fill(dead.unsqueeze(-2), 0)
+    position = torch.arange(weight.shape[-1], device=weight.device).expand_as(diagonal)
     if order == "activation":
         position = diagonal.argsort(dim=-1, descending=True, stable=True)
-        hessian = hessian.gather(-1, position.unsqueeze(-2).expand_as(hessian))
-        hessian = hessian.gather(-2, position.unsqueeze(-1).expand_as(hessian))
-        weight = weight.gather(-1, position.unsqueeze(-2).expand_as(weight))
-    dead_in_order = dead.gather(-1, position)
-    factor, rel_damp_used = inverse_factor(hessian + torch.diag_embed(dead_in_order.to(hessian.dtype)), rel_damp)
-    remaining = weight.masked_fill(dead_in_order.unsqueeze(-2), 0)
-    codes, scale, zero = _round_in_order(remaining, factor, bits, group_size, symmetric, grid_search)
-    back = position.argsort(dim=-1)
-    codes = codes.gather(-1, back.unsqueeze(-2).expand_as(codes))
-    return Solution(codes, scale, zero, back // (group_size or columns), rel_damp_used, dead.sum(-1))
+        hessian = _columns_at(_columns_at(hessian, position).mT, position)
+        remaining = _columns_at(remaining, position)
+    factor, rel_damp_used = inverse_factor(hessian, rel_damp)
+    rounded, codes, scale, zero = _round_in_order(remaining, factor, bits, group_size, symmetric, grid_search)
+    if order == "activation":
+        position = position.argsort(dim=-1)
+        rounded, codes = _columns_at(rounded, position), _columns_at(codes, position)
+    groups = position // (group_size or weight.shape[-1])
+    return Solution(rounded, codes.to(torch.uint8), scale, zero, groups, rel_damp_used, dead.sum(-1))
+
+
+def _columns_at(matrix: Tensor, position: Tensor) -> Tensor:
+    """Return the columns of `matrix` (..., rows, columns) in the order of `position` (..., columns)."""
+    return matrix.gather(-1, position.unsqueeze(-2).expand_as(matrix))
 
 
 def _round_in_order(
@@ -184,13 +185,13 @@ def _round_in_order(
     group_size: int | None,
     symmetric: Tensor | bool,
     grid_search: str,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (codes, scale, zero) of the columns of `remaining`, which is used up, rounded from first to last."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Round the columns of `remaining`, which is used up, from first to last: (weight, codes, scale, zero)."""
     columns = remaining.shape[-1]
     group = group_size or columns
     lazy = math.gcd(group, LAZY_COLUMNS) if group_size else LAZY_COLUMNS
     fit = grids.SEARCHES[grid_search]
-    codes = torch.empty_like(remaining)
+    rounded, codes = torch.empty_like(remaining), torch.empty_like(remaining)
     fitted = []
     for start in range(0, columns, lazy):
         stop = min(start + lazy, columns)
@@ -198,9 +199,11 @@ def _round_in_order(
             fitted.append(fit(remaining[..., start : start + group], bits, symmetric))
         block = factor[..., start:stop, start:stop]
         codes[..., start:stop], errors = _round_columns(remaining[..., start:stop], block, fitted[-1])
+        rounded[..., start:stop] = fitted[-1].decode(codes[..., start:stop])
         _add_product(remaining[..., stop:], errors, factor[..., start:stop, stop:], -1.0)
     scale = torch.cat([grid.scale for grid in fitted], -1)
-    return codes, scale, torch.cat([grid.zero.expand_as(grid.scale) for grid in fitted], -1)
+    zero = torch.cat([grid.zero.expand_as(grid.scale) for grid in fitted], -1)
+    return rounded, codes, scale, zero
 
 
 def _round_columns(block: Tensor, factor: Tensor, grid: grids.IntegerGrid) -> tuple[Tensor, Tensor]:

@@ -36,21 +36,20 @@ class Variant:
     owner: int
     scheme: QuantScheme
     weights: dict[str, IntegerWeight] = dataclasses.field(default_factory=dict)
-    errors: list[float] = dataclasses.field(default_factory=list)
-    damping: list[float] = dataclasses.field(default_factory=list)
-    n_dead_columns: int = 0
+    seen: list[Tensor] = dataclasses.field(default_factory=list)  # a layer each: error, damping, dead columns
     failure: QuantizationError | None = None
 
     def result(self, micro_batch: int) -> Rounded | QuantizationError:
         """Return the rounded weights and their diagnostics, or the failure."""
         if self.failure:
             return self.failure
+        errors, damping, dead = torch.stack(self.seen, -1).tolist()
         diagnostics = Diagnostics(
-            mean_layer_error=sum(self.errors) / len(self.errors),
-            max_layer_error=max(self.errors),
-            max_rel_damp_used=max(self.damping),
-            n_layers_redamped=sum(used > self.scheme.rel_damp * 1.001 for used in self.damping),
-            n_dead_columns=self.n_dead_columns,
+            mean_layer_error=sum(errors) / len(errors),
+            max_layer_error=max(errors),
+            max_rel_damp_used=max(damping),
+            n_layers_redamped=sum(used > self.scheme.rel_damp * 1.001 for used in damping),
+            n_dead_columns=int(sum(dead)),
             n_params_quantized=sum(weight.shape.numel() for weight in self.weights.values()),
             effective_bits=stored_bits(list(self.weights.values()), self.scheme, grid_bits(self.scheme)),
             calib_micro_batch=micro_batch,
@@ -148,6 +147,8 @@ class _Walk:
         finally:
             self.stack.clear()
             self.shared = None
+            for layer in self.names:  # stacks are kept: one that can call the walk would keep its models
+                layer.arrive = None
 
     def _round_block(self, index: int, hidden: list[Tensor], arguments: dict) -> None:
         """Round block `index` and replace `hidden`, one entry a micro-batch, by its outputs (but for the last block)."""
@@ -204,13 +205,14 @@ class _Walk:
             if not variant.failure:
                 alike.setdefault(_solved_alike(variant.scheme), []).append(i)
         for members in alike.values():
-            self._round_together(name, members, rounded, hessian)
+            rounded = self._round_together(name, members, rounded, hessian)
         return rounded
 
-    def _round_together(self, name: str, members: list[int], rounded: Tensor, hessian: Tensor) -> None:
-        """Solve for `members`, whose schemes can share a batch, and write their answers into `rounded`."""
+    def _round_together(self, name: str, members: list[int], rounded: Tensor, hessian: Tensor) -> Tensor:
+        """Solve for `members`, whose schemes can share a batch; return `rounded` with their answers in it."""
         while members:
-            weight, moments = rounded[members], hessian[members]
+            everyone = len(members) == len(self.variants)
+            weight, moments = (rounded, hessian) if everyone else (rounded[members], hessian[members])
             try:
                 solution = self.solve(weight, moments, [self.variants[i].scheme for i in members])
             except gptq.SingularHessianError as error:
@@ -219,18 +221,20 @@ class _Walk:
                     self.variants[members[position]].failure = QuantizationError(f"{place}: {error}")
                 members = [i for i in members if not self.variants[i].failure]
             else:
+                self._record(name, members, solution, gptq.relative_error(weight, solution.weight, moments))
+                if everyone:
+                    return solution.weight
                 rounded[members] = solution.weight
-                self._record(name, members, solution, gptq.relative_error(weight, rounded[members], moments))
-                return
+                return rounded
+        return rounded
 
     def _record(self, name: str, members: list[int], solution: gptq.Solution, errors: Tensor) -> None:
-        columns = errors.tolist(), solution.rel_damp_used.tolist(), solution.n_dead_columns.tolist()
-        for position, (i, error, damping, dead) in enumerate(zip(members, *columns, strict=True)):
-            variant = self.variants[i]
-            variant.weights[self.decoders[0].name_of(self.index, name)] = solution.part(position)
-            variant.errors.append(error)
-            variant.damping.append(damping)
-            variant.n_dead_columns += dead
+        """Note what a layer has become; figures stay on the device, so that it needn't be waited for."""
+        place = self.decoders[0].name_of(self.index, name)
+        seen = torch.stack([errors.double(), solution.rel_damp_used, solution.n_dead_columns.double()], -1)
+        for position, i in enumerate(members):
+            self.variants[i].weights[place] = solution.part(position)
+            self.variants[i].seen.append(seen[position])
 
 
 def _solved_alike(scheme: QuantScheme) -> tuple:

@@ -130,31 +130,31 @@ def _norms(hidden: Tensor, norms: list[nn.Module]) -> list[Tensor]:
 @triton.jit
 def _rotate_kernel(
     fused, rotated, cos, sin, n_tokens, seq_len, width,
-    HEAD: tl.constexpr, PART: tl.constexpr, ROTARY: tl.constexpr,
-    TOKENS: tl.constexpr, IN_PLACE: tl.constexpr,
+    HEAD: tl.constexpr, PART: tl.constexpr, ROTARY: tl.constexpr, TOKENS: tl.constexpr, IN_PLACE: tl.constexpr,
 ):  # fmt: skip
     token = tl.program_id(0).to(tl.int64) * TOKENS + tl.arange(0, TOKENS)
     column = tl.arange(0, PART)
     # in place only the columns that turn are touched
     inside = (token < n_tokens)[:, None] & (column < (ROTARY if IN_PLACE else HEAD))[None, :]
     turning = inside & (column < ROTARY)[None, :]
-    # the other half of the rotated columns: x1 -> -x2, x2 -> x1
+    # the other half of the columns that turn: x1 takes -x2, x2 takes x1
     partner = tl.where(column < ROTARY // 2, column + ROTARY // 2, column - ROTARY // 2)
     sign = tl.where(column < ROTARY // 2, -1.0, 1.0)
     angle = (token % seq_len)[:, None] * ROTARY + column[None, :]
     c = tl.load(cos + angle, mask=turning, other=1.0).to(tl.float32)
     s = tl.load(sin + angle, mask=turning, other=0.0).to(tl.float32)
-    start = fused + token[:, None] * width + tl.program_id(1) * 3 * HEAD
-    target = rotated + token[:, None] * width + tl.program_id(1) * 3 * HEAD
+    start = token[:, None] * width + tl.program_id(1) * 3 * HEAD
     for part in tl.static_range(2):
-        x = tl.load(start + part * HEAD + column[None, :], mask=inside, other=0.0).to(tl.float32)
-        y = tl.load(start + part * HEAD + partner[None, :], mask=turning, other=0.0).to(tl.float32)
+        place = start + part * HEAD
+        x = tl.load(fused + place + column[None, :], mask=inside, other=0.0).to(tl.float32)
+        y = tl.load(fused + place + partner[None, :], mask=turning, other=0.0).to(tl.float32)
         turned = x * c + y * sign[None, :] * s
-        tl.debug_barrier()  # in place, a thread's y is another's x
-        tl.store(target + part * HEAD + column[None, :], turned.to(rotated.dtype.element_ty), mask=inside)
+        tl.debug_barrier()  # in place one thread's y is another's x: all are read before any is written
+        tl.store(rotated + place + column[None, :], turned.to(rotated.dtype.element_ty), mask=inside)
     if not IN_PLACE:
-        value = tl.load(start + 2 * HEAD + column[None, :], mask=inside, other=0.0)
-        tl.store(target + 2 * HEAD + column[None, :], value.to(rotated.dtype.element_ty), mask=inside)
+        place = start + 2 * HEAD + column[None, :]
+        value = tl.load(fused + place, mask=inside, other=0.0)
+        tl.store(rotated + place, value.to(rotated.dtype.element_ty), mask=inside)
 
 
 def _rotate(fused: Tensor, cos: Tensor, sin: Tensor, head_size: int, dtype: torch.dtype) -> Tensor:
