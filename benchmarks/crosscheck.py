@@ -1,10 +1,10 @@
 """Our GPTQ beside three libraries' on the same weights and text: `python benchmarks/crosscheck.py [CHECKPOINT ...]`.
 
-Each checkpoint (the pocket family's last steps, and those named) is rounded to 2, 3 and 4 bits, asymmetric, in groups of 32
-and, where that divides every layer, of 128 (a wide model only of 128: each program takes minutes): by ours, by auto-gptq 0.7.1, and by GPTQModel 7.6.0 and llm-compressor 0.14
-in processes of .venv-peers (`make peers`). All are told to be plain GPTQ: columns in the given order, damping 0.01, the
-same 32 x 512 calibration tokens, each layer calibrated on outputs of the earlier ones rounded. All rounded weights are
-scored by our evaluator in float32 on the same held-out text.
+Each checkpoint (the pocket family's last steps, and those named) is rounded to 2, 3 and 4 bits, asymmetric, in groups
+of 32 and, where that divides every layer, of 128 (a wide model only of 128: each program takes minutes): by ours, by
+auto-gptq 0.7.1, and by GPTQModel 7.6.0 and llm-compressor 0.14 in processes of .venv-peers (`make peers`). All are told
+to be plain GPTQ: columns in the given order, damping 0.01, the same 32 x 512 calibration tokens, each layer calibrated
+on outputs of the earlier ones rounded. All rounded weights are scored by our evaluator in float32 on the same text.
 
 `difference_nats` is a library's QiD less ours, `paired_error_nats` its standard error over documents.
 `first_layer_equal` is the share of weights of the first rounded layer, where all see the same inputs, within a quarter

@@ -207,7 +207,7 @@ def _round_in_order(
 
 
 def _round_columns(block: Tensor, factor: Tensor, grid: grids.IntegerGrid) -> tuple[Tensor, Tensor]:
-    """Round the columns of `block` (..., rows, width), each correcting those after it; return codes and scaled errors."""
+    """Round the columns of `block` (..., rows, width), each correcting those after it: codes and scaled errors."""
     if block.is_cuda:
         from helpers.measure.columns_cuda import round_columns  # Triton is there only where CUDA is
 

@@ -151,7 +151,7 @@ class _Walk:
                 layer.arrive = None
 
     def _round_block(self, index: int, hidden: list[Tensor], arguments: dict) -> None:
-        """Round block `index` and replace `hidden`, one entry a micro-batch, by its outputs (but for the last block)."""
+        """Round block `index`; replace `hidden`, one entry a micro-batch, by its outputs (but for the last block)."""
         self.index = index
         self.blocks = [decoder.blocks[index] for decoder in self.decoders]
         self.unrounded = set(self.names.values())
@@ -185,7 +185,7 @@ class _Walk:
             raise _WaitError
 
     def _hessian(self, name: str, inputs: Tensor) -> Tensor:
-        """Return the mean of x x^T over all micro-batches' tokens, (V, columns, columns); raise _WaitError until then."""
+        """Return the mean of x x^T over all tokens, (V, columns, columns); raise _WaitError until all are there."""
         moments = gptq.second_moments(inputs.reshape(len(self.variants), -1, inputs.shape[-1]))
         self.sums[name] = self.sums[name].add_(moments) if name in self.sums else moments
         self.n_arrived[name] += 1

@@ -76,16 +76,6 @@ def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:
     return twin
 
 
-@functools.cache
-def _compiled(function: Callable) -> Callable:
-    return torch.compile(function)
-
-
-def fused_on_gpu(function: Callable, device: torch.device) -> Callable:
-    """Return `function` compiled, once a process, for a GPU; on a CPU as it is, where compiling costs more than it saves."""
-    return _compiled(function) if device.type == "cuda" else function
-
-
 class Stack:
     """A module that can be any of several checkpoints' modules of its kind, for the variants of each.
 
@@ -107,7 +97,8 @@ class Stack:
 
             if neox_cuda.fits(module):
                 return functools.partial(neox_cuda.forward, self.module)
-        return fused_on_gpu(self.module, device)
+            return torch.compile(self.module)
+        return self.module  # on a CPU compiling costs more than it saves
 
     def load(self, modules: Sequence[nn.Module], owners: Sequence[int], weights: dict[str, Tensor | None]) -> None:
         """Take over the parameters of `modules`, one a checkpoint; `owners[v]` is the checkpoint of variant v.
