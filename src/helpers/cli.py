@@ -30,11 +30,18 @@ def sweep(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     table: Annotated[Path, typer.Option(help="The table to write.")] = Path("results/local.parquet"),
     records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = Path("results/measurements"),
+    memory_gib: Annotated[
+        float | None,
+        typer.Option(
+            help="Memory for rounding and scoring, beside the models. By default 1, on a GPU 0.6 of what is free."
+        ),
+    ] = None,
 ) -> None:
     """Measure what a sweep declares and the table doesn't hold yet."""
     from helpers.measure.sweep import run_sweep
 
-    report = run_sweep(sweep_file, device, table, records, console)
+    memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
+    report = run_sweep(sweep_file, device, table, records, console, memory_bytes)
     console.print(f"{table}: {report.n_measured} rows measured, {report.n_present} already there")
     for failure in report.failures:
         console.print(f"not measured: {failure}", style="red")

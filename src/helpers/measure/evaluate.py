@@ -111,12 +111,17 @@ class _Scores:
 
     def by_model(self) -> list[list[_Score]]:
         """Return the scores of each model: 16 bits, then its rounded weights in order."""
-        hidden = [part for members in self._together() for part in self._last_hidden(members)]
-        scores = []
-        for owner in range(len(self.decoders)):
-            own = [part for part, (o, _) in zip(hidden, self.variants, strict=True) if o == owner]
-            with matrix_products(self.dtype):
-                scores.append(self._scores_of(self.decoders[owner], own))
+        scores: list[list[_Score]] = [[] for _ in self.decoders]
+        original = None  # of the checkpoint whose variants come last in one lot and first in the next
+        for members in self._together():
+            hidden = self._last_hidden(members)
+            for owner in sorted({owner for owner, _ in members}):
+                own = [part for part, (o, _) in zip(hidden, members, strict=True) if o == owner]
+                if not scores[owner]:
+                    original, *own = own
+                with matrix_products(self.dtype):
+                    of_original, *of_rounded = self._scores_of(self.decoders[owner], original, own)
+                scores[owner] += of_rounded if scores[owner] else [of_original, *of_rounded]
         return scores
 
     def _together(self) -> list[list[tuple[int, Rounded | None]]]:
@@ -144,8 +149,9 @@ class _Scores:
         by_variant = zip(*(batch.chunk(len(members)) for batch in hidden), strict=True)
         return [torch.cat(parts) for parts in by_variant]
 
-    def _scores_of(self, decoder: Decoder, hidden: list[Tensor]) -> list[_Score]:
-        """Return the scores of one checkpoint's variants, the first of which is the 16-bit model."""
+    def _scores_of(self, decoder: Decoder, original: Tensor, rounded: list[Tensor]) -> list[_Score]:
+        """Return the scores of a 16-bit model and of rounded ones from what their last blocks put out."""
+        hidden = [original, *rounded]
         tail = [
             module if module.weight.dtype == hidden[0].dtype else copy.deepcopy(module).to(hidden[0].dtype)
             for module in decoder.tail
@@ -156,10 +162,10 @@ class _Scores:
         for start in range(0, len(self.tokens), step):
             targets = self.tokens[start : start + step, 1:]
             each = (_logits(tail, of_variant[start : start + step]) for of_variant in hidden)
-            losses, original = original_scores(next(each), targets)
+            losses, compared = original_scores(next(each), targets)
             parts[0].append(losses)
             for scores, logits in zip(parts[1:], each, strict=True):
-                scores.append(rounded_scores(logits, targets, original))
+                scores.append(rounded_scores(logits, targets, compared))
         seen = [torch.cat(scores, -1).cpu() for scores in parts]
         return [_Score(*scores.view(-1, len(self.tokens))) for scores in seen]
 

@@ -54,6 +54,8 @@ class Work:
         hidden = (self.n_sequences + sequences) * self.seq_len * self.d_model * self.itemsize
         activations = sequences * self.seq_len * self.widths * self.itemsize
         logits = LOGIT_COPIES * sequences * self.seq_len * self.vocabulary_size * 4
+        if self.vocabulary_size:  # a 16-bit model's last hidden states wait for its variants
+            logits += hidden
         hessians = HESSIAN_COPIES * 4 * self.widest_input**2
         return variants * (hidden + activations + hessians + WEIGHT_COPIES * 4 * self.block_params) + logits
 

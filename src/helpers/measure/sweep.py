@@ -238,7 +238,7 @@ class _Engine:
     def _measured(self, members: list[_Prepared]) -> list[Measurement]:
         for member in members:
             member.model.to(self.device)
-        memory_bytes = self.memory_bytes or memory.default_budget(self.device)
+        memory_bytes = memory.default_budget(self.device) if self.memory_bytes is None else self.memory_bytes
         self._announce(members, memory_bytes)
         loaded = [methods.Checkpoint(member.model, member.subject.local.folder) for member in members]
         answers, seconds = self._rounded(loaded, members[0].missing, memory_bytes)
