@@ -125,7 +125,8 @@ def test_less_memory_changes_what_goes_together_and_no_bit_of_variants():
     answers = [rounded_by(model) for model in models]
     plenty = score(models, answers)
     work = memory.evaluation_work(decoder_of(models[0]), 6, 16, itemsize=4)
-    assert score(models, answers, memory_bytes=work.n_bytes(3, 4)) == plenty
+    for at_once in (1, 3):  # a lot may end in the middle of a checkpoint's variants
+        assert score(models, answers, memory_bytes=work.n_bytes(at_once, 4)) == plenty
     assert {found.micro_batch for each in plenty for found in each} == {4}
 
 

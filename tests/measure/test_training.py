@@ -73,7 +73,8 @@ def test_checkpoints_open_with_transformers_and_the_manifest_describes_them(text
     tokenizer = corpora.Tokenizer.from_file("data/tadpole/tokenizer.json")
     blocks = corpora.heldout_blocks(corpora.read_lock().evaluation, tokenizer, corpora.DOCUMENTS_PER_SPLIT, 32)
     last = GPTNeoXForCausalLM.from_pretrained(specs[-1].location, dtype=torch.float32).eval()
-    assert losses[-1] == evaluate.evaluate_model(last, blocks).loss_nats
+    # weights read from a file lie elsewhere in memory, and sums may run in another order
+    assert losses[-1] == pytest.approx(evaluate.evaluate_model(last, blocks).loss_nats, rel=1e-6)
 
 
 def _entries(out: Path) -> list[dict]:
