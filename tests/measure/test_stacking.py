@@ -116,5 +116,5 @@ def test_arguments_in_another_dtype_keep_whole_numbers():
 
 
 def test_on_a_cpu_nothing_is_compiled():
-    function = torch.add
-    assert stacking.fused_on_gpu(function, torch.device("cpu")) is function
+    stack = stacking.block_stack(decoder_of(build("llama")), torch.float32)
+    assert stack.call is stack.module
