@@ -186,23 +186,28 @@ def _score_functions(device: torch.device) -> tuple[Callable, Callable]:
 
 
 def _original_scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Return the 16-bit model's mean loss a block (n,), float64, and what others are compared with.
+    """Return the 16-bit model's mean loss a block (n,), float64, and what others are compared with, by token.
 
-    That is: its logits, the logarithm of their exponentials' sum, and its likeliest token.
+    That is: its probabilities, the sum of p log p, and its likeliest token.
     """
-    wide = logits.float()
-    log_z = wide.logsumexp(-1)
-    losses = log_z - _at(wide, targets)
-    return losses.double().mean(-1), (logits, log_z, wide.argmax(-1))
+    log_p = logits.float().log_softmax(-1)
+    p = log_p.exp()
+    losses = -_at(log_p, targets)
+    return losses.double().mean(-1), (p, torch.linalg.vecdot(p, log_p), logits.argmax(-1))
 
 
 def _rounded_scores(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Return a rounded model's mean loss, KL(16-bit model || this one) and share of agreement a block: (3, n)."""
-    wide, log_p = logits.float(), original[0].float() - original[1][..., None]
-    log_z = wide.logsumexp(-1)
+    """Return a rounded model's mean loss, KL(16-bit model || this one) and share of agreement a block: (3, n).
+
+    The models agree where the rounded one holds no token for likelier than the 16-bit model's likeliest.
+    """
+    p, sum_p_log_p, likeliest = original
+    wide = logits.float()
+    highest = wide.amax(-1)
+    log_z = highest + (wide - highest[..., None]).exp_().sum(-1).log()
     losses = log_z - _at(wide, targets)
-    kl = (log_p.exp() * (log_p - wide)).sum(-1) + log_z
-    agreement = wide.argmax(-1) == original[2]
+    kl = sum_p_log_p - torch.linalg.vecdot(p, wide) + log_z
+    agreement = _at(wide, likeliest) == highest
     return torch.stack([losses.double().mean(-1), kl.double().mean(-1), agreement.double().mean(-1)])
 
 
