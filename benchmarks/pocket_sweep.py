@@ -83,7 +83,6 @@ def main() -> None:
         peak_gib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     specs = families.read_manifest(Path("data/tadpole"))
     last = [spec for spec in specs if spec.step == max(each.step for each in specs)]
-    one_size(last[0])  # warm
     times = [one_size(spec) for spec in last]
     ours, peer, scoring = (sum(each[key] for each in times) for key in ("ours", "peer", "scoring"))
     n_steps = len(specs) / len(last)

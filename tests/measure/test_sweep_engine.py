@@ -1,7 +1,9 @@
 """A sweep and the engine under it: memory, lost devices, dtypes, checkpoints measured together, loading meanwhile."""
 
 import io
+import json
 import re
+import shutil
 import threading
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from helpers.measure import checkpoints, evaluate, memory, sweep
 from helpers.measure.decoders import decoder_of
 from helpers.measure.methods import gptq as gptq_method
 from helpers.measure.methods import rtn
+from helpers.measure.training import write_manifest
 from helpers.specs import DeviceError
 
 AS_DECLARED = 10  # rows: two checkpoints, each a baseline and four schemes
@@ -188,3 +191,15 @@ def test_the_next_checkpoint_is_loaded_in_a_thread_while_this_one_is_measured(tm
         ("measured", 2, True),
         ("measured", 3, True),
     ]
+
+
+def test_equal_weights_of_two_steps_are_measured_once(declared, tmp_path, family):
+    """The second step's row is the first's: the same key, and so nothing to measure."""
+    first, second = (family / f"tiny/step-00000{step}" for step in (1, 2))
+    shutil.copyfile(first / "model.safetensors", second / "model.safetensors")
+    entry = json.loads((second / "checkpoint.json").read_text())
+    entry["weights_sha256"] = checkpoints.weights_sha256(second)
+    (second / "checkpoint.json").write_text(json.dumps(entry))
+    write_manifest(family)
+    report = run(declared, tmp_path)
+    assert report.n_measured == report.n_present == len(list((tmp_path / "records").glob("*.json")))

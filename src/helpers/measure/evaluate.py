@@ -202,12 +202,10 @@ def _rounded_scores(logits: Tensor, targets: Tensor, original: tuple[Tensor, Ten
     The models agree where the rounded one holds no token for likelier than the 16-bit model's likeliest.
     """
     p, sum_p_log_p, likeliest = original
-    wide = logits.float()
-    highest = wide.amax(-1)
-    log_z = highest + (wide - highest[..., None]).exp_().sum(-1).log()
-    losses = log_z - _at(wide, targets)
-    kl = sum_p_log_p - torch.linalg.vecdot(p, wide) + log_z
-    agreement = _at(wide, likeliest) == highest
+    log_q = logits.float().log_softmax(-1)
+    losses = -_at(log_q, targets)
+    kl = sum_p_log_p - torch.linalg.vecdot(p, log_q)
+    agreement = _at(log_q, likeliest) == log_q.amax(-1)
     return torch.stack([losses.double().mean(-1), kl.double().mean(-1), agreement.double().mean(-1)])
 
 

@@ -206,6 +206,7 @@ class _Engine:
         """Measure what is missing; write a record a row; call `advance` with the number of rows that are there."""
         together: dict[tuple, list[_Prepared]] = defaultdict(list)
         for prepared in lot:
+            self._forget_what_is_done(prepared)
             self.n_present += prepared.n_present
             advance(prepared.n_present)
             if prepared.model is not None:
@@ -218,6 +219,15 @@ class _Engine:
                 self.done.add(row.measurement_id)  # a later job may have the same weights
                 self.n_measured += 1
                 advance(1)
+
+    def _forget_what_is_done(self, prepared: _Prepared) -> None:
+        """Leave out rows that were measured since a checkpoint was prepared: an earlier one had the same weights."""
+        lacking = {s: tokens for s, tokens in prepared.missing.items() if prepared.subject.row_id(s) not in self.done}
+        baseline = prepared.baseline_missing and prepared.subject.row_id(BASELINE) not in self.done
+        prepared.n_present += len(prepared.missing) - len(lacking) + prepared.baseline_missing - baseline
+        prepared.missing, prepared.baseline_missing = lacking, baseline
+        if not lacking and not baseline:
+            prepared.model = None
 
     def _rows(self, members: list[_Prepared]) -> list[Measurement]:
         """Round and score checkpoints that lack the same rows; a failure of the whole lot goes into the report."""
