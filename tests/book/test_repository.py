@@ -46,7 +46,15 @@ def test_tests_mirror_the_sources():
     names = {path.stem for path in (ROOT / "src" / "helpers").rglob("*.py")} | {
         p.stem for p in (ROOT / "book").rglob("*.py")
     }
-    about = {"environment", "repository", "makefile", "browser", "imports", "cuda", "peers"}  # of the project as a whole
+    about = {
+        "environment",
+        "repository",
+        "makefile",
+        "browser",
+        "imports",
+        "cuda",
+        "peers",
+    }  # of the project as a whole
     parts = re.compile(f"test_({'|'.join(names | about)})(_[a-z_]+)?")  # a module's tests may lie in several files
     strays = [path for path in (ROOT / "tests").rglob("test_*.py") if not parts.fullmatch(path.stem)]
     assert strays == [], "a test file is named after the module it tests"
