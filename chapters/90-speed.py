@@ -106,8 +106,7 @@ glue_all(
 
 # %% [markdown]
 # Measured on {glue:text}`engine_measured:s`. The peer is llm-compressor 0.14, the fastest of three, told to work in large batches on the GPU with
-# TF32 (batch 64 or 8, `sequential_offload_device="cuda"`), timed on an H200 before; for pythia-1b its time is extrapolated. With its
-# defaults it is up to nine times slower.
+# TF32 (batch 64 or 8, `sequential_offload_device="cuda"`), timed on an H200 before. With its defaults it is up to nine times slower.
 #
 # The smallest shape takes {glue:text}`fast_seconds:.3f` s where everything runs in bfloat16, {glue:text}`fast_ratio:.1f` times faster than the
 # peer; the aim was {glue:text}`fast_goal:g` s. From {glue:text}`few:d` to {glue:text}`many:d` checkpoints at once the time grows
@@ -211,5 +210,7 @@ glue_all(
 # ## What this does not show
 #
 # - Other GPUs, other shapes: ask `python benchmarks/engine.py` on yours.
+# - pythia-1b's shape, which `benchmarks/engine.py` knows too, has not been measured; the growth with checkpoints and text was measured in the run
+#   before the one in the table.
 # - The peers' times were taken on another day, on a machine of the same kind.
 # - Random weights cost the same time as trained ones here; where trained ones need more damping, they cost a little more.
