@@ -20,10 +20,11 @@ from helpers.measure.memory import default_budget
 from helpers.measure.methods import Checkpoint, gptq
 from helpers.measure.precision import matrix_products
 from helpers.specs import QuantScheme
-from report import report
+from report import keep, report
 
 BITS = (2, 3, 4)
 REPEATS = 3
+SMALL_BUDGET = 2 * 2**30  # of memory beside the model: what a card of 8 GiB has left
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Work:
 
 # Peers were timed on an H200 beforehand (llm-compressor 0.14, batch 64 or 8, sequential_offload_device="cuda", TF32
 # allowed; quantizing + saving and reloading + scoring); pythia-1b's is extrapolated from pythia-410m's.
-TF32, BF16 = "tfloat32", "bfloat16"
+FP32, TF32, BF16 = "float32", "tfloat32", "bfloat16"
 WORKS = {
     "tadpole-14m": Work(
         8,
@@ -54,7 +55,7 @@ WORKS = {
         (128, 512),
         (512, 512),
         0.57,
-        {(BF16, BF16): 0.06, (TF32, BF16): 0.06, (BF16, TF32): 0.10, (TF32, TF32): 0.10},
+        {(BF16, BF16): 0.06, (TF32, BF16): 0.06, (BF16, TF32): 0.10, (TF32, TF32): 0.10, (FP32, TF32): 0.10},
     ),
     "pythia-410m": Work(24, 1024, 16, 50304, 1, (128, 2048), (256, 2048), 10.5, {(TF32, BF16): 2.5, (BF16, BF16): 2.5}),
     "pythia-1b": Work(16, 2048, 8, 50304, 1, (128, 2048), (256, 2048), 12.0, {(TF32, BF16): 8.0, (BF16, BF16): 5.0}),
@@ -108,7 +109,9 @@ def matmul_peak(dtype: str) -> float:
     return 10 * 2 * 8192**3 / (time.perf_counter() - started)
 
 
-def seconds_of(checkpoints, calibration, blocks, hessian_dtype: str, eval_dtype: str) -> tuple[float, float]:
+def seconds_of(
+    checkpoints, calibration, blocks, hessian_dtype: str, eval_dtype: str, memory_bytes: int
+) -> tuple[float, float]:
     """Round and score once; return (seconds of rounding, seconds of scoring)."""
     schemes = [
         QuantScheme("gptq", bits=b, group_size=128, symmetric=False, rel_damp=0.01, hessian_dtype=hessian_dtype)
@@ -116,16 +119,24 @@ def seconds_of(checkpoints, calibration, blocks, hessian_dtype: str, eval_dtype:
     ]
     torch.cuda.synchronize()
     started = time.perf_counter()
-    rounded = gptq.quantize(checkpoints, schemes, calibration, default_budget("cuda"))
+    rounded = gptq.quantize(checkpoints, schemes, calibration, memory_bytes)
     torch.cuda.synchronize()
     between = time.perf_counter()
-    evaluate.evaluate(checkpoints, rounded, blocks, eval_dtype, default_budget("cuda"))
+    evaluate.evaluate(checkpoints, rounded, blocks, eval_dtype, memory_bytes)
     torch.cuda.synchronize()
     return between - started, time.perf_counter() - between
 
 
-def row(name: str, work: Work, dtypes: tuple[str, str], n_checkpoints: int, fewer_tokens: int = 1) -> dict:
-    """Time one piece of work."""
+def row(
+    name: str,
+    work: Work,
+    dtypes: tuple[str, str],
+    n_checkpoints: int,
+    fewer_tokens: int = 1,
+    memory_bytes: int | None = None,
+) -> dict:
+    """Time one piece of work, within what a sweep takes by default or within `memory_bytes`."""
+    budget = memory_bytes or default_budget("cuda")
     calibration_shape, evaluation_shape = (
         (n // fewer_tokens, length) for n, length in (work.calibration, work.evaluation)
     )
@@ -134,13 +145,13 @@ def row(name: str, work: Work, dtypes: tuple[str, str], n_checkpoints: int, fewe
     n, length = evaluation_shape
     text = Blocks(tokens((n, length + 1), work.vocabulary_size), tuple(range(n)), n * length, "random")
     torch.cuda.reset_peak_memory_stats()
-    first = sum(seconds_of(checkpoints, calibration, text, *dtypes))
-    each = [seconds_of(checkpoints, calibration, text, *dtypes) for _ in range(REPEATS)]
+    first = sum(seconds_of(checkpoints, calibration, text, *dtypes, budget))
+    each = [seconds_of(checkpoints, calibration, text, *dtypes, budget) for _ in range(REPEATS)]
     n_rounded = n_checkpoints * len(BITS)
     rounding, scoring = (statistics.median(seconds) / n_rounded for seconds in zip(*each, strict=True))
     total = rounding + scoring
     peak = flops(work, calibration_shape, evaluation_shape) / total / matmul_peak(dtypes[0])
-    same_size = n_checkpoints == work.n_checkpoints and fewer_tokens == 1
+    same_size = n_checkpoints == work.n_checkpoints and fewer_tokens == 1 and memory_bytes is None
     return {
         "work": f"{name}: {n_checkpoints} checkpoints x {BITS} bits, {calibration_shape} and {evaluation_shape} tokens",
         "hessian_dtype": dtypes[0],
@@ -151,22 +162,32 @@ def row(name: str, work: Work, dtypes: tuple[str, str], n_checkpoints: int, fewe
         "seconds_first_call_beside": first - total * n_rounded,
         "goal_seconds": work.goals.get(dtypes) if same_size else None,
         "ratio_to_best_peer": work.peer_seconds / total if same_size else None,
+        "memory_budget_gib": budget / 2**30,
         "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30,
         "share_of_matmul_peak": peak,
     }
 
 
 def main(names: list[str]) -> None:
-    """Time the works named, or all of them."""
+    """Time the works named, or all of them; every row is kept as soon as it is there."""
     rows = []
+
+    def add(*arguments) -> None:
+        rows.append(row(*arguments))
+        torch.cuda.empty_cache()
+        print({key: value for key, value in rows[-1].items() if value is not None}, flush=True)
+        keep("engine", rows)
+
     for name in names or list(WORKS):
         work = WORKS[name]
         for dtypes in work.goals:
-            rows.append(row(name, work, dtypes, work.n_checkpoints))
-            torch.cuda.empty_cache()
-            print({key: value for key, value in rows[-1].items() if value is not None}, flush=True)
+            add(name, work, dtypes, work.n_checkpoints)
         if work.n_checkpoints > 1:
-            rows += [row(name, work, dtypes, n) for n in (1, 3)] + [row(name, work, dtypes, work.n_checkpoints, 2)]
+            for n_checkpoints in (1, 3):
+                add(name, work, dtypes, n_checkpoints)
+            add(name, work, dtypes, work.n_checkpoints, 2)
+        else:
+            add(name, work, dtypes, work.n_checkpoints, 1, SMALL_BUDGET)
     report("engine", rows)
 
 

@@ -49,13 +49,18 @@ def _versions(*names: str) -> dict[str, str]:
 
 
 def report(name: str, rows: list[dict]) -> None:
-    """Print `rows` as a table and write them with the machine's description to benchmarks/results/<name>.json."""
+    """Print `rows` as a table and keep them."""
     table = Table(title=name)
     for column in rows[0]:
         table.add_column(column)
     for row in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console(width=140).print(table)
+    keep(name, rows)
+
+
+def keep(name: str, rows: list[dict]) -> None:
+    """Write `rows` with the machine's description to benchmarks/results/<name>.json."""
     RESULTS.mkdir(exist_ok=True)
     content = {"benchmark": name, "machine": machine(), "rows": rows}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")

@@ -155,3 +155,17 @@ def test_running_out_of_memory_halves_the_share_and_records_it(monkeypatch):
     monkeypatch.setattr(layerwise._Walk, "run", small)
     ((rounded,),) = get("gptq").quantize([Checkpoint(model, Path())], [scheme], calibration, 2**30)
     assert rounded.diagnostics.calib_micro_batch == 4
+
+
+def test_awq_on_the_gpu_is_awq_on_the_cpu():
+    """Its scales are searched by least error, so a tie may fall on either side: nearly all weights agree."""
+    model = tiny_model(3, d_model=64)
+    calibration = torch.randint(0, 1024, (16, 64), generator=torch.Generator().manual_seed(0))
+    scheme = QuantScheme("awq", bits=4, group_size=32, symmetric=False, propagate="full_precision")
+    weights = {}
+    for device in ("cpu", "cuda"):
+        ((rounded,),) = get("awq").quantize([Checkpoint(model.to(device), Path())], [scheme], calibration, 2**30)
+        weights[device] = {name: rounded.decoded(name).cpu() for name in rounded.weights}
+    for name, plain in weights["cpu"].items():
+        error = (weights["cuda"][name] - plain).norm() / plain.norm()
+        assert error < 1e-2, name
