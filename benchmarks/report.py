@@ -21,7 +21,8 @@ def machine() -> dict:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     processor = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), platform.machine())
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    commit = os.environ.get("QID_COMMIT", asked)  # named where the checkout has no git
     return {
         "processor": processor,
         "cores": os.cpu_count(),

@@ -52,26 +52,30 @@ def sweep(
 @app.command()
 def train(
     plan_file: Annotated[Path, typer.Argument(help="The family's YAML.")],
-    out: Annotated[Path, typer.Option(help="The family's folder.")] = Path(".cache/tadpole"),
+    out: Annotated[
+        Path | None, typer.Option(help="The family's folder; by default .cache/NAME for train-NAME.yml.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda",
+    model: Annotated[list[str] | None, typer.Option(help="A model to train; repeat for more. All by default.")] = None,
 ) -> None:
     """Train a family of models, or go on where a killed run stopped."""
     from helpers.measure.training import train_family
 
-    console.print(f"{train_family(plan_file, out, device, console)}: written")
+    out = Path(".cache") / plan_file.stem.removeprefix("train-") if out is None else out
+    console.print(f"{train_family(plan_file, out, device, console, model)}: written")
 
 
 @app.command()
 def pocket(
     source: Annotated[Path, typer.Argument(help="A trained family's folder.")],
-    model: Annotated[list[str], typer.Option(help="A model to take; repeat for more.")],
+    run: Annotated[list[str], typer.Option(help="A run to take; repeat for more.")],
     step: Annotated[list[int], typer.Option(help="A step to take; repeat for more.")],
     out: Annotated[Path, typer.Option(help="The pocket family's folder.")] = Path("data/tadpole"),
 ) -> None:
     """Copy some checkpoints of a trained family into the repository's pocket family."""
-    from helpers.measure.training import select
+    from helpers.measure.training_folder import select
 
-    select(source, model, step, out)
+    select(source, run, step, out)
 
 
 @app.command()

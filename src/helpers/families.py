@@ -74,6 +74,7 @@ class HubFamily:
         return CheckpointSpec(
             family=self.name,
             model=model.name,
+            run=model.name,
             location=model.repository,
             revision=f"step{step}",
             step=step,
@@ -129,10 +130,16 @@ HUB_FAMILIES = {
 }
 
 
-def checkpoints(family: str, models: list[str] | None, steps: list[int] | None, where: str) -> list[CheckpointSpec]:
+def checkpoints(
+    family: str,
+    models: list[str] | None,
+    steps: list[int] | None,
+    where: str,
+    runs: list[str] | None = None,
+) -> list[CheckpointSpec]:
     """Return the checkpoints of a Hub family's name or a trained family's folder, optionally some of them.
 
-    Raises SpecError, beginning with `where`, that names an unknown family, model or step and what is accepted.
+    Raises SpecError, beginning with `where`, that names an unknown family, model, step or run and what is accepted.
     """
     if family in HUB_FAMILIES:
         known = HUB_FAMILIES[family]
@@ -142,11 +149,10 @@ def checkpoints(family: str, models: list[str] | None, steps: list[int] | None, 
     else:
         names = ", ".join(HUB_FAMILIES)
         raise SpecError(f"{where}: unknown family '{family}'; accepted: {names}, or a folder with a {MANIFEST}")
-    _refuse_unknown("model", models, {spec.model for spec in specs}, where)
-    _refuse_unknown("step", steps, {spec.step for spec in specs}, where)
-    return [
-        spec for spec in specs if (models is None or spec.model in models) and (steps is None or spec.step in steps)
-    ]
+    for name, wanted in (("model", models), ("step", steps), ("run", runs)):
+        _refuse_unknown(name, wanted, {getattr(spec, name) for spec in specs}, where)
+        specs = [spec for spec in specs if wanted is None or getattr(spec, name) in wanted]
+    return specs
 
 
 def _refuse_unknown(what: str, wanted: list | None, known: set, where: str) -> None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from helpers.specs import Measurement, QuantScheme, ResultsError, SpecError, from_mapping
+from helpers.specs import SCHEMA_VERSION, Measurement, QuantScheme, ResultsError, SpecError, from_mapping
 
 # What schema version 2 added, with what it holds in a row of version 1: every scheme then was at the defaults, and the
 # rest wasn't measured.
@@ -31,6 +31,8 @@ ADDED_IN_2 = {
     "effective_bits": None,
     "calib_micro_batch": None,
 }
+# What version 3 added; a run then had its model's name.
+ADDED_IN_3 = {"branched_from": None, "branched_at_step": None, "n_averaged": 1}
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -76,7 +78,7 @@ def write_record(row: Measurement, folder: Path) -> None:
 
 
 def read_records(folder: Path) -> list[Measurement]:
-    """Read every record of a folder, those of schema version 1 too.
+    """Read every record of a folder, those of earlier schema versions too.
 
     Raises ResultsError that names a record that can't be read.
     """
@@ -84,12 +86,20 @@ def read_records(folder: Path) -> list[Measurement]:
     for path in sorted(folder.glob("*.json")):
         try:
             values = json.loads(path.read_text())
-            if isinstance(values, dict) and values.get("schema_version") == 1:
-                values = ADDED_IN_2 | values
+            if isinstance(values, dict):
+                values = _completed(values)
             rows.append(from_mapping(Measurement, values, str(path)))
         except (ValueError, SpecError) as error:
             raise ResultsError(f"{path}: not a record ({error}); delete it and rerun") from None
     return rows
+
+
+def _completed(values: dict) -> dict:
+    """Return a record with what was added to the schema since it was written."""
+    version = values.get("schema_version")
+    if version in (1, 2):
+        values = ADDED_IN_3 | {"run": values.get("model")} | values
+    return ADDED_IN_2 | values if version == 1 else values
 
 
 def done_ids(folder: Path) -> set[str]:
@@ -112,7 +122,7 @@ def compact(folder: Path, table_path: Path) -> int:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a table of measurements; one of schema version 1 gets the columns that were added since.
+    """Read a table of measurements; one of an earlier schema version gets the columns that were added since.
 
     Raises ResultsError when it is missing or has other columns.
     """
@@ -122,10 +132,13 @@ def read_table(path: Path) -> pa.Table:
         raise ResultsError(f"{path}: no such table; `qid sweep` makes one") from None
     except pa.ArrowInvalid as error:
         raise ResultsError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
-    if "schema_version" in table.schema.names and set(table.column("schema_version").to_pylist()) == {1}:
-        for name in ADDED_IN_2.keys() - set(table.schema.names):
-            value = pa.scalar(ADDED_IN_2[name], schema().field(name).type)
-            table = table.append_column(name, pa.repeat(value, len(table)))
+    versions = set(table.column("schema_version").to_pylist()) if "schema_version" in table.schema.names else set()
+    if versions and max(versions) < SCHEMA_VERSION:
+        added = ADDED_IN_3 | (ADDED_IN_2 if versions == {1} else {})
+        for name in added.keys() - set(table.schema.names):
+            table = table.append_column(name, pa.repeat(pa.scalar(added[name], schema().field(name).type), len(table)))
+        if "run" not in table.schema.names:
+            table = table.append_column("run", table.column("model"))
     missing = [name for name in schema().names if name not in table.schema.names]
     unknown = [name for name in table.schema.names if name not in schema().names]
     if missing or unknown:

@@ -20,7 +20,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BITS_ACCEPTED = range(2, 9)
 FORMATS = ("int", "mxint", "mxfp", "nf4")
 DTYPES = ("float32", "tfloat32", "bfloat16")  # tfloat32: float32 tensors, matrix products in TF32
@@ -128,6 +128,7 @@ class CheckpointSpec:
 
     family: str
     model: str
+    run: str  # the training run, by a name of its own within the family
     location: str  # a folder in Hugging Face layout, or a Hub repository
     step: int
     tokens_seen: int
@@ -135,7 +136,7 @@ class CheckpointSpec:
     learning_rate: float
     peak_learning_rate: float
     lr_phase: str  # warmup, stable or decay
-    schedule: str
+    schedule: str  # constant, cosine or cooldown
     n_layers: int
     d_model: int
     vocabulary_size: int
@@ -146,6 +147,9 @@ class CheckpointSpec:
     unique_tokens: int | None = None
     weight_decay: float | None = None
     train_seed: int = 0
+    branched_from: str | None = None  # the run a cooldown goes on from
+    branched_at_step: int | None = None
+    n_averaged: int = 1  # weights are the mean of so many moments of the run, the last at `step`
 
     @property
     def epochs(self) -> float | None:
@@ -159,8 +163,8 @@ class CheckpointSpec:
 
     @property
     def label(self) -> str:
-        """Return a short name for messages: model and step."""
-        return f"{self.model}@{self.step}"
+        """Return a short name for messages: run and step."""
+        return f"{self.run}@{self.step}"
 
 
 @dataclass(frozen=True)
@@ -279,10 +283,14 @@ class Measurement:
     weights_sha256: str
     family: str
     model: str
+    run: str
     repo_id: str
     revision: str | None
     commit: str | None
     train_seed: int
+    branched_from: str | None
+    branched_at_step: int | None
+    n_averaged: int
     # training
     step: int
     tokens_seen: int

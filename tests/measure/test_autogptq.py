@@ -155,16 +155,17 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tens
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bits", BITS)
 def test_solver_agrees_with_auto_gptq(comparison, bits, kind):
-    """Same Hessian, grid and damping: >= 99% equal codes, Hessian-norm errors within 3e-3 of each other.
+    """Same Hessian, grid and damping: >= 99% equal codes, errors within 3e-3, ours on average at most 3e-4 above theirs.
 
     Not all codes: where a weight lies within float32's noise of a boundary, the two round differently, and the
-    correction then carries that on to later columns of the row. Their factor goes through the inverse of the Hessian,
-    ours doesn't: of the four layers with errors 1.2e-3 to 2.7e-3 apart, ours has 99.1%, 99.7%, 99.9% and 100% of the
-    codes of float64, theirs 99.2%, 99.1%, 99.7% and 99.9%.
+    correction then carries that on to later columns of the row. Which of the two comes out lower in a single case
+    changes with the machine and the draw: of 126 cases one to six are more than 1e-3 apart, either way. Over six draws
+    and three instruction sets the mean of the 21 cases of one kind lay between -4.0e-4 and 1.8e-4.
     """
     layers, every_case, answers = comparison
     selected = [case for case in every_case if case[1] == bits and case[3] == kind]
     assert len(selected) == 3 * 8 - 3  # group 128 doesn't divide three of the layers of width 64
+    excess = []
     for layer, _, group, _ in selected:
         weight, hessian = layers[f"{layer}/weight"], layers[f"{layer}/hessian"]
         ours = gptq.solve(weight, hessian, bits, group, KINDS[kind], REL_DAMP)
@@ -176,7 +177,9 @@ def test_solver_agrees_with_auto_gptq(comparison, bits, kind):
         their_codes = torch.round(theirs["weight"] / scale + zero)
         assert (ours.codes == their_codes).float().mean() >= 0.99, (layer, group)
         errors = [gptq.relative_error(weight, rounded, hessian).sqrt() for rounded in (ours.weight, theirs["weight"])]
-        assert float(errors[0]) == pytest.approx(float(errors[1]), rel=3e-3), (layer, group)
+        excess.append(float(errors[0] / errors[1]) - 1)
+        assert abs(excess[-1]) <= 3e-3, (layer, group)
+    assert sum(excess) / len(excess) <= 3e-4
 
 
 def scheme(**changes: object) -> QuantScheme:

@@ -16,7 +16,6 @@ from helpers.specs import QidError
 
 BASELINE_KEY = ["checkpoint_id", "eval_id", "device_type"]
 AGREEMENT_KEY = ["checkpoint_id", "scheme_id", "eval_id"]
-RUN_COLUMNS = ["family", "model", "train_seed", "schedule"]
 SCHEME_OPTIONS = ["format", "grid_search", "order"]  # columns that a table of schema version 1 doesn't have
 ONE_VALUE_A_FIT = [
     "device_type",
@@ -46,9 +45,9 @@ def paired_error(differences: np.ndarray) -> float:
 
 
 def run_label(rows: pd.DataFrame) -> pd.Series:
-    """Return one label a training run: family, model, schedule and training seed. Rows of a run aren't independent."""
-    family, model, seed, schedule = (rows[name].astype(str) for name in RUN_COLUMNS)
-    return family + "/" + model + "/" + schedule + "/seed " + seed
+    """Return one label a training run: family and run. Rows of a run aren't independent."""
+    run = rows["run"] if "run" in rows else rows["model"]  # before schema version 3 a run had its model's name
+    return rows["family"].astype(str) + "/" + run.astype(str)
 
 
 def _name(row: pd.Series) -> str:

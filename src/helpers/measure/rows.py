@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import functools
+import os
 import platform
 import resource
 import subprocess
@@ -121,6 +122,9 @@ def provenance(device: str) -> dict:
 
 @functools.cache
 def _git_commit() -> str | None:
+    """Return the commit of this checkout; where there is no git, the one that QID_COMMIT names."""
+    if "QID_COMMIT" in os.environ:
+        return os.environ["QID_COMMIT"]
     try:
         answer = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=True)
     except (FileNotFoundError, subprocess.CalledProcessError):

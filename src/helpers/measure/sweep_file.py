@@ -85,6 +85,7 @@ class _PartEntry:
     schemes: tuple[dict, ...]
     models: tuple[str, ...] | None = None
     steps: tuple[int, ...] | None = None
+    runs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,8 @@ def _record(cls: type, raw: object, path: Path):
 def _read_part(raw: dict, calibration: CalibrationEntry, path: Path) -> Part:
     entry = _record(_PartEntry, raw, path)
     where = f"{path}:{raw.lines['family']}"
-    specs = families.checkpoints(
-        entry.family, list(entry.models) if entry.models else None, list(entry.steps) if entry.steps else None, where
-    )
+    models, steps, runs = (list(wanted) if wanted else None for wanted in (entry.models, entry.steps, entry.runs))
+    specs = families.checkpoints(entry.family, models, steps, where, runs)
     structures = _structures(specs, where)
     schemes = []
     for item in entry.schemes:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,12 @@ from helpers.measure.corpora import (
     DOCUMENT_BYTES,
     DOCUMENTS_PER_SPLIT,
     END_OF_TEXT,
+    PROSE_BLOCKS_PER_DOCUMENT,
+    PROSE_DOCUMENTS,
     CorpusLock,
     HeldoutFile,
     Wheel,
+    document_in,
     wheel_documents,
 )
 from helpers.specs import CorpusError, digest
@@ -29,6 +32,7 @@ SIMILARITY = 0.6  # two files whose sets of lines overlap more than this (Jaccar
 PERMUTATIONS = 64
 TRAINING_BYTES = (200, 1_000_000)
 HELDOUT_BYTES = (DOCUMENT_BYTES, 200_000)
+PROSE_TOKENS = PROSE_BLOCKS_PER_DOCUMENT * 512 + 1  # descriptions have at least so many
 VOCABULARY_SIZE = 1024
 
 
@@ -56,8 +60,7 @@ class NearDuplicates:
 def describe_wheel(path: Path) -> Wheel:
     """Return name, version, sha256 and licence of a wheel file, read from its own metadata."""
     with zipfile.ZipFile(path) as archive:
-        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1)
-        metadata = email.parser.BytesParser().parsebytes(archive.read(name), headersonly=True)
+        metadata = email.parser.BytesParser().parsebytes(archive.read(_metadata_path(archive)), headersonly=True)
     classifiers = [c.split(" :: ")[-1] for c in metadata.get_all("Classifier", []) if c.startswith("License ::")]
     licence = metadata["License-Expression"] or ", ".join(classifiers) or (metadata["License"] or "see the wheel")
     return Wheel(
@@ -69,17 +72,42 @@ def describe_wheel(path: Path) -> Wheel:
     )
 
 
-def choose_heldout(wheels: Iterable[Wheel], folder: Path, seen: NearDuplicates, count: int) -> list[HeldoutFile]:
-    """Choose `count` ASCII files, package after package in turn, in the order of their content's hash.
+def _metadata_path(archive: zipfile.ZipFile) -> str:
+    return next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1)
+
+
+def source_files(wheel: Wheel, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, bytes) of the Python sources that may be held out: in ASCII, neither short nor huge."""
+    for path, content in wheel_documents(wheel, folder):
+        if HELDOUT_BYTES[0] <= len(content) <= HELDOUT_BYTES[1] and content.isascii():
+            yield path, content
+
+
+def description(wheel: Wheel, folder: Path, tokenizer: Tokenizer) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, bytes) of a wheel's long description if it is in ASCII and of `PROSE_TOKENS` tokens or more."""
+    with zipfile.ZipFile(folder / wheel.filename) as archive:
+        path = _metadata_path(archive)
+        content = document_in(path, archive.read(path))
+    if content.isascii():
+        tokens = tokenizer.encode(content[:DOCUMENT_BYTES].decode("ascii"), add_special_tokens=False).ids
+        if len(tokens) >= PROSE_TOKENS:
+            yield path, content
+
+
+Documents = Callable[[Wheel, Path], Iterable[tuple[str, bytes]]]
+
+
+def choose_heldout(
+    wheels: Iterable[Wheel], folder: Path, seen: NearDuplicates, count: int, documents: Documents = source_files
+) -> list[HeldoutFile]:
+    """Choose `count` of the wheels' `documents`, package after package in turn, in the order of their content's hash.
 
     Raises CorpusError when the wheels don't hold that many.
     """
     queues: dict[Wheel, list[tuple[str, str, bytes]]] = {}
     for wheel in wheels:
         candidates = [
-            (hashlib.sha256(content).hexdigest(), path, content)
-            for path, content in wheel_documents(wheel, folder)
-            if HELDOUT_BYTES[0] <= len(content) <= HELDOUT_BYTES[1] and content.isascii()
+            (hashlib.sha256(content).hexdigest(), path, content) for path, content in documents(wheel, folder)
         ]
         queues[wheel] = sorted(candidates, reverse=True)
     chosen: list[HeldoutFile] = []
@@ -92,21 +120,33 @@ def choose_heldout(wheels: Iterable[Wheel], folder: Path, seen: NearDuplicates, 
                     break
             if len(chosen) == count:
                 return chosen
-    raise CorpusError(f"{len(chosen)} held-out files found, {count} needed")
+    raise CorpusError(f"{len(chosen)} held-out documents found, {count} needed")
 
 
-def make_lock(folder: Path, heldout_packages: set[str]) -> CorpusLock:
-    """Describe every wheel in `folder`, choose the held-out files from `heldout_packages`, digest the rest."""
-    wheels = sorted((describe_wheel(path) for path in folder.glob("*.whl")), key=lambda wheel: wheel.filename)
+def make_lock(folder: Path, heldout_packages: set[str], unseen_packages: set[str], tokenizer: Tokenizer) -> CorpusLock:
+    """Describe every wheel in `folder`, choose the held-out documents, digest what is left for training.
+
+    Training reads no wheel of `unseen_packages`; of `heldout_packages` it reads what evaluation and calibration don't
+    take. Both hold names in lower case. `tokenizer` says how long a description is. Raises CorpusError when the wheels
+    don't hold enough documents that are no near-duplicates.
+    """
+    found = sorted((describe_wheel(path) for path in folder.glob("*.whl")), key=lambda wheel: wheel.filename)
+    unseen_wheels = [wheel for wheel in found if wheel.package.lower() in unseen_packages]
+    wheels = [wheel for wheel in found if wheel not in unseen_wheels]
     pure = [w for w in wheels if w.package.lower() in heldout_packages and w.filename.endswith("-none-any.whl")]
     heldout = choose_heldout(pure, folder, NearDuplicates(), 2 * DOCUMENTS_PER_SPLIT)
-    draft = CorpusLock(tuple(wheels), tuple(heldout[0::2]), tuple(heldout[1::2]), "", 0, 0)
-    documents = list(_unique_documents(draft, folder))
+    splits = tuple(heldout[0::2]), tuple(heldout[1::2])
+    draft = CorpusLock(tuple(wheels), *splits, "", 0, 0, tuple(unseen_wheels), (), ())
+    seen = NearDuplicates()
+    documents = list(_unique_documents(draft, folder, seen))
+    describe = functools.partial(description, tokenizer=tokenizer)
     return dataclasses.replace(
         draft,
         training_sha256=_digest_documents(documents),
         n_training_documents=len(documents),
         n_training_bytes=sum(map(len, documents)),
+        unseen=tuple(choose_heldout(unseen_wheels, folder, seen, DOCUMENTS_PER_SPLIT)),
+        prose=tuple(choose_heldout(wheels, folder, seen, PROSE_DOCUMENTS, describe)),
     )
 
 
@@ -124,7 +164,7 @@ def write_lock(lock: CorpusLock, path: Path) -> None:
 
 def training_documents(lock: CorpusLock, folder: Path) -> list[str]:
     """Return the training documents in order. Raises CorpusError when they aren't the locked ones."""
-    documents = list(_unique_documents(lock, folder))
+    documents = list(_unique_documents(lock, folder, NearDuplicates()))
     if _digest_documents(documents) != lock.training_sha256:
         raise CorpusError("the training text differs from data/corpus.lock although the wheels are the same")
     return [document.decode() for document in documents]
@@ -137,9 +177,11 @@ def _digest_documents(documents: list[bytes]) -> str:
     return whole.hexdigest()
 
 
-def _unique_documents(lock: CorpusLock, folder: Path) -> Iterator[bytes]:
-    """Yield what is left for training: no held-out file, nothing near one, no near-duplicate, valid UTF-8."""
-    seen = NearDuplicates()
+def _unique_documents(lock: CorpusLock, folder: Path, seen: NearDuplicates) -> Iterator[bytes]:
+    """Yield what is left for training: no held-out file, nothing near one, no near-duplicate, valid UTF-8.
+
+    `seen`, empty before, remembers the held-out files and all of these.
+    """
     exact: set[bytes] = set()
     held = {(file.package, file.path) for file in (*lock.evaluation, *lock.calibration)}
     wheels: dict[str, Wheel] = {wheel.package: wheel for wheel in lock.wheels}

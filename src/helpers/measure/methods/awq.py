@@ -94,6 +94,7 @@ def quantize(
 
 def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> list[Rounded]:
     weights: list[dict[str, IntegerWeight | Tensor]] = [{} for _ in schemes]
+    tokens = tokens.to(decoder.model.device)
     hidden, _ = decoder.inputs(tokens)
     _, arguments = decoder.inputs(tokens[:1])
     groups = groups_of(decoder.blocks[0], hidden[:1], arguments)

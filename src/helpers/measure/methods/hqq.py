@@ -10,15 +10,12 @@ The library isn't in requirements.lock: transformers imports it wherever it is i
 seconds to everything that loads a model. `DISABLE_CUDA=1 pip install hqq==0.2.8.post1` in an environment of its own.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from helpers.measure.libraries import imported, not_installed
-from helpers.measure.methods import not_accepted
-from helpers.measure.methods.matrices import by_matrix, stored_bits
+from helpers.measure.libraries import imported
+from helpers.measure.methods.matrices import by_matrix, library_refusal
 from helpers.specs import QuantScheme
 
 PACKAGE, VERSION = "hqq", "0.2.8.post1"
@@ -29,14 +26,13 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why hqq can't do `scheme`, or None; any decoder will do."""
     if scheme.group_size and scheme.group_size % GROUP_MULTIPLE:
         return f"hqq: 'group_size' is {scheme.group_size}; accepted: a multiple of {GROUP_MULTIPLE}, or null"
-    return not_installed(PACKAGE, VERSION) or not_accepted(
+    return library_refusal(
+        PACKAGE,
+        VERSION,
         scheme,
         format=("int",),
         bits=(2, 3, 4, 5, 6, 8),
         symmetric=(False,),
-        grid_search=("minmax",),
-        order=("given",),
-        rel_damp=(None,),
     )
 
 
@@ -48,9 +44,4 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
     return library.Quantizer.dequantize(codes, meta | {"compute_dtype": torch.float32})
 
 
-def effective_bits(weights: Sequence[Tensor], scheme: QuantScheme) -> float:
-    """Return the stored bits a rounded weight."""
-    return stored_bits(weights, scheme, group_bits=16 + 16)
-
-
-quantize = by_matrix(round_matrix, effective_bits)
+quantize = by_matrix(round_matrix, lambda scheme: 16 + 16)

@@ -7,15 +7,12 @@ Not covered: in use the library rounds activations to 8 bits as well, except tho
 Stored bits: 8 and a 32-bit scale a row.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from helpers.measure.libraries import imported, not_installed
-from helpers.measure.methods import not_accepted
-from helpers.measure.methods.matrices import by_matrix, stored_bits
+from helpers.measure.libraries import imported
+from helpers.measure.methods.matrices import by_matrix, library_refusal
 from helpers.specs import QuantScheme
 
 PACKAGE, VERSION = "bitsandbytes", "0.50.2"
@@ -23,15 +20,14 @@ PACKAGE, VERSION = "bitsandbytes", "0.50.2"
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why bitsandbytes can't do `scheme` with 8-bit rows, or None; any decoder will do."""
-    return not_installed(PACKAGE, VERSION) or not_accepted(
+    return library_refusal(
+        PACKAGE,
+        VERSION,
         scheme,
         format=("int",),
         bits=(8,),
         group_size=(None,),
         symmetric=(True,),
-        grid_search=("minmax",),
-        order=("given",),
-        rel_damp=(None,),
     )
 
 
@@ -42,9 +38,4 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
     return library.int8_vectorwise_dequant(codes, largest)
 
 
-def effective_bits(weights: Sequence[Tensor], scheme: QuantScheme) -> float:
-    """Return the stored bits a rounded weight."""
-    return stored_bits(weights, scheme, group_bits=32)
-
-
-quantize = by_matrix(round_matrix, effective_bits)
+quantize = by_matrix(round_matrix, lambda scheme: 32)

@@ -7,15 +7,24 @@ from torch import Tensor, nn
 
 from helpers.measure.decoders import decoder_of
 from helpers.measure.grids import IntegerWeight
-from helpers.measure.methods import Answers, Checkpoint, Rounded, alone
+from helpers.measure.libraries import not_installed
+from helpers.measure.methods import Answers, Checkpoint, Rounded, alone, not_accepted
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme
+
+# Of a scheme's options, those that choose among grids, orders and dampings: a matrix rounded by itself has no choice.
+PLAIN = {"grid_search": ("minmax",), "order": ("given",), "rel_damp": (None,)}
+
+
+def library_refusal(package: str, version: str, scheme: QuantScheme, **accepted: tuple) -> str | None:
+    """Return why a library can't do `scheme` (not installed, or a field has no `accepted` value), or None."""
+    return not_installed(package, version) or not_accepted(scheme, **accepted, **PLAIN)
 
 
 def by_matrix(
     round_matrix: Callable[[Tensor, QuantScheme], IntegerWeight | Tensor],
-    effective_bits: Callable[[Sequence[IntegerWeight | Tensor], QuantScheme], float],
+    group_bits: Callable[[QuantScheme], int],
 ) -> Callable[..., Answers]:
-    """Make a `quantize` of a function that rounds one weight (rows, columns) and one that counts stored bits."""
+    """Make a `quantize` of a function that rounds one weight (rows, columns) and one for the bits a group stores."""
 
     def quantize_one(
         checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None
@@ -30,7 +39,7 @@ def by_matrix(
         if undivided:
             return QuantizationError(f"{scheme.label}: {undivided}")
         weights = {f"{name}.weight": round_matrix(layer.weight.detach(), scheme) for name, layer in layers.items()}
-        bits = effective_bits(list(weights.values()), scheme)
+        bits = stored_bits(list(weights.values()), scheme, group_bits(scheme))
         return Rounded(weights, Diagnostics(n_params_quantized=n_params(weights.values()), effective_bits=bits))
 
     return alone(quantize_one)

@@ -6,14 +6,11 @@ done).
 Stored bits: 4 and a 32-bit scale a block.
 """
 
-from collections.abc import Sequence
-
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from helpers.measure.libraries import imported, not_installed
-from helpers.measure.methods import not_accepted
-from helpers.measure.methods.matrices import by_matrix, stored_bits
+from helpers.measure.libraries import imported
+from helpers.measure.methods.matrices import by_matrix, library_refusal
 from helpers.specs import QuantScheme
 
 PACKAGE, VERSION = "bitsandbytes", "0.50.2"
@@ -22,15 +19,14 @@ BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)  # the paper's is 64
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why bitsandbytes can't do `scheme` with NF4, or None; any decoder will do."""
-    return not_installed(PACKAGE, VERSION) or not_accepted(
+    return library_refusal(
+        PACKAGE,
+        VERSION,
         scheme,
         format=("nf4",),
         bits=(4,),
         group_size=BLOCK_SIZES,
         symmetric=(True,),
-        grid_search=("minmax",),
-        order=("given",),
-        rel_damp=(None,),
     )
 
 
@@ -41,9 +37,4 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
     return library.dequantize_4bit(codes, state)
 
 
-def effective_bits(weights: Sequence[Tensor], scheme: QuantScheme) -> float:
-    """Return the stored bits a rounded weight."""
-    return stored_bits(weights, scheme, group_bits=32)
-
-
-quantize = by_matrix(round_matrix, effective_bits)
+quantize = by_matrix(round_matrix, lambda scheme: 32)

@@ -5,26 +5,19 @@ scale and, if asymmetric, a zero point as wide as a code for each group of `int`
 block.
 """
 
-from collections.abc import Sequence
-
 from torch import Tensor
 from transformers import PretrainedConfig
 
 from helpers.measure import grids, mx
 from helpers.measure.grids import IntegerWeight
 from helpers.measure.methods import not_accepted
-from helpers.measure.methods.matrices import by_matrix, grid_bits, stored_bits
+from helpers.measure.methods.matrices import PLAIN, by_matrix, grid_bits
 from helpers.specs import QuantScheme
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why round-to-nearest can't do `scheme`, or None; any decoder will do."""
-    accepted: dict[str, tuple] = {
-        "format": ("int", "mxint", "mxfp"),
-        "grid_search": ("minmax",),
-        "order": ("given",),
-        "rel_damp": (None,),
-    }
+    accepted: dict[str, tuple] = {"format": ("int", "mxint", "mxfp"), **PLAIN}
     if scheme.format != "int":
         accepted["symmetric"] = (True,)
     if scheme.format == "mxfp":
@@ -41,9 +34,9 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> IntegerWeight | Tensor:
     return grids.round_to_integer(weight, scheme.bits, scheme.symmetric, scheme.group_size)
 
 
-def effective_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme) -> float:
-    """Return the stored bits a rounded weight."""
-    return stored_bits(weights, scheme, grid_bits(scheme) if scheme.format == "int" else mx.SCALE_BITS)
+def group_bits(scheme: QuantScheme) -> int:
+    """Return the bits stored for a group beside its codes."""
+    return grid_bits(scheme) if scheme.format == "int" else mx.SCALE_BITS
 
 
-quantize = by_matrix(round_matrix, effective_bits)
+quantize = by_matrix(round_matrix, group_bits)

@@ -9,15 +9,12 @@ The library isn't in requirements.lock: transformers imports it wherever it is i
 seconds to everything that loads a model. `pip install torchao==0.18.0` in an environment of its own.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from helpers.measure.libraries import imported, not_installed
-from helpers.measure.methods import not_accepted
-from helpers.measure.methods.matrices import by_matrix, grid_bits, stored_bits
+from helpers.measure.libraries import imported
+from helpers.measure.methods.matrices import by_matrix, grid_bits, library_refusal
 from helpers.specs import QuantScheme
 
 PACKAGE, VERSION = "torchao", "0.18.0"
@@ -25,9 +22,7 @@ PACKAGE, VERSION = "torchao", "0.18.0"
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why torchao can't do `scheme`, or None; any decoder will do."""
-    return not_installed(PACKAGE, VERSION) or not_accepted(
-        scheme, format=("int",), grid_search=("minmax",), order=("given",), rel_damp=(None,)
-    )
+    return library_refusal(PACKAGE, VERSION, scheme, format=("int",))
 
 
 def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
@@ -42,9 +37,4 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
     ).dequantize()
 
 
-def effective_bits(weights: Sequence[Tensor], scheme: QuantScheme) -> float:
-    """Return the stored bits a rounded weight."""
-    return stored_bits(weights, scheme, grid_bits(scheme))
-
-
-quantize = by_matrix(round_matrix, effective_bits)
+quantize = by_matrix(round_matrix, grid_bits)
