@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ def qid(*words: str) -> subprocess.CompletedProcess:
 def test_help_lists_the_commands():
     done = qid("--help")
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("sweep", "train", "pocket", "corpus"))
+    assert all(name in done.stdout for name in ("sweep", "train", "pocket", "checkpoints", "corpus"))
 
 
 def test_bad_input_is_one_line_and_exit_code_one(tmp_path):
@@ -23,3 +24,22 @@ def test_bad_input_is_one_line_and_exit_code_one(tmp_path):
     assert done.stderr.count("\n") == 1
     assert "bad.yml:2: unknown key 'evaluations'; accepted: name, evaluation, calibration, parts" in done.stderr
     assert not list(tmp_path.glob("r*"))
+
+
+def test_status_counts_the_tracked_table_the_same_way_in_words_and_in_json():
+    counts = json.loads(qid("status", "--json").stdout)
+    words = qid("status").stdout
+    assert f"{counts['quantized_checkpoints']:,}" in words
+    assert counts["rows_without_baseline"] == 0
+    assert sum(counts["rows_by_status"].values()) >= counts["quantized_checkpoints"] > 0
+
+
+def test_status_of_no_table_is_one_line_and_exit_code_one(tmp_path):
+    done = qid("status", "--table", str(tmp_path / "none.parquet"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "none.parquet: no such table; `qid sweep` makes one" in done.stderr
+
+
+def test_status_loads_no_torch():
+    code = "import sys; from helpers.cli import app; app(['status'], standalone_mode=False); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False).returncode == 0

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers import results
-from helpers.specs import Measurement, QuantScheme, ResultsError
+from helpers.specs import CheckpointRow, Measurement, QuantScheme, ResultsError
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,6 +75,37 @@ def test_a_missing_a_foreign_and_a_broken_table_are_named(tmp_path):
     pq.write_table(pa.table({"colour": ["red"]}), tmp_path / "foreign.parquet")
     with pytest.raises(ResultsError, match="columns differ.* missing: measurement_id, .*; unknown: colour$"):
         results.read_table(tmp_path / "foreign.parquet")
+
+
+# ---- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def make_checkpoint_row(**changes) -> dict:
+    """A row of the table of checkpoints whose values are only of the right type."""
+    plain = {pa.string(): "x", pa.int64(): 1, pa.float64(): 0.5, pa.list_(pa.float32()): [0.5, 1.5]}
+    return {f.name: plain.get(f.type, ["a", "b"]) for f in results.schema(CheckpointRow)} | changes
+
+
+def test_checkpoint_rows_come_back_in_order_and_the_same_rows_are_the_same_bytes(tmp_path):
+    rows = [make_checkpoint_row(weights_sha256="b", weight_change=None), make_checkpoint_row(weights_sha256="a")]
+    for name in ("one", "two"):
+        results.write_table(tmp_path / name, rows, CheckpointRow)
+    assert results.read_checkpoints(tmp_path / "one").to_pylist() == rows
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_lists_of_a_checkpoint_are_of_text_or_float32():
+    schema = results.schema(CheckpointRow)
+    assert schema.field("matrices").type == pa.list_(pa.string())
+    assert schema.field("weight_change").type == schema.field("weight_rms").type == pa.list_(pa.float32())
+
+
+def test_a_missing_and_a_foreign_table_of_checkpoints_are_named(tmp_path):
+    with pytest.raises(ResultsError, match="no such table; `qid checkpoints` makes one"):
+        results.read_checkpoints(tmp_path / "none")
+    results.write_table(tmp_path / "measurements", [dataclasses.asdict(make_row(1))], Measurement)
+    with pytest.raises(ResultsError, match="columns differ.* missing: logit_entropy_nats, .*; unknown: measurement_id"):
+        results.read_checkpoints(tmp_path / "measurements")
 
 
 # ---- schema version 1 ------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
-"""The `qid` command: train a family, run a sweep, export what was rounded, rebuild the text they stand on."""
+"""The `qid` command: train a family, run a sweep, count its rows, export what was rounded, rebuild the text."""
 
+import dataclasses
+import json
 import logging
 import os
 import subprocess
@@ -10,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.table import Table
 
 from helpers.specs import QidError
 
@@ -79,6 +82,23 @@ def pocket(
 
 
 @app.command()
+def checkpoints(
+    family: Annotated[Path, typer.Argument(help="A trained family's folder.")],
+    table: Annotated[Path, typer.Option(help="The table to write.")] = Path("results/checkpoints.parquet"),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Describe a family's checkpoints apart from any rounding: weights, activations, curvature."""
+    from helpers.measure.checkpoint_rows import describe_family
+
+    report = describe_family(family, table, device, console)
+    console.print(f"{table}: {report.n_described} rows made, {report.n_present} already there")
+    for failure in report.failures:
+        console.print(f"not described: {failure}", style="red")
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
 def corpus(
     folder: Annotated[Path, typer.Option(help="Where wheels go.")] = Path(".cache/corpus/wheels"),
 ) -> None:
@@ -87,7 +107,8 @@ def corpus(
 
     folder.mkdir(parents=True, exist_ok=True)
     pins = folder.parent / "wheels.txt"
-    missing = [wheel for wheel in read_lock().wheels if not (folder / wheel.filename).exists()]
+    lock = read_lock()
+    missing = [w for w in (*lock.wheels, *lock.unseen_wheels) if not (folder / w.filename).exists()]
     pins.write_text("".join(f"{w.package}=={w.version} --hash=sha256:{w.sha256}\n" for w in missing))
     if not missing:
         return
@@ -96,6 +117,38 @@ def corpus(
     options += ["--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     subprocess.run([*command, *options, "-d", str(folder), "-r", str(pins)], check=True)
+
+
+@app.command()
+def status(
+    table: Annotated[Path, typer.Option(help="The table of measurements.")] = Path("results/measurements.parquet"),
+    checkpoints: Annotated[Path, typer.Option(help="The table of checkpoints, if there is one.")] = Path(
+        "results/checkpoints.parquet"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Count what the tables hold, each thing once."""
+    from helpers import results
+    from helpers.analyse.counts import count
+
+    measured = results.read_table(table).to_pandas()
+    described = results.read_checkpoints(checkpoints).to_pandas() if checkpoints.exists() else None
+    counts = dataclasses.asdict(count(measured, described))
+    if as_json:
+        print(json.dumps(counts))
+        return
+    lines = Table(box=None, show_header=False)
+    for name, value in counts.items():
+        lines.add_row(name.replace("_", " "), _in_words(value))
+    Console().print(lines)
+
+
+def _in_words(value: int | dict | tuple) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{n:,} {name}" for name, n in value.items())
+    if isinstance(value, tuple):
+        return "; ".join(f"{each:,}" if isinstance(each, int) else each for each in value)
+    return f"{value:,}"
 
 
 @app.command()

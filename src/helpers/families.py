@@ -165,16 +165,30 @@ def _refuse_unknown(what: str, wanted: list | None, known: set, where: str) -> N
 def read_manifest(folder: Path) -> list[CheckpointSpec]:
     """Return the checkpoints a trained family's manifest lists, located relative to its folder.
 
-    Raises SpecError when the manifest isn't JSON or an entry has an unknown or missing field.
+    Raises SpecError when the manifest is missing or isn't JSON, or an entry has an unknown or missing field.
     """
     path = folder / MANIFEST
-    try:
-        entries = json.loads(path.read_text())["checkpoints"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise SpecError(f"{path}: not a family manifest ({error})") from None
     specs = []
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(_entries(path)):
         known = {name: value for name, value in entry.items() if name != "loss_nats"}
         spec = from_mapping(CheckpointSpec, known | {"location": str(folder / entry["location"])}, f"{path}: {index}")
         specs.append(spec)
     return specs
+
+
+def read_losses(folder: Path) -> dict[str, float]:
+    """Return the 16-bit losses on held-out text that a trained family's manifest has, in nats a token, by location.
+
+    Locations are as `read_manifest` gives them. Raises SpecError when the manifest is missing or isn't JSON.
+    """
+    entries = _entries(folder / MANIFEST)
+    return {str(folder / entry["location"]): entry["loss_nats"] for entry in entries if "loss_nats" in entry}
+
+
+def _entries(path: Path) -> list[dict]:
+    try:
+        return json.loads(path.read_text())["checkpoints"]
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpecError(f"{path}: not a family manifest ({error})") from None

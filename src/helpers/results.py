@@ -1,4 +1,4 @@
-"""The table of measurements: one atomic JSON record a measurement, compacted into one Parquet file.
+"""The two tables: measurements, each first an atomic JSON record, compacted into one Parquet file; and checkpoints.
 
 A record is complete or absent: it is written under another name, flushed and renamed. Nothing here needs pandas or
 torch; the join of quantized rows with their baselines is `analyse.degradation`.
@@ -18,7 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from helpers.specs import SCHEMA_VERSION, Measurement, QuantScheme, ResultsError, SpecError, from_mapping
+from helpers.specs import (
+    SCHEMA_VERSION,
+    CheckpointRow,
+    Measurement,
+    QuantScheme,
+    ResultsError,
+    SpecError,
+    from_mapping,
+)
 
 # What schema version 2 added, with what it holds in a row of version 1: every scheme then was at the defaults, and the
 # rest wasn't measured.
@@ -39,13 +47,16 @@ _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_
 def _arrow_type(annotation: object) -> pa.DataType:
     if isinstance(annotation, types.UnionType):
         annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
-    return pa.list_(pa.float32()) if typing.get_origin(annotation) is tuple else _ARROW[annotation]
+    if typing.get_origin(annotation) is tuple:
+        element = typing.get_args(annotation)[0]
+        return pa.list_(pa.float32() if element is float else _ARROW[element])
+    return _ARROW[annotation]
 
 
-def schema() -> pa.Schema:
-    """Return the Parquet schema of the table, made from `Measurement`."""
-    hints = typing.get_type_hints(Measurement)
-    return pa.schema([(f.name, _arrow_type(hints[f.name])) for f in dataclasses.fields(Measurement)])
+def schema(record: type = Measurement) -> pa.Schema:
+    """Return the Parquet schema of a table whose rows are `record`s. Lists of numbers are float32."""
+    hints = typing.get_type_hints(record)
+    return pa.schema([(f.name, _arrow_type(hints[f.name])) for f in dataclasses.fields(record)])
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -114,11 +125,18 @@ def compact(folder: Path, table_path: Path) -> int:
     """
     rows = {row["measurement_id"]: row for row in read_table(table_path).to_pylist()} if table_path.exists() else {}
     rows |= {row.measurement_id: dataclasses.asdict(row) for row in read_records(folder)}
-    table = pa.Table.from_pylist([rows[key] for key in sorted(rows)], schema=schema())
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", compression_level=12)
-    write_atomically(table_path, sink.getvalue().to_pybytes())
+    write_table(table_path, [rows[key] for key in sorted(rows)], Measurement)
     return len(rows)
+
+
+def write_table(path: Path, rows: list[dict], record: type) -> None:
+    """Write rows of `record`'s fields as Parquet, in the order given, atomically; the bytes depend on the rows alone.
+
+    Raises ResultsError when the disk refuses.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema(record)), sink, compression="zstd", compression_level=12)
+    write_atomically(path, sink.getvalue().to_pybytes())
 
 
 def read_table(path: Path) -> pa.Table:
@@ -126,12 +144,7 @@ def read_table(path: Path) -> pa.Table:
 
     Raises ResultsError when it is missing or has other columns.
     """
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise ResultsError(f"{path}: no such table; `qid sweep` makes one") from None
-    except pa.ArrowInvalid as error:
-        raise ResultsError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
+    table = _read_parquet(path, "qid sweep")
     versions = set(table.column("schema_version").to_pylist()) if "schema_version" in table.schema.names else set()
     if versions and max(versions) < SCHEMA_VERSION:
         added = ADDED_IN_3 | (ADDED_IN_2 if versions == {1} else {})
@@ -139,26 +152,46 @@ def read_table(path: Path) -> pa.Table:
             table = table.append_column(name, pa.repeat(pa.scalar(added[name], schema().field(name).type), len(table)))
         if "run" not in table.schema.names:
             table = table.append_column("run", table.column("model"))
-    missing = [name for name in schema().names if name not in table.schema.names]
-    unknown = [name for name in table.schema.names if name not in schema().names]
+    return _with_columns_of(Measurement, table, path)
+
+
+def read_checkpoints(path: Path) -> pa.Table:
+    """Read a table of checkpoints. Raises ResultsError when it is missing or has other columns."""
+    return _with_columns_of(CheckpointRow, _read_parquet(path, "qid checkpoints"), path)
+
+
+def _read_parquet(path: Path, command: str) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: no such table; `{command}` makes one") from None
+    except pa.ArrowInvalid as error:
+        raise ResultsError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
+
+
+def _with_columns_of(record: type, table: pa.Table, path: Path) -> pa.Table:
+    """Return the table with its columns in the record's order. Raises ResultsError when they aren't the same."""
+    names = schema(record).names
+    missing = [name for name in names if name not in table.schema.names]
+    unknown = [name for name in table.schema.names if name not in names]
     if missing or unknown:
         listed = f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
         raise ResultsError(f"{path}: columns differ from this version's; {listed}")
-    return table.select(schema().names)
+    return table.select(names)
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a folder of records against a second process; the lock ends with the process, however it ends.
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a folder of records or a table against a second process; the lock ends with the process, however it ends.
 
     Raises ResultsError at once when another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{folder}.lock", blocking=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{path}.lock", blocking=False)
     try:
         lock.acquire()
     except Timeout:
-        raise ResultsError(f"{folder}: another process is measuring into this folder; wait for it or end it") from None
+        raise ResultsError(f"{path}: another process is measuring into it; wait for it or end it") from None
     try:
         yield
     finally:

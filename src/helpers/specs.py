@@ -362,3 +362,69 @@ class Measurement:
     wall_seconds: float
     peak_memory_gib: float
     schema_version: int = field(default=SCHEMA_VERSION)
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """One row of the table of checkpoints: what doesn't depend on a rounding scheme.
+
+    Lists that aren't named otherwise have one entry a matrix, in the order of `matrices`: the linear layers' weights W
+    (rows, columns), block after block. The root mean square (rms) and the moments are about zero, not about the mean.
+    """
+
+    # identity
+    weights_sha256: str
+    checkpoint_id: str  # the first 16 digits of `weights_sha256`
+    family: str
+    model: str
+    run: str
+    train_seed: int
+    branched_from: str | None
+    branched_at_step: int | None  # in updates
+    n_averaged: int  # moments of the run
+    # training
+    step: int  # in updates
+    tokens_seen: int
+    tokens_planned: int
+    unique_tokens: int | None
+    epochs: float | None  # passes over the training text
+    learning_rate: float  # a step
+    peak_learning_rate: float  # a step
+    lr_fraction: float  # share of the peak
+    lr_phase: str
+    schedule: str
+    weight_decay: float | None  # a step, times the learning rate
+    # size
+    n_params_total: int
+    n_params_non_embedding: int
+    n_layers: int  # blocks
+    d_model: int
+    vocabulary_size: int  # tokens
+    # 16-bit model
+    loss_nats: float | None  # nats a token, held-out text; from the family's manifest
+    logit_entropy_nats: float  # mean entropy of the prediction, nats a token, held-out text
+    # weights
+    matrices: tuple[str, ...]  # names, such as 0.attention.dense: the block's number, the layer in the block
+    previous_step: int | None  # of the checkpoint that `weight_change` is against, in updates
+    weight_change: tuple[float, ...] | None  # ||W - W_previous|| / ||W_previous||, Frobenius
+    rtn_error_2_bits: tuple[float, ...]  # ||W - Q|| / ||W||, Frobenius, Q rounded to nearest, groups of 32, asymmetric
+    rtn_error_3_bits: tuple[float, ...]  # likewise
+    rtn_error_4_bits: tuple[float, ...]  # likewise
+    weight_rms: tuple[float, ...]  # in the weights' own unit
+    weight_kurtosis: tuple[float, ...]  # fourth moment over the squared second; 3 for a Gaussian
+    weight_max_over_rms: tuple[float, ...]  # largest magnitude over the rms
+    # inputs of each matrix, calibration text
+    input_max_over_rms: tuple[float, ...]  # largest rms of a channel over the channels' mean rms
+    input_kurtosis: tuple[float, ...]  # fourth moment over the squared second, all channels together
+    # curvature of the mean loss in nats a token, in all matrices together, held-out text
+    hessian_trace: float  # nats a squared weight: mean over probes (Hutchinson)
+    hessian_trace_se: float  # standard error of that mean, likewise
+    hessian_trace_by_block: tuple[float, ...]  # one entry a block, likewise; they add up to `hessian_trace`
+    hessian_probes: int  # random vectors
+    hessian_sequences: int
+    hessian_seq_len: int  # predicted tokens a sequence
+    hessian_seed: int  # of the probes
+    # provenance
+    eval_sha256: str  # of the held-out blocks: `logit_entropy_nats` reads all, the curvature some
+    calib_sha256: str  # of the calibration tokens
+    device_type: str  # cpu or cuda

@@ -45,7 +45,7 @@ sys.meta_path.insert(0, Refuse())
 find_spec = importlib.util.find_spec  # libraries ask with it what there is
 importlib.util.find_spec = lambda name, package=None: None if name in absent else find_spec(name, package)
 import helpers.cli, helpers.results, helpers.families
-import helpers.measure.sweep, helpers.measure.training, helpers.measure.gptq
+import helpers.measure.sweep, helpers.measure.training, helpers.measure.gptq, helpers.measure.checkpoint_rows
 from helpers.measure import methods
 for method in methods.METHODS.values():
     assert callable(method.quantize) and callable(method.refusal), method.name

@@ -51,6 +51,16 @@ def test_keys_left_out_say_what_older_sweeps_said(tmp_path, family):
         "calib_seed": 0,
     }
     assert sweep.evaluation.dtype == "float32"
+    assert list(sweep.evaluation.texts) == ["heldout"]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "texts"), [(512, ["heldout", "unseen"]), (64, ["prose"]), (128, ["prose", "unseen", "heldout"])]
+)
+def test_texts_are_read_in_order_with_as_many_sequences_as_all_of_them_have(tmp_path, family, sequences, texts):
+    path = write(tmp_path, family, "sequences: 128", f"sequences: {sequences}, texts: [{', '.join(texts)}]")
+    evaluation = read_sweep(path).evaluation
+    assert (evaluation.sequences, list(evaluation.texts)) == (sequences, texts)
 
 
 def test_grid_search_and_order_are_one_value_or_several(tmp_path, family):
@@ -163,6 +173,27 @@ def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
             r"sweep\.yml:3: 'dtype' is 'half'; accepted: float32, tfloat32, bfloat16",
         ),
         ("sequences: 32", "sequences: 32, dtype: 16", r"sweep\.yml:3: 'dtype' is 16; accepted: str"),
+        (
+            "{sequences: 128}",
+            "\n  sequences: 128\n  texts: [heldout, seen]",
+            r"sweep\.yml:4: 'texts' is \['heldout', 'seen'\]; accepted: one or more of heldout, unseen, prose, each once",
+        ),
+        (
+            "sequences: 128",
+            "sequences: 128, texts: []",
+            r"sweep\.yml:2: 'texts' is \[\]; accepted: one or more of held",
+        ),
+        (
+            "sequences: 128",
+            "sequences: 128, texts: [prose, prose]",
+            r"sweep\.yml:2: 'texts' is \['prose', 'prose'\]; accepted: one or more of .*, each once",
+        ),
+        ("sequences: 128", "sequences: 128, texts: prose", r"sweep\.yml:2: 'texts' is 'prose'; accepted: list of str"),
+        (
+            "sequences: 128",
+            "sequences: 512, texts: [heldout, prose]",
+            r"sweep\.yml:2: 'sequences' is 512; accepted: 64, 128 \(of the text prose\)",
+        ),
         ("{sequences: 128}", "[128", r"sweep\.yml:\d: not YAML"),
         ("{sequences: 128}", "128", r"sweep\.yml:2: 'evaluation' is 128; accepted: dict"),
     ],

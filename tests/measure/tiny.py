@@ -10,7 +10,7 @@ import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from helpers import families
-from helpers.measure.training import write_manifest
+from helpers.measure.training_folder import write_manifest
 from helpers.specs import CheckpointSpec
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,7 @@ def describe(model: GPTNeoXForCausalLM, family: str, name: str, step: int, locat
     spec = CheckpointSpec(
         family=family,
         model=name,
+        run=name,
         location=location,
         step=step,
         tokens_seen=step * 1000,
@@ -71,14 +72,19 @@ def write_family(folder: Path, steps: tuple[int, ...] = (1, 2)) -> Path:
     folder.mkdir(parents=True)
     shutil.copyfile(ROOT / "data/tadpole/tokenizer.json", folder / "tokenizer.json")
     for step in steps:
-        model = tiny_model(seed=step, **SHAPE).to(torch.bfloat16)
-        place = folder / "tiny" / f"step-{step:06d}"
-        model.save_pretrained(place)
-        sha256 = hashlib.sha256((place / "model.safetensors").read_bytes()).hexdigest()
-        entry = describe(model, "tiny", "tiny", step, f"tiny/{place.name}", sha256)
-        (place / "checkpoint.json").write_text(json.dumps(entry))
+        write_checkpoint(folder, "tiny", step, seed=step)
     write_manifest(folder)
     return folder
+
+
+def write_checkpoint(folder: Path, run: str, step: int, seed: int, **described) -> None:
+    """Write one random checkpoint of a family, without the manifest; `described` are fields that differ."""
+    model = tiny_model(seed=seed, **SHAPE).to(torch.bfloat16)
+    place = folder / run / f"step-{step:06d}"
+    model.save_pretrained(place)
+    sha256 = hashlib.sha256((place / "model.safetensors").read_bytes()).hexdigest()
+    entry = describe(model, "tiny", "tiny", step, f"{run}/{place.name}", sha256) | {"run": run} | described
+    (place / "checkpoint.json").write_text(json.dumps(entry))
 
 
 def write_sweep(

@@ -5,7 +5,7 @@ import functools
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +123,8 @@ def run_sweep(
         engine = _Engine(sweep, device, memory_bytes, records, in_table | results.done_ids(records), console)
         try:
             with _progress(console) as progress:
-                task = progress.add_task(sweep.name, total=sum(1 + len(job.schemes) for job in jobs))
+                n_rows = len(sweep.evaluation.texts) * sum(1 + len(job.schemes) for job in jobs)
+                task = progress.add_task(sweep.name, total=n_rows)
                 lots = batches(jobs, device)
                 coming = [loader.submit(engine.prepare, lot) for lot in lots[:1]]
                 for number in range(len(lots)):
@@ -147,11 +148,19 @@ def _progress(console: Console) -> Progress:
 class _Prepared:
     """A checkpoint ready to be measured: what its rows share, what is missing, and its model on the CPU, if needed."""
 
-    subject: Subject
-    missing: dict[QuantScheme, Tensor | None]  # with the calibration tokens of each
-    baseline_missing: bool
-    n_present: int
-    model: PreTrainedModel | None
+    subjects: list[Subject]  # a text each
+    schemes: dict[QuantScheme, Tensor | None]  # with the calibration tokens of each; the baseline isn't one
+    missing: list[list[QuantScheme]]  # of each text, the baseline too
+    model: PreTrainedModel | None = None
+
+    @property
+    def n_present(self) -> int:
+        return len(self.subjects) * (1 + len(self.schemes)) - sum(map(len, self.missing))
+
+    @property
+    def to_round(self) -> dict[QuantScheme, Tensor | None]:
+        lacking = {scheme for of_text in self.missing for scheme in of_text}
+        return {scheme: tokens for scheme, tokens in self.schemes.items() if scheme in lacking}
 
 
 class _Engine:
@@ -187,20 +196,19 @@ class _Engine:
         local = checkpoints.fetch(job.checkpoint)
         source = _Source(self.lock, checkpoints.tokenizer_of(local.folder).to_str())
         declared = self.sweep.evaluation
-        blocks = _blocks(source, declared.sequences, declared.seq_len)
-        evaluation = EvalSpec(
-            corpora.HELDOUT_DATASET, blocks.sha256, len(blocks.tokens), declared.seq_len, declared.dtype
-        )
-        subject = Subject(job.checkpoint, local, evaluation, blocks, self.device)
-        missing = {}
-        for scheme in job.schemes:
-            complete, tokens = _with_calibration(scheme, source)
-            if subject.row_id(complete) not in self.done:
-                missing[complete] = tokens
-        baseline_missing = subject.row_id(BASELINE) not in self.done
-        n_present = 1 + len(job.schemes) - len(missing) - baseline_missing
-        model = checkpoints.load(local, "cpu") if missing or baseline_missing else None
-        return _Prepared(subject, missing, baseline_missing, n_present, model)
+        subjects = []
+        for name in declared.texts:
+            dataset, blocks = _blocks(source, name, declared.sequences, declared.seq_len)
+            evaluation = EvalSpec(dataset, blocks.sha256, len(blocks.tokens), declared.seq_len, declared.dtype)
+            subjects.append(Subject(job.checkpoint, local, evaluation, blocks, self.device))
+        schemes = dict(_with_calibration(scheme, source) for scheme in job.schemes)
+        prepared = _Prepared(subjects, schemes, self._missing(subjects, schemes))
+        if any(prepared.missing):
+            prepared.model = checkpoints.load(local, "cpu")
+        return prepared
+
+    def _missing(self, subjects: list[Subject], schemes: dict[QuantScheme, Tensor | None]) -> list[list[QuantScheme]]:
+        return [[s for s in (BASELINE, *schemes) if subject.row_id(s) not in self.done] for subject in subjects]
 
     def measure(self, lot: list[_Prepared], advance: Callable[[int], None]) -> None:
         """Measure what is missing; write a record a row; call `advance` with the number of rows that are there."""
@@ -211,7 +219,7 @@ class _Engine:
             advance(prepared.n_present)
             if prepared.model is not None:
                 finite = checkpoints.all_finite(prepared.model)
-                together[finite, tuple(prepared.missing)].append(prepared)
+                together[finite, tuple(prepared.to_round)].append(prepared)
         for (finite, _), members in together.items():
             rows = self._rows(members) if finite else _nonfinite_rows(members)
             for row in rows:
@@ -222,18 +230,15 @@ class _Engine:
 
     def _forget_what_is_done(self, prepared: _Prepared) -> None:
         """Leave out rows that were measured since a checkpoint was prepared: an earlier one had the same weights."""
-        lacking = {s: tokens for s, tokens in prepared.missing.items() if prepared.subject.row_id(s) not in self.done}
-        baseline = prepared.baseline_missing and prepared.subject.row_id(BASELINE) not in self.done
-        prepared.n_present += len(prepared.missing) - len(lacking) + prepared.baseline_missing - baseline
-        prepared.missing, prepared.baseline_missing = lacking, baseline
-        if not lacking and not baseline:
+        prepared.missing = self._missing(prepared.subjects, prepared.schemes)
+        if not any(prepared.missing):
             prepared.model = None
 
-    def _rows(self, members: list[_Prepared]) -> list[Measurement]:
-        """Round and score checkpoints that lack the same rows; a failure of the whole lot goes into the report."""
-        label = ", ".join(member.subject.spec.label for member in members)
+    def _rows(self, members: list[_Prepared]) -> Iterator[Measurement]:
+        """Round checkpoints by the same schemes and score them; a failure of the whole lot goes into the report."""
+        label = ", ".join(member.subjects[0].spec.label for member in members)
         try:
-            return self._measured(members)
+            yield from self._measured(members)
         except QidError as error:
             self.failures.append(f"{label}: {error}")
         except torch.OutOfMemoryError as error:
@@ -243,30 +248,26 @@ class _Engine:
             raise DeviceError(
                 f"{label}: {self.device} failed ({said}); all finished rows are kept, rerun to go on"
             ) from error
-        return []
 
-    def _measured(self, members: list[_Prepared]) -> list[Measurement]:
+    def _measured(self, members: list[_Prepared]) -> Iterator[Measurement]:
+        """Round once, then score on every text that lacks a row; its rows are there before the next text's."""
         for member in members:
             member.model.to(self.device)
         memory_bytes = memory.default_budget(self.device) if self.memory_bytes is None else self.memory_bytes
         self._announce(members, memory_bytes)
-        loaded = [methods.Checkpoint(member.model, member.subject.local.folder) for member in members]
-        answers, seconds = self._rounded(loaded, members[0].missing, memory_bytes)
-        kept = [[answer for answer in each.values() if isinstance(answer, Rounded)] for each in answers]
-        first = members[0].subject
-        started = time.perf_counter()
-        scores = evaluate.evaluate(loaded, kept, first.blocks, first.evaluation.eval_dtype, memory_bytes)
-        scoring = (time.perf_counter() - started) / sum(len(each) for each in scores)
-        rows = []
-        for member, of_member, (baseline, *others) in zip(members, answers, scores, strict=True):
-            if member.baseline_missing:
-                rows.append(make_row(member.subject, BASELINE, Outcome.of(UNROUNDED, baseline), scoring))
-            remaining = iter(others)
-            for scheme, answer in of_member.items():
-                outcome = Outcome.of(answer, next(remaining) if isinstance(answer, Rounded) else None)
-                rows.append(make_row(member.subject, scheme, outcome, seconds[scheme] + scoring))
+        loaded = [methods.Checkpoint(member.model, member.subjects[0].local.folder) for member in members]
+        answers, seconds = self._rounded(loaded, members[0].to_round, memory_bytes)
+        texts = [text for text in range(len(members[0].subjects)) if any(member.missing[text] for member in members)]
+        for text in texts:
+            started = time.perf_counter()
+            outcomes, n_scored = _outcomes(loaded, answers, members[0].subjects[text], memory_bytes)
+            scoring = (time.perf_counter() - started) / n_scored
+            for member, of_member in zip(members, outcomes, strict=True):
+                for scheme in member.missing[text]:
+                    took = seconds.get(scheme, 0.0) / len(texts) + scoring  # texts share the rounding
+                    yield make_row(member.subjects[text], scheme, of_member[scheme], took)
+        for member in members:
             member.model = None
-        return rows
 
     def _rounded(
         self, loaded: list[methods.Checkpoint], missing: dict[QuantScheme, Tensor | None], memory_bytes: int
@@ -288,18 +289,19 @@ class _Engine:
 
     def _announce(self, members: list[_Prepared], memory_bytes: int) -> None:
         """Say once a model how much memory its rounding and scoring are expected to take, before they begin."""
-        spec = members[0].subject.spec
+        spec = members[0].subjects[0].spec
         if spec.model in self.announced:
             return
         self.announced.add(spec.model)
-        decoder, n_variants = decoders.decoder_of(members[0].model), len(members) * len(members[0].missing)
-        scored = members[0].subject.evaluation
+        to_round = members[0].to_round
+        decoder, n_variants = decoders.decoder_of(members[0].model), len(members) * len(to_round)
+        scored = members[0].subjects[0].evaluation  # every text has as many tokens
         shares = {
             "scoring": evaluate.share_of(
                 decoder, scored.n_sequences, scored.seq_len, scored.eval_dtype, n_variants + len(members), memory_bytes
             )
         }
-        calibrated = [scheme for scheme in members[0].missing if scheme.calib_sequences]
+        calibrated = [scheme for scheme in to_round if scheme.calib_sequences]
         if calibrated:
             scheme = calibrated[0]
             text = scheme.calib_sequences, scheme.calib_seq_len, scheme.hessian_dtype
@@ -314,8 +316,28 @@ class _Engine:
 
 def _nonfinite_rows(members: list[_Prepared]) -> list[Measurement]:
     outcome = Outcome("nonfinite", "nonfinite weights")
-    schemes = [([BASELINE] if member.baseline_missing else []) + list(member.missing) for member in members]
-    return [make_row(m.subject, s, outcome, 0.0) for m, each in zip(members, schemes, strict=True) for s in each]
+    of_texts = [pair for member in members for pair in zip(member.subjects, member.missing, strict=True)]
+    return [make_row(subject, scheme, outcome, 0.0) for subject, missing in of_texts for scheme in missing]
+
+
+def _outcomes(
+    loaded: list[methods.Checkpoint],
+    answers: list[dict[QuantScheme, Rounded | QuantizationError]],
+    subject: Subject,
+    memory_bytes: int,
+) -> tuple[list[dict[QuantScheme, Outcome]], int]:
+    """Score checkpoints and their rounded weights on a subject's text; return each scheme's outcome, and how many."""
+    kept = [[answer for answer in each.values() if isinstance(answer, Rounded)] for each in answers]
+    scores = evaluate.evaluate(loaded, kept, subject.blocks, subject.evaluation.eval_dtype, memory_bytes)
+    outcomes = []
+    for of_checkpoint, (baseline, *others) in zip(answers, scores, strict=True):
+        remaining = iter(others)
+        rounded = {
+            scheme: Outcome.of(answer, next(remaining) if isinstance(answer, Rounded) else None)
+            for scheme, answer in of_checkpoint.items()
+        }
+        outcomes.append({BASELINE: Outcome.of(UNROUNDED, baseline)} | rounded)
+    return outcomes, sum(map(len, scores))
 
 
 @dataclass(frozen=True)
@@ -327,9 +349,9 @@ class _Source:
 
 
 @functools.lru_cache(maxsize=8)
-def _blocks(source: _Source, n_sequences: int, seq_len: int) -> corpora.Blocks:
+def _blocks(source: _Source, text: str, n_sequences: int, seq_len: int) -> tuple[str, corpora.Blocks]:
     tokenizer = corpora.Tokenizer.from_str(source.tokenizer_json)
-    return corpora.heldout_blocks(source.lock.evaluation, tokenizer, n_sequences, seq_len)
+    return corpora.text_blocks(text, source.lock, tokenizer, n_sequences, seq_len)
 
 
 @functools.lru_cache(maxsize=8)

@@ -11,18 +11,19 @@ from transformers import PretrainedConfig
 
 from helpers import families
 from helpers.measure import checkpoints, methods
-from helpers.measure.corpora import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT
+from helpers.measure.corpora import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT, TEXTS
 from helpers.measure.decoders import linear_shapes
 from helpers.specs import DTYPES, CheckpointError, CheckpointSpec, QuantScheme, SpecError, from_mapping
 
 
 @dataclass(frozen=True)
 class EvaluationEntry:
-    """How checkpoints are scored: `sequences` blocks of `seq_len` predicted tokens each, computed in `dtype`."""
+    """How checkpoints are scored: on `sequences` blocks of `seq_len` predicted tokens of each text, in `dtype`."""
 
     sequences: int
     seq_len: int = 512
     dtype: str = "float32"
+    texts: tuple[str, ...] = ("heldout",)
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,7 @@ class CalibrationEntry:
 
 
 ACCEPTED = {
-    EvaluationEntry: {
-        "sequences": [DOCUMENTS_PER_SPLIT * k for k in range(1, BLOCKS_PER_DOCUMENT + 1)],
-        "dtype": DTYPES,
-    },
+    EvaluationEntry: {"dtype": DTYPES},
     CalibrationEntry: {"sequences": range(1, DOCUMENTS_PER_SPLIT * BLOCKS_PER_DOCUMENT + 1), "dtype": DTYPES},
 }
 
@@ -123,7 +121,7 @@ def read_sweep(path: Path) -> Sweep:
     entry = _record(_SweepEntry, raw, path)
     calibration = _record(CalibrationEntry, entry.calibration, path)
     parts = tuple(_read_part(part, calibration, path) for part in entry.parts)
-    return Sweep(entry.name, _record(EvaluationEntry, entry.evaluation, path), calibration, parts)
+    return Sweep(entry.name, _read_evaluation(entry.evaluation, path), calibration, parts)
 
 
 def _record(cls: type, raw: object, path: Path):
@@ -134,6 +132,20 @@ def _record(cls: type, raw: object, path: Path):
             listed = f"1 to {accepted[-1]}" if isinstance(accepted, range) else ", ".join(map(str, accepted))
             raise SpecError(f"{path}:{raw.lines[name]}: '{name}' is {value!r}; accepted: {listed}")
     return record
+
+
+def _read_evaluation(raw: dict, path: Path) -> EvaluationEntry:
+    entry = _record(EvaluationEntry, raw, path)
+    texts, n_sequences = entry.texts, entry.sequences
+    if not texts or len(set(texts)) < len(texts) or not set(texts) <= TEXTS.keys():
+        accepted = f"one or more of {', '.join(TEXTS)}, each once"
+        raise SpecError(f"{path}:{raw.lines['texts']}: 'texts' is {texts!r}; accepted: {accepted}")
+    for name in texts:
+        if n_sequences not in TEXTS[name].sequences_accepted:
+            accepted = ", ".join(map(str, TEXTS[name].sequences_accepted))
+            where = f"{path}:{raw.lines['sequences']}"
+            raise SpecError(f"{where}: 'sequences' is {n_sequences}; accepted: {accepted} (of the text {name})")
+    return entry
 
 
 def _read_part(raw: dict, calibration: CalibrationEntry, path: Path) -> Part:

@@ -106,10 +106,8 @@ def choose_heldout(
     """
     queues: dict[Wheel, list[tuple[str, str, bytes]]] = {}
     for wheel in wheels:
-        candidates = [
-            (hashlib.sha256(content).hexdigest(), path, content) for path, content in documents(wheel, folder)
-        ]
-        queues[wheel] = sorted(candidates, reverse=True)
+        found = documents(wheel, folder)
+        queues[wheel] = sorted(((hashlib.sha256(c).hexdigest(), path, c) for path, c in found), reverse=True)
     chosen: list[HeldoutFile] = []
     while any(queues.values()):
         for wheel, queue in queues.items():

@@ -26,14 +26,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why hqq can't do `scheme`, or None; any decoder will do."""
     if scheme.group_size and scheme.group_size % GROUP_MULTIPLE:
         return f"hqq: 'group_size' is {scheme.group_size}; accepted: a multiple of {GROUP_MULTIPLE}, or null"
-    return library_refusal(
-        PACKAGE,
-        VERSION,
-        scheme,
-        format=("int",),
-        bits=(2, 3, 4, 5, 6, 8),
-        symmetric=(False,),
-    )
+    return library_refusal(PACKAGE, VERSION, scheme, format=("int",), bits=(2, 3, 4, 5, 6, 8), symmetric=(False,))
 
 
 def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:

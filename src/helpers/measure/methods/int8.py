@@ -20,15 +20,7 @@ PACKAGE, VERSION = "bitsandbytes", "0.50.2"
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why bitsandbytes can't do `scheme` with 8-bit rows, or None; any decoder will do."""
-    return library_refusal(
-        PACKAGE,
-        VERSION,
-        scheme,
-        format=("int",),
-        bits=(8,),
-        group_size=(None,),
-        symmetric=(True,),
-    )
+    return library_refusal(PACKAGE, VERSION, scheme, format=("int",), bits=(8,), group_size=(None,), symmetric=(True,))
 
 
 def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:

@@ -11,7 +11,7 @@ from helpers.measure.libraries import not_installed
 from helpers.measure.methods import Answers, Checkpoint, Rounded, alone, not_accepted
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme
 
-# Of a scheme's options, those that choose among grids, orders and dampings: a matrix rounded by itself has no choice.
+# What a scheme must say where no Hessian tells how much a column matters.
 PLAIN = {"grid_search": ("minmax",), "order": ("given",), "rel_damp": (None,)}
 
 
@@ -24,7 +24,7 @@ def by_matrix(
     round_matrix: Callable[[Tensor, QuantScheme], IntegerWeight | Tensor],
     group_bits: Callable[[QuantScheme], int],
 ) -> Callable[..., Answers]:
-    """Make a `quantize` of a function that rounds one weight (rows, columns) and one for the bits a group stores."""
+    """Make a `quantize` of a function that rounds one weight (rows, columns) and one for the bits of a group's grid."""
 
     def quantize_one(
         checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None

@@ -20,13 +20,7 @@ BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)  # the paper's is 64
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why bitsandbytes can't do `scheme` with NF4, or None; any decoder will do."""
     return library_refusal(
-        PACKAGE,
-        VERSION,
-        scheme,
-        format=("nf4",),
-        bits=(4,),
-        group_size=BLOCK_SIZES,
-        symmetric=(True,),
+        PACKAGE, VERSION, scheme, format=("nf4",), bits=(4,), group_size=BLOCK_SIZES, symmetric=(True,)
     )
 
 

@@ -1,0 +1,68 @@
+"""What a 16-bit model's activations and predictions look like: inputs of its linear layers, entropy of its answers."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from helpers.measure.decoders import Decoder
+
+SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 32}
+
+
+class _Moments:
+    """Sums over tokens of a layer's inputs: of squares by channel, and of fourth powers."""
+
+    def __init__(self) -> None:
+        self.n_tokens = 0
+        self.squares: Tensor | float = 0.0
+        self.fourths: Tensor | float = 0.0
+
+    def see(self, _layer: nn.Module, args: tuple) -> None:
+        squares = args[0].detach().flatten(0, -2).double().square()
+        self.n_tokens += len(squares)
+        self.squares = self.squares + squares.sum(0)
+        self.fourths = self.fourths + squares.square().sum()
+
+    def outliers(self) -> Tensor:
+        """Return the largest rms of a channel over their mean rms, and the kurtosis: (2,)."""
+        channel_rms = (self.squares / self.n_tokens).sqrt()
+        mean_square = self.squares.sum() / (self.n_tokens * len(channel_rms))
+        mean_fourth = self.fourths / (self.n_tokens * len(channel_rms))
+        return torch.stack([channel_rms.max() / channel_rms.mean(), mean_fourth / mean_square.square()])
+
+
+@torch.no_grad()
+def input_outliers(decoder: Decoder, tokens: Tensor) -> Tensor:
+    """Return for the inputs of every linear layer how far channels stand out, and their kurtosis: float64 (2, layers).
+
+    That is the largest rms of a channel over the channels' mean rms, and the fourth moment over the squared second
+    about zero, all channels together (3 for a Gaussian). `tokens` is int64 (n, L).
+    """
+    moments = [_Moments() for _ in decoder.linear_layers()]
+    with _watched(decoder, moments):
+        for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
+            decoder.model(batch, use_cache=False)
+    return torch.stack([each.outliers() for each in moments], 1)
+
+
+@contextlib.contextmanager
+def _watched(decoder: Decoder, moments: list[_Moments]) -> Iterator[None]:
+    layers = decoder.linear_layers().values()
+    handles = [layer.register_forward_pre_hook(each.see) for layer, each in zip(layers, moments, strict=True)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def mean_entropy(decoder: Decoder, tokens: Tensor) -> float:
+    """Return the mean entropy of the prediction after each of `tokens` (n, L), in nats."""
+    total = 0.0
+    for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
+        log_p = decoder.model(batch, use_cache=False).logits.float().log_softmax(-1)
+        total = total - torch.linalg.vecdot(log_p.exp(), log_p).double().sum()
+    return float(total) / tokens.numel()
