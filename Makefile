@@ -12,7 +12,8 @@ DEVICE  ?= cpu
 SEED    ?= 0
 PYTHON  ?= python3
 PORT    ?= 8000
-FAMILY  ?= tadpole
+FAMILY  ?= tadpole-trunk
+UNITS   ?= tadpole-trunk/tadpole-64x3
 
 # An interpreter asked for by name gets an environment of its own beside the default one.
 ifeq ($(origin PYTHON),file)
@@ -64,7 +65,7 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env peers book test check check-peers lint format pair picture sweep corpus train release benchmark serve clean
+.PHONY: help env peers book test check check-peers lint format pair picture dictionary sweep corpus train study release benchmark serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -192,6 +193,9 @@ format: $(ENV) ## let ruff rewrite what lint would complain about
 picture: $(ENV) ## draw README's picture again from the tracked table
 	$(PY) book/picture.py
 
+dictionary: $(ENV) ## write the data dictionary and the tables' Croissant card, after a change of schema or table
+	$(PY) book/dictionary.py
+
 pair: $(ENV) ## bring the chapters' .ipynb up to their .py (text only, no outputs)
 	$(PY) book/pair.py
 
@@ -205,6 +209,9 @@ corpus: $(ENV) ## download the wheels that data/corpus.lock names: the text that
 
 train: $(ENV) corpus ## train the family that sweeps/train-$(FAMILY).yml describes (a GPU's work)
 	$(VENV)/bin/qid train sweeps/train-$(FAMILY).yml --device $(DEVICE)
+
+study: $(ENV) corpus ## train and measure UNITS (FAMILY/MODEL ...), each while the next is trained (a GPU's work)
+	$(VENV)/bin/qid study sweeps/study.yml $(UNITS) --device $(DEVICE)
 
 release: $(ENV) ## write the pocket family packed at 2, 3 and 4 bits, with model cards, into build/release/
 	$(PY) -m helpers.measure.release

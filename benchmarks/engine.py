@@ -154,6 +154,7 @@ def row(
     same_size = n_checkpoints == work.n_checkpoints and fewer_tokens == 1 and memory_bytes is None
     return {
         "work": f"{name}: {n_checkpoints} checkpoints x {BITS} bits, {calibration_shape} and {evaluation_shape} tokens",
+        "gpu": torch.cuda.get_device_name(),
         "hessian_dtype": dtypes[0],
         "eval_dtype": dtypes[1],
         "seconds_per_quantized_checkpoint": total,

@@ -52,7 +52,7 @@ def row(plan: TrainingPlan, run: Run, peak: float) -> dict:
 def main() -> None:
     """Time the models of the plans named, by default the trunk's."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("plans", nargs="*", type=Path, default=[Path("sweeps/train-tadpole.yml")])
+    parser.add_argument("plans", nargs="*", type=Path, default=[Path("sweeps/train-tadpole-trunk.yml")])
     parser.add_argument("--model", action="append")
     asked = parser.parse_args()
     peak, rows = matmul_peak(BF16), []

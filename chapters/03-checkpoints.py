@@ -337,7 +337,7 @@ blocks = corpora.heldout_blocks(lock.evaluation, tokenizer, n_sequences=128, seq
 again = evaluate.evaluate_model(model, blocks)
 
 # %% tags=["remove-cell"]
-stored = pd.read_parquet("results/measurements.parquet").query("method == 'none'")
+stored = pd.read_parquet("results/measurements.parquet").query("method == 'none' and device_type == 'cuda'")
 same = stored[(stored["weights_sha256"] == widest.weights_sha256) & (stored["eval_sha256"] == blocks.sha256)]
 comparison = "has none on this text, because the packages installed here are not the locked ones"
 if len(same):

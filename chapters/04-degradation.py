@@ -383,7 +383,7 @@ assert all((rows.groupby("bits")["ratio"].median() > 1).all() for rows in coarse
 # their last checkpoint.
 
 # %% tags=["remove-input"]
-same_text = stored[stored["eval_id"].isin(mine["eval_id"])]
+same_text = stored[stored["eval_id"].isin(mine["eval_id"]) & (stored["device_type"] == "cuda")]
 try:
     seeds = calibration_spread(same_text[same_text["method"] == "gptq"])
     agreement = agreement_in_seeds(device_agreement(mine, same_text), seeds)
@@ -395,7 +395,8 @@ except AnalysisError as error:
 if agreement is not None:
     rounded = agreement[agreement["method"] == "gptq"]
     nearest = agreement[agreement["method"] == "rtn"]
-    bases = local.merge(pd.read_parquet("results/measurements.parquet"), on=["checkpoint_id", "scheme_id", "eval_id"])
+    on_gpu = pd.read_parquet("results/measurements.parquet").query("device_type == 'cuda'")
+    bases = local.merge(on_gpu, on=["checkpoint_id", "scheme_id", "eval_id"])
     bases = bases[bases["method_x"] == "none"]
     base_gap = (bases["loss_nats_x"] - bases["loss_nats_y"]).abs().max()
     within = (rounded["difference_in_seeds"].abs() < 2).sum()

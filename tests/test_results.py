@@ -4,7 +4,6 @@ import resource
 import subprocess
 import sys
 import textwrap
-import typing
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers import results
-from helpers.specs import CheckpointRow, Measurement, QuantScheme, ResultsError
+from helpers.specs import CheckpointRow, Measurement, ResultsError
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +22,7 @@ def make_row(number: int, **changes) -> Measurement:
     for name, annotation in ((f.name, f.type) for f in dataclasses.fields(Measurement)):
         text = getattr(annotation, "__name__", str(annotation))
         values[name] = 1 if "int" in text else 0.5 if "float" in text else True if "bool" in text else "x"
-    values |= {"measurement_id": f"{number:04d}", "group_loss": (1.0, 2.5), "schema_version": 1}
+    values |= {"measurement_id": f"{number:04d}", "group_loss": (1.0, 2.5)}
     return Measurement(**values | changes)
 
 
@@ -108,56 +107,38 @@ def test_a_missing_and_a_foreign_table_of_checkpoints_are_named(tmp_path):
         results.read_checkpoints(tmp_path / "measurements")
 
 
-# ---- schema version 1 ------------------------------------------------------------------------------------------------
+# ---- tables of several machines --------------------------------------------------------------------------------------
 
 
-def as_version_1(row: Measurement) -> dict:
-    """Return a row as the first version wrote it."""
-    return {name: value for name, value in dataclasses.asdict(row).items() if name not in results.ADDED_IN_2}
+def test_tables_and_records_are_gathered_and_the_first_of_two_rows_counts(tmp_path):
+    for name, rows in (("a", (1, 2)), ("b", (2, 3))):
+        for number in rows:
+            results.write_record(make_row(number, model=name), tmp_path / name)
+        results.compact(tmp_path / name, tmp_path / f"{name}.parquet")
+    assert results.gather([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "all.parquet") == 3
+    assert results.read_table(tmp_path / "all.parquet").column("model").to_pylist() == ["a", "a", "b"]
+    assert results.gather([tmp_path / "a", tmp_path / "b.parquet"], tmp_path / "again.parquet") == 3
+    assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "all.parquet").read_bytes()
+    assert results.gather([], tmp_path / "all.parquet") == 3, "what the table holds already stays"
 
 
-def test_every_column_added_since_version_1_may_be_null():
-    hints = typing.get_type_hints(Measurement)
-    assert all(type(None) in typing.get_args(hints[name]) for name in results.ADDED_IN_2)
+def test_checkpoints_are_gathered_in_the_order_of_their_table(tmp_path):
+    rows = [make_checkpoint_row(weights_sha256=sha, step=step) for sha, step in (("c", 1), ("a", 2), ("b", 3))]
+    results.write_table(tmp_path / "a.parquet", rows[1:], CheckpointRow)
+    results.write_table(tmp_path / "b.parquet", rows[:2], CheckpointRow)
+    assert results.gather([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "all.parquet") == 3
+    assert results.read_checkpoints(tmp_path / "all.parquet").column("step").to_pylist() == [1, 2, 3]
+    results.write_record(make_row(1), tmp_path / "r")
+    with pytest.raises(ResultsError, match="columns differ"):
+        results.gather([tmp_path / "r"], tmp_path / "all.parquet")
 
 
-def test_the_tracked_table_of_version_1_reads_with_this_versions_columns():
-    path = ROOT / "results/measurements.parquet"
-    assert set(pq.read_schema(path).names) == set(results.schema().names) - set(results.ADDED_IN_2)
-    table = results.read_table(path)
-    assert table.schema.equals(results.schema())
-    assert table.num_rows == 780
-    for name, value in results.ADDED_IN_2.items():
-        assert set(table.column(name).to_pylist()) == {value}
-    stored = pq.read_table(path)
-    assert all(table.column(name).equals(stored.column(name)) for name in stored.schema.names)
+# ---- what may go wrong -----------------------------------------------------------------------------------------------
 
 
-def test_schemes_of_version_1_are_the_ones_of_the_same_id():
-    """What is filled in gives the ids that the rows carry: int, minmax and given are what they were rounded by."""
-    names = [field.name for field in dataclasses.fields(QuantScheme)]
-    rows = results.read_table(ROOT / "results/measurements.parquet").to_pylist()
-    assert all(QuantScheme(**{name: row[name] for name in names}).scheme_id == row["scheme_id"] for row in rows)
-
-
-def test_records_of_version_1_join_a_table_of_version_1(tmp_path):
-    old = [as_version_1(make_row(number)) for number in (1, 2)]
-    names = list(old[0])
-    schema = pa.schema([results.schema().field(name) for name in names])
-    pq.write_table(pa.Table.from_pylist(old[:1], schema=schema), tmp_path / "t.parquet")
-    (tmp_path / "r").mkdir()
-    (tmp_path / "r/0002.json").write_text(json.dumps(old[1]))
-    results.write_record(make_row(3, schema_version=2, format="mxint", kl_nats=0.25), tmp_path / "r")
-    assert results.compact(tmp_path / "r", tmp_path / "t.parquet") == 3
-    table = results.read_table(tmp_path / "t.parquet")
-    assert table.column("format").to_pylist() == ["int", "int", "mxint"]
-    assert table.column("kl_nats").to_pylist() == [None, None, 0.25]
-    assert table.column("schema_version").to_pylist() == [1, 1, 2]
-
-
-@pytest.mark.parametrize(("version", "lost"), [(1, "loss_nats"), (1, "bits"), (2, "format"), (2, "kl_nats")])
-def test_other_missing_columns_stay_an_error(tmp_path, version, lost):
-    row = dataclasses.asdict(make_row(1, schema_version=version))
+@pytest.mark.parametrize("lost", ["loss_nats", "run"])
+def test_a_missing_column_is_named(tmp_path, lost):
+    row = dataclasses.asdict(make_row(1))
     del row[lost]
     schema = pa.schema([results.schema().field(name) for name in row])
     pq.write_table(pa.Table.from_pylist([row], schema=schema), tmp_path / "t.parquet")
@@ -165,17 +146,6 @@ def test_other_missing_columns_stay_an_error(tmp_path, version, lost):
         results.read_table(tmp_path / "t.parquet")
     (tmp_path / "0001.json").write_text(json.dumps(row))
     with pytest.raises(ResultsError, match=f"not a record.*missing key '{lost}'"):
-        results.read_records(tmp_path)
-
-
-def test_an_unknown_column_stays_an_error_in_version_1(tmp_path):
-    row = as_version_1(make_row(1))
-    schema = pa.schema([*(results.schema().field(name) for name in row), ("colour", pa.string())])
-    pq.write_table(pa.Table.from_pylist([row | {"colour": "red"}], schema=schema), tmp_path / "t.parquet")
-    with pytest.raises(ResultsError, match="missing: none; unknown: colour"):
-        results.read_table(tmp_path / "t.parquet")
-    (tmp_path / "0001.json").write_text(json.dumps(row | {"colour": "red"}))
-    with pytest.raises(ResultsError, match="not a record.*unknown key 'colour'"):
         results.read_records(tmp_path)
 
 

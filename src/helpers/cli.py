@@ -69,6 +69,45 @@ def train(
 
 
 @app.command()
+def study(
+    sweep_file: Annotated[Path, typer.Argument(help="The study's YAML; train-FAMILY.yml lie beside it.")],
+    unit: Annotated[list[str], typer.Argument(help="What to train and measure, in order: FAMILY/MODEL ...")],
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda",
+    families: Annotated[Path, typer.Option(help="Where trained families go, a folder each.")] = Path(".cache"),
+    table: Annotated[Path, typer.Option(help="The table of measurements to write.")] = Path("results/local.parquet"),
+    checkpoint_table: Annotated[Path, typer.Option(help="The table of checkpoints to write.")] = Path(
+        "results/local-checkpoints.parquet"
+    ),
+    records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = Path("results/measurements"),
+    memory_gib: Annotated[
+        float | None, typer.Option(help="Memory for rounding and scoring, beside the models.")
+    ] = None,
+) -> None:
+    """Train models and measure them, unit by unit, each while the next is trained."""
+    from helpers.measure.study import Study, run_study
+    from helpers.measure.sweep_file import Unit
+
+    memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
+    declared = Study(sweep_file, device, families, table, checkpoint_table, records, memory_bytes)
+    failures = run_study(declared, [Unit.parse(text) for text in unit], console)
+    for failure in failures:
+        console.print(f"not measured: {failure}", style="red")
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gather(
+    tables: Annotated[list[Path], typer.Argument(help="Tables, or folders of records that a kill left.")],
+    table: Annotated[Path, typer.Option(help="The table to join them into.")] = Path("results/measurements.parquet"),
+) -> None:
+    """Join measurements made on several machines into one table."""
+    from helpers.results import gather as join
+
+    console.print(f"{table}: {join(tables, table)} rows")
+
+
+@app.command()
 def pocket(
     source: Annotated[Path, typer.Argument(help="A trained family's folder.")],
     run: Annotated[list[str], typer.Option(help="A run to take; repeat for more.")],

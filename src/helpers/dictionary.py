@@ -14,7 +14,7 @@ from helpers.specs import CheckpointRow, Measurement, type_name
 # Role -> column -> meaning, with the unit; what both tables have stands once.
 SHARED = {
     "key": {
-        "weights_sha256": "SHA-256 of the safetensors files, in hexadecimal: which weights",
+        "weights_sha256": "which weights: SHA-256 of the safetensors file, or a hash of those of its shards",
         "checkpoint_id": "first 16 digits of `weights_sha256`",
     },
     "covariate": {
@@ -35,7 +35,7 @@ SHARED = {
         "lr_fraction": "`learning_rate` as a share of its peak",
         "lr_phase": "warmup, stable or decay",
         "schedule": "of the learning rate: constant, cosine or cooldown",
-        "weight_decay": "decoupled: the share of a weight taken away an update, before it is multiplied by the rate",
+        "weight_decay": "AdamW's: an update takes this times the learning rate off each weight of a matrix",
         "n_params_total": "parameters with token embedding and output head",
         "n_params_non_embedding": "parameters without token embedding and output head (N)",
         "n_layers": "decoder blocks",
@@ -106,7 +106,7 @@ MEASUREMENT = {
         "transformers": "version of transformers",
         "cuda": "version of CUDA; null on a CPU",
         "device_name": "the GPU, or the processor and its threads",
-        "wall_seconds": "the row's share of the time of the work it was part of",
+        "wall_seconds": "time of rounding and scoring, work that rows share divided among them, seconds",
         "peak_memory_gib": "largest memory of the process, or of the GPU, up to then, GiB",
         "schema_version": "of the columns",
     },

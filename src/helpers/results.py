@@ -11,7 +11,7 @@ import os
 import tempfile
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,28 +19,19 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from helpers.specs import (
-    SCHEMA_VERSION,
     CheckpointRow,
     Measurement,
-    QuantScheme,
     ResultsError,
     SpecError,
     from_mapping,
 )
 
-# What schema version 2 added, with what it holds in a row of version 1: every scheme then was at the defaults, and the
-# rest wasn't measured.
-ADDED_IN_2 = {
-    "format": QuantScheme.format,
-    "grid_search": QuantScheme.grid_search,
-    "order": QuantScheme.order,
-    "kl_nats": None,
-    "top1_agreement": None,
-    "effective_bits": None,
-    "calib_micro_batch": None,
+# What names a row of each table, and the order its rows are written in.
+KEY = {Measurement: "measurement_id", CheckpointRow: "weights_sha256"}
+ORDER = {
+    Measurement: ("measurement_id",),
+    CheckpointRow: ("family", "n_params_total", "run", "step", "weights_sha256"),
 }
-# What version 3 added; a run then had its model's name.
-ADDED_IN_3 = {"branched_from": None, "branched_at_step": None, "n_averaged": 1}
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -89,28 +80,14 @@ def write_record(row: Measurement, folder: Path) -> None:
 
 
 def read_records(folder: Path) -> list[Measurement]:
-    """Read every record of a folder, those of earlier schema versions too.
-
-    Raises ResultsError that names a record that can't be read.
-    """
+    """Read every record of a folder. Raises ResultsError that names a record that can't be read."""
     rows = []
     for path in sorted(folder.glob("*.json")):
         try:
-            values = json.loads(path.read_text())
-            if isinstance(values, dict):
-                values = _completed(values)
-            rows.append(from_mapping(Measurement, values, str(path)))
+            rows.append(from_mapping(Measurement, json.loads(path.read_text()), str(path)))
         except (ValueError, SpecError) as error:
             raise ResultsError(f"{path}: not a record ({error}); delete it and rerun") from None
     return rows
-
-
-def _completed(values: dict) -> dict:
-    """Return a record with what was added to the schema since it was written."""
-    version = values.get("schema_version")
-    if version in (1, 2):
-        values = ADDED_IN_3 | {"run": values.get("model")} | values
-    return ADDED_IN_2 | values if version == 1 else values
 
 
 def done_ids(folder: Path) -> set[str]:
@@ -129,6 +106,31 @@ def compact(folder: Path, table_path: Path) -> int:
     return len(rows)
 
 
+def gather(sources: Sequence[Path], table_path: Path) -> int:
+    """Join tables of one kind (and folders of records) with what `table_path` holds; return the number of rows.
+
+    Of several rows of one key the first counts. Raises ResultsError for a source that can't be read or is of the other
+    kind.
+    """
+    found = [*([table_path] if table_path.exists() else []), *sources]
+    record = Measurement if any(path.is_dir() or _holds_measurements(path) for path in found) else CheckpointRow
+    rows: dict[str, dict] = {}
+    for path in found:
+        rows = {row[KEY[record]]: row for row in _rows_in(path, record)} | rows
+    write_table(table_path, sorted(rows.values(), key=lambda row: [row[name] for name in ORDER[record]]), record)
+    return len(rows)
+
+
+def _holds_measurements(path: Path) -> bool:
+    return path.exists() and KEY[Measurement] in pq.read_schema(path).names
+
+
+def _rows_in(path: Path, record: type) -> list[dict]:
+    if path.is_dir():
+        return [dataclasses.asdict(row) for row in read_records(path)]
+    return (read_table if record is Measurement else read_checkpoints)(path).to_pylist()
+
+
 def write_table(path: Path, rows: list[dict], record: type) -> None:
     """Write rows of `record`'s fields as Parquet, in the order given, atomically; the bytes depend on the rows alone.
 
@@ -140,19 +142,8 @@ def write_table(path: Path, rows: list[dict], record: type) -> None:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a table of measurements; one of an earlier schema version gets the columns that were added since.
-
-    Raises ResultsError when it is missing or has other columns.
-    """
-    table = _read_parquet(path, "qid sweep")
-    versions = set(table.column("schema_version").to_pylist()) if "schema_version" in table.schema.names else set()
-    if versions and max(versions) < SCHEMA_VERSION:
-        added = ADDED_IN_3 | (ADDED_IN_2 if versions == {1} else {})
-        for name in added.keys() - set(table.schema.names):
-            table = table.append_column(name, pa.repeat(pa.scalar(added[name], schema().field(name).type), len(table)))
-        if "run" not in table.schema.names:
-            table = table.append_column("run", table.column("model"))
-    return _with_columns_of(Measurement, table, path)
+    """Read a table of measurements. Raises ResultsError when it is missing or has other columns."""
+    return _with_columns_of(Measurement, _read_parquet(path, "qid sweep"), path)
 
 
 def read_checkpoints(path: Path) -> pa.Table:

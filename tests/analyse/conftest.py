@@ -58,6 +58,7 @@ def _row(size: int, step: int, device: str, bits: int | None, method: str, losse
         "device_type": device,
         "family": "tadpole",
         "model": f"tadpole-{size}",
+        "run": f"tadpole-{size}",
         "train_seed": 0,
         "step": step,
         "tokens_seen": step * 10**6,

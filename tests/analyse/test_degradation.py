@@ -1,10 +1,7 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import results
 from helpers.analyse.degradation import (
     AnalysisError,
     degradation,
@@ -131,21 +128,3 @@ def test_rows_of_fit_refuses_two_orders_of_columns(rows):
     with pytest.raises(AnalysisError, match="several values of order: given, activation"):
         rows_of_fit(mixed, "gptq", 32, symmetric=False)
     assert len(rows_of_fit(mixed[mixed["order"] == "given"], "gptq", 32, symmetric=False)) == 3 * 4 * 3
-
-
-def test_the_tracked_table_of_schema_version_1_says_what_its_schemes_were():
-    """Read as a file or through `results`, QiD and schemes are the same."""
-    path = Path(__file__).parents[2] / "results/measurements.parquet"
-    plain, completed = degradation(pd.read_parquet(path)), degradation(results.read_table(path).to_pandas())
-    assert len(plain) == 702
-    for table in (plain, completed):
-        assert set(zip(table["format"], table["grid_search"], table["order"], strict=True)) == {
-            ("int", "minmax", "given")
-        }
-    assert plain["qid_nats"].tolist() == completed["qid_nats"].tolist()
-
-
-def test_options_that_a_table_has_are_kept(rows):
-    assert set(degradation(rows.assign(format="mxint"))["format"]) == {"mxint"}
-    table = degradation(rows.drop(columns=["format", "order"]).assign(grid_search="mse"))
-    assert [set(table[name]) for name in ("format", "grid_search", "order")] == [{"int"}, {"mse"}, {"given"}]

@@ -1,11 +1,15 @@
-"""A family of two tiny random models, laid out as training lays out a real one."""
+"""A family of two tiny random models, laid out as training lays out a real one, and a short training text."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tiny import SHAPE, tiny_model, write_family
+from tiny import ROOT, SHAPE, tiny_model, write_family
 from transformers import GPTNeoXForCausalLM
+
+from helpers.measure import corpora
+from helpers.specs import digest
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,3 +26,17 @@ def model() -> GPTNeoXForCausalLM:
 @pytest.fixture
 def family(tmp_path: Path) -> Path:
     return write_family(tmp_path / "family")
+
+
+@pytest.fixture
+def text(tmp_path, monkeypatch) -> Path:
+    """A cache with a short training text, so that no wheel is read."""
+    monkeypatch.chdir(ROOT)
+    lock = corpora.read_lock()
+    tokenizer = corpora.Tokenizer.from_file("data/tadpole/tokenizer.json")
+    cache = tmp_path / "corpus"
+    cache.mkdir()
+    tokens = np.arange(20_000, dtype=np.uint16) % 97 + 100
+    np.save(cache / f"training-{digest([lock.training_sha256, tokenizer.to_str()])}.npy", tokens)
+    monkeypatch.setattr("helpers.measure.training_text.training_tokens.__defaults__", (cache,))
+    return cache

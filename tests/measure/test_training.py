@@ -19,7 +19,7 @@ from helpers import families
 from helpers.measure import corpora, evaluate, training, training_folder
 from helpers.measure.training_folder import build
 from helpers.measure.training_plan import ModelEntry, Run
-from helpers.specs import CheckpointError, SpecError, digest
+from helpers.specs import CheckpointError, SpecError
 
 PLAN = """\
 family: tiny
@@ -31,20 +31,6 @@ seq_len: 32
 warmup_steps: 4
 steps: [2, 4, 8, 16]
 """
-
-
-@pytest.fixture
-def text(tmp_path, monkeypatch) -> Path:
-    """A cache with a short training text, so that no wheel is read."""
-    monkeypatch.chdir(ROOT)
-    lock = corpora.read_lock()
-    tokenizer = corpora.Tokenizer.from_file("data/tadpole/tokenizer.json")
-    cache = tmp_path / "corpus"
-    cache.mkdir()
-    tokens = np.arange(20_000, dtype=np.uint16) % 97 + 100
-    np.save(cache / f"training-{digest([lock.training_sha256, tokenizer.to_str()])}.npy", tokens)
-    monkeypatch.setattr("helpers.measure.training_text.training_tokens.__defaults__", (cache,))
-    return cache
 
 
 @pytest.fixture
@@ -264,6 +250,11 @@ def test_a_finished_family_is_left_as_it_is(branched, plan_path, tmp_path):
         ("family:", "schedule: cosine\nhorizons: [7]\nfamily:", "'horizons' has 7, which isn't one of 'steps'"),
         ("family:", "cooldowns: {at: [3]}\nfamily:", "'cooldowns' has 3, which isn't one of 'steps'"),
         ("family:", "averages: {share: 0.6}\nfamily:", "'averages': the one at step 4 begins at 2, not after"),
+        (
+            "family:",
+            "cooldowns: {at: [4], models: [big]}\nfamily:",
+            "'cooldowns' names model 'big', which isn't one of",
+        ),
         ("models:", "model:", "a mapping with a list 'models' is expected"),
     ],
 )
@@ -313,7 +304,7 @@ def test_the_committed_plans_hold_what_the_manifest_says(monkeypatch):
 def test_the_trunk_is_what_the_study_needs(monkeypatch):
     """At least seven sizes, 18 checkpoints from 4M tokens, 12 of them beyond 60M; tokens a parameter by size."""
     monkeypatch.chdir(ROOT)
-    plan = training.read_plan(Path("sweeps/train-tadpole.yml"))
+    plan = training.read_plan(Path("sweeps/train-tadpole-trunk.yml"))
     tokens = [step * plan.tokens_per_step for step in plan.steps]
     assert len(plan.models) >= 7
     assert len(tokens) >= 18

@@ -11,12 +11,11 @@ own table and a reader's local one are never concatenated before this step: each
 import numpy as np
 import pandas as pd
 
-from helpers.results import ADDED_IN_2
 from helpers.specs import QidError
 
 BASELINE_KEY = ["checkpoint_id", "eval_id", "device_type"]
 AGREEMENT_KEY = ["checkpoint_id", "scheme_id", "eval_id"]
-SCHEME_OPTIONS = ["format", "grid_search", "order"]  # columns that a table of schema version 1 doesn't have
+SCHEME_OPTIONS = ["format", "grid_search", "order"]
 ONE_VALUE_A_FIT = [
     "device_type",
     "eval_id",
@@ -46,8 +45,7 @@ def paired_error(differences: np.ndarray) -> float:
 
 def run_label(rows: pd.DataFrame) -> pd.Series:
     """Return one label a training run: family and run. Rows of a run aren't independent."""
-    run = rows["run"] if "run" in rows else rows["model"]  # before schema version 3 a run had its model's name
-    return rows["family"].astype(str) + "/" + run.astype(str)
+    return rows["family"].astype(str) + "/" + rows["run"].astype(str)
 
 
 def _name(row: pd.Series) -> str:
@@ -79,11 +77,9 @@ def degradation(rows: pd.DataFrame) -> pd.DataFrame:
     Adds `run`, `baseline_loss_nats`, `qid_nats`, `qid_se_nats` (paired, clustered by document), `n_documents` and
     `document_qid_nats` (array, one QiD a document); losses in nats a token. QiD is the difference of the two rows'
     mean losses, which is the mean over documents because every document has the same number of tokens.
-    Failed and non-finite rows aren't in the result; rows of schema version 1 get the options they were rounded with
-    (`helpers.results`). Raises AnalysisError, naming rows, where a quantized row has no
+    Failed and non-finite rows aren't in the result. Raises AnalysisError, naming rows, where a quantized row has no
     `ok` baseline for its checkpoint, evaluation and device, where there are two, or where documents are missing.
     """
-    rows = rows.assign(**{name: ADDED_IN_2[name] for name in SCHEME_OPTIONS if name not in rows})
     usable = rows[rows["status"] == "ok"]
     _refuse(usable[usable["group_loss"].isna()], "without losses by document")
     baselines = usable[usable["method"] == "none"]

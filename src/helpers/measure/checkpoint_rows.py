@@ -88,17 +88,14 @@ def describe_family(
                     failures.append(f"{spec.label}: {error}")
                 progress.advance(task)
             if len(rows) > before:
-                results.write_table(table_path, sorted(rows.values(), key=_place), CheckpointRow)
+                ordered = sorted(rows.values(), key=lambda row: [row[name] for name in results.ORDER[CheckpointRow]])
+                results.write_table(table_path, ordered, CheckpointRow)
                 n_described += len(rows) - before
     return Report(n_described, len(specs) - n_described - len(failures), tuple(failures))
 
 
 def _rows_of(path: Path) -> list[dict]:
     return results.read_checkpoints(path).to_pylist() if path.exists() else []
-
-
-def _place(row: dict) -> tuple:
-    return row["family"], row["n_params_total"], row["run"], row["step"], row["weights_sha256"]
 
 
 def previous_of(spec: CheckpointSpec, specs: list[CheckpointSpec]) -> CheckpointSpec | None:

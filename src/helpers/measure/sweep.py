@@ -20,7 +20,7 @@ from helpers import results
 from helpers.measure import checkpoints, corpora, decoders, evaluate, layerwise, memory, methods
 from helpers.measure.methods import Rounded
 from helpers.measure.rows import Outcome, Subject, make_row
-from helpers.measure.sweep_file import Sweep, read_sweep
+from helpers.measure.sweep_file import Sweep, Unit, read_sweep
 from helpers.specs import (
     CheckpointSpec,
     DeviceError,
@@ -103,15 +103,16 @@ def run_sweep(
     records: Path,
     console: Console,
     memory_bytes: int | None = None,
+    unit: Unit | None = None,
 ) -> Report:
     """Measure what a sweep declares and `table_path` or `records` don't hold yet, then compact into the table.
 
-    `memory_bytes` is what rounding and scoring may take beside the loaded models. Everything finished is kept whatever
-    happens. Raises SpecError before any work when the sweep or device is off, ResultsError when another process holds
-    the records or the disk is full, DeviceError when the device is lost; a checkpoint that can't be measured is left
-    out, named in the report, and doesn't stop the others.
+    `unit` limits it to one model of one family. `memory_bytes` is what rounding and scoring may take beside the loaded
+    models. Everything finished is kept whatever happens. Raises SpecError before any work when the sweep or device is
+    off, ResultsError when another process holds the records or the disk is full, DeviceError when the device is lost; a
+    checkpoint that can't be measured is left out, named in the report, and doesn't stop the others.
     """
-    sweep = read_sweep(sweep_path)
+    sweep = read_sweep(sweep_path, unit)
     if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
         accepted = "cpu, cuda" if torch.cuda.is_available() else "cpu (no CUDA device here)"
         raise SpecError(f"device '{device}'; accepted: {accepted}")

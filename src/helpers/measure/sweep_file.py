@@ -110,18 +110,50 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.construct_located)
 
 
-def read_sweep(path: Path) -> Sweep:
-    """Read and check a sweep. Raises SpecError with file, line and accepted values for anything that is off."""
+@dataclass(frozen=True)
+class Unit:
+    """One model of one trained family: what is trained, then measured, before the next."""
+
+    family: str  # the name of its folder
+    model: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Unit":
+        """Read FAMILY/MODEL. Raises SpecError for anything else."""
+        family, slash, model = text.partition("/")
+        if not slash or not family or not model or "/" in model:
+            raise SpecError(f"'{text}' isn't a unit; accepted: FAMILY/MODEL, for example tadpole-trunk/tadpole-64x3")
+        return cls(family, model)
+
+
+def read_sweep(path: Path, unit: Unit | None = None) -> Sweep:
+    """Read and check a sweep, or what of it concerns one unit and is trained.
+
+    Raises SpecError with file, line and accepted values for anything that is off, and for a unit it doesn't name.
+    """
+    entry = _read_entry(path)
+    calibration = _record(CalibrationEntry, entry.calibration, path)
+    parts = [_read_part(part, calibration, path, unit) for part in entry.parts if _concerns(part, unit)]
+    parts = tuple(part for part in parts if part.checkpoints)
+    if unit and not parts:
+        raise SpecError(f"{path}: nothing to measure of model '{unit.model}' of family '{unit.family}'")
+    return Sweep(entry.name, _read_evaluation(entry.evaluation, path), calibration, parts)
+
+
+def family_names(path: Path) -> list[str]:
+    """Return the names of the families' folders that a sweep measures. Raises SpecError as `read_sweep` does."""
+    parts = [_record(_PartEntry, part, path) for part in _read_entry(path).parts]
+    return list(dict.fromkeys(Path(part.family).name for part in parts))
+
+
+def _read_entry(path: Path) -> _SweepEntry:
     try:
         raw = yaml.load(path.read_text(), _Loader)
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
         raise SpecError(f"{path}:{error.problem_mark.line + 1}: not YAML ({error.problem})") from None
-    entry = _record(_SweepEntry, raw, path)
-    calibration = _record(CalibrationEntry, entry.calibration, path)
-    parts = tuple(_read_part(part, calibration, path) for part in entry.parts)
-    return Sweep(entry.name, _read_evaluation(entry.evaluation, path), calibration, parts)
+    return _record(_SweepEntry, raw, path)
 
 
 def _record(cls: type, raw: object, path: Path):
@@ -148,11 +180,14 @@ def _read_evaluation(raw: dict, path: Path) -> EvaluationEntry:
     return entry
 
 
-def _read_part(raw: dict, calibration: CalibrationEntry, path: Path) -> Part:
+def _concerns(part: object, unit: Unit | None) -> bool:
+    return unit is None or not isinstance(part, dict) or Path(str(part.get("family"))).name == unit.family
+
+
+def _read_part(raw: dict, calibration: CalibrationEntry, path: Path, unit: Unit | None) -> Part:
     entry = _record(_PartEntry, raw, path)
     where = f"{path}:{raw.lines['family']}"
-    models, steps, runs = (list(wanted) if wanted else None for wanted in (entry.models, entry.steps, entry.runs))
-    specs = families.checkpoints(entry.family, models, steps, where, runs)
+    specs = _chosen(entry, where, unit)
     structures = _structures(specs, where)
     schemes = []
     for item in entry.schemes:
@@ -160,6 +195,19 @@ def _read_part(raw: dict, calibration: CalibrationEntry, path: Path) -> Part:
         _refuse_impossible(structures, wanted, f"{path}:{item.lines['method']}")
         schemes += wanted
     return Part(tuple(specs), tuple(schemes))
+
+
+def _chosen(entry: _PartEntry, where: str, unit: Unit | None) -> list[CheckpointSpec]:
+    """Return the checkpoints of a part; of a unit, those that are there: the others may not be trained yet."""
+    wanted = {"model": entry.models, "step": entry.steps, "run": entry.runs}
+    if unit is None:
+        models, steps, runs = (list(values) if values else None for values in wanted.values())
+        return families.checkpoints(entry.family, models, steps, where, runs)
+    return [
+        spec
+        for spec in families.checkpoints(entry.family, [unit.model], None, where)
+        if all(not values or getattr(spec, name) in values for name, values in wanted.items())
+    ]
 
 
 def _expand(raw: dict, calibration: CalibrationEntry, path: Path) -> list[QuantScheme]:

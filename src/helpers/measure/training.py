@@ -221,8 +221,7 @@ def _train_run(trainer: Trainer, batches: Batches, writer: Writer, out: Path, co
         _leave_for_branches(plan, run, trainer.step, out)
     elif run.branched_from is not None:
         raise CheckpointError(f"{state}: missing; delete {out / run.branched_from} to train that run again")
-    averages = plan.averages if run.branched_from is None else None
-    wanted = {m for s in run.steps if averages and s >= averages.from_step for m in averages.moments(s)}
+    wanted = plan.moments(run)
     kept: list[dict[str, Tensor]] = []  # weights of the moments that the next average needs
     started, first = time.perf_counter(), trainer.step
     while trainer.step < run.steps[-1]:

@@ -31,10 +31,14 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class CooldownEntry:
-    """Linear cooldowns to zero that go on from a constant run `at` some of its steps, over `share` of all tokens."""
+    """Linear cooldowns to zero that go on from a constant run `at` some of its steps, over `share` of all tokens.
+
+    `models` are those that have them; all, if there are none.
+    """
 
     at: tuple[int, ...]
     share: float = 0.2
+    models: tuple[str, ...] = ()
 
     def last_step(self, branched_at_step: int) -> int:
         """Return the step at which the learning rate is zero."""
@@ -45,12 +49,14 @@ class CooldownEntry:
 class AverageEntry:
     """Averages of weights: `n` moments, evenly spaced over the last `share` of the tokens before a checkpoint.
 
-    Kaddour 2022 (LAWA, arXiv 2209.14981), with moments spaced in proportion to the tokens seen.
+    Kaddour 2022 (LAWA, arXiv 2209.14981), with moments spaced in proportion to the tokens seen. `models` are those that
+    have them; all, if there are none.
     """
 
     n: int = 5
     share: float = 0.16
     from_step: int = 1
+    models: tuple[str, ...] = ()
 
     def moments(self, step: int) -> tuple[int, ...]:
         """Return the steps whose weights are averaged at `step`, the last being `step` itself."""
@@ -128,6 +134,10 @@ class TrainingPlan:
             missing = sorted(set(wanted) - set(self.steps))
             if missing:
                 raise SpecError(f"'{name}' has {missing[0]}, which isn't one of 'steps'")
+        for name in ("cooldowns", "averages"):
+            unknown = sorted(set(getattr(getattr(self, name), "models", ())) - {model.name for model in self.models})
+            if unknown:
+                raise SpecError(f"'{name}' names model '{unknown[0]}', which isn't one of 'models'")
         self._refuse_long_averages()
 
     def _refuse_long_averages(self) -> None:
@@ -175,7 +185,17 @@ class TrainingPlan:
 
     def branches(self, trunk: Run) -> list[Run]:
         """Return the cooldowns of a constant run: a checkpoint halfway and one at the end."""
-        return [self._cooldown(trunk, at) for at in (self.cooldowns.at if self.cooldowns else ()) if at in trunk.steps]
+        if self.cooldowns is None or trunk.model.name not in (self.cooldowns.models or (trunk.model.name,)):
+            return []
+        return [self._cooldown(trunk, at) for at in self.cooldowns.at]
+
+    def moments(self, run: Run) -> frozenset[int]:
+        """Return the steps of a run whose weights go into averages."""
+        averages = self.averages
+        named = averages and run.model.name in (averages.models or (run.model.name,))
+        if not named or run.branched_from is not None:
+            return frozenset()
+        return frozenset(m for step in run.steps if step >= averages.from_step for m in averages.moments(step))
 
     def _cooldown(self, trunk: Run, at: int) -> Run:
         last = self.cooldowns.last_step(at)

@@ -1,0 +1,126 @@
+"""Write what the tables' columns mean, for people and for programs: `make dictionary`.
+
+book/data-dictionary.md is made from the records alone. results/croissant.json (Croissant 1.0, JSON-LD) describes the
+Parquet files that are there, with their SHA-256, and has to be written again when one of them is.
+"""
+
+import hashlib
+import json
+import types
+import typing
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import yaml
+
+from helpers.dictionary import Column, columns
+from helpers.specs import CheckpointRow, Measurement
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, CARD = Path("book/data-dictionary.md"), Path("results/croissant.json")
+TABLES = {
+    "measurements": (
+        Measurement,
+        "One row a measurement: a checkpoint, how it was rounded, and on which text it was scored.",
+    ),
+    "checkpoints": (CheckpointRow, "One row a checkpoint: what doesn't depend on how it is rounded."),
+}
+INTRODUCTION = """# Data dictionary
+
+Every column of the tables in `results/`. A role says what a column is for: a *key* makes a row what it is, *covariates*
+describe the weights, how they were rounded and on which text, *outcomes* are what was found, *diagnostics* say what
+happened on the way, *provenance* says when, where and with what. Nothing derived is stored: QiD is the difference of
+two rows' `loss_nats`. This page is made from the program's own records; `results/croissant.json` says the same to
+programs.
+"""
+# Croissant's context, of its terms those that the card uses.
+TERMS = ["column", "extract", "field", "fileObject", "key", "recordSet", "repeated", "source"]
+CONTEXT = (
+    {"@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/"}
+    | {"cr": "http://mlcommons.org/croissant/", "dct": "http://purl.org/dc/terms/", "conformsTo": "dct:conformsTo"}
+    | {term: f"cr:{term}" for term in TERMS}
+    | {"dataType": {"@id": "cr:dataType", "@type": "@vocab"}}
+)
+DATA_TYPES = {str: "sc:Text", int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean"}
+
+
+def page() -> str:
+    """Return the data dictionary in Markdown."""
+    parts = [INTRODUCTION]
+    for name, (record, sentence) in TABLES.items():
+        rows = [
+            f"| `{column.name}` | {column.type_name} | {column.role} | {column.meaning.replace('|', chr(92) + '|')} |"
+            for column in columns(record)
+        ]
+        head = [f"## {name.capitalize()}", "", sentence, "", "| column | type | role | meaning |", "|---|---|---|---|"]
+        parts.append("\n".join([*head, *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def card(results: Path) -> dict:
+    """Return the Croissant card of the Parquet files in the folder `results`, columns as each file has them."""
+    about = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    there = {name: results / f"{name}.parquet" for name in TABLES if (results / f"{name}.parquet").exists()}
+    return {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": about["title"],
+        "description": about["abstract"],
+        "license": f"https://spdx.org/licenses/{about['license']}.html",
+        "creator": {"@type": "sc:Organization", "name": about["authors"][0]["name"]},
+        "version": about["version"],
+        "distribution": [_file(path) for path in there.values()],
+        "recordSet": [_record_set(name, path) for name, path in there.items()],
+    }
+
+
+def _file(path: Path) -> dict:
+    return {
+        "@type": "cr:FileObject",
+        "@id": path.name,
+        "name": path.name,
+        "contentUrl": path.name,
+        "encodingFormat": "application/x-parquet",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+
+
+def _record_set(name: str, path: Path) -> dict:
+    record, sentence = TABLES[name]
+    key = "measurement_id" if record is Measurement else "weights_sha256"
+    in_file = pq.read_schema(path).names
+    fields = [_field(name, path.name, column) for column in columns(record) if column.name in in_file]
+    common = {"@type": "cr:RecordSet", "@id": name, "name": name, "description": sentence}
+    return common | {"key": {"@id": f"{name}/{key}"}, "field": fields}
+
+
+def _field(table: str, file: str, column: Column) -> dict:
+    annotation = column.annotation
+    if isinstance(annotation, types.UnionType):
+        annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
+    repeated = typing.get_origin(annotation) is tuple
+    found = {
+        "@type": "cr:Field",
+        "@id": f"{table}/{column.name}",
+        "name": column.name,
+        "description": f"{column.meaning} ({column.role})",
+        "dataType": DATA_TYPES[typing.get_args(annotation)[0] if repeated else annotation],
+        "source": {"fileObject": {"@id": file}, "extract": {"column": column.name}},
+    }
+    return found | ({"repeated": True} if repeated else {})
+
+
+def card_text(results: Path) -> str:
+    """Return the card as it is written."""
+    return json.dumps(card(results), indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write the page and the card."""
+    (ROOT / PAGE).write_text(page())
+    (ROOT / CARD).write_text(card_text(ROOT / "results"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Runs a study unit by unit: train one model's runs, measure them while the next is trained, keep the rows.
+
+A unit is one model of one family. Training, measuring and describing are three processes on one device: small models
+leave it idle between their kernels. A kill loses nothing that was finished; run it again to go on.
+"""
+
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.console import Console
+
+from helpers.measure.checkpoint_rows import describe_family
+from helpers.measure.sweep import run_sweep
+from helpers.measure.sweep_file import Unit, family_names
+from helpers.measure.training import train_family
+from helpers.measure.training_plan import read_plan
+from helpers.specs import SpecError
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where a study's parts are: its sweep, the folder with train-FAMILY.yml, and where everything goes."""
+
+    sweep: Path
+    device: str
+    families: Path  # FAMILY/RUN/step-N: trained checkpoints
+    measurements: Path
+    checkpoints: Path
+    records: Path
+    memory_bytes: int | None = None
+
+    def plan_of(self, unit: Unit) -> Path:
+        """Return the plan that trains a unit. Raises SpecError when there is none or the study lacks the unit."""
+        measured = family_names(self.sweep)
+        if unit.family not in measured:
+            raise SpecError(f"{self.sweep}: no family '{unit.family}'; accepted: {', '.join(measured)}")
+        path = self.sweep.parent / f"train-{unit.family}.yml"
+        names = [model.name for model in read_plan(path).models]
+        if unit.model not in names:
+            raise SpecError(f"{path}: no model '{unit.model}'; accepted: {', '.join(names)}")
+        return path
+
+
+def run_study(study: Study, units: list[Unit], console: Console) -> list[str]:
+    """Train and measure the units in order; return what failed, one line each.
+
+    Raises SpecError before any work for a unit without a plan, and what training raises.
+    """
+    plans = [study.plan_of(unit) for unit in units]
+    spawn = get_context("spawn")  # a forked process can't use a GPU that its parent uses
+    with ProcessPoolExecutor(1, spawn) as measuring, ProcessPoolExecutor(1, spawn) as describing:
+        pending: list[Future[list[str]]] = []
+        for unit, plan in zip(units, plans, strict=True):
+            train_family(plan, study.families / unit.family, study.device, console, [unit.model])
+            pending += [measuring.submit(_measure, study, unit), describing.submit(_describe, study, unit)]
+        return [failure for future in pending for failure in future.result()]
+
+
+def _measure(study: Study, unit: Unit) -> list[str]:
+    console = Console(stderr=True)
+    report = run_sweep(study.sweep, study.device, study.measurements, study.records, console, study.memory_bytes, unit)
+    console.print(f"{unit.family}/{unit.model}: {report.n_measured} rows measured, {report.n_present} already there")
+    return list(report.failures)
+
+
+def _describe(study: Study, unit: Unit) -> list[str]:
+    console = Console(stderr=True)
+    report = describe_family(study.families / unit.family, study.checkpoints, study.device, console)
+    console.print(f"{unit.family}/{unit.model}: {report.n_described} checkpoints described")
+    return list(report.failures)

@@ -1,0 +1,108 @@
+"""A study: two units trained, measured and described by three processes, into two tables."""
+
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+from tiny import ROOT
+
+from helpers import results
+from helpers.measure.study import Study, run_study
+from helpers.measure.sweep_file import Unit, read_sweep
+from helpers.specs import SpecError
+
+PLAN = """\
+family: tiny
+models:
+  - {{name: tiny-32x1, d_model: 32, n_layers: 1, n_heads: 2}}
+  - {{name: tiny-32x2, d_model: 32, n_layers: 2, n_heads: 2}}
+peak_learning_rate: {rate}
+batch_sequences: 4
+seq_len: 32
+warmup_steps: 4
+steps: [4, 8]
+"""
+SWEEP = """\
+name: tiny-study
+evaluation: {{sequences: 128, seq_len: 16}}
+calibration: {{sequences: 8, seq_len: 16}}
+parts:
+  - family: {families}/tiny
+    schemes:
+      - {{method: [gptq, rtn], bits: 4, group_size: 16, symmetric: false}}
+  - family: {families}/tiny
+    runs: [tiny-32x1, tiny-32x2]
+    steps: [8]
+    schemes:
+      - {{method: rtn, bits: 2, group_size: 16, symmetric: false}}
+  - {{family: {families}/other, schemes: [{{method: rtn, bits: 3, group_size: 16, symmetric: false}}]}}
+"""
+ONE, TWO, OTHER = (Unit.parse(text) for text in ("tiny/tiny-32x1", "tiny/tiny-32x2", "other/tiny-32x1"))
+
+
+@pytest.fixture
+def study(text, tmp_path) -> Study:
+    (tmp_path / "train-tiny.yml").write_text(PLAN.format(rate=0.01))
+    (tmp_path / "train-other.yml").write_text(PLAN.format(rate=0.02).replace("family: tiny", "family: other"))
+    (tmp_path / "study.yml").write_text(SWEEP.format(families=tmp_path / "families"))
+    out = tmp_path / "out"
+    return Study(
+        tmp_path / "study.yml",
+        "cpu",
+        tmp_path / "families",
+        out / "measurements.parquet",
+        out / "checkpoints.parquet",
+        out / "records",
+    )
+
+
+def rows_of(study: Study) -> list[tuple]:
+    names = ("family", "model", "step", "method", "bits")
+    return sorted(tuple(str(row[name]) for name in names) for row in results.read_table(study.measurements).to_pylist())
+
+
+def test_every_unit_is_trained_measured_and_described(study):
+    assert run_study(study, [ONE, OTHER], Console(quiet=True)) == []
+    here = [("tiny", step, *scheme) for step in "48" for scheme in (("none", "None"), ("gptq", "4"), ("rtn", "4"))]
+    expected = [*here, ("tiny", "8", "rtn", "2")]
+    expected += [("other", step, *scheme) for step in "48" for scheme in (("none", "None"), ("rtn", "3"))]
+    assert rows_of(study) == sorted((family, "tiny-32x1", *rest) for family, *rest in expected)
+    assert pq.read_table(study.checkpoints).num_rows == 4
+
+
+def test_a_second_run_adds_what_is_new_and_leaves_the_rest(study):
+    run_study(study, [ONE], Console(quiet=True))
+    weights = {path: path.stat().st_mtime_ns for path in study.families.rglob("*.safetensors")}
+    before = results.read_table(study.measurements).to_pylist()
+    trained = read_sweep(study.sweep, ONE)
+    assert [[spec.step for spec in part.checkpoints] for part in trained.parts] == [[4, 8], [8]]
+    with pytest.raises(SpecError, match="unknown model 'tiny-32x2'; accepted: tiny-32x1"):
+        read_sweep(study.sweep, TWO)
+    with pytest.raises(SpecError, match="unknown run 'tiny-32x2'; accepted: tiny-32x1"):
+        read_sweep(study.sweep)
+    run_study(study, [ONE, TWO], Console(quiet=True))
+    after = {row["measurement_id"]: row for row in results.read_table(study.measurements).to_pylist()}
+    assert all(after[row["measurement_id"]] == row for row in before)
+    assert {row["model"] for row in after.values()} == {"tiny-32x1", "tiny-32x2"}
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
+
+
+@pytest.mark.parametrize(
+    ("unit", "message"),
+    [
+        ("tiny/big", r"train-tiny\.yml: no model 'big'; accepted: tiny-32x1, tiny-32x2"),
+        ("large/tiny-32x1", r"study\.yml: no family 'large'; accepted: tiny, other"),
+        ("tiny", "'tiny' isn't a unit; accepted: FAMILY/MODEL"),
+    ],
+)
+def test_a_unit_that_is_off_is_named_before_anything_is_trained(study, unit, message):
+    with pytest.raises(SpecError, match=message):
+        run_study(study, [ONE, Unit.parse(unit)], Console(quiet=True))
+    assert not study.families.exists()
+
+
+def test_the_committed_study_names_what_the_plans_train():
+    from helpers.measure.sweep_file import family_names
+    from helpers.measure.training_plan import read_plan
+
+    for name in family_names(ROOT / "sweeps/study.yml"):
+        assert read_plan(ROOT / f"sweeps/train-{name}.yml").family == name
