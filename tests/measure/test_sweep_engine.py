@@ -1,5 +1,6 @@
 """A sweep and the engine under it: memory, lost devices, dtypes, checkpoints measured together, loading meanwhile."""
 
+import dataclasses
 import io
 import json
 import re
@@ -13,12 +14,13 @@ from rich.console import Console
 from test_sweep import QUIET, SCHEMES, rows, run
 from tiny import ROOT, write_family, write_sweep
 
-from helpers.measure import checkpoints, evaluate, memory, sweep
+from helpers.measure import checkpoints, evaluate, memory, sweep, sweep_engine
 from helpers.measure.decoders import decoder_of
 from helpers.measure.methods import gptq as gptq_method
 from helpers.measure.methods import rtn
+from helpers.measure.sweep_file import Part
 from helpers.measure.training import write_manifest
-from helpers.specs import DeviceError
+from helpers.specs import DeviceError, QuantScheme
 
 AS_DECLARED = 10  # rows: two checkpoints, each a baseline and four schemes
 
@@ -155,7 +157,7 @@ def test_lots_are_of_one_model_and_equal_schemes(declared):
     jobs = sweep.plan(sweep.read_sweep(declared))
     assert [len(lot) for lot in sweep.batches(jobs, "cpu")] == [1, 1]
     assert [len(lot) for lot in sweep.batches(jobs, "cuda")] == [2]
-    fewer = sweep.Job(jobs[1].checkpoint, jobs[1].schemes[:-1])
+    fewer = sweep_engine.Job(jobs[1].checkpoint, jobs[1].schemes[:-1])
     assert [len(lot) for lot in sweep.batches([jobs[0], fewer], "cuda")] == [1, 1]
 
 
@@ -165,7 +167,7 @@ def test_the_next_checkpoint_is_loaded_in_a_thread_while_this_one_is_measured(tm
     declared = write_sweep(tmp_path / "sweep.yml", family, SCHEMES)
     loaded = {step: threading.Event() for step in (1, 2, 3, 4)}
     loaded[4].set()
-    order, prepare, measure = [], sweep._Engine._prepare, sweep._Engine.measure
+    order, prepare, measure = [], sweep_engine.Engine._prepare, sweep_engine.Engine.measure
 
     def noted_prepare(self, job):
         prepared = prepare(self, job)
@@ -180,8 +182,8 @@ def test_the_next_checkpoint_is_loaded_in_a_thread_while_this_one_is_measured(tm
         measure(self, lot, advance)
         order.append(("measured", step, threading.current_thread() is threading.main_thread()))
 
-    monkeypatch.setattr(sweep._Engine, "_prepare", noted_prepare)
-    monkeypatch.setattr(sweep._Engine, "measure", noted_measure)
+    monkeypatch.setattr(sweep_engine.Engine, "_prepare", noted_prepare)
+    monkeypatch.setattr(sweep_engine.Engine, "measure", noted_measure)
     sweep.run_sweep(declared, "cpu", tmp_path / "table.parquet", tmp_path / "records", QUIET)
     assert order == [
         ("prepared", 1, False),
@@ -203,3 +205,16 @@ def test_equal_weights_of_two_steps_are_measured_once(declared, tmp_path, family
     write_manifest(family)
     report = run(declared, tmp_path)
     assert report.n_measured == report.n_present == len(list((tmp_path / "records").glob("*.json")))
+
+
+def test_a_run_and_its_branches_are_measured_in_few_lots(tmp_path, family):
+    """A trunk with schemes of its own and runs beside it at the same steps: two lots, not one a step."""
+    specs = sweep.plan(sweep.read_sweep(write_sweep(tmp_path / "s.yml", family, SCHEMES)))
+    (first, *_) = specs
+    more = QuantScheme("rtn", bits=8, group_size=16, symmetric=False)
+    parts = []
+    for name, schemes in (("trunk", (*first.schemes, more)), ("beside-a", first.schemes), ("beside-b", first.schemes)):
+        checkpoints_of_run = tuple(dataclasses.replace(first.checkpoint, run=name, step=step) for step in (4, 8, 12))
+        parts.append(Part(checkpoints_of_run, schemes))
+    declared = dataclasses.replace(sweep.read_sweep(tmp_path / "s.yml"), parts=tuple(parts))
+    assert [len(lot) for lot in sweep.batches(sweep.plan(declared), "cuda")] == [6, 3]

@@ -9,7 +9,8 @@ from rich.progress import Progress
 from test_sweep import SCHEMES, rewrite, rows, run
 from tiny import ROOT, write_family, write_sweep
 
-from helpers.measure import corpora, evaluate, sweep
+from helpers import results
+from helpers.measure import corpora, evaluate, sweep, sweep_engine
 from helpers.measure.methods import gptq, rtn
 
 OF_A_TEXT = 10  # rows: two checkpoints, each a baseline and four schemes
@@ -173,8 +174,8 @@ def test_progress_counts_the_rows_of_every_text(one, two, tmp_path, monkeypatch)
 def test_the_time_of_rounding_is_shared_by_the_texts(one, two, tmp_path, monkeypatch):
     """With a clock that only rounding moves, a sweep on two texts takes as long as one on one, in all its rows."""
     now = [0.0]
-    monkeypatch.setattr(sweep, "time", dataclasses.make_dataclass("Clock", ())())
-    monkeypatch.setattr(sweep.time, "perf_counter", lambda: now[0], raising=False)
+    monkeypatch.setattr(sweep_engine, "time", dataclasses.make_dataclass("Clock", ())())
+    monkeypatch.setattr(sweep_engine.time, "perf_counter", lambda: now[0], raising=False)
     real = rtn.quantize
 
     def slow(*arguments):
@@ -185,5 +186,5 @@ def test_the_time_of_rounding_is_shared_by_the_texts(one, two, tmp_path, monkeyp
     for declared in (one, two):
         folder = tmp_path / declared.stem
         run(declared, folder)
-        seconds = sweep.results.read_table(folder / "table.parquet").column("wall_seconds").to_pylist()
+        seconds = results.read_table(folder / "table.parquet").column("wall_seconds").to_pylist()
         assert sum(seconds) == pytest.approx(2 * 6.0)
