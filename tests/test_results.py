@@ -129,8 +129,10 @@ def test_checkpoints_are_gathered_in_the_order_of_their_table(tmp_path):
     assert results.gather([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "all.parquet") == 3
     assert results.read_checkpoints(tmp_path / "all.parquet").column("step").to_pylist() == [1, 2, 3]
     results.write_record(make_row(1), tmp_path / "r")
-    with pytest.raises(ResultsError, match="columns differ"):
+    with pytest.raises(ResultsError, match=r"r: holds a Measurement a row, .*all\.parquet a CheckpointRow"):
         results.gather([tmp_path / "r"], tmp_path / "all.parquet")
+    with pytest.raises(ResultsError, match=r"none\.parquet: no such table"):
+        results.gather([tmp_path / "none.parquet"], tmp_path / "all.parquet")
 
 
 # ---- what may go wrong -----------------------------------------------------------------------------------------------

@@ -113,7 +113,11 @@ def gather(sources: Sequence[Path], table_path: Path) -> int:
     kind.
     """
     found = [*([table_path] if table_path.exists() else []), *sources]
-    record = Measurement if any(path.is_dir() or _holds_measurements(path) for path in found) else CheckpointRow
+    kinds = {path: _kind(path) for path in found}
+    record = next(iter(kinds.values()), Measurement)
+    other = next((path for path, kind in kinds.items() if kind is not record), None)
+    if other is not None:
+        raise ResultsError(f"{other}: holds a {kinds[other].__name__} a row, {found[0]} a {record.__name__}")
     rows: dict[str, dict] = {}
     for path in found:
         rows = {row[KEY[record]]: row for row in _rows_in(path, record)} | rows
@@ -121,8 +125,12 @@ def gather(sources: Sequence[Path], table_path: Path) -> int:
     return len(rows)
 
 
-def _holds_measurements(path: Path) -> bool:
-    return path.exists() and KEY[Measurement] in pq.read_schema(path).names
+def _kind(path: Path) -> type:
+    """Return what a row of a table or a record of a folder is. Raises ResultsError when it is neither."""
+    if path.is_dir():
+        return Measurement
+    names = _read_parquet(path, "qid sweep").schema.names
+    return Measurement if KEY[Measurement] in names else CheckpointRow
 
 
 def _rows_in(path: Path, record: type) -> list[dict]:

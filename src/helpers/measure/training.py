@@ -177,7 +177,9 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console, mode
     runs = [run for run in plan.runs() if models is None or run.model.name in models]
     unknown = sorted(set(models or ()) - {model.name for model in plan.models})
     if unknown:
-        raise SpecError(f"unknown model '{unknown[0]}'; accepted: {', '.join(m.name for m in plan.models)}")
+        raise SpecError(
+            f"{plan_path}: unknown model '{unknown[0]}'; accepted: {', '.join(m.name for m in plan.models)}"
+        )
     tokenizer_path = out / "tokenizer.json"
     if not tokenizer_path.exists():
         write_atomically(tokenizer_path, corpora.TADPOLE_TOKENIZER.read_bytes())
