@@ -59,7 +59,8 @@ def glue_all(numbers: dict) -> None:
 # ## On a GPU
 #
 # Random weights of the named shapes, at 2, 3 and 4 bits. *Seconds* are for one rounded checkpoint, from the loaded model to its
-# loss; the 16-bit models are scored too, and that is counted in.
+# loss; the 16-bit models are scored too, and that is counted in. *To round* is the part before scoring, *× peer* how many times faster than the
+# best peer, *GiB* the most memory in use, *of peak* the share of what one large matrix product reaches.
 
 # %% tags=["hide-input"]
 rows = engine.rows.copy()
@@ -69,14 +70,14 @@ one_format = main["hessian_dtype"] == main["eval_dtype"]
 table = pd.DataFrame(
     {
         "GPU": main["gpu"].str.split().str[1],
-        "rounding in": main["hessian_dtype"].map(FORMATS),
-        "scoring in": main["eval_dtype"].map(FORMATS),
+        "rounding": main["hessian_dtype"].map(FORMATS),
+        "scoring": main["eval_dtype"].map(FORMATS),
         "seconds": main["seconds_per_quantized_checkpoint"].map("{:.3f}".format),
         "goal": main["goal_seconds"].map("{:g}".format),
-        "of it rounding": main["seconds_rounding"].map("{:.3f}".format),
-        "times the best peer": main["ratio_to_best_peer"].map("{:.1f}".format),
-        "peak GiB": main["peak_memory_gib"].map("{:.1f}".format),
-        "share of matmul peak": main["share_of_matmul_peak"].map("{:.0%}".format).where(one_format, ""),
+        "to round": main["seconds_rounding"].map("{:.3f}".format),
+        "× peer": main["ratio_to_best_peer"].map("{:.1f}".format),
+        "GiB": main["peak_memory_gib"].map("{:.1f}".format),
+        "of peak": main["share_of_matmul_peak"].map("{:.0%}".format).where(one_format, ""),
     }
 ).set_axis(main["model"].rename(None))
 table
