@@ -152,9 +152,9 @@ $(EXECUTED)/04-degradation.ipynb $(LOCAL) &: chapters/04-degradation.py $(SWEEP)
 	@test -s $(LOCAL) || { echo "chapter 4 left no $(LOCAL)" >&2; exit 1; }
 	@touch $(LOCAL)
 
-$(EXECUTED)/01-the-question.ipynb $(EXECUTED)/05-unified-law.ipynb: $(LOCAL) $(EXECUTED)/02-rounding.ipynb
+$(EXECUTED)/01-the-question.ipynb $(EXECUTED)/05-unified-law.ipynb $(EXECUTED)/11-noise-floor.ipynb: $(LOCAL) $(EXECUTED)/02-rounding.ipynb
 
-$(EXECUTED)/90-speed.ipynb: $(wildcard benchmarks/results/*.json)
+$(EXECUTED)/11-noise-floor.ipynb $(EXECUTED)/90-speed.ipynb: $(wildcard benchmarks/results/*.json)
 
 # Built aside and checked, then put in place whole: a failed build leaves the last good book where it is. Every page is written
 # again, because Sphinx doesn't see that a number glued from another page has changed.

@@ -1,8 +1,10 @@
-"""Tables that chapters 4 and 5 show."""
+"""Tables that chapters show."""
+
+import pandas as pd
 
 from helpers.analyse.comparisons import qid_ratio
 from helpers.analyse.laws import OUYANG_2024
-from helpers.analyse.tables import agreement_table, fits_table, ratio_table
+from helpers.analyse.tables import agreement_table, fits_table, ratio_table, ways_table
 
 
 def test_fits_table_says_what_there_is(fits):
@@ -28,3 +30,12 @@ def test_agreement_table_has_a_row_a_checkpoint(agreement):
 def test_ratio_table_gives_median_and_quantiles(table):
     gptq = table[table["method"] == "gptq"]
     assert ratio_table({"itself": qid_ratio(gptq, gptq)}).loc["itself", "3 bits"] == "1.00 (1.00 to 1.00)"
+
+
+def test_ways_table_has_a_row_a_way_the_best_first():
+    rows = [("RTN", 2.0, 2.0), ("RTN", 3.0, 1.5), ("NF4", 3.0, 0.5)]
+    ratios = pd.DataFrame(rows, columns=["way", "bits", "ratio"]).assign(low=0.25, high=4.0)
+    shown = ways_table(ratios)
+    assert shown.index.tolist() == ["NF4", "RTN"]
+    assert shown.loc["RTN", "2 bits"].replace("\u202f", " ") == "2.00 [0.25, 4.00]"
+    assert shown.loc["NF4", "2 bits"] == ""

@@ -1,16 +1,22 @@
-"""Figures of comparisons: tables of `comparisons` in, axes or a figure out. Style and units come from `style`."""
+"""Figures of comparisons: tables of `comparisons`, `ways` or `noise` in, axes or a figure out. Style is in `style`."""
+
+from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
+from helpers.analyse.noise import NoiseFloor
 from helpers.analyse.style import (
     BITS_COLOURS,
+    INK,
     MARKERS,
+    METHOD_COLOURS,
     PALE,
+    QID_LABEL,
     SIZE_LABEL,
     TOKENS_LABEL,
     axes_or_new,
@@ -23,6 +29,14 @@ from helpers.analyse.style import (
 
 SIZE = "n_params_non_embedding"
 COUNT_LABELS = {SIZE: SIZE_LABEL, "tokens_seen": TOKENS_LABEL}
+EFFECTIVE_LABEL = "effective bits (bits per weight, scales counted)"
+PARTS = {
+    "calibration_relative": "calibration text",
+    "evaluation_relative": "documents",
+    "device_relative": "CPU or GPU",
+    "number_format_relative": "number format",
+    "training_seed_relative": "training seed",
+}
 SEEDS_LABEL = "this machine minus stored QiD\n(differences between two seeds)"
 
 
@@ -60,14 +74,15 @@ def qid_against_size_by_tokens(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _factor_scale(axes: Axes, label: str) -> None:
-    """Make the vertical axis of a factor logarithmic, with ticks that read 1, 2, 5, and mark 1."""
-    axes.axhline(1.0, color=PALE, linewidth=1.2, zorder=0)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylabel(label)
+def _factor_scale(axes: Axes, label: str, axis: str = "y", ticks: Iterable[float] | None = None) -> None:
+    """Make the `axis` (x or y) of a factor logarithmic, with ticks that read 1, 2, 5 or at `ticks`, and mark 1."""
+    line, ruler = (axes.axhline, axes.yaxis) if axis == "y" else (axes.axvline, axes.xaxis)
+    line(1.0, color=PALE, linewidth=1.2, zorder=0)
+    getattr(axes, f"set_{axis}scale")("log")
+    ruler.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if ticks is None else FixedLocator(list(ticks)))
+    ruler.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ruler.set_minor_formatter(NullFormatter())
+    ruler.set_label_text(label)
 
 
 def ratio_against_tokens(ratios: pd.DataFrame, label: str) -> Figure:
@@ -110,6 +125,97 @@ def device_differences(agreement: pd.DataFrame, axes: Axes | None = None) -> Axe
         axes.plot(rows["tokens_seen"] * shift, rows["difference_in_seeds"], "o", **style)
     count_scale(axes, "x", TOKENS_LABEL)
     axes.set_ylabel(SEEDS_LABEL)
+    legend_beside(axes)
+    return axes
+
+
+def ratios_by_way(ratios: pd.DataFrame, label: str, ticks: Iterable[float] | None = None) -> Axes:
+    """Draw the ratios of `ways` one row a way of rounding, colour and marker by bits, intervals as bars.
+
+    The ways stand in the order of their mean ln ratio; pale strokes are single training runs' lowest and highest.
+    """
+    order = np.log(ratios["ratio"]).groupby(ratios["way"]).mean().sort_values(ascending=False).index
+    place, widths = {way: index for index, way in enumerate(order)}, np.sort(ratios["bits"].unique())
+    axes = plt.subplots(figsize=(7.0, 0.42 * len(order) + 1.2))[1]
+    for index, bits in enumerate(widths):
+        rows = ratios[ratios["bits"] == bits]
+        heights = rows["way"].map(place) + 0.22 * ((widths.size - 1) / 2 - index)
+        axes.hlines(heights, rows["run_lowest"], rows["run_highest"], color=PALE, alpha=0.6, linewidth=4.5)
+        bars = [rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]]
+        style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+        axes.errorbar(rows["ratio"], heights, xerr=bars, linestyle="", **style)
+    axes.set_yticks(range(len(order)), order)
+    axes.grid(visible=False, axis="y")
+    _factor_scale(axes, label, "x", ticks)
+    legend_beside(axes)
+    return axes
+
+
+def qid_against_effective_bits(table: pd.DataFrame) -> Axes:
+    """Draw QiD against effective bits, one line a way of rounding (column `way`), paired errors as bars."""
+    axes = plt.subplots(figsize=(7.0, 4.6))[1]
+    colours = [INK, *(BITS_COLOURS[bits] for bits in (2, 3, 4)), METHOD_COLOURS["rtn"], METHOD_COLOURS["autogptq"]]
+    for index, way in enumerate(sorted(table["way"].unique())):
+        rows = table[table["way"] == way].sort_values("effective_bits")
+        style = {"color": colours[index % len(colours)], "marker": MARKERS[index % len(MARKERS)], "label": way}
+        style["linestyle"] = "-" if index < len(colours) else "--"
+        axes.errorbar(rows["effective_bits"], rows["qid_nats"], rows["qid_se_nats"], linewidth=1.0, **style)
+    axes.set_xlabel(EFFECTIVE_LABEL)
+    qid_scale(axes, "y", table["qid_nats"], QID_LABEL)
+    legend_beside(axes)
+    return axes
+
+
+def calibration_scatter(table: pd.DataFrame) -> Figure:
+    """Draw QiD of several calibration seeds over their mean: one panel a bit width, one column of dots a size."""
+    key = ["checkpoint_id", "bits"]
+    relative = table["qid_nats"] / table.groupby(key)["qid_nats"].transform("mean")
+    styles = size_styles(table[SIZE])
+    figure, panels = panels_by_bits(table["bits"])
+    for bits, axes in panels.items():
+        axes.axhline(1.0, color=PALE, linewidth=1.2, zorder=0)
+        for index, (size, style) in enumerate(styles.items()):
+            dots = relative[(table["bits"] == bits) & (table[SIZE] == size)]
+            axes.plot(np.full(len(dots), index), dots, linestyle="", alpha=0.8, **style)
+        axes.set_xticks(range(len(styles)), [style["label"] for style in styles.values()])
+        axes.set(xlim=(-0.6, len(styles) - 0.4), ylabel="QiD over the mean of its draws (factor)")
+        axes.label_outer()
+    figure.supxlabel(SIZE_LABEL, fontsize="medium")
+    return figure
+
+
+def error_against_documents(subsamples: pd.DataFrame, calibration: pd.Series) -> Axes:
+    """Draw `relative_sd` of `documents_needed` (with the column `bits`) against documents, and calibration's, dashed.
+
+    `calibration` has the relative standard deviation between draws of calibration text by bits.
+    """
+    axes = axes_or_new(None)
+    for index, (bits, rows) in enumerate(subsamples.groupby("bits")):
+        style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+        axes.plot(rows["n_documents"], rows["relative_sd"], linewidth=1.2, **style)
+        axes.axhline(calibration[bits], color=BITS_COLOURS[int(bits)], linestyle="--", linewidth=1.2)
+    axes.plot([], [], color=INK, linestyle="--", linewidth=1.2, label="calibration text")
+    axes.set(xlabel="documents (files of 512 tokens)", xscale="log", xticks=np.sort(subsamples["n_documents"].unique()))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    axes.set(ylabel="standard deviation (% of QiD)", ylim=(0, None))
+    legend_beside(axes)
+    return axes
+
+
+def noise_parts(floors: list[NoiseFloor]) -> Axes:
+    """Draw the measured relative parts of noise floors, one place a part, colour and marker by bits."""
+    parts = [name for name in PARTS if all(getattr(floor, name) is not None for floor in floors)]
+    axes = axes_or_new(None)
+    for index, floor in enumerate(floors):
+        places = np.arange(len(parts)) + 0.15 * (index - (len(floors) - 1) / 2)
+        style = {"color": BITS_COLOURS[int(floor.bits)], "marker": MARKERS[index], "label": f"{floor.bits:g} bits"}
+        axes.plot(places, [100 * getattr(floor, name) for name in parts], linestyle="", markersize=7, **style)
+    axes.set_xticks(range(len(parts)), [PARTS[name] for name in parts])
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:g}"))
+    axes.set_ylabel("standard deviation (% of QiD)")
     legend_beside(axes)
     return axes
 

@@ -1,6 +1,7 @@
 """Comparisons of QiD: along one variable, between two schemes, between calibration seeds, between two devices.
 
-Tables are those of `degradation`, one row a measurement; nothing is fitted here but straight lines.
+Tables are those of `degradation`, one row a measurement; nothing is fitted here but straight lines. Many ways of
+rounding, or two texts, are compared in `ways`.
 """
 
 import numpy as np

@@ -57,6 +57,18 @@ def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def ways_table(ratios: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a way of rounding and one column a bit width, from the functions of `ways`.
+
+    A cell says the ratio and its interval; the best way of the first column stands first.
+    """
+    cells = [f"{row.ratio:.2f} [{row.low:.2f}, {row.high:.2f}]".replace(" ", NBSP) for row in ratios.itertuples()]
+    table = ratios.assign(cell=cells, bits=ratios["bits"].map("{:g} bits".format))
+    order = ratios.groupby("way")["ratio"].first().sort_values().index
+    wide = table.pivot(index="way", columns="bits", values="cell").loc[order]
+    return wide.fillna("").rename_axis(index=None, columns=None)
+
+
 def ratio_table(ratios: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return one row for each of several results of `qid_ratio`: median and 10% and 90% quantiles by bit width."""
     cells = {}
