@@ -141,16 +141,20 @@ def checkpoints(
 def corpus(
     folder: Annotated[Path, typer.Option(help="Where wheels go.")] = Path(".cache/corpus/wheels"),
 ) -> None:
-    """Download the wheels `data/corpus.lock` names, by exact version and hash, with pip."""
-    from helpers.measure.corpora import read_lock
+    """Download the wheels that `data/corpus.lock` names, by exact hash, with pip; keep the held-out files beside."""
+    from helpers.measure.corpora import keep_heldout, read_lock
 
     folder.mkdir(parents=True, exist_ok=True)
     pins = folder.parent / "wheels.txt"
     lock = read_lock()
     missing = [w for w in (*lock.wheels, *lock.unseen_wheels) if not (folder / w.filename).exists()]
     pins.write_text("".join(f"{w.package}=={w.version} --hash=sha256:{w.sha256}\n" for w in missing))
-    if not missing:
-        return
+    if missing:
+        _download(pins, folder)
+    console.print(f"{folder.parent / 'heldout'}: {keep_heldout(lock, folder.parent)} files")
+
+
+def _download(pins: Path, folder: Path) -> None:
     tags = ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "any"]
     options = [option for tag in tags for option in ("--platform", tag)]
     options += ["--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]

@@ -341,3 +341,17 @@ def test_the_tokenizer_is_deterministic_and_gives_back_any_bytes():
     sample = "def f(x):\n\treturn 'naïve — 漢字' * x  # 🙂\n"
     assert TOKENIZER.decode(TOKENIZER.encode(sample).ids) == sample
     assert TOKENIZER.get_vocab_size() == 1024
+
+
+def test_held_out_files_are_kept_where_a_bare_machine_reads_them(tmp_path, monkeypatch):
+    few = dataclasses.replace(
+        LOCK, evaluation=LOCK.evaluation[:2], calibration=LOCK.calibration[:1], unseen=(), prose=()
+    )
+    assert corpora.keep_heldout(few, tmp_path) == 3
+    monkeypatch.setattr(corpora, "_installed", lambda file: (None, None))
+    for file in (*few.evaluation, *few.calibration):
+        assert hashlib.sha256(corpora.read_heldout(file, tmp_path)).hexdigest() == file.sha256
+    other = dataclasses.replace(few, evaluation=(dataclasses.replace(few.evaluation[0], sha256="0" * 64),))
+    monkeypatch.undo()
+    with pytest.raises(CorpusError, match="installed in another version"):
+        corpora.keep_heldout(other, tmp_path)

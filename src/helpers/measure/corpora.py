@@ -19,6 +19,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from helpers.results import write_atomically
 from helpers.specs import CorpusError, digest, from_mapping
 
 LOCK = Path("data/corpus.lock")
@@ -162,6 +163,22 @@ def read_heldout(file: HeldoutFile, cache: Path = CACHE) -> bytes:
         file.version,
     )
     return installed
+
+
+def keep_heldout(lock: CorpusLock, cache: Path = CACHE) -> int:
+    """Copy every held-out document into the cache, where a machine without these packages can read it; return how many.
+
+    Raises CorpusError for one that is nowhere or isn't the locked one.
+    """
+    files = (*lock.evaluation, *lock.calibration, *lock.unseen, *lock.prose)
+    for file in files:
+        content = read_heldout(file, cache)
+        if not _is_locked(file, content):
+            raise CorpusError(f"{file.package} {file.path}: installed in another version than {file.version}")
+        path = cache / "heldout" / file.sha256
+        if not path.exists():
+            write_atomically(path, content)
+    return len(files)
 
 
 def _is_locked(file: HeldoutFile, document: bytes) -> bool:
