@@ -88,8 +88,8 @@ def study(
     from helpers.measure.sweep_file import Unit
 
     memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
-    declared = Study(sweep_file, device, families, table, checkpoint_table, records, memory_bytes)
-    failures = run_study(declared, [Unit.parse(text) for text in unit], console)
+    declared = Study(sweep_file, device, table, checkpoint_table, records, memory_bytes)
+    failures = run_study(declared, [Unit.parse(text, families) for text in unit], console)
     for failure in failures:
         console.print(f"not measured: {failure}", style="red")
     if failures:

@@ -1,5 +1,7 @@
 """A study: two units trained, measured and described by three processes, into two tables."""
 
+from collections.abc import Callable
+
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -23,36 +25,39 @@ steps: [4, 8]
 """
 SWEEP = """\
 name: tiny-study
-evaluation: {{sequences: 128, seq_len: 16}}
-calibration: {{sequences: 8, seq_len: 16}}
+evaluation: {sequences: 128, seq_len: 16}
+calibration: {sequences: 8, seq_len: 16}
 parts:
-  - family: {families}/tiny
+  - family: .cache/tiny
     schemes:
-      - {{method: [gptq, rtn], bits: 4, group_size: 16, symmetric: false}}
-  - family: {families}/tiny
+      - {method: [gptq, rtn], bits: 4, group_size: 16, symmetric: false}
+  - family: .cache/tiny
     runs: [tiny-32x1, tiny-32x2]
     steps: [8]
     schemes:
-      - {{method: rtn, bits: 2, group_size: 16, symmetric: false}}
-  - {{family: {families}/other, schemes: [{{method: rtn, bits: 3, group_size: 16, symmetric: false}}]}}
+      - {method: rtn, bits: 2, group_size: 16, symmetric: false}
+  - {family: .cache/other, schemes: [{method: rtn, bits: 3, group_size: 16, symmetric: false}]}
 """
-ONE, TWO, OTHER = (Unit.parse(text) for text in ("tiny/tiny-32x1", "tiny/tiny-32x2", "other/tiny-32x1"))
 
 
 @pytest.fixture
 def study(text, tmp_path) -> Study:
     (tmp_path / "train-tiny.yml").write_text(PLAN.format(rate=0.01))
     (tmp_path / "train-other.yml").write_text(PLAN.format(rate=0.02).replace("family: tiny", "family: other"))
-    (tmp_path / "study.yml").write_text(SWEEP.format(families=tmp_path / "families"))
+    (tmp_path / "study.yml").write_text(SWEEP)
     out = tmp_path / "out"
     return Study(
         tmp_path / "study.yml",
         "cpu",
-        tmp_path / "families",
         out / "measurements.parquet",
         out / "checkpoints.parquet",
         out / "records",
     )
+
+
+@pytest.fixture
+def unit(tmp_path) -> Callable[[str], Unit]:
+    return lambda text: Unit.parse(text, tmp_path / "families")
 
 
 def rows_of(study: Study) -> list[tuple]:
@@ -60,8 +65,8 @@ def rows_of(study: Study) -> list[tuple]:
     return sorted(tuple(str(row[name]) for name in names) for row in results.read_table(study.measurements).to_pylist())
 
 
-def test_every_unit_is_trained_measured_and_described(study):
-    assert run_study(study, [ONE, OTHER], Console(quiet=True)) == []
+def test_every_unit_is_trained_measured_and_described(study, unit):
+    assert run_study(study, [unit("tiny/tiny-32x1"), unit("other/tiny-32x1")], Console(quiet=True)) == []
     here = [("tiny", step, *scheme) for step in "48" for scheme in (("none", "None"), ("gptq", "4"), ("rtn", "4"))]
     expected = [*here, ("tiny", "8", "rtn", "2")]
     expected += [("other", step, *scheme) for step in "48" for scheme in (("none", "None"), ("rtn", "3"))]
@@ -69,17 +74,18 @@ def test_every_unit_is_trained_measured_and_described(study):
     assert pq.read_table(study.checkpoints).num_rows == 4
 
 
-def test_a_second_run_adds_what_is_new_and_leaves_the_rest(study):
-    run_study(study, [ONE], Console(quiet=True))
-    weights = {path: path.stat().st_mtime_ns for path in study.families.rglob("*.safetensors")}
+def test_a_second_run_adds_what_is_new_and_leaves_the_rest(study, unit, tmp_path):
+    one, two, families = unit("tiny/tiny-32x1"), unit("tiny/tiny-32x2"), tmp_path / "families"
+    run_study(study, [one], Console(quiet=True))
+    weights = {path: path.stat().st_mtime_ns for path in families.rglob("*.safetensors")}
     before = results.read_table(study.measurements).to_pylist()
-    trained = read_sweep(study.sweep, ONE)
+    trained = read_sweep(study.sweep, one)
     assert [[spec.step for spec in part.checkpoints] for part in trained.parts] == [[4, 8], [8]]
     with pytest.raises(SpecError, match="unknown model 'tiny-32x2'; accepted: tiny-32x1"):
-        read_sweep(study.sweep, TWO)
-    with pytest.raises(SpecError, match="unknown run 'tiny-32x2'; accepted: tiny-32x1"):
-        read_sweep(study.sweep)
-    run_study(study, [ONE, TWO], Console(quiet=True))
+        read_sweep(study.sweep, two)
+    with pytest.raises(SpecError, match="unknown family '.cache/tiny'"):
+        read_sweep(study.sweep)  # without a unit the family is where the sweep says
+    run_study(study, [one, two], Console(quiet=True))
     after = {row["measurement_id"]: row for row in results.read_table(study.measurements).to_pylist()}
     assert all(after[row["measurement_id"]] == row for row in before)
     assert {row["model"] for row in after.values()} == {"tiny-32x1", "tiny-32x2"}
@@ -87,17 +93,17 @@ def test_a_second_run_adds_what_is_new_and_leaves_the_rest(study):
 
 
 @pytest.mark.parametrize(
-    ("unit", "message"),
+    ("text_of_unit", "message"),
     [
         ("tiny/big", r"train-tiny\.yml: no model 'big'; accepted: tiny-32x1, tiny-32x2"),
         ("large/tiny-32x1", r"study\.yml: no family 'large'; accepted: tiny, other"),
         ("tiny", "'tiny' isn't a unit; accepted: FAMILY/MODEL"),
     ],
 )
-def test_a_unit_that_is_off_is_named_before_anything_is_trained(study, unit, message):
+def test_a_unit_that_is_off_is_named_before_anything_is_trained(study, unit, text_of_unit, message, tmp_path):
     with pytest.raises(SpecError, match=message):
-        run_study(study, [ONE, Unit.parse(unit)], Console(quiet=True))
-    assert not study.families.exists()
+        run_study(study, [unit("tiny/tiny-32x1"), unit(text_of_unit)], Console(quiet=True))
+    assert not (tmp_path / "families").exists()
 
 
 def test_the_committed_study_names_what_the_plans_train():

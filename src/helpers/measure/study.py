@@ -25,7 +25,6 @@ class Study:
 
     sweep: Path
     device: str
-    families: Path  # FAMILY/RUN/step-N: trained checkpoints
     measurements: Path
     checkpoints: Path
     records: Path
@@ -53,7 +52,7 @@ def run_study(study: Study, units: list[Unit], console: Console) -> list[str]:
     with ProcessPoolExecutor(1, spawn) as measuring, ProcessPoolExecutor(1, spawn) as describing:
         pending: list[Future[list[str]]] = []
         for unit, plan in zip(units, plans, strict=True):
-            train_family(plan, study.families / unit.family, study.device, console, [unit.model])
+            train_family(plan, unit.folder, study.device, console, [unit.model])
             pending += [measuring.submit(_measure, study, unit), describing.submit(_describe, study, unit)]
         return [failure for future in pending for failure in future.result()]
 
@@ -67,6 +66,6 @@ def _measure(study: Study, unit: Unit) -> list[str]:
 
 def _describe(study: Study, unit: Unit) -> list[str]:
     console = Console(stderr=True)
-    report = describe_family(study.families / unit.family, study.checkpoints, study.device, console)
+    report = describe_family(unit.folder, study.checkpoints, study.device, console)
     console.print(f"{unit.family}/{unit.model}: {report.n_described} checkpoints described")
     return list(report.failures)

@@ -114,20 +114,25 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.
 class Unit:
     """One model of one trained family: what is trained, then measured, before the next."""
 
-    family: str  # the name of its folder
+    folder: Path  # of the family; its name is the family's
     model: str
 
     @classmethod
-    def parse(cls, text: str) -> "Unit":
-        """Read FAMILY/MODEL. Raises SpecError for anything else."""
+    def parse(cls, text: str, families: Path) -> "Unit":
+        """Read FAMILY/MODEL, trained in a folder of `families`. Raises SpecError for anything else."""
         family, slash, model = text.partition("/")
         if not slash or not family or not model or "/" in model:
             raise SpecError(f"'{text}' isn't a unit; accepted: FAMILY/MODEL, for example tadpole-trunk/tadpole-64x3")
-        return cls(family, model)
+        return cls(families / family, model)
+
+    @property
+    def family(self) -> str:
+        """Return the family's name."""
+        return self.folder.name
 
 
 def read_sweep(path: Path, unit: Unit | None = None) -> Sweep:
-    """Read and check a sweep, or what of it concerns one unit and is trained.
+    """Read and check a sweep, or what of it concerns one unit and is trained, wherever that unit's family lies.
 
     Raises SpecError with file, line and accepted values for anything that is off, and for a unit it doesn't name.
     """
@@ -205,7 +210,7 @@ def _chosen(entry: _PartEntry, where: str, unit: Unit | None) -> list[Checkpoint
         return families.checkpoints(entry.family, models, steps, where, runs)
     return [
         spec
-        for spec in families.checkpoints(entry.family, [unit.model], None, where)
+        for spec in families.checkpoints(str(unit.folder), [unit.model], None, where)
         if all(not values or getattr(spec, name) in values for name, values in wanted.items())
     ]
 
