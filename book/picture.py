@@ -3,7 +3,7 @@
 import matplotlib as mpl
 import pandas as pd
 
-from helpers.analyse.degradation import degradation, rows_of_fit
+from helpers.analyse.degradation import degradation, rows_of_fit, study_rows
 from helpers.analyse.figures import qid_against_tokens
 from helpers.analyse.style import use_house_style
 
@@ -12,8 +12,7 @@ mpl.use("Agg")
 
 def main() -> None:
     """QiD against tokens of every size in the study, GPTQ at the group that all widths share."""
-    table = degradation(pd.read_parquet("results/measurements.parquet"))
-    study = table[(table["n_sequences"] == table["n_sequences"].max()) & (table["calib_seed"].fillna(0) == 0)]
+    study = degradation(study_rows(pd.read_parquet("results/measurements.parquet")))
     use_house_style()
     figure = qid_against_tokens(rows_of_fit(study, "gptq", 32, symmetric=False))
     figure.savefig("book/_static/qid.png", dpi=110, metadata={"Software": None})

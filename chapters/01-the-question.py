@@ -38,7 +38,7 @@ import seaborn as sns
 from myst_nb import glue
 from scipy import stats
 
-from helpers.analyse.degradation import degradation, paired_error, rows_of_fit
+from helpers.analyse.degradation import degradation, paired_error, rows_of_fit, study_rows
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.style import (
     BITS_COLOURS,
@@ -82,9 +82,7 @@ def glue_all(numbers: dict) -> None:
 
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
-sequences = measured["n_sequences"]
-study = degradation(measured[sequences == sequences.max()])
-study = study[study["calib_seed"] == 0]
+study = degradation(study_rows(measured))
 gptq = rows_of_fit(study, "gptq", group_size=32, symmetric=False)
 one = gptq.query("model == 'tadpole-128x3' and bits == 3")
 one = one.sort_values("step").iloc[-1]

@@ -41,7 +41,7 @@ from safetensors import safe_open
 from scipy import stats
 
 from helpers.analyse import figures
-from helpers.analyse.degradation import paired_error
+from helpers.analyse.degradation import paired_error, study_rows
 from helpers.analyse.style import (
     INK,
     TOKENS_LABEL,
@@ -83,8 +83,7 @@ def glue_all(numbers: dict) -> None:
 # without biases and normalization.
 
 # %% tags=["hide-input"]
-tadpoles = pd.read_parquet("results/measurements.parquet")
-tadpoles = tadpoles[tadpoles["n_sequences"] == tadpoles["n_sequences"].max()]
+tadpoles = study_rows(pd.read_parquet("results/measurements.parquet"))
 pythia = HUB_FAMILIES["pythia-deduped"]
 public_runs = pd.DataFrame(
     dataclasses.asdict(pythia.checkpoint(m, step)) for m in pythia.models for step in pythia.steps

@@ -53,7 +53,7 @@ from helpers.analyse.comparisons import (
     rows_named,
     trends,
 )
-from helpers.analyse.degradation import AnalysisError, degradation, device_agreement, rows_of_fit
+from helpers.analyse.degradation import AnalysisError, degradation, device_agreement, rows_of_fit, study_rows
 from helpers.analyse.style import count_label, use_house_style
 from helpers.analyse.tables import agreement_table, ratio_table
 from helpers.measure.sweep import plan, read_sweep, reader_console, run_sweep
@@ -69,7 +69,6 @@ def put(name, value):
 
 SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
 EARLY_TOKENS = 60e6
-STUDY_SEQUENCES = 512
 
 # %% [markdown]
 # ## Measure
@@ -181,9 +180,8 @@ put("mine_high", count_label(mine_gptq[TOKENS].max()))
 # more text for evaluation and calibration than the pocket sweep. These rows came with the book. Every size saw the same batches at the same learning rate, so that $N$ is not mixed up with either.
 
 # %%
-stored = degradation(pd.read_parquet("results/measurements.parquet"))
-study = stored[stored["n_sequences"] == STUDY_SEQUENCES]
-study = study[study["calib_seed"].fillna(0) == 0]
+measured = pd.read_parquet("results/measurements.parquet")
+study = degradation(study_rows(measured))
 gptq = rows_of_fit(study, "gptq", 32, symmetric=False)
 late = gptq[gptq[TOKENS] > EARLY_TOKENS]
 
@@ -383,7 +381,8 @@ assert all((rows.groupby("bits")["ratio"].median() > 1).all() for rows in coarse
 # their last checkpoint.
 
 # %% tags=["remove-input"]
-same_text = stored[stored["eval_id"].isin(mine["eval_id"]) & (stored["device_type"] == "cuda")]
+on_gpu = measured[measured["device_type"] == "cuda"]
+same_text = degradation(on_gpu[on_gpu["eval_id"].isin(mine["eval_id"])])
 try:
     seeds = calibration_spread(same_text[same_text["method"] == "gptq"])
     agreement = agreement_in_seeds(device_agreement(mine, same_text), seeds)
@@ -395,7 +394,6 @@ except AnalysisError as error:
 if agreement is not None:
     rounded = agreement[agreement["method"] == "gptq"]
     nearest = agreement[agreement["method"] == "rtn"]
-    on_gpu = pd.read_parquet("results/measurements.parquet").query("device_type == 'cuda'")
     bases = local.merge(on_gpu, on=["checkpoint_id", "scheme_id", "eval_id"])
     bases = bases[bases["method_x"] == "none"]
     base_gap = (bases["loss_nats_x"] - bases["loss_nats_y"]).abs().max()

@@ -34,7 +34,7 @@ from myst_nb import glue
 from helpers.analyse import comparison_figures, figures, fit_figures
 from helpers.analyse.calculator import prediction_chart
 from helpers.analyse.comparisons import commonest_scheme, trends
-from helpers.analyse.degradation import degradation, rows_of_fit
+from helpers.analyse.degradation import degradation, rows_of_fit, study_rows
 from helpers.analyse.fit_records import FitData, FitError, information_by_bits
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.style import count_label, use_house_style
@@ -49,7 +49,6 @@ def put(name, value):
 
 
 EARLY_TOKENS = 60e6
-STUDY_SEQUENCES = 512
 EXPONENTS = ["beta", "alpha", "gamma"]
 
 # %% [markdown]
@@ -75,9 +74,7 @@ EXPONENTS = ["beta", "alpha", "gamma"]
 # each, measured on a GPU. We use the checkpoints beyond {glue:text}`early_tokens:s` tokens; what that choice does comes below.
 
 # %%
-stored = degradation(pd.read_parquet("results/measurements.parquet"))
-study = stored[stored["n_sequences"] == STUDY_SEQUENCES]
-study = study[study["calib_seed"].fillna(0) == 0]
+study = degradation(study_rows(pd.read_parquet("results/measurements.parquet")))
 rows = rows_of_fit(study, "gptq", 32, False, tokens_above=EARLY_TOKENS)
 data = FitData.from_table(rows)
 

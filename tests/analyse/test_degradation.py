@@ -3,11 +3,13 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.degradation import (
+    STUDY,
     AnalysisError,
     degradation,
     device_agreement,
     paired_error,
     rows_of_fit,
+    study_rows,
 )
 from helpers.specs import QidError
 
@@ -128,3 +130,20 @@ def test_rows_of_fit_refuses_two_orders_of_columns(rows):
     with pytest.raises(AnalysisError, match="several values of order: given, activation"):
         rows_of_fit(mixed, "gptq", 32, symmetric=False)
     assert len(rows_of_fit(mixed[mixed["order"] == "given"], "gptq", 32, symmetric=False)) == 3 * 4 * 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"family": "pythia"},
+        {"device_type": "cpu"},
+        {"n_sequences": 128},
+        {"eval_dataset": "wheels-unseen"},
+        {"run": "tadpole-64x3-cooldown500"},
+        {"calib_seed": 1},
+    ],
+)
+def test_rows_of_another_sweep_are_not_of_the_study(rows, other):
+    study = rows.assign(**STUDY, run=rows["model"], calib_seed=[None, 0.0] * (len(rows) // 2))
+    assert len(study_rows(study)) == len(rows)
+    assert len(study_rows(pd.concat([study, study.assign(**other)]))) == len(rows)

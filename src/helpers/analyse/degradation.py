@@ -16,6 +16,8 @@ from helpers.specs import QidError
 BASELINE_KEY = ["checkpoint_id", "eval_id", "device_type"]
 AGREEMENT_KEY = ["checkpoint_id", "scheme_id", "eval_id"]
 SCHEME_OPTIONS = ["format", "grid_search", "order"]
+# The rows that the book's main chapters are about; other sweeps have another family, device or text.
+STUDY = {"family": "tadpole", "device_type": "cuda", "n_sequences": 512, "eval_dataset": "wheels-heldout"}
 ONE_VALUE_A_FIT = [
     "device_type",
     "eval_id",
@@ -126,6 +128,15 @@ def device_agreement(qid_cpu: pd.DataFrame, qid_cuda: pd.DataFrame) -> pd.DataFr
         difference_se_nats=[paired_error(cpu - cuda) for cpu, cuda in pairs],
         difference_in_qid_se=difference / error,
     )
+
+
+def study_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the measurements of the study: one training run a size, the first draw of calibration text.
+
+    Branches and averages of a run aren't among them.
+    """
+    of_study = (rows[list(STUDY)] == pd.Series(STUDY)).all(axis=1)
+    return rows[of_study & (rows["run"] == rows["model"]) & (rows["calib_seed"].fillna(0) == 0)]
 
 
 def rows_of_fit(
