@@ -144,8 +144,17 @@ def write_table(path: Path, rows: list[dict], record: type) -> None:
 
     Raises ResultsError when the disk refuses.
     """
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema(record)), sink, compression="zstd", compression_level=12)
+    columns, sink = schema(record), pa.BufferOutputStream()
+    # bytes of the same place side by side: losses by document then take a third less
+    floats = [f"{field.name}.list.element" for field in columns if field.type == pa.list_(pa.float32())]
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=columns),
+        sink,
+        compression="zstd",
+        compression_level=12,
+        use_dictionary=[field.name for field in columns if not pa.types.is_list(field.type)],
+        use_byte_stream_split=floats,
+    )
     write_atomically(path, sink.getvalue().to_pybytes())
 
 
