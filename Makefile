@@ -154,6 +154,8 @@ $(EXECUTED)/04-degradation.ipynb $(LOCAL) &: chapters/04-degradation.py $(SWEEP)
 
 $(EXECUTED)/01-the-question.ipynb $(EXECUTED)/05-unified-law.ipynb $(EXECUTED)/11-noise-floor.ipynb: $(LOCAL) $(EXECUTED)/02-rounding.ipynb
 
+$(EXECUTED)/03-checkpoints.ipynb: $(wildcard sweeps/train-*.yml)
+
 $(EXECUTED)/11-noise-floor.ipynb $(EXECUTED)/90-speed.ipynb: $(wildcard benchmarks/results/*.json)
 
 # Built aside and checked, then put in place whole: a failed build leaves the last good book where it is. Every page is written

@@ -42,6 +42,7 @@ from scipy import stats
 
 from helpers.analyse import figures
 from helpers.analyse.degradation import paired_error, study_rows
+from helpers.analyse.design import design_of
 from helpers.analyse.style import (
     INK,
     TOKENS_LABEL,
@@ -55,6 +56,7 @@ from helpers.families import HUB_FAMILIES, neox_linear_shapes, read_manifest
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure import checkpoints, corpora, evaluate
+from helpers.measure.training_plan import read_plan
 
 use_house_style()
 N, D = "n_params_non_embedding", "tokens_seen"
@@ -248,6 +250,43 @@ assert tadpoles["epochs"].max() < 1, "the text says that no text was seen twice"
 # {glue:text}`peak_highest:g` to {glue:text}`peak_lowest:g`. In the sizes of the study it falls {glue:text}`peak_factor:.0f` times while $N$ grows
 # {glue:text}`peak_sizes:.0f` times. An exponent of $D$ or of $N$ that is fitted to such a family holds part of an effect of the learning rate. This is
 # the objection of {cite:t}`catalan2025dynamics`, and no fit to these checkpoints alone can answer it.
+#
+# How strong are the ties? Take the checkpoints after warm-up and four variables: $\ln N$, $\ln D$, the logarithm of the peak learning rate, and the
+# *phase*, the learning rate's share of its peak. Each is centred and scaled to a standard deviation of 1. The **condition number** of that table is its
+# largest singular value over its smallest: 1 if all four are uncorrelated, infinite if one of them doesn't vary or follows from the others.
+
+# %% tags=["hide-input"]
+plans = [read_plan(path) for path in sorted(Path("sweeps").glob("train-tadpole-*.yml"))]
+planned = pd.DataFrame(described for plan in plans for described in plan.covariates())
+designs = {
+    "Pythia": design_of(runs),
+    "tadpoles, so far": design_of(tadpoles.drop_duplicates("weights_sha256")),
+    "tadpoles, the study planned": design_of(planned),
+}
+pd.DataFrame(
+    {
+        "checkpoints": [design.n_checkpoints for design in designs.values()],
+        "rank, of 4": [design.rank for design in designs.values()],
+        "condition number": [f"{design.condition_number:.1f}".replace("inf", "∞") for design in designs.values()],
+        "held fixed": [", ".join(design.held_fixed) for design in designs.values()],
+    },
+    index=list(designs),
+)
+
+# %% tags=["remove-cell"]
+assert designs["Pythia"].condition_number > 5 * designs["tadpoles, the study planned"].condition_number
+assert designs["tadpoles, so far"].held_fixed == ("ln peak learning rate", "phase")
+glue_all(
+    {
+        "condition_pythia": designs["Pythia"].condition_number,
+        "condition_planned": designs["tadpoles, the study planned"].condition_number,
+    }
+)
+
+# %% [markdown]
+# In Pythia all four vary, but so nearly together that the condition number is {glue:text}`condition_pythia:.0f`. The tadpoles of this book hold the
+# learning rate fixed: what it does can't be learned from them, and it can't disturb $N$ and $D$ either. The study that is planned (`sweeps/train-tadpole-*.yml`)
+# moves all four apart, by peaks crossed with sizes, cosines and cooldowns: {glue:text}`condition_planned:.1f`.
 #
 # ## The tadpoles
 #

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIMIT_BYTES = 32 * 2**20
+LIMIT_BYTES = 45 * 2**20
 PICKLES = re.compile(r"\.(?:pkl|pickle|pt|pth|bin|joblib|npy|npz)$")
 PICKLING = re.compile(
     r"^\s*(?:import|from)\s+(?:pickle|cPickle|dill|joblib|cloudpickle)\b|(?<!safetensors\.)torch\.(?:load|save)\(|allow_pickle=True",
