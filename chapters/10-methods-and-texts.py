@@ -221,7 +221,8 @@ largest = held_out[held_out["model"] == "tadpole-128x3"]
 last = largest[largest["step"] == largest["step"].max()]
 at_bits = at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents)
 at_bits_largest = at_effective_bits(largest, GPTQ, EFFECTIVE_BITS, documents)
-against_rtn = at_effective_bits(held_out, "RTN", [4.25], documents)
+mx_bits = last.loc[last["way"] == "MXFP4", "effective_bits"].item()
+against_rtn = at_effective_bits(held_out, "RTN", [mx_bits], documents)
 
 # %% tags=["remove-cell"]
 stored_bits = last.set_index(["way", "bits"])["effective_bits"]
@@ -229,7 +230,9 @@ put("overhead_32", stored_bits[GPTQ, 2] - 2)
 put("overhead_128", stored_bits["GPTQ, group 128", 2] - 2)
 put("nf4_bits", stored_bits["NF4", 4])
 put("gptq_bits", stored_bits[GPTQ, 4])
-put("mx_bits", stored_bits["MXFP4", 4])
+put("mx_bits", mx_bits)
+put("least_bits", EFFECTIVE_BITS[0])
+put("most_bits", EFFECTIVE_BITS[-1])
 put("largest_model", "tadpole-128x3")
 put("largest_tokens", count_label(last["tokens_seen"].iloc[0]))
 axes = comparison_figures.qid_against_effective_bits(last)
@@ -240,12 +243,12 @@ plt.close("all")
 coarse_ways = [ROW, "GPTQ, group 128", "GPTQ, group 64"]
 coarse = at_bits[at_bits["way"].isin(coarse_ways)]
 whole_row = at_bits[at_bits["way"] == ROW].set_index("bits")
-put("row_equal_26", whole_row.loc[2.6, "ratio"])
-put("row_equal_26_low", whole_row.loc[2.6, "low"])
-put("row_equal_26_high", whole_row.loc[2.6, "high"])
-put("row_equal_40", whole_row.loc[4.0, "ratio"])
-put("row_equal_40_low", whole_row.loc[4.0, "low"])
-put("row_equal_40_high", whole_row.loc[4.0, "high"])
+put("row_equal_least", whole_row.loc[EFFECTIVE_BITS[0], "ratio"])
+put("row_equal_least_low", whole_row.loc[EFFECTIVE_BITS[0], "low"])
+put("row_equal_least_high", whole_row.loc[EFFECTIVE_BITS[0], "high"])
+put("row_equal_most", whole_row.loc[EFFECTIVE_BITS[-1], "ratio"])
+put("row_equal_most_low", whole_row.loc[EFFECTIVE_BITS[-1], "low"])
+put("row_equal_most_high", whole_row.loc[EFFECTIVE_BITS[-1], "high"])
 put("coarse_lowest", coarse["ratio"].min())
 put("coarse_highest", coarse["ratio"].max())
 put("row_checkpoints", int(whole_row["n_checkpoints"].max()))
@@ -256,8 +259,8 @@ own_rtn = against_rtn.set_index("way")["ratio"]
 put("mxfp_rtn", own_rtn["MXFP4"])
 put("mxint_rtn", own_rtn["MXINT4"])
 squares_equal = at_bits[at_bits["way"] == "GPTQ, least-squares grid"].set_index("bits")["ratio"]
-put("squares_equal_26", squares_equal[2.6])
-put("squares_equal_40", squares_equal[4.0])
+put("squares_equal_least", squares_equal[EFFECTIVE_BITS[0]])
+put("squares_equal_most", squares_equal[EFFECTIVE_BITS[-1]])
 symmetric_equal = at_bits[at_bits["way"] == "GPTQ, symmetric"]
 put("symmetric_equal_low", symmetric_equal["ratio"].min())
 put("symmetric_equal_high", symmetric_equal["ratio"].max())
@@ -270,7 +273,7 @@ assert (symmetric_equal["low"] > 1).all(), "the text says that the zero point is
 assert stored_bits["NF4", 4] > stored_bits[GPTQ, 4]
 assert 1 < own_rtn["MXFP4"] < own_rtn["MXINT4"]
 formats = ["MXFP4", "MXINT4"]
-at_mx = at_effective_bits(held_out, GPTQ, [4.25], documents).set_index("way")["ratio"]
+at_mx = at_effective_bits(held_out, GPTQ, [mx_bits], documents).set_index("way")["ratio"]
 assert (own_rtn[formats] < at_mx[formats] ** 0.5).all(), "the text says: most of it is lost by rounding to nearest"
 assert np.isclose(by.loc[("NF4", 4), "ratio"], by.loc[("RTN", 4), "ratio"], rtol=0.1), "exercise 1: about the same"
 
@@ -284,7 +287,7 @@ assert np.isclose(by.loc[("NF4", 4), "ratio"], by.loc[("RTN", 4), "ratio"], rtol
 # ```
 #
 # To compare at equal effective bits we draw a straight line through $\ln \Delta L$ of each way, checkpoint by checkpoint
-# ({numref}`fig-effective`), and read it at the same place. That place may be one that can't be stored, such as 2.6 bits; the line says
+# ({numref}`fig-effective`), and read it at the same place. That place may be one that can't be stored, such as {glue:text}`least_bits:g` bits; the line says
 # what a mixture of widths could be expected to give.
 
 # %% tags=["remove-input"]
@@ -293,15 +296,15 @@ ways_table(at_bits)
 # %% [markdown]
 # - **Groups.** The order turns over. At equal effective bits a coarse group loses *less* than a group of 32, by a factor between
 #   {glue:text}`coarse_lowest:.2f` and {glue:text}`coarse_highest:.2f`. One group a row, on {glue:text}`row_checkpoints:d` checkpoints, has
-#   {glue:text}`row_equal_26:.2f` [{glue:text}`row_equal_26_low:.2f`, {glue:text}`row_equal_26_high:.2f`] at 2.6 bits and
-#   {glue:text}`row_equal_40:.2f` [{glue:text}`row_equal_40_low:.2f`, {glue:text}`row_equal_40_high:.2f`] at 4. It loses least of all ways that were
+#   {glue:text}`row_equal_least:.2f` [{glue:text}`row_equal_least_low:.2f`, {glue:text}`row_equal_least_high:.2f`] at {glue:text}`least_bits:g` bits and
+#   {glue:text}`row_equal_most:.2f` [{glue:text}`row_equal_most_low:.2f`, {glue:text}`row_equal_most_high:.2f`] at {glue:text}`most_bits:g`. It loses least of all ways that were
 #   measured on every run. Bits spent on scales would do more in the codes.
 # - **On the largest model**, where all groups were measured ({glue:text}`groups_checkpoints:d` checkpoints of one run), the best is
 #   one group a row or a group of 128 at each of the {glue:text}`n_best:d` places. The table's rows for groups of 64 and 128 are of these checkpoints alone.
 # - **The zero point** is worth its bits: a symmetric grid, which saves them, still loses {glue:text}`symmetric_equal_low:.2f` to
 #   {glue:text}`symmetric_equal_high:.2f` times as much.
-# - **The least-squares grid** costs no bits and keeps its gain where values are few: {glue:text}`squares_equal_26:.2f` at 2.6 bits,
-#   {glue:text}`squares_equal_40:.2f` at 4. Together with coarse groups it wasn't measured.
+# - **The least-squares grid** costs no bits and keeps its gain where values are few: {glue:text}`squares_equal_least:.2f` at {glue:text}`least_bits:g` bits,
+#   {glue:text}`squares_equal_most:.2f` at {glue:text}`most_bits:g`. Together with coarse groups it wasn't measured.
 # - **The formats.** NF4 takes {glue:text}`nf4_bits:.2f` bits as stored here and loses more than GPTQ with {glue:text}`gptq_bits:.3f`. MXFP4 and MXINT4
 #   take {glue:text}`mx_bits:.2f`. Most of what they lose against GPTQ they lose by rounding to nearest: over RTN at the same effective bits their QiD is
 #   {glue:text}`mxfp_rtn:.2f` and {glue:text}`mxint_rtn:.2f`.

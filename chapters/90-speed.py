@@ -111,6 +111,7 @@ glue_all(
         "growth_scoring": FORMATS[halved["eval_dtype"]],
         "largest_gpu": largest["gpu"],
         "largest_seconds": largest["seconds_per_quantized_checkpoint"],
+        "largest_goal": largest["goal_seconds"],
         "largest_peak": largest["peak_memory_gib"],
         "largest_budget": largest["memory_budget_gib"],
         "two_copies": 2 * 2 * described.n_params_total / 2**30,
@@ -134,12 +135,12 @@ glue_all(
 # the GPU waiting. Compiling kernels costs up to {glue:text}`first_call:.1f` s, once a process, and isn't counted.
 #
 # pythia-1b's shape was measured once, on another card ({glue:text}`largest_gpu:s`): {glue:text}`largest_seconds:.1f` s, the aim on an H200
-# being 8. Memory is a budget, not a need: it peaked at {glue:text}`largest_peak:.0f` GiB where {glue:text}`largest_budget:.0f` GiB were allowed
+# being {glue:text}`largest_goal:g`. Memory is a budget, not a need: it peaked at {glue:text}`largest_peak:.0f` GiB where {glue:text}`largest_budget:.0f` GiB were allowed
 # beside the model; two copies of it in 16 bits would be {glue:text}`two_copies:.1f` GiB.
 #
 # ## Training on a GPU
 #
-# One update of 131,072 tokens is captured once as a graph and replayed. Models of the trunk, random tokens:
+# One update of {glue:text}`update_tokens:,d` tokens is captured once as a graph and replayed. Models of the trunk, random tokens:
 
 # %% tags=["hide-input"]
 learned = benchmarks.read("training")
@@ -154,7 +155,9 @@ pd.DataFrame(
 ).set_axis(learned.rows["work"].str.split(":").str[0].str.removeprefix("tadpole-").str.replace("x", " x ").rename(None))
 
 # %% tags=["remove-cell"]
-glue_all({"training_measured": learned.measured})
+update_tokens = (learned.rows["tokens_per_second"] * learned.rows["seconds_per_update"]).round().astype(int)
+assert update_tokens.nunique() == 1, "the text gives one number of tokens"
+glue_all({"training_measured": learned.measured, "update_tokens": int(update_tokens.iloc[0])})
 
 # %% [markdown]
 # Measured on {glue:text}`training_measured:s`. Small models are bound by the many small steps between their matrix products, not by the products.

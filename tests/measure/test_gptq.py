@@ -68,14 +68,14 @@ def test_many_matrices_at_once_are_the_plain_solver(seed, variants, group_size, 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 1000), VARIANTS, st.sampled_from(list(COLUMNS)))
 def test_in_float32_nearly_all_codes_are_the_plain_solvers(seed, variants, group_size):
-    """Corrections add up in another order, and a flip moves the rest of its row; the lowest of 700 cases was 98.9%."""
+    """Corrections add up in another order, and a flip moves the rest of its row: 99%, on rows enough for a mean."""
     bits, symmetric = side_by_side(variants)
-    weight, hessian = stacked_problems(seed, len(variants), 512, COLUMNS[group_size])
+    weight, hessian = stacked_problems(seed, len(variants), 4096, COLUMNS[group_size])
     solution = gptq.solve(weight, hessian, bits, group_size, symmetric, 0.01)
     for i, (b, s) in enumerate(variants):
         plain = gptq.solve_plainly(weight[i], hessian[i], b, group_size, s, 0.01)
         steps = solution.scale[i][:, solution.group_of_column[i]]
-        assert ((solution.weight[i] - plain).abs() < 0.5 * steps).float().mean() >= 0.98
+        assert ((solution.weight[i] - plain).abs() < 0.5 * steps).float().mean() >= 0.99
 
 
 OPTIONS = list(itertools.product(["given", "activation"], ["minmax", "mse"]))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from rich.console import Console
 from test_sweep import QUIET, SCHEMES, rows, run
-from tiny import ROOT, write_family, write_sweep
+from tiny import ROOT, out_of_memory_at, write_family, write_sweep
 
 from helpers.measure import checkpoints, evaluate, memory, sweep, sweep_engine
 from helpers.measure.decoders import decoder_of
@@ -97,15 +97,7 @@ def test_a_device_that_vanishes_keeps_what_was_done_and_a_rerun_goes_on(declared
 
 
 def test_memory_that_runs_out_elsewhere_leaves_that_checkpoint_out(declared, tmp_path, monkeypatch):
-    real, calls = rtn.quantize, []
-
-    def too_large(*arguments):
-        calls.append(1)
-        if len(calls) == 1:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nand more")
-        return real(*arguments)
-
-    monkeypatch.setattr(rtn, "quantize", too_large)
+    monkeypatch.setattr(rtn, "quantize", out_of_memory_at(1, rtn.quantize))
     report = run(declared, tmp_path)
     assert report.failures == ("tiny@1: out of memory (CUDA out of memory. Tried to allocate 2 GiB)",)
     assert report.n_measured == AS_DECLARED // 2

@@ -4,10 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-import torch
 from rich.progress import Progress
 from test_sweep import SCHEMES, rewrite, rows, run
-from tiny import ROOT, write_family, write_sweep
+from tiny import ROOT, out_of_memory_at, write_family, write_sweep
 
 from helpers import results
 from helpers.measure import corpora, evaluate, sweep, sweep_engine
@@ -133,15 +132,7 @@ def test_checkpoints_that_lack_different_rows_are_measured_together_and_get_thei
 
 def test_rows_of_the_first_text_are_kept_when_the_second_cannot_be_scored(two, tmp_path, monkeypatch):
     """The first checkpoint's second scoring runs out of memory; the second checkpoint isn't touched by that."""
-    real, calls = evaluate.evaluate, []
-
-    def too_large(*arguments):
-        calls.append(1)
-        if len(calls) == 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return real(*arguments)
-
-    monkeypatch.setattr(evaluate, "evaluate", too_large)
+    monkeypatch.setattr(evaluate, "evaluate", out_of_memory_at(2, evaluate.evaluate))
     report = run(two, tmp_path)
     assert report.failures == ("tiny@1: out of memory (CUDA out of memory. Tried to allocate 2 GiB)",)
     assert report.n_measured == 3 * OF_A_TEXT // 2

@@ -332,3 +332,9 @@ def test_selecting_a_pocket_family_keeps_weights_and_description(text, plan_path
     pocket = families.read_manifest(tmp_path / "pocket")
     whole = {spec.step: spec.weights_sha256 for spec in families.read_manifest(tmp_path / "out")}
     assert {spec.step: spec.weights_sha256 for spec in pocket} == {step: whole[step] for step in (4, 16)}
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(text, plan_path, tmp_path):
+    with pytest.raises(SpecError, match="device 'gpu'; accepted: cpu"):
+        training.train_family(plan_path, tmp_path / "out", "gpu", Console(quiet=True))
+    assert not (tmp_path / "out").exists()

@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -96,3 +98,15 @@ def write_sweep(
         f"parts:\n  - family: {family}\n    schemes: {schemes}\n"
     )
     return path
+
+
+def out_of_memory_at(number: int, real: Callable) -> Callable:
+    """Return `real`, except that its call of that number (from 1) finds a GPU's memory full."""
+    calls = itertools.count(1)
+
+    def maybe(*arguments):
+        if next(calls) == number:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nand more")
+        return real(*arguments)
+
+    return maybe

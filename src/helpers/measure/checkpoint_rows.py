@@ -14,8 +14,8 @@ from torch import Tensor
 from helpers import families, results
 from helpers.measure import activations, checkpoints, corpora, curvature, weight_statistics
 from helpers.measure.decoders import Decoder, decoder_of
-from helpers.measure.precision import matrix_products
-from helpers.specs import CheckpointError, CheckpointRow, CheckpointSpec, QuantizationError, SpecError
+from helpers.measure.precision import matrix_products, refuse_missing_device
+from helpers.specs import CheckpointError, CheckpointRow, CheckpointSpec, QuantizationError
 
 GROUP_SIZE = 32  # of the rounding errors
 STATISTICS = {
@@ -68,9 +68,7 @@ def describe_family(
     is missing, ResultsError when another process holds the table; a checkpoint that can't be described is left out and
     named in the report.
     """
-    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        accepted = "cpu, cuda" if torch.cuda.is_available() else "cpu (no CUDA device here)"
-        raise SpecError(f"device '{device}'; accepted: {accepted}")
+    refuse_missing_device(device)
     specs = sorted(families.read_manifest(folder), key=lambda s: (s.n_params_total, s.run, s.step))
     describer = _Describer(folder, specs, device, sample)
     n_described, failures = 0, []

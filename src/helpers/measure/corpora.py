@@ -93,7 +93,7 @@ class Text:
 TEXTS = {
     "heldout": Text("wheels-heldout", "evaluation"),  # held-out files of the packages trained on
     "unseen": Text("wheels-unseen", "unseen"),  # files of packages not trained on
-    "prose": Text("wheels-prose", "prose", PROSE_DOCUMENTS, PROSE_BLOCKS_PER_DOCUMENT),  # English documentation
+    "prose": Text("wheels-prose", "prose", PROSE_DOCUMENTS, PROSE_BLOCKS_PER_DOCUMENT),  # descriptions of packages
 }
 
 

@@ -1,13 +1,21 @@
-"""What a matrix product is computed in: part of a row's key, never a hidden switch."""
+"""Where and in what a matrix product is computed: parts of a row's key, never a hidden switch."""
 
 import contextlib
 from collections.abc import Iterator
 
 import torch
 
-from helpers.specs import QuantizationError
+from helpers.specs import QuantizationError, SpecError
 
 TENSOR_DTYPE = {"float32": torch.float32, "tfloat32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def refuse_missing_device(device: str) -> None:
+    """Raise SpecError for a device that isn't cpu or cuda, or isn't there."""
+    accepted = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    if device not in accepted:
+        absent = "" if torch.cuda.is_available() else " (no CUDA device here)"
+        raise SpecError(f"device '{device}'; accepted: {', '.join(accepted)}{absent}")
 
 
 @contextlib.contextmanager

@@ -6,17 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from helpers import results
+from helpers.measure.precision import refuse_missing_device
 from helpers.measure.sweep_engine import Engine, Job
 from helpers.measure.sweep_file import Sweep, Unit, read_sweep
-from helpers.specs import CheckpointSpec, QuantScheme, SpecError
+from helpers.specs import CheckpointSpec, QuantScheme
 
 PARAMS_AT_ONCE = {"cpu": 0, "cuda": 2**28}  # of the checkpoints measured together
-DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,7 @@ def run_sweep(
     checkpoint that can't be measured is left out, named in the report, and doesn't stop the others.
     """
     sweep = read_sweep(sweep_path, unit)
-    if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
-        accepted = "cpu, cuda" if torch.cuda.is_available() else "cpu (no CUDA device here)"
-        raise SpecError(f"device '{device}'; accepted: {accepted}")
+    refuse_missing_device(device)
     jobs = plan(sweep)
     with results.exclusive(records), ThreadPoolExecutor(1) as loader:
         in_table = set()

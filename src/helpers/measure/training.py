@@ -19,6 +19,7 @@ from transformers import GPTNeoXForCausalLM
 
 from helpers import families
 from helpers.measure import corpora, training_text
+from helpers.measure.precision import refuse_missing_device
 from helpers.measure.training_folder import Writer, build, write_manifest
 from helpers.measure.training_plan import Run, TrainingPlan, read_plan
 from helpers.results import write_atomically
@@ -112,7 +113,7 @@ class Trainer:
 
     def _captured(self, batch: Tensor) -> Callable[[Tensor], None]:
         """Return an update that replays a CUDA graph; what warming up changed is put back."""
-        loss_function, static, before = torch.compile(loss_of), batch.clone(), self._tensors(copied=True)
+        loss_function, static, before = torch.compile(loss_of), batch.clone(), _copied(self._tensors())
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         # every size compiles anew; beyond the default of 8 PyTorch would go on uncompiled without a word
@@ -132,12 +133,12 @@ class Trainer:
 
         return replay
 
-    def _tensors(self, copied: bool = False) -> dict[str, Tensor]:
+    def _tensors(self) -> dict[str, Tensor]:
         """Return weights and the optimizer's state by name."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-        return {name: value.clone() for name, value in tensors.items()} if copied else tensors
+        return tensors
 
     @torch.no_grad()
     def _put_back(self, before: dict[str, Tensor]) -> None:
@@ -173,6 +174,7 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console, mode
     `models` picks some of the plan's models. What is finished stays as it is. A checkpoint folder opens with
     `GPTNeoXForCausalLM.from_pretrained`. Raises SpecError and CorpusError.
     """
+    refuse_missing_device(device)
     plan = read_plan(plan_path)
     runs = [run for run in plan.runs() if models is None or run.model.name in models]
     unknown = sorted(set(models or ()) - {model.name for model in plan.models})
@@ -229,7 +231,7 @@ def _train_run(trainer: Trainer, batches: Batches, writer: Writer, out: Path, co
     while trainer.step < run.steps[-1]:
         trainer.advance(batches.batch(trainer.step + 1))
         if trainer.step in wanted:
-            kept.append({name: value.clone() for name, value in trainer.model.state_dict().items()})
+            kept.append(_copied(trainer.model.state_dict()))
         if trainer.step not in run.steps:
             continue
         if kept:
@@ -242,6 +244,10 @@ def _train_run(trainer: Trainer, batches: Batches, writer: Writer, out: Path, co
         speed = (trainer.step - first) * plan.tokens_per_step / seconds / 1e6
         console.print(f"{run.name} step {trainer.step}: loss {loss:.4f} nats, {speed:.2f}M tokens/s, {seconds:.0f} s")
     state.unlink(missing_ok=True)
+
+
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in tensors.items()}
 
 
 def _mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
