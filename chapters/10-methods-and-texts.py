@@ -326,7 +326,9 @@ by_tokens = text_ratios(held_out, unseen, counts, ["tokens_seen"])
 # %% tags=["remove-cell"]
 baselines = rows[rows["method"] == "none"]
 texts = [baselines[baselines["eval_dataset"] == name] for name in (HELD_OUT, UNSEEN)]
-losses = text_losses(*texts, in_packages).sort_values(["model", "tokens_seen"])
+sizes = baselines.groupby("model")["n_params_non_embedding"].first()
+losses = text_losses(*texts, in_packages)
+losses = losses.assign(size=losses["model"].map(sizes)).sort_values(["size", "tokens_seen"])
 for name, names in zip(("held_out", "unseen"), in_packages, strict=True):
     put(f"packages_{name}", len(set(names)))
 for name, text in zip(("held_out", "unseen"), (held_out, unseen), strict=True):
@@ -342,15 +344,13 @@ assert (losses["difference_nats"] > 0).all(), "the text says that unseen text is
 # %% tags=["remove-input"]
 pd.DataFrame(
     {
-        "model": losses["model"],
-        "D": losses["tokens_seen"].map(count_label),
         "held-out": losses["first_nats"].map("{:.3f}".format),
         "unseen": losses["second_nats"].map("{:.3f}".format),
         "unseen minus held-out": [
             f"{row.difference_nats:.3f} ± {row.difference_se_nats:.3f}" for row in losses.itertuples()
         ],
     }
-).style.hide(axis="index")
+).set_axis(losses["model"] + ", " + losses["tokens_seen"].map(count_label).rename(None))
 
 # %% [markdown]
 # Losses in nats per token. Unseen text is harder for every checkpoint, by {glue:text}`loss_least:.2f` to {glue:text}`loss_most:.2f` nats per token. That
