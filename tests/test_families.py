@@ -61,14 +61,19 @@ def test_unknown_family_model_and_step_are_named():
         families.checkpoints("pythia", None, [3], "f.yml:3")
 
 
-def test_the_pocket_family_is_three_sizes_by_six_checkpoints():
+def test_the_pocket_family_is_three_sizes_and_a_decayed_twin():
     specs = families.checkpoints(str(ROOT / "data/tadpole"), None, None, "test")
-    assert len(specs) == 18
-    assert len({spec.n_params_non_embedding for spec in specs}) == 3
+    trunk = [spec for spec in specs if spec.run == spec.model]
+    (twin,) = [spec for spec in specs if spec.run != spec.model]
+    assert len(trunk) == 22
+    assert len({spec.n_params_non_embedding for spec in trunk}) == 3
+    assert (twin.schedule, twin.learning_rate) == ("cooldown", 0)
+    (beside,) = [spec for spec in trunk if (spec.model, spec.step) == (twin.model, twin.step)]
+    assert beside.learning_rate == beside.peak_learning_rate
     for spec in specs:
         assert spec.n_params_non_embedding == families.neox_n_params_non_embedding(spec.n_layers, spec.d_model)
         assert spec.n_params_total == families.neox_n_params_total(spec.n_layers, spec.d_model, spec.vocabulary_size)
-        assert spec.epochs < 1
+        assert spec.epochs < 4
 
 
 def test_a_broken_manifest_is_refused(tmp_path):

@@ -3,11 +3,14 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.degradation import (
+    HELDOUT,
     STUDY,
+    TRUNK,
     AnalysisError,
     degradation,
     device_agreement,
     paired_error,
+    rows_of_every_run,
     rows_of_fit,
     study_rows,
 )
@@ -132,6 +135,12 @@ def test_rows_of_fit_refuses_two_orders_of_columns(rows):
     assert len(rows_of_fit(mixed[mixed["order"] == "given"], "gptq", 32, symmetric=False)) == 3 * 4 * 3
 
 
+def of_study(rows):
+    """Return the rows as the trunk's, with and without a seed of calibration text."""
+    known = STUDY | {"family": TRUNK, "eval_dataset": HELDOUT}
+    return rows.assign(**known, run=rows["model"], calib_seed=[None, 0.0] * (len(rows) // 2))
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -143,7 +152,18 @@ def test_rows_of_fit_refuses_two_orders_of_columns(rows):
         {"calib_seed": 1},
     ],
 )
-def test_rows_of_another_sweep_are_not_of_the_study(rows, other):
-    study = rows.assign(**STUDY, run=rows["model"], calib_seed=[None, 0.0] * (len(rows) // 2))
+def test_rows_of_another_sweep_are_not_of_the_trunk(rows, other):
+    study = of_study(rows)
     assert len(study_rows(study)) == len(rows)
     assert len(study_rows(pd.concat([study, study.assign(**other)]))) == len(rows)
+
+
+def test_rows_of_every_run_are_those_of_the_trunk_and_of_what_was_trained_beside_it(rows):
+    study = of_study(rows)
+    beside = study.assign(family="tadpole-rates", run="tadpole-64x3-lr0.001")
+    branch = study.assign(run="tadpole-64x3-cooldown500")
+    other_text, other_draw = study.assign(eval_dataset="wheels-unseen"), study.assign(calib_seed=1)
+    every = pd.concat([study, beside, branch, other_text, other_draw])
+    assert len(rows_of_every_run(every)) == 3 * len(rows)
+    assert set(rows_of_every_run(every, "wheels-unseen")["eval_dataset"]) == {"wheels-unseen"}
+    assert len(study_rows(every, "wheels-unseen")) == len(rows)

@@ -47,7 +47,7 @@ def test_the_kernel_loses_no_more_of_the_output_than_the_plain_solver(seed, case
 @pytest.mark.parametrize("group_size", [32, 128, None])
 def test_codes_of_trained_layers_agree(bits, group_size):
     """At least 99% of a layer's codes, and its error's Hessian norm within 1e-3, with the same Hessian."""
-    model = GPTNeoXForCausalLM.from_pretrained(ROOT / "data/tadpole/tadpole-128x3/step-001953", dtype=torch.float32)
+    model = GPTNeoXForCausalLM.from_pretrained(ROOT / "data/tadpole/tadpole-128x3/step-007275", dtype=torch.float32)
     tokens = torch.randint(0, 1024, (32, 512), generator=torch.Generator().manual_seed(0))
     seen: dict[str, torch.Tensor] = {}
     layers = decoder_of(model).linear_layers()

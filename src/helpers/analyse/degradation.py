@@ -16,8 +16,9 @@ from helpers.specs import QidError
 BASELINE_KEY = ["checkpoint_id", "eval_id", "device_type"]
 AGREEMENT_KEY = ["checkpoint_id", "scheme_id", "eval_id"]
 SCHEME_OPTIONS = ["format", "grid_search", "order"]
-# The rows that the book's main chapters are about; other sweeps have another family, device or text.
-STUDY = {"family": "tadpole", "device_type": "cuda", "n_sequences": 512, "eval_dataset": "wheels-heldout"}
+TRUNK = "tadpole-trunk"  # the family the book's main chapters are about
+STUDY = {"device_type": "cuda", "n_sequences": 512}  # other sweeps have another device or less text
+HELDOUT = "wheels-heldout"
 ONE_VALUE_A_FIT = [
     "device_type",
     "eval_id",
@@ -130,13 +131,22 @@ def device_agreement(qid_cpu: pd.DataFrame, qid_cuda: pd.DataFrame) -> pd.DataFr
     )
 
 
-def study_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the measurements of the study: one training run a size, the first draw of calibration text.
+def rows_of_every_run(rows: pd.DataFrame, text: str = HELDOUT) -> pd.DataFrame:
+    """Return the study's measurements on one evaluation text with the first draw of calibration text.
+
+    They are of all families and runs: cooldowns, cosines, averages, other learning rates, depths, weight decays, seeds.
+    """
+    of_study = (rows[list(STUDY)] == pd.Series(STUDY)).all(axis=1)
+    return rows[of_study & (rows["eval_dataset"] == text) & (rows["calib_seed"].fillna(0) == 0)]
+
+
+def study_rows(rows: pd.DataFrame, text: str = HELDOUT) -> pd.DataFrame:
+    """Return of those the trunk's: one run a size, all on the same batches at the same constant learning rate.
 
     Branches and averages of a run aren't among them.
     """
-    of_study = (rows[list(STUDY)] == pd.Series(STUDY)).all(axis=1)
-    return rows[of_study & (rows["run"] == rows["model"]) & (rows["calib_seed"].fillna(0) == 0)]
+    every = rows_of_every_run(rows, text)
+    return every[(every["family"] == TRUNK) & (every["run"] == every["model"])]
 
 
 def rows_of_fit(
