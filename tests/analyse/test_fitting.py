@@ -1,7 +1,10 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
+import statsmodels.api as sm
+from scipy import stats
 from statsmodels.tools.numdiff import approx_fprime
 
 from helpers.analyse.fit_records import FitData, FitError, FitStatus, information_by_bits
@@ -21,7 +24,7 @@ def test_exact_data_give_the_law_back(planted, truth, law_type, widths):
     assert fit.status is FitStatus.BOUND_HIT
     assert fit.bounds_hit == ("ln_tau",)
     np.testing.assert_allclose(fit.fitted_nats, data.qid_nats, rtol=1e-6)
-    for name in ("beta", "alpha", "gamma")[: len(law_type.VARIABLES)]:
+    for name in law_type.PARAMETERS[1:]:
         assert fit.estimate(name).value == pytest.approx(getattr(truth, name), rel=1e-5)
 
 
@@ -61,20 +64,27 @@ def test_order_of_rows_does_not_matter(planted):
     np.testing.assert_allclose(other.law.coefficients, one.law.coefficients, rtol=1e-4)
 
 
-def test_score_is_the_gradient_of_the_likelihood(planted):
+def _model(data, design, tail_freedom=np.inf):
+    def mean(coefficients):
+        return design @ coefficients, design
+
+    return RelativeSpreadModel(data.qid_nats, mean, design.shape[1], data.qid_se_nats, tail_freedom)
+
+
+@pytest.mark.parametrize("tail_freedom", [np.inf, 4.0])
+def test_score_is_the_gradient_of_the_likelihood(planted, tail_freedom):
     data = planted(5)
-    design = UnifiedLaw.design(data.tokens / 1e8, data.n_params / 1e6, data.bits)
-    model = RelativeSpreadModel(data.qid_nats, design, data.qid_se_nats)
+    model = _model(data, UnifiedLaw.design(data.tokens / 1e8, data.n_params / 1e6, data.bits), tail_freedom)
     for params in ([1.0, 0.4, 0.3, 5.5, -2.0], [0.5, 0.2, 0.5, 4.0, 0.0]):
         numerical = approx_fprime(np.array(params), model.loglike, centered=True)
         # central differences with statsmodels' step are good to about 1e-7 of the largest term
         np.testing.assert_allclose(model.score(np.array(params)), numerical, rtol=1e-5, atol=1e-5)
 
 
-def test_estimates_are_a_maximum(planted):
-    fit = fit_law(UnifiedLaw, planted(6))
-    design = UnifiedLaw.design(fit.data.tokens, fit.data.n_params, fit.data.bits)
-    model = RelativeSpreadModel(fit.data.qid_nats, design, fit.data.qid_se_nats)
+@pytest.mark.parametrize("tail_freedom", [np.inf, 4.0])
+def test_estimates_are_a_maximum(planted, tail_freedom):
+    fit = fit_law(UnifiedLaw, planted(6), tail_freedom=tail_freedom)
+    model = _model(fit.data, UnifiedLaw.design(fit.data.tokens, fit.data.n_params, fit.data.bits), tail_freedom)
     best = np.append(fit.law.coefficients, np.log(fit.tau))
     assert model.loglike(best) == pytest.approx(fit.log_likelihood, rel=1e-9)
     steps = np.append(fit.standard_errors, 0.1)
@@ -83,6 +93,68 @@ def test_estimates_are_a_maximum(planted):
             aside = best.copy()
             aside[index] += sign * 0.1 * step
             assert model.loglike(aside) < fit.log_likelihood
+
+
+def test_likelihoods_are_those_of_scipy(planted):
+    data = planted(7)
+    design = UnifiedLaw.design(data.tokens, data.n_params, data.bits)
+    params = np.array([np.log(0.75), 0.4, 0.3, 5.5, np.log(0.1)])
+    mean = np.exp(design @ params[:-1])
+    scale = np.hypot(data.qid_se_nats, 0.1 * mean)
+    normal, student = stats.norm(mean, scale), stats.t(4, mean, scale)
+    np.testing.assert_allclose(_model(data, design).loglikeobs(params), normal.logpdf(data.qid_nats), rtol=1e-9)
+    np.testing.assert_allclose(_model(data, design, 4.0).loglikeobs(params), student.logpdf(data.qid_nats), rtol=1e-9)
+
+
+def test_students_t_forgives_rows_that_lie_far_off(planted, truth):
+    data = planted(12, tau_run=0.0)
+    qid = data.qid_nats.copy()
+    qid[np.flatnonzero(data.n_params == data.n_params.max())[:4]] *= 4
+    spoilt = dataclasses.replace(data, qid_nats=qid)
+    plain, robust = fit_law(UnifiedLaw, spoilt), fit_law(UnifiedLaw, spoilt, tail_freedom=4.0)
+    assert abs(robust.law.alpha - truth.alpha) < 0.5 * abs(plain.law.alpha - truth.alpha)
+    assert robust.tau < plain.tau
+
+
+def test_ln_qid_by_a_log_link_agrees_where_it_may(planted):
+    data = planted(13, tau_run=0.02, tau_row=0.02, floor_nats=1e-6)
+    fit = fit_law(UnifiedLaw, data)
+    design = UnifiedLaw.design(data.tokens, data.n_params, data.bits)
+    glm = sm.GLM(data.qid_nats, design, family=sm.families.Gamma(sm.families.links.Log())).fit()
+    # without se both say that the spread is proportional to the mean; they differ in the shape of its tails
+    assert np.all(np.abs(glm.params - fit.law.coefficients) < 0.3 * fit.standard_errors)
+
+
+def test_criteria_count_tau_and_not_what_lies_at_a_bound(planted):
+    fit = fit_law(UnifiedLaw, planted(11))
+    assert fit.aic == pytest.approx(2 * 5 - 2 * fit.log_likelihood)
+    assert fit.bic == pytest.approx(5 * np.log(126) - 2 * fit.log_likelihood)
+
+
+def test_covariates_come_from_a_table():
+    table = pd.DataFrame(
+        {
+            "tokens_seen": [1e7, 1e8],
+            "n_params_non_embedding": [1e6, 1e6],
+            "bits": [3, 3],
+            "qid_nats": [0.1, 0.2],
+            "qid_se_nats": [0.01, 0.01],
+            "run": ["a", "a"],
+            "lr_fraction": [0.5, 0.5],
+            "lr_phase": ["warmup", "decay"],
+            "group_size": [32.0, np.nan],
+            "baseline_loss_nats": [3.0, 2.0],
+            "vocabulary_size": [1024, 1024],
+        }
+    )
+    data = FitData.from_table(table)
+    assert data.covariates["lr_fraction"].tolist() == [1.0, 0.5]
+    np.testing.assert_allclose(data.covariates["room_nats"], np.log(1024) - np.array([3.0, 2.0]))
+    assert data.validity.of("loss_nats") == (2.0, 3.0)
+    assert "group_size" not in data.validity.covariates  # one row doesn't have it
+    assert data.where(np.array([False, True])).covariates["loss_nats"].tolist() == [2.0]
+    few = FitData.from_table(table.iloc[:, :6])
+    assert few.covariates == {}
 
 
 def test_inverse_variance_weights_would_listen_to_2_bits_only(planted):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw
+from helpers.analyse.law_variables import LawError
+from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
 
 # Ouyang et al. 2024, Table 1: tokens (10^12) at which QiD reaches 0.2, 0.3, 0.4, 0.5 nats, by bits and size
 QID = np.array([0.2, 0.3, 0.4, 0.5])
@@ -81,10 +82,10 @@ def test_three_laws_of_one_bit_width_reproduce_table_1(bits):
 
 
 def test_a_law_of_one_bit_width_refuses_another():
-    with pytest.raises(ValueError, match="a law of 3 bits was asked about"):
+    with pytest.raises(LawError, match="a law of bit width P = 3 was asked about 3, 4"):
         OUYANG_2024_TABLE_1[3].predict(1e9, 1e9, [3, 4])
-    with pytest.raises(ValueError, match="one bit width a law; got 2, 4"):
-        OneBitWidthLaw.design([1e9, 1e9], 1e9, [2, 4])
+    with pytest.raises(LawError, match="can't be solved for bit width P"):
+        OUYANG_2024_TABLE_1[3].bits_at(0.1, 1e9, 1e9)
 
 
 def test_validity_tells_interpolation_from_extrapolation():

@@ -5,13 +5,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from helpers.analyse.fit_records import FitResult
-from helpers.analyse.laws import LogLinearLaw
+from helpers.analyse.laws import Law
 from helpers.analyse.style import BITS_COLOURS, INK, PALE, TOKENS_LABEL, count_scale, legend_beside, size_styles
 
 SYMBOLS = {"beta": "β (tokens)", "alpha": "α (size)", "gamma": "γ (bits)"}
 
 
-def exponents_of_fits(fits: dict[str, FitResult], published: dict[str, LogLinearLaw] | None = None) -> Figure:
+def exponents_of_fits(fits: dict[str, FitResult], published: dict[str, Law] | None = None) -> Figure:
     """Draw the exponents of several fits, one panel an exponent, one line a fit, with intervals; then published laws.
 
     A law without P (one bit width) has no γ and leaves its place there empty. A fit without intervals by run is drawn

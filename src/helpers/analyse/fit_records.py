@@ -1,14 +1,16 @@
 """What a fit takes and returns: data, status, error, one estimate and the whole result. No fitting happens here."""
 
 import enum
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analyse.laws import FloatArray, LogLinearLaw, ValidityRange
+from helpers.analyse.law_variables import FloatArray, LawError, ValidityRange, Variables
+from helpers.analyse.laws import Law
 from helpers.specs import QidError
 
 
@@ -43,10 +45,14 @@ class FitError(QidError):
         self.status = status
 
 
+OWN_VARIABLES = ("tokens", "n_params", "bits")  # what every row has; other variables are covariates
+
+
 @dataclass(frozen=True, eq=False)
 class FitData:
     """The arrays of one fit, each of shape (n_rows,); QiD and its paired error in nats a token.
 
+    `covariates` holds other variables that a law may need (names as in `law_variables.VARIABLES`); NaN: not known.
     Raises FitError on unequal lengths, values that aren't finite, or covariates and errors that aren't positive.
     """
 
@@ -56,13 +62,15 @@ class FitData:
     qid_nats: FloatArray
     qid_se_nats: FloatArray
     runs: np.ndarray  # one label a row: rows of one training run share it
+    covariates: Variables = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the arrays."""
-        arrays = vars(self)
-        if len({np.shape(values) for values in arrays.values()}) > 1 or np.ndim(self.tokens) != 1:
+        arrays = {name: values for name, values in vars(self).items() if name != "covariates"}
+        shapes = {np.shape(values) for values in [*arrays.values(), *self.covariates.values()]}
+        if len(shapes) > 1 or np.ndim(self.tokens) != 1:
             raise FitError("the arrays of a fit must be one-dimensional and equally long", FitStatus.FAILED)
-        for name in ("tokens", "n_params", "bits", "qid_nats", "qid_se_nats"):
+        for name in (*OWN_VARIABLES, "qid_nats", "qid_se_nats"):
             if not np.all(np.isfinite(arrays[name])):
                 raise FitError(f"'{name}' holds values that aren't finite", FitStatus.FAILED)
             if name != "qid_nats" and np.any(arrays[name] <= 0):
@@ -70,18 +78,48 @@ class FitData:
 
     @classmethod
     def from_table(cls, table: pd.DataFrame) -> "FitData":
-        """Take the arrays from a table made by `degradation`."""
+        """Take the arrays from a table made by `degradation`, or from one that has its five columns and `run`.
+
+        Covariates come from the columns that are there. `lr_fraction` is what decay has left of the peak learning
+        rate: 1 also during the warm-up, where `lr_phase` tells.
+        """
         names = ["tokens_seen", "n_params_non_embedding", "bits", "qid_nats", "qid_se_nats"]
-        return cls(*(table[name].to_numpy(float) for name in names), table["run"].to_numpy(str))
+        columns = {"group_size": "group_size", "lr_fraction": "lr_fraction", "loss_nats": "baseline_loss_nats"}
+        covariates = {name: table[column].to_numpy(float) for name, column in columns.items() if column in table}
+        if "lr_phase" in table and "lr_fraction" in covariates:
+            covariates["lr_fraction"] = np.where(table["lr_phase"] == "decay", covariates["lr_fraction"], 1.0)
+        if "vocabulary_size" in table and "loss_nats" in covariates:
+            covariates["room_nats"] = np.log(table["vocabulary_size"].to_numpy(float)) - covariates["loss_nats"]
+        return cls(*(table[name].to_numpy(float) for name in names), table["run"].to_numpy(str), covariates)
 
     def where(self, mask: np.ndarray) -> "FitData":
-        """Return the rows for which `mask`, shape (n_rows,), is True."""
-        return FitData(*(values[mask] for values in vars(self).values()))
+        """Return the rows for which `mask`, shape (n_rows,), is True (or those at these places, in their order)."""
+        covariates = {name: values[mask] for name, values in self.covariates.items()}
+        kept = {name: values[mask] for name, values in vars(self).items() if name != "covariates"}
+        return FitData(**kept, covariates=covariates)
+
+    def with_covariates(self, **changed: FloatArray) -> "FitData":
+        """Return the same rows with some covariates added or replaced."""
+        return replace(self, covariates=self.covariates | changed)
+
+    def variables(self, law: type[Law]) -> Variables:
+        """Return what the law needs of these rows. Raises FitError where they don't have it."""
+        try:
+            return law.variables(vars(self) | self.covariates)
+        except LawError as error:
+            raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
+
+    def asked(self, law: Law) -> Variables:
+        """Return what the fitted law needs of these rows. Raises LawError where they hold what it can't say."""
+        return law.ask(vars(self) | self.covariates)
 
     @property
     def validity(self) -> ValidityRange:
-        """Return the ranges that the rows cover."""
-        return ValidityRange(*((float(x.min()), float(x.max())) for x in (self.tokens, self.n_params, self.bits)))
+        """Return the ranges that the rows cover; of covariates, those that every row has."""
+        known = {name: values for name, values in self.covariates.items() if np.all(np.isfinite(values))}
+        own = {name: getattr(self, name) for name in OWN_VARIABLES}
+        ranges = {name: (float(values.min()), float(values.max())) for name, values in (own | known).items()}
+        return ValidityRange(*(ranges.pop(name) for name in OWN_VARIABLES), covariates=ranges)
 
 
 @dataclass(frozen=True)
@@ -96,24 +134,35 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """A fitted law with everything needed to judge it. Coefficients are (ln k, exponents ...)."""
+    """A fitted law with everything needed to judge it. Coefficients are the law's: (ln k, exponents ...)."""
 
-    law: LogLinearLaw
+    law: Law
     data: FitData
-    covariance: FloatArray  # of the coefficients, shape (n_coefficients, n_coefficients)
+    covariance: FloatArray  # of the coefficients, shape (n_coefficients, n_coefficients); zero for one at its bound
     degrees_of_freedom: FloatArray  # of each coefficient's t interval, shape (n_coefficients,); infinity: normal
     level: float  # of the intervals
     method: str  # of the covariance and the intervals
     tau: float  # relative spread beyond the paired errors
     log_likelihood: float
-    condition_number: float  # of the information-weighted, centred, unit-length columns
+    condition_number: float  # of the information-weighted, centred, unit-length slopes
+    tail_freedom: float  # degrees of freedom of the Student-t errors; infinity: normal
     bounds_hit: tuple[str, ...]
     status: FitStatus
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Return the names of the coefficients: ln_k first, since its error is symmetric and that of k isn't."""
-        return ("ln_k", *self.law.PARAMETERS[1:])
+        """Return the names of the coefficients: ln_k, since its error is symmetric and that of k isn't."""
+        return self.law.coefficient_names()
+
+    @property
+    def free(self) -> np.ndarray:
+        """Return which coefficients were estimated: all but those at a bound, shape (n_coefficients,)."""
+        return ~np.isin(self.parameter_names, self.bounds_hit)
+
+    @cached_property
+    def slopes(self) -> FloatArray:
+        """Return the slopes of each row's ln QiD in the coefficients, shape (n_rows, n_coefficients)."""
+        return self.law.evaluate(self.law.coefficients, self.data.asked(self.law))[1]
 
     @property
     def n_rows(self) -> int:
@@ -146,7 +195,7 @@ class FitResult:
     @cached_property
     def fitted_nats(self) -> FloatArray:
         """Return the QiD that the law gives for each row, in nats a token, shape (n_rows,)."""
-        return self.law.predict(self.data.tokens, self.data.n_params, self.data.bits)
+        return np.exp(self.law.evaluate(self.law.coefficients, self.data.asked(self.law))[0])
 
     @property
     def residuals_nats(self) -> FloatArray:
@@ -159,16 +208,27 @@ class FitResult:
         return np.hypot(self.data.qid_se_nats, self.tau * self.fitted_nats)
 
     @property
+    def aic(self) -> float:
+        """Return Akaike's criterion, 2 parameters (tau is one) - 2 log-likelihood: for fits of the same rows only."""
+        return float(2 * (self.free.sum() + 1) - 2 * self.log_likelihood)
+
+    @property
+    def bic(self) -> float:
+        """Return Schwarz's criterion with the number of rows: generous, since rows of one run aren't independent."""
+        return float(math.log(self.n_rows) * (self.free.sum() + 1) - 2 * self.log_likelihood)
+
+    @property
     def information_by_bits(self) -> dict[float, float]:
         """Return the share of the information on the law that the rows of each bit width hold; they sum to 1."""
         return information_by_bits(self.fitted_nats, self.data.qid_se_nats, self.data.bits, self.tau)
 
     def summary(self) -> str:
         """Return the fit as text: one line a parameter, then what it rests on."""
+        width = max(map(len, self.parameter_names))
         lines = [f"{type(self.law).__name__}: {self.status}, {self.n_rows} rows of {self.n_runs} training runs"]
         for name, (low, high) in zip(self.parameter_names, self.intervals, strict=True):
             one = self.estimate(name)
-            lines.append(f"  {name:>6} {one.value:9.4f}  se {one.standard_error:.4f}  [{low:.4f}, {high:.4f}]")
+            lines.append(f"  {name:>{width}} {one.value:9.4f}  se {one.standard_error:.4f}  [{low:.4f}, {high:.4f}]")
         shares = ", ".join(f"{bits:g} bits {share:.0%}" for bits, share in self.information_by_bits.items())
         hit = f"; at a bound: {', '.join(self.bounds_hit)}" if self.bounds_hit else ""
         return "\n".join(
@@ -176,7 +236,7 @@ class FitResult:
                 *lines,
                 f"  intervals {self.level:.0%}, {self.method}",
                 f"  tau {self.tau:.3f}; log-likelihood {self.log_likelihood:.2f}; "
-                f"condition number {self.condition_number:.1f}{hit}",
+                f"AIC {self.aic:.1f}; BIC {self.bic:.1f}; condition number {self.condition_number:.1f}{hit}",
                 f"  information: {shares}",
             ]
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.fit_records import FitResult
-from helpers.analyse.laws import LogLinearLaw
+from helpers.analyse.laws import Law
 from helpers.analyse.style import count_label
 
 NBSP = "\u202f"  # narrow; keeps a cell on one line
@@ -12,7 +12,7 @@ SAME_BELOW_NATS = 1e-5  # differences smaller than that are those of single prec
 GREEK = {"beta": "β", "alpha": "α", "gamma": "γ"}
 
 
-def _exponents(law: LogLinearLaw, intervals: dict[str, tuple[float, float]]) -> dict[str, str]:
+def _exponents(law: Law, intervals: dict[str, tuple[float, float]]) -> dict[str, str]:
     cells = {}
     for name, symbol in GREEK.items():
         value = f"{getattr(law, name):.2f}" if name in law.PARAMETERS else ""
@@ -21,7 +21,7 @@ def _exponents(law: LogLinearLaw, intervals: dict[str, tuple[float, float]]) -> 
     return cells
 
 
-def fits_table(fits: dict[str, FitResult], published: dict[str, LogLinearLaw] | None = None) -> pd.DataFrame:
+def fits_table(fits: dict[str, FitResult], published: dict[str, Law] | None = None) -> pd.DataFrame:
     """Return one row a fit: exponents with intervals (only those by training run), tau, rows and status.
 
     `published` laws come after, with their exponents alone.

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from helpers.analyse.fit_records import FitData, FitError, FitResult, FitStatus
-from helpers.analyse.fitting import fit_law
-from helpers.analyse.laws import FloatArray, LogLinearLaw
+from helpers.analyse.fitting import fit_law, tail_weights
+from helpers.analyse.law_variables import FloatArray, LawError
+from helpers.analyse.laws import Law
 
 SINGULAR_BELOW = 1e-6  # eigenvalue of I - Q'Q: a run that alone determines a direction of the coefficients
 
@@ -73,18 +75,22 @@ def _satterthwaite(grams: FloatArray, roots: FloatArray, back: FloatArray) -> Fl
 def clustered_by_run(fit: FitResult) -> FitResult:
     """Return `fit` with covariance and intervals by training run: CR2 on the weighted, linearised problem, and t.
 
-    Weights are the fitted variances, taken as known. In planted trials with 3 to 9 runs, t with the Bell-McCaffrey
-    degrees of freedom covered 95 to 97% of a nominal 95% for alpha, t(runs - 1) 89 to 93%, and intervals that take
-    rows to be independent 44 to 87% (`tests/analyse/test_uncertainty.py` repeats one of them).
+    Linearised: with the slopes of ln mu at the estimates. Weights are the fitted variances (with Student's t also the
+    weights of its tails), taken as known; coefficients at a bound too. In planted trials with 3 to 9 runs, t with the
+    Bell-McCaffrey degrees of freedom covered 95 to 97% of a nominal 95% for alpha, t(runs - 1) 89 to 93%, and intervals
+    that take rows to be independent 44 to 87% (`tests/analyse/test_uncertainty.py` repeats one of them).
     """
     deviations = fit.standard_deviations_nats
-    design = fit.law.design(fit.data.tokens, fit.data.n_params, fit.data.bits)
-    slopes = design * (fit.fitted_nats / deviations)[:, None]
+    deviations = deviations / np.sqrt(tail_weights((fit.residuals_nats / deviations) ** 2, fit.tail_freedom))
+    slopes = fit.slopes[:, fit.free] * (fit.fitted_nats / deviations)[:, None]
     by_run = cr2_covariance(slopes, fit.residuals_nats / deviations, fit.data.runs)
+    covariance, freedom = np.zeros_like(fit.covariance), np.full(fit.free.size, fit.n_runs - 1.0)
+    covariance[np.ix_(fit.free, fit.free)] = by_run.covariance
+    freedom[fit.free] = np.minimum(by_run.degrees_of_freedom, fit.n_runs - 1)
     return dataclasses.replace(
         fit,
-        covariance=by_run.covariance,
-        degrees_of_freedom=np.minimum(by_run.degrees_of_freedom, fit.n_runs - 1),
+        covariance=covariance,
+        degrees_of_freedom=freedom,
         method="by training run: CR2, t with Bell-McCaffrey degrees of freedom, at most runs - 1",
     )
 
@@ -107,26 +113,27 @@ def leave_one_run_out(fit: FitResult) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class HoldOut:
-    """How well a fit on the smaller sizes predicts the largest. Arrays have shape (n_rows,), in nats a token."""
+class Predictions:
+    """Rows as measured and as predicted without them. Arrays have shape (n_rows,), in nats a token."""
 
-    fit: FitResult  # of the smaller sizes, with intervals by run where there can be any
-    data: FitData  # the largest size
+    data: FitData  # the rows held out
+    floor_nats: FloatArray  # noise floor of each: ln QiD means something only well above it
     predicted_nats: FloatArray
     low_nats: FloatArray  # of the prediction interval
     high_nats: FloatArray
     level: float  # of the prediction interval
-    no_interval_because: str  # empty, or why the smaller sizes give no interval by run: then low and high are NaN
+    no_interval_because: str  # empty, or why there is no interval: then low and high are NaN
 
     @property
     def clear(self) -> np.ndarray:
-        """Return where the measured QiD exceeds three paired errors: only there does ln QiD mean something."""
-        return self.data.qid_nats > 3 * self.data.qid_se_nats
+        """Return where the measured QiD exceeds three floors: only there does ln QiD mean something."""
+        return self.data.qid_nats > 3 * self.floor_nats
 
     @property
     def log_errors(self) -> FloatArray:
-        """Return ln(predicted / measured) of the clear rows, shape (n_clear,)."""
-        return np.log(self.predicted_nats[self.clear] / self.data.qid_nats[self.clear])
+        """Return ln(predicted / measured) of the clear rows, shape (n_clear,); minus infinity for a prediction of 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predicted_nats[self.clear]) - np.log(self.data.qid_nats[self.clear])
 
     @property
     def rest_errors_nats(self) -> FloatArray:
@@ -134,17 +141,20 @@ class HoldOut:
         return (self.predicted_nats - self.data.qid_nats)[~self.clear]
 
     @property
+    def covered(self) -> FloatArray:
+        """Return 1 for rows inside their prediction interval, else 0; NaN where there is none."""
+        inside = (self.low_nats <= self.data.qid_nats) & (self.data.qid_nats <= self.high_nats)
+        return np.full(inside.shape, np.nan) if self.no_interval_because else inside.astype(float)
+
+    @property
     def coverage(self) -> float:
         """Return the share of rows inside their prediction interval; NaN where there is none."""
-        if self.no_interval_because:
-            return float("nan")
-        inside = (self.low_nats <= self.data.qid_nats) & (self.data.qid_nats <= self.high_nats)
-        return float(inside.mean())
+        return float(self.covered.mean())
 
     def scores(self) -> dict[str, float]:
         """Return the figures of merit; those of an empty group of rows are NaN."""
         return {
-            "n_params": float(self.data.n_params[0]),
+            "n_params": float(self.data.n_params.max()),
             "n_rows": self.data.tokens.size,
             "log_bias": _mean(self.log_errors),
             "log_rms": _mean(self.log_errors**2) ** 0.5,
@@ -152,41 +162,69 @@ class HoldOut:
             "rest_bias_nats": _mean(self.rest_errors_nats),
             "rest_rms_nats": _mean(self.rest_errors_nats**2) ** 0.5,
             "coverage": self.coverage,
+            "clear_coverage": _mean(self.covered[self.clear]),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class HoldOut(Predictions):
+    """How well a fit predicts rows that it hasn't seen."""
+
+    fit: FitResult  # of the training rows, with intervals by run where there can be any
 
 
 def _mean(values: FloatArray) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-def _prediction_half_width(fit: FitResult, new: FitData, predicted_nats: FloatArray, level: float) -> FloatArray:
-    """Return half the prediction interval of each row of a new run, in nats a token, shape (n_rows,)."""
-    design = fit.law.design(new.tokens, new.n_params, new.bits)
-    relative_variance = np.einsum("ni,ij,nj->n", design, fit.covariance, design) + fit.tau**2
-    deviation = np.hypot(new.qid_se_nats, predicted_nats * np.sqrt(relative_variance))
-    return stats.t.ppf(0.5 + level / 2, fit.n_runs - 1) * deviation
+def predictions(
+    fit: FitResult,
+    new: FitData,
+    floor_nats: FloatArray,
+    trouble: str,
+    level: float = 0.90,
+    input_error: ArrayLike = 0.0,
+) -> HoldOut:
+    """Return what `fit` says of rows of new runs, with intervals at `level` unless `trouble` says why there are none.
+
+    The variance is se^2 + tau^2 mu^2 (the row itself) plus mu^2 x'Cx (the coefficients, with the slopes x of ln mu and
+    the covariance C of `fit`) plus (mu `input_error`)^2, with t(runs - 1). `input_error` is that of ln mu from
+    covariates that are themselves predicted. Raises FitError where the law can't say anything of the rows.
+    """
+    try:
+        log_mean, slopes = fit.law.evaluate(fit.law.coefficients, new.asked(fit.law))
+    except LawError as error:
+        raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
+    mean = np.exp(log_mean)
+    relative_variance = np.einsum("ni,ij,nj->n", slopes, fit.covariance, slopes) + fit.tau**2 + np.square(input_error)
+    half = stats.t.ppf(0.5 + level / 2, fit.n_runs - 1) * np.hypot(new.qid_se_nats, mean * np.sqrt(relative_variance))
+    half = np.full(mean.shape, np.nan) if trouble else half
+    return HoldOut(new, floor_nats, mean, mean - half, mean + half, level, trouble, fit)
 
 
-def hold_out_largest(law_type: type[LogLinearLaw], data: FitData, level: float = 0.90) -> HoldOut:
-    """Fit the law without the largest size and predict it, with intervals for a new run at `level`.
+def hold_out(
+    law_type: type[Law], training: FitData, held: FitData, floor_nats: FloatArray, level: float = 0.90
+) -> HoldOut:
+    """Fit the law to `training` and predict `held`, with intervals for a new run at `level`.
 
-    The variance of a prediction is se^2 + tau^2 mu^2 (the row itself) plus mu^2 x'Cx (the coefficients, clustered by
-    run), with t(runs - 1); in planted trials with 4 or 6 sizes a nominal 90% covered 95 to 97%. Raises FitError where
-    the smaller sizes can't identify the law; where they only give no interval by run, `no_interval_because` says so.
+    Raises FitError where the training rows can't identify the law or the law can't say anything of the others; where
+    they only give no interval by run, `no_interval_because` says so.
+    """
+    fit, trouble = fit_by_run(law_type, training)
+    return predictions(fit, held, floor_nats, trouble, level)
+
+
+def hold_out_largest(law_type: type[Law], data: FitData, level: float = 0.90) -> HoldOut:
+    """Fit the law without the largest size and predict it; the noise floor is the paired error.
+
+    In planted trials with 4 or 6 sizes a nominal 90% covered 95 to 97%. Raises FitError (see `hold_out`).
     """
     largest = data.n_params == data.n_params.max()
-    fit, trouble = fit_law(law_type, data.where(~largest)), ""
-    new = data.where(largest)
-    predicted = fit.law.predict(new.tokens, new.n_params, new.bits)
-    try:
-        fit = clustered_by_run(fit)
-        half_width = _prediction_half_width(fit, new, predicted, level)
-    except FitError as error:
-        trouble, half_width = str(error), np.full(predicted.shape, np.nan)
-    return HoldOut(fit, new, predicted, predicted - half_width, predicted + half_width, level, trouble)
+    held = data.where(largest)
+    return hold_out(law_type, data.where(~largest), held, held.qid_se_nats, level)
 
 
-def fit_by_run(law_type: type[LogLinearLaw], data: FitData, level: float = 0.95) -> tuple[FitResult, str]:
+def fit_by_run(law_type: type[Law], data: FitData, level: float = 0.95) -> tuple[FitResult, str]:
     """Fit the law, with intervals by training run where the runs allow any; else the reason why there are none.
 
     Raises FitError where the law itself can't be identified.

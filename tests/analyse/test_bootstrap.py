@@ -1,0 +1,90 @@
+"""Refits by the thousand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from helpers.analyse.bootstrap import WEBB, score_to_the_top, wild_bootstrap
+from helpers.analyse.fit_records import FitError, FitStatus
+from helpers.analyse.fitting import fit_law, scaled_model
+from helpers.analyse.law_shapes import SaturatingLaw
+from helpers.analyse.laws import UnifiedLaw
+from helpers.analyse.uncertainty import clustered_by_run
+
+
+def _start(fit):
+    x = fit.data.asked(fit.law)
+    model, scaled = scaled_model(type(fit.law), fit.data, x, fit.law.coefficients, fit.tail_freedom)
+    return model, scaled, np.append(np.linalg.solve(scaled.to_coefficients, fit.law.coefficients), np.log(fit.tau))
+
+
+def test_webbs_points_have_mean_zero_and_variance_one():
+    assert WEBB.mean() == pytest.approx(0.0)
+    assert (WEBB**2).mean() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("tail_freedom", [np.inf, 4.0])
+def test_scoring_reaches_the_point_that_statsmodels_reaches(planted, tail_freedom):
+    fit = fit_law(UnifiedLaw, planted(1), tail_freedom=tail_freedom)
+    model, scaled, there = _start(fit)
+    found = score_to_the_top(model, there + 0.05, np.ones(there.size, bool))
+    # 1e-6 in standardised coordinates, where one unit is about one in ln QiD
+    np.testing.assert_allclose(found, there, atol=1e-6)
+    np.testing.assert_allclose(scaled.to_coefficients @ found[:-1], fit.law.coefficients, atol=1e-5)
+
+
+@pytest.mark.parametrize("tail_freedom", [np.inf, 4.0])
+def test_expected_information_is_the_variance_of_the_score(planted, tail_freedom):
+    model, _, params = _start(fit_law(UnifiedLaw, planted(2)))
+    model.tail_freedom = tail_freedom
+    generator = np.random.default_rng(0)
+    log_mean, _ = model.mean(params[:-1])
+    mean = np.exp(log_mean)
+    scale = np.hypot(model.qid_se_nats, np.exp(params[-1]) * mean)
+    scores = []
+    for _ in range(4000):
+        noise = generator.normal(size=mean.size) if np.isinf(tail_freedom) else generator.standard_t(4, mean.size)
+        model.endog = mean + scale * noise
+        scores.append(model.score(params))
+    expected = model.fisher(params)
+    sizes = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    # a covariance from 4000 draws is known to 1.6 to 2.2% of the root of the product of its variances: four of them
+    np.testing.assert_allclose(np.cov(np.array(scores).T) / sizes, expected / sizes, atol=0.09)
+
+
+def test_draws_scatter_as_the_clustered_covariance_says(planted):
+    fit = clustered_by_run(fit_law(UnifiedLaw, planted(3, n_sizes=12)))
+    draws = wild_bootstrap(fit, 400, np.random.default_rng(1))
+    assert draws.n_failed == 0
+    assert draws.names == ("ln_k", "beta", "alpha", "gamma")
+    ratio = draws.standard_errors / fit.standard_errors
+    # the wild bootstrap doesn't correct for few runs: below CR2, by up to a quarter with 12 runs
+    assert np.all((ratio > 0.7) & (ratio < 1.1))
+    low, high = draws.intervals()[1]
+    assert low < fit.law.beta < high
+    assert draws.intervals(0.5)[1, 0] > low
+
+
+def test_draws_repeat_with_the_generator(planted):
+    fit = fit_law(UnifiedLaw, planted(4))
+    one, again, other = (wild_bootstrap(fit, 20, np.random.default_rng(seed)).coefficients for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_what_lies_at_a_bound_stays_there(planted):
+    exact = planted(5)
+    fit = fit_law(SaturatingLaw, exact)
+    at_bound = dataclasses.replace(fit, bounds_hit=("ln_ceiling",))
+    draws = wild_bootstrap(at_bound, 20, np.random.default_rng(1))
+    np.testing.assert_allclose(draws.coefficients[:, -1], fit.law.coefficients[-1])
+    assert np.all(draws.coefficients[:, 1].std() > 0)
+
+
+def test_one_run_is_refused(planted):
+    data = planted(6)
+    alone = dataclasses.replace(data, runs=np.full(data.tokens.size, "only"))
+    with pytest.raises(FitError, match="needs two runs or more; got 1") as caught:
+        wild_bootstrap(fit_law(UnifiedLaw, alone), 10, np.random.default_rng(1))
+    assert caught.value.status is FitStatus.NOT_IDENTIFIABLE
