@@ -369,7 +369,9 @@ plt.close(figure)
 pairs = losses[losses["learning_rate"] < losses["peak_learning_rate"]].merge(
     baselines[["model", "step", "loss_nats", "group_loss"]], on=["model", "step"], suffixes=("", "_trunk")
 )
-by_document = [np.subtract(a, b) for a, b in zip(pairs["group_loss"], pairs["group_loss_trunk"], strict=True)]
+by_document = [
+    np.subtract(a, b, dtype=float) for a, b in zip(pairs["group_loss"], pairs["group_loss_trunk"], strict=True)
+]
 pairs = pairs.assign(gain=[-d.mean() for d in by_document], half=[quantile * paired_error(d) for d in by_document])
 pairs = pairs.sort_values([N, "step"])
 cooled = pairs[pairs["learning_rate"] == 0]
@@ -620,7 +622,9 @@ log_fall = np.log(late["hessian_trace"] / early["hessian_trace"])
 probes = late["hessian_probes"]
 relative = [row["hessian_trace_se"] / row["hessian_trace"] for row in (early, late)]
 fall_low, fall_high = np.exp(log_fall + np.array([-1, 1]) * stats.t(probes - 1).ppf(0.975) * np.hypot(*relative))
-errors = [np.median(row["rtn_error_3_bits"]) for row in (early, late)]
+errors, sizes = (
+    [np.median(np.array(row[name], float)) for row in (early, late)] for name in ("rtn_error_3_bits", "weight_rms")
+)
 assert (np.diff(traces.iloc[-1]) < 0).all(), "the text says that a larger model has the smaller trace at the end"
 assert (traces.iloc[0] < traces.max()).all(), "the text says that the trace rises first"
 assert (traces.iloc[-1] < traces.max()).all(), "and falls later"
@@ -635,7 +639,7 @@ glue_all(
         "trace_fall": np.exp(log_fall),
         "trace_low": fall_low,
         "trace_high": fall_high,
-        "rms_growth": np.median(late["weight_rms"]) / np.median(early["weight_rms"]),
+        "rms_growth": sizes[1] / sizes[0],
         "rtn_error": errors[1],
         "n_sharper": len(sharper),
         "sharper_lowest": sharper.min(),
