@@ -448,7 +448,8 @@ assert (negative & negative_other).sum() > 2 * negative.sum() * negative_other.m
 #
 # The training text has {glue:text}`unique_tokens:s` tokens. A checkpoint beyond that has read text twice or more. The trunk's last
 # has gone through it {glue:text}`passes_last:.1f` times; {glue:text}`steps_again:d` of its {glue:text}`study_steps:d` checkpoints
-# come after the first pass. Does reading again change how QiD grows? We cut training into pieces that double the tokens, and look
+# come after the first pass. {cite:t}`muennighoff2023repeat` found that a few passes over the same text cost a model's 16-bit loss next to
+# nothing. Does reading again change how QiD grows? We cut training into pieces that double the tokens, and look
 # at two things on either side of the end of the first pass (a piece begins and ends at the last checkpoint before the pass named):
 # the slope of $\ln$ QiD in $\ln D$ (no unit), and the 16-bit loss on text of packages that training never saw, minus that on
 # held-out files of packages that it did see. A model that learns its packages by heart should gain on files of these packages and
