@@ -144,7 +144,7 @@ put("sweep_tokens", int(mine["n_tokens"].max()))
 bits_nearest_3 = min(mine_gptq["bits"].unique(), key=lambda bits: abs(bits - 3))
 example = mine_gptq[mine_gptq["bits"] == bits_nearest_3]
 example = example.sort_values([SIZE, TOKENS]).iloc[-1]
-rounded_losses = np.asarray(example["group_loss"])  # one mean loss a document
+rounded_losses = np.asarray(example["group_loss"], dtype=float)  # one mean loss a document
 losses = rounded_losses - example["document_qid_nats"]  # of the 16-bit model
 unpaired = np.hypot(losses.std(ddof=1), rounded_losses.std(ddof=1))
 unpaired = unpaired / np.sqrt(example["n_documents"])

@@ -262,6 +262,8 @@ assert last_seeds.loc[4, "relative_sd"] < 0.6 * between.loc[4, "relative_sd"], "
 put("loss_spread", np.sqrt((late_losses**2).mean()))
 put("loss_spread_last", np.sqrt((losses.xs(of_seeds[TOKENS].max(), level=TOKENS) ** 2).mean()))
 put("loss_spread_largest", late_losses.max())
+put("loss_spread_at", count_label(late_losses.idxmax()[1]))
+assert late_losses.max() ** 2 > 0.5 * (late_losses**2).sum(), "the text says: mostly that of one checkpoint"
 for bits in WIDTHS:
     put_interval(f"between_{bits}", between.loc[bits])
     put_interval(f"of_seed_{bits}", of_seed.loc[bits])
@@ -324,8 +326,8 @@ plt.close("all")
 #
 # The 16-bit losses of the runs differ as well: by {glue:text}`loss_spread_last:.3f` nats per token at the last common checkpoint,
 # and by {glue:text}`loss_spread:.3f` over those beyond {glue:text}`late_tokens:s` tokens (standard deviations). The latter is
-# mostly that of the first of them, where it reaches {glue:text}`loss_spread_largest:.3f`: with a learning rate that doesn't fall,
-# losses jump.
+# mostly that of one checkpoint, at {glue:text}`loss_spread_at:s` tokens, where it reaches
+# {glue:text}`loss_spread_largest:.3f`: with a learning rate that doesn't fall, losses jump.
 #
 # ## Other documents
 #
@@ -376,8 +378,8 @@ plt.close("all")
 #
 # With 16 documents QiD scatters by {glue:text}`few_2:.1%`, {glue:text}`few_3:.1%` and {glue:text}`few_4:.1%` at 2, 3 and 4 bits.
 # With {glue:text}`n_documents:d` it is {glue:text}`all_2:.1%`, {glue:text}`all_3:.1%` and {glue:text}`all_4:.1%`. The paired
-# error knows this by itself: its 95% intervals hold in {glue:text}`coverage_all:.0%` or more of the draws of
-# {glue:text}`n_documents:d` documents and in {glue:text}`coverage_few:.0%` or more of those of 16. Documents and calibration
+# error knows this by itself: at the bits where its 95% intervals hold least, they do in {glue:text}`coverage_all:.1%` of the
+# draws of {glue:text}`n_documents:d` documents and in {glue:text}`coverage_few:.1%` of those of 16. Documents and calibration
 # weigh the same at {glue:text}`equal_2:d`, {glue:text}`equal_3:d` and {glue:text}`equal_4:d` documents ({numref}`fig-documents`).
 # Beyond that, more draws of calibration text would buy more than more documents.
 

@@ -114,7 +114,7 @@ def trends_table(trends: pd.DataFrame) -> pd.DataFrame:
     def cell(row: pd.Series, name: str) -> str:
         if pd.isna(row[name]):
             return ""
-        ends = f"\u202f[{row[f'{name}_low']:.2f},\u202f{row[f'{name}_high']:.2f}]" if f"{name}_low" in row else ""
+        ends = f" [{row[f'{name}_low']:.2f},\u202f{row[f'{name}_high']:.2f}]" if f"{name}_low" in row else ""
         return f"{row[name]:.{0 if name == 'n_runs' else 2}f}{ends}".replace("-", "−")
 
     shown = {label: trends.apply(cell, axis=1, name=name) for name, label in COLUMNS.items() if name in trends}

@@ -7,7 +7,7 @@ from helpers.analyse.fit_records import FitResult
 from helpers.analyse.laws import LogLinearLaw
 from helpers.analyse.style import count_label
 
-NBSP = "\u202f"  # narrow; keeps a cell on one line
+NBSP = "\u202f"  # narrow; keeps together what stands on both sides
 SAME_BELOW_NATS = 1e-5  # differences smaller than that are those of single precision
 GREEK = {"beta": "β", "alpha": "α", "gamma": "γ"}
 
@@ -63,7 +63,7 @@ def ways_table(ratios: pd.DataFrame) -> pd.DataFrame:
 
     A cell says the ratio and its interval; the best way of the first column stands first.
     """
-    cells = [f"{row.ratio:.2f} [{row.low:.2f}, {row.high:.2f}]".replace(" ", NBSP) for row in ratios.itertuples()]
+    cells = [f"{row.ratio:.2f} [{row.low:.2f},{NBSP}{row.high:.2f}]" for row in ratios.itertuples()]
     table = ratios.assign(cell=cells, bits=ratios["bits"].map("{:g} bits".format))
     order = ratios.groupby("way")["ratio"].first().sort_values().index
     wide = table.pivot(index="way", columns="bits", values="cell").loc[order]
@@ -89,8 +89,8 @@ def twins_table(ratios: pd.DataFrame) -> pd.DataFrame:
     """
     counts = ratios.groupby("way")[["n_runs", "n_checkpoints"]].first().astype(str)
     changed = ratios.groupby("way")[["loss_change_nats", "loss_change_se_nats"]].first()
-    losses = [f"{row.loss_change_nats:+.3f} ± {row.loss_change_se_nats:.3f}" for row in changed.itertuples()]
+    losses = [f"{row.loss_change_nats:+.3f} ±{NBSP}{row.loss_change_se_nats:.3f}" for row in changed.itertuples()]
     counts = counts.set_axis(["runs", "checkpoints"], axis=1)
     table = counts.join(ways_table(ratios)).assign(**{"16-bit loss": losses}).replace("-", "−", regex=True)
     order = np.log(ratios["ratio"]).groupby(ratios["way"]).mean().sort_values(ascending=False).index
-    return table.loc[order].map(lambda cell: cell.replace(" ", NBSP)).rename_axis(index=None, columns=None)
+    return table.loc[order].rename_axis(index=None, columns=None)
