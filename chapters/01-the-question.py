@@ -38,7 +38,7 @@ import seaborn as sns
 from myst_nb import glue
 from scipy import stats
 
-from helpers.analyse.degradation import degradation, paired_error, rows_of_fit, study_rows
+from helpers.analyse.degradation import degradation, paired_error, rows_of_every_run, rows_of_fit, study_rows
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.style import (
     BITS_COLOURS,
@@ -83,7 +83,8 @@ def glue_all(numbers: dict) -> None:
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
 study = degradation(study_rows(measured))
-gptq = rows_of_fit(study, "gptq", group_size=32, symmetric=False)
+every_width = rows_of_fit(study, "gptq", group_size=32, symmetric=False)
+gptq = every_width[every_width["bits"] <= 4]
 one = gptq.query("model == 'tadpole-128x3' and bits == 3")
 one = one.sort_values("step").iloc[-1]
 
@@ -190,8 +191,8 @@ glue_all(numbers)
 #
 # ## Two effects at a glance
 #
-# The project trained a small family of models for this book, the *tadpoles*, and kept {glue:text}`n_checkpoints:d` moments of the training of
-# each. {numref}`fig-glance` shows the smallest and the largest of its {glue:text}`n_sizes:d` sizes, rounded with GPTQ, the method of
+# The project trained small models for this book, the *tadpoles*. Their *trunk* is one run of each of {glue:text}`n_sizes:d` sizes, and
+# {glue:text}`n_checkpoints:d` moments of each run were kept. {numref}`fig-glance` shows the smallest and the largest size, rounded with GPTQ, the method of
 # {doc}`chapter 2 <02-rounding>`.
 
 # %% tags=["hide-input"]
@@ -219,10 +220,10 @@ plt.close(figure)
 # %% [markdown]
 # ```{glue:figure} fig_glance
 # :name: fig-glance
-# :alt: QiD against training tokens, both axes logarithmic: six lines, 2, 3 and 4 bits for the smallest and the largest tadpole. All lines rise towards the right; fewer bits lie higher; on the right the small model lies above the large one at each bit width, on the left below.
+# :alt: QiD against training tokens, both axes logarithmic: six lines, 2, 3 and 4 bits for the smallest and the largest tadpole. The small model's lines rise from the very left; the large model's stay level or dip first and rise after. Fewer bits lie higher; on the right the small model lies above the large one at each bit width, on the left below.
 #
-# Late in training, from {glue:text}`late_tokens:s` tokens on, QiD rises with tokens, and it falls with size and with bits. At the first
-# checkpoints, while the models have hardly begun to learn, the sizes stand the other way round.
+# From {glue:text}`late_tokens:s` tokens on, QiD rises with tokens. At the end it falls with size and with bits. At the first checkpoint, while
+# the models have hardly begun to learn, the two sizes stand the other way round.
 # ```
 
 # %% tags=["hide-input"]
@@ -259,7 +260,9 @@ assert (whole_way["last"] > whole_way["first"]).all(), "the text says that QiD r
 assert (np.diff(at_end, axis=0) < 0).all(), "the text says that QiD falls with size"
 assert (np.diff(at_end, axis=1) < 0).all(), "the text says that QiD falls with bits"
 assert (at_start.iloc[0] < at_start.iloc[-1]).all(), "the text says that sizes stand the other way round at first"
+assert (changes > 0).mean() > 0.9, "the text says that QiD rises nearly every time"
 assert late["learning_rate"].nunique() == 1, "the text says that the learning rate is constant"
+in_first_pass = late.loc[changes.index, "epochs"] <= 1
 numbers = {
     "n_checkpoints": gptq.groupby("model")["step"].nunique().min(),
     "n_sizes": gptq[N].nunique(),
@@ -272,6 +275,10 @@ numbers = {
     "n_lines": len(whole_way),
     "n_changes": len(changes),
     "n_rises": int((changes > 0).sum()),
+    "n_changes_once": int(in_first_pass.sum()),
+    "n_rises_once": int((changes[in_first_pass] > 0).sum()),
+    "unique_tokens": count_label(late["unique_tokens"].iloc[0]),
+    "epochs": late["epochs"].max(),
     "learning_rate": late["learning_rate"].iloc[0],
     "ratio_smallest": gptq["tokens_seen"].max() / gptq[N].min(),
     "ratio_largest": gptq["tokens_seen"].max() / gptq[N].max(),
@@ -334,9 +341,9 @@ glue_all(numbers)
 # A model of {glue:text}`future_size:s` parameters trained on {glue:text}`future_tokens:s` tokens would lose
 # {glue:text}`future_qid:.2f` nats per token at 4 bits: its perplexity would be {glue:text}`future_factor:.1f` times as high.
 #
-# Two cautions belong next to that number. It lies {glue:text}`beyond:.0f` times beyond the {glue:text}`fitted_to_tokens:s` tokens that the law was fitted to. And the
-# paper's own table of predictions follows another curve, one for each bit width, which gives {glue:text}`future_table:.2f` for the same
-# model. {doc}`Chapter 5 <05-unified-law>` returns to this.
+# Two cautions belong next to that number. It lies {glue:text}`beyond:.0f` times beyond the {glue:text}`fitted_to_tokens:s` tokens that the law was
+# fitted to. And the paper's own table of predictions follows another curve, one for each bit width, which gives {glue:text}`future_table:.2f` for the
+# same model. {doc}`Chapter 5 <05-unified-law>` returns to this.
 #
 # {cite:t}`kumar2025precision` came to a similar place from other data. They trained each model to its end before rounding it, and their
 # exponents are {glue:text}`kumar_tokens:.2f` for tokens and {glue:text}`kumar_size:.2f` for size. In the bits they prefer an
@@ -348,15 +355,65 @@ glue_all(numbers)
 # beginning to end. A later checkpoint has seen more tokens, and it was also made at a lower learning rate: at the last step of the fit,
 # {glue:text}`03-checkpoints.ipynb::pythia_lr_at_cut:.0%` of its peak. Whoever compares two checkpoints of such a run changes both at once.
 #
-# {cite:t}`catalan2025dynamics` took the two apart. In the public runs they looked at whose learning rate stays constant for a long time, the error of rounding hardly
-# grows in that time. It jumps when the learning rate comes down at the end. In runs of their own it didn't matter how many tokens had gone by before the
-# rate came down. Part of what looks like an effect of tokens may thus be an effect of decay.
+# {cite:t}`catalan2025dynamics` took the two apart. In the public runs they looked at whose learning rate stays constant for a long time, the error of
+# rounding hardly grows in that time. It jumps when the learning rate comes down at the end. In runs of their own it didn't matter how many tokens had
+# gone by before the rate came down. Part of what looks like an effect of tokens may thus be an effect of decay.
 #
-# The tadpoles were made with this dispute in mind. Their learning rate is constant after a short warm-up, {glue:text}`learning_rate:.3f` in
+# The tadpoles were made with this dispute in mind. The trunk's learning rate is constant after a short warm-up, {glue:text}`learning_rate:.3f` in
 # every model. All sizes read the same batches in the same order. From {glue:text}`late_tokens:s` tokens on, nothing is turned down
-# while $D$ grows, and QiD still grows. So decay is not *needed* for the effect, at this scale. How much decay adds, and
-# whether the growth would go on for a thousand times as many tokens, these runs can't say: the two sides may well both be right,
-# at different stages of training.
+# while $D$ grows, and QiD still grows. So decay is not *needed* for the effect, at this scale. What does it add? From
+# {glue:text}`n_branch_points:d` moments of the trunk, short branches were trained in which the rate falls to zero.
+
+# %% tags=["hide-input"]
+ends = degradation(rows_of_every_run(measured).query("schedule == 'cooldown' and learning_rate == 0"))
+ends = rows_of_fit(ends, "gptq", group_size=32, symmetric=False).query("bits <= 4").sort_values([N, "step"])
+keys, value = ["model", "step", "bits"], ["qid_nats", "document_qid_nats"]
+beside = ends.merge(gptq[keys + value], on=keys, suffixes=("", "_constant"), validate="1:1")
+by_branch = beside.pivot(index=["model", "bits"], columns="step", values="qid_nats")
+at_3 = beside[beside["bits"] == 3]
+added = at_3["qid_nats"] / at_3["qid_nats_constant"]
+clearly = [
+    difference.mean() > 2 * paired_error(difference)
+    for difference in at_3["document_qid_nats"] - at_3["document_qid_nats_constant"]
+]
+largest = at_3.iloc[-1]  # the last branch of the largest model
+from_first = at_3[at_3["model"] == largest.model].iloc[0]
+glue_ratio("decay_adds", largest.document_qid_nats, largest.document_qid_nats_constant)
+glue_ratio("rise_decayed", largest.document_qid_nats, from_first.document_qid_nats)
+
+# %% tags=["remove-cell"]
+assert len(beside) == len(ends), "the text compares each branch with the trunk at the same tokens"
+assert added.median() > 1, "the text says that decay adds to QiD"
+assert (by_branch.iloc[:, -1] > by_branch.iloc[:, 0]).all(), "the text says that a later branch ends at a higher QiD"
+assert (by_branch.count(axis=1) == by_branch.shape[1]).all()
+assert largest.model == large, "the text calls it the largest model"
+numbers = {
+    "n_branch_points": by_branch.shape[1],
+    "n_branches": at_3["run"].nunique(),
+    "n_branched": at_3["model"].nunique(),
+    "n_clearly": sum(clearly),
+    "n_pairs_added": int((beside["qid_nats"] > beside["qid_nats_constant"]).sum()),
+    "n_pairs": len(beside),
+    "added_median": added.median(),
+    "added_lowest": added.min(),
+    "added_highest": added.max(),
+    "first_end": count_label(from_first.tokens_seen),
+    "last_end": count_label(largest.tokens_seen),
+    "n_pairs_decayed": len(by_branch),
+}
+glue_all(numbers)
+
+# %% [markdown]
+# There are {glue:text}`n_branches:d` such branches, of {glue:text}`n_branched:d` sizes. At 3 bits and the same tokens the QiD at their ends is
+# {glue:text}`added_median:.2f` times the trunk's in the median, and {glue:text}`added_lowest:.2f` to {glue:text}`added_highest:.2f` times in all. It
+# is higher by more than two paired errors in {glue:text}`n_clearly:d` branches. With 2 and 4 bits counted too, it is higher in
+# {glue:text}`n_pairs_added:d` of {glue:text}`n_pairs:d` cases. After {glue:text}`last_end:s` tokens of the largest model the factor is
+# {glue:text}`decay_adds:.2f` ({glue:text}`decay_adds_low:.2f` to {glue:text}`decay_adds_high:.2f` over documents). So decay does add. In these runs
+# it also matters how many tokens had gone by: the branch of that model that ends after {glue:text}`last_end:s` tokens has
+# {glue:text}`rise_decayed:.2f` times ({glue:text}`rise_decayed_low:.2f` to {glue:text}`rise_decayed_high:.2f`) the QiD of the one that ends after
+# {glue:text}`first_end:s`, and in all {glue:text}`n_pairs_decayed:d` pairs of a size and a bit width the last branch ends higher than the first.
+# Whether the growth would go on for a thousand times as many tokens, these runs can't say: the two sides may well both be right, at different stages
+# of training.
 #
 # ## Where the book goes
 #
@@ -369,16 +426,20 @@ glue_all(numbers)
 #
 # - QiD is a mean over tokens. It doesn't say which tokens suffer, nor what happens to the answers that people want from a model.
 # - The intervals above come from the documents. Another training run, or another sample of text to calibrate on, would move the numbers too;
-#   chapters 4 and 5 look at that.
+#   {doc}`chapter 4 <04-degradation>`, {doc}`chapter 5 <05-unified-law>` and the {doc}`noise floor <11-noise-floor>` look at that.
+# - The training text holds {glue:text}`unique_tokens:s` tokens, so the later checkpoints have read it again, up to {glue:text}`epochs:.1f` times in
+#   all. Within the first pass QiD rose {glue:text}`n_rises_once:d` times out of {glue:text}`n_changes_once:d`. Whether fresh text in place of the
+#   repetition would give the same numbers, these runs can't say.
 # - The tadpoles are tiny, {glue:text}`smallest:s` to {glue:text}`largest:s` parameters, and read only code. They were given from
-#   {glue:text}`ratio_largest:.0f` tokens a parameter (the largest) to {glue:text}`ratio_smallest:,.0f` (the smallest). At equal tokens a larger model is further from the end of
-#   its learning, and that is part of what "size" means here.
+#   {glue:text}`ratio_largest:.0f` tokens a parameter (the largest) to {glue:text}`ratio_smallest:,.0f` (the smallest). At equal tokens a larger model
+#   is further from the end of its learning, and that is part of what "size" means here.
 #
 # ## Exercises
 
 # %% tags=["remove-cell"]
 exercise = {"qid": 0.05, "bytes": 4.0}
-lowest = gptq.loc[gptq["qid_nats"].idxmin()]
+lowest = every_width.loc[every_width["qid_nats"].idxmin()]
+below_zero = every_width[every_width["qid_nats"] < 0]
 numbers = {
     "ex_qid": exercise["qid"],
     "ex_bytes": exercise["bytes"],
@@ -391,8 +452,12 @@ numbers = {
     "ex_better": int((lowest.document_qid_nats < 0).sum()),
     "ex_lowest": float(lowest.qid_nats),
     "ex_lowest_se": float(lowest.qid_se_nats),
+    "ex_n_below": len(below_zero),
+    "ex_n_all": len(every_width),
+    "ex_fewest_bits": int(below_zero["bits"].min()),
 }
 assert numbers["ex_better"] > 0, "the answer says that some documents got better"
+assert numbers["ex_lowest"] < 0, "the answer says that the mean of all is negative"
 glue_all(numbers)
 
 # %% [markdown]
@@ -417,10 +482,11 @@ glue_all(numbers)
 #
 # ```{admonition} Answer
 # :class: dropdown
-# Yes. Rounding moves the weights a little in a direction that training didn't choose, and on some text this helps by chance. The lowest QiD of this family
-# is that of {glue:text}`ex_model:s` after {glue:text}`ex_tokens:s` tokens at {glue:text}`ex_bits:d` bits:
-# {glue:text}`ex_lowest:.5f` ± {glue:text}`ex_lowest_se:.5f` nats per token, with {glue:text}`ex_better:d` of {glue:text}`n_documents:d`
-# documents below zero. The mean of all may be negative too, when QiD is small beside its error. Such values are kept in the fits: throwing them away would bend the law.
+# Yes, for both. Rounding moves the weights a little in a direction that training didn't choose, and on some text this helps by chance. The trunk was
+# rounded to more bits than this chapter shows, where QiD is close to zero. Its lowest QiD is that of {glue:text}`ex_model:s` after
+# {glue:text}`ex_tokens:s` tokens at {glue:text}`ex_bits:d` bits: {glue:text}`ex_lowest:.5f` ± {glue:text}`ex_lowest_se:.5f` nats per token, with
+# {glue:text}`ex_better:d` of {glue:text}`n_documents:d` documents below zero. Of {glue:text}`ex_n_all:d` means {glue:text}`ex_n_below:d` are negative, all with
+# {glue:text}`ex_fewest_bits:d` bits or more. Such values are kept in the fits: throwing them away would bend the law.
 # ```
 #
 # **4.** In {numref}`fig-glance` the largest model has the *higher* QiD at the very left. Think of a reason before you read chapter 4.

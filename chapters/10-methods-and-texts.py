@@ -18,9 +18,9 @@
 # *How much does QiD depend on the way of rounding, and on the text it is measured on?*
 #
 # {doc}`Chapter 4 <04-degradation>` moved tokens, size and bits, and kept nearly everything else fixed: GPTQ on asymmetric groups of 32,
-# scored on held-out files of the packages that training read. This chapter keeps the models fixed and moves the rest. It asks three
-# things. Which way of rounding loses least with codes of the same width? Which loses least when the scales are counted too? And
-# would another text tell another story?
+# scored on held-out files of the packages that training read. This chapter moves the rest, and asks four
+# things. Which way of rounding loses least with codes of the same width? Which loses least when the scales are counted too? Does the answer
+# change with size and training? And would another text tell another story?
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -34,71 +34,68 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers.analyse import comparison_figures
-from helpers.analyse.comparisons import calibration_spread
-from helpers.analyse.degradation import degradation
+from helpers.analyse import comparison_figures, ways
+from helpers.analyse.comparisons import SIZE, calibration_spread, qid_ratio, slope
+from helpers.analyse.counts import LATE_TOKENS
+from helpers.analyse.degradation import degradation, rows_of_every_run, study_rows
+from helpers.analyse.ratio_trends import TOKENS, compared, log_trends, size_and_tokens, texts_compared, trends_table
 from helpers.analyse.style import count_label, use_house_style
 from helpers.analyse.tables import ways_table
-from helpers.analyse.ways import (
-    at_effective_bits,
-    document_counts,
-    orders,
-    packages,
-    ratios_to,
-    text_losses,
-    text_ratios,
-    way_of_rounding,
-    with_calibration,
-)
 
 use_house_style()
 
 
-def put(name, value):
-    glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
+def put(**values):
+    for name, value in values.items():
+        glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 
-HELD_OUT, UNSEEN = "wheels-heldout", "wheels-unseen"
-GPTQ, ROW = "GPTQ", "GPTQ, one group a row"
+def late(rows):
+    return rows[rows[TOKENS] > LATE_TOKENS]
+
+
+def plain(rows):
+    """Return QiD of GPTQ and RTN on asymmetric groups of 32 at 2, 3 and 4 bits."""
+    found = degradation(rows).assign(way=ways.way_of_rounding)
+    return found[found["way"].isin([GPTQ, "RTN"]) & (found["bits"] <= 4)]
+
+
+HELD_OUT, UNSEEN, PROSE = "wheels-heldout", "wheels-unseen", "wheels-prose"
+GPTQ, COARSE, ROW = "GPTQ", "GPTQ, group 128", "GPTQ, one group a row"
+SQUARES, ORDER, SYMMETRIC = "GPTQ, least-squares grid", "GPTQ, activation order", "GPTQ, symmetric"
 EFFECTIVE_BITS = [2.6, 3.0, 3.5, 4.0]
 
 # %% [markdown]
 # ## The rows
 #
-# The sweep `methods` rounded the later checkpoints of the pocket family on a CPU, each in every way, and scored all of them on both
-# texts. The rows came with the book.
+# The sweep `methods` rounded later checkpoints of the smallest sizes on a CPU, each in every way, and scored all of them on two
+# texts. The study rounded every checkpoint of every size on a GPU, in fewer ways. Both came with the book.
 
 # %%
-rows = pd.read_parquet("results/measurements.parquet")
-rows = rows.query("device_type == 'cpu' and family == 'tadpole' and n_sequences == 128")
-every_draw = degradation(rows)
-every_draw["way"] = way_of_rounding(every_draw)
+measured = pd.read_parquet("results/measurements.parquet")
+rows = measured.query("device_type == 'cpu' and family == 'tadpole-trunk' and n_sequences == 128")
+every_draw = degradation(rows).assign(way=ways.way_of_rounding)
 table = every_draw[every_draw["calib_seed"].fillna(0) == 0]
-held_out = table[table["eval_dataset"] == HELD_OUT]
-unseen = table[table["eval_dataset"] == UNSEEN]
+held_out, unseen = (table[table["eval_dataset"] == text] for text in (HELD_OUT, UNSEEN))
 
 # %% tags=["remove-cell"]
-put("n_checkpoints", held_out["checkpoint_id"].nunique())
-put("n_runs", held_out["run"].nunique())
-put("n_ways", held_out["way"].nunique())
-put("n_documents", int(held_out["n_documents"].max()))
-put("least_tokens", count_label(held_out["tokens_seen"].min()))
-put("most_tokens", count_label(held_out["tokens_seen"].max()))
+put(n_checkpoints=held_out["checkpoint_id"].nunique(), n_runs=held_out["run"].nunique())
+put(n_ways=held_out["way"].nunique(), calibration_cpu=int(held_out["calib_sequences"].max()))
+put(least_tokens=count_label(held_out[TOKENS].min()), most_tokens=count_label(held_out[TOKENS].max()))
 
 # %% [markdown]
-# There are {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` training runs, from {glue:text}`least_tokens:s` to
+# On the CPU there are {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` training runs, from {glue:text}`least_tokens:s` to
 # {glue:text}`most_tokens:s` tokens, and {glue:text}`n_ways:d` ways of rounding:
 #
 # - **GPTQ** {cite:p}`frantar2023gptq` as in chapter 4: asymmetric grid, groups of 32, from the smallest to the largest weight of the group.
 # - GPTQ with one thing changed: a **symmetric** grid; columns in **activation order**, those with the largest inputs first; a
-#   **least-squares grid**, its range shrunk to where the squared error of the group is smallest; **groups** of 64, of 128, or **one group a row**.
+#   **least-squares grid**, its range shrunk to where the squared error of the group is smallest; **groups** of 64 or 128, which divide the
+#   width of the largest of these sizes only; or **one group a row**.
 # - **RTN**: each weight to the nearest value of its grid, asymmetric groups of 32.
 # - **AWQ**: RTN after channels with large inputs were scaled up. It scales only layers that follow a norm, which are half of them here,
 #   and doesn't search for a clipping range as its authors do.
 # - Three formats of 4 bits, to nearest, groups of 32: **NF4** (quantiles of a normal distribution, as bitsandbytes stores it, with a scale of
 #   32 bits), **MXINT4** and **MXFP4** (integers and short floating-point numbers; the scale is a power of two and takes 8 bits).
-#
-# Groups of 64 and 128 divide the width of the largest model only.
 #
 # ## One number for many checkpoints
 #
@@ -110,103 +107,62 @@ put("most_tokens", count_label(held_out["tokens_seen"].max()))
 # $$ (eq-pooled-ratio)
 #
 # so that a small QiD counts as much as a large one. The interval comes from drawing the documents anew, with replacement,
-# and computing $R$ on each draw. Both ways, and all checkpoints, get the same documents in a draw: the comparison is
-# paired. The interval holds 95% of the draws.
-
-# %%
-generator = np.random.default_rng(seed)
-documents = document_counts(128, generator)
-ratios = ratios_to(held_out, GPTQ, documents)
-
-# %% [markdown]
-# This interval is about documents. Two more things count against hasty conclusions. GPTQ depends on the draw of its calibration text
+# and computing $R$ on each draw; it holds 95% of the draws. Both ways, and all checkpoints, get the same documents in a draw: the
+# comparison is paired.
+#
+# Two more things count against hasty conclusions. GPTQ depends on the draw of its calibration text
 # ({doc}`the next chapter <11-noise-floor>` measures by how much). And many comparisons are made, of which some go beyond a 95% interval by mere
 # chance. So we call a difference *clear* only if a wider interval leaves out 1: it counts the scatter between draws of
 # calibration text, for both ways of a ratio, and its level is set so that all intervals together hold with 95% (Bonferroni).
 
 # %%
-same_text = every_draw[every_draw["eval_dataset"] == HELD_OUT]
-spread = calibration_spread(same_text[same_text["way"] == GPTQ])
-ratios = with_calibration(ratios, spread, level=1 - 0.05 / len(ratios))
+generator = np.random.default_rng(seed)
+documents = ways.document_counts(128, generator)
+replicates = every_draw[(every_draw["eval_dataset"] == HELD_OUT) & (every_draw["way"] == GPTQ)]
+ratios = ways.ratios_to(held_out, GPTQ, documents)
+ratios = ways.with_calibration(ratios, calibration_spread(replicates), level=1 - 0.05 / len(ratios))
 
 # %% tags=["remove-cell"]
 axes = comparison_figures.ratios_by_way(ratios, "QiD over that of GPTQ (factor)", [0.7, 1, 1.5, 2, 3, 4, 5, 6])
-put("fig_ways", axes.figure)
+put(fig_ways=axes.figure, n_comparisons=len(ratios), n_clear=int(ratios["clear"].sum()))
 plt.close("all")
-
-# %% tags=["remove-cell"]
 by = ratios.set_index(["way", "bits"])
-put("n_comparisons", len(ratios))
-put("n_clear", int(ratios["clear"].sum()))
-short = {
-    "rtn": "RTN",
-    "awq": "AWQ",
-    "symmetric": "GPTQ, symmetric",
-    "order": "GPTQ, activation order",
-    "squares": "GPTQ, least-squares grid",
-    "g64": "GPTQ, group 64",
-    "g128": "GPTQ, group 128",
-    "row": ROW,
-}
-for name, way in short.items():
-    for bits in (2, 3, 4):
-        put(f"{name}_{bits}", by.loc[(way, bits), "ratio"])
-        put(f"{name}_{bits}_low", by.loc[(way, bits), "low"])
-        put(f"{name}_{bits}_high", by.loc[(way, bits), "high"])
-for name in ("NF4", "MXINT4", "MXFP4"):
-    put(name.lower(), by.loc[(name, 4), "ratio"])
-worse = ["RTN", "AWQ", "GPTQ, symmetric", "GPTQ, group 64", "GPTQ, group 128", ROW, "NF4", "MXINT4", "MXFP4"]
-losing = ratios[ratios["way"].isin(worse)]
-put("n_worse", len(worse))
-put("worse_lowest", losing["ratio"].min())
-assert losing["clear"].all(), "the text says that these differences are clear"
-assert (losing["low"] > 1).all(), "and that they are losses"
-squares = by.loc["GPTQ, least-squares grid"]
-assert squares["ratio"].is_monotonic_increasing, "the text says that the gain shrinks with bits"
-assert squares.loc[2, "clear"], "and is clear at 2 bits"
-assert not squares.loc[4, "clear"], "but not at 4"
-ordered = by.loc["GPTQ, activation order"]
-assert (ordered["high"] < 1).all(), "the text says: lower by its documents"
-assert not ordered["clear"].any(), "but not clearly"
-
-# %% tags=["remove-cell"]
-to_nearest = ratios_to(held_out[held_out["way"].isin(["RTN", "AWQ"])], "RTN", documents).set_index("bits")
-for bits, row in to_nearest.iterrows():
-    put(f"awq_rtn_{bits:g}", row["ratio"])
-    put(f"awq_rtn_{bits:g}_low", row["low"])
-    put(f"awq_rtn_{bits:g}_high", row["high"])
-assert to_nearest["ratio"].between(0.85, 1).all(), "the text says that AWQ gains a few percent"
+names = {"rtn": "RTN", "awq": "AWQ", "symmetric": SYMMETRIC, "order": ORDER, "squares": SQUARES}
+names |= {"g64": "GPTQ, group 64", "g128": COARSE}
+for name, way in names.items():
+    put(**{f"{name}_{bits:g}": ratio for bits, ratio in by.loc[way, "ratio"].items()})
+put(**{name.lower(): by.loc[(name, 4), "ratio"] for name in ("NF4", "MXINT4", "MXFP4")})
+losing = ratios[~ratios["way"].isin([SQUARES, ORDER])]
+assert (losing["clear"] & (losing["low"] > 1)).all(), "the text says that these differences are clear losses"
+gains = by.loc[[SQUARES, ORDER]]
+assert (gains["clear"] == (gains.index.get_level_values("bits") < 4)).all(), "clear at 2 and 3 bits, not at 4"
+assert (gains.loc[gains["clear"], "ratio"] < 1).all(), "and gains there"
+assert by.loc[SQUARES, "ratio"].is_monotonic_increasing, "the text says that this gain shrinks with bits"
 
 # %% [markdown]
 # ## Codes of the same width
 #
 # ```{glue:figure} fig_ways
 # :name: fig-ways
-# :alt: Ratio of QiD to that of plain GPTQ for eleven ways of rounding, one row each, with markers for 2, 3 and 4 bits and intervals. Activation order and the least-squares grid lie at or below one, all others above it, MXINT4 and MXFP4 around four.
+# :alt: Ratio of QiD to that of plain GPTQ for eleven ways of rounding, one row each, with markers for 2, 3 and 4 bits and intervals. Activation order and the least-squares grid lie around or below one, all others above it, MXFP4 and MXINT4 farthest.
 #
 # With codes of the same width, only the least-squares grid and activation order reach plain GPTQ or do better; all others lose more. QiD over
-# that of plain GPTQ, pooled over checkpoints. Bars: 95% by documents. Pale strokes: from the lowest to the highest
+# that of plain GPTQ, pooled over the checkpoints measured on a CPU. Bars: 95% by documents. Pale strokes: from the lowest to the highest
 # of the training runs.
 # ```
-#
-# The table has the numbers behind {numref}`fig-ways`.
 
 # %% tags=["remove-input"]
 ways_table(ratios)
 
 # %% [markdown]
-# {glue:text}`n_clear:d` of {glue:text}`n_comparisons:d` ratios are clear in the sense above.
+# The table has the numbers behind {numref}`fig-ways`. {glue:text}`n_clear:d` of {glue:text}`n_comparisons:d` ratios are clear in the sense above.
 #
-# - **To nearest.** RTN loses {glue:text}`rtn_2:.2f`, {glue:text}`rtn_3:.2f` and {glue:text}`rtn_4:.2f` times as much as GPTQ at 2, 3 and 4 bits.
-#   AWQ improves on RTN little here: its QiD over that of RTN is {glue:text}`awq_rtn_2:.2f`
-#   [{glue:text}`awq_rtn_2_low:.2f`, {glue:text}`awq_rtn_2_high:.2f`], {glue:text}`awq_rtn_3:.2f`
-#   [{glue:text}`awq_rtn_3_low:.2f`, {glue:text}`awq_rtn_3_high:.2f`] and {glue:text}`awq_rtn_4:.2f`
-#   [{glue:text}`awq_rtn_4_low:.2f`, {glue:text}`awq_rtn_4_high:.2f`].
-# - **The grid.** A symmetric grid costs a factor of {glue:text}`symmetric_2:.2f` at 2 bits and {glue:text}`symmetric_4:.2f` at 4. A least-squares grid gains most where values are few: {glue:text}`squares_2:.2f`
-#   [{glue:text}`squares_2_low:.2f`, {glue:text}`squares_2_high:.2f`] at 2 bits, {glue:text}`squares_3:.2f` at 3, and nothing clear at 4
-#   ({glue:text}`squares_4:.2f` [{glue:text}`squares_4_low:.2f`, {glue:text}`squares_4_high:.2f`]).
-# - **The order.** Activation order has ratios of {glue:text}`order_2:.2f`, {glue:text}`order_3:.2f` and {glue:text}`order_4:.2f`. Their intervals by
-#   documents leave out 1. With draws of calibration text and the number of comparisons counted, the gain is not clear.
+# - **To nearest.** RTN loses {glue:text}`rtn_2:.2f`, {glue:text}`rtn_3:.2f` and {glue:text}`rtn_4:.2f` times as much as GPTQ at 2, 3 and 4 bits,
+#   AWQ {glue:text}`awq_2:.2f`, {glue:text}`awq_3:.2f` and {glue:text}`awq_4:.2f` times.
+# - **The grid.** A symmetric grid costs a factor of {glue:text}`symmetric_2:.2f` at 2 bits and {glue:text}`symmetric_4:.2f` at 4. A least-squares grid gains
+#   most where values are few: {glue:text}`squares_2:.2f` at 2 bits, {glue:text}`squares_3:.2f` at 3, and nothing clear at 4 ({glue:text}`squares_4:.2f`).
+# - **The order.** Activation order has ratios of {glue:text}`order_2:.2f`, {glue:text}`order_3:.2f` and {glue:text}`order_4:.2f`: clear gains at 2
+#   and 3 bits, nothing clear at 4.
 # - **The group.** A group of 64, of 128 or of a whole row costs a factor between {glue:text}`g64_2:.2f` and {glue:text}`g128_2:.2f` at 2 bits.
 # - **The formats.** NF4 loses {glue:text}`nf4:.2f`, MXFP4 {glue:text}`mxfp4:.2f` and MXINT4 {glue:text}`mxint4:.2f` times as much as GPTQ at 4 bits.
 #
@@ -217,65 +173,29 @@ ways_table(ratios)
 # {glue:text}`overhead_32:.2f` bits more than its codes at 2 bits, a group of 128 only {glue:text}`overhead_128:.2f`. Is the small group worth it?
 
 # %%
-largest = held_out[held_out["model"] == "tadpole-128x3"]
-last = largest[largest["step"] == largest["step"].max()]
-at_bits = at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents)
-at_bits_largest = at_effective_bits(largest, GPTQ, EFFECTIVE_BITS, documents)
-mx_bits = last.loc[last["way"] == "MXFP4", "effective_bits"].item()
-against_rtn = at_effective_bits(held_out, "RTN", [mx_bits], documents)
+largest = held_out[held_out[SIZE] == held_out[SIZE].max()]
+last = largest[largest[TOKENS] == largest[TOKENS].max()]
+at_bits = ways.at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents)
 
 # %% tags=["remove-cell"]
-stored_bits = last.set_index(["way", "bits"])["effective_bits"]
-put("overhead_32", stored_bits[GPTQ, 2] - 2)
-put("overhead_128", stored_bits["GPTQ, group 128", 2] - 2)
-put("nf4_bits", stored_bits["NF4", 4])
-put("gptq_bits", stored_bits[GPTQ, 4])
-put("mx_bits", mx_bits)
-put("least_bits", EFFECTIVE_BITS[0])
-put("most_bits", EFFECTIVE_BITS[-1])
-put("largest_model", "tadpole-128x3")
-put("largest_tokens", count_label(last["tokens_seen"].iloc[0]))
-axes = comparison_figures.qid_against_effective_bits(last)
-put("fig_effective", axes.figure)
+stored = last.set_index(["way", "bits"])["effective_bits"]
+put(overhead_32=stored[GPTQ, 2] - 2, overhead_128=stored[COARSE, 2] - 2, nf4_bits=stored["NF4", 4])
+put(gptq_bits=stored[GPTQ, 4], mx_bits=stored["MXFP4", 4], least_bits=EFFECTIVE_BITS[0], most_bits=EFFECTIVE_BITS[-1])
+put(largest_model=last["model"].iloc[0], largest_tokens=count_label(last[TOKENS].iloc[0]))
+put(fig_effective=comparison_figures.qid_against_effective_bits(last).figure)
 plt.close("all")
-
-# %% tags=["remove-cell"]
-coarse_ways = [ROW, "GPTQ, group 128", "GPTQ, group 64"]
-coarse = at_bits[at_bits["way"].isin(coarse_ways)]
-whole_row = at_bits[at_bits["way"] == ROW].set_index("bits")
-put("row_equal_least", whole_row.loc[EFFECTIVE_BITS[0], "ratio"])
-put("row_equal_least_low", whole_row.loc[EFFECTIVE_BITS[0], "low"])
-put("row_equal_least_high", whole_row.loc[EFFECTIVE_BITS[0], "high"])
-put("row_equal_most", whole_row.loc[EFFECTIVE_BITS[-1], "ratio"])
-put("row_equal_most_low", whole_row.loc[EFFECTIVE_BITS[-1], "low"])
-put("row_equal_most_high", whole_row.loc[EFFECTIVE_BITS[-1], "high"])
-put("coarse_lowest", coarse["ratio"].min())
-put("coarse_highest", coarse["ratio"].max())
-put("row_checkpoints", int(whole_row["n_checkpoints"].max()))
-best = at_bits_largest.loc[at_bits_largest.groupby("bits")["ratio"].idxmin()]
-put("n_best", len(best))
-put("groups_checkpoints", largest["checkpoint_id"].nunique())
-own_rtn = against_rtn.set_index("way")["ratio"]
-put("mxfp_rtn", own_rtn["MXFP4"])
-put("mxint_rtn", own_rtn["MXINT4"])
-squares_equal = at_bits[at_bits["way"] == "GPTQ, least-squares grid"].set_index("bits")["ratio"]
-put("squares_equal_least", squares_equal[EFFECTIVE_BITS[0]])
-put("squares_equal_most", squares_equal[EFFECTIVE_BITS[-1]])
-symmetric_equal = at_bits[at_bits["way"] == "GPTQ, symmetric"]
-put("symmetric_equal_low", symmetric_equal["ratio"].min())
-put("symmetric_equal_high", symmetric_equal["ratio"].max())
+equal = at_bits.pivot(index="way", columns="bits", values="ratio")
+for name, way in (("row", ROW), ("squares", SQUARES), ("symmetric", SYMMETRIC)):
+    put(**{f"{name}_equal_least": equal[EFFECTIVE_BITS[0]][way], f"{name}_equal_most": equal[EFFECTIVE_BITS[-1]][way]})
+coarse = at_bits[at_bits["way"].isin([ROW, COARSE, "GPTQ, group 64"])]
+put(coarse_lowest=coarse["ratio"].min(), coarse_highest=coarse["ratio"].max())
+mx = ways.at_effective_bits(held_out, "RTN", [stored["MXFP4", 4]], documents).set_index("way")["ratio"]
+put(mxfp_rtn=mx["MXFP4"], mxint_rtn=mx["MXINT4"])
 assert (coarse["high"] < 1).all(), "the text says that coarse groups lose less at equal bits"
-assert best["way"].isin([ROW, "GPTQ, group 128"]).all(), "the text names these two as the best"
-full = at_bits[at_bits["n_runs"] == at_bits["n_runs"].max()]
-first = full.loc[full.groupby("bits")["ratio"].idxmin(), "way"]
-assert (first == ROW).all(), "the text says that it is the best among those measured on all runs"
-assert (symmetric_equal["low"] > 1).all(), "the text says that the zero point is worth its bits"
-assert stored_bits["NF4", 4] > stored_bits[GPTQ, 4]
-assert 1 < own_rtn["MXFP4"] < own_rtn["MXINT4"]
-formats = ["MXFP4", "MXINT4"]
-at_mx = at_effective_bits(held_out, GPTQ, [mx_bits], documents).set_index("way")["ratio"]
-assert (own_rtn[formats] < at_mx[formats] ** 0.5).all(), "the text says: most of it is lost by rounding to nearest"
-assert np.isclose(by.loc[("NF4", 4), "ratio"], by.loc[("RTN", 4), "ratio"], rtol=0.1), "exercise 1: about the same"
+full = equal.loc[at_bits.loc[at_bits["n_runs"] == at_bits["n_runs"].max(), "way"].unique()]
+assert (full.idxmin() == ROW).all(), "the text says that it is the best among those measured on all runs"
+assert (at_bits.loc[at_bits["way"] == SYMMETRIC, "low"] > 1).all(), "that the zero point is worth its bits"
+assert 0.9 < mx["MXFP4"] < 1.1 < mx["MXINT4"], "that MXFP4 is like RTN and MXINT4 worse"
 
 # %% [markdown]
 # ```{glue:figure} fig_effective
@@ -295,150 +215,249 @@ ways_table(at_bits)
 
 # %% [markdown]
 # - **Groups.** The order turns over. At equal effective bits a coarse group loses *less* than a group of 32, by a factor between
-#   {glue:text}`coarse_lowest:.2f` and {glue:text}`coarse_highest:.2f`. One group a row, on {glue:text}`row_checkpoints:d` checkpoints, has
-#   {glue:text}`row_equal_least:.2f` [{glue:text}`row_equal_least_low:.2f`, {glue:text}`row_equal_least_high:.2f`] at {glue:text}`least_bits:g` bits and
-#   {glue:text}`row_equal_most:.2f` [{glue:text}`row_equal_most_low:.2f`, {glue:text}`row_equal_most_high:.2f`] at {glue:text}`most_bits:g`. It loses least of all ways that were
-#   measured on every run. Bits spent on scales would do more in the codes.
-# - **On the largest model**, where all groups were measured ({glue:text}`groups_checkpoints:d` checkpoints of one run), the best is
-#   one group a row or a group of 128 at each of the {glue:text}`n_best:d` places. The table's rows for groups of 64 and 128 are of these checkpoints alone.
-# - **The zero point** is worth its bits: a symmetric grid, which saves them, still loses {glue:text}`symmetric_equal_low:.2f` to
-#   {glue:text}`symmetric_equal_high:.2f` times as much.
+#   {glue:text}`coarse_lowest:.2f` and {glue:text}`coarse_highest:.2f`. One group a row has {glue:text}`row_equal_least:.2f` at {glue:text}`least_bits:g` bits and
+#   {glue:text}`row_equal_most:.2f` at {glue:text}`most_bits:g`, the least of all ways that were measured on every run. Bits spent on scales would do more in
+#   the codes. (The rows for groups of 64 and 128 are of one run.)
+# - **The zero point** is worth its bits: a symmetric grid, which saves them, still loses {glue:text}`symmetric_equal_least:.2f` times as much at
+#   {glue:text}`least_bits:g` bits and {glue:text}`symmetric_equal_most:.2f` times at {glue:text}`most_bits:g`.
 # - **The least-squares grid** costs no bits and keeps its gain where values are few: {glue:text}`squares_equal_least:.2f` at {glue:text}`least_bits:g` bits,
 #   {glue:text}`squares_equal_most:.2f` at {glue:text}`most_bits:g`. Together with coarse groups it wasn't measured.
 # - **The formats.** NF4 takes {glue:text}`nf4_bits:.2f` bits as stored here and loses more than GPTQ with {glue:text}`gptq_bits:.3f`. MXFP4 and MXINT4
-#   take {glue:text}`mx_bits:.2f`. Most of what they lose against GPTQ they lose by rounding to nearest: over RTN at the same effective bits their QiD is
-#   {glue:text}`mxfp_rtn:.2f` and {glue:text}`mxint_rtn:.2f`.
+#   take {glue:text}`mx_bits:.2f`. Over RTN at the same effective bits MXFP4 has a ratio of {glue:text}`mxfp_rtn:.2f`, MXINT4 of {glue:text}`mxint_rtn:.2f`.
 #
-# ## Text that training never read
+# ## Do the ratios depend on size and tokens?
 #
-# The held-out files are new to the models, but files beside them in the same packages were training text. A second text, *unseen*, comes
-# from packages that training never read. Its documents are others, so nothing is paired between texts. And files of one
-# package are alike: {glue:text}`n_documents:d` files come from {glue:text}`packages_held_out:d` packages in the one text and from
-# {glue:text}`packages_unseen:d` in the other. So here we draw whole packages, independently for each text.
+# Those ratios are of small models. The study has sizes from {glue:text}`study_smallest:s` to {glue:text}`study_largest:s` parameters, each at
+# {glue:text}`study_steps:d` checkpoints. For each checkpoint we take the ratio as above. Coarse groups are compared twice: with codes of
+# 3 bits, and again with the line of group 32 read at the coarse group's own effective bits. Then we fit
+#
+# $$
+# \ln \frac{\Delta L(\text{way})}{\Delta L(\text{other})} = c + s_N \ln N + s_D \ln D
+# $$ (eq-ratio-trend)
+#
+# beyond {glue:text}`early_tokens:s` tokens, by least squares. A slope $s_N$ of 0.1 means a factor of {glue:text}`tenfold:.2f` for ten times the
+# size. Checkpoints of one run aren't independent, so the intervals count training runs: a cluster-robust covariance (CR2) with Student's t.
 
 # %%
-in_packages = packages("evaluation"), packages("unseen")
-counts = tuple(document_counts(128, generator, names) for names in in_packages)
-by_bits = text_ratios(held_out, unseen, counts, ["bits"]).set_index("bits")
-by_way = text_ratios(held_out, unseen, counts)
-by_tokens = text_ratios(held_out, unseen, counts, ["tokens_seen"])
+study = degradation(study_rows(measured)).assign(way=ways.way_of_rounding)
+in_study, on_cpu = compared(study), compared(held_out)
+trends = pd.DataFrame({name: size_and_tokens(late(one)) for name, one in in_study.items()}).T
 
 # %% tags=["remove-cell"]
-baselines = rows[rows["method"] == "none"]
-texts = [baselines[baselines["eval_dataset"] == name] for name in (HELD_OUT, UNSEEN)]
-sizes = baselines.groupby("model")["n_params_non_embedding"].first()
-losses = text_losses(*texts, in_packages)
-losses = losses.assign(size=losses["model"].map(sizes)).sort_values(["size", "tokens_seen"])
-for name, names in zip(("held_out", "unseen"), in_packages, strict=True):
-    put(f"packages_{name}", len(set(names)))
-for name, text in zip(("held_out", "unseen"), (held_out, unseen), strict=True):
-    put(f"bytes_{name}", (text["n_bytes"] / text["n_tokens"]).iloc[0])
-put("loss_least", losses["difference_nats"].min())
-put("loss_most", losses["difference_nats"].max())
-put("loss_se", losses["difference_se_nats"].median())
-assert (losses["difference_nats"] > 0).all(), "the text says that unseen text is harder for every checkpoint"
+put(study_smallest=count_label(study[SIZE].min()), study_largest=count_label(study[SIZE].max()))
+put(study_steps=study["step"].nunique(), early_tokens=count_label(LATE_TOKENS), tenfold=10**0.1)
+put(study_runs=int(trends["n_runs"].max()), group_runs=int(trends["n_runs"].min()))
+put(calibration_study=int(study["calib_sequences"].max()))
+nearest = ["RTN / GPTQ, 4 bits", "NF4 / GPTQ, 4 bits", "AWQ / GPTQ, 4 bits"]
+panels = ["RTN / GPTQ, 2 bits", "RTN / GPTQ, 3 bits", *nearest, "AWQ / RTN, 4 bits"]
+panels += ["symmetric grid, 2 bits", "row / group 32, 3 bits", "row / group 32, equal bits"]
+bounds = 0.45, 5.0
+points = pd.concat([in_study[name] for name in panels])
+beyond = points[~points["ratio"].between(*bounds)]
+drawn = {name: in_study[name] for name in panels}
+put(fig_study=comparison_figures.ratios_in_panels(drawn, "ratio of QiDs (factor)", bounds))
+put(n_points=len(points), n_beyond=len(beyond))
+plt.close("all")
+assert late(beyond).empty, "the caption says that all of them are early"
 
 # %% [markdown]
-# First the models in 16 bits.
+# ```{glue:figure} fig_study
+# :name: fig-study
+# :alt: Nine panels with the ratio of two QiDs against training tokens on logarithmic axes, one line a size. Before about 60 million tokens the lines scatter widely; later they are flat or fall a little. The lines of large models lie highest for round-to-nearest at 2 and 3 bits and for one group a row at 3 bits; in the panel of equal bits all sizes lie together below one.
+#
+# RTN at 2 and 3 bits and one group a row cost more in large models; at equal effective bits one group a row loses less at every size. Before
+# {glue:text}`early_tokens:s` tokens QiDs are small and their ratios scatter. {glue:text}`n_beyond:d` of {glue:text}`n_points:d` points, all
+# early, lie beyond the axes.
+# ```
 
 # %% tags=["remove-input"]
-pd.DataFrame(
-    {
-        "held-out": losses["first_nats"].map("{:.3f}".format),
-        "unseen": losses["second_nats"].map("{:.3f}".format),
-        "unseen minus held-out": [
-            f"{row.difference_nats:.3f} ± {row.difference_se_nats:.3f}" for row in losses.itertuples()
-        ],
-    }
-).set_axis(losses["model"] + ", " + losses["tokens_seen"].map(count_label).rename(None))
-
-# %% [markdown]
-# Losses in nats per token. Unseen text is harder for every checkpoint, by {glue:text}`loss_least:.2f` to {glue:text}`loss_most:.2f` nats per token. That
-# is not much against an error of about ± {glue:text}`loss_se:.2f`, since packages differ; and all checkpoints read the same packages, so that their
-# agreement is no further evidence. A token of unseen text is a little shorter, {glue:text}`bytes_unseen:.3f` bytes against
-# {glue:text}`bytes_held_out:.3f`.
+small = pd.Series({name: np.exp(np.log(one["ratio"]).mean()) for name, one in on_cpu.items()})
+shown = trends_table(trends)
+shown.insert(0, "CPU", small.map("{:.2f}".format).reindex(shown.index).fillna(""))
+shown
 
 # %% tags=["remove-cell"]
-for bits, row in by_bits.iterrows():
-    put(f"text_{bits:g}", row["ratio"])
-    put(f"text_{bits:g}_low", row["low"])
-    put(f"text_{bits:g}_high", row["high"])
-    put(f"text_{bits:g}_per_byte", row["per_byte"])
-holding = by_way[(by_way["low"] < 1) & (by_way["high"] > 1)]
-put("n_text_ratios", len(by_way))
-put("n_text_holding", len(holding))
-put("text_lowest", by_way["ratio"].min())
-put("text_highest", by_way["ratio"].max())
-put("early_text", by_tokens["ratio"].iloc[0])
-put("late_text", by_tokens["ratio"].iloc[-1])
-assert ((by_bits["low"] < 1) & (by_bits["high"] > 1)).all(), "the text says that QiD doesn't differ"
-assert ((by_tokens["low"] < 1) & (by_tokens["high"] > 1)).all(), "the text says that each holds 1"
-assert by_tokens["ratio"].is_monotonic_increasing, "the text says that it rises"
-axes = comparison_figures.ratios_by_way(
-    by_way, "QiD on unseen over that on held-out text (factor)", [0.9, 1.0, 1.1, 1.2]
-)
-put("fig_texts", axes.figure)
+ends = {"rtn2": panels[0], "rtn3": panels[1], "awq_rtn": panels[5], "row": panels[7], "row_equal": panels[8]}
+for name, what in ends.items():
+    put(**{f"study_{name}_{end}": trends.loc[what, end] for end in ("smallest", "largest")})
+put(**dict(zip(("rtn4_tokens", "nf4_tokens", "awq_tokens"), trends.loc[nearest, "tokens"], strict=True)))
+at_end = in_study[panels[0]].sort_values(TOKENS).groupby(SIZE)["ratio"].last()
+put(rtn2_end_smallest=at_end.iloc[0], rtn2_end_largest=at_end.iloc[-1])
+put(row_shortest=int(study["d_model"].min()), row_longest=4 * int(study["d_model"].max()))
+steady = trends[trends.index.str.startswith(("symmetric", "group"))]
+symmetric = steady.filter(like="symmetric", axis=0)["ratio"]
+at_equal = pd.concat([late(one) for name, one in in_study.items() if name.endswith("equal bits")])["ratio"]
+put(symmetric_lowest=symmetric.min(), symmetric_highest=symmetric.max(), n_sides=len(small))
+put(n_equal=len(at_equal), equal_highest=at_equal.max())
+assert ((small > 1) == (trends.loc[small.index, "largest"] > 1)).all(), "the text says that no order turns over"
+assert ((steady["size_low"] < 0) & (steady["size_high"] > 0)).all(), "that no slope in size is told from zero"
+assert (at_equal < 1).all(), "that coarse groups lose less in all ratios"
+assert (trends.loc[[*panels[:2], panels[7]], "size_low"] > 0).all(), "that these rise with size"
+assert at_end.iloc[-1] > trends.loc[panels[0], "largest"], "that in the largest the gap widens with training"
+assert (trends.loc[nearest, "tokens_high"] < 0).all(), "that these fall with tokens"
+assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AWQ gains on RTN with both"
+
+# %% [markdown]
+# Pooled ratios: of the CPU's checkpoints; of the study's beyond {glue:text}`early_tokens:s` tokens with 95% by training run, and of its smallest and
+# largest size alone; and both slopes. Symmetric and asymmetric grid are compared on groups of 128, which divide {glue:text}`group_runs:d` of
+# {glue:text}`study_runs:d` widths.
+#
+# - **What holds.** None of the {glue:text}`n_sides:d` orders that the CPU's small models show is another in the largest model. Groups of 64 and 128 and
+#   the symmetric grid ({glue:text}`symmetric_lowest:.2f` to {glue:text}`symmetric_highest:.2f`) have no slope in $\ln N$ told from zero. At equal effective
+#   bits coarse groups lose less in all {glue:text}`n_equal:d` ratios, at most {glue:text}`equal_highest:.2f` times as much.
+# - **What grows with size.** RTN at 2 bits loses {glue:text}`study_rtn2_smallest:.2f` times as much as GPTQ in the smallest model and
+#   {glue:text}`study_rtn2_largest:.2f` times in the largest, at 3 bits {glue:text}`study_rtn3_smallest:.2f` and {glue:text}`study_rtn3_largest:.2f`. At 2 bits
+#   and the last checkpoint it is {glue:text}`rtn2_end_smallest:.2f` and {glue:text}`rtn2_end_largest:.2f`: in the largest the gap widens with training. The
+#   ratio of one group a row grows from {glue:text}`study_row_smallest:.2f` to {glue:text}`study_row_largest:.2f`, but so does a row. At equal bits it
+#   is {glue:text}`study_row_equal_smallest:.2f` and {glue:text}`study_row_equal_largest:.2f`.
+# - **What shrinks with training.** At 4 bits GPTQ's lead over rounding to nearest: slopes in $\ln D$ of {glue:text}`rtn4_tokens:.2f`
+#   (RTN), {glue:text}`nf4_tokens:.2f` (NF4) and {glue:text}`awq_tokens:.2f` (AWQ). AWQ gains on RTN with training and with
+#   size: it has {glue:text}`study_awq_rtn_smallest:.2f` of RTN's QiD in the smallest model and {glue:text}`study_awq_rtn_largest:.2f` in the largest.
+#
+# So small models tell which way is better, not always by how much.
+#
+# ## Other texts
+#
+# The held-out files are new to the models, but files beside them in the same packages were training text. A second text, *unseen*, comes
+# from packages that training never read. A third, *prose*, is English: documentation that packages carry, scored for one size,
+# {glue:text}`prose_model:s`. Different texts have different documents, so nothing is paired between them. And files of one
+# package are alike: {glue:text}`documents_held_out:d` files come from {glue:text}`packages_held_out:d` packages in the held-out text, from
+# {glue:text}`packages_unseen:d` in the unseen one; {glue:text}`documents_prose:d` pages of prose from {glue:text}`packages_prose:d`. So here we draw
+# whole packages, independently for each text. The rows are GPTQ and RTN on groups of 32 beyond {glue:text}`early_tokens:s` tokens.
+
+# %%
+in_packages = {HELD_OUT: ways.packages("evaluation"), UNSEEN: ways.packages("unseen"), PROSE: ways.packages("prose")}
+drawn = {text: ways.document_counts(len(names), generator, names) for text, names in in_packages.items()}
+on_unseen, on_prose = (drawn[HELD_OUT], drawn[UNSEEN]), (drawn[HELD_OUT], drawn[PROSE])
+trunk = [plain(study_rows(measured, text)) for text in (HELD_OUT, UNSEEN)]
+every_run = [plain(rows_of_every_run(measured, text)) for text in (HELD_OUT, UNSEEN)]
+prose = plain(measured[measured["eval_dataset"] == PROSE])
+code = trunk[0][trunk[0]["checkpoint_id"].isin(prose["checkpoint_id"])]
+texts = {
+    "unseen": texts_compared(*map(late, trunk), on_unseen, {SIZE: "size", TOKENS: "tokens"}),
+    "prose": texts_compared(late(code), late(prose), on_prose, {TOKENS: "tokens"}, "checkpoint_id"),
+}
+of_every_run = ways.text_ratios(*map(late, every_run), on_unseen, ["bits"])
+
+# %% tags=["remove-cell"]
+for name, text, one in (("held_out", HELD_OUT, code), ("unseen", UNSEEN, trunk[1]), ("prose", PROSE, prose)):
+    put(**{f"packages_{name}": len(set(in_packages[text])), f"documents_{name}": len(in_packages[text])})
+    put(**{f"bytes_{name}": (one["n_bytes"] / one["n_tokens"]).iloc[0]})
+base = late(measured[(measured["method"] == "none") & (measured["device_type"] == "cuda")])
+others = {"unseen": (UNSEEN, study_rows(base, UNSEEN)), "prose": (PROSE, base[base["eval_dataset"] == PROSE])}
+for name, (text, other) in others.items():
+    losses = ways.text_losses(study_rows(base), other, (in_packages[HELD_OUT], in_packages[text])).sort_values(TOKENS)
+    more, error = losses["difference_nats"], losses["difference_se_nats"].median()
+    put(**{f"loss_{name}_least": more.min(), f"loss_{name}_most": more.max(), f"loss_{name}_se": error})
+    assert (more > 0).all(), "the text says that it is harder for every checkpoint"
+loss_factor = losses["second_nats"].iloc[-1] / losses["first_nats"].iloc[-1]
+put(loss_factor=loss_factor, prose_model=prose["model"].iloc[0])
+usable = [one[(one["bits"] < 4) | (one[TOKENS] > LATE_TOKENS)] for one in (*trunk, code, prose)]
+by_tokens = {"unseen, every size": ways.text_ratios(*usable[:2], on_unseen, ["bits", TOKENS])}
+for way in (GPTQ, "RTN"):
+    pair = [one[one["way"] == way] for one in usable[2:]]
+    by_tokens[f"prose, one size, {way}"] = ways.text_ratios(*pair, on_prose, ["bits", TOKENS])
+put(prose_first=by_tokens[f"prose, one size, {GPTQ}"]["ratio"].iloc[0], first_tokens=count_label(prose[TOKENS].min()))
+put(fig_texts=comparison_figures.text_ratios_against_tokens(by_tokens, "QiD over that on code (factor)"))
 plt.close("all")
 
 # %% [markdown]
+# In 16 bits both are harder than the held-out text for every checkpoint: unseen code by {glue:text}`loss_unseen_least:.2f` to
+# {glue:text}`loss_unseen_most:.2f` nats per token (± {glue:text}`loss_unseen_se:.2f`, since packages differ), prose by
+# {glue:text}`loss_prose_least:.2f` to {glue:text}`loss_prose_most:.2f` (± {glue:text}`loss_prose_se:.2f`). The models learned code, and their tokens were made
+# for it: one has {glue:text}`bytes_held_out:.2f` bytes on held-out code, {glue:text}`bytes_unseen:.2f` on unseen code and {glue:text}`bytes_prose:.2f` on prose.
 # Now QiD.
 #
 # ```{glue:figure} fig_texts
 # :name: fig-texts
-# :alt: Ratio of QiD on unseen text to that on held-out text for twelve ways of rounding, with markers for 2, 3 and 4 bits. The markers lie close to one, and their intervals cover it.
+# :alt: Ratio of QiD on another text to that on held-out code against training tokens, three panels, one line a bit width. For unseen code all lines lie close to one and their intervals cover it. For prose the lines start below one at 2 bits, rise above one before 60 million tokens and stay mostly between one and one and a half, with scatter from checkpoint to checkpoint.
 #
-# On text of packages that training never read, QiD is the same within a few percent, however one rounds. Pooled over checkpoints; bars:
-# 95% by packages, drawn independently for each text.
+# On code from unseen packages QiD is the same within a few percent. On prose it is higher, once the model has learned. Bars: 95% by
+# packages, drawn independently for each text. At 4 bits only beyond {glue:text}`early_tokens:s` tokens: before, not every draw has a positive QiD.
 # ```
-#
-# Over all ways of rounding, QiD in nats per token on unseen text is {glue:text}`text_2:.2f` [{glue:text}`text_2_low:.2f`,
-# {glue:text}`text_2_high:.2f`] times that on held-out text at 2 bits, {glue:text}`text_3:.2f` [{glue:text}`text_3_low:.2f`,
-# {glue:text}`text_3_high:.2f`] at 3 and {glue:text}`text_4:.2f` [{glue:text}`text_4_low:.2f`, {glue:text}`text_4_high:.2f`] at 4. In nats
-# per byte the factors are {glue:text}`text_2_per_byte:.2f`, {glue:text}`text_3_per_byte:.2f` and {glue:text}`text_4_per_byte:.2f`, because a token
-# has fewer bytes there. Of {glue:text}`n_text_ratios:d` ratios by way and width, from {glue:text}`text_lowest:.2f` to
-# {glue:text}`text_highest:.2f`, {glue:text}`n_text_holding:d` have an interval that holds 1 ({numref}`fig-texts`).
-#
-# With training the ratio rises, from {glue:text}`early_text:.2f` at {glue:text}`least_tokens:s` tokens to {glue:text}`late_text:.2f` at
-# {glue:text}`most_tokens:s`. Each of these intervals holds 1, too. Whether the drift is real, more models will have to say.
-#
-# ## Would another text order the methods differently?
 
-# %%
-pairs = orders(held_out, unseen, counts)
-swapped = pairs[pairs["swapped"]]
+# %% tags=["remove-input"]
+both = pd.concat(texts)
+trends_table(both.set_axis([f"{text}, {bits:g} bits" for text, bits in both.index]))
 
 # %% tags=["remove-cell"]
-put("n_pairs", len(pairs))
-put("n_swapped", len(swapped))
-put("n_both_clear", int((pairs["clear_first"] & pairs["clear_second"]).sum()))
-put("tau", 1 - 2 * len(swapped) / len(pairs))
-put("swapped_farthest", float(np.exp(np.abs(np.log(swapped[["ratio_first", "ratio_second"]])).max().max())) - 1)
-both = swapped["clear_first"] & swapped["clear_second"]
-assert not both.any(), "the text says that no pair swaps clearly"
+put(every_runs=every_run[0]["run"].nunique(), every_checkpoints=late(every_run[0])["checkpoint_id"].nunique())
+assert by_tokens[f"prose, one size, {GPTQ}"]["high"].iloc[0] < 1, "the text says that it begins below"
+put(every_low=of_every_run["low"].min(), every_high=of_every_run["high"].max())
+for bits, row in texts["prose"].iterrows():
+    put(**{f"prose_{bits:g}": row["ratio"], f"prose_{bits:g}_byte": row["per_byte"]})
+    for name, one in (("code", code), ("prose", prose)):
+        chosen = late(one[(one["bits"] == bits) & (one["way"] == GPTQ)])
+        put(**{f"power_{name}_{bits:g}": slope(chosen[TOKENS].to_numpy(float), chosen["qid_nats"].to_numpy())})
+cpu_texts = ways.text_ratios(held_out, unseen, on_unseen)
+holding = (cpu_texts["low"] < 1) & (cpu_texts["high"] > 1)
+assert (cpu_texts.loc[~holding, "ratio"] > 1).all(), "the text says that the rest lie above"
+put(text_lowest=cpu_texts["ratio"].min(), text_highest=cpu_texts["ratio"].max())
+put(n_text_ratios=len(cpu_texts), n_text_holding=int(holding.sum()))
+lead, lead_code = (qid_ratio(one[one["way"] == "RTN"], one[one["way"] == GPTQ]) for one in (late(prose), late(code)))
+lead = lead.merge(lead_code[["checkpoint_id", "bits", "ratio"]], on=["checkpoint_id", "bits"], suffixes=("", "_code"))
+lead["ratio"] /= lead["ratio_code"]
+leads = {bits: np.exp(log_trends(one, [], "checkpoint_id").loc["mean"]) for bits, one in lead.groupby("bits")}
+for bits, row in leads.items():
+    put(**{f"lead_{bits:g}": row["value"], f"lead_{bits:g}_low": row["low"], f"lead_{bits:g}_high": row["high"]})
+pairs = ways.orders(held_out, unseen, on_unseen)
+swapped = pairs[pairs["swapped"]]
+farthest = np.exp(np.log(swapped[["ratio_first", "ratio_second"]]).abs().to_numpy().max()) - 1
+put(n_pairs=len(pairs), n_swapped=len(swapped), tau=1 - 2 * len(swapped) / len(pairs), farthest=farthest)
+put(n_both_clear=int((pairs["clear_first"] & pairs["clear_second"]).sum()))
+assert ((of_every_run["low"] < 1) & (of_every_run["high"] > 1)).all(), "the text says that QiD doesn't differ"
+assert ((texts["unseen"]["ratio_low"] < 1) & (texts["unseen"]["ratio_high"] > 1)).all(), "nor on the trunk"
+assert (texts["prose"]["ratio_low"] > 1).all(), "the text says that it is higher on prose"
+assert (texts["prose"]["ratio"] < loss_factor).all(), "but not as a share of the loss"
+assert (both[["size_low", "tokens_low"]].max() < 0).all(), "the text says: no slope is told from zero"
+assert (both[["size_high", "tokens_high"]].min() > 0).all(), "none"
+assert max(leads[2]["high"], leads[3]["high"]) < 1 < leads[4]["high"], "GPTQ's lead is smaller at 2 and 3 bits"
+assert not (swapped["clear_first"] & swapped["clear_second"]).any(), "the text says that no pair swaps clearly"
 assert len(swapped) < 0.1 * len(pairs), "the text says that few swap"
 
 # %% [markdown]
-# At one width of codes, {glue:text}`n_pairs:d` pairs of ways can be formed. {glue:text}`n_swapped:d` of them change places between the texts: a
-# rank correlation (Kendall's τ) of {glue:text}`tau:.2f`. The pairs that swap lie at most {glue:text}`swapped_farthest:.0%` apart on either text, and
-# none is told apart on both. In {glue:text}`n_both_clear:d` pairs the interval leaves out 1 on both texts, and those
-# have the same order on both. For these models it doesn't matter which of the two texts one uses to choose a method.
+# Ratios of QiD to that on held-out code, in nats per token and per byte, and slopes of their logarithm. The intervals count packages, and training runs
+# (unseen) or checkpoints (prose, which has one run). No slope is told from zero.
+#
+# - **Unseen code.** QiD is the same. Over {glue:text}`every_checkpoints:d` checkpoints of all {glue:text}`every_runs:d` runs and averages of the study the
+#   intervals lie around 1, within {glue:text}`every_low:.3f` and {glue:text}`every_high:.3f`. On the CPU, with {glue:text}`n_ways:d` ways of rounding, {glue:text}`n_text_holding:d` of
+#   {glue:text}`n_text_ratios:d` ratios (from {glue:text}`text_lowest:.2f` to {glue:text}`text_highest:.2f`) have an interval that holds 1; the
+#   rest lie above.
+# - **Prose.** QiD is {glue:text}`prose_2:.2f`, {glue:text}`prose_3:.2f` and {glue:text}`prose_4:.2f` times that on code at 2, 3 and 4 bits; in nats per byte
+#   {glue:text}`prose_2_byte:.2f`, {glue:text}`prose_3_byte:.2f` and {glue:text}`prose_4_byte:.2f` times, because tokens are short there. The 16-bit loss is
+#   {glue:text}`loss_factor:.2f` times as high (last checkpoint), so that the share lost isn't higher on prose.
+# - **Along training** QiD rises on prose as on code: as a power of $D$, GPTQ's has exponents of
+#   {glue:text}`power_prose_2:.2f`, {glue:text}`power_prose_3:.2f` and {glue:text}`power_prose_4:.2f` on prose, {glue:text}`power_code_2:.2f`,
+#   {glue:text}`power_code_3:.2f` and {glue:text}`power_code_4:.2f` on code. Only the beginning differs: at {glue:text}`first_tokens:s` tokens its QiD
+#   at 2 bits is {glue:text}`prose_first:.2f` times that on code. A model that has hardly learned a text has little to lose on it.
+# - **GPTQ's lead** over RTN on prose is {glue:text}`lead_2:.2f` [{glue:text}`lead_2_low:.2f`, {glue:text}`lead_2_high:.2f`] times that on code at 2 bits,
+#   {glue:text}`lead_3:.2f` [{glue:text}`lead_3_low:.2f`, {glue:text}`lead_3_high:.2f`] at 3 and {glue:text}`lead_4:.2f`
+#   [{glue:text}`lead_4_low:.2f`, {glue:text}`lead_4_high:.2f`] at 4 (by checkpoint). Its calibration text was code, which may be why.
+# - **The order of the ways** is the same on both kinds of code. Of {glue:text}`n_pairs:d` pairs at one width of codes on the CPU,
+#   {glue:text}`n_swapped:d` change places: a rank correlation (Kendall's τ) of {glue:text}`tau:.2f`. They lie at most {glue:text}`farthest:.0%` apart,
+#   and none is told apart on both texts; {glue:text}`n_both_clear:d` pairs are, in the same order.
 #
 # ## What this does not show
 #
-# - **Three training runs.** The {glue:text}`n_checkpoints:d` checkpoints come from {glue:text}`n_runs:d` runs, and those of one run are not independent. The intervals are
-#   about documents; the pale strokes show what single runs give, and these differ in size as well as in chance. A factor
-#   that holds for these three may be another for a fourth.
-# - **Narrow models.** One group a row means 64 to 512 weights here. In a model of usual width it means thousands, and the advantage of coarse groups may
-#   turn over.
+# - **Few ways at many sizes.** Activation order, the least-squares grid, the MX formats and AWQ below 4 bits were measured on {glue:text}`n_runs:d` small
+#   runs alone, with intervals by documents. The study's runs differ in size as well as in chance, and all read the same batches.
+# - **Narrow models.** One group a row means {glue:text}`row_shortest:d` to {glue:text}`row_longest:d` weights here. In a model of usual width it means thousands. At equal bits its
+#   advantage holds at every size measured; what it is beyond, these rows can't say.
 # - **One draw of calibration text** for all but plain GPTQ. The wider intervals borrow that scatter from plain GPTQ at the last checkpoints, for all ways
-#   and all checkpoints alike, and take it as independent from checkpoint to checkpoint.
-# - **Two texts of one kind**: Python source. Prose, or another language, is another question.
+#   and all checkpoints alike, and take it as independent from checkpoint to checkpoint. On the CPU calibration read {glue:text}`calibration_cpu:d` sequences, in the
+#   study {glue:text}`calibration_study:d`.
+# - **Prose for one run**, with calibration on code.
 # - **AWQ without clipping**, and no search of AWQ's or GPTQ's settings for these models.
 #
 # ## Exercises
 #
 # **1.** NF4 and RTN at 4 bits lose about the same. Which would you store?
-#
+
+# %% tags=["remove-cell"]
+for one in (by.xs(4, level="bits")["ratio"][["NF4", "RTN"]], trends.loc[nearest[:2], "ratio"]):
+    assert np.isclose(*one, rtol=0.1), "about the same, on the CPU and in the study"
+
+# %% [markdown]
 # ```{admonition} Answer
 # :class: dropdown
 #

@@ -175,10 +175,10 @@ pd.DataFrame(
         "times the peer": cpu["ratio_to_best_peer"].map(lambda ratio: "" if pd.isna(ratio) else f"{ratio:.1f}"),
         "peak GiB": cpu["peak_memory_gib"].map(lambda peak: "" if pd.isna(peak) else f"{peak:.2f}"),
     }
-).set_axis(cpu["work"].str.rsplit(":", n=1).str[0].rename(None))
+).set_axis(cpu["work"].rename(None))
 
 # %% [markdown]
-# Measured on {glue:text}`pocket_measured:s`.
+# Measured on {glue:text}`pocket_measured:s`, with the pocket family of that day.
 #
 # ## What a coarser number format does to QiD
 #
@@ -206,7 +206,7 @@ glue_all({f"below_{name}": count for name, count in below.items()} | {"n_moved":
 glue_all({f"largest_{name}": moved[name].abs().max() for name in columns})
 
 # %% [markdown]
-# Medians over {glue:text}`n_moved:d` trained checkpoints and bit widths, in nats per token; *another seed* is the mean difference between
+# Medians over {glue:text}`n_moved:d` trained checkpoints and bit widths (an earlier family of the same shapes), in nats per token; *another seed* is the mean difference between
 # two of three draws of calibration text. Measured on {glue:text}`precision_measured:s`. The format moved QiD less than another
 # seed does in {glue:text}`below_rounding_in_tfloat32:d` of {glue:text}`n_moved:d` cases for rounding in TF32,
 # {glue:text}`below_rounding_in_bfloat16:d` for rounding in bfloat16, {glue:text}`below_scoring_in_tfloat32:d` for scoring in TF32 (at most
@@ -216,7 +216,7 @@ glue_all({f"largest_{name}": moved[name].abs().max() for name in columns})
 #
 # ## The same algorithm in four programs
 #
-# QiD of the last checkpoints of the pocket family's three sizes and of a 14M tadpole (384 x 8) after 64M tokens, by our GPTQ and by three
+# QiD of the last checkpoints of three small tadpoles and of a 14M one (384 x 8), all of an earlier family of the same shapes, by our GPTQ and by three
 # other programs, told to do the same: columns in their given order, damping of 0.01, the same calibration text, each layer calibrated on what
 # the rounded ones before it put out. All were scored by our evaluation in float32. Group 128 divides only the widths 128 and 384; the larger model was
 # rounded with nothing else, because each program takes minutes.

@@ -1,9 +1,11 @@
 """The live chart of chapter 5 computes what the law says."""
 
+import dataclasses
 import json
 import math
 import re
 
+import numpy as np
 import pytest
 
 from helpers.analyse.calculator import expressions, prediction_chart
@@ -37,4 +39,15 @@ def test_the_chart_stays_inside_the_box_that_was_fitted(planted):
     by_name = {one["name"]: one["bind"] for one in spec["params"]}
     assert 10 ** by_name["log_tokens"]["max"] == pytest.approx(fit.law.validity.tokens[1], rel=0.02)
     assert 10 ** by_name["log_size"]["min"] == pytest.approx(fit.law.validity.n_params[0], rel=0.02)
-    assert spec["description"]
+    assert "2, 3, 4 bits" in spec["description"]
+
+
+def test_the_sliders_reach_both_ends(planted):
+    data = planted(1)
+    for last in (0.94e9, 0.95e9, 0.96e9):  # a browser moves a value that isn't on a step
+        part = dataclasses.replace(data, tokens=np.minimum(data.tokens, last))
+        spec = json.loads(prediction_chart(fit_by_run(UnifiedLaw, part)[0]).to_json())
+        for one in (param for param in spec["params"] if "bind" in param):
+            steps = (one["bind"]["max"] - one["bind"]["min"]) / one["bind"]["step"]
+            assert steps == pytest.approx(round(steps), abs=1e-6)
+            assert one["value"] == one["bind"]["max"]

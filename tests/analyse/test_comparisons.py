@@ -4,11 +4,18 @@ import pytest
 
 from helpers.analyse.comparisons import (
     agreement_in_seeds,
+    bit_factors,
     calibration_spread,
     commonest_scheme,
+    differences_of_runs,
+    loss_changes,
+    mean_over_runs,
     qid_ratio,
+    ratios_to_twins,
     rows_named,
     slope,
+    slopes_by_pass,
+    spread_out,
     trends,
 )
 from helpers.analyse.degradation import AnalysisError, degradation, device_agreement
@@ -135,3 +142,145 @@ def test_commonest_scheme_leaves_one_scheme_a_bit_width(gptq):
     assert set(chosen["grid_search"]) == {"minmax"}
     with pytest.raises(AnalysisError, match="no awq row"):
         commonest_scheme(gptq, "awq")
+
+
+def test_values_spread_out_keep_both_ends_and_repeat_none():
+    powers = 2.0 ** np.arange(13)
+    np.testing.assert_array_equal(spread_out(np.repeat(powers, 3), 4), [1, 16, 256, 4096])
+    np.testing.assert_array_equal(spread_out([7.0, 5.0], 6), [5, 7])
+
+
+def test_a_mean_over_runs_has_students_interval():
+    found = mean_over_runs([1.0, 2.0, 3.0])
+    half = 4.302653 / np.sqrt(3)  # t of 2 degrees of freedom at 97.5%
+    assert found == pytest.approx({"mean": 2.0, "low": 2 - half, "high": 2 + half, "n_runs": 3})
+    with pytest.raises(AnalysisError, match="two or more; got 1"):
+        mean_over_runs([1.0])
+
+
+def test_bit_factors_are_of_means_and_by_the_bit(gptq):
+    wide = pd.concat([gptq, gptq[gptq["bits"] == 4].assign(bits=8)], ignore_index=True)
+    planted = wide.assign(qid_nats=3.0 * 4.0 ** -wide["bits"].astype(float))
+    factors = bit_factors(planted)
+    assert list(factors.columns) == [(2, 3), (3, 4), (4, 8)]
+    assert len(factors) == 3
+    np.testing.assert_allclose(factors, 4.0)
+    one, other = planted.index[(planted["bits"] == 8) & (planted["run"] == planted["run"].iloc[0])][:2]
+    planted.loc[one, "qid_nats"] -= 1e-3  # below zero, with the mean as it was
+    planted.loc[other, "qid_nats"] += 1e-3
+    np.testing.assert_allclose(bit_factors(planted), 4.0, rtol=1e-6)
+
+
+@pytest.fixture
+def in_passes(gptq):
+    """Steps 50 to 400 as 0.25, 0.5, 1 and 2 passes; QiD grows as D up to one pass and as the root of D beyond."""
+    tokens = gptq["tokens_seen"] / 200e6
+    growth = np.where(tokens <= 1, tokens, np.sqrt(tokens))
+    return gptq.assign(epochs=tokens.astype(float), qid_nats=growth / gptq["bits"].astype(float))
+
+
+def test_slopes_by_pass_find_a_bend(in_passes):
+    slopes = slopes_by_pass(in_passes, [0.3, 1, 2.5])
+    assert len(slopes) == 3 * 3 * 2
+    assert set(zip(slopes["start"], slopes["end"], strict=True)) == {(0.3, 1), (1, 2.5)}
+    np.testing.assert_allclose(slopes.loc[slopes["start"] == 0.3, "exponent"], 1.0)
+    np.testing.assert_allclose(slopes.loc[slopes["start"] == 1, "exponent"], 0.5)
+
+
+def test_a_pass_without_a_checkpoint_is_refused(in_passes):
+    with pytest.raises(AnalysisError, match="no checkpoint ends each of the passes 0.1, 1"):
+        slopes_by_pass(in_passes, [0.1, 1])
+    with pytest.raises(AnalysisError, match="no checkpoint ends"):
+        slopes_by_pass(in_passes, [1, 1.5])
+
+
+def test_loss_changes_are_paired_by_document(rows):
+    baselines = rows[(rows["method"] == "none") & (rows["device_type"] == "cpu")]
+    baselines = baselines.assign(epochs=baselines["tokens_seen"] / 200e6)
+    changes = loss_changes(baselines, [0.5, 1, 2])
+    assert len(changes) == 3 * 2
+    one = changes[(changes["run"] == "tadpole-330000") & (changes["start"] == 1)].iloc[0]
+    before, after = (
+        baselines[(baselines["run"] == "tadpole-330000") & (baselines["step"] == step)].iloc[0] for step in (200, 400)
+    )
+    assert one["checkpoint_id"] == after["checkpoint_id"]
+    assert one["loss_nats"] == pytest.approx(after["loss_nats"] - before["loss_nats"])
+    np.testing.assert_allclose(one["group_loss"], after["group_loss"] - before["group_loss"])
+
+
+def _run(**changes):
+    usual = {"run": "trunk", "step": 1, "model": "tadpole-128x3", "twin": "tadpole-128x3", "schedule": "constant"}
+    usual |= {"n_averaged": 1, "peak_learning_rate": 0.002, "weight_decay": 0.1, "train_seed": 0}
+    return pd.DataFrame([usual | changes])
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"n_averaged": 5}, "average of 5 moments"),
+        ({"schedule": "cosine"}, "cosine, at its end"),
+        ({"peak_learning_rate": 0.001}, "0.5 × the peak rate"),
+        ({"weight_decay": 0.0}, "weight decay 0"),
+        ({"train_seed": 2}, "another training seed"),
+        ({"model": "tadpole-64x12"}, "64x12 for 128x3"),
+    ],
+)
+def test_runs_are_named_by_what_sets_them_apart(changes, difference):
+    assert differences_of_runs(_run(**changes), _run()).tolist() == [difference]
+
+
+@pytest.mark.parametrize(("changes", "count"), [({}, 0), ({"train_seed": 2, "weight_decay": 0.3}, 2)])
+def test_runs_that_differ_in_nothing_or_in_much_are_refused(changes, count):
+    with pytest.raises(AnalysisError, match=f"in {count} things, not in one"):
+        differences_of_runs(_run(**changes), _run())
+
+
+def _apart(trunk, factor, shift_nats, run):
+    """The trunk's rows as another run's: QiD times `factor` and the 16-bit loss `shift_nats` higher on every document."""
+    qid = [factor * one for one in trunk["document_qid_nats"]]
+    losses = zip(trunk["group_loss"], trunk["document_qid_nats"], qid, strict=True)
+    return trunk.assign(
+        run=run,
+        checkpoint_id=run + trunk["checkpoint_id"],
+        qid_nats=trunk["qid_nats"] * factor,
+        document_qid_nats=pd.Series(qid, index=trunk.index),
+        group_loss=pd.Series([loss - old + new + shift_nats for loss, old, new in losses], index=trunk.index),
+        baseline_loss_nats=trunk["baseline_loss_nats"] + shift_nats,
+    )
+
+
+def test_ratios_to_twins_are_geometric_means_with_the_loss_beside(gptq):
+    trunk = gptq.assign(twin=gptq["model"])
+    runs = pd.concat([_apart(trunk, 2.0, 0.1, "one"), _apart(trunk, 0.5, -0.3, "two")])
+    elsewhere = runs.assign(tokens_seen=1, checkpoint_id="no twin")
+    ratios = ratios_to_twins(pd.concat([runs, elsewhere]), trunk, ["bits"])
+    assert ratios["bits"].tolist() == [2, 3, 4]
+    np.testing.assert_allclose(ratios[["ratio", "low", "high"]], 1.0)  # a factor on every document has no error
+    np.testing.assert_allclose(ratios[["run_lowest", "run_highest"]], [[0.5, 2.0]] * 3)
+    np.testing.assert_allclose(ratios["loss_change_nats"], -0.1)
+    np.testing.assert_allclose(ratios["loss_change_se_nats"], 0.0, atol=1e-12)
+    assert ratios["n_runs"].tolist() == [2, 2, 2]
+    assert ratios["n_checkpoints"].tolist() == [24, 24, 24]
+
+
+def test_the_interval_of_a_ratio_to_twins_is_that_of_resampled_documents(rows, gptq):
+    table = degradation(rows[rows["device_type"] == "cpu"])
+    other = table[table["method"] == "rtn"].reset_index(drop=True)
+    found = ratios_to_twins(other.assign(twin=other["model"]), gptq.assign(twin=gptq["model"]), ["method", "bits"])
+    drawn = np.random.default_rng(5).integers(0, 64, (4000, 64))
+    for row in found.itertuples():
+        tables = [one[one["bits"] == row.bits].sort_values("checkpoint_id") for one in (other, gptq)]
+        over, under = (np.stack(one["document_qid_nats"].to_numpy())[:, drawn].mean(axis=2) for one in tables)
+        logs = np.log(over / under).mean(axis=0)
+        # 1.96 standard deviations either side; the bootstrap of 64 documents is good to about 10%
+        assert np.log(row.high / row.low) == pytest.approx(2 * 1.96 * logs.std(), rel=0.15)
+
+
+def test_ratios_to_twins_without_one_twin_each_or_a_positive_qid_are_refused(gptq):
+    trunk = gptq.assign(twin=gptq["model"])
+    with pytest.raises(AnalysisError, match="two rows for one twin"):
+        ratios_to_twins(trunk, pd.concat([trunk, trunk]), ["bits"])
+    with pytest.raises(AnalysisError, match="no checkpoint has a twin"):
+        ratios_to_twins(trunk.assign(twin="another"), trunk, ["bits"])
+    with pytest.raises(AnalysisError, match="aren't all positive"):
+        ratios_to_twins(trunk.assign(qid_nats=-trunk["qid_nats"]), trunk, ["bits"])

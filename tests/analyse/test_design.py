@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.design import design_of
+from helpers.analyse.design import design_of, outstanding, part_of_study, study_table
 
 
 def crossed(**levels: tuple) -> pd.DataFrame:
@@ -51,3 +51,66 @@ def test_two_correlated_variables_have_the_condition_number_of_their_correlation
 def test_warm_up_is_left_out():
     table = pd.concat([FULL, FULL.assign(lr_phase="warmup", tokens_seen=1e3)])
     assert design_of(table) == design_of(FULL)
+
+
+STUDY = pd.DataFrame(
+    [
+        # family, model, run, schedule, branched_at_step, n_averaged, step, peak
+        ("tadpole-trunk", "a", "a", "constant", None, 1, 100, 0.002),
+        ("tadpole-trunk", "a", "a", "constant", None, 1, 200, 0.002),
+        ("tadpole-trunk", "b", "b", "constant", None, 1, 200, 0.002),
+        ("tadpole-trunk", "a", "a-cooldown100", "cooldown", 100, 1, 125, 0.002),
+        ("tadpole-trunk", "a", "a-average5", "constant", 200, 5, 200, 0.002),
+        ("tadpole-rates", "a", "a-lr0.004", "constant", None, 1, 100, 0.004),
+        ("tadpole-rates", "a", "a-lr0.001", "constant", None, 1, 100, 0.001),
+    ],
+    columns=["family", "model", "run", "schedule", "branched_at_step", "n_averaged", "step", "peak_learning_rate"],
+).assign(
+    tokens_seen=lambda table: table["step"] * 1e6,
+    n_params_non_embedding=lambda table: table["model"].map({"a": 150_000, "b": 14_200_000}),
+    weights_sha256=[str(index) for index in range(7)],
+)
+
+
+def test_parts_of_a_study_are_families_cooldowns_and_averages():
+    assert list(part_of_study(STUDY)) == ["trunk"] * 3 + ["cooldowns", "averages"] + ["rates"] * 2
+
+
+def test_a_study_is_told_part_by_part_and_averages_are_no_runs():
+    table = study_table(STUDY)
+    assert list(table.index) == ["trunk", "cooldowns", "averages", "rates"]
+    assert table["what it moves"].tolist() == [
+        "size N: 0.15M, 14.2M",
+        "a fall to zero over the last fifth, from tokens: 100M",
+        "moments in the mean of weights: 5",
+        "peak learning rate: 0.001, 0.004",
+    ]
+    assert table["models"].tolist() == [2, 1, 1, 1]
+    assert table["training runs"].tolist() == [2, 1, 0, 2]
+    assert table["checkpoints"].tolist() == [3, 1, 1, 2]
+    assert table.loc["trunk", "tokens"] == "100M to 200M"
+
+
+def test_of_many_values_a_table_has_the_first_and_the_last():
+    sizes = (
+        STUDY.head(1)
+        .drop(columns="n_params_non_embedding")
+        .merge(pd.DataFrame({"n_params_non_embedding": np.arange(1, 6) * 1_000_000}), how="cross")
+    )
+    assert study_table(sizes).loc["trunk", "what it moves"] == "size N: 1M to 5M"
+
+
+def test_a_part_that_has_no_words_is_refused():
+    with pytest.raises(ValueError, match="dropout"):
+        study_table(STUDY.assign(family="tadpole-dropout"))
+
+
+def test_outstanding_runs_are_those_with_a_checkpoint_missing():
+    assert outstanding(STUDY, STUDY) == "Every run that is planned has been trained."
+    partly = STUDY[~((STUDY["run"] == "a") & (STUDY["step"] == 200))]
+    assert outstanding(STUDY, partly) == "Of the runs that are planned, one run is still to be trained: a."
+    assert outstanding(STUDY, STUDY.iloc[:5]).endswith("2 runs are still to be trained: a-lr0.004, a-lr0.001.")
+
+
+def test_a_run_of_the_same_name_in_another_family_does_not_stand_in():
+    assert "a-lr0.004" in outstanding(STUDY, STUDY.assign(family="tadpole-trunk"))

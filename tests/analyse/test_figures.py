@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from helpers.analyse import figures
-from helpers.analyse.degradation import degradation, device_agreement
+from helpers.analyse.degradation import degradation
 from helpers.analyse.fitting import fit_law
 from helpers.analyse.laws import UnifiedLaw
 from helpers.analyse.style import BITS_COLOURS, CARD, INK, METHOD_COLOURS, count_label, qid_scale, use_house_style
@@ -42,7 +42,6 @@ def drawn(rows, public, planted):
     """Every type of figure, drawn once: name to axes."""
     table = degradation(rows)
     gptq = table[(table["device_type"] == "cpu") & (table["method"] == "gptq")]
-    cuda = table[(table["device_type"] == "cuda") & (table["method"] == "gptq")]
     fit = fit_law(UnifiedLaw, planted(1))
     panels = figures.qid_against_tokens(gptq).axes
     grid = np.array([-0.5, 0.0, 0.5, 1.0])
@@ -52,13 +51,9 @@ def drawn(rows, public, planted):
         "perplexity": figures.public_trajectory(public, "ppl"),
         "tokens": panels[0],
         "tokens, last": panels[-1],
-        "size": figures.qid_against_size(gptq),
         "bits": figures.qid_against_bits(gptq),
-        "methods": figures.method_comparison(table[table["device_type"] == "cpu"]),
-        "devices": figures.cpu_against_cuda(device_agreement(gptq, cuda)),
         "fitted": figures.measured_against_fitted(fit),
         "held out": figures.measured_against_held_out(hold_out_largest(UnifiedLaw, planted(1))),
-        "residuals": figures.residuals_by_size_and_bits(fit),
         "grid": figures.weights_on_grid(np.array([0.1, 0.8]), np.array([0.0, 1.0]), grid),
     }
 
@@ -71,9 +66,9 @@ def test_axes_are_labelled_with_units_and_draw_without_warnings(drawn):
         assert axes.get_legend() is not None or name == "tokens", name
 
 
-def test_axes_of_tokens_and_size_are_logarithmic(drawn):
-    assert all(drawn[name].get_xscale() == "log" for name in ("loss", "perplexity", "tokens", "size", "residuals"))
-    assert drawn["size"].get_yscale() == "log"
+def test_axes_of_tokens_and_qid_are_logarithmic(drawn):
+    assert all(drawn[name].get_xscale() == "log" for name in ("loss", "perplexity", "tokens"))
+    assert drawn["bits"].get_yscale() == "log"
 
 
 def test_panels_are_the_bit_widths(drawn):
@@ -91,11 +86,36 @@ def test_axes_given_are_drawn_on(rows):
     assert figures.qid_against_bits(table[table["method"] == "rtn"], axes) is axes
 
 
+def test_a_branch_is_hollow_and_its_trunk_a_line_of_its_own(rows):
+    table = degradation(rows[(rows["device_type"] == "cpu") & (rows["model"] == "tadpole-330000")])
+    trunk = table[(table["method"] == "gptq") & (table["bits"] == 3)]
+    branch = trunk[trunk["step"] == 400].assign(run="a branch", branched_from="tadpole-330000")
+    axes = figures.qid_against_tokens(pd.concat([trunk, branch])).axes[0]
+    lines = [bars.lines[0] for bars in axes.containers]
+    assert sorted(len(line.get_xdata()) for line in lines) == [1, 4]
+    hollow = [line for line in lines if str(line.get_markerfacecolor()) == CARD]
+    assert [len(line.get_xdata()) for line in hollow] == [1]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["0.33M"]
+
+
+def test_what_is_read_again_is_drawn_by_piece_and_by_passes():
+    pieces = pd.DataFrame({"start": [0.5, 1, 0.5, 1], "end": [1, 2, 1, 2], "exponent": [0.6, 0.5, 0.4, 0.3]})
+    slopes = pieces.assign(bits=2, low=0.2, high=0.7, mean=[0.5, 0.4, 0.5, 0.4])  # of two runs
+    gaps = pd.DataFrame({"epochs": [0.5, 1, 2], "difference_nats": [0.1, 0.2, 0.3], "n_params_non_embedding": 150_000})
+    figure = figures.read_again(slopes, gaps)
+    figure.canvas.draw()
+    left, right = figure.axes
+    assert [label.get_text() for label in left.get_xticklabels()] == ["0.5–1", "1–2"]
+    assert left.containers[0].lines[0].get_ydata().tolist() == [0.5, 0.4]  # each mean once, not once a run
+    assert right.lines[0].get_ydata().tolist() == [0.1, 0.2, 0.3]
+    assert all("(passes" in axes.get_xlabel() for axes in figure.axes)
+
+
 def test_qid_at_or_below_zero_stays_visible(rows):
     table = degradation(rows[rows["device_type"] == "cpu"])
     gptq = table[table["method"] == "gptq"].copy()
     gptq.loc[gptq.index[0], "qid_nats"] = -0.004
-    axes = figures.qid_against_size(gptq)
+    axes = figures.qid_against_bits(gptq)
     assert axes.get_yscale() == "symlog"
     assert axes.get_ylim()[0] < -0.004
 
@@ -107,7 +127,7 @@ def test_qid_that_is_never_positive_has_a_linear_axis():
 
 
 def test_ticks_of_counts_do_not_crowd(drawn):
-    for name in ("tokens", "size", "loss", "accuracy", "residuals"):
+    for name in ("tokens", "loss", "accuracy"):
         axes = drawn[name]
         low, high = axes.get_xlim()
         labels = [axes.xaxis.get_major_formatter()(tick, 0) for tick in axes.get_xticks() if low <= tick <= high]

@@ -4,7 +4,7 @@ import pandas as pd
 
 from helpers.analyse.comparisons import qid_ratio
 from helpers.analyse.laws import OUYANG_2024
-from helpers.analyse.tables import agreement_table, fits_table, ratio_table, ways_table
+from helpers.analyse.tables import agreement_table, fits_table, ratio_table, twins_table, ways_table
 
 
 def test_fits_table_says_what_there_is(fits):
@@ -27,6 +27,14 @@ def test_agreement_table_has_a_row_a_checkpoint(agreement):
     assert same["2 bits"].str.endswith("same").all()
 
 
+def test_agreement_table_keeps_a_branch_beside_its_trunk(agreement):
+    """Both stand at the same tokens of the same model; only the run tells them apart."""
+    branch = agreement[agreement["step"] == 400].assign(run="tadpole/branch")
+    shown = agreement_table(pd.concat([agreement, branch]))
+    assert shown.shape == (15, 3)
+    assert ("branch", "400M") in shown.index
+
+
 def test_ratio_table_gives_median_and_quantiles(table):
     gptq = table[table["method"] == "gptq"]
     assert ratio_table({"itself": qid_ratio(gptq, gptq)}).loc["itself", "3 bits"] == "1.00 (1.00 to 1.00)"
@@ -39,3 +47,13 @@ def test_ways_table_has_a_row_a_way_the_best_first():
     assert shown.index.tolist() == ["NF4", "RTN"]
     assert shown.loc["RTN", "2 bits"].replace("\u202f", " ") == "2.00 [0.25, 4.00]"
     assert shown.loc["NF4", "2 bits"] == ""
+
+
+def test_twins_table_has_counts_and_the_loss_beside_the_ratios():
+    rows = [("averaged", 2.0, 0.8), ("averaged", 3.0, 0.9), ("deeper", 2.0, 1.5), ("deeper", 3.0, 1.25)]
+    ratios = pd.DataFrame(rows, columns=["way", "bits", "ratio"]).assign(low=0.5, high=2.0, n_runs=2, n_checkpoints=7)
+    shown = twins_table(ratios.assign(loss_change_nats=-0.0123, loss_change_se_nats=0.001))
+    assert shown.index.tolist() == ["deeper", "averaged"]
+    assert shown.columns.tolist() == ["runs", "checkpoints", "2 bits", "3 bits", "16-bit loss"]
+    assert shown.loc["deeper"].str.replace("\u202f", " ").tolist()[:3] == ["2", "7", "1.50 [0.50, 2.00]"]
+    assert shown.loc["averaged", "16-bit loss"].replace("\u202f", " ") == "−0.012 ± 0.001"

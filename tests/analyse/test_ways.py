@@ -5,6 +5,8 @@ import pytest
 from helpers.analyse.degradation import AnalysisError
 from helpers.analyse.ways import (
     at_effective_bits,
+    at_own_effective_bits,
+    between_texts,
     document_counts,
     orders,
     packages,
@@ -150,6 +152,19 @@ def test_equal_effective_bits_are_read_off_straight_lines(counts):
     assert ratios["ratio"].iloc[0] == pytest.approx(10**-0.5)
 
 
+def test_a_way_is_compared_at_its_own_effective_bits():
+    """The same lines: 0.3 bits cheaper at the same QiD is 10 ** -0.3 of the reference's at equal bits."""
+    fine = pd.concat([_rows({"GPTQ": qid}, bits=bits) for bits, qid in ((2, 1.0), (3, 0.1), (4, 0.01))])
+    coarse = _rows({"GPTQ, group 128": 0.1}, bits=3).assign(effective_bits=3.2)
+    ratios = at_own_effective_bits(coarse, fine.sample(frac=1, random_state=1))  # the order of rows is no matter
+    np.testing.assert_allclose(ratios["ratio"], 10**-0.3)
+    assert ratios["checkpoint_id"].tolist() == coarse["checkpoint_id"].tolist()
+    with pytest.raises(AnalysisError, match="3 rows have effective bits beyond"):
+        at_own_effective_bits(coarse.assign(effective_bits=5.0), fine)
+    with pytest.raises(AnalysisError, match="lacks the reference"):
+        at_own_effective_bits(coarse, fine[fine["checkpoint_id"] != "checkpoint 2"])
+
+
 def test_two_texts_are_compared_as_independent_sets_of_documents():
     generator = np.random.default_rng(13)
     first = _rows({"GPTQ": 0.1, "RTN": 0.2})
@@ -157,12 +172,15 @@ def test_two_texts_are_compared_as_independent_sets_of_documents():
     counts = (document_counts(40, generator), document_counts(40, generator))
     ratios = text_ratios(first, second, counts, ["bits"])
     assert ratios["ratio"].iloc[0] == pytest.approx(1.5)
-    assert ratios["per_byte"].iloc[0] == pytest.approx(3.0)  # twice the tokens a byte
     assert ratios["n_rows"].iloc[0] == 6
     assert ratios["n_checkpoints"].iloc[0] == 3
     # every row has the same documents: sd of ln of one text's mean, twice
     expected = np.sqrt(2 * DOCUMENTS.var() / 40)
     assert ratios["log_se"].iloc[0] == pytest.approx(expected, rel=0.1)
+    both, draws = between_texts(first, second, counts)
+    np.testing.assert_allclose(both["ratio"], 1.5)
+    np.testing.assert_allclose(both["density"], 2.0)  # tokens a byte
+    assert draws.shape == (6, counts[0].shape[1])
     with pytest.raises(AnalysisError, match="same ways of rounding"):
         text_ratios(first, second.iloc[1:], counts)
 

@@ -47,6 +47,7 @@ def test_tests_mirror_the_sources():
         p.stem for p in (ROOT / "book").rglob("*.py")
     }
     about = {
+        "recount",
         "environment",
         "repository",
         "makefile",

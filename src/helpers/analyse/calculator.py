@@ -34,7 +34,7 @@ def expressions(fit: FitResult, level: float) -> dict[str, str]:
 
 
 def _slider(name: str, value: float, ends: tuple[float, float], label: str) -> alt.Parameter:
-    return alt.param(name=name, value=value, bind=alt.binding_range(min=ends[0], max=ends[1], step=0.02, name=label))
+    return alt.param(name=name, value=value, bind=alt.binding_range(min=ends[0], max=ends[1], step=0.01, name=label))
 
 
 def prediction_chart(fit: FitResult, level: float = 0.90) -> alt.LayerChart:
@@ -67,7 +67,8 @@ def prediction_chart(fit: FitResult, level: float = 0.90) -> alt.LayerChart:
     texts = chart.mark_text(align="left", dx=9, fontSize=12).encode(
         across, qid, colour, text=alt.Text("qid:Q", format=".2r")
     )
-    description = "Predicted QiD at 2, 3 and 4 bits with its interval; two sliders choose tokens and size."
+    said = ", ".join(map(str, widths))
+    description = f"Predicted QiD at {said} bits with its interval; two sliders choose tokens and size."
     return (
         (bars + dots + texts)
         .add_params(*sliders)

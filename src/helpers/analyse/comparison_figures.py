@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from helpers.analyse.noise import NoiseFloor
 from helpers.analyse.style import (
     BITS_COLOURS,
     INK,
@@ -30,13 +29,6 @@ from helpers.analyse.style import (
 SIZE = "n_params_non_embedding"
 COUNT_LABELS = {SIZE: SIZE_LABEL, "tokens_seen": TOKENS_LABEL}
 EFFECTIVE_LABEL = "effective bits (bits per weight, scales counted)"
-PARTS = {
-    "calibration_relative": "calibration text",
-    "evaluation_relative": "documents",
-    "device_relative": "CPU or GPU",
-    "number_format_relative": "number format",
-    "training_seed_relative": "training seed",
-}
 SEEDS_LABEL = "this machine minus stored QiD\n(differences between two seeds)"
 
 
@@ -93,7 +85,7 @@ def ratio_against_tokens(ratios: pd.DataFrame, label: str) -> Figure:
         for size, rows in ratios[ratios["bits"] == bits].sort_values("tokens_seen").groupby(SIZE):
             axes.errorbar(rows["tokens_seen"], rows["ratio"], rows["ratio_se"], linewidth=1.2, **styles[size])
         count_scale(axes, "x", TOKENS_LABEL)
-        _factor_scale(axes, label)
+        _factor_scale(axes, label, ticks=(1, 1.5, 2, 3, 4))
         axes.label_outer()
     legend_beside(axes, "size N")
     return figure
@@ -166,21 +158,23 @@ def qid_against_effective_bits(table: pd.DataFrame) -> Axes:
     return axes
 
 
-def calibration_scatter(table: pd.DataFrame) -> Figure:
-    """Draw QiD of several calibration seeds over their mean: one panel a bit width, one column of dots a size."""
-    key = ["checkpoint_id", "bits"]
-    relative = table["qid_nats"] / table.groupby(key)["qid_nats"].transform("mean")
-    styles = size_styles(table[SIZE])
+def scatter_about_mean(table: pd.DataFrame, across: str, series: str) -> Figure:
+    """Draw QiD over the mean of its replicates (all rows of one model, step and bits) against size or tokens.
+
+    One panel a bit width, one line a value of the column `series`: the seed of a draw, or the training run.
+    """
+    relative = table["qid_nats"] / table.groupby(["model", "step", "bits"])["qid_nats"].transform("mean")
+    shown = table.assign(relative=relative).sort_values(across)
     figure, panels = panels_by_bits(table["bits"])
     for bits, axes in panels.items():
         axes.axhline(1.0, color=PALE, linewidth=1.2, zorder=0)
-        for index, (size, style) in enumerate(styles.items()):
-            dots = relative[(table["bits"] == bits) & (table[SIZE] == size)]
-            axes.plot(np.full(len(dots), index), dots, linestyle="", alpha=0.8, **style)
-        axes.set_xticks(range(len(styles)), [style["label"] for style in styles.values()])
-        axes.set(xlim=(-0.6, len(styles) - 0.4), ylabel="QiD over the mean of its draws (factor)")
+        for index, (_, rows) in enumerate(shown[shown["bits"] == bits].groupby(series)):
+            style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index % len(MARKERS)], "alpha": 0.75}
+            axes.plot(rows[across], rows["relative"], linewidth=0.7, **style)
+        count_scale(axes, "x", "")
+        axes.set_ylabel("QiD over its mean (factor)")
         axes.label_outer()
-    figure.supxlabel(SIZE_LABEL, fontsize="medium")
+    figure.supxlabel(COUNT_LABELS[across], fontsize="medium")
     return figure
 
 
@@ -195,7 +189,7 @@ def error_against_documents(subsamples: pd.DataFrame, calibration: pd.Series) ->
         axes.plot(rows["n_documents"], rows["relative_sd"], linewidth=1.2, **style)
         axes.axhline(calibration[bits], color=BITS_COLOURS[int(bits)], linestyle="--", linewidth=1.2)
     axes.plot([], [], color=INK, linestyle="--", linewidth=1.2, label="calibration text")
-    axes.set(xlabel="documents (files of 512 tokens)", xscale="log", xticks=np.sort(subsamples["n_documents"].unique()))
+    axes.set(xlabel="documents (files)", xscale="log", xticks=np.sort(subsamples["n_documents"].unique()))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
@@ -204,18 +198,21 @@ def error_against_documents(subsamples: pd.DataFrame, calibration: pd.Series) ->
     return axes
 
 
-def noise_parts(floors: list[NoiseFloor]) -> Axes:
-    """Draw the measured relative parts of noise floors, one place a part, colour and marker by bits."""
-    parts = [name for name in PARTS if all(getattr(floor, name) is not None for floor in floors)]
-    axes = axes_or_new(None)
-    for index, floor in enumerate(floors):
-        places = np.arange(len(parts)) + 0.15 * (index - (len(floors) - 1) / 2)
-        style = {"color": BITS_COLOURS[int(floor.bits)], "marker": MARKERS[index], "label": f"{floor.bits:g} bits"}
-        axes.plot(places, [100 * getattr(floor, name) for name in parts], linestyle="", markersize=7, **style)
-    axes.set_xticks(range(len(parts)), [PARTS[name] for name in parts])
+def noise_parts(parts: pd.DataFrame) -> Axes:
+    """Draw parts of the noise: columns `part`, `bits`, `relative_sd`, and `low`, `high` (missing: no bar)."""
+    places = {part: index for index, part in enumerate(parts["part"].unique())}
+    axes, widths = axes_or_new(None), np.sort(parts["bits"].unique())
+    for index, bits in enumerate(widths):
+        rows = parts[parts["bits"] == bits]
+        bars = [rows["relative_sd"] - rows["low"], rows["high"] - rows["relative_sd"]]
+        style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+        shifted = rows["part"].map(places) + 0.15 * (index - (widths.size - 1) / 2)
+        axes.errorbar(shifted, 100 * rows["relative_sd"], [100 * bar for bar in bars], linestyle="", **style)
+    axes.set_xticks(range(len(places)), [part.replace(" ", "\n", 1) for part in places])
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:g}"))
     axes.set_ylabel("standard deviation (% of QiD)")
+    axes.grid(visible=False, axis="x")
     legend_beside(axes)
     return axes
 
@@ -224,4 +221,41 @@ def note(text: str) -> Figure:
     """Return a small figure that only says `text`: for a comparison that these data don't allow."""
     figure = plt.figure(figsize=(7.0, 1.2))
     figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
+def ratios_in_panels(ratios: dict[str, pd.DataFrame], label: str, bounds: tuple[float, float]) -> Figure:
+    """Draw the column `ratio` against tokens, one panel a title, one line a size; `bounds` cut off the rest."""
+    styles, height = size_styles(pd.concat([rows[SIZE] for rows in ratios.values()])), -(-len(ratios) // 3)
+    figure, grid = plt.subplots(height, 3, sharex=True, sharey=True, squeeze=False, figsize=(8.6, 2.2 * height + 0.6))
+    for axes, (title, rows) in zip(grid.flat, ratios.items(), strict=True):
+        for size, line in rows.sort_values("tokens_seen").groupby(SIZE):
+            style = styles[size] | {"label": "_nolegend_", "linewidth": 1.0, "markersize": 3.5}
+            axes.plot(line["tokens_seen"], line["ratio"], **style)
+        axes.set_title(title, fontsize="medium")
+        count_scale(axes, "x", "")
+        _factor_scale(axes, "")
+        axes.set_ylim(*bounds)
+    handles = [grid[0, 0].plot([], [], **style)[0] for style in styles.values()]
+    figure.legend(handles=handles, title="size N", loc="outside right upper")
+    figure.supxlabel(TOKENS_LABEL, fontsize="medium")
+    figure.supylabel(label, fontsize="medium")
+    return figure
+
+
+def text_ratios_against_tokens(ratios: dict[str, pd.DataFrame], label: str) -> Figure:
+    """Draw ratios of `ways.text_ratios` by bits and tokens, one panel a title, intervals as bars."""
+    figure, panels = plt.subplots(1, len(ratios), sharey=True, squeeze=False, figsize=(2.7 * len(ratios) + 0.9, 3.6))
+    for axes, (title, rows) in zip(panels[0], ratios.items(), strict=True):
+        for index, (bits, line) in enumerate(rows.sort_values("tokens_seen").groupby("bits")):
+            shifted = line["tokens_seen"] * 1.04 ** (index - 1)
+            bars = [line["ratio"] - line["low"], line["high"] - line["ratio"]]
+            style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+            axes.errorbar(shifted, line["ratio"], bars, linewidth=1.0, markersize=3.5, **style)
+        axes.set_title(title, fontsize="medium")
+        count_scale(axes, "x", "")
+        _factor_scale(axes, label, ticks=[0.35, 0.5, 0.7, 1, 1.4, 2])
+        axes.label_outer()
+    figure.supxlabel(TOKENS_LABEL, fontsize="medium")
+    legend_beside(panels[0, -1])
     return figure

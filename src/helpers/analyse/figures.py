@@ -9,21 +9,21 @@ from collections.abc import Iterable
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from helpers.analyse.fit_records import FitData, FitResult
 from helpers.analyse.laws import FloatArray
 from helpers.analyse.style import (
     BITS_COLOURS,
     BITS_LABEL,
+    CARD,
     INK,
     LOSS_LABEL,
-    METHOD_COLOURS,
+    MARKERS,
     PALE,
     QID_LABEL,
-    SIZE_LABEL,
     TOKENS_LABEL,
     axes_or_new,
     count_label,
@@ -39,14 +39,17 @@ PUBLIC_METRICS = {"acc": "LAMBADA accuracy (share of last words)", "ppl": "LAMBA
 
 
 def _lines_by_size(axes: Axes, table: pd.DataFrame, x: str, y: str, error: str | None) -> None:
-    """Draw one line with error bars for each model and training seed of `table`, styled by size."""
+    """Draw one line with error bars for each training run of `table`, styled by size; branches of a run are hollow."""
     styles = size_styles(table[SIZE])
     labelled = set()
-    keys = [name for name in (SIZE, "model", "train_seed") if name in table]
+    keys = [name for name in (SIZE, "model", "run") if name in table]
     for (size, *_), rows in table.sort_values(x).groupby(keys):
         style = styles[size] | {"label": "_nolegend_" if size in labelled else styles[size]["label"]}
+        if "branched_from" in rows and rows["branched_from"].notna().any():
+            style |= {"markerfacecolor": CARD, "markersize": 8, "zorder": 3, "label": "_nolegend_"}
+        else:
+            labelled.add(size)
         axes.errorbar(rows[x], rows[y], None if error is None else rows[error], linewidth=1.2, **style)
-        labelled.add(size)
 
 
 def _identity(axes: Axes, values: Iterable[float]) -> None:
@@ -97,26 +100,6 @@ def qid_against_tokens(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _lines_by_bits(axes: Axes, table: pd.DataFrame, x: str) -> None:
-    """Draw QiD against `x`, one line for each bit width and number of training tokens."""
-    labelled = set()
-    for (bits, _), rows in table.sort_values(x).groupby(["bits", "tokens_seen"]):
-        label = "_nolegend_" if bits in labelled else f"{bits:g} bits"
-        style = {"color": BITS_COLOURS[int(bits)], "marker": "o", "linewidth": 1.2, "label": label}
-        axes.errorbar(rows[x], rows["qid_nats"], rows["qid_se_nats"], **style)
-        labelled.add(bits)
-
-
-def qid_against_size(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
-    """Draw QiD against size N, one line for each bit width (colour) and number of training tokens."""
-    axes = axes_or_new(axes)
-    _lines_by_bits(axes, table, SIZE)
-    count_scale(axes, "x", SIZE_LABEL)
-    qid_scale(axes, "y", table["qid_nats"])
-    legend_beside(axes)
-    return axes
-
-
 def qid_against_bits(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
     """Draw QiD against bit width, one line a checkpoint, coloured by size."""
     axes = axes_or_new(axes)
@@ -132,46 +115,42 @@ def qid_against_bits(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def method_comparison(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
-    """Draw the QiD of every checkpoint by method (colour) and bit width, methods side by side."""
-    axes = axes_or_new(axes)
-    methods = [name for name in METHOD_COLOURS if name in set(table["method"])]
-    sns.stripplot(
-        table.assign(bits=table["bits"].astype(int)),
-        x="bits",
-        y="qid_nats",
-        hue="method",
-        hue_order=methods,
-        palette=[METHOD_COLOURS[name] for name in methods],
-        dodge=True,
-        jitter=False,
-        alpha=0.75,
-        ax=axes,
+def read_again(slopes: pd.DataFrame, gaps: pd.DataFrame) -> Figure:
+    """Draw what happens when text is read again: slopes of ln QiD in ln D by piece, and a gap between two losses.
+
+    `slopes`: columns of `slopes_by_pass`, one row a run, bit width and piece, with `mean`, `low`, `high` over the runs;
+    runs are pale dots. `gaps`: `epochs`, size and `difference_nats`, one line a size, against passes.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.8))
+    pieces = slopes[["start", "end"]].drop_duplicates().sort_values("start")
+    place = {start: index for index, start in enumerate(pieces["start"])}
+    widths = np.sort(slopes["bits"].unique())
+    for index, bits in enumerate(widths):
+        rows = slopes[slopes["bits"] == bits]
+        shift = 0.22 * (index - (widths.size - 1) / 2)
+        left.plot(rows["start"].map(place) + shift, rows["exponent"], ".", color=PALE, zorder=1)
+        means = rows.drop_duplicates("start").sort_values("start")
+        bars = [means["mean"] - means["low"], means["high"] - means["mean"]]
+        style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+        left.errorbar(means["start"].map(place) + shift, means["mean"], bars, linestyle="", **style)
+    left.set_xticks(range(len(pieces)), [f"{row.start:g}–{row.end:g}" for row in pieces.itertuples()])
+    left.set(xlabel="piece of training (passes through the text)", ylabel="slope of ln QiD in ln D (no unit)")
+    left.set_ylim(bottom=0)
+    left.grid(visible=False, axis="x")
+    left.legend(loc="upper right")
+    styles = size_styles(gaps[SIZE])
+    for size, rows in gaps.sort_values("epochs").groupby(SIZE):
+        right.plot(rows["epochs"], rows["difference_nats"], linewidth=1.2, **styles[size])
+    right.axvline(1.0, color=INK, linewidth=1.0, linestyle="--")
+    right.set(xscale="log", xticks=[0.25, 0.5, 1, 2, 4])
+    right.xaxis.set_major_formatter(FuncFormatter(lambda passes, _: f"{passes:g}"))
+    right.xaxis.set_minor_formatter(NullFormatter())
+    right.set(
+        xlabel="training so far (passes through the text)",
+        ylabel="16-bit loss: unseen minus\nheld out (nats per token)",
     )
-    axes.set_xlabel(BITS_LABEL)
-    qid_scale(axes, "y", table["qid_nats"])
-    legend_beside(axes, "method")
-    return axes
-
-
-def cpu_against_cuda(agreement: pd.DataFrame, axes: Axes | None = None) -> Axes:
-    """Draw QiD on the CPU against QiD on CUDA from `device_agreement`, with both paired errors and equality."""
-    axes = axes_or_new(axes)
-    for bits, rows in agreement.groupby("bits"):
-        axes.errorbar(
-            rows["qid_nats_cuda"],
-            rows["qid_nats_cpu"],
-            rows["qid_se_nats_cpu"],
-            rows["qid_se_nats_cuda"],
-            color=BITS_COLOURS[int(bits)],
-            fmt="o",
-            label=f"{bits:g} bits",
-        )
-    _identity(axes, agreement["qid_nats_cuda"])
-    qid_scale(axes, "x", agreement["qid_nats_cuda"], f"CUDA: {QID_LABEL}")
-    qid_scale(axes, "y", agreement["qid_nats_cpu"], f"CPU: {QID_LABEL}")
-    legend_beside(axes)
-    return axes
+    legend_beside(right, "size N")
+    return figure
 
 
 def _measured_against_predicted(data: FitData, predicted_nats: FloatArray, axes: Axes) -> Axes:
@@ -209,24 +188,6 @@ def measured_against_held_out(hold_out: HoldOut, axes: Axes | None = None) -> Ax
         axes.vlines(hold_out.predicted_nats[order], *ends, color=BITS_COLOURS[int(bits)], alpha=0.3)
     axes = _measured_against_predicted(hold_out.data, hold_out.predicted_nats, axes)
     axes.set_title(f"N = {count_label(hold_out.data.n_params[0])}, {hold_out.level:.0%} prediction intervals")
-    return axes
-
-
-def residuals_by_size_and_bits(fit: FitResult, axes: Axes | None = None) -> Axes:
-    """Draw standardised residuals (fitted standard deviations) against size, bit widths side by side."""
-    axes = axes_or_new(axes)
-    widths = np.unique(fit.data.bits)
-    shifts = 1.08 ** (np.arange(widths.size) - (widths.size - 1) / 2)
-    residuals = fit.residuals_nats / fit.standard_deviations_nats
-    for bits, shift in zip(widths, shifts, strict=True):
-        rows = fit.data.bits == bits
-        style = {"color": BITS_COLOURS[int(bits)], "label": f"{bits:g} bits", "alpha": 0.75}
-        axes.plot(fit.data.n_params[rows] * shift, residuals[rows], "o", **style)
-    axes.axhline(0.0, color=PALE, linewidth=1.2)
-    axes.axhspan(-2, 2, color=PALE, alpha=0.15, linewidth=0)
-    count_scale(axes, "x", SIZE_LABEL)
-    axes.set_ylabel("residual (fitted standard deviations)")
-    legend_beside(axes)
     return axes
 
 

@@ -2,11 +2,23 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.analyse.fit_records import FitResult
 from helpers.analyse.laws import Law
-from helpers.analyse.style import BITS_COLOURS, INK, PALE, TOKENS_LABEL, count_scale, legend_beside, size_styles
+from helpers.analyse.style import (
+    BITS_COLOURS,
+    BITS_LABEL,
+    INK,
+    PALE,
+    TOKENS_LABEL,
+    axes_or_new,
+    count_scale,
+    legend_beside,
+    size_styles,
+)
 
 SYMBOLS = {"beta": "β (tokens)", "alpha": "α (size)", "gamma": "γ (bits)"}
 
@@ -61,3 +73,19 @@ def residuals_against_tokens(fit: FitResult) -> Figure:
         axes.label_outer()
     legend_beside(panels[0, -1], "size N")
     return figure
+
+
+def ratios_by_bits(ratios: pd.DataFrame, fitted_bits: tuple[float, float], axes: Axes | None = None) -> Axes:
+    """Draw `measured_over_predicted` against bits, one line a size; the band is the range of bits that was fitted.
+
+    The vertical axis is linear from zero, or from below it: a sum of measured QiD may be negative.
+    """
+    axes = axes_or_new(axes)
+    axes.axvspan(*fitted_bits, color=PALE, alpha=0.15, linewidth=0)
+    axes.axhline(1.0, color=INK, linewidth=0.8)
+    for size, style in size_styles(ratios.columns).items():
+        axes.plot(ratios.index, ratios[size], linewidth=1.2, **style)
+    axes.set(xlabel=BITS_LABEL, xticks=ratios.index, ylabel="measured / predicted QiD (factor)")
+    axes.set_ylim(bottom=min(0.0, ratios.min(axis=None)))
+    legend_beside(axes, "size N")
+    return axes

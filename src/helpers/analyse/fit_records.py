@@ -240,3 +240,18 @@ class FitResult:
                 f"  information: {shares}",
             ]
         )
+
+
+def measured_over_predicted(law: Law, data: FitData) -> pd.DataFrame:
+    """Return the sum of measured over the sum of predicted QiD: one row a bit width, one column a size N (no unit).
+
+    On the trunk a size is a training run. Sums, so that a QiD at or below zero counts; `data` may lie outside of what
+    the law was fitted to.
+    """
+    sums = (
+        pd.DataFrame({"bits": data.bits, "size": data.n_params, "measured": data.qid_nats})
+        .assign(predicted=law.predict(data.tokens, data.n_params, data.bits))
+        .groupby(["bits", "size"])[["measured", "predicted"]]
+        .sum()
+    )
+    return (sums["measured"] / sums["predicted"]).unstack()

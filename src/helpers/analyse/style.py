@@ -7,6 +7,7 @@ Colours are Okabe and Ito's for kinds, and viridis without its pale end for size
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -27,7 +28,8 @@ LOSS_LABEL = "16-bit loss (nats per token)"
 
 
 def use_house_style() -> None:
-    """Set matplotlib's and seaborn's defaults for the book: call it once, at the top of a chapter."""
+    """Set matplotlib's, seaborn's and pandas' defaults for the book: call it once, at the top of a chapter."""
+    pd.set_option("display.max_colwidth", None)  # no cell of a table is cut short
     colours = {
         "figure.facecolor": CARD,
         "axes.facecolor": CARD,

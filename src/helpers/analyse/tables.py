@@ -7,7 +7,7 @@ from helpers.analyse.fit_records import FitResult
 from helpers.analyse.laws import Law
 from helpers.analyse.style import count_label
 
-NBSP = "\u202f"  # narrow; keeps a cell on one line
+NBSP = "\u202f"  # narrow; keeps together what stands on both sides
 SAME_BELOW_NATS = 1e-5  # differences smaller than that are those of single precision
 GREEK = {"beta": "β", "alpha": "α", "gamma": "γ"}
 
@@ -44,15 +44,16 @@ def _agreement_cell(row: pd.Series) -> str:
 
 
 def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a checkpoint of `agreement_in_seeds` and one column a bit width.
+    """Return one row a checkpoint of `agreement_in_seeds`, named by its training run, and one column a bit width.
 
     A cell says QiD on the CPU, then CPU minus CUDA, both in nats per token, then in brackets the difference over its
     own paired error; or `same` instead of the two where the difference is below SAME_BELOW_NATS.
     """
-    order = agreement.sort_values(["n_params_non_embedding", "tokens_seen"])
+    order = agreement.sort_values(["n_params_non_embedding", "run", "tokens_seen"])
     columns = {}
     for bits, rows in order.groupby("bits"):
-        index = [rows["model"].str.replace("-", "\u2011"), rows["tokens_seen"].map(count_label).rename("D")]
+        runs = rows["run"].str.rsplit("/", n=1).str[-1].str.replace("-", "\u2011")
+        index = [runs, rows["tokens_seen"].map(count_label).rename("D")]
         columns[f"{bits:g} bits"] = rows.apply(_agreement_cell, axis=1).set_axis(pd.MultiIndex.from_arrays(index))
     return pd.DataFrame(columns)
 
@@ -62,7 +63,7 @@ def ways_table(ratios: pd.DataFrame) -> pd.DataFrame:
 
     A cell says the ratio and its interval; the best way of the first column stands first.
     """
-    cells = [f"{row.ratio:.2f} [{row.low:.2f}, {row.high:.2f}]".replace(" ", NBSP) for row in ratios.itertuples()]
+    cells = [f"{row.ratio:.2f} [{row.low:.2f},{NBSP}{row.high:.2f}]" for row in ratios.itertuples()]
     table = ratios.assign(cell=cells, bits=ratios["bits"].map("{:g} bits".format))
     order = ratios.groupby("way")["ratio"].first().sort_values().index
     wide = table.pivot(index="way", columns="bits", values="cell").loc[order]
@@ -78,3 +79,18 @@ def ratio_table(ratios: dict[str, pd.DataFrame]) -> pd.DataFrame:
             f"{bits:g} bits": "{:.2f} ({:.2f} to {:.2f})".format(*row) for bits, row in quantiles.iterrows()
         }
     return pd.DataFrame.from_dict(cells, orient="index")
+
+
+def twins_table(ratios: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a difference between runs (column `way`) from `ratios_to_twins`, the highest ratio first.
+
+    Cells: counts of runs and checkpoints, ratio and interval at each bit width, change of the 16-bit loss with its
+    error.
+    """
+    counts = ratios.groupby("way")[["n_runs", "n_checkpoints"]].first().astype(str)
+    changed = ratios.groupby("way")[["loss_change_nats", "loss_change_se_nats"]].first()
+    losses = [f"{row.loss_change_nats:+.3f} ±{NBSP}{row.loss_change_se_nats:.3f}" for row in changed.itertuples()]
+    counts = counts.set_axis(["runs", "checkpoints"], axis=1)
+    table = counts.join(ways_table(ratios)).assign(**{"16-bit loss": losses}).replace("-", "−", regex=True)
+    order = np.log(ratios["ratio"]).groupby(ratios["way"]).mean().sort_values(ascending=False).index
+    return table.loc[order].rename_axis(index=None, columns=None)

@@ -49,7 +49,7 @@ def way_of_rounding(rows: pd.DataFrame) -> pd.Series:
 
 
 def packages(split: str, path: Path = LOCK) -> list[str]:
-    """Return the package of each document of `split` (evaluation, unseen) in the order of the corpus lock."""
+    """Return the package of each document of `split` (evaluation, unseen, prose) in the order of the corpus lock."""
     try:
         return [file["package"] for file in json.loads(path.read_text())[split]]
     except (OSError, ValueError, KeyError) as error:
@@ -162,6 +162,25 @@ def at_effective_bits(
     return pd.DataFrame(found)
 
 
+def at_own_effective_bits(numerator: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one way with `ratio`: their QiD over that of the way of `reference` at equal effective bits.
+
+    `reference` has several bit widths a checkpoint; its ln QiD is read off straight lines between them. Raises
+    AnalysisError where a row's effective bits lie outside its checkpoint's lines.
+    """
+    lines = dict(list(reference.groupby("checkpoint_id")))
+    if not set(numerator["checkpoint_id"]) <= set(lines):
+        raise AnalysisError("some checkpoint lacks the reference")
+    logs = []
+    for row in numerator.to_dict("records"):
+        line = lines[row["checkpoint_id"]]
+        known = np.log(line[["qid_nats"]].to_numpy())
+        logs.append(_at_bits(line, known, np.array([row["effective_bits"]]))[0, 0])
+    if np.isnan(logs).any():
+        raise AnalysisError(f"{np.isnan(logs).sum()} rows have effective bits beyond those of the reference")
+    return numerator.assign(ratio=numerator["qid_nats"] / np.exp(logs))
+
+
 def text_ratios(
     first: pd.DataFrame,
     second: pd.DataFrame,
@@ -172,23 +191,31 @@ def text_ratios(
     """Return QiD on the text of `second` over that on the text of `first`, same checkpoints and ways, by `by`.
 
     The texts have different documents, so their `counts` are drawn independently of each other. Columns as in
-    `ratios_to`, and `per_byte`: the ratio of QiDs in nats a byte, bytes a token of either text taken as known.
-    Raises AnalysisError where the tables don't hold the same rows.
+    `ratios_to`. Raises AnalysisError where the tables don't hold the same rows.
+    """
+    both, draws = between_texts(first, second, counts)
+    result = []
+    for cell, rows in both.groupby(list(by)):
+        at = rows.index.to_numpy()
+        ratios = _pooled(rows, np.log(rows["ratio"].to_numpy()), draws[at], level)
+        result.append(dict(zip(by, cell, strict=True)) | ratios)
+    return pd.DataFrame(result)
+
+
+def between_texts(
+    first: pd.DataFrame, second: pd.DataFrame, counts: tuple[FloatArray, FloatArray]
+) -> tuple[pd.DataFrame, FloatArray]:
+    """Return the rows of `first` with `ratio` (QiD on `second` over it) and `density` (of tokens a byte), and draws.
+
+    The draws are ln ratio, (rows, n_draws). Raises AnalysisError where the tables don't hold the same rows.
     """
     key = ["checkpoint_id", *CELL]
     one, two = (table.sort_values(key).reset_index(drop=True) for table in (first, second))
     if len(one) != len(two) or not one[key].equals(two[key]):
         raise AnalysisError("the two texts weren't measured with the same ways of rounding on the same checkpoints")
-    draws = resampled_log_qid(two, counts[1]) - resampled_log_qid(one, counts[0])
-    logs = np.log(two["qid_nats"].to_numpy() / one["qid_nats"].to_numpy())
     density = (two["n_tokens"] / two["n_bytes"]) / (one["n_tokens"] / one["n_bytes"])
-    result = []
-    for cell, rows in one.groupby(list(by)):
-        at = rows.index.to_numpy()
-        ratios = _pooled(rows, logs[at], draws[at], level)
-        bytes_too = {"per_byte": ratios["ratio"] * float(np.exp(np.log(density[at]).mean()))}
-        result.append(dict(zip(by, cell, strict=True)) | ratios | bytes_too)
-    return pd.DataFrame(result)
+    draws = resampled_log_qid(two, counts[1]) - resampled_log_qid(one, counts[0])
+    return one.assign(ratio=two["qid_nats"] / one["qid_nats"], density=density), draws
 
 
 def text_losses(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Sequence[str], Sequence[str]]) -> pd.DataFrame:
