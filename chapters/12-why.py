@@ -30,6 +30,7 @@ seed = 0
 
 # %% tags=["hide-input"]
 import itertools
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -49,6 +50,8 @@ from helpers.analyse.mechanism import TOKENS, is_trunk
 from helpers.analyse.ratio_trends import log_trends
 from helpers.analyse.style import count_label, use_house_style
 from helpers.families import read_manifest
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure import activations, checkpoints, corpora, curvature, weight_statistics
 from helpers.measure.checkpoint_rows import DEFAULT_SAMPLE, GROUP_SIZE
 from helpers.measure.decoders import decoder_of
