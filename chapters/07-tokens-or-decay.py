@@ -42,13 +42,13 @@ from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.decay import (
     LOSS,
     TOKENS,
-    beside_trunk,
+    compared_with_trunk,
     growth_parts,
     mean_over_sizes,
     rounded_differences,
-    with_curvature,
 )
 from helpers.analyse.degradation import TRUNK, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.mechanism import describe, with_description
 from helpers.analyse.noise import rows_of_seeds, training_seeds
 from helpers.analyse.ratio_trends import log_trends
 from helpers.analyse.style import count_label, use_house_style
@@ -108,7 +108,7 @@ def of_scheme(method, group_size, symmetric):
 plain = of_scheme("gptq", 32, symmetric=False)
 coarse = of_scheme("gptq", 128, symmetric=True)
 trunk = plain[plain["run"] == TRUNK + "/" + plain["model"]]
-at_tokens, at_loss = beside_trunk(plain, TOKENS), beside_trunk(plain, LOSS)
+at_tokens, at_loss = compared_with_trunk(plain, TOKENS), compared_with_trunk(plain, LOSS)
 
 # %% [markdown]
 # **The yardstick.** Training runs that differ in the seed alone differ in QiD too. From another seed, with another rounding, one
@@ -167,8 +167,6 @@ for bits in BITS:
     for start in PASSES[:-1]:
         put_row(f"doubling_{bits}_{start:g}", over_sizes.loc[(bits, start)])
 lowest = slopes.loc[slopes["exponent"].idxmin()]
-late_pieces = slopes[slopes["start"] >= 0.5]
-last_piece = trends(trunk[trunk["epochs"] >= 2], TOKENS, ["model", SIZE, "bits"])
 put("whole_low", (whole["end_nats"] / whole["start_nats"]).min())
 put("whole_high", (whole["end_nats"] / whole["start_nats"]).max())
 put("whole_times", whole["end"].iloc[0] / whole["start"].iloc[0])
@@ -177,8 +175,6 @@ put("pieces_rising", int((slopes["exponent"] > 0).sum()))
 put("lowest_doubling", 2 ** lowest["exponent"])
 put("lowest_size", count_label(lowest[SIZE]))
 put("lowest_bits", lowest["bits"])
-put("last_clear", int((last_piece["change_nats"] > 2 * last_piece["change_se_nats"]).sum()))
-put("last_series", len(last_piece))
 put("trunk_sizes", trunk["model"].nunique())
 assert (slopes["exponent"] > 0).mean() > 0.95, "the text says that no piece of training is flat, but for single ones"
 assert (whole["change_nats"] > 3 * whole["change_se_nats"]).all(), "the text says that QiD rises at every size"
@@ -510,7 +506,6 @@ for bits in BITS:
 put("smallest_size", count_label(at_equal["cooldown"][SIZE].min()))
 put("largest_size", count_label(at_equal["cooldown"][SIZE].max()))
 put("loss_rows", at_equal["cooldown"]["run"].nunique())
-put("average_rows", at_equal["average"].groupby("run")["step"].nunique().sum())
 put("average_sizes", at_equal["average"]["model"].nunique())
 assert (of_loss["average"]["highest"] < 1).all(), "the text says: averages lie below in each size"
 assert (of_loss["cooldown"]["mean"] < 1).all(), "the text says: no higher than the trunk at the same loss"
@@ -582,7 +577,7 @@ NAMES = {"half": WAYS[0], "double": WAYS[6], "wd0": WAYS[2], "wd3": WAYS[5], "se
 for name, way in NAMES.items():
     for place, table in (("tokens", tokens_means), ("loss", loss_means)):
         for bits in BITS:
-            for column, value in table.loc[(way, bits), ["ratio", "low", "high", "run_lowest", "run_highest"]].items():
+            for column, value in table.loc[(way, bits), ["ratio", "low", "high"]].items():
                 if np.isfinite(value):  # one size alone has no interval over sizes
                     put(f"{name}_{place}_{bits}_{column}", value)
 put("rate_sizes", int(tokens_means.loc[NAMES["half"], "n_runs"].max()))
@@ -647,42 +642,22 @@ assert (rounded["plain_nats"] > 0).all(), "the text says that averages have the 
 # %%
 described = pd.read_parquet("results/checkpoints.parquet")
 nearest = of_scheme("rtn", 32, symmetric=False)
-curved = with_curvature(pd.concat([plain, nearest], ignore_index=True), described)
-curved = curved.assign(decayed=curved["learning_rate"] == 0, miss=np.log(curved["qid_nats"] / curved["predicted_nats"]))
-spread = curved.groupby(["method", "bits"])["miss"].agg(["mean", "std"])
-own = curved[curved["decayed"] & (curved["schedule"] == "cooldown")]
-twins = curved[curved["run"] == TRUNK + "/" + curved["model"]]
-both = own.merge(twins, on=["model", "step", "method", "bits"], suffixes=("", "_trunk"))
-columns = ["qid_nats", "hessian_trace", "square_error", "predicted_nats"]
+curved = with_description(pd.concat([plain, nearest], ignore_index=True), describe(described)).query("bits == 3")
+own, twins = (curved[curved["run"].isin(rows["run"])] for rows in (decayed, trunk))
+columns = ["qid_nats", "hessian_trace", "variance", "predicted_nats"]
+both = own[own["learning_rate"] == 0].merge(twins, on=["model", "step", "method"], suffixes=("", "_trunk"))
 sharper = both.assign(**{name: np.log(both[name] / both[f"{name}_trunk"]) for name in columns})
+grown = twins[twins["step"].isin(decayed["step"])].sort_values(TOKENS).groupby(["method", "model"])[columns]
+grown = np.log(grown.last() / grown.first()).reset_index()
 
 # %% tags=["remove-cell"]
-put("fig_curvature", decay_figures.against_curvature(curved))
-plt.close("all")
-for method in ("gptq", "rtn"):
-    for bits in BITS:
-        put(f"miss_{method}_{bits}", np.exp(spread.loc[(method, bits), "mean"]))
-        put(f"spread_{method}_{bits}", np.expm1(spread.loc[(method, bits), "std"]))
-        rows = sharper[(sharper["method"] == method) & (sharper["bits"] == bits)]
-        for name in columns:
-            put_row(
-                f"sharper_{method}_{bits}_{name}",
-                np.exp(mean_over_sizes(rows.assign(b=bits), name, ["b"])[MEANS]).iloc[0],
-            )
-put("miss_range", plain[plain["bits"] == 3]["qid_nats"].max() / plain[plain["bits"] == 3]["qid_nats"].min())
-gptq_3 = sharper[(sharper["method"] == "gptq") & (sharper["bits"] == 3)]
-put("curvature_correlation", gptq_3["qid_nats"].corr(gptq_3["predicted_nats"]))
-growth_of = curved[(curved["method"] == "gptq") & (curved["bits"] == 3) & curved["run"].isin(twins["run"])]
-growth_of = growth_of[growth_of["step"].isin(decayed["step"])].sort_values(TOKENS).groupby("model")[columns]
-grown = np.log(growth_of.last() / growth_of.first())
 for name in columns:
-    put_row(f"grown_{name}", np.exp(pd.Series(mean_over_sizes(grown.reset_index().assign(b=0), name, ["b"]).iloc[0])))
-assert (spread["std"].drop(("rtn", 2)) < 0.25).all(), "the text says: within a quarter"
-for method, bits in spread.index:
-    rows = sharper[(sharper["method"] == method) & (sharper["bits"] == bits)]
-    assert (rows["hessian_trace"] > 0).all(), "the text says that decay raises the trace in every cooldown"
-    assert rows["square_error"].mean() < 0, "and lowers the square error"
-assert (grown["square_error"] > grown["hessian_trace"]).mean() > 0.5, "the text says: tokens act through the error"
+    for method, row in np.exp(mean_over_sizes(sharper, name, ["method"])[MEANS]).iterrows():
+        put_row(f"sharper_{method}_{name}", row)
+    put_row(f"grown_{name}", np.exp(mean_over_sizes(grown, name, ["method"])[MEANS]).loc["rtn"])
+assert (sharper["hessian_trace"] > 0).all(), "the text says that decay raises the trace in every cooldown"
+assert sharper["variance"].mean() < 0, "and lowers the variance of the error"
+assert grown["variance"].mean() > 0 > grown["hessian_trace"].mean(), "the text says: tokens act through the error"
 
 # %% tags=["remove-cell"]
 put("trunk_last", count_label(trunk[TOKENS].max()))
@@ -715,31 +690,19 @@ put("choice_loss", same.loc[3, LOSS] - large.loc[3, LOSS])
 assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: worth it there"
 
 # %% [markdown]
-# ```{glue:figure} fig_curvature
-# :name: fig-trace
-# :alt: QiD against half the trace times the square error of rounding on logarithmic axes, one panel for round-to-nearest and one for GPTQ, points coloured by 2, 3 and 4 bits, hollow where the learning rate has decayed to zero. The points lie along a line parallel to the diagonal; those of GPTQ lie below it. Hollow points lie among the others.
-#
-# Curvature times rounding error predicts QiD up to a factor that is nearly the same for all checkpoints, decayed (hollow) or not.
-# The line is equality.
-# ```
-#
-# **Claim: decay makes the loss sharper, and that is why the error jumps. The numbers fit.** {doc}`03-checkpoints` has the trace
-# of the Hessian of each checkpoint. Half the trace times the mean square error of rounding to nearest, block by block, is what an
-# error without direction would cost. At 3 bits RTN costs {glue:text}`miss_rtn_3:.2f` times that and GPTQ, which looks for a good
-# direction, {glue:text}`miss_gptq_3:.2f`; single checkpoints depart from it by {glue:text}`spread_rtn_3:.0%` and
-# {glue:text}`spread_gptq_3:.0%` (standard deviations), although QiD itself varies by a factor of {glue:text}`miss_range:.0f`. In
-# every cooldown decay raises the trace, by a factor of {glue:text}`sharper_gptq_3_hessian_trace_mean:.2f`
-# [{glue:text}`sharper_gptq_3_hessian_trace_low:.2f`, {glue:text}`sharper_gptq_3_hessian_trace_high:.2f`] on average, and it
-# shrinks the square error to {glue:text}`sharper_gptq_3_square_error_mean:.2f` [{glue:text}`sharper_gptq_3_square_error_low:.2f`,
-# {glue:text}`sharper_gptq_3_square_error_high:.2f`]. Together that predicts {glue:text}`sharper_gptq_3_predicted_nats_mean:.2f`
-# [{glue:text}`sharper_gptq_3_predicted_nats_low:.2f`, {glue:text}`sharper_gptq_3_predicted_nats_high:.2f`]; at 3 bits RTN's QiD
-# grows by {glue:text}`sharper_rtn_3_qid_nats_mean:.2f` [{glue:text}`sharper_rtn_3_qid_nats_low:.2f`,
-# {glue:text}`sharper_rtn_3_qid_nats_high:.2f`] and GPTQ's by {glue:text}`sharper_gptq_3_qid_nats_mean:.2f`. Over single cooldowns
-# the prediction and GPTQ's growth correlate by {glue:text}`curvature_correlation:.2f`. Tokens work otherwise: over the trunk's
-# checkpoints at the cooldowns' ends the trace becomes {glue:text}`grown_hessian_trace_mean:.2f` times as large and the square
-# error {glue:text}`grown_square_error_mean:.2f` times. Decay sharpens the loss; tokens make the weights, and with them the steps
-# of the grid, larger. Only the product has a meaning by itself: in front of a normalisation, weights of twice the scale with a
-# quarter of the curvature are nearly the same function. And a prediction that holds isn't a cause shown.
+# **Claim: decay makes the loss sharper, and that is why the error jumps. The numbers fit.** Half the trace of the Hessian times
+# the variance of the rounding error predicts RTN's QiD without a fitted constant ({doc}`12-why`). In every cooldown decay raises
+# the trace, by a factor of {glue:text}`sharper_rtn_hessian_trace_mean:.2f` [{glue:text}`sharper_rtn_hessian_trace_low:.2f`,
+# {glue:text}`sharper_rtn_hessian_trace_high:.2f`] on average. The variance of the 3-bit error shrinks to
+# {glue:text}`sharper_rtn_variance_mean:.2f` [{glue:text}`sharper_rtn_variance_low:.2f`,
+# {glue:text}`sharper_rtn_variance_high:.2f`]. Together that predicts {glue:text}`sharper_rtn_predicted_nats_mean:.2f`
+# [{glue:text}`sharper_rtn_predicted_nats_low:.2f`, {glue:text}`sharper_rtn_predicted_nats_high:.2f`]; RTN's QiD grows by
+# {glue:text}`sharper_rtn_qid_nats_mean:.2f` [{glue:text}`sharper_rtn_qid_nats_low:.2f`,
+# {glue:text}`sharper_rtn_qid_nats_high:.2f`] and GPTQ's by {glue:text}`sharper_gptq_qid_nats_mean:.2f`. Tokens work otherwise. On
+# the trunk, from the first cooldown's end to the last, the trace becomes {glue:text}`grown_hessian_trace_mean:.2f` times as large
+# and the variance {glue:text}`grown_variance_mean:.2f` times: tokens make the weights, and with them the steps of the grid,
+# larger. Only the product has a meaning by itself. In front of a normalisation, weights of twice the scale with a quarter of the
+# curvature are nearly the same function. And a prediction that holds isn't a cause shown.
 #
 # ## Claim by claim
 #
@@ -752,7 +715,7 @@ assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: 
 # | higher peak rate, lower error at equal loss | yes: {glue:text}`double_loss_3_ratio:.2f` at twice the rate, 3 bits |
 # | more weight decay, lower error | yes, at one size: {glue:text}`wd3_loss_3_ratio:.2f` at equal loss, 3 bits |
 # | averages beat every cooldown at 3 bits | in {glue:text}`lawa_better_3:d` of {glue:text}`lawa_cases:d` |
-# | decay raises the curvature, which tracks the error | yes: trace to {glue:text}`sharper_gptq_3_hessian_trace_mean:.2f` of the trunk's |
+# | decay raises the curvature, which tracks the error | yes: trace to {glue:text}`sharper_rtn_hessian_trace_mean:.2f` of the trunk's |
 #
 # So: tokens *and* decay. In these runs most of the growth of QiD is tokens. Decay adds a tenth or two on top, and a law fitted to
 # one decaying run counts that as tokens. What the paper saw along trillions of tokens and what these models show in their first

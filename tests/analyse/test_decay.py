@@ -6,13 +6,12 @@ from helpers.analyse.comparisons import SIZE, TWIN_KEY
 from helpers.analyse.decay import (
     LOSS,
     TOKENS,
-    beside_trunk,
     by_checkpoint,
+    compared_with_trunk,
     growth_parts,
     interpolated_twins,
     mean_over_sizes,
     rounded_differences,
-    with_curvature,
 )
 from helpers.analyse.degradation import AnalysisError
 
@@ -111,7 +110,7 @@ def test_runs_beside_the_trunk_are_named_and_the_trunk_is_left_out(trunk):
     decaying = {"schedule": "cooldown", "tokens_planned": 4e8, "run": "m-cooldown"}
     others = [row(2e8, 0.3, 1.2, **decaying), row(4e8, 0.5, 0.9, **decaying)]
     others += [row(4e8, 0.3, 1.1, run="m-wd", weight_decay=0.3), row(4e8, 0.3, 1.1, "unknown", run="unknown-wd")]
-    found = beside_trunk(pd.concat([trunk, pd.DataFrame(others)], ignore_index=True), TOKENS)
+    found = compared_with_trunk(pd.concat([trunk, pd.DataFrame(others)], ignore_index=True), TOKENS)
     named = {(one.run.rsplit("/", 1)[-1], one.step): one.way for one in found.itertuples()}
     assert named == {
         ("m-cooldown", 200): "cooldown, on the way",
@@ -151,37 +150,3 @@ def test_losses_after_rounding_are_compared_by_document(trunk):
     assert one["plain_nats"] == pytest.approx(1.3 - 1.5)
     assert one["plain_se_nats"] == pytest.approx(0.0, abs=1e-12)  # the same documents are hard for both
     assert one["rounded_se_nats"] == pytest.approx(0.1 * DOCUMENTS.std(ddof=1) / np.sqrt(40))
-
-
-NAMES = ["attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"]
-
-
-def described(**other):
-    """Return a row of results/checkpoints.parquet with two blocks, whose errors of 2-bit rounding are 0.5 and 1.0."""
-    errors = {f"rtn_error_{bits}_bits": [error] * 4 + [2 * error] * 4 for bits, error in ((2, 0.5), (3, 0.2), (4, 0.1))}
-    names = [f"{block}.{name}" for block in (0, 1) for name in NAMES]
-    traces = {"hessian_trace": 400.0, "hessian_trace_by_block": [300.0, 100.0]}
-    return {"checkpoint_id": "c", "matrices": names, "weight_rms": [0.1] * 8} | errors | traces | other
-
-
-def test_curvature_predicts_block_by_block():
-    table = pd.DataFrame({"checkpoint_id": ["c", "c"], "bits": [2.0, 3.0]})
-    found = with_curvature(table, pd.DataFrame([described()]))
-    np.testing.assert_allclose(
-        found["predicted_nats"], [(300 * 0.05**2 + 100 * 0.1**2) / 2, (300 * 0.02**2 + 100 * 0.04**2) / 2]
-    )
-    np.testing.assert_allclose(found["square_error"], [(0.05**2 + 0.1**2) / 2, (0.02**2 + 0.04**2) / 2])
-    assert list(found["hessian_trace"]) == [400.0, 400.0]
-    assert not set(found.columns) & {"matrices", "weight_rms", "rtn_error_2_bits"}
-
-
-def test_large_matrices_weigh_more_in_the_error_of_a_block():
-    one = described(weight_rms=[0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
-    found = with_curvature(pd.DataFrame({"checkpoint_id": ["c"], "bits": [2.0]}), pd.DataFrame([one])).iloc[0]
-    first = (3 * 0.1**2 + 9 * 0.05**2) / 12  # 3 of 12 d_model squared are in query_key_value
-    assert found["predicted_nats"] == pytest.approx((300 * first + 100 * 0.1**2) / 2)
-
-
-def test_a_checkpoint_without_a_trace_is_refused():
-    with pytest.raises(AnalysisError, match="1 rows are of checkpoints without a trace"):
-        with_curvature(pd.DataFrame({"checkpoint_id": ["d"], "bits": [2.0]}), pd.DataFrame([described()]))

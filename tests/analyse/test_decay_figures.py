@@ -57,15 +57,3 @@ def test_ways_stand_in_one_order_in_both_panels():
         points = dict(zip(*axes.containers[0].lines[0].get_data(), strict=True))
         assert points == pytest.approx({1.0: 1.22, 1.2: 0.22})  # a on top
         assert axes.get_xlabel() == "QiD (factor)"
-
-
-def test_decayed_checkpoints_are_hollow():
-    rows = {"bits": [2.0, 2.0, 3.0] * 2, "decayed": [False, True, False] * 2, "method": ["rtn"] * 3 + ["gptq"] * 3}
-    table = pd.DataFrame(rows | {"predicted_nats": [0.1, 0.2, 0.01] * 2, "qid_nats": [0.08, 0.15, 0.01] * 2})
-    figure = decay_figures.against_curvature(table)
-    figure.canvas.draw()
-    assert [axes.get_title() for axes in figure.axes] == ["RTN", "GPTQ"]
-    _, *points = figure.axes[0].lines
-    assert [line.get_markerfacecolor() == "none" for line in points] == [False, True, False]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["2 bits", "3 bits"]
-    assert "nats" in figure.axes[0].get_xlabel()

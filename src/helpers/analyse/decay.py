@@ -1,4 +1,4 @@
-"""Tokens against decay: a run beside the trunk at equal tokens and at equal loss, and curvature as a predictor.
+"""Tokens against decay: a run beside the trunk at equal tokens and at equal loss.
 
 The trunk of a size keeps its learning rate constant. Where it has no checkpoint at some number of tokens or some loss,
 its QiD is read off between two that it has, along a straight line in ln QiD. Tables are those of `degradation`.
@@ -13,7 +13,6 @@ from helpers.analyse.degradation import TRUNK, AnalysisError, paired_error
 TOKENS, LOSS = "tokens_seen", "baseline_loss_nats"
 SERIES = ["model", "eval_id", "device_type", "bits"]
 CHECKPOINT = ["way", "family", "run", "model", SIZE, "step", TOKENS, "bits", "qid_nats", LOSS]
-BY_MATRIX = {"query_key_value": 3, "dense": 1, "dense_h_to_4h": 4, "dense_4h_to_h": 4}  # weights over d_model squared
 
 
 def _places(rows: pd.DataFrame, along: str) -> np.ndarray:
@@ -90,7 +89,7 @@ def by_checkpoint(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> pd.Dat
     )
 
 
-def beside_trunk(rows: pd.DataFrame, along: str) -> pd.DataFrame:
+def compared_with_trunk(rows: pd.DataFrame, along: str) -> pd.DataFrame:
     """Return `by_checkpoint` of the rows that aren't the trunk's, of the models that the trunk has.
 
     The column `way` says what was done, in the words of `differences_of_runs`; a checkpoint whose learning rate is
@@ -157,33 +156,3 @@ def rounded_differences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFra
     found = {f"{name}_nats": [one.mean() for one in rows] for name, rows in named.items()}
     found |= {f"{name}_se_nats": [paired_error(one) for one in rows] for name, rows in named.items()}
     return both[["model", "step", TOKENS, "bits"]].assign(**found)
-
-
-def _square_error_by_block(row: pd.Series) -> np.ndarray:
-    """Return the mean square error of rounding to nearest at the row's bits, one number a block, in squared weights."""
-    sizes = np.array([BY_MATRIX[name.rsplit(".", 1)[-1]] for name in row["matrices"]], float)
-    blocks = np.array([int(name.split(".", 1)[0]) for name in row["matrices"]])
-    relative = np.asarray(row[f"rtn_error_{row['bits']:g}_bits"], float)
-    square = sizes * (relative * np.asarray(row["weight_rms"], float)) ** 2
-    return np.bincount(blocks, square) / np.bincount(blocks, sizes)
-
-
-def with_curvature(table: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` with what curvature predicts for rounding to nearest at 2, 3 or 4 bits in groups of 32.
-
-    `checkpoints`: rows of results/checkpoints.parquet. Adds `hessian_trace`, `square_error` (mean over blocks, squared
-    weights) and `predicted_nats`: half the sum over blocks of trace times mean square error, nats a token. That is
-    the second-order loss of an error without direction. Raises AnalysisError where a checkpoint has no trace.
-    """
-    columns = ["matrices", "weight_rms", "hessian_trace", "hessian_trace_by_block"]
-    columns += [f"rtn_error_{bits}_bits" for bits in (2, 3, 4)]
-    joined = table.merge(checkpoints[["checkpoint_id", *columns]], on="checkpoint_id", how="left", validate="m:1")
-    if joined["hessian_trace"].isna().any():
-        raise AnalysisError(f"{joined['hessian_trace'].isna().sum()} rows are of checkpoints without a trace")
-    errors = [_square_error_by_block(row) for _, row in joined.iterrows()]
-    traces = [np.asarray(trace, float) for trace in joined["hessian_trace_by_block"]]
-    predicted = [float(trace @ error) / 2 for trace, error in zip(traces, errors, strict=True)]
-    dropped = [name for name in columns if name != "hessian_trace"]
-    return joined.drop(columns=dropped).assign(
-        square_error=[error.mean() for error in errors], predicted_nats=predicted
-    )

@@ -98,27 +98,3 @@ def at_tokens_and_at_loss(tables: dict[str, pd.DataFrame], label: str) -> Figure
     panels[0, 0].set_yticks(range(len(order)), order)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right upper")
     return figure
-
-
-def against_curvature(table: pd.DataFrame) -> Figure:
-    """Draw QiD against `predicted_nats` of `decay.with_curvature`, one panel a method, colour by bits.
-
-    `table` has the column `decayed`: those rows are hollow. The line is where the two are equal.
-    """
-    methods = sorted(table["method"].unique(), reverse=True)
-    figure, panels = plt.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False, figsize=(8.8, 4.0))
-    ends = table["predicted_nats"].agg(["min", "max"])
-    for axes, method in zip(panels[0], methods, strict=True):
-        axes.plot(ends, ends, color=PALE, linewidth=1.2, zorder=0)
-        for index, (bits, rows) in enumerate(table[table["method"] == method].groupby("bits")):
-            colour, marker = BITS_COLOURS[int(bits)], MARKERS[index]
-            for decayed, some in rows.groupby("decayed"):
-                face = "none" if decayed else colour
-                size = 6 if decayed else 3
-                name = "_nolegend_" if decayed else f"{bits:g} bits"
-                style = {"color": colour, "markerfacecolor": face, "markersize": size, "label": name, "alpha": 0.75}
-                axes.plot(some["predicted_nats"], some["qid_nats"], marker, **style)
-        axes.set(title=method.upper(), xscale="log", yscale="log", xlabel="½ trace × square error (nats per token)")
-    panels[0, 0].set_ylabel(QID_LABEL)
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right upper")
-    return figure
