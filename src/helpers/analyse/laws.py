@@ -252,7 +252,7 @@ def _table_1_law(bits: float, k: float, beta: float, alpha: float) -> OneBitWidt
 
 
 # Table 1 of the paper was not made by its equation 8. These three (least squares of ln D, each cell weighted by its
-# printed digits) reproduce its 48 cells to 0.6 units of the last digit; the 2-bit one is close to the unified law.
+# printed digits) are close to what made it; `published.law_through_cells` finds laws that print all its cells.
 OUYANG_2024_TABLE_1 = {
     2: _table_1_law(2, 3.786727e-4, 0.524053, 0.225002),
     3: _table_1_law(3, 1.170298e-5, 0.672732, 0.354690),
