@@ -1,0 +1,456 @@
+"""Chapter 8 counted again: tokens read off QiD and off the 16-bit loss.
+
+Laws are fitted anew with other tools: the same likelihood by a general minimiser, the loss law by one of its own. What
+rests on the covariance by run (intervals of readings, and how many of them hold) isn't counted again; the tests of
+`training_level` hold those intervals to the prediction intervals that they invert.
+"""
+
+import csv
+import functools
+import itertools
+import math
+
+import numpy as np
+from recount import ROOT, grouped, half_width, label, study, trunk, where
+from scipy import optimize, stats
+
+N, D, LOSS = "n_params_non_embedding", "tokens_seen", "plain"
+LATE, MOST_EPOCHS = 60e6, 4
+WIDTHS = {2: 0.4, 3: 0.05, 4: 0.01}
+PUBLISHED = (0.017, 0.5251, 0.2261, 5.4967)  # k, beta, alpha, gamma of equation 8
+BY_WIDTH = {
+    2: (3.786727e-4, 0.524053, 0.225002),
+    3: (1.170298e-5, 0.672732, 0.354690),
+    4: (6.132297e-6, 0.655060, 0.383503),
+}
+BY_RUN = "needs the covariance by training run"
+EXCEPTED = dict.fromkeys(
+    [
+        "power_low",
+        "power_high",
+        "covered_qid",
+        "width_qid",
+        "missed",
+        "missed_early",
+        "need_low",
+        "need_high",
+        "out_tokens",
+    ],
+    BY_RUN,
+)
+FITTED = 1e-5  # relative: two minimisers of one function
+TOLERANCES = {}
+
+
+def numbers() -> dict:
+    """Return every number of the chapter that is counted again."""
+    parts = [of_law(), seeds(), one_qid(), pairs(), read(), apparent(), doublings(), far(), accuracy(), exercises()]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def fitted(found: dict, tolerance: float = FITTED) -> dict:
+    """Return numbers that rest on a fit, and let them differ as two minimisers do."""
+    TOLERANCES.update(
+        dict.fromkeys((key for key, value in found.items() if not isinstance(value, str | int)), tolerance)
+    )
+    return found
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def late() -> tuple[dict, ...]:
+    """Return the late rows of all runs but those of other depths, each with the loss of its 16-bit twin."""
+    chosen = [
+        row for row in study() if row["family"] != "tadpole-depth" and row[D] > LATE and row["epochs"] <= MOST_EPOCHS
+    ]
+    options = {"method": "gptq", "group_size": 32, "symmetric": False, "bits": {2, 3, 4}}
+    rows = where(chosen, **options)
+    for row in rows:
+        row[LOSS] = row["loss_nats"] - row["qid"]
+    return tuple(rows)
+
+
+@functools.cache
+def main() -> tuple[dict, ...]:
+    return tuple(sorted(trunk(late()), key=lambda row: (row[N], row["bits"], row[D])))
+
+
+def at(bits: int) -> list[dict]:
+    return where(main(), bits=bits)
+
+
+# ---- laws ------------------------------------------------------------------------------------------------------------
+
+
+def columns(rows, with_loss=False) -> np.ndarray:
+    """Return the columns that the coefficients multiply to ln QiD: constant, ln D, -ln N, bits, and maybe the loss."""
+    d, n, p = (np.log([float(row[name]) for row in rows]) for name in (D, N, "bits"))
+    if not with_loss:
+        return np.column_stack([np.ones(d.size), d, -n, -p])
+    steps = np.log(2 ** (np.exp(p) - 1) - 1)
+    return np.column_stack([np.ones(d.size), d, -n, -steps, -np.array([row[LOSS] for row in rows])])
+
+
+def most_likely(rows, with_loss=False) -> tuple[np.ndarray, float]:
+    """Return coefficients and tau of the highest likelihood: normal, with the variance se^2 + (tau mu)^2."""
+    x, qid = columns(rows, with_loss), np.array([row["qid"] for row in rows])
+    se = np.array([row["document_qid"].std(ddof=1) / math.sqrt(row["document_qid"].size) for row in rows])
+    centre, scale = x[:, 1:].mean(axis=0), x[:, 1:].std(axis=0)
+    z = np.column_stack([x[:, 0], (x[:, 1:] - centre) / scale])
+
+    def value(parameters) -> tuple[float, np.ndarray]:
+        mean, tau = np.exp(z @ parameters[:-1]), math.exp(parameters[-1])
+        variance, off = se**2 + (tau * mean) ** 2, qid - mean
+        by_variance = 0.5 / variance - 0.5 * off**2 / variance**2
+        by_log_mean = -off * mean / variance + by_variance * 2 * (tau * mean) ** 2
+        slopes = np.append(z.T @ by_log_mean, np.sum(by_variance * 2 * (tau * mean) ** 2))
+        return 0.5 * np.sum(np.log(variance) + off**2 / variance), slopes
+
+    start = np.append(np.linalg.lstsq(z, np.log(qid))[0], math.log(0.2))
+    found = optimize.minimize(value, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 1000})
+    slope = found.x[1:-1] / scale
+    return np.append(found.x[0] - slope @ centre, slope), math.exp(found.x[-1])
+
+
+@functools.cache
+def whole() -> tuple[np.ndarray, float]:
+    return most_likely(main())
+
+
+def tokens_at(coefficients, qid, n, bits) -> float:
+    """Return D of a product of powers (ln k, beta, alpha and maybe gamma) at a QiD."""
+    constant, beta, alpha, *gamma = coefficients
+    rest = sum(one * math.log(bits) for one in gamma)
+    return math.exp((math.log(qid) - constant + alpha * math.log(n) + rest) / beta)
+
+
+def published(bits=None) -> tuple:
+    law = PUBLISHED if bits is None else BY_WIDTH[bits]
+    return (math.log(law[0]), *law[1:])
+
+
+def of_law() -> dict:
+    (_, beta, alpha, _), tau = whole()
+    sizes = sorted({row[N] for row in main()})
+    counted = {"beta": beta, "blow_up": 1 / beta, "tau": tau, "tau_factor": math.exp(tau / beta), "power": alpha / beta}
+    powers = [law[2] / law[1] for law in BY_WIDTH.values()]
+    ends = {"power_paper": PUBLISHED[2] / PUBLISHED[1], "power_table_low": min(powers), "power_table_high": max(powers)}
+    names = {"sizes": len(sizes), "smallest": label(sizes[0]), "largest": label(sizes[-1]), "late_tokens": label(LATE)}
+    levels = {f"level_{bits}": level for bits, level in WIDTHS.items()}
+    return fitted(counted) | ends | names | levels | {"level": 0.9, "settled_after": label(2 * LATE)}
+
+
+def seeds() -> dict:
+    """Return how far one checkpoint's 3-bit QiD scatters over seeds, pooled over checkpoints."""
+    chosen = [row for row in where(late(), bits=3) if row in main() or row["family"] == "tadpole-seeds"]
+    groups = [
+        rows for rows in grouped(chosen, "model", "step").values() if len({row["train_seed"] for row in rows}) > 1
+    ]
+    squares, freedom = 0.0, 0
+    for rows in groups:
+        qid = np.array([row["qid"] for row in rows])
+        squares, freedom = squares + np.sum((qid / qid.mean() - 1) ** 2), freedom + qid.size - 1
+    sd = math.sqrt(squares / freedom)
+    return {"seed_sd": sd} | fitted({"seed_factor": math.exp(sd / whole()[0][1])})
+
+
+# ---- one QiD, many sizes ---------------------------------------------------------------------------------------------
+
+
+def between(x, xs, ys) -> float:
+    return float(np.interp(x, xs, ys))
+
+
+@functools.cache
+def crossings() -> tuple[dict, ...]:
+    """Return where QiD first comes up to its level: size, bits, tokens, and the loss there."""
+    found = []
+    for (n, bits), rows in grouped(main(), N, "bits").items():
+        level = WIDTHS[bits]
+        for before, after in itertools.pairwise(rows):
+            if rows[0]["qid"] < level and before["qid"] < level <= after["qid"]:
+                share = math.log(level / before["qid"]) / math.log(after["qid"] / before["qid"])
+                tokens = before[D] * (after[D] / before[D]) ** share
+                loss = before[LOSS] + share * (after[LOSS] - before[LOSS])
+                found.append({"n": n, "bits": bits, "tokens": tokens, "loss": loss, "per": tokens / n})
+                break
+    return tuple(found)
+
+
+def one_qid() -> dict:
+    settled = [one for one in crossings() if one["tokens"] > 2 * LATE]
+    three, early = (
+        [one for one in crossings() if one["bits"] == 3 and (one["tokens"] > 2 * LATE) == side]
+        for side in (True, False)
+    )
+    first, last = three[0], three[-1]
+    return {
+        "settled_sizes": len(three),
+        "settled_small": label(first["n"]),
+        "times_size": last["n"] / first["n"],
+        "times_tokens": last["tokens"] / first["tokens"],
+        "per_low": min(one["per"] for one in settled),
+        "per_high": max(one["per"] for one in settled),
+        "loss_first": first["loss"],
+        "loss_last": last["loss"],
+        "early_low": min(one["per"] for one in early),
+        "early_high": max(one["per"] for one in early),
+        "early_tokens_low": label(min(one["tokens"] for one in early)),
+        "early_tokens_high": label(max(one["tokens"] for one in early)),
+    }
+
+
+def pairs() -> dict:
+    """Return the shares of pairs of different sizes that QiD at 3 bits puts in the order of something else."""
+    rows, truths = (
+        at(3),
+        {"tokens": lambda row: row[D], "ratio": lambda row: row[D] / row[N], "loss": lambda row: -row[LOSS]},
+    )
+    found = {}
+    for key, truth in truths.items():
+        score = [
+            0.5 if truth(one) == truth(two) else float((truth(one) > truth(two)) == (one["qid"] > two["qid"]))
+            for index, one in enumerate(rows)
+            for two in rows[:index]
+            if one[N] != two[N]
+        ]
+        found[f"agree_{key}"] = math.fsum(score) / len(score)
+    return found
+
+
+# ---- readings --------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def readings(with_loss=False) -> tuple[tuple[dict, float], ...]:
+    """Return rows of the trunk with tokens read over true tokens, by the law of the other runs."""
+    found = []
+    for run, rows in grouped(main(), "run").items():
+        coefficients, _ = most_likely([row for row in main() if row["run"] != run], with_loss)
+        beta = coefficients[1]
+        said = columns(rows, with_loss) @ coefficients
+        found += [(row, math.exp((math.log(row["qid"]) - one) / beta)) for row, one in zip(rows, said, strict=True)]
+    return tuple(found)
+
+
+def typical(ratios) -> float:
+    return math.exp(np.median(np.abs(np.log(list(ratios)))))
+
+
+def loss_law(rows) -> tuple[np.ndarray, float]:
+    """Return (ln N_c, alpha_N, ln D_c, alpha_D) of equation 3 with the least Huber loss, and the rms of its misses."""
+    n, d, loss = (np.log([row[name] for row in rows]) for name in (N, D, LOSS))
+
+    def off(c) -> np.ndarray:
+        return c[3] * np.logaddexp(c[1] / c[3] * (c[0] - n), c[2] - d) - loss
+
+    starts = [
+        (loss.mean() / a + n.mean(), a, loss.mean() / b + d.mean() - 1, b)
+        for a in (0.08, 0.15)
+        for b in (0.2, 1.0, 5.0)
+    ]
+    ends = ([-np.inf, 1e-3, -np.inf, 1e-3], [np.inf, 20.0, np.inf, 20.0])
+    more = {
+        "loss": "huber",
+        "f_scale": 1e-3,
+        "x_scale": "jac",
+        "ftol": 1e-13,
+        "xtol": 1e-13,
+        "gtol": 1e-13,
+        "max_nfev": 5000,
+    }
+    best = min((optimize.least_squares(off, one, bounds=ends, **more) for one in starts), key=lambda one: one.cost)
+    return best.x, math.sqrt(np.mean(off(best.x) ** 2))
+
+
+def tokens_of_loss(c, n, log_loss) -> float:
+    """Return D at which equation 3 gives a loss; infinity below what it ever gives."""
+    left = math.exp(log_loss / c[3]) - math.exp(c[1] / c[3] * (c[0] - math.log(n)))
+    return math.exp(c[2]) / left if left > 0 else math.inf
+
+
+@functools.cache
+def loss_readings() -> tuple[tuple[float, bool, float], ...]:
+    """Return by checkpoint tokens read over true tokens, whether the interval holds, and high over low."""
+    once, found = at(3), []
+    for run, rows in grouped(once, "run").items():
+        others = [row for row in once if row["run"] != run]
+        c, miss = loss_law(others)
+        half = stats.t.ppf(0.95, len({row["run"] for row in others}) - 1) * miss
+        for row in rows:
+            read, low, high = (tokens_of_loss(c, row[N], math.log(row[LOSS]) + shift) for shift in (0, half, -half))
+            found.append((read / row[D], low <= row[D] <= high, high / low))
+    return tuple(found)
+
+
+def read() -> dict:
+    ratios = [ratio for _, ratio in readings()]
+    row, worst = max(readings(), key=lambda pair: abs(math.log(pair[1])))
+    largest = max(row[N] for row in main())
+    law = {
+        "typical_qid": typical(ratios),
+        "within_qid": sum(abs(math.log(ratio)) < math.log(2) for ratio in ratios) / len(ratios),
+        "typical_both": typical(ratio for _, ratio in readings(with_loss=True)),
+        "typical_largest": typical(ratio for row, ratio in readings() if row[N] == largest),
+        "beta_both": most_likely(main(), with_loss=True)[0][1],
+        "worst": worst,
+    }
+    loss = {
+        "typical_loss": typical(ratio for ratio, _, _ in loss_readings()),
+        "covered_loss": sum(inside for _, inside, _ in loss_readings()) / len(loss_readings()),
+        "width_loss": float(np.median([width for _, _, width in loss_readings()])),
+    }
+    names = {
+        "worst_size": label(row[N]),
+        "worst_tokens": label(row[D]),
+        "worst_bits": int(row["bits"]),
+        "rows": len(ratios),
+    }
+    return fitted(law, 1e-4) | fitted(loss, 1e-3) | names
+
+
+# ---- other runs ------------------------------------------------------------------------------------------------------
+
+
+def way(row) -> str:
+    usual = main()[0]
+    if row["n_averaged"] > 1:
+        return "average"
+    if row["schedule"] != "constant":
+        return row["schedule"] if row[D] == row["tokens_planned"] else f"{row['schedule']} on the way"
+    if row["peak_learning_rate"] != usual["peak_learning_rate"]:
+        return {0.5: "half", 2.0: "double"}[row["peak_learning_rate"] / usual["peak_learning_rate"]]
+    if row["weight_decay"] != usual["weight_decay"]:
+        return "none" if row["weight_decay"] == 0 else "triple"
+    return "seed"
+
+
+@functools.cache
+def beside() -> tuple[dict, ...]:
+    """Return at 3 bits, for each row of another run with a trunk, ln of apparent over true tokens by both gauges."""
+    beta, found = whole()[0][1], []
+    lines = grouped(at(3), "model")
+    for row in where(late(), bits=3):
+        line = lines.get(row["model"])
+        if line is None or (row["family"] == "tadpole-trunk" and row["run"] == row["model"]):
+            continue
+        places = [math.log(one[D]) for one in line]
+        qid = math.exp(between(math.log(row[D]), places, [math.log(one["qid"]) for one in line]))
+        losses = [one[LOSS] for one in line]
+        inside = losses[-1] <= row[LOSS] <= losses[0]
+        by_loss = between(row[LOSS], losses[::-1], places[::-1]) - math.log(row[D]) if inside else None
+        found.append(
+            {"way": way(row), "model": row["model"], "qid": math.log(row["qid"] / qid) / beta, "loss": by_loss}
+        )
+    return tuple(found)
+
+
+def apparent() -> dict:
+    found = {}
+    for name, rows in grouped([row for row in beside() if row["loss"] is not None], "way").items():
+        if name.endswith("way"):
+            continue
+        for gauge in ("qid", "loss"):
+            means = [np.mean([row[gauge] for row in one]) for one in grouped(rows, "model").values()]
+            found[f"{name}_{gauge}"] = math.exp(np.mean(means))
+            if (name, gauge) == ("cooldown", "qid"):
+                half = half_width(means)
+                ends = {
+                    "cooldown_low": math.exp(np.mean(means) - half),
+                    "cooldown_high": math.exp(np.mean(means) + half),
+                }
+    models = {name: len({row["model"] for row in rows}) for name, rows in grouped(beside(), "way").items()}
+    counts = {"cooldown_sizes": models["cooldown"], "seed_models": models["seed"], "wd_sizes": models["none"]}
+    counts |= {"unseen": sum(row["loss"] is None for row in beside()), "compared": len(beside())}
+    return fitted(found | ends) | counts
+
+
+# ---- the last doubling -----------------------------------------------------------------------------------------------
+
+
+def doublings() -> dict:
+    lost = {}
+    for (n, bits), rows in grouped(main(), N, "bits").items():
+        places, losses = [math.log(row[D]) for row in rows], [row[LOSS] for row in rows]
+        lost[n, bits] = [
+            (row[D], row["qid"], between(math.log(row[D] / 2), places, losses) - row[LOSS])
+            for row in rows
+            if math.log(row[D] / 2) >= places[0]
+        ]
+    grown = [math.log(a[-1][1] / a[-1][2] / (a[0][1] / a[0][2])) for a in lost.values()]
+    shrunk = [math.log(a[0][2] / a[-1][2]) / growth for a, growth in zip(lost.values(), grown, strict=True)]
+    sizes = sorted({n for n, _ in lost})
+    last = {key: a[-1][1] / a[-1][2] for key, a in lost.items()}
+    counts = {f"beyond_{bits}": sum(last[n, bits] > 1 for n in sizes) for bits in WIDTHS}
+    return counts | {
+        "doublings_small": last[sizes[0], 2],
+        "doublings_large": last[sizes[-1], 2],
+        "last_tokens": label(max(a[-1][0] for a in lost.values())),
+        "doublings_first": label(max(a[0][0] for a in lost.values())),
+        "grown_low": math.exp(min(grown)),
+        "grown_high": math.exp(max(grown)),
+        "shrink_low": min(shrunk),
+        "shrink_high": max(shrunk),
+    }
+
+
+# ---- public models ---------------------------------------------------------------------------------------------------
+
+
+def loss_16(d, n) -> float:
+    """Return the paper's equation 3."""
+    return ((4.74e19 / n) ** (0.045 / 0.399) + 7.63e10 / d) ** 0.399
+
+
+def far() -> dict:
+    n, d, bits, asked = 70e9, 15e12, 4, 0.2
+
+    def qid(law, tokens) -> float:
+        return math.exp(law[0] + law[1] * math.log(tokens) - law[2] * math.log(n) - sum(law[3:]) * math.log(bits))
+
+    lost = optimize.brentq(
+        lambda t: qid(published(), t) - loss_16(t / 2, n) + loss_16(t, n), 1e6, 1e15, xtol=1e-3, rtol=1e-14
+    )
+    ours = tokens_at(whole()[0], asked, n, bits)
+    return {
+        "asked": asked,
+        "public": label(d),
+        "public_eq8": qid(published(), d),
+        "public_table": qid(published(bits), d),
+        "need_eq8": label(tokens_at(published(), asked, n, bits)),
+        "need_table": label(tokens_at(published(bits), asked, n, bits)),
+        "need_ours": label(ours) if ours < 1e15 else f"{ours / 1e12:,.0f}T",
+        "out_size": math.log10(n / max(row[N] for row in main())),
+        "out_paper": math.log10(d / 2.055e11),
+        "lost": label(lost),
+        "lost_before": math.log2(d / lost),
+    }
+
+
+def accuracy() -> dict:
+    """Return what LAMBADA's accuracy says of the second half of the training of Pythia's deduplicated models."""
+    with (ROOT / "data/published/pythia_public_evals.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "acc" and row["deduped"] == "True"]
+    steps = sorted({int(row["step"]) for row in rows})
+    half = max(step for step in steps if step <= 1.05 * steps[-1] / 2)
+    ends = {}
+    for row in rows:
+        if int(row["step"]) in (half, steps[-1]):
+            pair = ends.setdefault(int(row["n_params_non_embedding"]), {})
+            pair[int(row["step"])] = float(row["value"]), float(row["stderr"])
+    moved = {n: (a[steps[-1]][0] - a[half][0]) / math.hypot(a[half][1], a[steps[-1]][1]) for n, a in ends.items()}
+    return {
+        "pythias": len(moved),
+        "accuracy_times": steps[-1] / half,
+        "accuracy_up": sum(one > 2 for one in moved.values()),
+        "accuracy_down": sum(one < -2 for one in moved.values()),
+        "accuracy_down_size": label(max(n for n, one in moved.items() if one < -2)),
+    }
+
+
+def exercises() -> dict:
+    (_, beta, alpha, _), tau = whole()
+    ours = {"ex_one": 0.05 / beta, "ex_two": math.hypot(0.05, tau) / beta, "ex_ours": 4 ** (alpha / beta - 1)}
+    return fitted(ours) | {"ex_paper": 4 ** (PUBLISHED[2] / PUBLISHED[1] - 1)}
