@@ -54,14 +54,16 @@ class KnownLaw:
 
         Raises LawError for what is missing or can't be asked.
         """
-        given = dict(given)
-        if self.predicts_loss(given):
+        given, predicted = dict(given), self.predicts_loss(given)
+        if predicted:
             both = {name: given.get(name) for name in self.loss_law.needs()}
             given["loss_nats"] = self.loss_law.predict(**both) * math.exp(log_loss_shift)
         if "room_nats" in self.law.needs() and given.get("room_nats") is None and given.get("loss_nats") is not None:
             if given.get("vocabulary_size") is None:
                 raise LawError("room below uniform guessing needs the vocabulary's size ('vocabulary_size')")
-            given["room_nats"] = np.log(given["vocabulary_size"]) - given["loss_nats"]
+            room = np.log(given["vocabulary_size"]) - given["loss_nats"]
+            # A model that is predicted to be worse than guessing has no room; in the form's limit it has no QiD either.
+            given["room_nats"] = np.maximum(room, SEARCHED["room_nats"][0]) if predicted else room
         return self.law.ask(given)
 
     def log_qid(self, given: Given, log_loss_shift: float = 0.0) -> FloatArray:
@@ -74,7 +76,8 @@ class KnownLaw:
         means = np.stack([self.law.evaluate(one, x)[0] for one in self.draws.coefficients])
         from_loss = np.zeros(means.shape[1:])
         if self.predicts_loss(given):
-            from_loss = self.log_qid(given, self.loss_log_rms) - self.log_qid(given)
+            there, beside = self.log_qid(given), self.log_qid(given, self.loss_log_rms)
+            np.subtract(beside, there, out=from_loss, where=np.isfinite(there))  # infinite up to one bit, by some laws
         tau = self.draws.tau.reshape(-1, *[1] * from_loss.ndim)
         return means, np.hypot(tau, from_loss)
 
