@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers.analyse import extrapolation_figures
-from helpers.analyse.style import use_house_style
+from helpers.analyse.style import INK, use_house_style
 
 SCORES = pd.DataFrame(
     {"largest size": [0.1, 0.5, 0.9], "2 bits": [0.2, np.nan, 0.3]}, index=["power", "printed", "exponential"]
@@ -33,6 +33,9 @@ def test_cells_say_rms_and_coverage_and_published_laws_stand_apart():
     assert sorted(words) == sorted(["0.10\n90%", "0.20\n100%", "0.90\n95%", "0.30\n0%", "0.50\n–", "n/a"])
     bold = [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"]
     assert bold == ["0.10\n90%"]
+    colours = {text.get_text(): text.get_color() for text in axes.texts}
+    assert colours["0.10\n90%"] == INK  # on a light cell
+    assert colours["0.90\n95%"] == "white"
     (missing,) = [text for text in axes.texts if text.get_text() == "n/a"]
     assert missing.get_position() == (1.5, 2.5)
     assert axes.lines[0].get_ydata()[0] == 2  # the gap

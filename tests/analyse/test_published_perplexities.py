@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.degradation import AnalysisError
-from helpers.analyse.law_forms import GroupSizeLaw
+from helpers.analyse.law_forms import GroupSizeLaw, LossLaw
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
+from helpers.analyse.loss_laws import OUYANG_2024_LOSS, ChainedLaw
 from helpers.analyse.published_perplexities import (
     BROKEN,
     SHAPES,
@@ -102,6 +103,11 @@ def test_laws_speak_of_what_they_can():
     np.testing.assert_allclose(found.loc[found["law"] == "groups", "ratio"], 2)
     assert set(found.loc[found["law"] == "3 bits", "bits"]) == {3}
     np.testing.assert_allclose(over_laws(made(OUYANG_2024), {"unified": OUYANG_2024})["ratio"], 2)
+    loss = LossLaw(0.05, 0.4, 0.3, 1.9, 0.9, source="planted", validity=OUYANG_2024.validity)
+    chained = ChainedLaw(loss, OUYANG_2024_LOSS)
+    rows = made(OUYANG_2024)
+    said = chained.predict(rows["tokens_seen"], rows["n_params_non_embedding"], rows["bits"])
+    np.testing.assert_allclose(over_laws(rows, {"chained": chained})["predicted_nats"], said)
     with pytest.raises(AnalysisError, match="none of two can say anything"):
         over_laws(made(OUYANG_2024), {"two": {2: OUYANG_2024_TABLE_1[2]}})
 

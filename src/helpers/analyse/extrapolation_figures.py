@@ -9,10 +9,12 @@ import seaborn as sns
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from seaborn.utils import relative_luminance
 
 from helpers.analyse.style import BITS_COLOURS, INK, MARKERS, PALE, SIZE_LABEL, count_scale, legend_beside
 
 SCALE = (0.06, 1.2)  # of the colours, rms of ln QiD: from about as good as seeds allow to a factor of three
+EVEN_LUMINANCE = 0.22  # of a cell on which ink and white have the same contrast
 TICKS = (0.07, 0.15, 0.3, 0.6, 1.2)
 
 
@@ -33,7 +35,7 @@ def score_map(log_rms: pd.DataFrame, coverage: pd.DataFrame, apart: Collection[s
         log_rms,
         annot=words,
         fmt="",
-        cmap="cividis_r",
+        cmap="YlGnBu",
         norm=LogNorm(*SCALE),
         mask=log_rms.isna(),
         annot_kws={"fontsize": 7.5, "linespacing": 1.1},
@@ -42,8 +44,12 @@ def score_map(log_rms: pd.DataFrame, coverage: pd.DataFrame, apart: Collection[s
         ax=axes,
     )
     for text in axes.texts:
-        value = text.get_text().split("\n")[0]
-        text.set_fontweight("bold" if float(value) <= goal else "normal")
+        column, row = (int(place) for place in text.get_position())
+        value = log_rms.iloc[row, column]
+        text.set_fontweight("bold" if value <= goal else "normal")
+        mesh = axes.collections[0]
+        light = relative_luminance(mesh.cmap(mesh.norm(value))) > EVEN_LUMINANCE
+        text.set_color(INK if light else "white")
     for row, column in zip(*np.nonzero(log_rms.isna().to_numpy()), strict=True):
         axes.text(column + 0.5, row + 0.5, "n/a", ha="center", va="center", fontsize=7.5, color=INK)
     if len(first) < len(order):

@@ -15,6 +15,7 @@ from scipy import stats
 from helpers.analyse.degradation import AnalysisError
 from helpers.analyse.law_variables import LawError
 from helpers.analyse.laws import Law
+from helpers.analyse.loss_laws import ChainedLaw
 
 PER_WORD = ("LAMBADA(openai)",)
 SETTING = ["model", "method", "bits", "group_size", "dataset"]
@@ -105,7 +106,7 @@ def one_a_setting(points: pd.DataFrame) -> pd.DataFrame:
     return points.loc[order].drop_duplicates(SETTING).sort_index()
 
 
-def over_laws(points: pd.DataFrame, laws: Mapping[str, Law | Mapping[int, Law]]) -> pd.DataFrame:
+def over_laws(points: pd.DataFrame, laws: Mapping[str, Law | ChainedLaw | Mapping[int, Law]]) -> pd.DataFrame:
     """Return each point beside each law that can speak of it: `law`, `predicted_nats`, `ratio` (measured / predicted).
 
     A law may be one record a bit width. `group_size` of the points, a number, is handed to laws that need it. A QiD of
@@ -114,10 +115,11 @@ def over_laws(points: pd.DataFrame, laws: Mapping[str, Law | Mapping[int, Law]])
     parts = []
     for name, law in laws.items():
         for bits, rows in points.groupby("bits"):
-            one = law if isinstance(law, Law) else law.get(int(bits))
+            one = law.get(int(bits)) if isinstance(law, Mapping) else law
             if one is None:
                 continue
-            more = {"group_size": rows["group_size"].astype(float)} if "group_size" in one.needs() else {}
+            in_groups = isinstance(one, Law) and "group_size" in one.needs()
+            more = {"group_size": rows["group_size"].astype(float)} if in_groups else {}
             try:
                 said = one.predict(rows["tokens_seen"], rows["n_params_non_embedding"], rows["bits"], **more)
             except LawError:
