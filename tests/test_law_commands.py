@@ -204,6 +204,17 @@ def test_laws_lists_every_name_with_what_it_needs():
     assert all(f"{name} (" in words for name in LAW_NAMES)
 
 
+def test_the_page_names_every_law_and_every_key(mine):
+    page = (ROOT / "book" / "commands.md").read_text()
+    fit, by_bits = run("fit", "--law", "power"), run("fit", "--law", "power", "--by", "bits")
+    predicted = run("predict", "--law", "power", *SMALL)
+    solved = run("invert", "--law", "power", "--qid", "0.1", "--n-params", "1e6", "--bits", "3")
+    file = json.loads((ROOT / "results" / "fits.json").read_text())
+    keys = [*fit, *fit["params"]["beta"], *by_bits, *predicted, *solved, *run("laws")["laws"][0]]
+    keys += [*file, *file["loss_law"], *file["fits"]["power"]["draws"]]
+    assert {name for name in [*LAW_NAMES, *keys] if f"`{name}`" not in page} == set()
+
+
 # ---- bad input -------------------------------------------------------------------------------------------------------
 
 

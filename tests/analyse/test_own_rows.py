@@ -97,6 +97,12 @@ def test_a_cell_that_cannot_be_used_is_named(table, tmp_path, row, column, cell,
     assert str(caught.value) == f"{tmp_path / name}: {said}"
 
 
+@pytest.mark.parametrize("cell", [pd.Timestamp("2026-01-01"), True, [3.0]])
+def test_what_is_no_number_isnt_made_one(table, tmp_path, cell):
+    with pytest.raises(DataError, match=r"row 1 \(and 125 more\), column 'bits': '.*'; accepted: a number"):
+        read_own_rows(written(table.assign(bits=pd.Series([cell] * len(table))), tmp_path, "mine.parquet"))
+
+
 def test_of_several_bad_cells_the_first_is_named_and_the_others_counted(table, tmp_path):
     table.loc[[4, 6, 9], "bits"] = -1
     with pytest.raises(DataError, match=r"row 5 \(and 2 more\), column 'bits': -1; accepted: a positive number"):
@@ -119,6 +125,9 @@ def test_the_same_row_twice_is_named(table, tmp_path):
     n = len(table)
     with pytest.raises(DataError, match=rf"row {n + 1} \(and 1 more\) repeats row 6; accepted: each measurement once"):
         read_own_rows(written(twice, tmp_path))
+    unknown = twice.assign(group_size=np.where(twice["bits"] > 2, 32, np.nan))
+    with pytest.raises(DataError, match="repeats row 6"):
+        read_own_rows(written(unknown, tmp_path))
     replicate = table.iloc[[5]].assign(qid_nats=table["qid_nats"][5] * 1.01)
     assert read_own_rows(written(pd.concat([table, replicate]), tmp_path)).data.tokens.size == n + 1
 

@@ -116,8 +116,9 @@ def _numbers(column: pd.Series, path: Path) -> pd.Series:
     empty = column.isna()
     if column.name not in COVARIATES:
         _refuse_rows(path, column.name, np.flatnonzero(empty), "empty or NaN; accepted: a number")
-    texts = column.astype(str) if pd.api.types.is_bool_dtype(column) else column
-    numbers = pd.to_numeric(texts, errors="coerce").astype(float)
+    plain = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    # Dates, truth values and lists could be made numbers of; as texts they aren't.
+    numbers = pd.to_numeric(column if plain else column.astype(str), errors="coerce").astype(float)
     bad = np.flatnonzero(numbers.isna() & ~empty)
     if bad.size:
         _refuse_rows(path, column.name, bad, f"'{str(column.iloc[bad[0]])[:40]}'; accepted: a number")
@@ -140,8 +141,9 @@ def _refuse_values(numbers: pd.DataFrame, path: Path) -> None:
 
 def _refuse_repeats(numbers: pd.DataFrame, path: Path) -> None:
     """Raise DataError for a row that is the same as an earlier one: it would count twice."""
-    repeats = np.flatnonzero(numbers.duplicated())
+    same_as = numbers.groupby(list(numbers.columns), dropna=False).ngroup().to_numpy()
+    repeats = np.flatnonzero(pd.Series(same_as).duplicated())
     if repeats.size:
-        same = np.flatnonzero((numbers == numbers.iloc[repeats[0]]).all(axis=1))[0]
+        same = np.flatnonzero(same_as == same_as[repeats[0]])[0]
         more = f" (and {repeats.size - 1} more)" if repeats.size > 1 else ""
         raise DataError(f"{path}: row {repeats[0] + 1}{more} repeats row {same + 1}; accepted: each measurement once")
