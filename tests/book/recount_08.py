@@ -84,18 +84,17 @@ def at(bits: int) -> list[dict]:
 # ---- laws ------------------------------------------------------------------------------------------------------------
 
 
-def columns(rows, with_loss=False) -> np.ndarray:
+def columns(rows, form="power") -> np.ndarray:
     """Return the columns that the coefficients multiply to ln QiD: constant, ln D, -ln N, bits, and maybe the loss."""
-    d, n, p = (np.log([float(row[name]) for row in rows]) for name in (D, N, "bits"))
-    if not with_loss:
-        return np.column_stack([np.ones(d.size), d, -n, -p])
-    steps = np.log(2 ** (np.exp(p) - 1) - 1)
-    return np.column_stack([np.ones(d.size), d, -n, -steps, -np.array([row[LOSS] for row in rows])])
+    d, n, p = (np.array([float(row[name]) for row in rows]) for name in (D, N, "bits"))
+    in_bits = {"power": np.log(p), "exponential": p, "steps": np.log(2 ** (p - 1) - 1)}
+    found = [np.ones(d.size), np.log(d), -np.log(n), -in_bits.get(form, in_bits["steps"])]
+    return np.column_stack(found + [-np.array([row[LOSS] for row in rows])] * (form == "loss"))
 
 
-def most_likely(rows, with_loss=False) -> tuple[np.ndarray, float]:
+def most_likely(rows, form="power") -> tuple[np.ndarray, float]:
     """Return coefficients and tau of the highest likelihood: normal, with the variance se^2 + (tau mu)^2."""
-    x, qid = columns(rows, with_loss), np.array([row["qid"] for row in rows])
+    x, qid = columns(rows, form), np.array([row["qid"] for row in rows])
     se = np.array([row["document_qid"].std(ddof=1) / math.sqrt(row["document_qid"].size) for row in rows])
     centre, scale = x[:, 1:].mean(axis=0), x[:, 1:].std(axis=0)
     z = np.column_stack([x[:, 0], (x[:, 1:] - centre) / scale])
@@ -148,11 +147,8 @@ def seeds() -> dict:
     groups = [
         rows for rows in grouped(chosen, "model", "step").values() if len({row["train_seed"] for row in rows}) > 1
     ]
-    squares, freedom = 0.0, 0
-    for rows in groups:
-        qid = np.array([row["qid"] for row in rows])
-        squares, freedom = squares + np.sum((qid / qid.mean() - 1) ** 2), freedom + qid.size - 1
-    sd = math.sqrt(squares / freedom)
+    qids = [np.array([row["document_qid"].mean() for row in rows]) for rows in groups]
+    sd = math.sqrt(np.mean([qid.var(ddof=1) / qid.mean() ** 2 for qid in qids]))
     return {"seed_sd": sd} | fitted({"seed_factor": math.exp(sd / whole()[0][1])})
 
 
@@ -224,13 +220,13 @@ def pairs() -> dict:
 
 
 @functools.cache
-def readings(with_loss=False) -> tuple[tuple[dict, float], ...]:
+def readings(form="power") -> tuple[tuple[dict, float], ...]:
     """Return rows of the trunk with tokens read over true tokens, by the law of the other runs."""
     found = []
     for run, rows in grouped(main(), "run").items():
-        coefficients, _ = most_likely([row for row in main() if row["run"] != run], with_loss)
+        coefficients, _ = most_likely([row for row in main() if row["run"] != run], form)
         beta = coefficients[1]
-        said = columns(rows, with_loss) @ coefficients
+        said = columns(rows, form) @ coefficients
         found += [(row, math.exp((math.log(row["qid"]) - one) / beta)) for row, one in zip(rows, said, strict=True)]
     return tuple(found)
 
@@ -292,9 +288,9 @@ def read() -> dict:
     law = {
         "typical_qid": typical(ratios),
         "within_qid": sum(abs(math.log(ratio)) < math.log(2) for ratio in ratios) / len(ratios),
-        "typical_both": typical(ratio for _, ratio in readings(with_loss=True)),
+        "typical_both": typical(ratio for _, ratio in readings("loss")),
         "typical_largest": typical(ratio for row, ratio in readings() if row[N] == largest),
-        "beta_both": most_likely(main(), with_loss=True)[0][1],
+        "beta_both": most_likely(main(), "loss")[0][1],
         "worst": worst,
     }
     loss = {
