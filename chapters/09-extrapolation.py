@@ -99,14 +99,16 @@ seeds = training_seeds(rows_of_seeds(late[late["bits"].isin([2, 3, 4])]))["relat
 power = stored.fits["power"].law
 sizes = np.sort(every.loc[every["family"] == "tadpole-trunk", SIZE].unique())
 put_all(goal_rms=extrapolation.GOAL_LOG_RMS, goal_factor=np.exp(extrapolation.GOAL_LOG_RMS), level=0.90)
+put_all(size_moves=(sizes[-1] / sizes[-2]) ** power.alpha, tokens_move=4**power.beta)
 put_all(goal_coverage=extrapolation.GOAL_COVERAGE, largest=count_label(sizes[-1]), jump=sizes[-1] / sizes[-2])
 for bits in (2, 3, 4):
     put(f"seed_{bits}", seeds[bits])
 assert sizes[-1] == power.validity.n_params[1]
-assert set(held.index[held["excluded_share"] > 0]) == {"other bits"}, "the text says: only at other bits"
+excluded = held["excluded_share"][held["excluded_share"] > 0]
+put("excluded", ", ".join(f"{name} ({share:.0%})" for name, share in excluded.items()))
 
 # %% [markdown]
-# Rows that aren't clear occur at 5 to 8 bits only, where {glue:text}`excluded:.0%` of QiD drowns.
+# Hold-outs with rows that aren't clear, and their share: {glue:text}`excluded:s`.
 #
 # ## Which laws compete
 #
@@ -131,7 +133,6 @@ assert set(held.index[held["excluded_share"] > 0]) == {"other bits"}, "the text 
 # everywhere here. Published constants, with nothing fitted, stand below the line.
 
 # %% tags=["remove-cell"]
-put("excluded", held.loc["other bits", "excluded_share"])
 published = list(judged.loc[judged["published"], "law"].unique())
 scored = rms.dropna(how="all")
 assert set(rms.index) - set(scored.index) == {"group-size"}, "the text says: n/a everywhere"
@@ -182,7 +183,9 @@ assert (rms.loc[published].min() > rms.loc[competing].min()).all(), "the text sa
 # - **A larger model is the easy test.** {glue:text}`size_passed:d` of the {glue:text}`size_judged:d` forms that can be asked
 #   stay at or below {glue:text}`goal_rms:.2f`; the best of those that know $D$, $N$ and $P$ alone is
 #   *{glue:text}`best_size:s`*. The power law has {glue:text}`power_size:.3f`, the exponential
-#   {glue:text}`exponential_size:.3f`. This is the test that papers report. It doesn't tell laws apart.
+#   {glue:text}`exponential_size:.3f`. This is the test that papers report. Here it doesn't tell laws apart, and it is a small
+#   step: by the power law it moves QiD by a factor of {glue:text}`size_moves:.2f`, where the last factor 4 of $D$ moves it by
+#   {glue:text}`tokens_move:.2f`.
 # - **More tokens is the hard one.** Fitted to the first quarter of the tokens, the power law puts the rest too high by a factor
 #   of {glue:text}`power_tokens_over:.2f` on average (rms {glue:text}`power_tokens:.2f`), and so do all forms that have nothing
 #   but $D^\beta$, at {glue:text}`straight_low:.2f` to {glue:text}`straight_high:.2f`: QiD bends. A threshold mends that, with
@@ -227,37 +230,46 @@ told[list(columns)].rename(columns=columns).rename_axis("held out")
 
 # %% tags=["remove-cell"]
 asked = ["largest size", "last factor 4 in D"]
+beaten = verdict[~verdict["better"]]
+exceptions = [
+    f"{one} ({rival} {beaten.loc[one, rival]:.3f})"
+    for one, rival in beaten[list(FORMS_OF_OTHERS)].idxmin(axis=1).items()
+]
 put_all(hold_outs=len(verdict), better=int(verdict["better"].sum()), met=int(verdict["meets"].sum()))
-put_all(not_better=", ".join(verdict.index[~verdict["better"]]), not_met=", ".join(verdict.index[~verdict["meets"]]))
-put_all(size_cover=verdict.loc["largest size", "coverage"], tokens_cover=verdict.loc["last factor 4 in D", "coverage"])
-assert verdict.loc[asked, "meets"].all(), "the text says: the first part is reached"
-assert not verdict["better"].all(), "the text says: the second isn't"
-assert verdict.loc["last factor 4 in D", "better"]
-bic = stored.criteria["bic"].dropna().sort_values()
-aic = stored.criteria["aic"].dropna().sort_values()
-put_all(bic_best=bic.index[0], bic_ahead=bic.iloc[1] - bic.iloc[0], bic_second=bic.index[1])
-common = [law for law in bic.index if law in competing]
-ranks = {column: bic[common].rank().corr(rms.loc[common, column].rank()) for column in hold_outs}
-put_all(rank_tokens=ranks["last factor 4 in D"], rank_size=f"{ranks['largest size']:.2f}".replace("-", "−"))
 put_all(
-    onset_place=int(bic.index.get_loc("onset")) + 1,
-    threshold_place=int(bic.index.get_loc("threshold")) + 1,
-    judged_by_bic=len(bic),
+    first_part="reached" if verdict.loc[asked, "meets"].all() else "not reached",
+    not_better=", ".join(exceptions) or "none",
 )
-assert bic.index[0] == aic.index[0] == "loss", "the text says: both choose it"
-assert rms.loc["threshold", "last factor 4 in D"] < rms.loc["onset", "last factor 4 in D"]
-put("onset_worse", rms.loc["onset", "last factor 4 in D"] / rms.loc["threshold", "last factor 4 in D"])
-assert ranks["largest size"] < 0.5 < ranks["last factor 4 in D"], "the text says: it depends"
-assert bic["onset"] < bic["threshold"]
+put_all(
+    second_part="reached" if verdict["better"].all() else "not reached",
+    too_wide=int((verdict["coverage"] > 0.99).sum()),
+)
+put("not_met", ", ".join(verdict.index[~verdict["meets"]]) or "none")
+put_all(size_cover=verdict.loc["largest size", "coverage"], tokens_cover=verdict.loc["last factor 4 in D", "coverage"])
+aic, bic = (stored.criteria[name].dropna().sort_values() for name in ("aic", "bic"))
+put_all(aic_best=aic.index[0], bic_best=bic.index[0], bic_ahead=bic.iloc[1] - bic.iloc[0], bic_second=bic.index[1])
+put("same_choice", "the same choice as ours" if aic.index[0] == bic.index[0] == "loss" else "not the choice we made")
+ranks = {column: bic.rank().corr(rms.loc[bic.index, column].rank()) for column in hold_outs}
+put_all(
+    **{
+        f"rank_{key}": f"{ranks[column]:.2f}".replace("-", "−")
+        for key, column in zip(("size", "tokens"), asked, strict=True)
+    }
+)
+late_rms = rms.loc[bic.index, "last factor 4 in D"]
+put_all(late_best=late_rms.idxmin(), late_best_rms=late_rms.min(), late_second_rms=late_rms[bic.index[1]])
+put_all(late_best_place=int(bic.index.get_loc(late_rms.idxmin())) + 1, judged_by_bic=len(bic))
+assert set(bic.index) <= set(competing)
 
 # %% [markdown]
-# **The first part of the goal is reached:** rms {glue:text}`chosen_size:.3f` and coverage {glue:text}`size_cover:.0%` on the
-# largest size, {glue:text}`chosen_tokens:.3f` and {glue:text}`tokens_cover:.0%` on the last factor 4 of $D$. **The second is
-# not:** it is better than both published forms on {glue:text}`better:d` of {glue:text}`hold_outs:d` hold-outs; the exception
-# is: {glue:text}`not_better:s`. There the plain power law has {glue:text}`power_size:.3f`. By both marks of the first part
-# together it reaches {glue:text}`met:d` of {glue:text}`hold_outs:d`; it misses: {glue:text}`not_met:s`. And coverage errs on
-# the other side too: intervals that hold all rows where nine of ten were promised are too wide. They count runs, of which there
-# are few.
+# **The first part of the goal: {glue:text}`first_part:s`.** The rms is {glue:text}`chosen_size:.3f` and the coverage
+# {glue:text}`size_cover:.0%` on the largest size; on the last factor 4 of $D$ they are {glue:text}`chosen_tokens:.3f` and
+# {glue:text}`tokens_cover:.0%`. **The second part: {glue:text}`second_part:s`.** The law is better than both published forms on
+# {glue:text}`better:d` of {glue:text}`hold_outs:d` hold-outs; exceptions, with the form that is better:
+# {glue:text}`not_better:s`. The marks of the first part, asked of every hold-out, are met by {glue:text}`met:d` of
+# {glue:text}`hold_outs:d` and missed by: {glue:text}`not_met:s`. Coverage can err on the other side too. Intervals that hold
+# all rows, as on {glue:text}`too_wide:d` of the hold-outs, are too wide where nine of ten were promised: they count runs, of
+# which there are few.
 #
 # ## Do AIC and BIC know it?
 #
@@ -278,12 +290,13 @@ pd.DataFrame(
 ).rename_axis("law")
 
 # %% [markdown]
-# Both put *{glue:text}`bic_best:s`* first, and BIC puts it {glue:text}`bic_ahead:.0f` ahead of *{glue:text}`bic_second:s`*. So
-# a criterion that has seen no hold-out makes the same choice as we did. Beyond that it depends on what is asked. The rank
-# correlation of BIC with the rms is {glue:text}`rank_tokens:.2f` for the last factor 4 of $D$ and {glue:text}`rank_size:s` for
-# the largest size. The smooth onset is number {glue:text}`onset_place:d` of {glue:text}`judged_by_bic:d` by BIC and the plain
-# threshold number {glue:text}`threshold_place:d`; further out the onset is {glue:text}`onset_worse:.1f` times as far off. To
-# describe rows well and to say something of others are two skills.
+# AIC puts *{glue:text}`aic_best:s`* first and BIC *{glue:text}`bic_best:s`*, {glue:text}`bic_ahead:.0f` ahead of
+# *{glue:text}`bic_second:s`*. For criteria that have seen no hold-out that is {glue:text}`same_choice:s`. Elsewhere they and
+# the hold-outs need not agree. The rank correlation of BIC with the rms is {glue:text}`rank_tokens:s` for the last factor 4 of
+# $D$ and {glue:text}`rank_size:s` for the largest size. Of these laws the one that predicts the last factor 4 best,
+# *{glue:text}`late_best:s`* with {glue:text}`late_best_rms:.2f`, is number {glue:text}`late_best_place:d` of
+# {glue:text}`judged_by_bic:d` by BIC; number two has {glue:text}`late_second_rms:.2f` there. To describe rows well and to say
+# something of others are two skills.
 #
 # ## Models of others
 #
