@@ -29,13 +29,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
-from myst_nb import glue
 
 from helpers.analyse import comparison_figures, figures, fit_figures
 from helpers.analyse.calculator import prediction_chart
 from helpers.analyse.comparisons import bit_factors, commonest_scheme, mean_over_runs, trends
-from helpers.analyse.degradation import degradation, rows_of_every_run, rows_of_fit, study_rows
+from helpers.analyse.counts import LATE_TOKENS
+from helpers.analyse.degradation import SIZE, TOKENS, degradation, rows_of_every_run, rows_of_fit, study_rows
 from helpers.analyse.fit_records import FitData, FitError, information_by_bits, measured_over_predicted
+from helpers.analyse.gluing import put
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.noise import rows_of_seeds, training_seeds
 from helpers.analyse.style import count_label, use_house_style
@@ -45,12 +46,6 @@ from helpers.analyse.uncertainty import fit_by_run, hold_out_largest, leave_one_
 use_house_style()
 
 
-def put(name, value):
-    glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
-
-
-SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
-EARLY_TOKENS = 60e6
 MOST_EPOCHS = 4
 WIDTHS = [2, 3, 4]
 EXPONENTS = ["beta", "alpha", "gamma"]
@@ -86,7 +81,7 @@ study = degradation(study_rows(measured))
 every_width = rows_of_fit(study, "gptq", 32, symmetric=False)
 every_width = every_width[every_width["epochs"] <= MOST_EPOCHS]
 every_moment = every_width[every_width["bits"].isin(WIDTHS)]
-rows = every_moment[every_moment[TOKENS] > EARLY_TOKENS]
+rows = every_moment[every_moment[TOKENS] > LATE_TOKENS]
 data = FitData.from_table(rows)
 
 # %% [markdown]
@@ -108,7 +103,7 @@ pure = information_by_bits(fitted, errors, data.bits, tau=0.0)
 
 # %% tags=["remove-cell"]
 assert not no_interval
-put("early_tokens", count_label(EARLY_TOKENS))
+put("early_tokens", count_label(LATE_TOKENS))
 put("most_epochs", MOST_EPOCHS)
 put("epochs", rows["epochs"].max())
 put("unique_tokens", count_label(rows["unique_tokens"].iloc[0]))
@@ -336,10 +331,10 @@ assert all(
 # ## How much hangs on where the data begin?
 
 # %% tags=["hide-input"]
-cuts = [0, 16e6, 33e6, EARLY_TOKENS, 120e6, 240e6, 480e6]
+cuts = [0, 16e6, 33e6, LATE_TOKENS, 120e6, 240e6, 480e6]
 names = ["all", *(f"D > {count_label(cut)}" for cut in cuts[1:])]
 parts = {name: every_moment[every_moment[TOKENS] > cut] for name, cut in zip(names, cuts, strict=True)}
-parts |= {f"first epoch, D > {count_label(EARLY_TOKENS)}": first_epoch}
+parts |= {f"first epoch, D > {count_label(LATE_TOKENS)}": first_epoch}
 cut_fits = {name: fit_by_run(UnifiedLaw, FitData.from_table(part))[0] for name, part in parts.items()}
 fits_table(cut_fits)
 
@@ -438,7 +433,7 @@ assert abs(scores["log_bias"]) < 0.5 * scores["log_rms"], "the text says: no lea
 # ## Bits that the fit has not seen
 
 # %% tags=["hide-input"]
-late_widths = every_width[every_width[TOKENS] > EARLY_TOKENS]
+late_widths = every_width[every_width[TOKENS] > LATE_TOKENS]
 over_widths = measured_over_predicted(fit.law, FitData.from_table(late_widths))
 means = {bits: mean_over_runs(ratios) for bits, ratios in over_widths.iterrows()}
 pd.DataFrame(means).T[["mean", "low", "high"]].rename_axis("bits").map("{:.2f}".format)
@@ -525,7 +520,7 @@ latest_family = local.loc[local["measured_at"].idxmax(), ["family", "n_sequences
 local = local[(local["family"] == latest_family["family"]) & (local["n_sequences"] == latest_family["n_sequences"])]
 constant = local[local["run"] == local["model"]]  # no branch, and so no decay
 mine = commonest_scheme(degradation(constant), "gptq")
-mine = mine[mine[TOKENS] > EARLY_TOKENS]
+mine = mine[mine[TOKENS] > LATE_TOKENS]
 try:
     my_fit, my_trouble = fit_by_run(UnifiedLaw, FitData.from_table(mine))
     display(fits_table({"machine": my_fit, "study": fit}))
@@ -561,7 +556,7 @@ put("box_bits_low", box.bits[0])
 put("box_bits_high", box.bits[1])
 put("ratio_low", float((data.tokens / data.n_params).min()))
 put("ratio_high", float((data.tokens / data.n_params).max()))
-every_run = rows_of_fit(degradation(rows_of_every_run(measured)), "gptq", 32, False, tokens_above=EARLY_TOKENS)
+every_run = rows_of_fit(degradation(rows_of_every_run(measured)), "gptq", 32, False, tokens_above=LATE_TOKENS)
 reseeded = rows_of_seeds(every_run[every_run["bits"].isin(WIDTHS)])
 seeds = training_seeds(reseeded)
 put("seed_models", int(seeds["n_models"].max()))

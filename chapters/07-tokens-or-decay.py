@@ -34,20 +34,19 @@ seed = 0
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers.analyse import comparison_figures, decay_figures
-from helpers.analyse.comparisons import SIZE, slopes_by_pass, trends
+from helpers.analyse.comparisons import slopes_by_pass, trends
 from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.decay import (
     LOSS,
-    TOKENS,
     compared_with_trunk,
     growth_parts,
     mean_over_sizes,
     rounded_differences,
 )
-from helpers.analyse.degradation import TRUNK, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.gluing import put
 from helpers.analyse.mechanism import describe, with_description
 from helpers.analyse.noise import rows_of_seeds, training_seeds
 from helpers.analyse.ratio_trends import log_trends
@@ -58,10 +57,6 @@ BITS = [2, 3, 4]
 PAPER_UPDATES = 190_000  # of the controlled runs of Catalan-Tatjer et al.
 PASSES = [0.25, 0.5, 1, 2, 4]
 MEANS = ["mean", "low", "high", "lowest", "highest"]
-
-
-def put(name, value):
-    glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 
 def put_row(name, row):

@@ -34,11 +34,12 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers.analyse import benchmarks, comparison_figures
 from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.degradation import (
+    SIZE,
+    TOKENS,
     TRUNK,
     AnalysisError,
     degradation,
@@ -46,6 +47,7 @@ from helpers.analyse.degradation import (
     rows_of_every_run,
     rows_of_fit,
 )
+from helpers.analyse.gluing import put
 from helpers.analyse.noise import (
     calibration_draws,
     clustered_error,
@@ -66,17 +68,12 @@ from helpers.analyse.ways import packages, way_of_rounding
 use_house_style()
 
 
-def put(name, value):
-    glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
-
-
 def put_interval(name, row, middle="relative_sd"):
     for suffix, column in (("", middle), ("_low", "low"), ("_high", "high")):
         put(name + suffix, row[column])
 
 
 HELD_OUT, UNSEEN = "wheels-heldout", "wheels-unseen"
-SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
 WIDTHS = [2, 3, 4]
 SIZES = [8, 16, 32, 64, 128]
 

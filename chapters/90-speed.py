@@ -29,21 +29,16 @@ seed = 0
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers import families
 from helpers.analyse import benchmarks
+from helpers.analyse.gluing import put_all
 
 engine, pocket = benchmarks.read("engine"), benchmarks.read("pocket_sweep")
 precision, crosscheck = benchmarks.read("precision"), benchmarks.read("crosscheck")
 
 
 FORMATS = {"float32": "float32", "tfloat32": "TF32", "bfloat16": "bfloat16"}
-
-
-def glue_all(numbers: dict) -> None:
-    for name, value in numbers.items():
-        glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 
 # %% [markdown]
@@ -97,29 +92,27 @@ assert tuple(fewest[kinds]) == tuple(halved[kinds])
 
 (largest,) = (row for _, row in rows[rows["model"] == "pythia-1b"].iterrows())
 (described,) = families.checkpoints("pythia", ["pythia-1b"], [0], "90-speed")
-glue_all(
-    {
-        "engine_measured": engine.measured,
-        "fast_seconds": fastest["seconds_per_quantized_checkpoint"],
-        "fast_goal": fastest["goal_seconds"],
-        "fast_ratio": fastest["ratio_to_best_peer"],
-        "many": int(whole["checkpoints"]),
-        "few": int(fewest["checkpoints"]),
-        "growth_checkpoints": whole["total"] / fewest["total"],
-        "growth_tokens": whole["total"] / halved["total"],
-        "growth_rounding": FORMATS[halved["hessian_dtype"]],
-        "growth_scoring": FORMATS[halved["eval_dtype"]],
-        "largest_gpu": largest["gpu"],
-        "largest_seconds": largest["seconds_per_quantized_checkpoint"],
-        "largest_goal": largest["goal_seconds"],
-        "largest_peak": largest["peak_memory_gib"],
-        "largest_budget": largest["memory_budget_gib"],
-        "two_copies": 2 * 2 * described.n_params_total / 2**30,
-        "first_call": main["seconds_first_call_beside"].max(),
-        "pocket_measured": pocket.measured,
-        "precision_measured": precision.measured,
-        "crosscheck_measured": crosscheck.measured,
-    }
+put_all(
+    engine_measured=engine.measured,
+    fast_seconds=fastest["seconds_per_quantized_checkpoint"],
+    fast_goal=fastest["goal_seconds"],
+    fast_ratio=fastest["ratio_to_best_peer"],
+    many=int(whole["checkpoints"]),
+    few=int(fewest["checkpoints"]),
+    growth_checkpoints=whole["total"] / fewest["total"],
+    growth_tokens=whole["total"] / halved["total"],
+    growth_rounding=FORMATS[halved["hessian_dtype"]],
+    growth_scoring=FORMATS[halved["eval_dtype"]],
+    largest_gpu=largest["gpu"],
+    largest_seconds=largest["seconds_per_quantized_checkpoint"],
+    largest_goal=largest["goal_seconds"],
+    largest_peak=largest["peak_memory_gib"],
+    largest_budget=largest["memory_budget_gib"],
+    two_copies=2 * 2 * described.n_params_total / 2**30,
+    first_call=main["seconds_first_call_beside"].max(),
+    pocket_measured=pocket.measured,
+    precision_measured=precision.measured,
+    crosscheck_measured=crosscheck.measured,
 )
 
 # %% [markdown]
@@ -157,7 +150,7 @@ pd.DataFrame(
 # %% tags=["remove-cell"]
 update_tokens = (learned.rows["tokens_per_second"] * learned.rows["seconds_per_update"]).round().astype(int)
 assert update_tokens.nunique() == 1, "the text gives one number of tokens"
-glue_all({"training_measured": learned.measured, "update_tokens": int(update_tokens.iloc[0])})
+put_all(training_measured=learned.measured, update_tokens=int(update_tokens.iloc[0]))
 
 # %% [markdown]
 # Measured on {glue:text}`training_measured:s`. Small models are bound by the many small steps between their matrix products, not by the products.
@@ -202,8 +195,8 @@ summary.groupby(bits).median().map("{:.1e}".format).rename(lambda b: f"{b} bits"
 
 # %% tags=["remove-cell"]
 below = {name: int((moved[name].abs() < moved["between_two_seeds"]).sum()) for name in columns}
-glue_all({f"below_{name}": count for name, count in below.items()} | {"n_moved": len(moved)})
-glue_all({f"largest_{name}": moved[name].abs().max() for name in columns})
+put_all(**({f"below_{name}": count for name, count in below.items()} | {"n_moved": len(moved)}))
+put_all(**{f"largest_{name}": moved[name].abs().max() for name in columns})
 
 # %% [markdown]
 # Medians over {glue:text}`n_moved:d` trained checkpoints and bit widths (an earlier family of the same shapes), in nats per token; *another seed* is the mean difference between
@@ -242,19 +235,17 @@ small, large = (at_128[told_alike].loc[model] for model in ("128 x 3", "384 x 8"
 fitted_once = at_128[~told_alike].loc["384 x 8"]
 at_32 = others[others["group_size"] == 32]
 beyond = at_32["difference_nats"].abs() > 2 * at_32["paired_error_nats"]
-glue_all(
-    {
-        "small_difference": small["difference_nats"].abs().max(),
-        "large_difference": large["difference_nats"].abs().max(),
-        "large_in_errors": (large["difference_nats"].abs() / large["paired_error_nats"]).max(),
-        "n_large_higher": int((large["difference_nats"] > 0).sum()),
-        "n_large": len(large),
-        "large_equal": 100 * large["first_layer_equal"].min(),
-        "once_equal": 100 * fitted_once["first_layer_equal"].mean(),
-        "n_beyond": int(beyond.sum()),
-        "n_compared": len(at_32),
-        "n_lower": int((at_32["difference_nats"] < 0).sum()),
-    }
+put_all(
+    small_difference=small["difference_nats"].abs().max(),
+    large_difference=large["difference_nats"].abs().max(),
+    large_in_errors=(large["difference_nats"].abs() / large["paired_error_nats"]).max(),
+    n_large_higher=int((large["difference_nats"] > 0).sum()),
+    n_large=len(large),
+    large_equal=100 * large["first_layer_equal"].min(),
+    once_equal=100 * fitted_once["first_layer_equal"].mean(),
+    n_beyond=int(beyond.sum()),
+    n_compared=len(at_32),
+    n_lower=int((at_32["difference_nats"] < 0).sum()),
 )
 
 # %% [markdown]
