@@ -193,7 +193,6 @@ assert hessian[0, 1] > 0
 assert history[1][ROW, 1] > weights[ROW, 1], "the text says that the second weight goes up"
 assert codes[ROW, 1] != solution.codes[ROW, 1], "and that its code changes"
 put_all(
-    damping=damping,
     first_error=weights[ROW, 0] - nearest[ROW, 0],
     u_11=factor[0, 0],
     u_12=f"{factor[0, 1]:.3f}".replace("-", "−"),
@@ -454,7 +453,6 @@ put_all(
     ex_bits=overhead[3],
     ex_two=overhead[2],
     ex_long=3 + (16 + 3) / 128,
-    last_column=len(columns),
 )
 
 # %% [markdown]

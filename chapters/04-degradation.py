@@ -410,7 +410,8 @@ for few, many in taken.index:
     put(f"factor_{many:g}_low", row["low"])
     put(f"factor_{many:g}_high", row["high"])
     put(f"rule_{many:g}", row["rule"])
-    put(f"power_{many:g}", np.log(row["mean"]) * (many - few) / np.log(many / few))
+for few, many in ((2, 3), (5, 6), (6, 8)):
+    put(f"power_{many}", np.log(taken.loc[(few, many), "mean"]) * (many - few) / np.log(many / few))
 holds = (taken["low"] < taken["rule"]) & (taken["rule"] < taken["high"])
 assert holds.to_list() == [False, False, True, True, True], "the text says where the rule lies inside the interval"
 assert (taken["mean"] > taken["rule"]).iloc[:2].all(), "and that the third and the fourth bit take off more"
@@ -472,14 +473,15 @@ epochs = gptq["epochs"]
 put("unique_tokens", count_label(gptq["unique_tokens"].iloc[0]))
 put("passes_last", epochs.max())
 put("steps_again", gptq.loc[epochs > 1, "step"].nunique())
+for start, piece in ((0.25, "early"), (0.5, "before"), (1, "second"), (2, "last")):
+    for name in ("mean", "low", "high"):
+        put(f"slope_{piece}_2_{name}", over_sizes.loc[(2, start), name])
 for bits in BITS:
-    for start, piece in ((0.25, "early"), (0.5, "before"), (1, "second"), (2, "last")):
-        for name in ("mean", "low", "high"):
-            put(f"slope_{piece}_{bits}_{name}", over_sizes.loc[(bits, start), name])
     for start, piece in ((0.5, "before"), (1, "second"), (2, "last")):
         bend = mean_over_runs(bends.loc[bits, start])
-        for name in ("mean", "low", "high"):
-            put(f"bend_{piece}_{bits}_{name}", f"{bend[name]:+.2f}".replace("-", "−"))
+        if piece == "second" or (piece, bits) == ("before", 2):
+            for name in ("mean", "low", "high"):
+                put(f"bend_{piece}_{bits}_{name}", f"{bend[name]:+.2f}".replace("-", "−"))
         clear = bend["high"] < 0 or bend["low"] > 0
         assert clear == ((piece, bits) in CLEAR_BENDS), f"{piece}, {bits} bits: the text says which bends are clear"
 first_piece = slopes[(slopes["start"] == 0.25) & (slopes["bits"] == 2)].set_index(SIZE)["exponent"]
@@ -497,8 +499,9 @@ for start, piece in ((0.5, "before"), (1, "second"), (2, "last")):
     wider = mean_over_runs(rows["difference_nats"])
     for name in ("mean", "low", "high"):
         put(f"wider_{piece}_{name}", wider[name])
-    put(f"share_{piece}_small", rows.loc[rows[SIZE] < sizes[-2], "share"].mean())
-    put(f"share_{piece}_large", rows.loc[rows[SIZE] >= sizes[-2], "share"].mean())
+    if start >= 1:
+        put(f"share_{piece}_small", rows.loc[rows[SIZE] < sizes[-2], "share"].mean())
+        put(f"share_{piece}_large", rows.loc[rows[SIZE] >= sizes[-2], "share"].mean())
     assert wider["low"] > 0, "the text says that the gap grows in each piece"
 widest = widening[widening["start"] == 2].set_index(SIZE).loc[sizes[-1]]
 put("widest", widest["difference_nats"])
@@ -603,14 +606,16 @@ KINDS = {
     "shallow_large": "352x2 for 256x4",
 }
 assert set(KINDS.values()) == set(ratios["way"]), "the text goes through all of them"
-for name, way in KINDS.items():
-    put(f"{name}_runs", int(at.loc[way, "n_runs"].max()))
-    put(f"{name}_lowest", at.loc[way, "run_lowest"].min())
-    put(f"{name}_highest", at.loc[way, "run_highest"].max())
-    put(f"{name}_loss", f"{at.loc[way, 'loss_change_nats'].iloc[0]:+.3f}".replace("-", "−"))
-    for bits in BITS:
-        put(f"{name}_{bits}", at.loc[(way, bits), "ratio"])
-        put(f"{name}_{bits}_last", at_last.loc[(way, bits), "ratio"])
+for name in ("seed", "cosine", "half", "double"):
+    put(f"{name}_lowest", at.loc[KINDS[name], "run_lowest"].min())
+    put(f"{name}_highest", at.loc[KINDS[name], "run_highest"].max())
+for name in ("average", "wd0", "wd3", "deep_small", "deep_large", "shallow_small", "shallow_large"):
+    put(f"{name}_2", at.loc[(KINDS[name], 2), "ratio"])
+for name in ("cosine", "wd0", "wd3", "deep_small", "deep_large"):
+    put(f"{name}_2_last", at_last.loc[(KINDS[name], 2), "ratio"])
+for name in ("seed", "cooldown"):
+    put(f"{name}_runs", int(at.loc[KINDS[name], "n_runs"].max()))
+put("average_loss", f"{at.loc[KINDS['average'], 'loss_change_nats'].iloc[0]:+.3f}".replace("-", "−"))
 put("latest", count_label(latest))
 put("mates", others.loc[others["way"] == KINDS["seed"], "model"].nunique())
 grouped = pd.concat([others[others["way"] == KINDS["seed"]], trunk]).groupby(["model", TOKENS, "bits"])["qid_nats"]

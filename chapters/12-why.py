@@ -303,9 +303,10 @@ for name, power in (("", exponent), ("_walk", 0.5), ("_line", 1.0)):
     for moment, chosen in (("first", moving["step"].min()), ("last", moving["step"].max())):
         there = moving["step"] == chosen
         spans[f"{moment}{name}"] = np.exp(np.log(updates[there]).mean())
-        spans[f"{moment}_share{name}"] = 100 * spans[f"{moment}{name}"] / chosen
 put_all(**{f"updates_{name}": value for name, value in spans.items()})
-put_all(first_step=int(moving["step"].min()), last_step=int(moving["step"].max()))
+first_step, last_step = int(moving["step"].min()), int(moving["step"].max())
+put_all(first_step=first_step, last_step=last_step)
+put_all(updates_first_share=100 * spans["first"] / first_step, updates_last_share=100 * spans["last"] / last_step)
 fixed = int(gaps.min())
 put_all(fixed=fixed)
 over_fixed = moving["change"] * (fixed / gaps) ** exponent
@@ -356,15 +357,11 @@ for method in ("rtn", "gptq"):
     for bits in (2, 3, 4):
         rows = of(late_trunk, method, bits)
         mean, trend = np.exp(log_trends(rows, []).loc["mean"]), log_trends(rows, [SIZE, TOKENS])
-        put_interval(f"{method}_{bits}", mean)
-        put_interval(f"{method}_{bits}_size", trend.loc[SIZE])
-        put_interval(f"{method}_{bits}_tokens", trend.loc[TOKENS])
         by_run = rows.groupby("run")[["qid_nats", "predicted_nats"]]
         rank = stats.spearmanr(rows["qid_nats"], rows["predicted_nats"])[0]
         within = by_run.apply(lambda one: stats.spearmanr(one["qid_nats"], one["predicted_nats"])[0]).min()
         summary[method, bits] = {"ratio": mean, "trend": trend, "sd": np.log(rows["ratio"]).std(), "rank": rank}
         summary[method, bits]["within"] = within
-        put_all(**{f"{method}_{bits}_rank": rank, f"{method}_{bits}_sd": summary[method, bits]["sd"]})
 
 
 def cell(row):
@@ -384,8 +381,12 @@ curvature_table = pd.DataFrame.from_dict(
     },
     orient="index",
 )
+for method, bits in (("rtn", 2), ("rtn", 3), ("rtn", 4), ("gptq", 3)):
+    put_interval(f"{method}_{bits}", summary[method, bits]["ratio"])
+put_interval("rtn_2_size", summary["rtn", 2]["trend"].loc[SIZE])
+put_interval("rtn_2_tokens", summary["rtn", 2]["trend"].loc[TOKENS])
+put_all(**{f"rtn_{bits}_rank": summary["rtn", bits]["rank"] for bits in (3, 4)})
 put_all(lowest_within=min(one["within"] for one in summary.values()))
-put_all(lowest_rank=min(one["rank"] for one in summary.values()))
 assert max(summary["rtn", bits]["ratio"]["high"] for bits in (3, 4)) < 1, "the text says: below the prediction"
 assert min(summary["rtn", 3]["ratio"]["value"], summary["rtn", 4]["ratio"]["value"]) > 0.7, "but not by much"
 assert summary["rtn", 2]["sd"] > 1.5 * summary["rtn", 3]["sd"], "the text says that 2 bits scatter more"
@@ -530,9 +531,8 @@ put_all(
 put_all(
     twin_runs=len(by_run), twin_rows=len(of(beside, "rtn", 3)), twin_clusters=of(beside, "rtn", 3)["cluster"].nunique()
 )
-for method, slopes in twin_slopes.items():
-    for name, row in slopes.iterrows():
-        put_interval(f"{method}_twin_{name}", row)
+for method, by_method in twin_slopes.items():
+    put_interval(f"{method}_twin_predicted", by_method.loc["predicted"])
 assert r["log_predicted_nats"] > 0.7, "the text says that curvature goes with QiD among twins"
 assert r["log_mean_input_kurtosis"] < 0, "and that runs with heavier-tailed inputs lose less"
 for by_method in twin_slopes.values():
@@ -592,9 +592,9 @@ for method in ("rtn", "gptq"):
     outcome = np.log(rows["qid_nats"])
     together[method] = mechanism.nested(outcome, predictors, accounts, rows["cluster"])
     slopes[method] = mechanism.regression(outcome, predictors[accounts["all five"]], rows["cluster"])
-    pair = mechanism.regression(outcome, predictors[["trace", "variance"]], rows["cluster"])
-    for name, row in pair.iterrows():
-        put_interval(f"{method}_pair_{name}", row)
+    if method == "rtn":
+        for name, row in mechanism.regression(outcome, predictors[["trace", "variance"]], rows["cluster"]).iterrows():
+            put_interval(f"rtn_pair_{name}", row)
     of_loss = mechanism.regression(outcome, predictors[["N", "D", "loss"]], rows["cluster"]).loc["loss"]
     assert of_loss["high"] < 0, "the text says that at equal size and tokens lower loss goes with more QiD"
 
@@ -616,9 +616,9 @@ put_all(n_falling=int((grown["hessian_trace"] < 1).sum()))
 assert (grown["hessian_trace"] * grown["variance_3"] > 1).all(), "the text says that the variance outgrows the trace"
 rows = of(late, "rtn", 3)
 put_all(n_together=len(rows), n_together_runs=rows["run"].nunique(), n_clusters=rows["cluster"].nunique())
+for name in ("N", "loss", "trace", "variance"):
+    put_interval(f"rtn_all_{name}", slopes["rtn"].loc[name])
 for method in ("rtn", "gptq"):
-    for name, row in slopes[method].iterrows():
-        put_interval(f"{method}_all_{name}", row)
     for name, label in (("base", "ln N, ln D"), ("pair", "ln trace, ln variance"), ("all", "all five")):
         put_all(**{f"{method}_out_{name}": together[method].loc[label, "left_out_rms"]})
     put_all(**{f"{method}_out_loss": together[method].loc["ln N, ln D, loss", "left_out_rms"]})
