@@ -39,6 +39,8 @@ precision, crosscheck = benchmarks.read("precision"), benchmarks.read("crosschec
 
 
 FORMATS = {"float32": "float32", "tfloat32": "TF32", "bfloat16": "bfloat16"}
+# Seconds to round the shape of tadpole-14m with llm-compressor (bfloat16, H200): from notes, by default and as tuned
+PEER_DEFAULTS, PEER_TUNED = 3.33, 0.36
 
 
 # %% [markdown]
@@ -110,6 +112,9 @@ put_all(
     largest_budget=largest["memory_budget_gib"],
     two_copies=2 * 2 * described.n_params_total / 2**30,
     first_call=main["seconds_first_call_beside"].max(),
+    peer_defaults=PEER_DEFAULTS,
+    peer_tuned=PEER_TUNED,
+    peer_times=PEER_DEFAULTS / PEER_TUNED,
     pocket_measured=pocket.measured,
     precision_measured=precision.measured,
     crosscheck_measured=crosscheck.measured,
@@ -118,7 +123,8 @@ put_all(
 # %% [markdown]
 # Measured on {glue:text}`engine_measured:s`. The peer is llm-compressor 0.14, the fastest of three, told to work in large batches on the GPU with
 # TF32 (batch 64 or 8, `sequential_offload_device="cuda"`), timed on an H200 before; its time for pythia-1b is extrapolated from
-# pythia-410m's. With its defaults it is up to nine times slower. The last column is left open where two formats are mixed: each has
+# pythia-410m's. That timing left no file, and nothing here repeats it; its notes give {glue:text}`peer_defaults:.2f` s to round the smallest
+# shape with the library's defaults and {glue:text}`peer_tuned:.2f` s as tuned: {glue:text}`peer_times:.0f` times as long. The last column is left open where two formats are mixed: each has
 # a peak of its own.
 #
 # The smallest shape takes {glue:text}`fast_seconds:.3f` s where everything runs in bfloat16, {glue:text}`fast_ratio:.1f` times faster than the
