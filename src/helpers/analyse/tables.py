@@ -6,6 +6,7 @@ import pandas as pd
 from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.fit_records import FitResult
 from helpers.analyse.laws import Law
+from helpers.analyse.paired_laws import PairedFits
 from helpers.analyse.style import count_label
 
 NBSP = "\u202f"  # narrow; keeps together what stands on both sides
@@ -35,6 +36,18 @@ def fits_table(fits: dict[str, FitResult], published: dict[str, Law] | None = No
         rows[label.replace(" ", NBSP)] = _exponents(fit.law, known) | counts
     for label, law in (published or {}).items():
         rows[label.replace(" ", NBSP)] = _exponents(law, {}) | {"τ": "", "rows": "", "status": ""}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def differences_table(pairs: dict[str, PairedFits]) -> pd.DataFrame:
+    """Return one row a pair: by how much each exponent of the second fit is larger, with intervals; rows of a fit."""
+    rows = {}
+    for label, pair in pairs.items():
+        cells = {
+            GREEK[name]: f"{row['value']:+.3f}{NBSP}[{row['low']:+.3f},{NBSP}{row['high']:+.3f}]".replace("-", "−")
+            for name, row in pair.differences.iterrows()
+        }
+        rows[label.replace(" ", NBSP)] = dict.fromkeys(GREEK.values(), "") | cells | {"rows": str(pair.first.n_rows)}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
