@@ -306,7 +306,8 @@ for name, power in (("", exponent), ("_walk", 0.5), ("_line", 1.0)):
 put_all(**{f"updates_{name}": value for name, value in spans.items()})
 first_step, last_step = int(moving["step"].min()), int(moving["step"].max())
 put_all(first_step=first_step, last_step=last_step)
-put_all(updates_first_share=100 * spans["first"] / first_step, updates_last_share=100 * spans["last"] / last_step)
+shares = {moment: 100 * spans[moment] / step for moment, step in (("first", first_step), ("last", last_step))}
+put_all(updates_first_share=shares["first"], updates_last_share=shares["last"])
 fixed = int(gaps.min())
 put_all(fixed=fixed)
 over_fixed = moving["change"] * (fixed / gaps) ** exponent
@@ -316,7 +317,7 @@ for bits in (3, 4):
     assert beyond[first].all(), "the text says that the change over fixed updates starts above"
     assert not beyond[last].any(), "and ends below"
 assert spans["last"] > 5 * spans["first"], "the text says that it takes many more updates late"
-assert 0.5 < spans["last_share"] / spans["first_share"] < 2.5, "and about the same share of training"
+assert 0.5 < shares["last"] / shares["first"] < 2.5, "and about the same share of training"
 
 # %% [markdown]
 # It is in between: $h$ = {glue:text}`exponent:.2f` on the mean of {glue:text}`n_travels:d` stretches of {glue:text}`n_pocket_runs:d`
