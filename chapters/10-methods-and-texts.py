@@ -122,10 +122,10 @@ axes = comparison_figures.ratios_by_way(ratios, "QiD over that of GPTQ (factor)"
 put_all(fig_ways=axes.figure, n_comparisons=len(ratios), n_clear=int(ratios["clear"].sum()))
 plt.close("all")
 by = ratios.set_index(["way", "bits"])
-names = {"rtn": "RTN", "awq": "AWQ", "symmetric": SYMMETRIC, "order": ORDER, "squares": SQUARES}
-names |= {"g64": "GPTQ, group 64", "g128": COARSE}
-for name, way in names.items():
+for name, way in {"rtn": "RTN", "awq": "AWQ", "order": ORDER, "squares": SQUARES}.items():
     put_all(**{f"{name}_{bits:g}": ratio for bits, ratio in by.loc[way, "ratio"].items()})
+put_all(symmetric_2=by.loc[(SYMMETRIC, 2), "ratio"], symmetric_4=by.loc[(SYMMETRIC, 4), "ratio"])
+put_all(g64_2=by.loc[("GPTQ, group 64", 2), "ratio"], g128_2=by.loc[(COARSE, 2), "ratio"])
 put_all(**{name.lower(): by.loc[(name, 4), "ratio"] for name in ("NF4", "MXINT4", "MXFP4")})
 losing = ratios[~ratios["way"].isin([SQUARES, ORDER])]
 assert (losing["clear"] & (losing["low"] > 1)).all(), "the text says that these differences are clear losses"
@@ -340,8 +340,9 @@ of_every_run = ways.text_ratios(*map(late, every_run), on_unseen, ["bits"])
 
 # %% tags=["remove-cell"]
 for name, text, one in (("held_out", HELD_OUT, code), ("unseen", UNSEEN, trunk[1]), ("prose", PROSE, prose)):
-    put_all(**{f"packages_{name}": len(set(in_packages[text])), f"documents_{name}": len(in_packages[text])})
+    put_all(**{f"packages_{name}": len(set(in_packages[text]))})
     put_all(**{f"bytes_{name}": (one["n_bytes"] / one["n_tokens"]).iloc[0]})
+put_all(documents_held_out=len(in_packages[HELD_OUT]), documents_prose=len(in_packages[PROSE]))
 base = late(measured[(measured["method"] == "none") & (measured["device_type"] == "cuda")])
 others = {"unseen": (UNSEEN, study_rows(base, UNSEEN)), "prose": (PROSE, base[base["eval_dataset"] == PROSE])}
 for name, (text, other) in others.items():

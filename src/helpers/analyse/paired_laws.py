@@ -2,8 +2,8 @@
 
 Two intervals that overlap prove no agreement. Both fits share the luck of their training runs, and what is shared
 cancels in the difference. So the two are taken as one least-squares problem, with the coefficients of the first and
-what the second has more, and the covariance is clustered by run over both (CR2, as in `uncertainty`). In planted trials with 8 runs a nominal 95%
-covered 92 to 94%: runs that stray far count a little too much (`tests/analyse/test_paired_laws.py` repeats some).
+what the second has more, and the covariance is clustered by run over both (CR2, as in `uncertainty`). In planted
+trials with 8 runs a nominal 95% covered 92 to 94% (`tests/analyse/test_paired_laws.py` repeats some).
 """
 
 from dataclasses import dataclass
