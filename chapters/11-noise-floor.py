@@ -559,7 +559,6 @@ below = own[own["qid_nats"] < 2 * np.hypot(own["own_error"], relative * own["qid
 least = own.groupby("bits")["qid_nats"].min()
 for bits, floor in floors.items():
     q, name = typical[bits], f"{bits:g}"
-    put(f"qid_{name}", q)
     put(f"floor_{name}", floor.of_one_model(q))
     put(f"floor_{name}_relative", floor.of_one_model(q) / q)
     put(f"another_{name}", floor.of_another_run(q))
@@ -567,9 +566,11 @@ for bits, floor in floors.items():
     put(f"smallest_{name}", floor.smallest_qid_nats)
     put(f"least_{name}", least[bits])
     put(f"below_{name}", int((below["bits"] == bits).sum()))
+for bits in (2, 4):
+    q, floor = typical[bits], floors[bits]
     doubled = replace(floor, evaluation=replace(floor.evaluation, scale_nats=floor.evaluation.scale_nats / np.sqrt(2)))
-    put(f"documents_{name}", floor.evaluation.at(q) / q)
-    put(f"double_{name}", doubled.of_one_model(q) / q)
+    put(f"documents_{bits}", floor.evaluation.at(q) / q)
+    put(f"double_{bits}", doubled.of_one_model(q) / q)
 miss = (floors[4].of_one_model(typical[4]) + floors[4].of_another_run(typical[4])) / 2 / typical[4]
 put("miss", miss)
 put("n_each", int((own["bits"] == 4).sum()))
