@@ -183,7 +183,7 @@ def turning_points(table: pd.DataFrame, generator: np.random.Generator, level: f
     """
     rows = []
     for (size, bits), part in table.sort_values(TOKENS).groupby([SIZE, "bits"]):
-        losses, tokens = np.stack(part["group_loss"]), part[TOKENS].to_numpy(float)
+        losses, tokens = np.stack(part["group_loss"]).astype(float), part[TOKENS].to_numpy(float)
         lowest = losses.mean(axis=1).argmin()
         places = (losses @ document_counts(losses.shape[1], generator)).argmin(axis=0)
         low, high = np.quantile(tokens[places], [(1 - level) / 2, (1 + level) / 2], method="nearest")
