@@ -35,10 +35,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from myst_nb import glue
 from scipy import stats
 
+from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.degradation import degradation, paired_error, rows_of_every_run, rows_of_fit, study_rows
+from helpers.analyse.gluing import put, put_all
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.style import (
     BITS_COLOURS,
@@ -53,11 +54,6 @@ from helpers.analyse.style import (
 
 use_house_style()
 N = "n_params_non_embedding"
-
-
-def glue_all(numbers: dict) -> None:
-    for name, value in numbers.items():
-        glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 
 # %% [markdown]
@@ -108,7 +104,7 @@ numbers = {
     "one_bits_per_byte": one.qid_nats * to_bits_per_byte,
     "bytes_per_token": one.n_bytes / one.n_tokens,
 }
-glue_all(numbers)
+put_all(**numbers)
 
 # %% [markdown]
 # The model has {glue:text}`n_parameters:s` parameters besides its embeddings and has read {glue:text}`one_tokens:s` tokens of Python
@@ -151,7 +147,7 @@ sns.stripplot(
 axes.plot(documents.mean(), range(3), "|", color=INK, markersize=26)
 axes.axvline(0, color="#9aa0a8", linewidth=1)
 axes.set(xlabel="nats per token (one dot: one document)", ylabel="")
-glue("fig_paired", figure, display=False)
+put("fig_paired", figure)
 plt.close(figure)
 
 # %% tags=["remove-cell"]
@@ -172,7 +168,7 @@ numbers = {
     "difference_lowest": difference.min(),
     "difference_highest": difference.max(),
 }
-glue_all(numbers)
+put_all(**numbers)
 
 # %% [markdown]
 # ```{glue:figure} fig_paired
@@ -214,7 +210,7 @@ sns.lineplot(
 count_scale(axes, "x", TOKENS_LABEL)
 qid_scale(axes, "y", shown["qid_nats"])
 legend_beside(axes)
-glue("fig_glance", figure, display=False)
+put("fig_glance", figure)
 plt.close(figure)
 
 # %% [markdown]
@@ -227,7 +223,6 @@ plt.close(figure)
 # ```
 
 # %% tags=["hide-input"]
-early = 60e6  # tokens
 draws = np.random.default_rng(seed).integers(one.n_documents, size=(4000, one.n_documents))
 
 
@@ -238,12 +233,12 @@ def per_document(model: str, step: int, bits: int) -> np.ndarray:
 def glue_ratio(name: str, above: np.ndarray, below: np.ndarray) -> None:
     """Glue the ratio of two QiDs, with a 95% interval from documents drawn again and again with replacement."""
     low, high = np.quantile(above[draws].mean(1) / below[draws].mean(1), [0.025, 0.975])
-    glue_all({name: above.mean() / below.mean(), f"{name}_low": low, f"{name}_high": high})
+    put_all(**{name: above.mean() / below.mean(), f"{name}_low": low, f"{name}_high": high})
 
 
 order = gptq.sort_values(N)["model"].unique()
 small, large, last = order[0], order[-1], gptq["step"].max()
-first_late = gptq.loc[gptq["tokens_seen"] > early, "step"].min()
+first_late = gptq.loc[gptq["tokens_seen"] > LATE_TOKENS, "step"].min()
 glue_ratio("rise_small", per_document(small, last, 3), per_document(small, first_late, 3))
 glue_ratio("rise_large", per_document(large, last, 3), per_document(large, first_late, 3))
 glue_ratio("fall_size", per_document(small, last, 3), per_document(large, last, 3))
@@ -251,7 +246,7 @@ glue_ratio("fall_bits", per_document(large, last, 2), per_document(large, last, 
 glue_ratio("fall_bits_again", per_document(large, last, 3), per_document(large, last, 4))
 
 # %% tags=["remove-cell"]
-late = gptq[gptq["tokens_seen"] > early].sort_values("tokens_seen")
+late = gptq[gptq["tokens_seen"] > LATE_TOKENS].sort_values("tokens_seen")
 changes = late.groupby(["model", "bits"])["qid_nats"].diff().dropna()
 whole_way = late.groupby(["model", "bits"])["qid_nats"].agg(["first", "last"])
 at_end = gptq[gptq["step"] == last].pivot(index=N, columns="bits", values="qid_nats")
@@ -283,7 +278,7 @@ numbers = {
     "ratio_smallest": gptq["tokens_seen"].max() / gptq[N].min(),
     "ratio_largest": gptq["tokens_seen"].max() / gptq[N].max(),
 }
-glue_all(numbers)
+put_all(**numbers)
 
 # %% [markdown]
 # In numbers, at 3 bits unless said otherwise, each with its 95% interval over documents:
@@ -324,7 +319,7 @@ numbers = {
     "kumar_size": 0.3439,
     "kumar_bits": 0.5907,
 }
-glue_all(numbers)
+put_all(**numbers)
 
 # %% [markdown]
 # Models are trained on more tokens every year, and many are then rounded to be served. If QiD grows with tokens, the two habits work against each other.
@@ -401,7 +396,7 @@ numbers = {
     "last_end": count_label(largest.tokens_seen),
     "n_pairs_decayed": len(by_branch),
 }
-glue_all(numbers)
+put_all(**numbers)
 
 # %% [markdown]
 # There are {glue:text}`n_branches:d` such branches, of {glue:text}`n_branched:d` sizes. At 3 bits and the same tokens the QiD at their ends is
@@ -458,7 +453,7 @@ numbers = {
 }
 assert numbers["ex_better"] > 0, "the answer says that some documents got better"
 assert numbers["ex_lowest"] < 0, "the answer says that the mean of all is negative"
-glue_all(numbers)
+put_all(**numbers)
 
 # %% [markdown]
 # **1.** A model has a QiD of {glue:text}`ex_qid:.2f` nats per token, and its tokens are {glue:text}`ex_bytes:.0f` bytes long on average. By how

@@ -35,10 +35,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
-from myst_nb import glue
 
 from helpers.analyse import figures
 from helpers.analyse.degradation import degradation, paired_error
+from helpers.analyse.gluing import put, put_all
 from helpers.analyse.style import BITS_COLOURS, use_house_style
 from helpers.families import read_manifest
 
@@ -48,11 +48,6 @@ from helpers.measure.decoders import decoder_of
 from helpers.measure.sweep import reader_console, run_sweep
 
 use_house_style()
-
-
-def glue_all(numbers: dict) -> None:
-    for name, value in numbers.items():
-        glue(name, value.item() if isinstance(value, (np.generic, torch.Tensor)) else value, display=False)
 
 
 # %% [markdown]
@@ -96,19 +91,17 @@ table.replace("-", "−", regex=True)
 
 # %% tags=["remove-cell"]
 ROW = 1  # the second row tells the story
-glue_all(
-    {
-        "bits": bits,
-        "n_values": 2**bits,
-        "row_low": f"{weights[ROW].min():.2f}".replace("-", "−"),
-        "row_high": weights[ROW].max(),
-        "row_scale": grid.scale[ROW],
-        "row_zero": grid.zero[ROW],
-        "first_weight": weights[ROW, 0],
-        "first_code": int(codes[ROW, 0]),
-        "first_rounded": nearest[ROW, 0],
-        "rms_nearest": (weights - nearest).square().mean().sqrt(),
-    }
+put_all(
+    bits=bits,
+    n_values=2**bits,
+    row_low=f"{weights[ROW].min():.2f}".replace("-", "−"),
+    row_high=weights[ROW].max(),
+    row_scale=grid.scale[ROW],
+    row_zero=grid.zero[ROW],
+    first_weight=weights[ROW, 0],
+    first_code=int(codes[ROW, 0]),
+    first_rounded=nearest[ROW, 0],
+    rms_nearest=(weights - nearest).square().mean().sqrt(),
 )
 
 # %% [markdown]
@@ -199,22 +192,19 @@ assert (weights - corrected).square().mean() > (weights - nearest).square().mean
 assert hessian[0, 1] > 0
 assert history[1][ROW, 1] > weights[ROW, 1], "the text says that the second weight goes up"
 assert codes[ROW, 1] != solution.codes[ROW, 1], "and that its code changes"
-glue_all(
-    {
-        "damping": damping,
-        "first_error": weights[ROW, 0] - nearest[ROW, 0],
-        "u_11": factor[0, 0],
-        "u_12": f"{factor[0, 1]:.3f}".replace("-", "−"),
-        "second_before": weights[ROW, 1],
-        "second_after": history[1][ROW, 1],
-        "second_nearest": nearest[ROW, 1],
-        "second_gptq": corrected[ROW, 1],
-        "n_changed": int((solution.codes != codes).sum()),
-        "n_codes": codes.numel(),
-        "lost_nearest": lost_nearest,
-        "lost_gptq": lost_gptq,
-        "rms_gptq": (weights - corrected).square().mean().sqrt(),
-    }
+put_all(
+    first_error=weights[ROW, 0] - nearest[ROW, 0],
+    u_11=factor[0, 0],
+    u_12=f"{factor[0, 1]:.3f}".replace("-", "−"),
+    second_before=weights[ROW, 1],
+    second_after=history[1][ROW, 1],
+    second_nearest=nearest[ROW, 1],
+    second_gptq=corrected[ROW, 1],
+    n_changed=int((solution.codes != codes).sum()),
+    n_codes=codes.numel(),
+    lost_nearest=lost_nearest,
+    lost_gptq=lost_gptq,
+    rms_gptq=(weights - corrected).square().mean().sqrt(),
 )
 points = (grid.scale[ROW] * (torch.arange(2**bits) - grid.zero[ROW])).numpy()
 figure, panels = plt.subplots(1, 2, figsize=(6.4, 3.2), sharey=True)
@@ -225,7 +215,7 @@ for axes, title, answer in zip(panels, ["round-to-nearest", "GPTQ"], [nearest, c
 figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 panels[0].invert_yaxis()
 panels[1].set_ylabel("")
-glue("fig_grid", figure, display=False)
+put("fig_grid", figure)
 plt.close(figure)
 
 # %% [markdown]
@@ -320,7 +310,7 @@ sns.scatterplot(
 )
 axes.set(xscale="log", xlabel="output power lost (share, no unit)", ylabel="")
 axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-glue("fig_layers", figure, display=False)
+put("fig_layers", figure)
 plt.close(figure)
 
 # %% tags=["remove-cell"]
@@ -330,22 +320,20 @@ assert (kept < 1).all(axis=None), "the text says that GPTQ loses less in every l
 bit_factor = (wide["GPTQ"].xs(3, level="bits") / wide["GPTQ"].xs(4, level="bits")).median()
 assert bit_factor > 1 / kept.stack().median(), "the text says that one bit less costs more than GPTQ gains"
 at = wide.loc[chosen]
-glue_all(
-    {
-        "group": group,
-        "model_name": last.model,
-        "n_layers": len(layers),
-        "layer_name": chosen,
-        "layer_rows": layers[f"gpt_neox.layers.{chosen}"].weight.shape[0],
-        "layer_columns": layers[f"gpt_neox.layers.{chosen}"].weight.shape[1],
-        "layer_rtn": at.loc[3, "RTN"],
-        "layer_gptq": at.loc[3, "GPTQ"],
-        "n_tokens": text.numel(),
-        "ratio_lowest": kept.min(axis=None),
-        "ratio_highest": kept.max(axis=None),
-        "ratio_median": kept.stack().median(),
-        "bit_factor": bit_factor,
-    }
+put_all(
+    group=group,
+    model_name=last.model,
+    n_layers=len(layers),
+    layer_name=chosen,
+    layer_rows=layers[f"gpt_neox.layers.{chosen}"].weight.shape[0],
+    layer_columns=layers[f"gpt_neox.layers.{chosen}"].weight.shape[1],
+    layer_rtn=at.loc[3, "RTN"],
+    layer_gptq=at.loc[3, "GPTQ"],
+    n_tokens=text.numel(),
+    ratio_lowest=kept.min(axis=None),
+    ratio_highest=kept.max(axis=None),
+    ratio_median=kept.stack().median(),
+    bit_factor=bit_factor,
 )
 
 # %% [markdown]
@@ -413,16 +401,14 @@ report_table
 # %% tags=["remove-cell"]
 SAME = 1e-6  # nats per token
 relative = (pairs["difference"] / pairs["qid_nats"]).abs()
-glue_all(
-    {
-        "n_pairs": len(pairs),
-        "n_documents": int(pairs["n_documents"].max()),
-        "relative_highest": relative.max(),
-        "n_beyond": int((pairs["difference"].abs() > 2 * pairs["difference_se"]).sum()),
-        "n_lower": int((pairs["difference"] < 0).sum()),
-        "n_same": int((pairs["difference"].abs() < SAME).sum()),
-        "same": SAME,
-    }
+put_all(
+    n_pairs=len(pairs),
+    n_documents=int(pairs["n_documents"].max()),
+    relative_highest=relative.max(),
+    n_beyond=int((pairs["difference"].abs() > 2 * pairs["difference_se"]).sum()),
+    n_lower=int((pairs["difference"] < 0).sum()),
+    n_same=int((pairs["difference"].abs() < SAME).sum()),
+    same=SAME,
 )
 assert len(pairs) == 6, "three bit widths, two group sizes"
 
@@ -455,21 +441,18 @@ assert len(pairs) == 6, "three bit widths, two group sizes"
 # %% tags=["remove-cell"]
 overhead = {width: width + (16 + width) / group for width in (2, 3, 4)}
 third_row = weights[2]
-glue_all(
-    {
-        "ex_weight": third_row[1],
-        "ex_low": f"{third_row.min():.2f}".replace("-", "−"),
-        "ex_high": third_row.max(),
-        "ex_scale": grid.scale[2],
-        "ex_zero": int(grid.zero[2]),
-        "ex_ratio": third_row[1] / grid.scale[2],
-        "ex_code": int(codes[2, 1]),
-        "ex_rounded": nearest[2, 1],
-        "ex_bits": overhead[3],
-        "ex_two": overhead[2],
-        "ex_long": 3 + (16 + 3) / 128,
-        "last_column": len(columns),
-    }
+put_all(
+    ex_weight=third_row[1],
+    ex_low=f"{third_row.min():.2f}".replace("-", "−"),
+    ex_high=third_row.max(),
+    ex_scale=grid.scale[2],
+    ex_zero=int(grid.zero[2]),
+    ex_ratio=third_row[1] / grid.scale[2],
+    ex_code=int(codes[2, 1]),
+    ex_rounded=nearest[2, 1],
+    ex_bits=overhead[3],
+    ex_two=overhead[2],
+    ex_long=3 + (16 + 3) / 128,
 )
 
 # %% [markdown]

@@ -36,7 +36,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 from safetensors import safe_open
 from scipy import stats
 
@@ -44,6 +43,7 @@ from helpers.analyse import figures
 from helpers.analyse.counts import BITS, LATE_TOKENS, count
 from helpers.analyse.degradation import HELDOUT, paired_error, rows_of_every_run, study_rows
 from helpers.analyse.design import design_of, outstanding, study_table
+from helpers.analyse.gluing import put, put_all
 from helpers.analyse.style import (
     INK,
     LOSS_LABEL,
@@ -63,11 +63,6 @@ from helpers.measure.training_plan import read_plan
 
 use_house_style()
 N, D = "n_params_non_embedding", "tokens_seen"
-
-
-def glue_all(numbers: dict) -> None:
-    for name, value in numbers.items():
-        glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 
 # %% [markdown]
@@ -120,15 +115,13 @@ assert all(recorded[name] == [every.loc[name, "rounded"]] for name in recorded.i
 ours = every.loc[trunk["model"].unique()].sort_values(N)
 ends = ours.iloc[[0, -1]]
 spread = np.log(ends[[N, "n_params_total"]].astype(float)).diff().iloc[-1]
-glue_all(
-    {
-        "pythia_small": "pythia-70m",
-        "pythia_small_share": every.loc["pythia-70m-deduped", N] / every.loc["pythia-70m-deduped", "n_params_total"],
-        "pythia_small_n": count_label(every.loc["pythia-70m-deduped", N]),
-        "n_factor": ends[N].iloc[1] / ends[N].iloc[0],
-        "total_factor": ends["n_params_total"].iloc[1] / ends["n_params_total"].iloc[0],
-        "exponent_factor": spread[N] / spread["n_params_total"],
-    }
+put_all(
+    pythia_small="pythia-70m",
+    pythia_small_share=every.loc["pythia-70m-deduped", N] / every.loc["pythia-70m-deduped", "n_params_total"],
+    pythia_small_n=count_label(every.loc["pythia-70m-deduped", N]),
+    n_factor=ends[N].iloc[1] / ends[N].iloc[0],
+    total_factor=ends["n_params_total"].iloc[1] / ends["n_params_total"].iloc[0],
+    exponent_factor=spread[N] / spread["n_params_total"],
 )
 
 # %% [markdown]
@@ -146,7 +139,7 @@ glue_all(
 # %% tags=["hide-input"]
 public = pd.read_csv("data/published/pythia_public_evals.csv").query("deduped")
 accuracy = public[(public["metric"] == "acc") & (public[D] > 0)]
-glue("fig_public", figures.public_trajectory(accuracy, "acc").figure, display=False)
+put("fig_public", figures.public_trajectory(accuracy, "acc").figure)
 plt.close("all")
 
 # %% tags=["remove-cell"]
@@ -159,18 +152,16 @@ assert (by_run.max() > 10 * accuracy["stderr"].max()).all(), "the caption says t
 assert final["value"].is_monotonic_increasing, "and that larger models end higher"
 assert fell[: fell.sum()].all(), "the text says that those that fell are the smallest"
 assert fell.any()
-glue_all(
-    {
-        "pythia_models": accuracy["model"].nunique(),
-        "accuracy_smallest": final["value"].iloc[0],
-        "accuracy_smallest_se": final["stderr"].iloc[0],
-        "accuracy_largest": final["value"].iloc[-1],
-        "accuracy_largest_se": final["stderr"].iloc[-1],
-        "n_fell": int(fell.sum()),
-        "best_smallest": best["value"].iloc[0],
-        "best_smallest_tokens": count_label(best[D].iloc[0]),
-        "tokens_public": count_label(accuracy[D].max()),
-    }
+put_all(
+    pythia_models=accuracy["model"].nunique(),
+    accuracy_smallest=final["value"].iloc[0],
+    accuracy_smallest_se=final["stderr"].iloc[0],
+    accuracy_largest=final["value"].iloc[-1],
+    accuracy_largest_se=final["stderr"].iloc[-1],
+    n_fell=int(fell.sum()),
+    best_smallest=best["value"].iloc[0],
+    best_smallest_tokens=count_label(best[D].iloc[0]),
+    tokens_public=count_label(accuracy[D].max()),
 )
 
 # %% [markdown]
@@ -248,23 +239,21 @@ constant = trunk[trunk["lr_phase"] == "stable"]
 assert constant["learning_rate"].nunique() == 1, "the text says that the trunk's learning rate is constant"
 assert trunk.groupby("step")[[D, "learning_rate"]].nunique().max(axis=None) == 1, "and that no size differs in it"
 assert trunk.groupby("model")["step"].nunique().nunique() == 1, "the text gives one number of checkpoints a size"
-glue_all(
-    {
-        "n_tadpoles": trunk["model"].nunique(),
-        "n_quantized": counts.quantized_checkpoints,
-        "ouyang_checkpoints": 1500,  # more than; abstract of the paper
-        "outstanding": outstanding(planned, trained),
-        "tokens_per_step": trunk[D].iloc[0] // trunk["step"].iloc[0],
-        "n_steps": trunk["step"].nunique(),
-        "n_stable": constant["step"].nunique(),
-        "n_warmup": plans[0].warmup_steps,
-        "tadpole_rate": constant["learning_rate"].iloc[0],
-        "first_tokens": count_label(trunk[D].min()),
-        "largest_tokens": count_label(trunk[D].max()),
-        "weight_decay": trunk["weight_decay"].iloc[0],
-        "vocabulary": trunk["vocabulary_size"].iloc[0],
-        "n_moments": described["n_averaged"].max(),
-    }
+put_all(
+    n_tadpoles=trunk["model"].nunique(),
+    n_quantized=counts.quantized_checkpoints,
+    ouyang_checkpoints=1500,  # more than; abstract of the paper
+    outstanding=outstanding(planned, trained),
+    tokens_per_step=trunk[D].iloc[0] // trunk["step"].iloc[0],
+    n_steps=trunk["step"].nunique(),
+    n_stable=constant["step"].nunique(),
+    n_warmup=plans[0].warmup_steps,
+    tadpole_rate=constant["learning_rate"].iloc[0],
+    first_tokens=count_label(trunk[D].min()),
+    largest_tokens=count_label(trunk[D].max()),
+    weight_decay=trunk["weight_decay"].iloc[0],
+    vocabulary=trunk["vocabulary_size"].iloc[0],
+    n_moments=described["n_averaged"].max(),
 )
 
 # %% [markdown]
@@ -289,7 +278,7 @@ glue_all(
 # %% tags=["hide-input"]
 losses = rows_of_every_run(measured).query("method == 'none' and n_averaged == 1")
 baselines = study_rows(losses).sort_values([N, D])
-glue("fig_loss", figures.loss_against_tokens(baselines).figure, display=False)
+put("fig_loss", figures.loss_against_tokens(baselines).figure)
 plt.close("all")
 
 # %% tags=["remove-cell"]
@@ -304,23 +293,21 @@ half = quantile * paired_error(documents)
 gaps = np.array(smallest["group_loss"], float) - documents
 gap_half = quantile * paired_error(gaps)
 last_step = table.iloc[-2] - table.iloc[-1]
-glue_all(
-    {
-        "n_baselines": len(baselines),
-        "loss_largest": largest["loss_nats"],
-        "loss_low": largest["loss_nats"] - half,
-        "loss_high": largest["loss_nats"] + half,
-        "gap": gaps.mean(),
-        "gap_low": gaps.mean() - gap_half,
-        "gap_high": gaps.mean() + gap_half,
-        "n_documents": len(documents),
-        "bits_per_byte": largest["bits_per_byte"],
-        "bytes_per_token": largest["n_bytes"] / largest["n_tokens"],
-        "still_lowest": last_step.min(),
-        "still_highest": last_step.max(),
-        "before_last": count_label(table.index[-2]),
-        "eval_tokens": largest["n_tokens"],
-    }
+put_all(
+    n_baselines=len(baselines),
+    loss_largest=largest["loss_nats"],
+    loss_low=largest["loss_nats"] - half,
+    loss_high=largest["loss_nats"] + half,
+    gap=gaps.mean(),
+    gap_low=gaps.mean() - gap_half,
+    gap_high=gaps.mean() + gap_half,
+    n_documents=len(documents),
+    bits_per_byte=largest["bits_per_byte"],
+    bytes_per_token=largest["n_bytes"] / largest["n_tokens"],
+    still_lowest=last_step.min(),
+    still_highest=last_step.max(),
+    before_last=count_label(table.index[-2]),
+    eval_tokens=largest["n_tokens"],
 )
 
 # %% [markdown]
@@ -349,8 +336,8 @@ KINDS = {"constant": INK, "cooldown": "#d55e00", "cosine": "#0072b2"}
 both = [model for model, rows in losses.groupby("model") if {"cooldown", "cosine"} <= set(rows["schedule"])]
 figure, panels = plt.subplots(1, len(both), figsize=(8.6, 4.0), squeeze=False)
 for axes, model in zip(panels[0], sorted(both, key=lambda name: ours.loc[name, N]), strict=True):
-    rows = losses[(losses["model"] == model) & (losses[D] > 60e6)].sort_values(D)
-    main = baselines[(baselines["model"] == model) & (baselines[D] > 60e6)].set_index("step")
+    rows = losses[(losses["model"] == model) & (losses[D] > LATE_TOKENS)].sort_values(D)
+    main = baselines[(baselines["model"] == model) & (baselines[D] > LATE_TOKENS)].set_index("step")
     axes.plot(main[D], main["loss_nats"], "o-", color=INK, label="constant")
     for kind, marker in (("cosine", "s"), ("cooldown", "v")):
         for number, (_, run) in enumerate(rows[rows["schedule"] == kind].groupby("run")):
@@ -362,7 +349,7 @@ for axes, model in zip(panels[0], sorted(both, key=lambda name: ours.loc[name, N
     axes.set(title=f"N = {count_label(ours.loc[model, N])}", ylabel=LOSS_LABEL)
     count_scale(axes, "x", TOKENS_LABEL)
 legend_beside(panels[0, -1], "learning rate")
-glue("fig_decay", figure, display=False)
+put("fig_decay", figure)
 plt.close(figure)
 
 # %% tags=["remove-cell"]
@@ -384,27 +371,25 @@ assert len(lower) + len(higher) == len(cooled), "the text says that all differen
 assert (higher["branched_at_step"] == cooled["branched_at_step"].min()).all(), "the text says where decay doesn't help"
 assert all(rows["gain"].is_monotonic_increasing for _, rows in cosines.groupby("model")), "longer cosines gain more"
 assert shortest["gain"] < -shortest["half"], "the text says that a short cosine ends above the trunk"
-glue_all(
-    {
-        "n_cooled": len(cooled),
-        "n_lower": len(lower),
-        "gain_lowest": lower["gain"].min(),
-        "gain_highest": lower["gain"].max(),
-        "n_higher": len(higher),
-        "higher_end": count_label(cooled[D].min()),
-        "cooled_size": count_label(best_cooled[N]),
-        "cooled_tokens": count_label(best_cooled[D]),
-        "cooled_gain": best_cooled["gain"],
-        "cooled_low": best_cooled["gain"] - best_cooled["half"],
-        "cooled_high": best_cooled["gain"] + best_cooled["half"],
-        "n_cosines": len(cosines),
-        "n_cosines_lower": int((cosines["gain"] > cosines["half"]).sum()),
-        "cosine_size": count_label(shortest[N]),
-        "cosine_tokens": count_label(shortest[D]),
-        "cosine_loss": -shortest["gain"],
-        "cosine_low": -shortest["gain"] - shortest["half"],
-        "cosine_high": -shortest["gain"] + shortest["half"],
-    }
+put_all(
+    n_cooled=len(cooled),
+    n_lower=len(lower),
+    gain_lowest=lower["gain"].min(),
+    gain_highest=lower["gain"].max(),
+    n_higher=len(higher),
+    higher_end=count_label(cooled[D].min()),
+    cooled_size=count_label(best_cooled[N]),
+    cooled_tokens=count_label(best_cooled[D]),
+    cooled_gain=best_cooled["gain"],
+    cooled_low=best_cooled["gain"] - best_cooled["half"],
+    cooled_high=best_cooled["gain"] + best_cooled["half"],
+    n_cosines=len(cosines),
+    n_cosines_lower=int((cosines["gain"] > cosines["half"]).sum()),
+    cosine_size=count_label(shortest[N]),
+    cosine_tokens=count_label(shortest[D]),
+    cosine_loss=-shortest["gain"],
+    cosine_low=-shortest["gain"] - shortest["half"],
+    cosine_high=-shortest["gain"] + shortest["half"],
 )
 
 # %% [markdown]
@@ -436,16 +421,14 @@ assert (trained["unique_tokens"] * trained["epochs"]).round().equals(trained[D].
 for text in (HELDOUT, "wheels-unseen"):
     rows = study_rows(measured, text).query("method == 'none'").pivot(index=D, columns=N, values="loss_nats")
     assert (np.diff(rows, axis=0) < 0).all(), "the text says that loss keeps falling on both texts"
-glue_all(
-    {
-        "unique_tokens": count_label(trunk["unique_tokens"].iloc[0]),
-        "epochs": trained["epochs"].max(),
-        "n_trained": len(trained),
-        "n_beyond": len(beyond),
-        "n_beyond_trunk": of_trunk["step"].nunique(),
-        "beyond_first": count_label(of_trunk[D].min()),
-        "most_passes": MOST_PASSES,
-    }
+put_all(
+    unique_tokens=count_label(trunk["unique_tokens"].iloc[0]),
+    epochs=trained["epochs"].max(),
+    n_trained=len(trained),
+    n_beyond=len(beyond),
+    n_beyond_trunk=of_trunk["step"].nunique(),
+    beyond_first=count_label(of_trunk[D].min()),
+    most_passes=MOST_PASSES,
 )
 
 # %% [markdown]
@@ -492,7 +475,7 @@ for axes, title in ((of_pythia, "Pythia"), (of_tadpoles, "tadpoles")):
     count_scale(axes, "x", TOKENS_LABEL)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4 if axes is of_pythia else 2)
 of_pythia.get_legend().set_title("size N")
-glue("fig_rates", figure, display=False)
+put("fig_rates", figure)
 plt.close(figure)
 
 # %% tags=["remove-cell"]
@@ -510,15 +493,13 @@ rates = set(
 assert rates == {0.5, 2.0}, "the legend says halved and doubled"
 assert {run.learning_rate(run.steps[-1]) / run.peak_learning_rate for run in by_family["cosine"].runs()} == {0.1}
 assert by_family["trunk"].cooldowns.share == 1 / 5, "the text says that cooldowns take the last fifth of the tokens"
-glue_all(
-    {
-        "peak_highest": peaks["peak_learning_rate"].max(),
-        "peak_lowest": peaks["peak_learning_rate"].min(),
-        "peak_factor": study_peaks["peak_learning_rate"].max() / study_peaks["peak_learning_rate"].min(),
-        "peak_sizes": study_peaks[N].max() / study_peaks[N].min(),
-        "cut": CUT,
-        "pythia_lr_at_cut": at_cut["pythia-160m-deduped"],
-    }
+put_all(
+    peak_highest=peaks["peak_learning_rate"].max(),
+    peak_lowest=peaks["peak_learning_rate"].min(),
+    peak_factor=study_peaks["peak_learning_rate"].max() / study_peaks["peak_learning_rate"].min(),
+    peak_sizes=study_peaks[N].max() / study_peaks[N].min(),
+    cut=CUT,
+    pythia_lr_at_cut=at_cut["pythia-160m-deduped"],
 )
 
 # %% [markdown]
@@ -565,18 +546,16 @@ assert whole.rank == len(whole.variables), "the text says that the study tells a
 assert designs["Pythia"].condition_number > 5 * whole.condition_number
 other_peak = trained[trained["peak_learning_rate"] != trunk["peak_learning_rate"].iloc[0]]
 decaying = trained[trained["lr_phase"] == "decay"]
-glue_all(
-    {
-        "condition_pythia": designs["Pythia"].condition_number,
-        "rank_trunk": alone.rank,
-        "condition_study": whole.condition_number,
-        "n_after_warmup": whole.n_checkpoints,
-        "n_other_peak": int((other_peak["lr_phase"] != "warmup").sum()),
-        "other_peak_models": other_peak["model"].nunique(),
-        "other_peak_tokens": count_label(other_peak[D].max()),
-        "n_decaying": len(decaying),
-        "decaying_models": decaying["model"].nunique(),
-    }
+put_all(
+    condition_pythia=designs["Pythia"].condition_number,
+    rank_trunk=alone.rank,
+    condition_study=whole.condition_number,
+    n_after_warmup=whole.n_checkpoints,
+    n_other_peak=int((other_peak["lr_phase"] != "warmup").sum()),
+    other_peak_models=other_peak["model"].nunique(),
+    other_peak_tokens=count_label(other_peak[D].max()),
+    n_decaying=len(decaying),
+    decaying_models=decaying["model"].nunique(),
 )
 
 # %% [markdown]
@@ -608,7 +587,7 @@ for size, rows in trunk.sort_values(D).groupby(N):
 count_scale(axes, "x", TOKENS_LABEL)
 axes.set(yscale="log", ylabel="trace of the Hessian (nats per squared weight)")
 legend_beside(axes, "size N")
-glue("fig_curvature", figure, display=False)
+put("fig_curvature", figure)
 plt.close(figure)
 
 # %% tags=["remove-cell"]
@@ -617,7 +596,7 @@ keys = ["model", "step"]
 sharper = ends_of_cooldowns.merge(trunk[[*keys, "hessian_trace"]], on=keys, suffixes=("", "_trunk"))
 sharper = sharper["hessian_trace"] / sharper["hessian_trace_trunk"]
 of_largest = trunk[trunk[N] == trunk[N].max()].sort_values(D)
-early, late = of_largest[of_largest[D] > 60e6].iloc[0], of_largest.iloc[-1]
+early, late = of_largest[of_largest[D] > LATE_TOKENS].iloc[0], of_largest.iloc[-1]
 log_fall = np.log(late["hessian_trace"] / early["hessian_trace"])
 probes = late["hessian_probes"]
 relative = [row["hessian_trace_se"] / row["hessian_trace"] for row in (early, late)]
@@ -632,19 +611,17 @@ assert traces.idxmax().iloc[0] > traces.idxmax().iloc[-1], "and turns earlier in
 assert (sharper > 1).all(), "the text says that decay raises the trace"
 assert fall_high < 1, "the text says that the largest model's trace falls"
 assert abs(errors[1] / errors[0] - 1) < 0.02, "the text says that rounding's relative error stays where it was"
-glue_all(
-    {
-        "n_probes": probes,
-        "trace_early": count_label(early[D]),
-        "trace_fall": np.exp(log_fall),
-        "trace_low": fall_low,
-        "trace_high": fall_high,
-        "rms_growth": sizes[1] / sizes[0],
-        "rtn_error": errors[1],
-        "n_sharper": len(sharper),
-        "sharper_lowest": sharper.min(),
-        "sharper_highest": sharper.max(),
-    }
+put_all(
+    n_probes=probes,
+    trace_early=count_label(early[D]),
+    trace_fall=np.exp(log_fall),
+    trace_low=fall_low,
+    trace_high=fall_high,
+    rms_growth=sizes[1] / sizes[0],
+    rtn_error=errors[1],
+    n_sharper=len(sharper),
+    sharper_lowest=sharper.min(),
+    sharper_highest=sharper.max(),
 )
 
 # %% [markdown]
@@ -718,30 +695,28 @@ assert (twin.model, twin.step) in {(spec.model, spec.step) for spec in pocket if
 of_twin = pairs[pairs["weights_sha256"] == twin.weights_sha256].iloc[0]
 assert of_twin["gain"] > of_twin["half"], "the text says that the twin's loss is lower"
 assert of_twin["learning_rate"] == 0
-glue_all(
-    {
-        "n_pocket": len(pocket),
-        "n_right": sum(right),
-        "pocket_models": len({spec.model for spec in pocket}),
-        "pocket_steps": len({spec.step for spec in pocket}),
-        "twin_model": twin.model,
-        "twin_step": twin.step,
-        "twin_gain": of_twin["gain"],
-        "twin_low": of_twin["gain"] - of_twin["half"],
-        "twin_high": of_twin["gain"] + of_twin["half"],
-        "pocket_megabytes": sum(path.stat().st_size for path in files) / 1e6,
-        "n_evaluation": len(evaluation),
-        "n_calibration": len(calibration),
-        "n_packages": len({package for package, _ in evaluation}),
-        "n_both": len(evaluation & calibration),
-        "n_wheels": len(lock.wheels),
-        "n_training_documents": lock.n_training_documents,
-        "training_megabytes": lock.n_training_bytes / 1e6,
-        "loss_here": again.loss_nats,
-        "comparison": comparison,
-        "checked_model": widest.model,
-        "checked_step": widest.step,
-    }
+put_all(
+    n_pocket=len(pocket),
+    n_right=sum(right),
+    pocket_models=len({spec.model for spec in pocket}),
+    pocket_steps=len({spec.step for spec in pocket}),
+    twin_model=twin.model,
+    twin_step=twin.step,
+    twin_gain=of_twin["gain"],
+    twin_low=of_twin["gain"] - of_twin["half"],
+    twin_high=of_twin["gain"] + of_twin["half"],
+    pocket_megabytes=sum(path.stat().st_size for path in files) / 1e6,
+    n_evaluation=len(evaluation),
+    n_calibration=len(calibration),
+    n_packages=len({package for package, _ in evaluation}),
+    n_both=len(evaluation & calibration),
+    n_wheels=len(lock.wheels),
+    n_training_documents=lock.n_training_documents,
+    training_megabytes=lock.n_training_bytes / 1e6,
+    loss_here=again.loss_nats,
+    comparison=comparison,
+    checked_model=widest.model,
+    checked_step=widest.step,
 )
 
 # %% tags=["remove-cell"]
@@ -754,16 +729,14 @@ assert same_rate["weight_decay"].nunique() == 1
 first_seed = same_rate[same_rate["train_seed"] == 0]
 depths = [first_seed[abs(first_seed[N] / ours.loc[name, N] - 1) < 0.06] for name in both]
 assert {len(rows) for rows in depths} == {3}, "the text compares a shallow and a deep model with one of the trunk"
-glue_all(
-    {
-        "seeded_models": ", ".join(sorted(seeded["model"].unique())),
-        "n_seeds": seeded.groupby("model")["train_seed"].nunique().min(),
-        "seeds_tokens": count_label(seeded[D].max()),
-        "seeds_spread": seeded.groupby("model")["loss_nats"].agg(np.ptp).max(),
-        "n_depth_sizes": len(depths),
-        "depth_tokens": count_label(first_seed[D].max()),
-        "depth_spread": max(np.ptp(rows["loss_nats"]) for rows in depths),
-    }
+put_all(
+    seeded_models=", ".join(sorted(seeded["model"].unique())),
+    n_seeds=seeded.groupby("model")["train_seed"].nunique().min(),
+    seeds_tokens=count_label(seeded[D].max()),
+    seeds_spread=seeded.groupby("model")["loss_nats"].agg(np.ptp).max(),
+    n_depth_sizes=len(depths),
+    depth_tokens=count_label(first_seed[D].max()),
+    depth_spread=max(np.ptp(rows["loss_nats"]) for rows in depths),
 )
 
 # %% [markdown]
@@ -803,26 +776,24 @@ branched = next(run for run in trunk_plan.runs() if trunk_plan.branches(run))
 cooldowns = trunk_plan.branches(branched)
 pythia_step = 1000
 exercise_model = next(model for model in pythia.models if model.name == "pythia-1b-deduped")
-glue_all(
-    {
-        "ex_step": pythia_step,
-        "ex_batch": pythia.tokens_per_step,
-        "ex_tokens": count_label(pythia_step * pythia.tokens_per_step),
-        "ex_warmup": pythia.warmup_steps,
-        "ex_share": pythia.learning_rate(exercise_model, pythia_step) / exercise_model.peak_learning_rate,
-        "ex_cooldowns": len(cooldowns),
-        "ex_updates": sum(trunk_plan.n_updates(run) for run in cooldowns),
-        "ex_main": trunk_plan.n_updates(branched),
-        "ex_cost": sum(trunk_plan.n_updates(run) for run in cooldowns) / trunk_plan.n_updates(branched),
-        "ex_whole": sum(run.steps[-1] for run in cooldowns),
-        "ex_width": 128,
-        "ex_layers": 3,
-        "ex_matrices": 3 * 12 * 128**2,
-        "ex_n": ours.loc["tadpole-128x3", N],
-        "ex_vocabulary": 50304,
-        "ex_both": 2 * 50304 * 128,
-        "ex_outweighs": 2 * 50304 * 128 / ours.loc["tadpole-128x3", N],
-    }
+put_all(
+    ex_step=pythia_step,
+    ex_batch=pythia.tokens_per_step,
+    ex_tokens=count_label(pythia_step * pythia.tokens_per_step),
+    ex_warmup=pythia.warmup_steps,
+    ex_share=pythia.learning_rate(exercise_model, pythia_step) / exercise_model.peak_learning_rate,
+    ex_cooldowns=len(cooldowns),
+    ex_updates=sum(trunk_plan.n_updates(run) for run in cooldowns),
+    ex_main=trunk_plan.n_updates(branched),
+    ex_cost=sum(trunk_plan.n_updates(run) for run in cooldowns) / trunk_plan.n_updates(branched),
+    ex_whole=sum(run.steps[-1] for run in cooldowns),
+    ex_width=128,
+    ex_layers=3,
+    ex_matrices=3 * 12 * 128**2,
+    ex_n=ours.loc["tadpole-128x3", N],
+    ex_vocabulary=50304,
+    ex_both=2 * 50304 * 128,
+    ex_outweighs=2 * 50304 * 128 / ours.loc["tadpole-128x3", N],
 )
 
 # %% [markdown]

@@ -39,7 +39,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
-from myst_nb import glue
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 
@@ -61,7 +60,10 @@ from helpers.analyse.comparisons import (
     spread_out,
     trends,
 )
+from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.degradation import (
+    SIZE,
+    TOKENS,
     AnalysisError,
     degradation,
     device_agreement,
@@ -69,6 +71,7 @@ from helpers.analyse.degradation import (
     rows_of_fit,
     study_rows,
 )
+from helpers.analyse.gluing import put
 from helpers.analyse.style import count_label, use_house_style
 from helpers.analyse.tables import agreement_table, ratio_table, twins_table
 from helpers.analyse.ways import packages, text_losses
@@ -79,12 +82,6 @@ use_house_style()
 disable_progress_bar()  # of loading weights: the sweep has its own
 
 
-def put(name, value):
-    glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
-
-
-SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
-EARLY_TOKENS = 60e6
 BITS = [2, 3, 4]
 
 # %% [markdown]
@@ -196,11 +193,11 @@ put("mine_high", count_label(mine_gptq[TOKENS].max()))
 named = mine_gptq.assign(twin=mine_gptq["model"])
 ended = branched & (named["learning_rate"] == 0)
 try:
-    twins = ratios_to_twins(named[ended], named[~branched], ["run", "tokens_seen", "bits"])
+    twins = ratios_to_twins(named[ended], named[~branched], ["run", TOKENS, "bits"])
 except AnalysisError as error:
-    twins = pd.DataFrame({"run": [], "tokens_seen": []})
+    twins = pd.DataFrame({"run": [], TOKENS: []})
     display(Markdown(f"**This sweep has no branch with a decayed learning rate:** {error}. The study below has some."))
-for (run, tokens), one in twins.groupby(["run", "tokens_seen"]):
+for (run, tokens), one in twins.groupby(["run", TOKENS]):
     cells = [f"{row.ratio:.2f} [{row.low:.2f}, {row.high:.2f}] at {row.bits:g} bits" for row in one.itertuples()]
     change, error = one[["loss_change_nats", "loss_change_se_nats"]].iloc[0]
     change = f"{change:+.3f}".replace("-", "−")
@@ -226,7 +223,7 @@ measured = pd.read_parquet("results/measurements.parquet")
 study = degradation(study_rows(measured))
 every_width = rows_of_fit(study, "gptq", 32, symmetric=False)
 gptq = every_width[every_width["bits"].isin(BITS)]
-late = gptq[gptq[TOKENS] > EARLY_TOKENS]
+late = gptq[gptq[TOKENS] > LATE_TOKENS]
 
 # %% tags=["remove-cell"]
 sizes = np.sort(gptq[SIZE].unique())
@@ -236,7 +233,7 @@ put("study_sizes", len(sizes))
 put("study_steps", gptq["step"].nunique())
 put("study_smallest", count_label(sizes[0]))
 put("study_largest", count_label(sizes[-1]))
-put("early_tokens", count_label(EARLY_TOKENS))
+put("early_tokens", count_label(LATE_TOKENS))
 put("late_first", count_label(late[TOKENS].min()))
 put("late_last", count_label(late[TOKENS].max()))
 by_tokens = trends(late, TOKENS, ["model", SIZE, "bits"])
@@ -273,7 +270,7 @@ plt.close("all")
 # is a quarter more tokens and moves QiD little, and the mere choice of calibration text moves it by some percent, as we shall see.
 
 # %% tags=["remove-cell"]
-early = gptq[gptq[TOKENS] < EARLY_TOKENS]
+early = gptq[gptq[TOKENS] < LATE_TOKENS]
 largest = early[(early[SIZE] == sizes[-1]) & (early["bits"] == 2)].sort_values(TOKENS)
 dip = largest.loc[largest["qid_nats"].idxmin()]
 early_trends = trends(early, TOKENS, ["model", SIZE, "bits"])
@@ -305,7 +302,7 @@ put("early_down_smallest", count_label(falling_models.min()))
 
 # %% tags=["remove-cell"]
 by_size = trends(gptq, SIZE, [TOKENS, "bits"])
-late_by_size = by_size[by_size[TOKENS] > EARLY_TOKENS]
+late_by_size = by_size[by_size[TOKENS] > LATE_TOKENS]
 first_tokens = by_size[by_size[TOKENS] == by_size[TOKENS].min()]
 hurtful = by_size.loc[by_size["change_nats"] >= 0, TOKENS].max()  # the last at which some bit width sees no help
 put("size_series", len(late_by_size))
@@ -341,7 +338,7 @@ plt.close("all")
 
 # %% tags=["remove-cell"]
 by_bits = trends(gptq, "bits", [SIZE, TOKENS])
-late_by_bits = by_bits[by_bits[TOKENS] > EARLY_TOKENS]
+late_by_bits = by_bits[by_bits[TOKENS] > LATE_TOKENS]
 pairs = late.pivot(index=[SIZE, TOKENS], columns="bits", values="qid_nats")
 put("bits_series", len(by_bits))
 put("bits_falling", int((by_bits["n_up"] == 0).sum()))
@@ -376,7 +373,7 @@ plt.close("all")
 # counts training runs. From 6 to 8 bits it is the factor of each of the two.
 
 # %% tags=["hide-input"]
-wide_late = every_width[every_width[TOKENS] > EARLY_TOKENS]
+wide_late = every_width[every_width[TOKENS] > LATE_TOKENS]
 factors = bit_factors(wide_late)
 taken = pd.DataFrame({step: mean_over_runs(np.log(factors[step])) for step in factors}).T[["mean", "low", "high"]]
 taken = np.exp(taken).assign(rule=[((2**many - 1) / (2**few - 1)) ** (2 / (many - few)) for few, many in taken.index])
@@ -396,7 +393,7 @@ shown["divided by"] = pd.Series(cells)
 shown.fillna("").rename(index="{:g} bits".format).rename_axis(index=None)
 
 # %% tags=["remove-cell"]
-other_text = rows_of_fit(degradation(study_rows(measured, "wheels-unseen")), "gptq", 32, False, EARLY_TOKENS)
+other_text = rows_of_fit(degradation(study_rows(measured, "wheels-unseen")), "gptq", 32, False, LATE_TOKENS)
 at_8 = wide_late[wide_late["bits"] == 8]
 both = at_8.merge(other_text[other_text["bits"] == 8], on="checkpoint_id", suffixes=("", "_other"))
 negative, negative_other = both["qid_nats"] < 0, both["qid_nats_other"] < 0
@@ -413,7 +410,8 @@ for few, many in taken.index:
     put(f"factor_{many:g}_low", row["low"])
     put(f"factor_{many:g}_high", row["high"])
     put(f"rule_{many:g}", row["rule"])
-    put(f"power_{many:g}", np.log(row["mean"]) * (many - few) / np.log(many / few))
+for few, many in ((2, 3), (5, 6), (6, 8)):
+    put(f"power_{many}", np.log(taken.loc[(few, many), "mean"]) * (many - few) / np.log(many / few))
 holds = (taken["low"] < taken["rule"]) & (taken["rule"] < taken["high"])
 assert holds.to_list() == [False, False, True, True, True], "the text says where the rule lies inside the interval"
 assert (taken["mean"] > taken["rule"]).iloc[:2].all(), "and that the third and the fourth bit take off more"
@@ -464,7 +462,7 @@ bends = slopes.pivot(index=["bits", "run"], columns="start", values="exponent").
 texts = [study_rows(measured, text).query("method == 'none'") for text in ("wheels-heldout", "wheels-unseen")]
 files = packages("evaluation"), packages("unseen")
 gaps = text_losses(*texts, files).merge(texts[0][["checkpoint_id", "epochs", SIZE]], on="checkpoint_id")
-gaps = gaps[gaps["tokens_seen"] > EARLY_TOKENS]
+gaps = gaps[gaps[TOKENS] > LATE_TOKENS]
 changes = [loss_changes(text, PASSES) for text in texts]
 widening = text_losses(*changes, files).merge(changes[0][["checkpoint_id", "start", SIZE]], on="checkpoint_id")
 widening["share"] = widening["second_nats"] / widening["first_nats"]
@@ -475,14 +473,15 @@ epochs = gptq["epochs"]
 put("unique_tokens", count_label(gptq["unique_tokens"].iloc[0]))
 put("passes_last", epochs.max())
 put("steps_again", gptq.loc[epochs > 1, "step"].nunique())
+for start, piece in ((0.25, "early"), (0.5, "before"), (1, "second"), (2, "last")):
+    for name in ("mean", "low", "high"):
+        put(f"slope_{piece}_2_{name}", over_sizes.loc[(2, start), name])
 for bits in BITS:
-    for start, piece in ((0.25, "early"), (0.5, "before"), (1, "second"), (2, "last")):
-        for name in ("mean", "low", "high"):
-            put(f"slope_{piece}_{bits}_{name}", over_sizes.loc[(bits, start), name])
     for start, piece in ((0.5, "before"), (1, "second"), (2, "last")):
         bend = mean_over_runs(bends.loc[bits, start])
-        for name in ("mean", "low", "high"):
-            put(f"bend_{piece}_{bits}_{name}", f"{bend[name]:+.2f}".replace("-", "−"))
+        if piece == "second" or (piece, bits) == ("before", 2):
+            for name in ("mean", "low", "high"):
+                put(f"bend_{piece}_{bits}_{name}", f"{bend[name]:+.2f}".replace("-", "−"))
         clear = bend["high"] < 0 or bend["low"] > 0
         assert clear == ((piece, bits) in CLEAR_BENDS), f"{piece}, {bits} bits: the text says which bends are clear"
 first_piece = slopes[(slopes["start"] == 0.25) & (slopes["bits"] == 2)].set_index(SIZE)["exponent"]
@@ -500,8 +499,9 @@ for start, piece in ((0.5, "before"), (1, "second"), (2, "last")):
     wider = mean_over_runs(rows["difference_nats"])
     for name in ("mean", "low", "high"):
         put(f"wider_{piece}_{name}", wider[name])
-    put(f"share_{piece}_small", rows.loc[rows[SIZE] < sizes[-2], "share"].mean())
-    put(f"share_{piece}_large", rows.loc[rows[SIZE] >= sizes[-2], "share"].mean())
+    if start >= 1:
+        put(f"share_{piece}_small", rows.loc[rows[SIZE] < sizes[-2], "share"].mean())
+        put(f"share_{piece}_large", rows.loc[rows[SIZE] >= sizes[-2], "share"].mean())
     assert wider["low"] > 0, "the text says that the gap grows in each piece"
 widest = widening[widening["start"] == 2].set_index(SIZE).loc[sizes[-1]]
 put("widest", widest["difference_nats"])
@@ -577,7 +577,7 @@ plt.close("all")
 # %%
 SHAPES = {"64x12": "128x3", "160x2": "128x3", "128x16": "256x4", "352x2": "256x4"}
 every = degradation(of_every_run[of_every_run["method"].isin(["none", "gptq"])])
-every = rows_of_fit(every, "gptq", 32, symmetric=False, tokens_above=EARLY_TOKENS)
+every = rows_of_fit(every, "gptq", 32, symmetric=False, tokens_above=LATE_TOKENS)
 every = every[every["bits"].isin(BITS)]
 every["twin"] = every["model"].replace({f"tadpole-{one}": f"tadpole-{other}" for one, other in SHAPES.items()})
 on_trunk = every["run"].isin(gptq["run"])
@@ -606,14 +606,16 @@ KINDS = {
     "shallow_large": "352x2 for 256x4",
 }
 assert set(KINDS.values()) == set(ratios["way"]), "the text goes through all of them"
-for name, way in KINDS.items():
-    put(f"{name}_runs", int(at.loc[way, "n_runs"].max()))
-    put(f"{name}_lowest", at.loc[way, "run_lowest"].min())
-    put(f"{name}_highest", at.loc[way, "run_highest"].max())
-    put(f"{name}_loss", f"{at.loc[way, 'loss_change_nats'].iloc[0]:+.3f}".replace("-", "−"))
-    for bits in BITS:
-        put(f"{name}_{bits}", at.loc[(way, bits), "ratio"])
-        put(f"{name}_{bits}_last", at_last.loc[(way, bits), "ratio"])
+for name in ("seed", "cosine", "half", "double"):
+    put(f"{name}_lowest", at.loc[KINDS[name], "run_lowest"].min())
+    put(f"{name}_highest", at.loc[KINDS[name], "run_highest"].max())
+for name in ("average", "wd0", "wd3", "deep_small", "deep_large", "shallow_small", "shallow_large"):
+    put(f"{name}_2", at.loc[(KINDS[name], 2), "ratio"])
+for name in ("cosine", "wd0", "wd3", "deep_small", "deep_large"):
+    put(f"{name}_2_last", at_last.loc[(KINDS[name], 2), "ratio"])
+for name in ("seed", "cooldown"):
+    put(f"{name}_runs", int(at.loc[KINDS[name], "n_runs"].max()))
+put("average_loss", f"{at.loc[KINDS['average'], 'loss_change_nats'].iloc[0]:+.3f}".replace("-", "−"))
 put("latest", count_label(latest))
 put("mates", others.loc[others["way"] == KINDS["seed"], "model"].nunique())
 grouped = pd.concat([others[others["way"] == KINDS["seed"]], trunk]).groupby(["model", TOKENS, "bits"])["qid_nats"]
@@ -699,7 +701,7 @@ plt.close("all")
 
 # %% tags=["remove-cell"]
 rtn = qid_ratio(rows_of_fit(study, "rtn", 32, symmetric=False), gptq)
-late_rtn = rtn[rtn[TOKENS] > EARLY_TOKENS]
+late_rtn = rtn[rtn[TOKENS] > LATE_TOKENS]
 put("rtn_rows", len(rtn))
 put("rtn_worse", int((rtn["ratio"] > 1).sum()))
 put("rtn_late_rows", len(late_rtn))
@@ -709,7 +711,7 @@ rtn_by_size = late_rtn[late_rtn["bits"] == 2].groupby(SIZE)["ratio"].median()
 put("rtn_smallest", rtn_by_size[sizes[0]])
 put("rtn_largest", rtn_by_size[sizes[-1]])
 assert rtn_by_size[sizes[-1]] > 1.2 * rtn_by_size[sizes[0]], "the text says that GPTQ gains more in the largest model"
-rtn_trends = trends(study[(study["method"] == "rtn") & (study[TOKENS] > EARLY_TOKENS)], TOKENS, ["model", "bits"])
+rtn_trends = trends(study[(study["method"] == "rtn") & (study[TOKENS] > LATE_TOKENS)], TOKENS, ["model", "bits"])
 put("rtn_series", len(rtn_trends))
 put("rtn_rising", int((rtn_trends["change_nats"] > 0).sum()))
 put("fig_rtn", comparison_figures.ratio_against_tokens(late_rtn, "QiD of RTN / QiD of GPTQ (factor)"))
@@ -781,9 +783,9 @@ if agreement is not None:
     bases = local.merge(on_gpu, on=["checkpoint_id", "scheme_id", "eval_id"])
     bases = bases[bases["method_x"] == "none"]
     base_gap = (bases["loss_nats_x"] - bases["loss_nats_y"]).abs().max()
-    within = (rounded["difference_in_seeds"].abs() < 2).groupby(rounded[TOKENS] > EARLY_TOKENS).agg(["sum", "size"])
+    within = (rounded["difference_in_seeds"].abs() < 2).groupby(rounded[TOKENS] > LATE_TOKENS).agg(["sum", "size"])
     counts = " and ".join(
-        f"{row['sum']} of {row['size']} rows {'beyond' if is_late else 'before'} {count_label(EARLY_TOKENS)} tokens"
+        f"{row['sum']} of {row['size']} rows {'beyond' if is_late else 'before'} {count_label(LATE_TOKENS)} tokens"
         for is_late, row in within.sort_index(ascending=False).iterrows()
     )
     spreads = ", ".join(f"{row.relative_sd:.1%} at {bits:g} bits" for bits, row in seeds.iterrows())

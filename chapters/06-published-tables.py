@@ -33,14 +33,14 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 from scipy import stats
 
 from helpers.analyse import published, published_figures
 from helpers.analyse.comparisons import slope
 from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import degradation, rows_of_fit, study_rows
+from helpers.analyse.degradation import TOKENS, degradation, rows_of_fit, study_rows
 from helpers.analyse.fit_records import FitData
+from helpers.analyse.gluing import put_all
 from helpers.analyse.law_forms import KUMAR_2024
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.loss_laws import OUYANG_2024_LOSS
@@ -49,11 +49,6 @@ from helpers.analyse.uncertainty import fit_by_run, hold_out
 from helpers.families import HUB_FAMILIES
 
 use_house_style()
-
-
-def put(**values):
-    for name, value in values.items():
-        glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 
 def scientific(value):
@@ -88,14 +83,14 @@ wide
 
 # %% tags=["remove-cell"]
 by_width = cells.groupby("bits")["ratio"]
-put(cells=len(cells), decimals=round(-math.log10(2 * published.HALF_DIGIT)), widths=", ".join(map(str, WIDTHS)))
-put(sizes=", ".join(count_label(size) for size in cells["n_params"].unique()))
-put(levels=", ".join(f"{level:g}" for level in cells["qid_nats"].unique()))
+put_all(cells=len(cells), decimals=round(-math.log10(2 * published.HALF_DIGIT)), widths=", ".join(map(str, WIDTHS)))
+put_all(sizes=", ".join(count_label(size) for size in cells["n_params"].unique()))
+put_all(levels=", ".join(f"{level:g}" for level in cells["qid_nats"].unique()))
 for bits in WIDTHS:
-    put(**{f"ratio_{bits}_low": by_width.min()[bits], f"ratio_{bits}_high": by_width.max()[bits]})
-put(unified_prints=int(published.prints(cells, cells["equation"]).sum()))
-put(k=OUYANG_2024.k, beta=OUYANG_2024.beta, alpha=OUYANG_2024.alpha, gamma=OUYANG_2024.gamma)
-put(fig_cells=published_figures.printed_over_law(cells, cells["equation"]))
+    put_all(**{f"ratio_{bits}_low": by_width.min()[bits], f"ratio_{bits}_high": by_width.max()[bits]})
+put_all(unified_prints=int(published.prints(cells, cells["equation"]).sum()))
+put_all(k=OUYANG_2024.k, beta=OUYANG_2024.beta, alpha=OUYANG_2024.alpha, gamma=OUYANG_2024.gamma)
+put_all(fig_cells=published_figures.printed_over_law(cells, cells["equation"]))
 plt.close("all")
 assert by_width.min()[2] > 0.9
 assert by_width.max()[2] < 1.01, "the text says: within some percent, and the caption: near one"
@@ -149,14 +144,14 @@ pd.DataFrame(
 
 # %% tags=["remove-cell"]
 three_print = published.prints(cells, cells["three laws"])
-put(three_prints=int(three_print.sum()))
+put_all(three_prints=int(three_print.sum()))
 for bits, one in nearest.items():
-    put(**{f"beta_{bits}_width": one.ranges["beta"][1] - one.ranges["beta"][0]})
+    put_all(**{f"beta_{bits}_width": one.ranges["beta"][1] - one.ranges["beta"][0]})
     for name in ("beta", "alpha"):
-        put(**{f"{name}_{bits}": (one.ranges[name][0] + one.ranges[name][1]) / 2})
-put(beta_2_low=nearest[2].ranges["beta"][0], beta_2_high=nearest[2].ranges["beta"][1])
+        put_all(**{f"{name}_{bits}": (one.ranges[name][0] + one.ranges[name][1]) / 2})
+put_all(beta_2_low=nearest[2].ranges["beta"][0], beta_2_high=nearest[2].ranges["beta"][1])
 digits = published.HALF_DIGIT / cells["tokens_trillions"]
-put(
+put_all(
     coarsest=digits.max(),
     coarsest_cell=cells["tokens_trillions"].min(),
     finest=digits.min() * 1e6,
@@ -166,8 +161,8 @@ assert three_print.all(), "the text says: every cell"
 assert one_for_all.worst > 1, "the text says: no unified law whatever its constants"
 assert 1 < as_printed.worst < 3, "the text says: not even at 2 bits, though nearly"
 one_cell = cells.query("n_params == 1e9 and bits == 4")["tokens_trillions"].iloc[0]
-put(one_cell=one_cell, one_cell_low=one_cell - published.HALF_DIGIT, one_cell_high=one_cell + published.HALF_DIGIT)
-put(misses_2=as_printed.worst)
+put_all(one_cell=one_cell, one_cell_low=one_cell - published.HALF_DIGIT, one_cell_high=one_cell + published.HALF_DIGIT)
+put_all(misses_2=as_printed.worst)
 assert nearest[2].ranges["beta"][1] < published.PRINTED_UNIFIED["beta"][0]
 assert nearest[2].ranges["beta"][1] < nearest[4].ranges["beta"][0] < nearest[3].ranges["beta"][0]
 assert nearest[2].ranges["alpha"][1] < nearest[3].ranges["alpha"][0] < nearest[4].ranges["alpha"][0]
@@ -194,7 +189,7 @@ assert nearest[2].ranges["alpha"][1] < nearest[3].ranges["alpha"][0] < nearest[4
 # $\beta$ ({doc}`chapter 5 <05-unified-law>`), so the two studies agree only that the exponents differ.
 
 # %% tags=["remove-cell"]
-put(cells_a_width=int((cells["bits"] == 2).sum()))
+put_all(cells_a_width=int((cells["bits"] == 2).sum()))
 
 # %% [markdown]
 # ## Loss of a rounded model, and its turn
@@ -229,21 +224,25 @@ turns.rename(index=count_label).rename_axis("N").map(count_label)
 
 # %% tags=["remove-cell"]
 loss_law, box = OUYANG_2024_LOSS, OUYANG_2024.validity
-put(n_c=scientific(loss_law.N_c), d_c=scientific(loss_law.D_c), alpha_n=loss_law.alpha_N, alpha_d=loss_law.alpha_D)
-put(vocabulary=vocabulary, guessing=guessing)
-put(far=count_label(far), far_over_box=far / box.tokens[1], small=count_label(sizes[0]), large=count_label(sizes[-1]))
+put_all(n_c=scientific(loss_law.N_c), d_c=scientific(loss_law.D_c), alpha_n=loss_law.alpha_N, alpha_d=loss_law.alpha_D)
+put_all(vocabulary=vocabulary, guessing=guessing)
+put_all(
+    far=count_label(far), far_over_box=far / box.tokens[1], small=count_label(sizes[0]), large=count_label(sizes[-1])
+)
 for bits in WIDTHS:
-    put(**{f"turn_7b_{bits}": count_label(turns.loc[7e9, (f"{bits} bits", "equation 8")])})
-    put(**{f"turn_405b_{bits}": count_label(turns.loc[405e9, (f"{bits} bits", "equation 8")])})
-put(
+    put_all(**{f"turn_7b_{bits}": count_label(turns.loc[7e9, (f"{bits} bits", "equation 8")])})
+    put_all(**{f"turn_405b_{bits}": count_label(turns.loc[405e9, (f"{bits} bits", "equation 8")])})
+put_all(
     box_tokens=count_label(box.tokens[1]),
     box_size=count_label(box.n_params[1]),
 )
-put(turn_405b_4_three=count_label(turns.loc[405e9, ("4 bits", "three laws")]))
+put_all(turn_405b_4_three=count_label(turns.loc[405e9, ("4 bits", "three laws")]))
 reaches_guessing = published.guessing_tokens(OUYANG_2024, loss_law, 7e9, 2, guessing)
-put(guessing_7b=count_label(reaches_guessing))
+put_all(guessing_7b=count_label(reaches_guessing))
 assert reaches_guessing < far
-put(fig_losses=published_figures.losses_against_tokens(UNIFIED, loss_law, guessing, sizes, np.geomspace(1e9, far, 200)))
+put_all(
+    fig_losses=published_figures.losses_against_tokens(UNIFIED, loss_law, guessing, sizes, np.geomspace(1e9, far, 200))
+)
 plt.close("all")
 assert (turns["2 bits"] < box.tokens[1]).all(axis=None), "the text says: inside the range of tokens"
 assert (turns["4 bits"] > box.tokens[1]).all(axis=None), "the text says: beyond it"
@@ -293,30 +292,30 @@ said.pivot(index=["n_params", "N"], columns="column", values="cell").droplevel("
 
 # %% tags=["remove-cell"]
 count = turned.groupby("bits")["turned"].agg(["sum", "size"])
-put(draw_share=1 - level, runs=int(count["size"].iloc[0]), level=level)
+put_all(draw_share=1 - level, runs=int(count["size"].iloc[0]), level=level)
 for bits in WIDTHS:
-    put(**{f"turned_{bits}": int(count.loc[bits, "sum"])})
+    put_all(**{f"turned_{bits}": int(count.loc[bits, "sum"])})
 two = turned[turned["bits"] == 2].set_index("n_params")
-put(two_first=count_label(two["tokens"].iloc[0]), two_last=count_label(two["tokens"].iloc[-1]))
-put(
+put_all(two_first=count_label(two["tokens"].iloc[0]), two_last=count_label(two["tokens"].iloc[-1]))
+put_all(
     rise_smallest=two["rise_nats"].iloc[0],
     rise_largest=two["rise_nats"].iloc[-1],
     rise_largest_se=two["rise_se_nats"].iloc[-1],
 )
 three = turned[(turned["bits"] == 3) & turned["turned"]]
-put(
+put_all(
     three_largest=count_label(three["n_params"].max()),
     three_rise=three["rise_nats"].min(),
     three_rise_high=three["rise_nats"].max(),
 )
-put(
+put_all(
     smallest=count_label(two.index.min()),
     largest=count_label(two.index.max()),
-    last_tokens=count_label(rows["tokens_seen"].max()),
+    last_tokens=count_label(rows[TOKENS].max()),
 )
-put(first_pass=count_label(rows["unique_tokens"].max()))
+put_all(first_pass=count_label(rows["unique_tokens"].max()))
 within_pass = int((two["tokens"] < rows["unique_tokens"].max()).sum())
-put(two_within_pass=within_pass)
+put_all(two_within_pass=within_pass)
 assert two["turned"].all(), "the text says: at 2 bits every size"
 assert 0 < count.loc[3, "sum"] < count.loc[3, "size"], "the text says: at 3 bits the smallest"
 assert three["n_params"].max() < turned.loc[(turned["bits"] == 3) & ~turned["turned"], "n_params"].min()
@@ -331,17 +330,19 @@ curves = pd.DataFrame(
 )
 line = stats.linregress(np.log(two.index), np.log(two["tokens"]))
 half = stats.t.ppf(0.5 + level / 2, len(two) - 2) * line.stderr
-put(turn_slope=line.slope, turn_slope_low=line.slope - half, turn_slope_high=line.slope + half)
+put_all(turn_slope=line.slope, turn_slope_low=line.slope - half, turn_slope_high=line.slope + half)
 at_ours = np.array([published.turning_tokens(OUYANG_2024, loss_law, size, 2) for size in two.index])
-put(law_slope=slope(two.index, at_ours))
-moments = np.log(np.sort(rows["tokens_seen"].unique()))
-put(spacing=math.exp(np.median(np.diff(moments))))
+put_all(law_slope=slope(two.index, at_ours))
+moments = np.log(np.sort(rows[TOKENS].unique()))
+put_all(spacing=math.exp(np.median(np.diff(moments))))
 assert line.slope - half < slope(two.index, at_ours) < line.slope + half, "the text says: the slope is another matter"
-put(fig_turns=published_figures.turning_against_size(curves, turned, box.n_params).figure)
+put_all(fig_turns=published_figures.turning_against_size(curves, turned, box.n_params).figure)
 plt.close("all")
 law_at_largest = published.turning_tokens(OUYANG_2024, loss_law, two.index.max(), 2)
 law_at_smallest = published.turning_tokens(OUYANG_2024, loss_law, two.index.min(), 2)
-put(law_over_largest=law_at_largest / two["tokens"].iloc[-1], law_over_smallest=law_at_smallest / two["tokens"].iloc[0])
+put_all(
+    law_over_largest=law_at_largest / two["tokens"].iloc[-1], law_over_smallest=law_at_smallest / two["tokens"].iloc[0]
+)
 assert law_at_largest > 5 * two["tokens"].iloc[-1]
 assert law_at_smallest > 5 * two["tokens"].iloc[0]
 
@@ -388,7 +389,7 @@ assert law_at_smallest > 5 * two["tokens"].iloc[0]
 # value by {glue:text}`kumar_factor:.1f`.
 
 # %%
-late = FitData.from_table(rows[rows["tokens_seen"] > LATE_TOKENS])
+late = FitData.from_table(rows[rows[TOKENS] > LATE_TOKENS])
 fit, no_interval = fit_by_run(UnifiedLaw, late)
 far_level = 0.90
 ahead = published.projections(laws, OUYANG_2024_LOSS, guessing, far, sizes)
@@ -410,34 +411,34 @@ cells_ahead[[*laws, "ours"]].rename_axis(columns=None)
 # %% tags=["remove-cell"]
 assert not no_interval
 kumar = KUMAR_2024
-put(c_t=kumar.C_T, g_d=kumar.g_D, g_n=kumar.g_N, g_post=kumar.g_post, kumar_b=published.KUMAR_B)
-put(kumar_factor=math.exp(published.KUMAR_B), far_level=far_level)
-put(out_tokens=math.log10(far / late.tokens.max()), out_paper=math.log10(far / box.tokens[1]))
-put(
+put_all(c_t=kumar.C_T, g_d=kumar.g_D, g_n=kumar.g_N, g_post=kumar.g_post, kumar_b=published.KUMAR_B)
+put_all(kumar_factor=math.exp(published.KUMAR_B), far_level=far_level)
+put_all(out_tokens=math.log10(far / late.tokens.max()), out_paper=math.log10(far / box.tokens[1]))
+put_all(
     out_kumar=math.log10(far / kumar.validity.tokens[1]),
     out_kumar_size=math.log10(sizes[0] / kumar.validity.n_params[1]),
 )
-put(out_small=math.log10(sizes[0] / late.n_params.max()), out_large=math.log10(sizes[-1] / late.n_params.max()))
+put_all(out_small=math.log10(sizes[0] / late.n_params.max()), out_large=math.log10(sizes[-1] / late.n_params.max()))
 theirs = ahead[ahead["law"] != "ours"]
-put(their_cells=len(theirs), beyond_guessing=int((theirs["beyond"] == "guessing").sum()))
-put(beyond_loss=int((theirs["beyond"] == "loss").sum()))
+put_all(their_cells=len(theirs), beyond_guessing=int((theirs["beyond"] == "guessing").sum()))
+put_all(beyond_loss=int((theirs["beyond"] == "loss").sum()))
 values = ahead.pivot(index=["n_params", "bits"], columns="law", values="qid_nats")
 spread = values[list(laws)].max(axis=1) / values[list(laws)].min(axis=1)
 spread_all = values.max(axis=1) / values.min(axis=1)
-put(
+put_all(
     spread_low=spread.min(), spread_high=spread.max(), spread_all_low=spread_all.min(), spread_all_high=spread_all.max()
 )
 two_of_one = values["three laws"] / values["equation 8"]
-put(own_low=two_of_one.min(), own_high=two_of_one.max())
-put(worst_paper=theirs["qid_nats"].max())
-put(small_4=values.loc[(7e9, 4), "equation 8"], small_4_three=values.loc[(7e9, 4), "three laws"])
-put(small_4_kumar=values.loc[(7e9, 4), "Kumar et al."])
+put_all(own_low=two_of_one.min(), own_high=two_of_one.max())
+put_all(worst_paper=theirs["qid_nats"].max())
+put_all(small_4=values.loc[(7e9, 4), "equation 8"], small_4_three=values.loc[(7e9, 4), "three laws"])
+put_all(small_4_kumar=values.loc[(7e9, 4), "Kumar et al."])
 first = ahead[(ahead["law"] == "ours") & (ahead["n_params"] == 7e9) & (ahead["bits"] == 4)].iloc[0]
-put(small_4_ours=first["qid_nats"], small_4_ours_low=first["low"], small_4_ours_high=first["high"])
-put(
+put_all(small_4_ours=first["qid_nats"], small_4_ours_low=first["low"], small_4_ours_high=first["high"])
+put_all(
     our_guessing=math.log(rows["vocabulary_size"].iloc[0]), our_most=ahead.loc[ahead["law"] == "ours", "qid_nats"].max()
 )
-put(fig_ahead=published_figures.projections_by_law(ahead))
+put_all(fig_ahead=published_figures.projections_by_law(ahead))
 plt.close("all")
 assert (theirs.loc[(theirs["bits"] == 2), "beyond"] != "").all(), (
     "the text says: at 2 bits every cell is beyond something"
@@ -502,15 +503,15 @@ trial = hold_out(
 
 # %% tags=["remove-cell"]
 scores = trial.scores()
-put(trial_rows=scores["n_rows"], trial_bias=math.exp(scores["log_bias"]))
-put(trial_coverage=scores["coverage"])
+put_all(trial_rows=scores["n_rows"], trial_bias=math.exp(scores["log_bias"]))
+put_all(trial_coverage=scores["coverage"])
 factor_far = far / late.tokens.max()
-put(
+put_all(
     factor_far=factor_far,
     quarters=math.log(factor_far) / math.log(4),
     out_paper_size=math.log10(sizes[-1] / box.n_params[1]),
 )
-put(out_kumar_large=math.log10(sizes[-1] / kumar.validity.n_params[1]))
+put_all(out_kumar_large=math.log10(sizes[-1] / kumar.validity.n_params[1]))
 assert sizes[0] < box.n_params[1]
 assert scores["log_bias"] > 0.2, "the text says: far too high"
 assert scores["coverage"] < far_level, "the text says: fewer than promised"
@@ -525,11 +526,11 @@ for size in guesses:
     byte_parts.append(grid.assign(token_bytes=size, paper=paper, ours=mid / own_bytes, top=top / own_bytes))
 per_byte = pd.concat(byte_parts)
 over = (per_byte["paper"] / per_byte["ours"]).groupby(per_byte["token_bytes"])
-put(own_bytes=own_bytes, guess_low=guesses[0], guess_high=guesses[1])
-put(byte_most=over.max()[guesses[0]], byte_least=over.min()[guesses[1]])
-put(byte_cells=len(grid))
+put_all(own_bytes=own_bytes, guess_low=guesses[0], guess_high=guesses[1])
+put_all(byte_most=over.max()[guesses[0]], byte_least=over.min()[guesses[1]])
+put_all(byte_cells=len(grid))
 above = (per_byte["paper"] > per_byte["top"]).groupby(per_byte["token_bytes"]).sum()
-put(byte_above_low=int(above[guesses[0]]), byte_above_high=int(above[guesses[1]]))
+put_all(byte_above_low=int(above[guesses[0]]), byte_above_high=int(above[guesses[1]]))
 assert (per_byte["paper"] > per_byte["ours"]).all(), "the text says: in both cases, everywhere"
 
 # %% [markdown]
@@ -605,10 +606,10 @@ assert (per_byte["paper"] > per_byte["ours"]).all(), "the text says: in both cas
 of_four = cells[cells["bits"] == 4].set_index(["n_params", "qid_nats"])["tokens_trillions"]
 ex_low, ex_high = 0.2, 0.4
 ex_beta = math.log(ex_high / ex_low) / math.log(of_four[7e9, ex_high] / of_four[7e9, ex_low])
-put(ex_low=ex_low, ex_high=ex_high, ex_first=of_four[7e9, ex_low], ex_second=of_four[7e9, ex_high], ex_beta=ex_beta)
-put(ex_size=count_label(1e9))
-put(ex_alpha=ex_beta * math.log(of_four[405e9, ex_low] / of_four[1e9, ex_low]) / math.log(405e9 / 1e9))
-put(alpha_factor=(sizes[0] / late.n_params.max()) ** (fit.law.alpha - OUYANG_2024.alpha))
-put(own_vocabulary=int(rows["vocabulary_size"].iloc[0]))
+put_all(ex_low=ex_low, ex_high=ex_high, ex_first=of_four[7e9, ex_low], ex_second=of_four[7e9, ex_high], ex_beta=ex_beta)
+put_all(ex_size=count_label(1e9))
+put_all(ex_alpha=ex_beta * math.log(of_four[405e9, ex_low] / of_four[1e9, ex_low]) / math.log(405e9 / 1e9))
+put_all(alpha_factor=(sizes[0] / late.n_params.max()) ** (fit.law.alpha - OUYANG_2024.alpha))
+put_all(own_vocabulary=int(rows["vocabulary_size"].iloc[0]))
 assert abs(ex_beta - OUYANG_2024_TABLE_1[4].beta) < 1e-4
 assert 1.5 < fit.law.alpha / OUYANG_2024.alpha < 2.5, "the text says: about twice"

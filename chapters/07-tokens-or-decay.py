@@ -34,20 +34,19 @@ seed = 0
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers.analyse import comparison_figures, decay_figures
-from helpers.analyse.comparisons import SIZE, slopes_by_pass, trends
+from helpers.analyse.comparisons import slopes_by_pass, trends
 from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.decay import (
     LOSS,
-    TOKENS,
     compared_with_trunk,
     growth_parts,
     mean_over_sizes,
     rounded_differences,
 )
-from helpers.analyse.degradation import TRUNK, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.gluing import put, put_all
 from helpers.analyse.mechanism import describe, with_description
 from helpers.analyse.noise import rows_of_seeds, training_seeds
 from helpers.analyse.ratio_trends import log_trends
@@ -60,13 +59,8 @@ PASSES = [0.25, 0.5, 1, 2, 4]
 MEANS = ["mean", "low", "high", "lowest", "highest"]
 
 
-def put(name, value):
-    glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
-
-
-def put_row(name, row):
-    for column in row.index.intersection(MEANS):
-        put(f"{name}_{column}", row[column])
+def put_row(name, row, columns=("mean", "low", "high")):
+    put_all(**{f"{name}_{column}": row[column] for column in columns})
 
 
 def signed(value):
@@ -163,9 +157,8 @@ cells = cells.groupby([SIZE, "N", "bits"])["factor"].apply(lambda rows: ", ".joi
 cells.unstack("bits").droplevel(SIZE).rename(columns="{:g} bits".format).rename_axis(index="size N", columns=None)
 
 # %% tags=["remove-cell"]
-for bits in BITS:
-    for start in PASSES[:-1]:
-        put_row(f"doubling_{bits}_{start:g}", over_sizes.loc[(bits, start)])
+for bits, start in [(3, start) for start in PASSES[:-1]] + [(2, PASSES[-2]), (4, PASSES[-2])]:
+    put_row(f"doubling_{bits}_{start:g}", over_sizes.loc[(bits, start)])
 lowest = slopes.loc[slopes["exponent"].idxmin()]
 put("whole_low", (whole["end_nats"] / whole["start_nats"]).min())
 put("whole_high", (whole["end_nats"] / whole["start_nats"]).max())
@@ -215,14 +208,14 @@ moves = {bits: log_trends(rows, [TOKENS, SIZE], cluster="model") for bits, rows 
 for bits in BITS:
     for name, rows in by_bits.items():
         put_row(f"{name}_{bits}", rows.loc[bits])
-    for place, tokens in (("first", ends[TOKENS].min()), ("last", ends[TOKENS].max())):
-        put_row(f"end_{place}_{bits}", by_end.loc[(bits, tokens)])
-    for name, row in (("tokens", moves[bits].loc[TOKENS]), ("size", moves[bits].loc[SIZE])):
-        for column in ("value", "low", "high"):
-            put(f"move_{name}_{bits}_{column}", signed(row[column]))
-relative = np.exp(mean_over_sizes(ends, "log_relative", ["bits"])[MEANS])
-for bits in BITS:
-    put_row(f"relative_{bits}", relative.loc[bits])
+    for column in ("value", "low", "high"):
+        put(f"move_tokens_{bits}_{column}", signed(moves[bits].loc[TOKENS, column]))
+    put(f"move_size_{bits}_value", signed(moves[bits].loc[SIZE, "value"]))
+put_row("end_first_2", by_end.loc[(2, ends[TOKENS].min())])
+put_row("end_last_2", by_end.loc[(2, ends[TOKENS].max())])
+put("end_last_3_mean", by_end.loc[(3, ends[TOKENS].max()), "mean"])
+relative = np.exp(mean_over_sizes(ends, "log_relative", ["bits"])["mean"])
+put_all(**{f"relative_{bits}_mean": relative[bits] for bits in BITS})
 share = mean_over_sizes(halfway, "log_ratio", ["bits"])["mean"] / mean_over_sizes(ends, "log_ratio", ["bits"])["mean"]
 put("share_half_low", share.min())
 put("share_half_high", share.max())
@@ -297,9 +290,8 @@ cells = cells.pivot(index=["run", SIZE, "N"], columns="bits", values="cell").dro
 cells.rename(columns="{:g} bits".format).rename_axis(columns=None)
 
 # %% tags=["remove-cell"]
-for bits in BITS:
-    for name, rows in shares.items():
-        put_row(f"share_{name}_{bits}", rows.loc[bits])
+for bits in (2, 3):
+    put_row(f"share_cooldown_{bits}", shares["cooldown"].loc[bits])
 put("parts_first", count_label(parts["start"].iloc[0]))
 put("parts_last", count_label(parts["end"].iloc[0]))
 put("cosine_first", count_label(parts_of_cosine["start"].iloc[0]))
@@ -363,8 +355,7 @@ shown.rename_axis(index=["", "measure"])
 main = exponents[("after decay", "QiD, group 32")]
 for bits in BITS:
     put_row(f"after_{bits}", main.loc[bits])
-    put_row(f"constant_{bits}", exponents[("constant rate", "QiD, group 32")].loc[bits])
-    put(f"times_{bits}_lowest", 2 ** main.loc[bits, "lowest"])
+    put(f"constant_{bits}_mean", exponents[("constant rate", "QiD, group 32")].loc[bits, "mean"])
     put(f"last_doubling_{bits}", last_doubling.loc[last_doubling["bits"] == bits, "exponent"].min())
 growth = after["QiD, group 32"].assign(times=lambda rows: rows["end_nats"] / rows["start_nats"])
 put("after_times_low", growth["times"].min())
@@ -434,24 +425,20 @@ for bits in BITS:
     rows = excess[excess["bits"] == bits]["excess"]
     put(f"excess_{bits}_low", rows.min())
     put(f"excess_{bits}_high", rows.max())
-    put(f"excess_{bits}", excess_over_sizes.loc[bits, "mean"])
     put(f"between_{bits}", np.sqrt((between.loc[bits] ** 2).mean()))
 relative_excess = (cosine / flat - 1).groupby("bits").mean()
 put("overstated_low", relative_excess.min())
 put("overstated_high", relative_excess.max())
+put("excess_3", excess_over_sizes.loc[3, "mean"])
 put("excess_above", int((excess["excess"] > 0).sum()))
 put("excess_count", len(excess))
 put("longest_tokens", count_label(longest["tokens_planned"].max()))
 put("flat_low", flat.min())
 put("flat_high", flat.max())
 assert (excess_over_sizes["mean"] > 0).all(), "the text says that a cosine overstates the exponent"
-half_read = beside_longest[TOKENS] <= longest["tokens_planned"].max() / 2
-for name, rows in (("early", beside_longest[half_read]), ("late", beside_longest[~half_read])):
-    put(f"cosine_{name}", np.exp(rows[rows["bits"] < 4]["log_ratio"].mean()))
-    put(
-        f"cosine_{name}_last",
-        np.exp(rows[(rows["bits"] < 4) & (rows[TOKENS] == rows[TOKENS].max())]["log_ratio"].mean()),
-    )
+below_4 = beside_longest[beside_longest["bits"] < 4]
+put("cosine_early", np.exp(below_4[below_4[TOKENS] <= longest["tokens_planned"].max() / 2]["log_ratio"].mean()))
+put("cosine_late_last", np.exp(below_4[below_4[TOKENS] == below_4[TOKENS].max()]["log_ratio"].mean()))
 assert (excess_over_sizes["mean"] < flat.groupby("bits").mean() / 2).all(), "and by less than half of it"
 
 # %% [markdown]
@@ -497,12 +484,12 @@ shown = shown[shown["model"].isin(decayed["model"])]
 put("fig_loss", decay_figures.paths(shown[shown["bits"] == 3], trunk[trunk["bits"] == 3], LOSS))
 plt.close("all")
 for bits in BITS:
-    for name, rows in of_loss.items():
-        put_row(f"loss_{name}_{bits}", rows.loc[bits])
-    for column in ("value", "low", "high"):
-        put(f"loss_size_{bits}_{column}", signed(by_size[bits][column]))
-    put(f"loss_smallest_{bits}", smallest[bits])
-    put(f"loss_largest_{bits}", largest[bits])
+    put_row(f"loss_cooldown_{bits}", of_loss["cooldown"].loc[bits])
+    put_all(**{f"loss_{name}_{bits}_mean": of_loss[name].loc[bits, "mean"] for name in ("average", "cosine")})
+put_row("loss_average_2", of_loss["average"].loc[2], ("lowest", "highest"))
+for bits in (2, 3):
+    put_all(**{f"loss_size_{bits}_{column}": signed(by_size[bits][column]) for column in ("value", "low", "high")})
+put_all(loss_smallest_2=smallest[2], loss_largest_2=largest[2])
 put("smallest_size", count_label(at_equal["cooldown"][SIZE].min()))
 put("largest_size", count_label(at_equal["cooldown"][SIZE].max()))
 put("loss_rows", at_equal["cooldown"]["run"].nunique())
@@ -574,12 +561,13 @@ rounded = rounded_differences(ends_of_average, decayed)
 put("fig_ways", decay_figures.at_tokens_and_at_loss(for_figure, "QiD over the trunk's (factor)"))
 plt.close("all")
 NAMES = {"half": WAYS[0], "double": WAYS[6], "wd0": WAYS[2], "wd3": WAYS[5], "seed": WAYS[3], "lawa": averaged}
-for name, way in NAMES.items():
-    for place, table in (("tokens", tokens_means), ("loss", loss_means)):
-        for bits in BITS:
-            for column, value in table.loc[(way, bits), ["ratio", "low", "high"]].items():
-                if np.isfinite(value):  # one size alone has no interval over sizes
-                    put(f"{name}_{place}_{bits}_{column}", value)
+for name in ("half", "double"):
+    for place, table, bits in (("tokens", tokens_means, 2), ("loss", loss_means, 2), ("loss", loss_means, 3)):
+        put_row(f"{name}_{place}_{bits}", table.loc[(NAMES[name], bits)], ("ratio", "low", "high"))
+for place, table in (("tokens", tokens_means), ("loss", loss_means)):
+    put_all(**{f"{name}_{place}_2_ratio": table.loc[(NAMES[name], 2), "ratio"] for name in ("wd0", "wd3")})
+put("wd3_loss_3_ratio", loss_means.loc[(NAMES["wd3"], 3), "ratio"])
+put_all(**{f"lawa_tokens_{bits}_ratio": tokens_means.loc[(NAMES["lawa"], bits), "ratio"] for bits in BITS})
 put("rate_sizes", int(tokens_means.loc[NAMES["half"], "n_runs"].max()))
 put("wd_sizes", int(tokens_means.loc[NAMES["wd0"], "n_runs"].max()))
 rows = rounded.groupby("bits")
@@ -651,10 +639,12 @@ grown = twins[twins["step"].isin(decayed["step"])].sort_values(TOKENS).groupby([
 grown = np.log(grown.last() / grown.first()).reset_index()
 
 # %% tags=["remove-cell"]
-for name in columns:
-    for method, row in np.exp(mean_over_sizes(sharper, name, ["method"])[MEANS]).iterrows():
-        put_row(f"sharper_{method}_{name}", row)
-    put_row(f"grown_{name}", np.exp(mean_over_sizes(grown, name, ["method"])[MEANS]).loc["rtn"])
+by_method = {name: np.exp(mean_over_sizes(sharper, name, ["method"])[MEANS]) for name in columns}
+for name, rows in by_method.items():
+    put_row(f"sharper_rtn_{name}", rows.loc["rtn"])
+put("sharper_gptq_qid_nats_mean", by_method["qid_nats"].loc["gptq", "mean"])
+for name in ("hessian_trace", "variance"):
+    put(f"grown_{name}_mean", np.exp(mean_over_sizes(grown, name, ["method"]).loc["rtn", "mean"]))
 assert (sharper["hessian_trace"] > 0).all(), "the text says that decay raises the trace in every cooldown"
 assert sharper["variance"].mean() < 0, "and lowers the variance of the error"
 assert grown["variance"].mean() > 0 > grown["hessian_trace"].mean(), "the text says: tokens act through the error"

@@ -32,22 +32,17 @@ seed = 0
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers.analyse import comparison_figures, ways
-from helpers.analyse.comparisons import SIZE, calibration_spread, qid_ratio, slope
+from helpers.analyse.comparisons import calibration_spread, qid_ratio, slope
 from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import degradation, rows_of_every_run, study_rows
-from helpers.analyse.ratio_trends import TOKENS, compared, log_trends, size_and_tokens, texts_compared, trends_table
+from helpers.analyse.degradation import SIZE, TOKENS, degradation, rows_of_every_run, study_rows
+from helpers.analyse.gluing import put_all
+from helpers.analyse.ratio_trends import compared, log_trends, size_and_tokens, texts_compared, trends_table
 from helpers.analyse.style import count_label, use_house_style
 from helpers.analyse.tables import ways_table
 
 use_house_style()
-
-
-def put(**values):
-    for name, value in values.items():
-        glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 
 def late(rows):
@@ -79,9 +74,9 @@ table = every_draw[every_draw["calib_seed"].fillna(0) == 0]
 held_out, unseen = (table[table["eval_dataset"] == text] for text in (HELD_OUT, UNSEEN))
 
 # %% tags=["remove-cell"]
-put(n_checkpoints=held_out["checkpoint_id"].nunique(), n_runs=held_out["run"].nunique())
-put(n_ways=held_out["way"].nunique(), calibration_cpu=int(held_out["calib_sequences"].max()))
-put(least_tokens=count_label(held_out[TOKENS].min()), most_tokens=count_label(held_out[TOKENS].max()))
+put_all(n_checkpoints=held_out["checkpoint_id"].nunique(), n_runs=held_out["run"].nunique())
+put_all(n_ways=held_out["way"].nunique(), calibration_cpu=int(held_out["calib_sequences"].max()))
+put_all(least_tokens=count_label(held_out[TOKENS].min()), most_tokens=count_label(held_out[TOKENS].max()))
 
 # %% [markdown]
 # On the CPU there are {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` training runs, from {glue:text}`least_tokens:s` to
@@ -124,14 +119,14 @@ ratios = ways.with_calibration(ratios, calibration_spread(replicates), level=1 -
 
 # %% tags=["remove-cell"]
 axes = comparison_figures.ratios_by_way(ratios, "QiD over that of GPTQ (factor)", [0.7, 1, 1.5, 2, 3, 4, 5, 6])
-put(fig_ways=axes.figure, n_comparisons=len(ratios), n_clear=int(ratios["clear"].sum()))
+put_all(fig_ways=axes.figure, n_comparisons=len(ratios), n_clear=int(ratios["clear"].sum()))
 plt.close("all")
 by = ratios.set_index(["way", "bits"])
-names = {"rtn": "RTN", "awq": "AWQ", "symmetric": SYMMETRIC, "order": ORDER, "squares": SQUARES}
-names |= {"g64": "GPTQ, group 64", "g128": COARSE}
-for name, way in names.items():
-    put(**{f"{name}_{bits:g}": ratio for bits, ratio in by.loc[way, "ratio"].items()})
-put(**{name.lower(): by.loc[(name, 4), "ratio"] for name in ("NF4", "MXINT4", "MXFP4")})
+for name, way in {"rtn": "RTN", "awq": "AWQ", "order": ORDER, "squares": SQUARES}.items():
+    put_all(**{f"{name}_{bits:g}": ratio for bits, ratio in by.loc[way, "ratio"].items()})
+put_all(symmetric_2=by.loc[(SYMMETRIC, 2), "ratio"], symmetric_4=by.loc[(SYMMETRIC, 4), "ratio"])
+put_all(g64_2=by.loc[("GPTQ, group 64", 2), "ratio"], g128_2=by.loc[(COARSE, 2), "ratio"])
+put_all(**{name.lower(): by.loc[(name, 4), "ratio"] for name in ("NF4", "MXINT4", "MXFP4")})
 losing = ratios[~ratios["way"].isin([SQUARES, ORDER])]
 assert (losing["clear"] & (losing["low"] > 1)).all(), "the text says that these differences are clear losses"
 gains = by.loc[[SQUARES, ORDER]]
@@ -179,18 +174,22 @@ at_bits = ways.at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents)
 
 # %% tags=["remove-cell"]
 stored = last.set_index(["way", "bits"])["effective_bits"]
-put(overhead_32=stored[GPTQ, 2] - 2, overhead_128=stored[COARSE, 2] - 2, nf4_bits=stored["NF4", 4])
-put(gptq_bits=stored[GPTQ, 4], mx_bits=stored["MXFP4", 4], least_bits=EFFECTIVE_BITS[0], most_bits=EFFECTIVE_BITS[-1])
-put(largest_model=last["model"].iloc[0], largest_tokens=count_label(last[TOKENS].iloc[0]))
-put(fig_effective=comparison_figures.qid_against_effective_bits(last).figure)
+put_all(overhead_32=stored[GPTQ, 2] - 2, overhead_128=stored[COARSE, 2] - 2, nf4_bits=stored["NF4", 4])
+put_all(
+    gptq_bits=stored[GPTQ, 4], mx_bits=stored["MXFP4", 4], least_bits=EFFECTIVE_BITS[0], most_bits=EFFECTIVE_BITS[-1]
+)
+put_all(largest_model=last["model"].iloc[0], largest_tokens=count_label(last[TOKENS].iloc[0]))
+put_all(fig_effective=comparison_figures.qid_against_effective_bits(last).figure)
 plt.close("all")
 equal = at_bits.pivot(index="way", columns="bits", values="ratio")
 for name, way in (("row", ROW), ("squares", SQUARES), ("symmetric", SYMMETRIC)):
-    put(**{f"{name}_equal_least": equal[EFFECTIVE_BITS[0]][way], f"{name}_equal_most": equal[EFFECTIVE_BITS[-1]][way]})
+    put_all(
+        **{f"{name}_equal_least": equal[EFFECTIVE_BITS[0]][way], f"{name}_equal_most": equal[EFFECTIVE_BITS[-1]][way]}
+    )
 coarse = at_bits[at_bits["way"].isin([ROW, COARSE, "GPTQ, group 64"])]
-put(coarse_lowest=coarse["ratio"].min(), coarse_highest=coarse["ratio"].max())
+put_all(coarse_lowest=coarse["ratio"].min(), coarse_highest=coarse["ratio"].max())
 mx = ways.at_effective_bits(held_out, "RTN", [stored["MXFP4", 4]], documents).set_index("way")["ratio"]
-put(mxfp_rtn=mx["MXFP4"], mxint_rtn=mx["MXINT4"])
+put_all(mxfp_rtn=mx["MXFP4"], mxint_rtn=mx["MXINT4"])
 assert (coarse["high"] < 1).all(), "the text says that coarse groups lose less at equal bits"
 full = equal.loc[at_bits.loc[at_bits["n_runs"] == at_bits["n_runs"].max(), "way"].unique()]
 assert (full.idxmin() == ROW).all(), "the text says that it is the best among those measured on all runs"
@@ -244,10 +243,10 @@ in_study, on_cpu = compared(study), compared(held_out)
 trends = pd.DataFrame({name: size_and_tokens(late(one)) for name, one in in_study.items()}).T
 
 # %% tags=["remove-cell"]
-put(study_smallest=count_label(study[SIZE].min()), study_largest=count_label(study[SIZE].max()))
-put(study_steps=study["step"].nunique(), early_tokens=count_label(LATE_TOKENS), tenfold=10**0.1)
-put(study_runs=int(trends["n_runs"].max()), group_runs=int(trends["n_runs"].min()))
-put(calibration_study=int(study["calib_sequences"].max()))
+put_all(study_smallest=count_label(study[SIZE].min()), study_largest=count_label(study[SIZE].max()))
+put_all(study_steps=study["step"].nunique(), early_tokens=count_label(LATE_TOKENS), tenfold=10**0.1)
+put_all(study_runs=int(trends["n_runs"].max()), group_runs=int(trends["n_runs"].min()))
+put_all(calibration_study=int(study["calib_sequences"].max()))
 nearest = ["RTN / GPTQ, 4 bits", "NF4 / GPTQ, 4 bits", "AWQ / GPTQ, 4 bits"]
 panels = ["RTN / GPTQ, 2 bits", "RTN / GPTQ, 3 bits", *nearest, "AWQ / RTN, 4 bits"]
 panels += ["symmetric grid, 2 bits", "row / group 32, 3 bits", "row / group 32, equal bits"]
@@ -255,8 +254,8 @@ bounds = 0.45, 5.0
 points = pd.concat([in_study[name] for name in panels])
 beyond = points[~points["ratio"].between(*bounds)]
 drawn = {name: in_study[name] for name in panels}
-put(fig_study=comparison_figures.ratios_in_panels(drawn, "ratio of QiDs (factor)", bounds))
-put(n_points=len(points), n_beyond=len(beyond))
+put_all(fig_study=comparison_figures.ratios_in_panels(drawn, "ratio of QiDs (factor)", bounds))
+put_all(n_points=len(points), n_beyond=len(beyond))
 plt.close("all")
 assert late(beyond).empty, "the caption says that all of them are early"
 
@@ -279,16 +278,16 @@ shown
 # %% tags=["remove-cell"]
 ends = {"rtn2": panels[0], "rtn3": panels[1], "awq_rtn": panels[5], "row": panels[7], "row_equal": panels[8]}
 for name, what in ends.items():
-    put(**{f"study_{name}_{end}": trends.loc[what, end] for end in ("smallest", "largest")})
-put(**dict(zip(("rtn4_tokens", "nf4_tokens", "awq_tokens"), trends.loc[nearest, "tokens"], strict=True)))
+    put_all(**{f"study_{name}_{end}": trends.loc[what, end] for end in ("smallest", "largest")})
+put_all(**dict(zip(("rtn4_tokens", "nf4_tokens", "awq_tokens"), trends.loc[nearest, "tokens"], strict=True)))
 at_end = in_study[panels[0]].sort_values(TOKENS).groupby(SIZE)["ratio"].last()
-put(rtn2_end_smallest=at_end.iloc[0], rtn2_end_largest=at_end.iloc[-1])
-put(row_shortest=int(study["d_model"].min()), row_longest=4 * int(study["d_model"].max()))
+put_all(rtn2_end_smallest=at_end.iloc[0], rtn2_end_largest=at_end.iloc[-1])
+put_all(row_shortest=int(study["d_model"].min()), row_longest=4 * int(study["d_model"].max()))
 steady = trends[trends.index.str.startswith(("symmetric", "group"))]
 symmetric = steady.filter(like="symmetric", axis=0)["ratio"]
 at_equal = pd.concat([late(one) for name, one in in_study.items() if name.endswith("equal bits")])["ratio"]
-put(symmetric_lowest=symmetric.min(), symmetric_highest=symmetric.max(), n_sides=len(small))
-put(n_equal=len(at_equal), equal_highest=at_equal.max())
+put_all(symmetric_lowest=symmetric.min(), symmetric_highest=symmetric.max(), n_sides=len(small))
+put_all(n_equal=len(at_equal), equal_highest=at_equal.max())
 assert ((small > 1) == (trends.loc[small.index, "largest"] > 1)).all(), "the text says that no order turns over"
 assert ((steady["size_low"] < 0) & (steady["size_high"] > 0)).all(), "that no slope in size is told from zero"
 assert (at_equal < 1).all(), "that coarse groups lose less in all ratios"
@@ -341,24 +340,27 @@ of_every_run = ways.text_ratios(*map(late, every_run), on_unseen, ["bits"])
 
 # %% tags=["remove-cell"]
 for name, text, one in (("held_out", HELD_OUT, code), ("unseen", UNSEEN, trunk[1]), ("prose", PROSE, prose)):
-    put(**{f"packages_{name}": len(set(in_packages[text])), f"documents_{name}": len(in_packages[text])})
-    put(**{f"bytes_{name}": (one["n_bytes"] / one["n_tokens"]).iloc[0]})
+    put_all(**{f"packages_{name}": len(set(in_packages[text]))})
+    put_all(**{f"bytes_{name}": (one["n_bytes"] / one["n_tokens"]).iloc[0]})
+put_all(documents_held_out=len(in_packages[HELD_OUT]), documents_prose=len(in_packages[PROSE]))
 base = late(measured[(measured["method"] == "none") & (measured["device_type"] == "cuda")])
 others = {"unseen": (UNSEEN, study_rows(base, UNSEEN)), "prose": (PROSE, base[base["eval_dataset"] == PROSE])}
 for name, (text, other) in others.items():
     losses = ways.text_losses(study_rows(base), other, (in_packages[HELD_OUT], in_packages[text])).sort_values(TOKENS)
     more, error = losses["difference_nats"], losses["difference_se_nats"].median()
-    put(**{f"loss_{name}_least": more.min(), f"loss_{name}_most": more.max(), f"loss_{name}_se": error})
+    put_all(**{f"loss_{name}_least": more.min(), f"loss_{name}_most": more.max(), f"loss_{name}_se": error})
     assert (more > 0).all(), "the text says that it is harder for every checkpoint"
 loss_factor = losses["second_nats"].iloc[-1] / losses["first_nats"].iloc[-1]
-put(loss_factor=loss_factor, prose_model=prose["model"].iloc[0])
+put_all(loss_factor=loss_factor, prose_model=prose["model"].iloc[0])
 usable = [one[(one["bits"] < 4) | (one[TOKENS] > LATE_TOKENS)] for one in (*trunk, code, prose)]
 by_tokens = {"unseen, every size": ways.text_ratios(*usable[:2], on_unseen, ["bits", TOKENS])}
 for way in (GPTQ, "RTN"):
     pair = [one[one["way"] == way] for one in usable[2:]]
     by_tokens[f"prose, one size, {way}"] = ways.text_ratios(*pair, on_prose, ["bits", TOKENS])
-put(prose_first=by_tokens[f"prose, one size, {GPTQ}"]["ratio"].iloc[0], first_tokens=count_label(prose[TOKENS].min()))
-put(fig_texts=comparison_figures.text_ratios_against_tokens(by_tokens, "QiD over that on code (factor)"))
+put_all(
+    prose_first=by_tokens[f"prose, one size, {GPTQ}"]["ratio"].iloc[0], first_tokens=count_label(prose[TOKENS].min())
+)
+put_all(fig_texts=comparison_figures.text_ratios_against_tokens(by_tokens, "QiD over that on code (factor)"))
 plt.close("all")
 
 # %% [markdown]
@@ -381,30 +383,30 @@ both = pd.concat(texts)
 trends_table(both.set_axis([f"{text}, {bits:g} bits" for text, bits in both.index]))
 
 # %% tags=["remove-cell"]
-put(every_runs=every_run[0]["run"].nunique(), every_checkpoints=late(every_run[0])["checkpoint_id"].nunique())
+put_all(every_runs=every_run[0]["run"].nunique(), every_checkpoints=late(every_run[0])["checkpoint_id"].nunique())
 assert by_tokens[f"prose, one size, {GPTQ}"]["high"].iloc[0] < 1, "the text says that it begins below"
-put(every_low=of_every_run["low"].min(), every_high=of_every_run["high"].max())
+put_all(every_low=of_every_run["low"].min(), every_high=of_every_run["high"].max())
 for bits, row in texts["prose"].iterrows():
-    put(**{f"prose_{bits:g}": row["ratio"], f"prose_{bits:g}_byte": row["per_byte"]})
+    put_all(**{f"prose_{bits:g}": row["ratio"], f"prose_{bits:g}_byte": row["per_byte"]})
     for name, one in (("code", code), ("prose", prose)):
         chosen = late(one[(one["bits"] == bits) & (one["way"] == GPTQ)])
-        put(**{f"power_{name}_{bits:g}": slope(chosen[TOKENS].to_numpy(float), chosen["qid_nats"].to_numpy())})
+        put_all(**{f"power_{name}_{bits:g}": slope(chosen[TOKENS].to_numpy(float), chosen["qid_nats"].to_numpy())})
 cpu_texts = ways.text_ratios(held_out, unseen, on_unseen)
 holding = (cpu_texts["low"] < 1) & (cpu_texts["high"] > 1)
 assert (cpu_texts.loc[~holding, "ratio"] > 1).all(), "the text says that the rest lie above"
-put(text_lowest=cpu_texts["ratio"].min(), text_highest=cpu_texts["ratio"].max())
-put(n_text_ratios=len(cpu_texts), n_text_holding=int(holding.sum()))
+put_all(text_lowest=cpu_texts["ratio"].min(), text_highest=cpu_texts["ratio"].max())
+put_all(n_text_ratios=len(cpu_texts), n_text_holding=int(holding.sum()))
 lead, lead_code = (qid_ratio(one[one["way"] == "RTN"], one[one["way"] == GPTQ]) for one in (late(prose), late(code)))
 lead = lead.merge(lead_code[["checkpoint_id", "bits", "ratio"]], on=["checkpoint_id", "bits"], suffixes=("", "_code"))
 lead["ratio"] /= lead["ratio_code"]
 leads = {bits: np.exp(log_trends(one, [], "checkpoint_id").loc["mean"]) for bits, one in lead.groupby("bits")}
 for bits, row in leads.items():
-    put(**{f"lead_{bits:g}": row["value"], f"lead_{bits:g}_low": row["low"], f"lead_{bits:g}_high": row["high"]})
+    put_all(**{f"lead_{bits:g}": row["value"], f"lead_{bits:g}_low": row["low"], f"lead_{bits:g}_high": row["high"]})
 pairs = ways.orders(held_out, unseen, on_unseen)
 swapped = pairs[pairs["swapped"]]
 farthest = np.exp(np.log(swapped[["ratio_first", "ratio_second"]]).abs().to_numpy().max()) - 1
-put(n_pairs=len(pairs), n_swapped=len(swapped), tau=1 - 2 * len(swapped) / len(pairs), farthest=farthest)
-put(n_both_clear=int((pairs["clear_first"] & pairs["clear_second"]).sum()))
+put_all(n_pairs=len(pairs), n_swapped=len(swapped), tau=1 - 2 * len(swapped) / len(pairs), farthest=farthest)
+put_all(n_both_clear=int((pairs["clear_first"] & pairs["clear_second"]).sum()))
 assert ((of_every_run["low"] < 1) & (of_every_run["high"] > 1)).all(), "the text says that QiD doesn't differ"
 assert ((texts["unseen"]["ratio_low"] < 1) & (texts["unseen"]["ratio_high"] > 1)).all(), "nor on the trunk"
 assert (texts["prose"]["ratio_low"] > 1).all(), "the text says that it is higher on prose"

@@ -34,11 +34,12 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers.analyse import benchmarks, comparison_figures
 from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.degradation import (
+    SIZE,
+    TOKENS,
     TRUNK,
     AnalysisError,
     degradation,
@@ -46,6 +47,7 @@ from helpers.analyse.degradation import (
     rows_of_every_run,
     rows_of_fit,
 )
+from helpers.analyse.gluing import put
 from helpers.analyse.noise import (
     calibration_draws,
     clustered_error,
@@ -66,17 +68,12 @@ from helpers.analyse.ways import packages, way_of_rounding
 use_house_style()
 
 
-def put(name, value):
-    glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
-
-
 def put_interval(name, row, middle="relative_sd"):
     for suffix, column in (("", middle), ("_low", "low"), ("_high", "high")):
         put(name + suffix, row[column])
 
 
 HELD_OUT, UNSEEN = "wheels-heldout", "wheels-unseen"
-SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
 WIDTHS = [2, 3, 4]
 SIZES = [8, 16, 32, 64, 128]
 
@@ -562,7 +559,6 @@ below = own[own["qid_nats"] < 2 * np.hypot(own["own_error"], relative * own["qid
 least = own.groupby("bits")["qid_nats"].min()
 for bits, floor in floors.items():
     q, name = typical[bits], f"{bits:g}"
-    put(f"qid_{name}", q)
     put(f"floor_{name}", floor.of_one_model(q))
     put(f"floor_{name}_relative", floor.of_one_model(q) / q)
     put(f"another_{name}", floor.of_another_run(q))
@@ -570,9 +566,11 @@ for bits, floor in floors.items():
     put(f"smallest_{name}", floor.smallest_qid_nats)
     put(f"least_{name}", least[bits])
     put(f"below_{name}", int((below["bits"] == bits).sum()))
+for bits in (2, 4):
+    q, floor = typical[bits], floors[bits]
     doubled = replace(floor, evaluation=replace(floor.evaluation, scale_nats=floor.evaluation.scale_nats / np.sqrt(2)))
-    put(f"documents_{name}", floor.evaluation.at(q) / q)
-    put(f"double_{name}", doubled.of_one_model(q) / q)
+    put(f"documents_{bits}", floor.evaluation.at(q) / q)
+    put(f"double_{bits}", doubled.of_one_model(q) / q)
 miss = (floors[4].of_one_model(typical[4]) + floors[4].of_another_run(typical[4])) / 2 / typical[4]
 put("miss", miss)
 put("n_each", int((own["bits"] == 4).sum()))

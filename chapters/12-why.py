@@ -37,16 +37,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from myst_nb import glue
 from safetensors import safe_open
 from scipy import stats
 
 from helpers.analyse import mechanism, mechanism_figures
-from helpers.analyse.comparisons import SIZE, mean_over_runs
+from helpers.analyse.comparisons import mean_over_runs
 from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.degradation import SIZE, TOKENS, degradation, rows_of_every_run, rows_of_fit
 from helpers.analyse.design import part_of_study
-from helpers.analyse.mechanism import TOKENS, is_trunk
+from helpers.analyse.gluing import put_all
+from helpers.analyse.mechanism import is_trunk
 from helpers.analyse.ratio_trends import log_trends
 from helpers.analyse.style import count_label, use_house_style
 from helpers.families import read_manifest
@@ -60,14 +60,9 @@ from helpers.measure.precision import matrix_products
 use_house_style()
 
 
-def put(**values):
-    for name, value in values.items():
-        glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
-
-
 def put_interval(name, row):
     """Glue a value and the ends of its interval."""
-    put(**{name: row.iloc[0], f"{name}_low": row.iloc[1], f"{name}_high": row.iloc[2]})
+    put_all(**{name: row.iloc[0], f"{name}_low": row.iloc[1], f"{name}_high": row.iloc[2]})
 
 
 def of(table, method, bits):
@@ -91,9 +86,9 @@ trunk, late_trunk = joined[is_trunk(joined)], late[is_trunk(late)]
 
 # %% tags=["remove-cell"]
 counted = joined.drop_duplicates("weights_sha256")
-put(n_checkpoints=len(counted), n_runs=counted["run"].nunique(), n_sizes=trunk[SIZE].nunique())
-put(smallest=count_label(trunk[SIZE].min()), largest=count_label(trunk[SIZE].max()), early=count_label(LATE_TOKENS))
-put(most_tokens=count_label(trunk[TOKENS].max()), probes=int(described["hessian_probes"].iloc[0]))
+put_all(n_checkpoints=len(counted), n_runs=counted["run"].nunique(), n_sizes=trunk[SIZE].nunique())
+put_all(smallest=count_label(trunk[SIZE].min()), largest=count_label(trunk[SIZE].max()), early=count_label(LATE_TOKENS))
+put_all(most_tokens=count_label(trunk[TOKENS].max()), probes=int(described["hessian_probes"].iloc[0]))
 assert (rounded["epochs"] <= 4).all(), "the text says that no run reads its text more than four times"
 
 # %% [markdown]
@@ -155,9 +150,11 @@ comparison.style.format("{:.4f}")
 # %% tags=["remove-cell"]
 same_text = blocks.sha256 == stored["eval_sha256"] and calib_sha256 == stored["calib_sha256"]
 apart = (comparison["made here"] / comparison["stored"] - 1).abs().max()
-put(live_model=stored["model"], live_step=stored["step"], live_apart=100 * apart)
-put(trace_se=100 * stored["hessian_trace_se"] / stored["hessian_trace"])
-put(live_text="the same" if same_text else "not the same, because the packages installed here are not the locked ones")
+put_all(live_model=stored["model"], live_step=stored["step"], live_apart=100 * apart)
+put_all(trace_se=100 * stored["hessian_trace_se"] / stored["hessian_trace"])
+put_all(
+    live_text="the same" if same_text else "not the same, because the packages installed here are not the locked ones"
+)
 assert not same_text or apart < 0.002, "the text says that the row comes back"
 
 # %% [markdown]
@@ -182,7 +179,7 @@ spacing = moving["step"] / moving["previous_step"]
 assert spacing.between(1.2, 1.3).all(), "the text says that neighbours are a quarter of the tokens apart"
 axes = mechanism_figures.change_and_rounding(described[is_trunk(described) & described["change"].notna()], ends)
 axes.axvline(LATE_TOKENS, color="#9aa0a8", linewidth=1.0, linestyle=":")
-put(fig_change=axes.figure)
+put_all(fig_change=axes.figure)
 plt.close("all")
 
 
@@ -199,18 +196,18 @@ put_interval("change_growth", change_growth)
 put_interval("rtn_growth", growths["rtn"])
 put_interval("gptq_growth", growths["gptq"])
 over = {bits: moving["change"] / moving[f"rounding_{bits}"] for bits in (2, 3, 4)}
-put(**{f"rounding_{bits}": moving[f"rounding_{bits}"].mean() for bits in (2, 3, 4)})
-put(
+put_all(**{f"rounding_{bits}": moving[f"rounding_{bits}"].mean() for bits in (2, 3, 4)})
+put_all(
     over_3_lowest=over[3].min(),
     over_4_lowest=over[4].min(),
     n_over_2=int((over[2] >= 1).sum()),
     n_moving=len(moving),
     over_2_mean=over[2].mean(),
 )
-put(change_lowest=moving["change"].min(), change_highest=moving["change"].max())
+put_all(change_lowest=moving["change"].min(), change_highest=moving["change"].max())
 constant = described[(described["schedule"] == "constant") & (described["n_averaged"] == 1)]
 constant = constant[constant[TOKENS] > LATE_TOKENS]
-put(n_constant=constant["cluster"].nunique())
+put_all(n_constant=constant["cluster"].nunique())
 assert (constant["change"] > constant["rounding_3"]).all(), "the text says so of all runs of constant rate"
 assert over[3].min() > 1, "the text says that the change never falls below the error of 3 bits"
 assert over[2].max() < 1.02, "and stays below that of 2 bits, or reaches it"
@@ -218,7 +215,7 @@ assert over[2].mean() < 1
 assert change_growth.iloc[2] < 1 < min(growths["rtn"].iloc[1], growths["gptq"].iloc[1]), "it falls, and QiD rises"
 of_end = ends["change"] / ends["rounding_3"]
 of_end_4 = ends["change"] / ends["rounding_4"]
-put(end_3=of_end.mean(), end_3_highest=of_end.max(), end_4=of_end_4.mean(), n_ends=len(ends))
+put_all(end_3=of_end.mean(), end_3_highest=of_end.max(), end_4=of_end_4.mean(), n_ends=len(ends))
 assert of_end.max() < 1, "the text says that decay takes the change below the error of 3 bits"
 
 # %% [markdown]
@@ -259,8 +256,8 @@ by_change = mechanism.regression(logs["qid"], logs[["size", "tokens", "change"]]
 
 # %% tags=["remove-cell"]
 put_interval("slope_change", by_change)
-put(change_rank=stats.spearmanr(logs["change"], logs["qid"])[0])
-put(sd_without=adds.loc["size, tokens", "residual_sd"], sd_with=adds.loc["and change", "residual_sd"])
+put_all(change_rank=stats.spearmanr(logs["change"], logs["qid"])[0])
+put_all(sd_without=adds.loc["size, tokens", "residual_sd"], sd_with=adds.loc["and change", "residual_sd"])
 assert stats.spearmanr(logs["change"], logs["qid"])[0] < 0, "the text says that small change goes with large QiD"
 assert by_change["low"] < 0 < by_change["high"], "the text says that nothing is left at equal size and tokens"
 
@@ -293,10 +290,10 @@ exponents = pd.DataFrame(travels)
 exponent = exponents["h"].mean()
 
 # %% tags=["remove-cell"]
-put(exponent=exponent, exponent_lowest=exponents["h"].min(), exponent_highest=exponents["h"].max())
-put(n_travels=len(exponents), n_pocket_runs=exponents["run"].nunique())
-put(doubling=(np.log(2) / np.log(1.25)) ** exponent)
-put(doubling_lowest=(np.log(2) / np.log(1.25)) ** exponent * moving["change"].min())
+put_all(exponent=exponent, exponent_lowest=exponents["h"].min(), exponent_highest=exponents["h"].max())
+put_all(n_travels=len(exponents), n_pocket_runs=exponents["run"].nunique())
+put_all(doubling=(np.log(2) / np.log(1.25)) ** exponent)
+put_all(doubling_lowest=(np.log(2) / np.log(1.25)) ** exponent * moving["change"].min())
 assert exponents["h"].between(0.5, 1).all(), "the text says between a walk and a straight line"
 assert (np.log(2) / np.log(1.25)) ** exponent * over[2].min() > 1, "a doubling exceeds the error of 2 bits"
 gaps = moving["step"] - moving["previous_step"]
@@ -306,11 +303,13 @@ for name, power in (("", exponent), ("_walk", 0.5), ("_line", 1.0)):
     for moment, chosen in (("first", moving["step"].min()), ("last", moving["step"].max())):
         there = moving["step"] == chosen
         spans[f"{moment}{name}"] = np.exp(np.log(updates[there]).mean())
-        spans[f"{moment}_share{name}"] = 100 * spans[f"{moment}{name}"] / chosen
-put(**{f"updates_{name}": value for name, value in spans.items()})
-put(first_step=int(moving["step"].min()), last_step=int(moving["step"].max()))
+put_all(**{f"updates_{name}": value for name, value in spans.items()})
+first_step, last_step = int(moving["step"].min()), int(moving["step"].max())
+put_all(first_step=first_step, last_step=last_step)
+shares = {moment: 100 * spans[moment] / step for moment, step in (("first", first_step), ("last", last_step))}
+put_all(updates_first_share=shares["first"], updates_last_share=shares["last"])
 fixed = int(gaps.min())
-put(fixed=fixed)
+put_all(fixed=fixed)
 over_fixed = moving["change"] * (fixed / gaps) ** exponent
 first, last = (moving["step"] == moving["step"].min()), (moving["step"] == moving["step"].max())
 for bits in (3, 4):
@@ -318,7 +317,7 @@ for bits in (3, 4):
     assert beyond[first].all(), "the text says that the change over fixed updates starts above"
     assert not beyond[last].any(), "and ends below"
 assert spans["last"] > 5 * spans["first"], "the text says that it takes many more updates late"
-assert 0.5 < spans["last_share"] / spans["first_share"] < 2.5, "and about the same share of training"
+assert 0.5 < shares["last"] / shares["first"] < 2.5, "and about the same share of training"
 
 # %% [markdown]
 # It is in between: $h$ = {glue:text}`exponent:.2f` on the mean of {glue:text}`n_travels:d` stretches of {glue:text}`n_pocket_runs:d`
@@ -352,22 +351,18 @@ assert 0.5 < spans["last_share"] / spans["first_share"] < 2.5, "and about the sa
 
 # %% tags=["remove-cell"]
 nearest = late_trunk[late_trunk["method"] == "rtn"]
-put(fig_curve=mechanism_figures.measured_against_curvature(nearest))
+put_all(fig_curve=mechanism_figures.measured_against_curvature(nearest))
 plt.close("all")
 summary = {}
 for method in ("rtn", "gptq"):
     for bits in (2, 3, 4):
         rows = of(late_trunk, method, bits)
         mean, trend = np.exp(log_trends(rows, []).loc["mean"]), log_trends(rows, [SIZE, TOKENS])
-        put_interval(f"{method}_{bits}", mean)
-        put_interval(f"{method}_{bits}_size", trend.loc[SIZE])
-        put_interval(f"{method}_{bits}_tokens", trend.loc[TOKENS])
         by_run = rows.groupby("run")[["qid_nats", "predicted_nats"]]
         rank = stats.spearmanr(rows["qid_nats"], rows["predicted_nats"])[0]
         within = by_run.apply(lambda one: stats.spearmanr(one["qid_nats"], one["predicted_nats"])[0]).min()
         summary[method, bits] = {"ratio": mean, "trend": trend, "sd": np.log(rows["ratio"]).std(), "rank": rank}
         summary[method, bits]["within"] = within
-        put(**{f"{method}_{bits}_rank": rank, f"{method}_{bits}_sd": summary[method, bits]["sd"]})
 
 
 def cell(row):
@@ -387,8 +382,12 @@ curvature_table = pd.DataFrame.from_dict(
     },
     orient="index",
 )
-put(lowest_within=min(one["within"] for one in summary.values()))
-put(lowest_rank=min(one["rank"] for one in summary.values()))
+for method, bits in (("rtn", 2), ("rtn", 3), ("rtn", 4), ("gptq", 3)):
+    put_interval(f"{method}_{bits}", summary[method, bits]["ratio"])
+put_interval("rtn_2_size", summary["rtn", 2]["trend"].loc[SIZE])
+put_interval("rtn_2_tokens", summary["rtn", 2]["trend"].loc[TOKENS])
+put_all(**{f"rtn_{bits}_rank": summary["rtn", bits]["rank"] for bits in (3, 4)})
+put_all(lowest_within=min(one["within"] for one in summary.values()))
 assert max(summary["rtn", bits]["ratio"]["high"] for bits in (3, 4)) < 1, "the text says: below the prediction"
 assert min(summary["rtn", 3]["ratio"]["value"], summary["rtn", 4]["ratio"]["value"]) > 0.7, "but not by much"
 assert summary["rtn", 2]["sd"] > 1.5 * summary["rtn", 3]["sd"], "the text says that 2 bits scatter more"
@@ -450,10 +449,10 @@ def decay(name, method, bits=3):
 put_interval("decay_rtn", decay("qid_nats", "rtn"))
 put_interval("decay_gptq", decay("qid_nats", "gptq"))
 put_interval("decay_predicted", decay("predicted_nats", "rtn"))
-put(decay_trace=decay("hessian_trace", "rtn")["value"], decay_variance=decay("variance", "rtn")["value"])
-put(decay_change=decay("change", "rtn")["value"], decay_sizes=decayed["model"].nunique())
-put(decay_pairs=len(of(decayed, "rtn", 3)))
-put(decay_r=stats.pearsonr(*of(decayed, "rtn", 3)[["log_qid_nats", "log_predicted_nats"]].to_numpy().T)[0])
+put_all(decay_trace=decay("hessian_trace", "rtn")["value"], decay_variance=decay("variance", "rtn")["value"])
+put_all(decay_change=decay("change", "rtn")["value"], decay_sizes=decayed["model"].nunique())
+put_all(decay_pairs=len(of(decayed, "rtn", 3)))
+put_all(decay_r=stats.pearsonr(*of(decayed, "rtn", 3)[["log_qid_nats", "log_predicted_nats"]].to_numpy().T)[0])
 assert min(decay("qid_nats", method)["low"] for method in ("rtn", "gptq")) > 1, "the text says that decay costs"
 assert decay("predicted_nats", "rtn")["low"] > 1, "the text says that it is predicted to cost"
 assert (
@@ -482,9 +481,9 @@ tails = (
 )
 for name in ("weight", "input"):
     one = tails[f"mean_{name}_kurtosis"]
-    put(**{f"{name}_first": one["first"].mean(), f"{name}_last": one["last"].mean()})
-    put(**{f"{name}_rising": int((one["last"] > one["first"]).sum())})
-put(n_tails=len(tails), rounding_3_low=moving["rounding_3"].min(), rounding_3_high=moving["rounding_3"].max())
+    put_all(**{f"{name}_first": one["first"].mean(), f"{name}_last": one["last"].mean()})
+    put_all(**{f"{name}_rising": int((one["last"] > one["first"]).sum())})
+put_all(n_tails=len(tails), rounding_3_low=moving["rounding_3"].min(), rounding_3_high=moving["rounding_3"].max())
 assert (tails["mean_input_kurtosis"]["last"] > 2 * tails["mean_input_kurtosis"]["first"]).all()
 assert tails["mean_weight_kurtosis"]["last"].max() < 6, "the text says that tails of weights stay light"
 
@@ -519,7 +518,7 @@ against = {
     "log_predicted_nats": "QiD predicted by curvature,\nover the twin's (factor)",
     "log_mean_input_kurtosis": "kurtosis of inputs,\nover the twin's (factor)",
 }
-put(fig_twins=mechanism_figures.runs_beside_twins(by_run.reset_index(), against))
+put_all(fig_twins=mechanism_figures.runs_beside_twins(by_run.reset_index(), against))
 plt.close("all")
 rates = of(beside, "rtn", 3).query("part == 'rates'")
 faster = rates["learning_rate"] > trunk["learning_rate"].max()
@@ -527,11 +526,14 @@ for one, sign in ((rates[faster], 1), (rates[~faster], -1)):
     means = one.groupby("run")[["log_mean_input_kurtosis", "log_hessian_trace"]].mean()
     assert (means.mul([sign, -sign]) > 0).all(axis=None), "the text says that a high rate makes tails heavy, loss flat"
 r = by_run.corr()["log_qid_nats"]
-put(r_predicted=r["log_predicted_nats"], r_inputs=r["log_mean_input_kurtosis"], r_weights=r["log_mean_weight_kurtosis"])
-put(twin_runs=len(by_run), twin_rows=len(of(beside, "rtn", 3)), twin_clusters=of(beside, "rtn", 3)["cluster"].nunique())
-for method, slopes in twin_slopes.items():
-    for name, row in slopes.iterrows():
-        put_interval(f"{method}_twin_{name}", row)
+put_all(
+    r_predicted=r["log_predicted_nats"], r_inputs=r["log_mean_input_kurtosis"], r_weights=r["log_mean_weight_kurtosis"]
+)
+put_all(
+    twin_runs=len(by_run), twin_rows=len(of(beside, "rtn", 3)), twin_clusters=of(beside, "rtn", 3)["cluster"].nunique()
+)
+for method, by_method in twin_slopes.items():
+    put_interval(f"{method}_twin_predicted", by_method.loc["predicted"])
 assert r["log_predicted_nats"] > 0.7, "the text says that curvature goes with QiD among twins"
 assert r["log_mean_input_kurtosis"] < 0, "and that runs with heavier-tailed inputs lose less"
 for by_method in twin_slopes.values():
@@ -591,9 +593,9 @@ for method in ("rtn", "gptq"):
     outcome = np.log(rows["qid_nats"])
     together[method] = mechanism.nested(outcome, predictors, accounts, rows["cluster"])
     slopes[method] = mechanism.regression(outcome, predictors[accounts["all five"]], rows["cluster"])
-    pair = mechanism.regression(outcome, predictors[["trace", "variance"]], rows["cluster"])
-    for name, row in pair.iterrows():
-        put_interval(f"{method}_pair_{name}", row)
+    if method == "rtn":
+        for name, row in mechanism.regression(outcome, predictors[["trace", "variance"]], rows["cluster"]).iterrows():
+            put_interval(f"rtn_pair_{name}", row)
     of_loss = mechanism.regression(outcome, predictors[["N", "D", "loss"]], rows["cluster"]).loc["loss"]
     assert of_loss["high"] < 0, "the text says that at equal size and tokens lower loss goes with more QiD"
 
@@ -608,19 +610,19 @@ pd.concat(wide, axis=1).style.format("{:.3f}")
 # %% tags=["remove-cell"]
 by_size = moving.sort_values(TOKENS).groupby("run")[["hessian_trace", "variance_3"]]
 grown = by_size.last() / by_size.first()
-put(
+put_all(
     grown_variance=np.exp(np.log(grown["variance_3"]).mean()), grown_trace=np.exp(np.log(grown["hessian_trace"]).mean())
 )
-put(n_falling=int((grown["hessian_trace"] < 1).sum()))
+put_all(n_falling=int((grown["hessian_trace"] < 1).sum()))
 assert (grown["hessian_trace"] * grown["variance_3"] > 1).all(), "the text says that the variance outgrows the trace"
 rows = of(late, "rtn", 3)
-put(n_together=len(rows), n_together_runs=rows["run"].nunique(), n_clusters=rows["cluster"].nunique())
+put_all(n_together=len(rows), n_together_runs=rows["run"].nunique(), n_clusters=rows["cluster"].nunique())
+for name in ("N", "loss", "trace", "variance"):
+    put_interval(f"rtn_all_{name}", slopes["rtn"].loc[name])
 for method in ("rtn", "gptq"):
-    for name, row in slopes[method].iterrows():
-        put_interval(f"{method}_all_{name}", row)
     for name, label in (("base", "ln N, ln D"), ("pair", "ln trace, ln variance"), ("all", "all five")):
-        put(**{f"{method}_out_{name}": together[method].loc[label, "left_out_rms"]})
-    put(**{f"{method}_out_loss": together[method].loc["ln N, ln D, loss", "left_out_rms"]})
+        put_all(**{f"{method}_out_{name}": together[method].loc[label, "left_out_rms"]})
+    put_all(**{f"{method}_out_loss": together[method].loc["ln N, ln D, loss", "left_out_rms"]})
     errors = together[method]["left_out_rms"]
     assert errors["ln trace, ln variance"] < errors["ln N, ln D"], "the text says that two of curvature beat N and D"
     assert errors.idxmin() == "all five", "and that all together do best"
@@ -682,14 +684,14 @@ ratio = (
     of_largest[["hessian_trace", "variance_3", "predicted_3_nats"]].iloc[-1]
     / of_largest[["hessian_trace", "variance_3", "predicted_3_nats"]].iloc[0]
 )
-put(ex_trace=ratio["hessian_trace"], ex_variance=ratio["variance_3"], ex_predicted=ratio["predicted_3_nats"])
+put_all(ex_trace=ratio["hessian_trace"], ex_variance=ratio["variance_3"], ex_predicted=ratio["predicted_3_nats"])
 measured_growth = of(late_trunk[late_trunk[SIZE] == late_trunk[SIZE].max()], "rtn", 3).sort_values("step")["qid_nats"]
-put(ex_measured=measured_growth.iloc[-1] / measured_growth.iloc[0])
+put_all(ex_measured=measured_growth.iloc[-1] / measured_growth.iloc[0])
 assert ratio["hessian_trace"] < 1 < ratio["predicted_3_nats"]
 three, four = (of(late_trunk, "rtn", bits).set_index("weights_sha256") for bits in (3, 4))
 for name, column in (("ex_rtn", "predicted_nats"), ("ex_fall", "qid_nats")):
-    put(**{name: np.exp(np.log(three[column] / four[column]).mean())})
-put(ex_steps=((2**4 - 1) / (2**3 - 1)) ** 2)
+    put_all(**{name: np.exp(np.log(three[column] / four[column]).mean())})
+put_all(ex_steps=((2**4 - 1) / (2**3 - 1)) ** 2)
 
 # %% [markdown]
 # ```{admonition} Answer

@@ -1,8 +1,9 @@
-"""Planted laws and small tables of measurements, shared by the tests of the statistics side."""
+"""Planted laws, small tables of measurements and the style of figures, shared by the tests of the statistics side."""
 
 import dataclasses
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from helpers.analyse.comparisons import agreement_in_seeds, calibration_spread
 from helpers.analyse.degradation import degradation, device_agreement
 from helpers.analyse.fit_records import FitData
 from helpers.analyse.laws import OneBitWidthLaw, UnifiedLaw, ValidityRange
+from helpers.analyse.style import use_house_style
 from helpers.analyse.uncertainty import fit_by_run
 from helpers.specs import Measurement
 
@@ -111,3 +113,12 @@ def fits(planted):
     two = fit_by_run(OneBitWidthLaw, data.where(data.bits == 2))[0]
     few = fit_by_run(UnifiedLaw, planted(1, n_sizes=2))[0]
     return {"all bits": fit_by_run(UnifiedLaw, data)[0], "2 bits": two, "two runs": few}
+
+
+@pytest.fixture
+def styled():
+    """The house style while a test draws; what it drew is closed."""
+    with plt.rc_context():
+        use_house_style()
+        yield
+        plt.close("all")

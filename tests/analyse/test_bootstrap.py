@@ -5,7 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from helpers.analyse.bootstrap import WEBB, score_to_the_top, wild_bootstrap
+from helpers.analyse.bootstrap import (
+    WEBB,
+    document_refits,
+    refits,
+    refuse_few_converged,
+    score_to_the_top,
+    wild_bootstrap,
+)
 from helpers.analyse.fit_records import FitError, FitStatus
 from helpers.analyse.fitting import fit_law, scaled_model
 from helpers.analyse.law_shapes import SaturatingLaw
@@ -88,3 +95,24 @@ def test_one_run_is_refused(planted):
     with pytest.raises(FitError, match="needs two runs or more; got 1") as caught:
         wild_bootstrap(fit_law(UnifiedLaw, alone), 10, np.random.default_rng(1))
     assert caught.value.status is FitStatus.NOT_IDENTIFIABLE
+
+
+def test_a_refit_on_documents_is_the_fit_of_their_mean(planted):
+    fit = fit_law(UnifiedLaw, planted(7))
+    generator = np.random.default_rng(8)
+    documents = fit.data.qid_nats[:, None] * generator.gamma(5.0, 0.2, (fit.n_rows, 6))
+    counts = np.array([[1.0, 0, 2], [1, 0, 0], [1, 3, 0], [1, 0, 1], [1, 2, 3], [1, 1, 0]])
+    found = document_refits(fit, documents, counts)
+    for draw, coefficients in zip(counts.T, found, strict=True):
+        again = dataclasses.replace(fit.data, qid_nats=np.average(documents, axis=1, weights=draw))
+        # as above: scoring and statsmodels stop within 1e-6 of each other in standardised coordinates
+        np.testing.assert_allclose(coefficients, fit_law(UnifiedLaw, again).law.coefficients, atol=1e-5)
+
+
+def test_replicates_without_a_maximum_are_missing_and_few_are_refused(planted):
+    fit = fit_law(UnifiedLaw, planted(9))
+    found = refits(fit, [fit.data.qid_nats, -fit.data.qid_nats])
+    assert np.isfinite(found[0]).all()
+    with pytest.raises(FitError, match="only 8 of 10 replicates reached a maximum"):
+        refuse_few_converged(8, 10)
+    refuse_few_converged(9, 10)

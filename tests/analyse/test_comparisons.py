@@ -20,8 +20,6 @@ from helpers.analyse.comparisons import (
 )
 from helpers.analyse.degradation import AnalysisError, degradation, device_agreement
 
-SIZE = "n_params_non_embedding"
-
 
 @pytest.fixture
 def gptq(rows):

@@ -2,10 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.comparisons import SIZE, TWIN_KEY
+from helpers.analyse.comparisons import TWIN_KEY
 from helpers.analyse.decay import (
     LOSS,
-    TOKENS,
     by_checkpoint,
     compared_with_trunk,
     growth_parts,
@@ -13,7 +12,7 @@ from helpers.analyse.decay import (
     mean_over_sizes,
     rounded_differences,
 )
-from helpers.analyse.degradation import AnalysisError
+from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
 
 DOCUMENTS = np.random.default_rng(5).normal(0, 0.2, 40)
 DOCUMENTS -= DOCUMENTS.mean()

@@ -1,23 +1,14 @@
 """Figures of tokens against decay."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.analyse import decay_figures
-from helpers.analyse.decay import LOSS, TOKENS
-from helpers.analyse.style import use_house_style
+from helpers.analyse.decay import LOSS
+from helpers.analyse.degradation import SIZE, TOKENS
 
-SIZE = "n_params_non_embedding"
-
-
-@pytest.fixture(autouse=True)
-def styled():
-    with plt.rc_context():
-        use_house_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("styled")
 
 
 def line_of(size, run, tokens, factor, **other):

@@ -8,19 +8,13 @@ from helpers.analyse import figures
 from helpers.analyse.degradation import degradation
 from helpers.analyse.fitting import fit_law
 from helpers.analyse.laws import UnifiedLaw
-from helpers.analyse.style import BITS_COLOURS, CARD, INK, METHOD_COLOURS, count_label, qid_scale, use_house_style
+from helpers.analyse.style import BITS_COLOURS, CARD, INK, METHOD_COLOURS, count_label, qid_scale
 from helpers.analyse.uncertainty import hold_out_largest
 
 UNITS = ("(tokens)", "(non-embedding parameters)", "(bits per weight)", "nats per token)", "(no unit)", "(index)")
 UNITS += ("standard deviations)", "of last words)", "per last word)")
 
-
-@pytest.fixture(autouse=True)
-def styled():
-    with plt.rc_context():
-        use_house_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("styled")
 
 
 @pytest.fixture

@@ -1,27 +1,18 @@
 """Figures that chapters make of comparisons and fits."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.analyse import comparison_figures, fit_figures
 from helpers.analyse.comparisons import qid_ratio, trends
+from helpers.analyse.degradation import SIZE
 from helpers.analyse.fit_records import measured_over_predicted
 from helpers.analyse.laws import OUYANG_2024
 from helpers.analyse.noise import documents_needed
-from helpers.analyse.style import use_house_style
 from helpers.analyse.ways import document_counts, ratios_to
 
-SIZE = "n_params_non_embedding"
-
-
-@pytest.fixture(autouse=True)
-def styled():
-    with plt.rc_context():
-        use_house_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("styled")
 
 
 def test_figures_draw_with_units(table, agreement, fits):

@@ -1,32 +1,19 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers.analyse.law_variables import LawError
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
 
-# Ouyang et al. 2024, Table 1: tokens (10^12) at which QiD reaches 0.2, 0.3, 0.4, 0.5 nats, by bits and size
-QID = np.array([0.2, 0.3, 0.4, 0.5])
-SIZES = np.array([1e9, 7e9, 70e9, 405e9])
+# Ouyang et al. 2024, Table 1: rows are sizes, columns QiDs (nats), values tokens (10^12), one table a bit width
+CELLS = pd.read_csv(Path(__file__).parents[2] / "data" / "published" / "ouyang2024_table1.csv")
 TABLE_1 = {
-    2: [
-        [0.0011, 0.0025, 0.0043, 0.0066],
-        [0.0026, 0.0057, 0.0099, 0.0152],
-        [0.0071, 0.0154, 0.0267, 0.0409],
-        [0.0151, 0.0328, 0.0567, 0.0868],
-    ],
-    3: [
-        [0.1089, 0.1990, 0.3051, 0.4251],
-        [0.3038, 0.5550, 0.8512, 1.1860],
-        [1.0228, 1.8687, 2.8659, 3.9932],
-        [2.5807, 4.7151, 7.2311, 10.0754],
-    ],
-    4: [
-        [1.4424, 2.6786, 4.1556, 5.8422],
-        [4.5066, 8.3689, 12.9836, 18.2531],
-        [17.3499, 32.2192, 49.9854, 70.2723],
-        [48.4861, 90.0398, 139.6892, 196.3829],
-    ],
+    bits: cells.pivot(index="n_params", columns="qid_nats", values="tokens_trillions")
+    for bits, cells in CELLS.groupby("bits")
 }
+QID, SIZES = (TABLE_1[2].axes[axis].to_numpy(float) for axis in (1, 0))
 
 
 def test_the_law_is_its_formula():
@@ -62,7 +49,7 @@ def test_coefficients_round_trip(law):
 
 def test_the_published_unified_law_reproduces_only_the_2_bit_cells_of_table_1():
     ratios = {
-        bits: np.array(cells) * 1e12 / OUYANG_2024.tokens_at(QID, SIZES[:, None], bits)
+        bits: cells.to_numpy() * 1e12 / OUYANG_2024.tokens_at(QID, SIZES[:, None], bits)
         for bits, cells in TABLE_1.items()
     }
     # 0.0011 is printed with two digits: its own rounding is 4.5%, the law's 1% comes on top
@@ -75,7 +62,7 @@ def test_the_published_unified_law_reproduces_only_the_2_bit_cells_of_table_1():
 
 @pytest.mark.parametrize("bits", [2, 3, 4])
 def test_three_laws_of_one_bit_width_reproduce_table_1(bits):
-    printed = np.array(TABLE_1[bits])
+    printed = TABLE_1[bits].to_numpy()
     predicted = OUYANG_2024_TABLE_1[bits].tokens_at(QID, SIZES[:, None], bits) / 1e12
     # half a unit of the last printed digit is 0.5e-4; the constants have six digits, which is 1e-4 of D
     np.testing.assert_allclose(predicted, printed, rtol=1e-4, atol=0.6e-4)

@@ -1,19 +1,11 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.analyse import mechanism_figures
-from helpers.analyse.comparisons import SIZE
-from helpers.analyse.style import use_house_style
+from helpers.analyse.degradation import SIZE
 
-
-@pytest.fixture(autouse=True)
-def styled():
-    with plt.rc_context():
-        use_house_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("styled")
 
 
 @pytest.fixture

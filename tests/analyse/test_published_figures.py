@@ -1,6 +1,5 @@
 """Figures of the published table and of projections."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,17 +8,10 @@ from helpers.analyse import published_figures
 from helpers.analyse.laws import OUYANG_2024
 from helpers.analyse.loss_laws import OUYANG_2024_LOSS
 from helpers.analyse.published import projections, turning_tokens
-from helpers.analyse.style import use_house_style
 
 UNIFIED = dict.fromkeys((2, 3), OUYANG_2024)
 
-
-@pytest.fixture(autouse=True)
-def styled():
-    with plt.rc_context():
-        use_house_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("styled")
 
 
 def test_printed_over_law_has_a_line_a_qid():

@@ -3,10 +3,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.fit_records import FitError
 from helpers.analyse.ratio_trends import (
-    SIZE,
-    TOKENS,
     compared,
     log_trends,
     size_and_tokens,

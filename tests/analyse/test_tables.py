@@ -1,10 +1,13 @@
 """Tables that chapters show."""
 
+import numpy as np
 import pandas as pd
 
 from helpers.analyse.comparisons import qid_ratio
-from helpers.analyse.laws import OUYANG_2024
-from helpers.analyse.tables import agreement_table, fits_table, ratio_table, twins_table, ways_table
+from helpers.analyse.laws import OUYANG_2024, OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.paired_laws import fit_pair
+from helpers.analyse.tables import agreement_table, differences_table, fits_table, ratio_table, twins_table, ways_table
+from helpers.analyse.ways import document_counts
 
 
 def test_fits_table_says_what_there_is(fits):
@@ -57,3 +60,16 @@ def test_twins_table_has_counts_and_the_loss_beside_the_ratios():
     assert shown.columns.tolist() == ["runs", "checkpoints", "2 bits", "3 bits", "16-bit loss"]
     assert shown.loc["deeper"].str.replace("\u202f", " ").tolist()[:3] == ["2", "7", "1.50 [0.50, 2.00]"]
     assert shown.loc["averaged", "16-bit loss"].replace("\u202f", " ") == "−0.012 ± 0.001"
+
+
+def test_differences_say_by_how_much_and_leave_out_what_a_law_does_not_have(table):
+    gptq, rtn = (table[table["method"] == method] for method in ("gptq", "rtn"))
+    drawn = (document_counts(64, np.random.default_rng(1), n_draws=10),) * 2
+    three = [one[one["bits"] == 3] for one in (gptq, rtn)]
+    pairs = {"RTN − GPTQ": fit_pair(UnifiedLaw, gptq, rtn, drawn), "3 bits": fit_pair(OneBitWidthLaw, *three, drawn)}
+    shown = differences_table(pairs)
+    assert shown.loc["3\u202fbits", "γ"] == ""
+    assert shown["rows"].to_list() == ["36", "12"]
+    row = pairs["RTN − GPTQ"].differences.loc["beta"]
+    cell = shown.loc["RTN\u202f−\u202fGPTQ", "β"].replace("−", "-").replace("\u202f", " ")
+    assert cell == f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"

@@ -240,7 +240,8 @@ def rules() -> dict:
         factor = interval([math.log(one[few] / one[many]) / gap for one in means], f"factor_{many}", math.exp)
         found |= {key.removesuffix("_mean"): value for key, value in factor.items()}
         found[f"rule_{many}"] = ((2**many - 1) / (2**few - 1)) ** (2 / gap)  # the variance goes with the scale's square
-        found[f"power_{many}"] = gap * math.log(found[f"factor_{many}"]) / math.log(many / few)
+        if many in (3, 6, 8):
+            found[f"power_{many}"] = gap * math.log(found[f"factor_{many}"]) / math.log(many / few)
     return found
 
 
@@ -283,13 +284,13 @@ def slopes() -> dict:
     found, turns, (smallest, *_, next_largest, largest) = {}, {True: [], False: []}, size_order()
     for width in BITS:
         runs = steepness(width)
-        for name in PIECES:
-            found |= interval([run[name] for run in runs.values()], f"slope_{name}_{width}")
-        for earlier, name in pairwise(PIECES):
+        for earlier, name in (("before", "second"), *((("early", "before"),) if width == 2 else ())):
             bends = [run[name] - run[earlier] for run in runs.values()]
             found |= interval(bends, f"bend_{name}_{width}", lambda value: signed(value, 2))
         for size, run in runs.items():
             turns[size >= next_largest].append(run["last"] > run["second"])
+    for name in PIECES:
+        found |= interval([run[name] for run in steepness(2).values()], f"slope_{name}_2")
     found |= {"slope_smallest": steepness(2)[smallest]["early"], "slope_largest": steepness(2)[largest]["early"]}
     found |= {"large_up": sum(turns[True]), "large_bends": len(turns[True])}
     return found | {"small_up": sum(turns[False]), "small_bends": len(turns[False])}
@@ -326,8 +327,9 @@ def texts() -> dict:
                 documents = [after["group_loss"] - before["group_loss"] for before, after in (ours, theirs)]
                 found |= {"widest": gains[size], "widest_se": both_errors(*documents)}
         found |= interval(list(gains.values()), f"wider_{name}")
-        found[f"share_{name}_small"] = math.fsum(shares[size] for size in small) / len(small)
-        found[f"share_{name}_large"] = (shares[next_largest] + shares[largest]) / 2
+        if name in ("second", "last"):
+            found[f"share_{name}_small"] = math.fsum(shares[size] for size in small) / len(small)
+            found[f"share_{name}_large"] = (shares[next_largest] + shares[largest]) / 2
     return found
 
 
@@ -348,6 +350,10 @@ def rereading() -> dict:
 WAYS = {"average": "average", "lr0.001": "half", "lr0.004": "double", "wd0.3": "wd3", "wd0": "wd0"}
 WAYS |= {"cooldown": "cooldown", "cosine": "cosine", "seed": "seed"}
 SHAPES = {"64x12": "deep_small", "128x16": "deep_large", "160x2": "shallow_small", "352x2": "shallow_large"}
+TOLD = {"latest", "shape_size_gap", "seed_runs", "cooldown_runs", "average_2", "average_loss", "cosine_2_last"}
+TOLD |= {f"{name}_{end}" for name in ("seed", "cosine", "half", "double") for end in ("lowest", "highest")}
+TOLD |= {f"{name}_2{end}" for name in ("wd0", "wd3", "deep_small", "deep_large") for end in ("", "_last")}
+TOLD |= {"shallow_small_2", "shallow_large_2"}
 
 
 def way(row) -> str:
@@ -391,10 +397,8 @@ def ways() -> dict:
         single = [ratio(one) for one in grouped(rows, "run", "bits").values()]
         found |= {f"{name}_runs": len(distinct(rows, "run")), f"{name}_loss": signed(change(rows), 3)}
         found |= {f"{name}_lowest": min(single), f"{name}_highest": max(single)}
-        for width, one in grouped(rows, "bits").items():
-            found[f"{name}_{width:g}"] = ratio(one)
-            found[f"{name}_{width:g}_last"] = ratio(where(one, **{D: latest}))
-    return found
+        found |= {f"{name}_2": ratio(where(rows, bits=2)), f"{name}_2_last": ratio(where(rows, bits=2, **{D: latest}))}
+    return {key: value for key, value in found.items() if key in TOLD}
 
 
 def scatter() -> dict:

@@ -160,6 +160,7 @@ def same_width() -> dict:
         G64: "g64",
         G128: "g128",
     }
+    untold = {"symmetric_3", "g64_3", "g64_4", "g128_3", "g128_4"}
     others = {cell: rows for cell, rows in by_cell.items() if cell[0] != GPTQ}
     for (one, bits), rows in others.items():
         plain = [by_cell[GPTQ, bits][checkpoint] for checkpoint in rows]
@@ -167,8 +168,8 @@ def same_width() -> dict:
         scatter = (on_draws(rows.values(), "documents") - on_draws(plain, "documents")).mean(axis=0).std()
         error = math.hypot(scatter, math.sqrt(2 / len(rows)) * calibration_scatter(bits))
         clear += abs(math.log(ratio)) > stats.norm.isf(0.05 / len(others) / 2) * error
-        if one in names:
-            found[f"{names[one]}_{bits:g}"] = ratio
+        if one in names and (key := f"{names[one]}_{bits:g}") not in untold:
+            found[key] = ratio
     for name, one in {"nf4": NF4, "mxint4": MXINT, "mxfp4": MXFP}.items():
         found[name] = geometric_mean(quotients(by_cell[one, 4], by_cell[GPTQ, 4]))
     return found | {"n_comparisons": len(others), "n_clear": clear}
@@ -362,7 +363,7 @@ def texts() -> dict:
     for name, rows in of_text.items():
         (documents,) = {len(row["group_loss"]) for row in rows}
         (size,) = distinct(rows, "n_bytes", "n_tokens")
-        found[f"documents_{name}"] = documents
+        found |= {f"documents_{name}": documents} if name != "unseen" else {}
         found[f"packages_{name}"] = len(set(owners(rows[0]["eval_dataset"])))
         found[f"bytes_{name}"] = size[0] / size[1]
     return found

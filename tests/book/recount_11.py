@@ -418,15 +418,15 @@ def floors() -> dict:
         other = 2 * math.sqrt(draw**2 + of_documents**2 + seed**2)
         shares[bits] = one, other
         found |= {
-            f"qid_{bits}": qid,
             f"floor_{bits}": one * qid,
             f"floor_{bits}_relative": one,
             f"another_{bits}": other * qid,
             f"another_{bits}_relative": other,
             f"smallest_{bits}": smallest(draw, scale, exponent),
-            f"documents_{bits}": of_documents,
-            f"double_{bits}": 2 * math.sqrt(draw**2 + of_documents**2 / 2),
         }
+        if bits != 3:
+            found[f"documents_{bits}"] = of_documents
+            found[f"double_{bits}"] = 2 * math.sqrt(draw**2 + of_documents**2 / 2)
     early = between_runs(by_lateness(seeded(first_draws()))[0], 4).sd
     return found | {"miss": sum(shares[4]) / 2, "smallest_4_early": smallest(early, *evaluation(4)[:2])}
 

@@ -276,12 +276,6 @@ def test_runs_are_every_combination_with_names_of_their_own(tmp_path):
     assert "tiny-32x1-lr0.02-wd0-seed1" in {run.name for run in runs}
 
 
-def test_the_covariates_of_a_plan_are_those_of_the_checkpoints_it_makes(branched, plan_path):
-    planned = training.read_plan(plan_path).covariates()
-    made = [{name: getattr(spec, name) for name in planned[0]} for spec in branched.values() if spec.n_averaged == 1]
-    assert sorted(planned, key=str) == sorted(made, key=str)
-
-
 def test_learning_rates_of_the_schedules():
     shape = {"model": ModelEntry("m", 32, 1, 2), "warmup_steps": 10, "weight_decay": 0.1, "seed": 0}
     cosine = Run("c", steps=(110,), peak_learning_rate=1.0, schedule="cosine", **shape)

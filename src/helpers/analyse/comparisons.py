@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analyse.degradation import SCHEME_OPTIONS, AnalysisError, paired_error
+from helpers.analyse.degradation import SCHEME_OPTIONS, SIZE, TOKENS, AnalysisError, paired_error
 
 PAIR_KEY = ["checkpoint_id", "eval_id", "device_type", "bits"]
-SIZE = "n_params_non_embedding"
 SCHEME_FAMILY = ["group_size", "symmetric", *SCHEME_OPTIONS]
 REPLICATE_KEY = [*PAIR_KEY, "method", *SCHEME_FAMILY]
-TWIN_KEY = ["twin", "tokens_seen", "eval_id", "device_type", "bits"]
+TWIN_KEY = ["twin", TOKENS, "eval_id", "device_type", "bits"]
 
 
 def rows_named(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
@@ -179,7 +178,7 @@ def slopes_by_pass(table: pd.DataFrame, ends: Sequence[float]) -> pd.DataFrame:
     for (run, size, bits), one in table.groupby(["run", SIZE, "bits"]):
         for start, end, first, last in _pieces(one["epochs"], ends):
             inside = one[one["epochs"].between(first, last)]
-            exponent = slope(inside["tokens_seen"].to_numpy(float), inside["qid_nats"].to_numpy(float))
+            exponent = slope(inside[TOKENS].to_numpy(float), inside["qid_nats"].to_numpy(float))
             rows.append({"run": run, SIZE: size, "bits": bits, "start": start, "end": end, "exponent": exponent})
     return pd.DataFrame(rows)
 

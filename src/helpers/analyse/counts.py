@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from helpers.analyse.degradation import SIZE, TOKENS
+
 QUANTIZED_KEY = ["weights_sha256", "method", "format", "bits", "group_size", "symmetric"]
 BASELINE_KEY = ["weights_sha256", "eval_id", "device_type"]
-DESCRIBED = ["weights_sha256", "family", "run", "n_averaged", "tokens_seen", "n_params_non_embedding"]
+DESCRIBED = ["weights_sha256", "family", "run", "n_averaged", TOKENS, SIZE]
 BITS = (2, 4)
 LATE_TOKENS = 60e6  # QiD of the tadpoles rises from here on
 
@@ -36,9 +38,9 @@ def count(measurements: pd.DataFrame, checkpoints: pd.DataFrame | None = None) -
     usable = measurements[measurements["status"] == "ok"]
     rounded = usable[usable["method"] != "none"]
     quantized = rounded[rounded["bits"].between(*BITS)].drop_duplicates(QUANTIZED_KEY)
-    late = (quantized["method"] == "gptq") & (quantized["tokens_seen"] > LATE_TOKENS)
+    late = (quantized["method"] == "gptq") & (quantized[TOKENS] > LATE_TOKENS)
     weights = pd.concat([frame[DESCRIBED] for frame in (usable, checkpoints) if frame is not None])
-    weights = weights[weights["tokens_seen"] > 0].drop_duplicates("weights_sha256")
+    weights = weights[weights[TOKENS] > 0].drop_duplicates("weights_sha256")
     trained = weights[weights["n_averaged"] == 1]
     return Counts(
         rows_by_status={status: int(n) for status, n in measurements["status"].value_counts().sort_index().items()},
@@ -49,7 +51,7 @@ def count(measurements: pd.DataFrame, checkpoints: pd.DataFrame | None = None) -
         trained_checkpoints=len(trained),
         averaged_checkpoints=len(weights) - len(trained),
         training_runs=len(trained[["family", "run"]].drop_duplicates()),
-        sizes=tuple(int(n) for n in sorted(trained["n_params_non_embedding"].unique())),
+        sizes=tuple(int(n) for n in sorted(trained[SIZE].unique())),
     )
 
 

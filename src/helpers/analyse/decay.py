@@ -7,10 +7,10 @@ its QiD is read off between two that it has, along a straight line in ln QiD. Ta
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.comparisons import SIZE, TWIN_KEY, differences_of_runs, mean_over_runs, ratios_to_twins
-from helpers.analyse.degradation import TRUNK, AnalysisError, paired_error
+from helpers.analyse.comparisons import TWIN_KEY, differences_of_runs, mean_over_runs, ratios_to_twins
+from helpers.analyse.degradation import SIZE, TOKENS, TRUNK, AnalysisError, paired_error
 
-TOKENS, LOSS = "tokens_seen", "baseline_loss_nats"
+LOSS = "baseline_loss_nats"
 SERIES = ["model", "eval_id", "device_type", "bits"]
 CHECKPOINT = ["way", "family", "run", "model", SIZE, "step", TOKENS, "bits", "qid_nats", LOSS]
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from helpers.analyse.decay import TOKENS
+from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.style import (
     BITS_COLOURS,
     INK,
@@ -21,7 +21,6 @@ from helpers.analyse.style import (
     qid_scale,
 )
 
-SIZE = "n_params_non_embedding"
 KINDS = {"cooldown": ("#d55e00", "v"), "cosine": ("#0072b2", "s"), "average": ("#009e73", "D")}
 TRUNK_LABEL = "constant rate"
 

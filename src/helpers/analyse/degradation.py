@@ -13,6 +13,7 @@ import pandas as pd
 
 from helpers.specs import QidError
 
+SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
 BASELINE_KEY = ["checkpoint_id", "eval_id", "device_type"]
 AGREEMENT_KEY = ["checkpoint_id", "scheme_id", "eval_id"]
 SCHEME_OPTIONS = ["format", "grid_search", "order"]
@@ -113,7 +114,7 @@ def device_agreement(qid_cpu: pd.DataFrame, qid_cuda: pd.DataFrame) -> pd.DataFr
     or where one table holds a measurement twice.
     """
     measured = ["qid_nats", "qid_se_nats", "document_qid_nats"]
-    covariates = ["run", "family", "model", "step", "tokens_seen", "n_params_non_embedding", "method", "bits"]
+    covariates = ["run", "family", "model", "step", TOKENS, SIZE, "method", "bits"]
     for table in (qid_cpu, qid_cuda):
         _refuse(table[table.duplicated(AGREEMENT_KEY)], "measured more than once")
     joined = qid_cpu[[*AGREEMENT_KEY, *covariates, *measured]].merge(
@@ -160,7 +161,7 @@ def rows_of_fit(
     """
     same_group = table["group_size"].isna() if group_size is None else table["group_size"] == group_size
     family = (table["method"] == method) & same_group & (table["symmetric"] == symmetric)
-    chosen = table[family & (table["tokens_seen"] > tokens_above)]
+    chosen = table[family & (table[TOKENS] > tokens_above)]
     if chosen.empty:
         raise AnalysisError(f"no {method} row with group size {group_size}, symmetric {symmetric}, is left to fit")
     for column in ONE_VALUE_A_FIT:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.style import count_label
 
-SIZE = "n_params_non_embedding"
 # Part of the study -> what it moves, the column that says so, how a value reads; in the order of the table.
 VARIED = {
     "trunk": ("size N", SIZE, count_label),
@@ -49,7 +49,7 @@ def design_of(checkpoints: pd.DataFrame) -> Design:
     variables = pd.DataFrame(
         {
             "ln N": np.log(after[SIZE].astype(float)),
-            "ln D": np.log(after["tokens_seen"].astype(float)),
+            "ln D": np.log(after[TOKENS].astype(float)),
             "ln peak learning rate": np.log(after["peak_learning_rate"].astype(float)),
             "phase": (after["learning_rate"] / after["peak_learning_rate"]).astype(float),
         }
@@ -81,7 +81,7 @@ def study_table(checkpoints: pd.DataFrame) -> pd.DataFrame:
     Averages are of runs that are there already, so they have no run of their own. Raises ValueError for a part that
     `VARIED` doesn't have.
     """
-    tokens_per_step = checkpoints["tokens_seen"] / checkpoints["step"]
+    tokens_per_step = checkpoints[TOKENS] / checkpoints["step"]
     named = checkpoints.assign(tokens_at_branch=checkpoints["branched_at_step"] * tokens_per_step)
     parts = dict(list(named.groupby(part_of_study(named))))
     rows = {part: _summary(part, parts[part]) for part in sorted(parts, key=list(VARIED).index)}
@@ -92,7 +92,7 @@ def _summary(part: str, rows: pd.DataFrame) -> dict:
     words, column, label = VARIED[part]
     values = [label(value) for value in sorted(rows[column].unique())]
     listed = ", ".join(values) if len(values) <= LISTED_AT_MOST else f"{values[0]} to {values[-1]}"
-    tokens = rows["tokens_seen"]
+    tokens = rows[TOKENS]
     return {
         "what it moves": f"{words}: {listed}",
         "models": rows["model"].nunique(),

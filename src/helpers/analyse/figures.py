@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.fit_records import FitData, FitResult
 from helpers.analyse.laws import FloatArray
 from helpers.analyse.style import (
@@ -34,7 +35,6 @@ from helpers.analyse.style import (
 )
 from helpers.analyse.uncertainty import HoldOut
 
-SIZE = "n_params_non_embedding"
 PUBLIC_METRICS = {"acc": "LAMBADA accuracy (share of last words)", "ppl": "LAMBADA perplexity (per last word)"}
 
 
@@ -62,7 +62,7 @@ def _identity(axes: Axes, values: Iterable[float]) -> None:
 def loss_against_tokens(baselines: pd.DataFrame, axes: Axes | None = None) -> Axes:
     """Draw the 16-bit loss against training tokens, one line a size; `baselines`: measurements with method none."""
     axes = axes_or_new(axes)
-    _lines_by_size(axes, baselines, "tokens_seen", "loss_nats", None)
+    _lines_by_size(axes, baselines, TOKENS, "loss_nats", None)
     count_scale(axes, "x", TOKENS_LABEL)
     axes.set_ylabel(LOSS_LABEL)
     legend_beside(axes, "size N")
@@ -76,8 +76,8 @@ def public_trajectory(evaluations: pd.DataFrame, metric: str, axes: Axes | None 
     place on a logarithmic axis of tokens and isn't drawn. Perplexity is per last word: not the loss of a law.
     """
     axes = axes_or_new(axes)
-    rows = evaluations[(evaluations["metric"] == metric) & (evaluations["tokens_seen"] > 0)]
-    _lines_by_size(axes, rows, "tokens_seen", "value", "stderr")
+    rows = evaluations[(evaluations["metric"] == metric) & (evaluations[TOKENS] > 0)]
+    _lines_by_size(axes, rows, TOKENS, "value", "stderr")
     count_scale(axes, "x", TOKENS_LABEL)
     axes.set_ylabel(PUBLIC_METRICS[metric])
     if metric == "ppl":
@@ -91,7 +91,7 @@ def qid_against_tokens(table: pd.DataFrame) -> Figure:
     widths = np.sort(table["bits"].unique())
     figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(2.6 * widths.size + 0.9, 3.6))
     for axes, bits in zip(panels[0], widths, strict=True):
-        _lines_by_size(axes, table[table["bits"] == bits], "tokens_seen", "qid_nats", "qid_se_nats")
+        _lines_by_size(axes, table[table["bits"] == bits], TOKENS, "qid_nats", "qid_se_nats")
         axes.set_title(f"{bits:g} bits")
         count_scale(axes, "x", TOKENS_LABEL)
         qid_scale(axes, "y", table["qid_nats"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.degradation import TRUNK
+from helpers.analyse.degradation import SIZE, TOKENS, TRUNK
 from helpers.analyse.fit_records import FitData, FitError, FitStatus
 from helpers.analyse.fitting import fit_law
 from helpers.analyse.law_variables import FloatArray, LawError
@@ -65,7 +65,7 @@ def splits(table: pd.DataFrame, other_text: pd.DataFrame) -> dict[str, Split]:
     wider = table[on_trunk(table) & ~table["bits"].isin(FITTED_BITS)]
     table, other_text = (one[one["bits"].isin(FITTED_BITS)] for one in (table, other_text))
     trunk, unseen = table[on_trunk(table)], other_text[on_trunk(other_text)]
-    size, tokens, bits = (trunk[name] for name in ("n_params_non_embedding", "tokens_seen", "bits"))
+    size, tokens, bits = (trunk[name] for name in (SIZE, TOKENS, "bits"))
     decayed = (table["lr_phase"] == "decay") & (table["n_averaged"] == 1)
     masks = {
         "largest size": size == size.max(),

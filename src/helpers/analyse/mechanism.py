@@ -13,12 +13,10 @@ import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy import stats
 
-from helpers.analyse.comparisons import SIZE
-from helpers.analyse.degradation import TRUNK, AnalysisError
+from helpers.analyse.degradation import SIZE, TRUNK, AnalysisError
 from helpers.analyse.uncertainty import cr2_covariance
 
 FloatArray = NDArray[np.float64]
-TOKENS = "tokens_seen"
 BITS = (2, 3, 4)  # those that rounding errors are stored of
 SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights, in the order of `matrices` of a GPT-NeoX block
 MATRICES = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")

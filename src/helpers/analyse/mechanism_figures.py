@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from helpers.analyse.comparison_figures import panels_by_bits
-from helpers.analyse.comparisons import SIZE
-from helpers.analyse.mechanism import BITS, TOKENS
+from helpers.analyse.degradation import SIZE, TOKENS
+from helpers.analyse.mechanism import BITS
 from helpers.analyse.style import (
     BITS_COLOURS,
     INK,

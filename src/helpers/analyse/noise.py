@@ -19,7 +19,16 @@ from scipy import special, stats
 
 from helpers.analyse.comparisons import REPLICATE_KEY
 from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import HELDOUT, STUDY, TRUNK, AnalysisError, degradation, paired_error, rows_of_fit
+from helpers.analyse.degradation import (
+    HELDOUT,
+    STUDY,
+    TOKENS,
+    TRUNK,
+    AnalysisError,
+    degradation,
+    paired_error,
+    rows_of_fit,
+)
 
 FloatArray = NDArray[np.float64]
 SEEDS = "tadpole-seeds"  # the family that trains some of the trunk's models from other seeds
@@ -288,7 +297,7 @@ def study_floors(measurements: pd.DataFrame, groups: Sequence[str]) -> dict[floa
     """
     rows = gptq_of_study(measurements)
     first, calibration = rows[rows["calib_seed"] == 0], calibration_draws(rows)
-    between = training_seeds(rows_of_seeds(first[first["tokens_seen"] > LATE_TOKENS]))
+    between = training_seeds(rows_of_seeds(first[first[TOKENS] > LATE_TOKENS]))
     seed = without_rounding(between, calibration)["relative_sd"]
     relative = calibration["relative_sd"]
     return {

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
-from helpers.analyse.degradation import paired_error
+from helpers.analyse.degradation import SIZE, TOKENS, paired_error
 from helpers.analyse.fit_records import FitResult
 from helpers.analyse.law_variables import FloatArray, ValidityRange
 from helpers.analyse.laws import OUYANG_2024, Law, bisect
@@ -182,8 +182,8 @@ def turning_points(table: pd.DataFrame, generator: np.random.Generator, level: f
     whether the last is the lowest in less than 1 - `level` of the draws. Runs must be one a size.
     """
     rows = []
-    for (size, bits), part in table.sort_values("tokens_seen").groupby(["n_params_non_embedding", "bits"]):
-        losses, tokens = np.stack(part["group_loss"]), part["tokens_seen"].to_numpy(float)
+    for (size, bits), part in table.sort_values(TOKENS).groupby([SIZE, "bits"]):
+        losses, tokens = np.stack(part["group_loss"]).astype(float), part[TOKENS].to_numpy(float)
         lowest = losses.mean(axis=1).argmin()
         places = (losses @ document_counts(losses.shape[1], generator)).argmin(axis=0)
         low, high = np.quantile(tokens[places], [(1 - level) / 2, (1 + level) / 2], method="nearest")

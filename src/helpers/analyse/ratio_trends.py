@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from helpers.analyse.comparisons import SIZE, qid_ratio
+from helpers.analyse.comparisons import qid_ratio
+from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.uncertainty import cr2_covariance
 from helpers.analyse.ways import at_own_effective_bits, between_texts
 
 FloatArray = NDArray[np.float64]
-TOKENS = "tokens_seen"
 COARSE = "GPTQ, group 128"
 BY_WIDTH = {f"RTN / GPTQ, {bits} bits": ("RTN", "GPTQ", bits) for bits in (2, 3, 4)}  # way, the other way, bits
 BY_WIDTH |= {

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.fit_records import FitResult
 from helpers.analyse.laws import Law
+from helpers.analyse.paired_laws import PairedFits
 from helpers.analyse.style import count_label
 
 NBSP = "\u202f"  # narrow; keeps together what stands on both sides
@@ -37,6 +39,18 @@ def fits_table(fits: dict[str, FitResult], published: dict[str, Law] | None = No
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def differences_table(pairs: dict[str, PairedFits]) -> pd.DataFrame:
+    """Return one row a pair: by how much each exponent of the second fit is larger, with intervals; rows of a fit."""
+    rows = {}
+    for label, pair in pairs.items():
+        cells = {
+            GREEK[name]: f"{row['value']:+.3f}{NBSP}[{row['low']:+.3f},{NBSP}{row['high']:+.3f}]".replace("-", "−")
+            for name, row in pair.differences.iterrows()
+        }
+        rows[label.replace(" ", NBSP)] = dict.fromkeys(GREEK.values(), "") | cells | {"rows": str(pair.first.n_rows)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def _agreement_cell(row: pd.Series) -> str:
     same = abs(row["difference_nats"]) < SAME_BELOW_NATS
     difference = "same" if same else f"{row['difference_nats']:+.4f} ({row['difference_in_own_se']:+.0f})"
@@ -49,11 +63,11 @@ def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
     A cell says QiD on the CPU, then CPU minus CUDA, both in nats per token, then in brackets the difference over its
     own paired error; or `same` instead of the two where the difference is below SAME_BELOW_NATS.
     """
-    order = agreement.sort_values(["n_params_non_embedding", "run", "tokens_seen"])
+    order = agreement.sort_values([SIZE, "run", TOKENS])
     columns = {}
     for bits, rows in order.groupby("bits"):
         runs = rows["run"].str.rsplit("/", n=1).str[-1].str.replace("-", "\u2011")
-        index = [runs, rows["tokens_seen"].map(count_label).rename("D")]
+        index = [runs, rows[TOKENS].map(count_label).rename("D")]
         columns[f"{bits:g} bits"] = rows.apply(_agreement_cell, axis=1).set_axis(pd.MultiIndex.from_arrays(index))
     return pd.DataFrame(columns)
 

@@ -72,18 +72,26 @@ def _satterthwaite(grams: FloatArray, roots: FloatArray, back: FloatArray) -> Fl
     return np.trace(scores, axis1=1, axis2=2) ** 2 / np.sum(scores**2, axis=(1, 2))
 
 
-def clustered_by_run(fit: FitResult) -> FitResult:
-    """Return `fit` with covariance and intervals by training run: CR2 on the weighted, linearised problem, and t.
+def weighted_problem(fit: FitResult) -> tuple[FloatArray, FloatArray]:
+    """Return the linearised least squares at the estimates: slopes (n_rows, n_free) and residuals, in deviations.
 
-    Linearised: with the slopes of ln mu at the estimates. Weights are the fitted variances (with Student's t also the
-    weights of its tails), taken as known; coefficients at a bound too. In planted trials with 3 to 9 runs, t with the
-    Bell-McCaffrey degrees of freedom covered 95 to 97% of a nominal 95% for alpha, t(runs - 1) 89 to 93%, and intervals
-    that take rows to be independent 44 to 87% (`tests/analyse/test_uncertainty.py` repeats one of them).
+    The slopes are those of ln mu in the free coefficients. Deviations are the fitted ones (with Student's t also the
+    weights of its tails), taken as known.
     """
     deviations = fit.standard_deviations_nats
     deviations = deviations / np.sqrt(tail_weights((fit.residuals_nats / deviations) ** 2, fit.tail_freedom))
-    slopes = fit.slopes[:, fit.free] * (fit.fitted_nats / deviations)[:, None]
-    by_run = cr2_covariance(slopes, fit.residuals_nats / deviations, fit.data.runs)
+    return fit.slopes[:, fit.free] * (fit.fitted_nats / deviations)[:, None], fit.residuals_nats / deviations
+
+
+def clustered_by_run(fit: FitResult) -> FitResult:
+    """Return `fit` with covariance and intervals by training run: CR2 on the weighted, linearised problem, and t.
+
+    Linearised and weighted as `weighted_problem` says; coefficients at a bound are taken as known. In planted trials
+    with 3 to 9 runs, t with the Bell-McCaffrey degrees of freedom covered 95 to 97% of a nominal 95% for alpha,
+    t(runs - 1) 89 to 93%, and intervals that take rows to be independent 44 to 87%
+    (`tests/analyse/test_uncertainty.py` repeats one of them).
+    """
+    by_run = cr2_covariance(*weighted_problem(fit), fit.data.runs)
     covariance, freedom = np.zeros_like(fit.covariance), np.full(fit.free.size, fit.n_runs - 1.0)
     covariance[np.ix_(fit.free, fit.free)] = by_run.covariance
     freedom[fit.free] = np.minimum(by_run.degrees_of_freedom, fit.n_runs - 1)

@@ -212,21 +212,6 @@ class TrainingPlan:
             branched_at_step=at,
         )
 
-    def covariates(self) -> list[dict]:
-        """Return size, tokens and learning rate of each checkpoint that the plan makes, averages left out."""
-        every = [run for trunk in self.runs() for run in (trunk, *self.branches(trunk))]
-        return [
-            {
-                "n_params_non_embedding": run.model.n_params_non_embedding,
-                "tokens_seen": step * self.tokens_per_step,
-                "learning_rate": run.learning_rate(step),
-                "peak_learning_rate": run.peak_learning_rate,
-                "lr_phase": run.phase(step),
-            }
-            for run in every
-            for step in run.steps
-        ]
-
     def n_updates(self, run: Run) -> int:
         """Return the updates that a run makes itself."""
         return run.steps[-1] - (run.branched_at_step or 0)
