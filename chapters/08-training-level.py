@@ -37,8 +37,8 @@ from scipy import stats
 
 from helpers.analyse import training_level, training_level_figures
 from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.decay import compared_with_trunk, mean_over_sizes
-from helpers.analyse.degradation import TRUNK, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.decay import LOSS, compared_with_trunk, mean_over_sizes
+from helpers.analyse.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
 from helpers.analyse.fit_records import FitData
 from helpers.analyse.gluing import put, put_all
 from helpers.analyse.law_forms import LossLaw
@@ -47,7 +47,6 @@ from helpers.analyse.loss_laws import OUYANG_2024_LOSS, OuyangLossLaw
 from helpers.analyse.noise import rows_of_seeds, training_seeds
 from helpers.analyse.stored_fits import read_fits
 from helpers.analyse.style import count_label, use_house_style
-from helpers.analyse.training_level import LOSS, SIZE, TOKENS
 from helpers.analyse.uncertainty import fit_by_run
 
 use_house_style()

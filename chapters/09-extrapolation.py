@@ -36,7 +36,7 @@ from scipy import stats
 
 from helpers.analyse import extrapolation, extrapolation_figures, published_perplexities
 from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
 from helpers.analyse.gluing import put, put_all
 from helpers.analyse.judgement import table_of_scores
 from helpers.analyse.law_forms import KUMAR_2024
@@ -47,7 +47,6 @@ from helpers.analyse.stored_fits import read_fits
 from helpers.analyse.style import count_label, use_house_style
 
 use_house_style()
-SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
 CHOSEN = "loss, loss predicted"
 FORMS_OF_OTHERS = {"power": "Ouyang et al.", "exponential": "Kumar et al."}
 
@@ -97,7 +96,7 @@ every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", 
 late = rows_of_fit(every[every["epochs"] <= 4], "gptq", 32, symmetric=False, tokens_above=LATE_TOKENS)
 seeds = training_seeds(rows_of_seeds(late[late["bits"].isin([2, 3, 4])]))["relative_sd"]
 power = stored.fits["power"].law
-sizes = np.sort(every.loc[every["family"] == "tadpole-trunk", SIZE].unique())
+sizes = np.sort(every.loc[every["family"] == TRUNK, SIZE].unique())
 put_all(goal_rms=extrapolation.GOAL_LOG_RMS, goal_factor=np.exp(extrapolation.GOAL_LOG_RMS), level=0.90)
 put_all(size_moves=(sizes[-1] / sizes[-2]) ** power.alpha, tokens_move=4**power.beta)
 put_all(goal_coverage=extrapolation.GOAL_COVERAGE, largest=count_label(sizes[-1]), jump=sizes[-1] / sizes[-2])

@@ -1,12 +1,13 @@
 """Figures of hold-outs and of points from outside."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.analyse import extrapolation_figures
-from helpers.analyse.style import INK, use_house_style
+from helpers.analyse.style import INK
+
+pytestmark = pytest.mark.usefixtures("styled")
 
 SCORES = pd.DataFrame(
     {"largest size": [0.1, 0.5, 0.9], "2 bits": [0.2, np.nan, 0.3]}, index=["power", "printed", "exponential"]
@@ -14,14 +15,6 @@ SCORES = pd.DataFrame(
 COVERED = pd.DataFrame(
     {"largest size": [0.9, np.nan, 0.95], "2 bits": [1.0, np.nan, 0.0]}, index=["power", "printed", "exponential"]
 )
-
-
-@pytest.fixture(autouse=True)
-def styled():
-    with plt.rc_context():
-        use_house_style()
-        yield
-        plt.close("all")
 
 
 def test_cells_say_rms_and_coverage_and_published_laws_stand_apart():

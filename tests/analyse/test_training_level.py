@@ -7,16 +7,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers.analyse.degradation import AnalysisError
+from helpers.analyse.decay import LOSS
+from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
 from helpers.analyse.fit_records import FitData
 from helpers.analyse.law_forms import SaturatingLaw, StepsLaw
 from helpers.analyse.law_variables import ValidityRange
 from helpers.analyse.laws import OUYANG_2024, UnifiedLaw
 from helpers.analyse.loss_laws import ANY_BITS, OUYANG_2024_LOSS, ChinchillaLaw
 from helpers.analyse.training_level import (
-    LOSS,
-    SIZE,
-    TOKENS,
     apparent_tokens,
     concordance,
     gains_of_doubling,

@@ -1,22 +1,14 @@
 """Figures of QiD as a gauge."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.analyse import training_level_figures
+from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.laws import OUYANG_2024
-from helpers.analyse.style import use_house_style
-from helpers.analyse.training_level import SIZE, TOKENS
 
-
-@pytest.fixture(autouse=True)
-def styled():
-    with plt.rc_context():
-        use_house_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("styled")
 
 
 def test_levels_not_crossed_are_hollow_arrows_at_the_ends_of_a_run():

@@ -1,8 +1,7 @@
 """Chapter 8 counted again: tokens read off QiD and off the 16-bit loss.
 
-Laws are fitted anew with other tools: the same likelihood by a general minimiser, the loss law by one of its own. What
-rests on the covariance by run (intervals of readings, and how many of them hold) isn't counted again; the tests of
-`training_level` hold those intervals to the prediction intervals that they invert.
+Laws are fitted anew by `recount_fits`, the law of the 16-bit loss by a minimiser of its own. Intervals of readings come from
+the quadratic equation that they are the roots of, not from a search.
 """
 
 import csv
@@ -11,10 +10,11 @@ import itertools
 import math
 
 import numpy as np
-from recount import ROOT, grouped, half_width, label, study, trunk, where
+from recount import ROOT, grouped, half_width, label, standard_error, study, trunk, where
+from recount_fits import POWERS, Fit, by_run, columns, fit
 from scipy import optimize, stats
 
-N, D, LOSS = "n_params_non_embedding", "tokens_seen", "plain"
+N, D, LOSS = "n_params_non_embedding", "tokens_seen", "plain"  # the last: what `recount_fits` calls the 16-bit loss
 LATE, MOST_EPOCHS = 60e6, 4
 WIDTHS = {2: 0.4, 3: 0.05, 4: 0.01}
 PUBLISHED = (0.017, 0.5251, 0.2261, 5.4967)  # k, beta, alpha, gamma of equation 8
@@ -23,21 +23,8 @@ BY_WIDTH = {
     3: (1.170298e-5, 0.672732, 0.354690),
     4: (6.132297e-6, 0.655060, 0.383503),
 }
-BY_RUN = "needs the covariance by training run"
-EXCEPTED = dict.fromkeys(
-    [
-        "power_low",
-        "power_high",
-        "covered_qid",
-        "width_qid",
-        "missed",
-        "missed_early",
-        "need_low",
-        "need_high",
-        "out_tokens",
-    ],
-    BY_RUN,
-)
+EXCEPTED = {}
+WITH_LOSS = ("beta", "alpha", "steps", "lambda")
 FITTED = 1e-5  # relative: two minimisers of one function
 TOLERANCES = {}
 
@@ -84,38 +71,9 @@ def at(bits: int) -> list[dict]:
 # ---- laws ------------------------------------------------------------------------------------------------------------
 
 
-def columns(rows, form="power") -> np.ndarray:
-    """Return the columns that the coefficients multiply to ln QiD: constant, ln D, -ln N, bits, and maybe the loss."""
-    d, n, p = (np.array([float(row[name]) for row in rows]) for name in (D, N, "bits"))
-    in_bits = {"power": np.log(p), "exponential": p, "steps": np.log(2 ** (p - 1) - 1)}
-    found = [np.ones(d.size), np.log(d), -np.log(n), -in_bits.get(form, in_bits["steps"])]
-    return np.column_stack(found + [-np.array([row[LOSS] for row in rows])] * (form == "loss"))
-
-
-def most_likely(rows, form="power") -> tuple[np.ndarray, float]:
-    """Return coefficients and tau of the highest likelihood: normal, with the variance se^2 + (tau mu)^2."""
-    x, qid = columns(rows, form), np.array([row["qid"] for row in rows])
-    se = np.array([row["document_qid"].std(ddof=1) / math.sqrt(row["document_qid"].size) for row in rows])
-    centre, scale = x[:, 1:].mean(axis=0), x[:, 1:].std(axis=0)
-    z = np.column_stack([x[:, 0], (x[:, 1:] - centre) / scale])
-
-    def value(parameters) -> tuple[float, np.ndarray]:
-        mean, tau = np.exp(z @ parameters[:-1]), math.exp(parameters[-1])
-        variance, off = se**2 + (tau * mean) ** 2, qid - mean
-        by_variance = 0.5 / variance - 0.5 * off**2 / variance**2
-        by_log_mean = -off * mean / variance + by_variance * 2 * (tau * mean) ** 2
-        slopes = np.append(z.T @ by_log_mean, np.sum(by_variance * 2 * (tau * mean) ** 2))
-        return 0.5 * np.sum(np.log(variance) + off**2 / variance), slopes
-
-    start = np.append(np.linalg.lstsq(z, np.log(qid))[0], math.log(0.2))
-    found = optimize.minimize(value, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 1000})
-    slope = found.x[1:-1] / scale
-    return np.append(found.x[0] - slope @ centre, slope), math.exp(found.x[-1])
-
-
 @functools.cache
-def whole() -> tuple[np.ndarray, float]:
-    return most_likely(main())
+def whole() -> Fit:
+    return fit(main())
 
 
 def tokens_at(coefficients, qid, n, bits) -> float:
@@ -131,9 +89,14 @@ def published(bits=None) -> tuple:
 
 
 def of_law() -> dict:
-    (_, beta, alpha, _), tau = whole()
+    law = whole()
+    beta, alpha, tau = law["beta"], law["alpha"], law.tau
+    covariance, freedom = by_run(*law.weighted, law.runs)
+    gradient = np.array([0, -alpha / beta**2, 1 / beta, 0])
+    half = stats.t.ppf(0.975, freedom.min()) * math.sqrt(gradient @ covariance @ gradient)
     sizes = sorted({row[N] for row in main()})
     counted = {"beta": beta, "blow_up": 1 / beta, "tau": tau, "tau_factor": math.exp(tau / beta), "power": alpha / beta}
+    counted |= {"power_low": alpha / beta - half, "power_high": alpha / beta + half}
     powers = [law[2] / law[1] for law in BY_WIDTH.values()]
     ends = {"power_paper": PUBLISHED[2] / PUBLISHED[1], "power_table_low": min(powers), "power_table_high": max(powers)}
     names = {"sizes": len(sizes), "smallest": label(sizes[0]), "largest": label(sizes[-1]), "late_tokens": label(LATE)}
@@ -149,7 +112,7 @@ def seeds() -> dict:
     ]
     qids = [np.array([row["document_qid"].mean() for row in rows]) for rows in groups]
     sd = math.sqrt(np.mean([qid.var(ddof=1) / qid.mean() ** 2 for qid in qids]))
-    return {"seed_sd": sd} | fitted({"seed_factor": math.exp(sd / whole()[0][1])})
+    return {"seed_sd": sd} | fitted({"seed_factor": math.exp(sd / whole()["beta"])})
 
 
 # ---- one QiD, many sizes ---------------------------------------------------------------------------------------------
@@ -219,15 +182,39 @@ def pairs() -> dict:
 # ---- readings --------------------------------------------------------------------------------------------------------
 
 
+def inside(law: Fit, rows, qids, errors, level=0.9) -> list[tuple[float, float, float]]:
+    """Return D that a law reads off each QiD, and the ends of its interval for a new run.
+
+    A reading's interval holds L = ln D where (a + b L)^2 <= t^2 (v0 + 2 v1 L + v2 L^2), a + b L being ln(said / measured) and
+    the bracket its variance: the ends are the roots (Fieller). Beyond them it must fall apart again, so b^2 > t^2 v2.
+    """
+    covariance, _ = by_run(*law.weighted, law.runs)
+    quantile, b = stats.t.ppf(0.5 + level / 2, len(set(law.runs)) - 1), law["beta"]
+    found = []
+    for row, qid, error in zip(rows, qids, errors, strict=True):
+        rest = columns([{**row, D: 1}], law.names)[0]
+        a = rest @ law.coefficients - math.log(qid)
+        v0, v1 = rest @ covariance @ rest + law.tau**2 + (error / qid) ** 2, (covariance @ rest)[1]
+        square, cross, constant = (
+            b**2 - quantile**2 * covariance[1, 1],
+            a * b - quantile**2 * v1,
+            a**2 - quantile**2 * v0,
+        )
+        assert square > 0
+        root = math.sqrt(cross**2 - square * constant)
+        found.append(tuple(math.exp(place) for place in (-a / b, (-cross - root) / square, (-cross + root) / square)))
+    return found
+
+
 @functools.cache
-def readings(form="power") -> tuple[tuple[dict, float], ...]:
-    """Return rows of the trunk with tokens read over true tokens, by the law of the other runs."""
+def readings(names=tuple(POWERS)) -> tuple[tuple[dict, float, float, float], ...]:
+    """Return rows of the trunk with tokens read over true tokens and the ends of the interval, by the law of the others."""
     found = []
     for run, rows in grouped(main(), "run").items():
-        coefficients, _ = most_likely([row for row in main() if row["run"] != run], form)
-        beta = coefficients[1]
-        said = columns(rows, form) @ coefficients
-        found += [(row, math.exp((math.log(row["qid"]) - one) / beta)) for row, one in zip(rows, said, strict=True)]
+        law = fit([row for row in main() if row["run"] != run], names)
+        qids, errors = [row["qid"] for row in rows], [standard_error(row["document_qid"]) for row in rows]
+        ends = inside(law, rows, qids, errors)
+        found += [(row, *(one / row[D] for one in three)) for row, three in zip(rows, ends, strict=True)]
     return tuple(found)
 
 
@@ -282,15 +269,18 @@ def loss_readings() -> tuple[tuple[float, bool, float], ...]:
 
 
 def read() -> dict:
-    ratios = [ratio for _, ratio in readings()]
-    row, worst = max(readings(), key=lambda pair: abs(math.log(pair[1])))
+    ratios = [ratio for _, ratio, _, _ in readings()]
+    row, worst, _, _ = max(readings(), key=lambda one: abs(math.log(one[1])))
     largest = max(row[N] for row in main())
+    missed = [one for one, _, low, high in readings() if not low <= 1 <= high]
     law = {
         "typical_qid": typical(ratios),
         "within_qid": sum(abs(math.log(ratio)) < math.log(2) for ratio in ratios) / len(ratios),
-        "typical_both": typical(ratio for _, ratio in readings("loss")),
-        "typical_largest": typical(ratio for row, ratio in readings() if row[N] == largest),
-        "beta_both": most_likely(main(), "loss")[0][1],
+        "covered_qid": 1 - len(missed) / len(ratios),
+        "width_qid": float(np.median([high / low for _, _, low, high in readings()])),
+        "typical_both": typical(ratio for _, ratio, _, _ in readings(WITH_LOSS)),
+        "typical_largest": typical(ratio for row, ratio, _, _ in readings() if row[N] == largest),
+        "beta_both": fit(main(), WITH_LOSS)["beta"],
         "worst": worst,
     }
     loss = {
@@ -304,7 +294,8 @@ def read() -> dict:
         "worst_bits": int(row["bits"]),
         "rows": len(ratios),
     }
-    return fitted(law, 1e-4) | fitted(loss, 1e-3) | names
+    counts = {"missed": len(missed), "missed_early": sum(one[D] <= 2 * LATE for one in missed)}
+    return fitted(law) | fitted(loss, 1e-3) | names | counts
 
 
 # ---- other runs ------------------------------------------------------------------------------------------------------
@@ -326,7 +317,7 @@ def way(row) -> str:
 @functools.cache
 def beside() -> tuple[dict, ...]:
     """Return at 3 bits, for each row of another run with a trunk, ln of apparent over true tokens by both gauges."""
-    beta, found = whole()[0][1], []
+    beta, found = whole()["beta"], []
     lines = grouped(at(3), "model")
     for row in where(late(), bits=3):
         line = lines.get(row["model"])
@@ -400,6 +391,10 @@ def loss_16(d, n) -> float:
     return ((4.74e19 / n) ** (0.045 / 0.399) + 7.63e10 / d) ** 0.399
 
 
+def many(tokens: float) -> str:
+    return label(tokens) if tokens < 1e15 else f"{tokens / 1e12:,.0f}T"
+
+
 def far() -> dict:
     n, d, bits, asked = 70e9, 15e12, 4, 0.2
 
@@ -409,7 +404,7 @@ def far() -> dict:
     lost = optimize.brentq(
         lambda t: qid(published(), t) - loss_16(t / 2, n) + loss_16(t, n), 1e6, 1e15, xtol=1e-3, rtol=1e-14
     )
-    ours = tokens_at(whole()[0], asked, n, bits)
+    ((ours, low, high),) = inside(whole(), [{N: n, "bits": bits}], [asked], [1e-9])
     return {
         "asked": asked,
         "public": label(d),
@@ -417,7 +412,10 @@ def far() -> dict:
         "public_table": qid(published(bits), d),
         "need_eq8": label(tokens_at(published(), asked, n, bits)),
         "need_table": label(tokens_at(published(bits), asked, n, bits)),
-        "need_ours": label(ours) if ours < 1e15 else f"{ours / 1e12:,.0f}T",
+        "need_ours": many(ours),
+        "need_low": many(low),
+        "need_high": many(high),
+        **fitted({"out_tokens": math.log10(low / max(row[D] for row in main()))}),
         "out_size": math.log10(n / max(row[N] for row in main())),
         "out_paper": math.log10(d / 2.055e11),
         "lost": label(lost),
@@ -447,6 +445,6 @@ def accuracy() -> dict:
 
 
 def exercises() -> dict:
-    (_, beta, alpha, _), tau = whole()
+    beta, alpha, tau = whole()["beta"], whole()["alpha"], whole().tau
     ours = {"ex_one": 0.05 / beta, "ex_two": math.hypot(0.05, tau) / beta, "ex_ours": 4 ** (alpha / beta - 1)}
     return fitted(ours) | {"ex_paper": 4 ** (PUBLISHED[2] / PUBLISHED[1] - 1)}

@@ -12,13 +12,21 @@ import math
 
 import numpy as np
 from recount import ROOT, distinct, grouped, label, measurements
-from recount_08 import BY_WIDTH, LOSS, PUBLISHED, D, N, columns, late, loss_law, main, most_likely
+from recount_08 import BY_WIDTH, LOSS, PUBLISHED, WITH_LOSS, D, N, late, loss_law, main
+from recount_fits import POWERS, columns, fit
 from scipy import stats
 
 EXCEPTED = {}
 TOLERANCES = {}
 FITTED = 1e-4
 CHOSEN = "loss, loss predicted"
+FORMS = {
+    "power": tuple(POWERS),
+    "exponential": ("beta", "alpha", "per_bit"),
+    "steps": ("beta", "alpha", "steps"),
+    "loss": WITH_LOSS,
+    "chosen": WITH_LOSS,
+}
 HOLD_OUTS = {
     "size": "largest size",
     "tokens": "last factor 4 in D",
@@ -133,15 +141,14 @@ def splits() -> dict[str, tuple[list[dict], list[dict]]]:
 
 def misses(form: str, training: list[dict], rows: list[dict]) -> np.ndarray:
     """Return ln(predicted / measured) of the rows held out; `chosen`: the loss law, the 16-bit loss predicted."""
-    coefficients, _ = most_likely(training, "loss" if form == "chosen" else form)
+    law = fit(training, FORMS[form])
     if form == "chosen":
         once = list({(row["run"], row[D]): row for row in training}.values())
         (log_n, alpha_n, log_d, alpha_d), _ = loss_law(once)
         n, d = (np.log([row[name] for row in rows]) for name in (N, D))
         loss = np.exp(alpha_d * np.logaddexp(alpha_n / alpha_d * (log_n - n), log_d - d))
         rows = [{**row, LOSS: one} for row, one in zip(rows, loss, strict=True)]
-    said = columns(rows, "loss" if form == "chosen" else form) @ coefficients
-    return said - np.log([row["qid"] for row in rows])
+    return columns(rows, law.names) @ law.coefficients - np.log([row["qid"] for row in rows])
 
 
 def held() -> dict:

@@ -1,7 +1,7 @@
-"""Laws that are products of powers, fitted again: scipy on the same likelihood, intervals with whole matrices.
+"""Laws that are products of terms, fitted again: scipy on the same likelihood, intervals with whole matrices.
 
 QiD_i is normal about mu_i with variance se_i^2 + tau^2 mu_i^2, and ln mu_i = ln k + beta ln D - alpha ln N - gamma ln P; at
-one bit width without the last term. Rows are those of `recount.measurements`.
+one bit width without the last term, and with other terms of `TERMS` where a chapter names them. Rows are those of `recount.measurements`.
 """
 
 import math
@@ -14,13 +14,19 @@ from scipy import optimize, stats
 
 # name -> column of a row, and the sign of its power
 POWERS = {"beta": ("tokens_seen", 1), "alpha": ("n_params_non_embedding", -1), "gamma": ("bits", -1)}
+TERMS = {
+    **{name: lambda row, part=part: part[1] * math.log(row[part[0]]) for name, part in POWERS.items()},
+    "per_bit": lambda row: -row["bits"],
+    "steps": lambda row: -math.log(2 ** (row["bits"] - 1) - 1),
+    "lambda": lambda row: -row["plain"],  # 16-bit loss in nats a token, where a chapter puts it into its rows
+}
 BY_SIZE_AND_TOKENS = ("beta", "alpha")
 
 
 def columns(rows: Sequence[dict], names: Iterable[str]) -> np.ndarray:
     """Return ones and, for each exponent, what multiplies it in ln QiD: (rows, 1 + exponents)."""
-    powers = [[sign * math.log(row[name]) for row in rows] for name, sign in (POWERS[one] for one in names)]
-    return np.column_stack([np.ones(len(rows)), *powers])
+    terms = [[TERMS[name](row) for row in rows] for name in names]
+    return np.column_stack([np.ones(len(rows)), *terms])
 
 
 def run(row: dict) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from seaborn.utils import relative_luminance
 
+from helpers.analyse.degradation import SIZE
 from helpers.analyse.style import BITS_COLOURS, INK, MARKERS, PALE, SIZE_LABEL, count_scale, legend_beside
 
 SCALE = (0.06, 1.2)  # of the colours, rms of ln QiD: from about as good as seeds allow to a factor of three
@@ -74,10 +75,10 @@ def ratios_of_points(table: pd.DataFrame) -> Figure:
     figure, panels = plt.subplots(1, len(laws), sharey=True, squeeze=False, figsize=(2.3 * len(laws) + 1.3, 3.9))
     for axes, law in zip(panels[0], laws, strict=True):
         axes.axhline(1.0, color=INK, linewidth=0.8)
-        rows = table[(table["law"] == law) & (table["ratio"] > 0)].sort_values("n_params_non_embedding")
+        rows = table[(table["law"] == law) & (table["ratio"] > 0)].sort_values(SIZE)
         for (family, bits), line in rows.groupby(["family", "bits"]):
             style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[families.index(family)]}
-            axes.plot(line["n_params_non_embedding"], line["ratio"], linewidth=1.0, **style)
+            axes.plot(line[SIZE], line["ratio"], linewidth=1.0, **style)
         axes.set(title=law, yscale="log", ylabel="measured over predicted QiD (factor)")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analyse.degradation import AnalysisError
+from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
 from helpers.analyse.law_variables import LawError
 from helpers.analyse.laws import Law
 from helpers.analyse.loss_laws import ChainedLaw
@@ -121,7 +121,7 @@ def over_laws(points: pd.DataFrame, laws: Mapping[str, Law | ChainedLaw | Mappin
             in_groups = isinstance(one, Law) and "group_size" in one.needs()
             more = {"group_size": rows["group_size"].astype(float)} if in_groups else {}
             try:
-                said = one.predict(rows["tokens_seen"], rows["n_params_non_embedding"], rows["bits"], **more)
+                said = one.predict(rows[TOKENS], rows[SIZE], rows["bits"], **more)
             except LawError:
                 continue
             parts.append(rows.assign(law=name, predicted_nats=said, ratio=rows["qid_nats"] / said))

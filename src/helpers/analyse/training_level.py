@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from helpers.analyse.degradation import AnalysisError
+from helpers.analyse.decay import LOSS
+from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
 from helpers.analyse.fit_records import FitData, FitResult
 from helpers.analyse.law_variables import FloatArray
 from helpers.analyse.laws import Law, bisect
@@ -22,7 +23,6 @@ from helpers.analyse.uncertainty import fit_by_run
 
 OFF_SCALE = (2.0, 5e23)  # tokens: a reading at or beyond these ends is zero or infinite
 LEAST_NATS = 1e-12  # what a QiD that isn't positive counts as, so that a line in logarithms can start there
-SIZE, TOKENS, LOSS = "n_params_non_embedding", "tokens_seen", "baseline_loss_nats"
 
 
 def tokens_where(reached: Callable[[FloatArray], NDArray[np.bool_]], shape: tuple[int, ...]) -> FloatArray:

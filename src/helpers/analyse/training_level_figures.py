@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from helpers.analyse.comparison_figures import panels_by_bits
+from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.laws import Law
 from helpers.analyse.style import (
     BITS_COLOURS,
@@ -23,7 +24,6 @@ from helpers.analyse.style import (
     legend_beside,
     size_styles,
 )
-from helpers.analyse.training_level import SIZE, TOKENS
 
 FACTORS = (0.05, 0.1, 0.2, 0.5, 0.7, 1, 1.4, 2, 5, 10)
 
