@@ -9,15 +9,13 @@ from scipy import stats
 from helpers.analyse.drawn_fits import FitRows, fits_of
 from helpers.analyse.fit_records import Draws, FitError
 from helpers.analyse.law_answers import (
-    LAW_NAMES,
     KnownLaw,
     fitted_law,
     invert,
-    law_words,
     predict,
     published_law,
 )
-from helpers.analyse.law_forms import FORMS, KUMAR_2024, LossLaw, RoomLaw
+from helpers.analyse.law_forms import KUMAR_2024, LossLaw, RoomLaw
 from helpers.analyse.law_shapes import ThresholdLaw
 from helpers.analyse.law_variables import LawError, ValidityRange
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, UnifiedLaw
@@ -159,11 +157,3 @@ def test_a_law_that_could_not_be_fitted_says_why(planted):
     fits = fits_of(FitRows("planted", planted(2)), "tokens", 0, np.random.default_rng(1))
     with pytest.raises(FitError, match="is for one size N"):
         fitted_law(fits, "tokens")
-
-
-def test_every_law_has_words():
-    words = [law_words(name) for name in LAW_NAMES]
-    assert [one["law"] for one in words] == [*FORMS, "power-per-bit", "ouyang2024", "ouyang2024-per-bit", "kumar2024"]
-    assert all("QiD" in one["says"] or "law" in one["says"] for one in words)
-    assert [one["law"] for one in words if one["source"]] == ["ouyang2024", "ouyang2024-per-bit", "kumar2024"]
-    assert list(law_words("loss")["needs"]) == ["tokens", "n_params", "bits", "loss_nats"]

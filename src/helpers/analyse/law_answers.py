@@ -16,14 +16,13 @@ from scipy import optimize
 from scipy.special import ndtr
 
 from helpers.analyse.fit_records import Draws
-from helpers.analyse.law_forms import FORMS, PUBLISHED
-from helpers.analyse.law_variables import SEARCHED, VARIABLES, FloatArray, LawError, Variables
+from helpers.analyse.law_forms import PUBLISHED
+from helpers.analyse.law_variables import SEARCHED, FloatArray, LawError, Variables
 from helpers.analyse.laws import Law, bisect
 from helpers.analyse.loss_laws import SizeAndTokensLaw
-from helpers.analyse.stored_fits import PER_BIT, NamedFits
+from helpers.analyse.stored_fits import NamedFits
 
 LEVEL = 0.90  # of the intervals
-LAW_NAMES = (*FORMS, PER_BIT, *PUBLISHED)
 LOSSES = ("loss_nats", "room_nats")  # what a loss law can fill in
 PUBLISHED_HAVE_NONE = "published constants come without the errors that an interval needs"
 GRID_POINTS = 241
@@ -184,18 +183,3 @@ def _answer(known: KnownLaw, given: Given, value: float, low: float, high: float
     outside = tuple(name for name, within in inside.items() if not within)
     words = known.no_interval_because or f"{level:.0%}, for a new training run"
     return Answer(value, low, high, outside, ranges, words)
-
-
-def law_words(name: str) -> dict[str, object]:
-    """Return what a law is: `law`, `kind`, what it `says`, the variables it `needs`, and the `source` of constants."""
-    laws = PUBLISHED.get(name, {})
-    several = list(laws.values()) if isinstance(laws, dict) else [laws]
-    law_type = type(several[0]) if several else FORMS["one-bit-width" if name == PER_BIT else name]
-    return {
-        "law": name,
-        "kind": "published" if several else "fitted",
-        "says": ("one law a bit width: " if len(several) > 1 or name == PER_BIT else "")
-        + law_type.__doc__.splitlines()[0],
-        "needs": {variable: VARIABLES[variable] for variable in law_type.needs()},
-        "source": "; ".join(law.source for law in several) or None,
-    }
