@@ -19,7 +19,7 @@
 #
 # QiD grows with the tokens a model has read. {cite:t}`ouyang2025lowbit` turn this around: a model that loses little when it is
 # rounded to few bits has not been trained to the full, and their law, solved for the tokens $D$, says how many tokens a model of a
-# given size needs until rounding costs it a given QiD. By that gauge most models of today are undertrained, the larger the more.
+# given size needs until rounding costs it a given QiD. By that gauge the largest models of today are undertrained.
 # For public models nobody knows what the right answer would be. For ours we do: we know how many tokens each has read. So we read
 # the tokens off QiD as if we didn't know them, and compare.
 
