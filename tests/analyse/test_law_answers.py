@@ -15,7 +15,7 @@ from helpers.analyse.law_answers import (
     predict,
     published_law,
 )
-from helpers.analyse.law_forms import KUMAR_2024, LossLaw, RoomLaw
+from helpers.analyse.law_forms import KUMAR_2024, LossLaw, RoomLaw, StepsLaw
 from helpers.analyse.law_shapes import ThresholdLaw
 from helpers.analyse.law_variables import LawError, ValidityRange
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, UnifiedLaw
@@ -129,6 +129,27 @@ def test_room_below_guessing_needs_the_vocabulary():
 def test_before_an_onset_qid_is_zero_and_so_are_the_ends():
     answer = predict(drawn(THRESHOLD, 0.0), INSIDE | {"tokens": 1e7})
     assert (answer.value, answer.low, answer.high) == (0.0, 0.0, 0.0)
+
+
+def test_where_a_form_has_no_end_qid_is_infinite_and_so_are_the_ends():
+    steps = StepsLaw(0.05, 0.4, 0.3, 1.9, source="", validity=BOX)
+    answer = predict(drawn(steps), INSIDE | {"bits": 1.0})
+    assert (answer.value, answer.low, answer.high) == (math.inf, math.inf, math.inf)
+    assert answer.outside == ("bits",)
+
+
+def test_an_end_beyond_a_turn_is_no_end():
+    """QiD falls with N by its power and rises by the loss that a larger model has: at some size it turns."""
+    turning = LossLaw(0.05, 0.4, 0.05, 1.9, 3.0, source="", validity=BOX)
+    known = drawn(turning, 0.01, loss_law=LOSS_LAW)
+    sizes = np.geomspace(1e4, 1e20, 400)
+    qid = np.exp(known.log_qid({"tokens": 3e8, "bits": 3.0, "n_params": sizes}))
+    top = qid.argmax()
+    assert 0 < top < 399
+    answer = invert(known, "n_params", 0.97 * qid[top], {"tokens": 3e8, "bits": 3.0})
+    assert answer.value > sizes[top]  # the larger of the two solutions
+    assert not answer.low > answer.value
+    assert answer.high > answer.value
 
 
 def test_published_laws_come_without_an_interval():
