@@ -44,7 +44,7 @@ ASKED    := $(EXECUTED)/.asked-$(PROFILE)-$(DEVICE)-$(SEED)-$(notdir $(VENV))
 
 CHAPTERS := $(patsubst chapters/%.py,%,$(wildcard chapters/[0-9]*.py))
 HELPERS  := $(shell find src/helpers -name '*.py')
-DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/checkpoints.parquet)
+DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/checkpoints.parquet results/fits.json)
 PAGES    := $(shell find book -type f -not -path 'book/executed/*' -not -path 'book/_build/*' -not -name '*.pyc') _config.yml
 INPUTS   := $(HELPERS) $(DATA) $(LOCKED) $(ASKED) book/execute.py
 
@@ -65,7 +65,7 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env peers book test check check-peers lint format pair picture dictionary sweep corpus train study release benchmark serve clean
+.PHONY: help env peers book test check check-peers lint format pair picture dictionary fits sweep corpus train study release benchmark serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -197,6 +197,10 @@ picture: $(ENV) ## draw README's picture again from the tracked table
 
 dictionary: $(ENV) ## write the data dictionary and the tables' Croissant card, after a change of schema or table
 	$(PY) book/dictionary.py
+
+# By hand, not by freshness: a clone's times say nothing. What reads the fits refuses those of another table.
+fits: $(ENV) ## fit and judge every law on the tracked table, into results/fits.json, after the table is replaced
+	$(PY) -m helpers.analyse.study_fits
 
 pair: $(ENV) ## bring the chapters' .ipynb up to their .py (text only, no outputs)
 	$(PY) book/pair.py

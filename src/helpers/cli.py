@@ -1,4 +1,4 @@
-"""The `qid` command: train a family, run a sweep, count its rows, export what was rounded, rebuild the text."""
+"""The `qid` command: train a family, run a sweep, count rows, export what was rounded, rebuild the text, ask a law."""
 
 import dataclasses
 import json
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from helpers import law_commands
 from helpers.specs import QidError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -212,6 +213,9 @@ def export(
     console.print(
         f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight", highlight=False
     )
+
+
+law_commands.register(app)
 
 
 def run() -> None:

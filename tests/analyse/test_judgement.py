@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.degradation import TRUNK
-from helpers.analyse.fit_records import FitData
+from helpers.analyse.fit_records import FitData, FitError
 from helpers.analyse.judgement import (
     as_published,
     criteria,
+    floor_by_bits,
     judge,
     loss_law_of,
     on_trunk,
     per_bit_width,
-    plain_floor,
     refitted,
     splits,
     table_of_scores,
@@ -23,11 +23,16 @@ from helpers.analyse.judgement import (
 )
 from helpers.analyse.law_forms import FreeBitsLaw, LearningRateLaw, LossLaw, StepsLaw
 from helpers.analyse.law_variables import ValidityRange
-from helpers.analyse.laws import OUYANG_2024, OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.loss_laws import ANY_BITS, ChinchillaLaw
+from helpers.analyse.noise import EvaluationError, NoiseFloor
 
 LOSSES = ChinchillaLaw(1.2, 40.0, 0.3, 1e3, 0.4, source="planted", validity=ValidityRange((1, 2), (1, 2), ANY_BITS))
 TRUTH = LossLaw(0.05, 0.4, 0.3, 1.9, 0.9, source="planted", validity=ValidityRange((1, 2), (1, 2), (1, 2)))
+
+EVALUATION = EvaluationError(scale_nats=1e-3, exponent=0.5, n_documents=128, log_sd=0.0)
+FLOORS = {2.0: NoiseFloor(2.0, EVALUATION, 0.02, 0.01), 4.0: NoiseFloor(4.0, EVALUATION, 0.03, 0.08)}
+FLOOR = floor_by_bits(FLOORS)
 
 
 def _run(run: str, size: float, tokens: np.ndarray, schedule: str, lr_fraction: np.ndarray) -> pd.DataFrame:
@@ -98,7 +103,7 @@ def test_a_hold_out_without_rows_is_left_out(study, other):
 
 def test_the_true_law_wins_and_the_rest_are_scored(study, other):
     laws = {"true": refitted(LossLaw), "power": refitted(UnifiedLaw), "published": as_published(OUYANG_2024)}
-    judged = judge(laws, splits(study, other))
+    judged = judge(laws, splits(study, other), FLOOR)
     rms = table_of_scores(judged)
     assert list(rms.index) == ["true", "power", "published"]
     assert list(rms.columns)[:2] == ["largest size", "last factor 4 in D"]
@@ -116,7 +121,7 @@ def test_the_true_law_wins_and_the_rest_are_scored(study, other):
 
 def test_what_a_law_cannot_predict_is_missing_with_the_reason(study, other):
     laws = {"free": refitted(FreeBitsLaw), "per bit width": per_bit_width, "rate": refitted(LearningRateLaw)}
-    judged = judge(laws, splits(study, other)).set_index(["law", "hold_out"])
+    judged = judge(laws, splits(study, other), FLOOR).set_index(["law", "hold_out"])
     for law, held_out, reason in (
         ("free", "2 bits", "no row has its bit width P"),
         ("free", "other bits", "bit width P of 2, 3, 4 only"),
@@ -131,7 +136,7 @@ def test_what_a_law_cannot_predict_is_missing_with_the_reason(study, other):
 def test_a_law_per_bit_width_is_three_laws(study):
     data = FitData.from_table(study[on_trunk(study) & (study["bits"] < 5)])
     training, held = data.where(data.tokens < 5e8), data.where(data.tokens >= 5e8)
-    floor = plain_floor(held)
+    floor = FLOOR(held)
     made = per_bit_width(training, held, floor)
     two = refitted(OneBitWidthLaw)(
         training.where(training.bits == 2), held.where(held.bits == 2), floor[held.bits == 2]
@@ -145,12 +150,12 @@ def test_a_predicted_loss_makes_a_law_of_tokens_size_and_bits(study):
     data = FitData.from_table(study[on_trunk(study) & (study["bits"] < 5)])
     training, held = data.where(data.n_params < 1e7), data.where(data.n_params > 1e7)
     predictor = with_predicted_loss(LossLaw, ChinchillaLaw)
-    made = predictor(training, held, plain_floor(held))
+    made = predictor(training, held, FLOOR(held))
     blind = dataclasses.replace(held, covariates={})
-    again = predictor(training, blind, plain_floor(held))
+    again = predictor(training, blind, FLOOR(held))
     np.testing.assert_array_equal(again.predicted_nats, made.predicted_nats)
     assert made.scores()["log_rms"] < 0.12
-    seeing = refitted(LossLaw)(training, held, plain_floor(held))
+    seeing = refitted(LossLaw)(training, held, FLOOR(held))
     # what the loss law misses comes on top
     assert np.all(made.high_nats - made.low_nats > 0.95 * (seeing.high_nats - seeing.low_nats))
     assert np.mean((made.high_nats - made.low_nats) / (seeing.high_nats - seeing.low_nats)) > 1.02
@@ -162,6 +167,27 @@ def test_the_loss_law_sees_every_model_once(study):
     np.testing.assert_allclose(law.predict(2e8, 1e6), LOSSES.predict(2e8, 1e6), rtol=0.02)
     once = data.where(data.bits == 2)
     np.testing.assert_array_equal(loss_law_of(once, ChinchillaLaw).coefficients, law.coefficients)
+
+
+def test_the_floor_of_a_row_is_that_of_another_run_at_its_bit_width_or_the_nearest(study):
+    data = FitData.from_table(study[study["bits"].isin([2, 4, 5])])
+    found = FLOOR(data)
+    for bits, like in ((2, 2.0), (4, 4.0), (5, 4.0)):
+        rows = np.flatnonzero(data.bits == bits)
+        expected = [FLOORS[like].of_another_run(float(data.qid_nats[row])) for row in rows]
+        np.testing.assert_allclose(found[rows], expected, rtol=1e-14)
+
+
+def test_published_laws_of_one_bit_width_each_predict_their_own_rows(study):
+    data = FitData.from_table(study[on_trunk(study) & (study["bits"] < 5)])
+    made = as_published(OUYANG_2024_TABLE_1)(data, data, FLOOR(data))
+    for bits, law in OUYANG_2024_TABLE_1.items():
+        rows = data.bits == bits
+        expected = law.predict(data.tokens[rows], data.n_params[rows], bits)
+        np.testing.assert_array_equal(made.predicted_nats[rows], expected)
+    five = FitData.from_table(study[study["bits"] == 5])
+    with pytest.raises(FitError, match="published for 2, 3, 4 bits, not 5"):
+        as_published(OUYANG_2024_TABLE_1)(data, five, FLOOR(five))
 
 
 def test_rows_below_the_floor_are_scored_in_nats(study, other):

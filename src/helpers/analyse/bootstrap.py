@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.analyse.fit_records import FitData, FitError, FitResult, FitStatus
+from helpers.analyse.fit_records import Draws, FitData, FitError, FitResult, FitStatus
 from helpers.analyse.fitting import Maximum, RelativeSpreadModel, Standardised, ends_of_search, fit_at, scaled_model
 from helpers.analyse.law_variables import FloatArray
 from helpers.analyse.laws import Law
@@ -20,25 +20,6 @@ MOST_STEPS = 200
 HALVINGS = 25
 DECREMENT = 1e-14  # of the log-likelihood: below it a step can't be told from rounding
 LEAST_CONVERGED = 0.9  # share of replicates
-
-
-@dataclass(frozen=True, eq=False)
-class Draws:
-    """Coefficients of replicates that converged, shape (n_draws, n_coefficients), in the order of `names`."""
-
-    names: tuple[str, ...]
-    coefficients: FloatArray
-    tau: FloatArray  # shape (n_draws,)
-    n_failed: int
-
-    @property
-    def standard_errors(self) -> FloatArray:
-        """Return the standard deviation of each coefficient over the draws."""
-        return self.coefficients.std(axis=0, ddof=1)
-
-    def intervals(self, level: float = 0.95) -> FloatArray:
-        """Return percentile intervals, shape (n_coefficients, 2)."""
-        return np.quantile(self.coefficients, [0.5 - level / 2, 0.5 + level / 2], axis=0).T
 
 
 def score_to_the_top(

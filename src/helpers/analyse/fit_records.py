@@ -1,4 +1,4 @@
-"""What a fit takes and returns: data, status, error, one estimate and the whole result. No fitting happens here."""
+"""What a fit takes and returns: data, status, error, an estimate, the whole result, refits. No fitting happens here."""
 
 import enum
 import math
@@ -240,6 +240,25 @@ class FitResult:
                 f"  information: {shares}",
             ]
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Refits that converged: coefficients, shape (n_draws, n_coefficients), in the order of `names`, and tau."""
+
+    names: tuple[str, ...]
+    coefficients: FloatArray
+    tau: FloatArray  # shape (n_draws,)
+    n_failed: int
+
+    @property
+    def standard_errors(self) -> FloatArray:
+        """Return the standard deviation of each coefficient over the draws."""
+        return self.coefficients.std(axis=0, ddof=1)
+
+    def intervals(self, level: float = 0.95) -> FloatArray:
+        """Return percentile intervals, shape (n_coefficients, 2)."""
+        return np.quantile(self.coefficients, [0.5 - level / 2, 0.5 + level / 2], axis=0).T
 
 
 def measured_over_predicted(law: Law, data: FitData) -> pd.DataFrame:

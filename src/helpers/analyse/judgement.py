@@ -5,7 +5,7 @@ Scores are of ln QiD on rows with a QiD of more than three noise floors, and in 
 n/a, with the reason. Tables are those of `degradation`, of one scheme (`rows_of_fit`), all families.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,9 @@ from helpers.analyse.fitting import fit_law
 from helpers.analyse.law_variables import FloatArray, LawError
 from helpers.analyse.laws import Law, OneBitWidthLaw
 from helpers.analyse.loss_laws import OuyangLossLaw, SizeAndTokensLaw, fit_loss_law
+from helpers.analyse.noise import NoiseFloor
 from helpers.analyse.uncertainty import Predictions, fit_by_run, hold_out, predictions
 
-FLOOR_SHARE = 0.05  # of QiD: what moves it beside the documents (calibration text, device)
 LATE_FACTOR = 4.0
 FITTED_BITS = (2, 3, 4)
 
@@ -35,9 +35,21 @@ class Split:
     held: pd.DataFrame
 
 
-def plain_floor(data: FitData) -> FloatArray:
-    """Return a noise floor in nats, shape (n_rows,): the paired error and FLOOR_SHARE of QiD."""
-    return np.hypot(data.qid_se_nats, FLOOR_SHARE * data.qid_nats)
+def floor_by_bits(floors: Mapping[float, NoiseFloor]) -> Floor:
+    """Return the floor of rows from those of `noise.study_floors`: that of another run, for a hold-out is one.
+
+    A bit width without replicates takes the floor of the nearest width that has one.
+    """
+    known = np.array(sorted(floors))
+
+    def floor(data: FitData) -> FloatArray:
+        nearest = known[np.abs(data.bits[:, None] - known).argmin(axis=1)]
+        found = np.empty(data.bits.shape)
+        for bits in known:
+            found[nearest == bits] = floors[bits].of_another_run(data.qid_nats[nearest == bits])
+        return found
+
+    return floor
 
 
 def on_trunk(table: pd.DataFrame) -> pd.Series:
@@ -75,14 +87,21 @@ def refitted(law_type: type[Law]) -> Predictor:
     return lambda training, held, floor: hold_out(law_type, training, held, floor)
 
 
-def as_published(law: Law) -> Predictor:
-    """Return predictions of a law as it is, constants and all: no interval."""
+def as_published(laws: Law | Mapping[int, Law]) -> Predictor:
+    """Return predictions of a law (or one a bit width) as it is, constants and all: no interval."""
 
     def predict(_training: FitData, held: FitData, floor: FloatArray) -> Predictions:
-        try:
-            predicted = np.exp(law.evaluate(law.coefficients, held.asked(law))[0])
-        except LawError as error:
-            raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
+        predicted = np.empty(held.bits.shape)
+        for bits in np.unique(held.bits):
+            rows = held.bits == bits
+            law = laws if isinstance(laws, Law) else laws.get(bits)
+            if law is None:
+                message = f"published for {', '.join(map(str, laws))} bits, not {bits:g}"
+                raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+            try:
+                predicted[rows] = np.exp(law.evaluate(law.coefficients, held.where(rows).asked(law))[0])
+            except LawError as error:
+                raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
         nothing = np.full(predicted.shape, np.nan)
         return Predictions(held, floor, predicted, nothing, nothing, 0.90, "published constants come without errors")
 
@@ -111,6 +130,12 @@ def loss_law_of(data: FitData, law_type: type[SizeAndTokensLaw] = OuyangLossLaw)
     return fit_loss_law(law_type, *triples.T, source="fitted to this project's 16-bit losses")
 
 
+def loss_miss(loss_law: SizeAndTokensLaw, data: FitData) -> float:
+    """Return the root mean square of ln(predicted / measured) 16-bit loss over rows."""
+    said = np.log(loss_law.predict(data.tokens, data.n_params))
+    return float(np.sqrt(np.mean((np.log(data.covariates["loss_nats"]) - said) ** 2)))
+
+
 def with_predicted_loss(law_type: type[Law], loss_law_type: type[SizeAndTokensLaw]) -> Predictor:
     """Return a law that needs the 16-bit loss as one of D, N and P: of rows held out, a loss law predicts it.
 
@@ -120,8 +145,7 @@ def with_predicted_loss(law_type: type[Law], loss_law_type: type[SizeAndTokensLa
 
     def predict(training: FitData, held: FitData, floor: FloatArray) -> Predictions:
         loss_law = loss_law_of(training, loss_law_type)
-        said = np.log(loss_law.predict(training.tokens, training.n_params))
-        miss = np.sqrt(np.mean((np.log(training.covariates["loss_nats"]) - said) ** 2))
+        miss = loss_miss(loss_law, training)
         loss = loss_law.predict(held.tokens, held.n_params)
         fit, trouble = fit_by_run(law_type, training)
         there, beside = (held.with_covariates(loss_nats=loss * np.exp(one)) for one in (0.0, miss))
@@ -131,7 +155,7 @@ def with_predicted_loss(law_type: type[Law], loss_law_type: type[SizeAndTokensLa
     return predict
 
 
-def judge(predictors: dict[str, Predictor], hold_outs: dict[str, Split], floor: Floor = plain_floor) -> pd.DataFrame:
+def judge(predictors: dict[str, Predictor], hold_outs: dict[str, Split], floor: Floor) -> pd.DataFrame:
     """Return one row a law and hold-out, in order: `law`, `hold_out`, the scores of `Predictions`, `reason`.
 
     Where a law can't predict the scores are missing and `reason` says why; where it can but without intervals, too.

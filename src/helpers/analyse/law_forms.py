@@ -12,7 +12,7 @@ import numpy as np
 
 from helpers.analyse.law_shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
 from helpers.analyse.law_variables import BITS, LINEAR, LOG, SIZE, TOKENS, FloatArray, Scale, Term, ValidityRange
-from helpers.analyse.laws import Law, OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, Law, OneBitWidthLaw, UnifiedLaw
 
 TAKEN_AWAY = Scale(lambda share: 1 - share, lambda column: 1 - column)
 
@@ -221,3 +221,10 @@ KUMAR_2024 = ExponentialLaw(
     source="Kumar et al. 2024, arXiv 2411.04330, table 2 without b (GPTQ, Dolma, 30M to 220M parameters)",
     validity=ValidityRange(tokens=(1.5e9, 2.6e10), n_params=(3e7, 2.2e8), bits=(math.nan, math.nan)),
 )
+
+# Constants as printed, nothing fitted here; of several laws, one a bit width.
+PUBLISHED: dict[str, Law | dict[int, Law]] = {
+    "ouyang2024": OUYANG_2024,
+    "ouyang2024-per-bit": OUYANG_2024_TABLE_1,
+    "kumar2024": KUMAR_2024,
+}
