@@ -6,6 +6,7 @@ estimate: milliseconds, where a fit with all its starts takes a hundred times as
 """
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,18 +90,22 @@ class WarmFit:
         return fit_at(self.law_type, data, maximum, level, self.model.tail_freedom)
 
 
+def wild_replicates(fit: FitResult, n_draws: int, generator: np.random.Generator) -> Iterator[FloatArray]:
+    """Yield QiD of `n_draws` replicates, each of shape (n_rows,). Raises FitError below two runs."""
+    labels, places = np.unique(fit.data.runs, return_inverse=True)
+    if labels.size < 2:
+        raise FitError("a bootstrap by training run needs two runs or more; got 1", FitStatus.NOT_IDENTIFIABLE)
+    for _ in range(n_draws):
+        yield fit.fitted_nats + generator.choice(WEBB, labels.size)[places] * fit.residuals_nats
+
+
 def wild_bootstrap(fit: FitResult, n_draws: int, generator: np.random.Generator) -> Draws:
     """Return `n_draws` refits of `fit` (fewer where some fail). Coefficients at a bound stay there.
 
     Raises FitError below two runs, or where less than LEAST_CONVERGED of the replicates converge.
     """
-    labels, places = np.unique(fit.data.runs, return_inverse=True)
-    if labels.size < 2:
-        raise FitError("a bootstrap by training run needs two runs or more; got 1", FitStatus.NOT_IDENTIFIABLE)
-    warm, found = WarmFit.of(fit), []
-    for _ in range(n_draws):
-        flips = generator.choice(WEBB, labels.size)
-        found.append(warm.params(fit.fitted_nats + flips[places] * fit.residuals_nats))
+    warm = WarmFit.of(fit)
+    found = [warm.params(replicate) for replicate in wild_replicates(fit, n_draws, generator)]
     params = np.array([one for one in found if one is not None])
     if len(params) < LEAST_CONVERGED * n_draws:
         raise FitError(f"only {len(params)} of {n_draws} replicates reached a maximum", FitStatus.FAILED)
