@@ -59,22 +59,23 @@ def luck_of_seeds(fit: FitResult, spread: float) -> Luck:
 def luck_of_residuals(fit: FitResult, spread: float) -> Luck:
     """Return the luck of runs that differ as the fit's own relative residuals do, in level and in both exponents.
 
-    A plane through each run's residuals; the deviations of its coefficients about zero, and no less than `spread` for
-    the level. What the law itself has taken away (k and alpha of the level, beta, gamma) is given back by degrees of
-    freedom.
+    A plane through each run's residuals; the mean squares of its coefficients, less what the scatter of rows alone adds
+    to them, and no less than `spread` for the level. What the law itself has taken away (k and alpha of the level,
+    beta, gamma) is given back by degrees of freedom.
     """
     relative = fit.residuals_nats / fit.fitted_nats
     logs = np.column_stack([np.log(fit.data.tokens), np.log(fit.data.bits)])
     columns = np.column_stack([np.ones(fit.n_rows), logs - logs.mean(axis=0)])
-    planes, left = [], 0.0
-    for label in np.unique(fit.data.runs):
+    labels, planes, from_rows, left = np.unique(fit.data.runs), [], [], 0.0
+    for label in labels:
         mine = fit.data.runs == label
         planes.append(np.linalg.lstsq(columns[mine], relative[mine])[0])
+        from_rows.append(np.diag(np.linalg.inv(columns[mine].T @ columns[mine])))
         left += float(((relative[mine] - columns[mine] @ planes[-1]) ** 2).sum())
-    n_runs = len(planes)
-    level, of_tokens, of_bits = np.sqrt((np.array(planes) ** 2).sum(axis=0) / (n_runs - np.array([2, 1, 1])))
-    row = np.sqrt(left / (fit.n_rows - 3 * n_runs))
-    return Luck(max(float(level), spread), float(of_tokens), float(of_bits), float(row))
+    of_row = left / (fit.n_rows - 3 * labels.size)
+    squares = (np.array(planes) ** 2).sum(axis=0) / (labels.size - np.array([2, 1, 1]))
+    level, of_tokens, of_bits = np.sqrt(np.maximum(squares - of_row * np.mean(from_rows, axis=0), 0.0))
+    return Luck(max(float(level), spread), float(of_tokens), float(of_bits), float(np.sqrt(of_row)))
 
 
 def simulate(truth: FitResult, luck: Luck, generator: np.random.Generator) -> FloatArray:
