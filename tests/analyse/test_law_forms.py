@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from examples import EXAMPLES, NAMES, fitted, letters, planted, rows_for
+from examples import EXAMPLES, NAMES, SURFACES, fitted, letters, on_surface, planted, rows_for
 from statsmodels.tools.numdiff import approx_fprime
 
 from helpers.analyse.fit_records import FitError, FitStatus
@@ -63,10 +63,10 @@ def test_inverses_round_trip(name):
             np.testing.assert_allclose(found, known[variable], rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("name", NAMES)
-def test_planted_parameters_come_back(name):
-    law, _ = EXAMPLES[name]
-    fit = fitted(name, seed=3, tau=0.03, floor_nats=1e-4)
+def test_planted_parameters_come_back(name, surface):
+    law, fit = on_surface(name, surface), fitted(name, seed=3, tau=0.03, floor_nats=1e-4, surface=surface)
     assert np.all(fit.free)
     # each of up to seven coefficients within 3.5 of its errors: one of 17 laws would miss by chance once in 30 seeds
     assert np.all(np.abs(fit.law.coefficients - law.coefficients) < 3.5 * fit.standard_errors)
@@ -74,27 +74,38 @@ def test_planted_parameters_come_back(name):
     assert fit.tau == pytest.approx(0.03, rel=0.3)
 
 
+@pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("name", NAMES)
-def test_planted_parameters_come_back_with_qid_below_zero(name):
-    law, _ = EXAMPLES[name]
-    data = planted(law, seed=4, tau=0.05, floor_nats=0.06 if "bits" in law.HELD else 0.02)
-    assert (data.qid_nats <= 0).sum() >= 3
-    fit = fit_law(type(law), data)
-    assert fit.n_rows == data.tokens.size
+def test_planted_parameters_come_back_with_qid_below_zero(name, surface):
+    law, floor = on_surface(name, surface), 0.06 if "bits" in EXAMPLES[name][0].HELD else 0.02
+    fit = fitted(name, seed=4, tau=0.05, floor_nats=floor, surface=surface)
+    assert (fit.data.qid_nats <= 0).sum() >= 3
     free = fit.free
     assert np.all(np.abs(fit.law.coefficients - law.coefficients)[free] < 3.5 * fit.standard_errors[free])
 
 
-@pytest.mark.parametrize("name", ["onset", "threshold", "loss", "saturating"])
-def test_fits_do_not_depend_on_units_of_qid_or_order_of_rows(name):
-    law, _ = EXAMPLES[name]
-    data = planted(law, seed=5, tau=0.03, floor_nats=1e-4)
-    one = fit_law(type(law), data)
-    shuffled = fit_law(type(law), data.where(np.random.default_rng(0).permutation(data.tokens.size)))
+@pytest.mark.parametrize("name", NAMES)
+def test_fits_do_not_depend_on_units_or_order_of_rows(name):
+    # tokens in billions, losses and QiD in bits a token, rows shuffled: all at once
+    one, billion, nats = fitted(name, seed=3, tau=0.03, floor_nats=1e-4), 1e9, np.log(2)
+    data, order = one.data, np.random.default_rng(0).permutation(one.n_rows)
+    in_bits = {key: data.covariates[key] / nats for key in ("loss_nats", "room_nats")}
+    other = dataclasses.replace(
+        data.with_covariates(**in_bits),
+        tokens=data.tokens / billion,
+        qid_nats=data.qid_nats / nats,
+        qid_se_nats=data.qid_se_nats / nats,
+    ).where(order)
+    again = fit_law(type(one.law), other)
     # 1e-4: where the optimiser stops on a flat top
-    np.testing.assert_allclose(shuffled.law.coefficients, one.law.coefficients, rtol=1e-4, atol=1e-4)
-    scaled = dataclasses.replace(data, qid_nats=100 * data.qid_nats, qid_se_nats=100 * data.qid_se_nats)
-    np.testing.assert_allclose(fit_law(type(law), scaled).fitted_nats, 100 * one.fitted_nats, rtol=1e-4)
+    np.testing.assert_allclose(again.fitted_nats * nats, one.fitted_nats[order], rtol=1e-4)
+    before, after = (dict(zip(fit.parameter_names, fit.law.coefficients, strict=True)) for fit in (one, again))
+    moved = {"ln_D0": -np.log(billion), "ln_ceiling": -np.log(nats)}
+    scaled = {"lambda_": nats}
+    for key in one.parameter_names[1:]:
+        expected = before[key] * scaled.get(key, 1.0) + moved.get(key, 0.0)
+        assert after[key] == pytest.approx(expected, rel=1e-4, abs=1e-4), key
+    assert again.tau == pytest.approx(one.tau, rel=1e-4)
 
 
 def test_a_missing_variable_is_named():
