@@ -4,9 +4,9 @@ Every replicate has the fitted QiD plus its residuals times one random number a 
 work with few runs: Webb 2023, Canadian Journal of Economics 56). A replicate is fitted by Fisher scoring from the
 estimate: milliseconds, where a fit with all its starts takes a hundred times as long.
 
-Of few runs the draws scatter too little: on simulated tables of the study's design, with 8 runs, percentile intervals of
-a nominal 95% held the truth in 78 to 86% (benchmarks/results/coverage.json). For an interval of one coefficient take
-CR2 and t (`uncertainty`) or a profile (`profiles`).
+Of few runs the draws scatter too little: on simulated tables of the study's design, with 8 runs, percentile intervals
+of a nominal 95% held the truth in 78 to 86% (benchmarks/results/coverage.json). For an interval of one coefficient
+take CR2 and t (`uncertainty`) or a profile (`profiles`).
 """
 
 import dataclasses
