@@ -62,7 +62,7 @@ def fit(
 ) -> None:
     """Show a fitted law: parameters with standard errors and 95% intervals by training run."""
     from helpers.analyse.law_forms import PUBLISHED
-    from helpers.analyse.stored_fits import PER_BIT
+    from helpers.analyse.law_names import PER_BIT
 
     _check_name(law)
     if law in PUBLISHED:
@@ -132,7 +132,7 @@ def invert(
 
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what each says and which variables it needs."""
-    from helpers.analyse.law_answers import LAW_NAMES, law_words
+    from helpers.analyse.law_names import LAW_NAMES, law_words
 
     listed = [law_words(name) for name in LAW_NAMES]
     if as_json:
@@ -144,7 +144,7 @@ def laws(as_json: AsJson = False) -> None:
 
 def _fits_by_bits(law: str, data: Path | None) -> tuple[dict, list[str]]:
     """Return by bit width a fit, or its status and reason, and what was assumed. Raises FitError if there is no fit."""
-    from helpers.analyse.stored_fits import PER_BIT
+    from helpers.analyse.law_names import PER_BIT
 
     if law not in ("power", PER_BIT):
         raise CommandError(f"--by bits is for the law power, which is then without P; got {law}")
@@ -190,7 +190,7 @@ def _ask(law: str, bits: float | None, data: Path | None) -> "tuple[KnownLaw, li
 
 
 def _check_name(law: str) -> None:
-    from helpers.analyse.law_answers import LAW_NAMES
+    from helpers.analyse.law_names import LAW_NAMES
 
     if law not in LAW_NAMES:
         near = difflib.get_close_matches(law, LAW_NAMES, n=1)

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = ["01-the-question", "02-rounding", "03-checkpoints", "04-degradation", "05-unified-law"]
-TARGETS = ["help", "env", "book", "test", "lint", "sweep", "train", "benchmark", "serve", "clean", "check"]
+TARGETS = ["help", "env", "book", "test", "lint", "sweep", "train", "fits", "benchmark", "serve", "clean", "check"]
 
 PYTHON = """#!/bin/sh
 case "$1" in
@@ -97,6 +97,7 @@ def test_a_second_build_does_nothing(project, jobs):
         ("results/local.parquet", ["01-the-question", "05-unified-law"]),
         ("src/helpers/specs.py", CHAPTERS),
         ("data/weights", CHAPTERS),
+        ("results/fits.json", CHAPTERS),
         ("book/_toc.yml", []),
     ],
 )

@@ -9,7 +9,8 @@ from helpers.analyse.bootstrap import wild_bootstrap
 from helpers.analyse.fit_records import FitData, FitError
 from helpers.analyse.judgement import loss_law_of, loss_miss
 from helpers.analyse.law_forms import FORMS
-from helpers.analyse.stored_fits import PER_BIT, NamedFits, StoredFit, parameters
+from helpers.analyse.law_names import PER_BIT
+from helpers.analyse.stored_fits import NamedFits, StoredFit, parameters
 from helpers.analyse.uncertainty import fit_by_run
 
 

@@ -16,14 +16,13 @@ from scipy import optimize
 from scipy.special import ndtr
 
 from helpers.analyse.fit_records import Draws
-from helpers.analyse.law_forms import FORMS, PUBLISHED
-from helpers.analyse.law_variables import SEARCHED, VARIABLES, FloatArray, LawError, Variables
+from helpers.analyse.law_forms import PUBLISHED
+from helpers.analyse.law_variables import SEARCHED, FloatArray, LawError, Variables
 from helpers.analyse.laws import Law, bisect
 from helpers.analyse.loss_laws import SizeAndTokensLaw
-from helpers.analyse.stored_fits import PER_BIT, NamedFits
+from helpers.analyse.stored_fits import NamedFits
 
 LEVEL = 0.90  # of the intervals
-LAW_NAMES = (*FORMS, PER_BIT, *PUBLISHED)
 LOSSES = ("loss_nats", "room_nats")  # what a loss law can fill in
 PUBLISHED_HAVE_NONE = "published constants come without the errors that an interval needs"
 GRID_POINTS = 241
@@ -49,10 +48,10 @@ class KnownLaw:
             name in self.law.needs() and given.get(name) is None and given.get("loss_nats") is None for name in LOSSES
         )
 
-    def ask(self, given: Given, log_loss_shift: float = 0.0) -> Variables:
-        """Return the law's variables, a 16-bit loss that isn't given predicted (and shifted by so much in ln).
+    def filled(self, given: Given, log_loss_shift: float = 0.0) -> dict[str, ArrayLike | None]:
+        """Return what is given, with a 16-bit loss (or room below guessing) that is needed and isn't there.
 
-        Raises LawError for what is missing or can't be asked.
+        `log_loss_shift` is added to ln of a predicted loss. Raises LawError for what is missing.
         """
         given, predicted = dict(given), self.predicts_loss(given)
         if predicted:
@@ -64,7 +63,11 @@ class KnownLaw:
             room = np.log(given["vocabulary_size"]) - given["loss_nats"]
             # A model that is predicted to be worse than guessing has no room; in the form's limit it has no QiD either.
             given["room_nats"] = np.maximum(room, SEARCHED["room_nats"][0]) if predicted else room
-        return self.law.ask(given)
+        return given
+
+    def ask(self, given: Given, log_loss_shift: float = 0.0) -> Variables:
+        """Return the law's variables. Raises LawError for what is missing or can't be asked."""
+        return self.law.ask(self.filled(given, log_loss_shift))
 
     def log_qid(self, given: Given, log_loss_shift: float = 0.0) -> FloatArray:
         """Return ln QiD in the broadcast shape of what is given. Raises LawError (see `ask`)."""
@@ -120,11 +123,12 @@ def predict(known: KnownLaw, given: Given, level: float = LEVEL) -> Answer:
 
 
 def _quantile(means: FloatArray, deviations: FloatArray, share: float) -> float:
-    """Return the exponential of a quantile of the mixture; 0 where so many draws say that there is no QiD yet."""
-    reach = FAR * deviations.max()
-    finite = means[np.isfinite(means)]
-    if finite.size == 0 or np.mean(~np.isfinite(means)) >= share:
+    """Return the exponential of a quantile of the mixture; 0 or infinity where so many draws say so."""
+    if np.mean(np.isneginf(means)) >= share:
         return 0.0
+    if np.mean(np.isposinf(means)) >= 1 - share:
+        return math.inf
+    reach, finite = FAR * deviations.max(), means[np.isfinite(means)]
     found = optimize.brentq(
         lambda log_qid: np.mean(ndtr((log_qid - means) / deviations)) - share,
         finite.min() - reach,
@@ -145,8 +149,7 @@ def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level:
     if known.predicts_loss(known_variables):
         value = bisect(lambda values: known.log_qid(known_variables | {variable: values}) > target, variable, ())
     else:
-        filled = {**known_variables, **known.ask(known_variables | {variable: 2.0})}
-        value = known.law.solve(variable, qid_nats, **{name: one for name, one in filled.items() if name != variable})
+        value = known.law.solve(variable, qid_nats, **known.filled(known_variables))
     low = high = math.nan
     if known.draws is not None:
 
@@ -158,6 +161,8 @@ def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level:
         # Where QiD rises with the variable, its upper quantile gets there first; where it falls, the lower one.
         rising = share_below(np.array([value * 0.999]))[0] >= share_below(np.array([value * 1.001]))[0]
         low, high = ends[::-1] if rising else ends
+        # QiD that turns has more places; one that isn't on its side of the value is no end of this interval.
+        low, high = (low if low <= value else math.nan), (high if high >= value else math.nan)
     return _answer(known, known_variables | {variable: float(value)}, float(value), low, high, level)
 
 
@@ -184,18 +189,3 @@ def _answer(known: KnownLaw, given: Given, value: float, low: float, high: float
     outside = tuple(name for name, within in inside.items() if not within)
     words = known.no_interval_because or f"{level:.0%}, for a new training run"
     return Answer(value, low, high, outside, ranges, words)
-
-
-def law_words(name: str) -> dict[str, object]:
-    """Return what a law is: `law`, `kind`, what it `says`, the variables it `needs`, and the `source` of constants."""
-    laws = PUBLISHED.get(name, {})
-    several = list(laws.values()) if isinstance(laws, dict) else [laws]
-    law_type = type(several[0]) if several else FORMS["one-bit-width" if name == PER_BIT else name]
-    return {
-        "law": name,
-        "kind": "published" if several else "fitted",
-        "says": ("one law a bit width: " if len(several) > 1 or name == PER_BIT else "")
-        + law_type.__doc__.splitlines()[0],
-        "needs": {variable: VARIABLES[variable] for variable in law_type.needs()},
-        "source": "; ".join(law.source for law in several) or None,
-    }

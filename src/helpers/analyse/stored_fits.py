@@ -16,6 +16,7 @@ import pandas as pd
 
 from helpers.analyse.fit_records import OWN_VARIABLES, Draws, Estimate, FitError, FitResult, FitStatus
 from helpers.analyse.law_forms import FORMS
+from helpers.analyse.law_names import PER_BIT
 from helpers.analyse.law_variables import LawError, ValidityRange
 from helpers.analyse.laws import Law
 from helpers.analyse.loss_laws import OuyangLossLaw, SizeAndTokensLaw
@@ -26,7 +27,6 @@ FITS = Path("results/fits.json")
 TABLE = Path("results/measurements.parquet")
 VERSION = 1
 DRAW_DIGITS = 7  # significant; the draws' own scatter begins at the second or third
-PER_BIT = "power-per-bit"  # one `one-bit-width` law a bit width; its fits are named power-per-bit-2, ...
 
 
 @dataclass(frozen=True, eq=False)

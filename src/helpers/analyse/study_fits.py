@@ -30,11 +30,11 @@ from helpers.analyse.judgement import (
     with_predicted_loss,
 )
 from helpers.analyse.law_forms import FORMS, PUBLISHED
+from helpers.analyse.law_names import PER_BIT
 from helpers.analyse.loss_laws import OuyangLossLaw
 from helpers.analyse.noise import study_floors
 from helpers.analyse.stored_fits import (
     FITS,
-    PER_BIT,
     TABLE,
     StoredFits,
     read_fits,
