@@ -174,7 +174,7 @@ serve: $(HTML) ## show the built book at http://127.0.0.1:8000 (this machine onl
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 test: $(ENV) ## run the tests (all but those that need the built book)
-	$(PY) -m pytest -m "not browser and not peers"
+	$(PY) -m pytest -m "not browser and not peers and not slow"
 
 check-peers: $(ENV) $(PEERS_LOCKED) ## tests that run GPTQModel from .venv-peers: it reads the packed checkpoints
 	$(PY) -m pytest -m peers tests/peers

@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from examples import NAMES, fitted
 
 from helpers.analyse.bootstrap import (
     WEBB,
+    WarmFit,
     document_refits,
     refits,
     refuse_few_converged,
@@ -14,16 +16,10 @@ from helpers.analyse.bootstrap import (
     wild_bootstrap,
 )
 from helpers.analyse.fit_records import FitError, FitStatus
-from helpers.analyse.fitting import fit_law, scaled_model
+from helpers.analyse.fitting import fit_law
 from helpers.analyse.law_shapes import SaturatingLaw
 from helpers.analyse.laws import UnifiedLaw
 from helpers.analyse.uncertainty import clustered_by_run
-
-
-def _start(fit):
-    x = fit.data.asked(fit.law)
-    model, scaled = scaled_model(type(fit.law), fit.data, x, fit.law.coefficients, fit.tail_freedom)
-    return model, scaled, np.append(np.linalg.solve(scaled.to_coefficients, fit.law.coefficients), np.log(fit.tau))
 
 
 def test_webbs_points_have_mean_zero_and_variance_one():
@@ -31,19 +27,57 @@ def test_webbs_points_have_mean_zero_and_variance_one():
     assert (WEBB**2).mean() == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("tail_freedom", [np.inf, 4.0])
-def test_scoring_reaches_the_point_that_statsmodels_reaches(planted, tail_freedom):
-    fit = fit_law(UnifiedLaw, planted(1), tail_freedom=tail_freedom)
-    model, scaled, there = _start(fit)
-    found = score_to_the_top(model, there + 0.05, np.ones(there.size, bool))
-    # 1e-6 in standardised coordinates, where one unit is about one in ln QiD
-    np.testing.assert_allclose(found, there, atol=1e-6)
-    np.testing.assert_allclose(scaled.to_coefficients @ found[:-1], fit.law.coefficients, atol=1e-5)
+def _from_beside(fit, step):
+    """Return the coefficients that scoring reaches from `step` standardised units beside the estimate, up and down."""
+    warm = WarmFit.of(fit)
+    beside = step * np.where(warm.free, (-1.0) ** np.arange(warm.start.size), 0.0)
+    found = score_to_the_top(warm.model, warm.start + beside, warm.free, warm.ends)
+    assert not np.array_equal(found, warm.start)
+    return warm.scaled.to_coefficients @ found[:-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scoring_reaches_the_point_that_statsmodels_reaches(name):
+    fit = fitted(name, seed=3, tau=0.03, floor_nats=1e-4)
+    np.testing.assert_allclose(_from_beside(fit, 0.02), fit.law.coefficients, rtol=0, atol=1e-6)
+
+
+def test_scoring_reaches_it_with_students_t(planted):
+    fit = fit_law(UnifiedLaw, planted(1), tail_freedom=4.0)
+    np.testing.assert_allclose(_from_beside(fit, 0.05), fit.law.coefficients, rtol=0, atol=1e-6)
+
+
+def test_scoring_stays_between_its_ends(planted):
+    fit = fit_law(UnifiedLaw, planted(1))
+    warm = WarmFit.of(fit)
+    low, high = warm.ends
+    place = 2
+    low[place] = warm.start[place] + 0.1  # the maximum is below
+    found = score_to_the_top(warm.model, warm.start + 0.2, warm.free, (low, high))
+    assert found[place] == low[place]
+    held = warm.free.copy()
+    held[place] = False
+    there = warm.start.copy()
+    there[place] = low[place]
+    # the rest is as good as if the end had been given as a constant; 1e-6: where scoring stops
+    np.testing.assert_allclose(found, score_to_the_top(warm.model, there, held, warm.ends), atol=1e-6)
+
+
+def test_a_warm_fit_is_the_fit_of_the_other_values(planted):
+    one, other = planted(7), planted(8)
+    warm = WarmFit.of(fit_law(UnifiedLaw, one)).fit(other.qid_nats)
+    whole = fit_law(UnifiedLaw, dataclasses.replace(one, qid_nats=other.qid_nats))
+    np.testing.assert_allclose(warm.law.coefficients, whole.law.coefficients, atol=1e-6)
+    np.testing.assert_allclose(warm.covariance, whole.covariance, rtol=1e-4)
+    assert warm.tau == pytest.approx(whole.tau, rel=1e-6)
+    assert warm.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-8)
+    assert (warm.status, warm.bounds_hit, warm.level) == (whole.status, whole.bounds_hit, whole.level)
 
 
 @pytest.mark.parametrize("tail_freedom", [np.inf, 4.0])
 def test_expected_information_is_the_variance_of_the_score(planted, tail_freedom):
-    model, _, params = _start(fit_law(UnifiedLaw, planted(2)))
+    warm = WarmFit.of(fit_law(UnifiedLaw, planted(2)))
+    model, params = warm.model, warm.start
     model.tail_freedom = tail_freedom
     generator = np.random.default_rng(0)
     log_mean, _ = model.mean(params[:-1])

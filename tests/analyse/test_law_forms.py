@@ -4,122 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from examples import EXAMPLES, NAMES, SURFACES, fitted, letters, on_surface, planted, rows_for
 from statsmodels.tools.numdiff import approx_fprime
 
-from helpers.analyse.fit_records import FitData, FitError, FitStatus
+from helpers.analyse.fit_records import FitError, FitStatus
 from helpers.analyse.fitting import fit_law
-from helpers.analyse.law_forms import (
-    FORMS,
-    KUMAR_2024,
-    BitsLaw,
-    ExponentialLaw,
-    FreeBitsLaw,
-    GroupSizeLaw,
-    LearningRateLaw,
-    LossLaw,
-    LossPowerBitsLaw,
-    RoomLaw,
-    SizeLaw,
-    StepsLaw,
-    TokensLaw,
-)
-from helpers.analyse.law_shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
-from helpers.analyse.law_variables import LawError, ValidityRange
+from helpers.analyse.law_forms import FORMS, KUMAR_2024, FreeBitsLaw, GroupSizeLaw, LearningRateLaw
+from helpers.analyse.law_shapes import SaturatingLaw
+from helpers.analyse.law_variables import LawError
 from helpers.analyse.laws import OneBitWidthLaw, UnifiedLaw
-
-ANYWHERE = ValidityRange((1, np.inf), (1, np.inf), (1, np.inf))
-AT = {"source": "planted", "validity": ValidityRange((2e8, 2e8), (1e6, 1e6), (3, 3))}
-ALL = {"source": "planted", "validity": ANYWHERE}
-POWER = {"k": 0.75, "beta": 0.4, "alpha": 0.3, "gamma": 5.5}
-STEPS = {"k": 0.005, "beta": 0.4, "alpha": 0.3, "gamma": 1.9}
-
-
-def power(x):
-    return 0.75 * x["D"] ** 0.4 / (x["N"] ** 0.3 * x["P"] ** 5.5)
-
-
-def steps(x):
-    return 0.005 * x["D"] ** 0.4 / (x["N"] ** 0.3 * (2 ** (x["P"] - 1) - 1) ** 1.9)
-
-
-# Adding a law: one row, an example with values of a tadpole's order of magnitude and its formula, written out again.
-EXAMPLES = {
-    "power": (UnifiedLaw(**POWER, **ALL), power),
-    "one-bit-width": (
-        OneBitWidthLaw(k=2e-3, beta=0.4, alpha=0.3, **AT),
-        lambda x: 2e-3 * x["D"] ** 0.4 / x["N"] ** 0.3,
-    ),
-    "tokens": (TokensLaw(b=5e-5, beta=0.4, **AT), lambda x: 5e-5 * x["D"] ** 0.4),
-    "size": (SizeLaw(a=5.0, alpha=0.3, **AT), lambda x: 5.0 / x["N"] ** 0.3),
-    "bits": (BitsLaw(p=20.0, gamma=5.5, **AT), lambda x: 20 / x["P"] ** 5.5),
-    "exponential": (
-        ExponentialLaw(C_T=0.3, g_D=0.4, g_N=0.3, g_post=0.55, **ALL),
-        lambda x: 0.3 * x["D"] ** 0.4 / x["N"] ** 0.3 * np.exp(-x["P"] / 0.55),
-    ),
-    "steps": (StepsLaw(**STEPS, **ALL), steps),
-    "free-bits": (
-        FreeBitsLaw(k=2e-3, beta=0.4, alpha=0.3, g_2=7.0, g_4=0.2, **ALL),
-        lambda x: 2e-3 * x["D"] ** 0.4 / x["N"] ** 0.3 * np.choose(x["P"].astype(int) - 2, [7.0, 1.0, 0.2]),
-    ),
-    "saturating": (SaturatingLaw(**POWER, ceiling=1.5, **ALL), lambda x: 1 / (1 / power(x) + 1 / 1.5)),
-    "threshold": (
-        ThresholdLaw(**POWER, D0=3e7, **ALL),
-        lambda x: 0.75 * np.maximum(x["D"] - 3e7, 0) ** 0.4 / (x["N"] ** 0.3 * x["P"] ** 5.5),
-    ),
-    "threshold-by-size": (
-        ThresholdBySizeLaw(**POWER, D0=2e7, nu=0.3, **ALL),
-        lambda x: 0.75 * np.maximum(x["D"] - 2e7 * (x["N"] / 1e6) ** -0.3, 0) ** 0.4 / (x["N"] ** 0.3 * x["P"] ** 5.5),
-    ),
-    "onset": (
-        OnsetLaw(**POWER, D0=5e7, nu=0.1, s=2.0, **ALL),
-        lambda x: power(x) / (1 + (5e7 * (x["N"] / 1e6) ** -0.1 / x["D"]) ** 2),
-    ),
-    "loss": (LossLaw(**STEPS | {"k": 0.05}, lambda_=0.9, **ALL), lambda x: 10 * steps(x) * np.exp(-0.9 * x["L"])),
-    "loss-power-bits": (
-        LossPowerBitsLaw(**POWER | {"k": 7.5}, lambda_=0.9, **ALL),
-        lambda x: 10 * power(x) * np.exp(-0.9 * x["L"]),
-    ),
-    "room": (RoomLaw(**POWER | {"k": 0.0075}, delta=3.0, **ALL), lambda x: 0.01 * power(x) * (6.93 - x["L"]) ** 3),
-    "learning-rate": (
-        LearningRateLaw(**POWER, kappa=0.2, **ALL),
-        lambda x: power(x) * np.exp(0.2 * (1 - x["r"])),
-    ),
-    "group-size": (GroupSizeLaw(**POWER | {"k": 0.2}, eta=0.4, **ALL), lambda x: power(x) * 0.2 / 0.75 * x["G"] ** 0.4),
-}
-NAMES = list(FORMS)
-
-
-def rows_for(law, seed: int = 0) -> FitData:
-    """Rows of 8 sizes, 7 checkpoints, 3 bit widths, with every covariate; variables that the law holds have one value."""
-    generator = np.random.default_rng(seed)
-    sizes = [1e6] * 24 if "n_params" in law.HELD else np.geomspace(1.5e5, 1.5e7, 8)
-    tokens = [2e8] * 24 if "tokens" in law.HELD else np.geomspace(6e7, 1e9, 7)
-    bits = [3.0] if "bits" in law.HELD else [2.0, 3.0, 4.0]
-    n_params, tokens, bits = (values.ravel() for values in np.meshgrid(sizes, tokens, bits))
-    loss = 1.2 + 40 / n_params**0.3 + 1e3 / tokens**0.4 + generator.normal(0, 0.1, tokens.size)
-    covariates = {
-        "loss_nats": loss,
-        "room_nats": 6.93 - loss,
-        "lr_fraction": generator.choice([0.0, 0.5, 1.0], tokens.size),
-        "group_size": generator.choice([32.0, 128.0], tokens.size),
-    }
-    runs = np.searchsorted(np.unique(n_params), n_params).astype(str)
-    return FitData(tokens, n_params, bits, np.ones(tokens.size), np.ones(tokens.size), runs, covariates)
-
-
-def letters(data: FitData) -> dict:
-    more = data.covariates
-    short = {"D": data.tokens, "N": data.n_params, "P": data.bits, "L": more["loss_nats"]}
-    return short | {"r": more["lr_fraction"], "G": more["group_size"]}
-
-
-def planted(law, seed: int, tau: float, floor_nats: float) -> FitData:
-    data = rows_for(law, seed)
-    generator = np.random.default_rng(seed + 1000)
-    mean = np.exp(law.evaluate(law.coefficients, data.asked(law))[0])
-    se = 0.004 * mean + floor_nats
-    measured = mean * np.exp(generator.normal(0, tau, mean.size) - tau**2 / 2) + generator.normal(0, se)
-    return dataclasses.replace(data, qid_nats=measured, qid_se_nats=se)
 
 
 def test_every_form_has_an_example():
@@ -170,10 +63,10 @@ def test_inverses_round_trip(name):
             np.testing.assert_allclose(found, known[variable], rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("name", NAMES)
-def test_planted_parameters_come_back(name):
-    law, _ = EXAMPLES[name]
-    fit = fit_law(type(law), planted(law, seed=3, tau=0.03, floor_nats=1e-4))
+def test_planted_parameters_come_back(name, surface):
+    law, fit = on_surface(name, surface), fitted(name, seed=3, tau=0.03, floor_nats=1e-4, surface=surface)
     assert np.all(fit.free)
     # each of up to seven coefficients within 3.5 of its errors: one of 17 laws would miss by chance once in 30 seeds
     assert np.all(np.abs(fit.law.coefficients - law.coefficients) < 3.5 * fit.standard_errors)
@@ -181,27 +74,38 @@ def test_planted_parameters_come_back(name):
     assert fit.tau == pytest.approx(0.03, rel=0.3)
 
 
+@pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("name", NAMES)
-def test_planted_parameters_come_back_with_qid_below_zero(name):
-    law, _ = EXAMPLES[name]
-    data = planted(law, seed=4, tau=0.05, floor_nats=0.06 if "bits" in law.HELD else 0.02)
-    assert (data.qid_nats <= 0).sum() >= 3
-    fit = fit_law(type(law), data)
-    assert fit.n_rows == data.tokens.size
+def test_planted_parameters_come_back_with_qid_below_zero(name, surface):
+    law, floor = on_surface(name, surface), 0.06 if "bits" in EXAMPLES[name][0].HELD else 0.02
+    fit = fitted(name, seed=4, tau=0.05, floor_nats=floor, surface=surface)
+    assert (fit.data.qid_nats <= 0).sum() >= 3
     free = fit.free
     assert np.all(np.abs(fit.law.coefficients - law.coefficients)[free] < 3.5 * fit.standard_errors[free])
 
 
-@pytest.mark.parametrize("name", ["onset", "threshold", "loss", "saturating"])
-def test_fits_do_not_depend_on_units_of_qid_or_order_of_rows(name):
-    law, _ = EXAMPLES[name]
-    data = planted(law, seed=5, tau=0.03, floor_nats=1e-4)
-    one = fit_law(type(law), data)
-    shuffled = fit_law(type(law), data.where(np.random.default_rng(0).permutation(data.tokens.size)))
+@pytest.mark.parametrize("name", NAMES)
+def test_fits_do_not_depend_on_units_or_order_of_rows(name):
+    # tokens in billions, losses and QiD in bits a token, rows shuffled: all at once
+    one, billion, nats = fitted(name, seed=3, tau=0.03, floor_nats=1e-4), 1e9, np.log(2)
+    data, order = one.data, np.random.default_rng(0).permutation(one.n_rows)
+    in_bits = {key: data.covariates[key] / nats for key in ("loss_nats", "room_nats")}
+    other = dataclasses.replace(
+        data.with_covariates(**in_bits),
+        tokens=data.tokens / billion,
+        qid_nats=data.qid_nats / nats,
+        qid_se_nats=data.qid_se_nats / nats,
+    ).where(order)
+    again = fit_law(type(one.law), other)
     # 1e-4: where the optimiser stops on a flat top
-    np.testing.assert_allclose(shuffled.law.coefficients, one.law.coefficients, rtol=1e-4, atol=1e-4)
-    scaled = dataclasses.replace(data, qid_nats=100 * data.qid_nats, qid_se_nats=100 * data.qid_se_nats)
-    np.testing.assert_allclose(fit_law(type(law), scaled).fitted_nats, 100 * one.fitted_nats, rtol=1e-4)
+    np.testing.assert_allclose(again.fitted_nats * nats, one.fitted_nats[order], rtol=1e-4)
+    before, after = (dict(zip(fit.parameter_names, fit.law.coefficients, strict=True)) for fit in (one, again))
+    moved = {"ln_D0": -np.log(billion), "ln_ceiling": -np.log(nats)}
+    scaled = {"lambda_": nats}
+    for key in one.parameter_names[1:]:
+        expected = before[key] * scaled.get(key, 1.0) + moved.get(key, 0.0)
+        assert after[key] == pytest.approx(expected, rel=1e-4, abs=1e-4), key
+    assert again.tau == pytest.approx(one.tau, rel=1e-4)
 
 
 def test_a_missing_variable_is_named():

@@ -77,16 +77,25 @@ class RelativeSpreadModel(GenericLikelihoodModel):
 
     def score(self, params: FloatArray) -> FloatArray:
         """Return the gradient of the log-likelihood, shape (n_coefficients + 1,)."""
-        residual, spread, variance, slopes = self._moments(params)
+        return self._score(*self._moments(params))
+
+    def fisher(self, params: FloatArray) -> FloatArray:
+        """Return the expected information on the parameters, shape (n_coefficients + 1, n_coefficients + 1)."""
+        return self._fisher(*self._moments(params))
+
+    def score_and_fisher(self, params: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return both for one look at the law."""
+        moments = self._moments(params)
+        return self._score(*moments), self._fisher(*moments)
+
+    def _score(self, residual: FloatArray, spread: FloatArray, variance: FloatArray, slopes: FloatArray) -> FloatArray:
         squares = residual**2 / variance
         weights = tail_weights(squares, self.tail_freedom)
         by_ln_tau = spread * (weights * squares - 1) / variance
         by_ln_mean = weights * residual * (self.endog - residual) / variance + by_ln_tau
         return np.append(slopes.T @ by_ln_mean, by_ln_tau.sum())
 
-    def fisher(self, params: FloatArray) -> FloatArray:
-        """Return the expected information on the parameters, shape (n_coefficients + 1, n_coefficients + 1)."""
-        residual, spread, variance, slopes = self._moments(params)
+    def _fisher(self, residual: FloatArray, spread: FloatArray, variance: FloatArray, slopes: FloatArray) -> FloatArray:
         v = self.tail_freedom
         of_mean, of_scale = (1.0, 2.0) if np.isinf(v) else ((v + 1) / (v + 3), 2 * v / (v + 3))
         by_scale = np.column_stack([slopes, np.ones(len(slopes))]) * (spread / variance)[:, None]
@@ -171,11 +180,25 @@ def _starts(law_type: type[Law], data: FitData, x: Variables) -> list[FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class _Maximum:
+class Maximum:
+    """Where the likelihood is largest, or one of the places where it is larger than around."""
+
     coefficients: FloatArray
     log_tau: float
     log_likelihood: float
     at_bound: np.ndarray  # of the coefficients and ln tau
+
+
+def model_in(
+    scaled: Standardised, law_type: type[Law], data: FitData, x: Variables, tail_freedom: float
+) -> RelativeSpreadModel:
+    """Return the likelihood of the rows as a function of such coordinates and ln tau."""
+
+    def mean(coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
+        value, slopes = law_type.evaluate(scaled.to_coefficients @ coordinates, x)
+        return value, slopes @ scaled.to_coefficients
+
+    return RelativeSpreadModel(data.qid_nats, mean, len(scaled.to_coefficients), data.qid_se_nats, tail_freedom)
 
 
 def scaled_model(
@@ -183,24 +206,30 @@ def scaled_model(
 ) -> tuple[RelativeSpreadModel, Standardised]:
     """Return the likelihood in coordinates that are standardised at `coefficients`, and these coordinates."""
     scaled = standardise(law_type.evaluate(coefficients, x)[1])
-
-    def mean(coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
-        value, slopes = law_type.evaluate(scaled.to_coefficients @ coordinates, x)
-        return value, slopes @ scaled.to_coefficients
-
-    return RelativeSpreadModel(data.qid_nats, mean, coefficients.size, data.qid_se_nats, tail_freedom), scaled
+    return model_in(scaled, law_type, data, x, tail_freedom), scaled
 
 
-def _climb(law_type: type[Law], data: FitData, x: Variables, start: FloatArray, tail_freedom: float) -> _Maximum | None:
-    """Return the maximum that L-BFGS reaches from `start` (coefficients, ln tau); None where it doesn't converge."""
-    model, scaled = scaled_model(law_type, data, x, start[:-1], tail_freedom)
-    to = scaled.to_coefficients
-    begin = np.append(np.linalg.solve(to, start[:-1]), start[-1])
-    low, high = begin - EFFECT_BOUND, begin + EFFECT_BOUND
+def ends_of_search(
+    law_type: type[Law], x: Variables, scaled: Standardised, begin: FloatArray, reach: float = EFFECT_BOUND
+) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest and highest coordinates and ln tau of a search from `begin`, each of its shape.
+
+    They are the law's own bounds, TAU_BOUNDS, and `reach` to both sides of what the law leaves free.
+    """
+    low, high = begin - reach, begin + reach
     low[-1], high[-1] = np.log(TAU_BOUNDS)
     for name, ends in law_type.bounds(x).items():
         place = law_type.coefficient_names().index(name)
         low[place], high[place] = np.array(ends) * scaled.scale[place - 1]
+    return low, high
+
+
+def _climb(law_type: type[Law], data: FitData, x: Variables, start: FloatArray, tail_freedom: float) -> Maximum | None:
+    """Return the maximum that L-BFGS reaches from `start` (coefficients, ln tau); None where it doesn't converge."""
+    model, scaled = scaled_model(law_type, data, x, start[:-1], tail_freedom)
+    to = scaled.to_coefficients
+    begin = np.append(np.linalg.solve(to, start[:-1]), start[-1])
+    low, high = ends_of_search(law_type, x, scaled, begin)
     found: GenericLikelihoodModelResults = model.fit(
         np.clip(begin, low, high),
         method="lbfgs",
@@ -215,10 +244,10 @@ def _climb(law_type: type[Law], data: FitData, x: Variables, start: FloatArray, 
     if not found.mle_retvals["converged"]:
         return None
     at_bound = np.isclose(found.params, low) | np.isclose(found.params, high)
-    return _Maximum(to @ found.params[:-1], float(found.params[-1]), float(found.llf), at_bound)
+    return Maximum(to @ found.params[:-1], float(found.params[-1]), float(found.llf), at_bound)
 
 
-def _maximise(law_type: type[Law], data: FitData, x: Variables, tail_freedom: float) -> _Maximum:
+def _maximise(law_type: type[Law], data: FitData, x: Variables, tail_freedom: float) -> Maximum:
     """Return the best of the starts' maxima, climbed once more on its own scaling."""
     starts = [np.append(one, np.log(tau)) for one in _starts(law_type, data, x) for tau in TAU_STARTS]
     maxima = [one for start in starts if (one := _climb(law_type, data, x, start, tail_freedom)) is not None]
@@ -239,25 +268,34 @@ def fit_law(law_type: type[Law], data: FitData, level: float = 0.95, tail_freedo
     refuse_constant_variables(law_type, x)
     columns = law_type.columns(x)
     condition_number(names[: columns.shape[1]], columns, np.ones(len(columns)))
-    best = _maximise(law_type, data, x, tail_freedom)
-    bounds_hit = tuple(name for name, hit in zip((*names, "ln_tau"), best.at_bound, strict=True) if hit)
+    return fit_at(law_type, data, _maximise(law_type, data, x, tail_freedom), level, tail_freedom)
+
+
+def fit_at(law_type: type[Law], data: FitData, maximum: Maximum, level: float, tail_freedom: float) -> FitResult:
+    """Return the result of a fit whose `maximum` is known, with intervals that take rows to be independent.
+
+    Raises FitError where the rows, as weighted there, can't tell parameters apart.
+    """
+    x = data.variables(law_type)
+    names = law_type.coefficient_names()
+    bounds_hit = tuple(name for name, hit in zip((*names, "ln_tau"), maximum.at_bound, strict=True) if hit)
     few_runs = np.unique(data.runs).size < FEW_RUNS_BELOW
-    log_mean, slopes = law_type.evaluate(best.coefficients, x)
-    tau, free = float(np.exp(best.log_tau)), ~best.at_bound[:-1]
+    log_mean, slopes = law_type.evaluate(maximum.coefficients, x)
+    tau, free = float(np.exp(maximum.log_tau)), ~maximum.at_bound[:-1]
     weights = information(np.exp(log_mean), data.qid_se_nats, tau)
     weights *= 1.0 if np.isinf(tail_freedom) else (tail_freedom + 1) / (tail_freedom + 3)  # Fisher's, for Student's t
     condition = condition_number(tuple(np.array(names)[free]), slopes[:, free], weights)
     covariance = np.zeros((len(names), len(names)))
     covariance[np.ix_(free, free)] = np.linalg.inv(slopes[:, free].T @ (weights[:, None] * slopes[:, free]))
     return FitResult(
-        law=law_type.from_coefficients(best.coefficients, "fitted to this project's measurements", data.validity),
+        law=law_type.from_coefficients(maximum.coefficients, "fitted to this project's measurements", data.validity),
         data=data,
         covariance=covariance,
         degrees_of_freedom=np.full(len(names), np.inf),
         level=level,
         method="model-based: rows taken to be independent",
         tau=tau,
-        log_likelihood=best.log_likelihood,
+        log_likelihood=maximum.log_likelihood,
         condition_number=condition,
         tail_freedom=tail_freedom,
         bounds_hit=bounds_hit,

@@ -1,0 +1,56 @@
+"""Counts how often 95% intervals hold the truth, on tables like the study's: `python benchmarks/coverage.py`.
+
+Two kinds of luck of training runs are planted: that of training seeds, and that which the fit's own residuals show.
+Each law is planted as fitted to the study. Some ten minutes on one core; the bootstrap, 199 refits a table, sees fewer
+tables. `pytest -m slow` redoes some of it.
+"""
+
+import pandas as pd
+
+from helpers.analyse.coverage import (
+    BOOTSTRAP,
+    CR2,
+    PROFILE,
+    ROWS,
+    luck_of_residuals,
+    luck_of_seeds,
+    seed_spread,
+    shares,
+    trials,
+)
+from helpers.analyse.degradation import HELDOUT
+from helpers.analyse.fitting import fit_law
+from helpers.analyse.law_forms import FORMS
+from helpers.analyse.stored_fits import TABLE
+from helpers.analyse.study_fits import parts_of_study, rows_at
+from report import report
+
+TABLES = 1000
+SEED = 0
+TRIED = {  # law -> methods on all tables, and how many tables the bootstrap sees
+    "power": ((ROWS, CR2, PROFILE), 250),
+    "steps": ((ROWS, CR2), 0),
+    "loss": ((ROWS, CR2), 0),
+}
+LUCK = {"seeds": luck_of_seeds, "residuals": luck_of_residuals}
+
+
+def main() -> None:
+    """Simulate, count and keep the shares."""
+    measured, rows = pd.read_parquet(TABLE), []
+    parts, spread = parts_of_study(measured, rows_at(measured, HELDOUT)), seed_spread(measured)
+    for law, (methods, n_bootstrapped) in TRIED.items():
+        truth = fit_law(FORMS[law], parts[law][1].data)
+        for name, luck_of in LUCK.items():
+            luck = luck_of(truth, spread)
+            tried = [trials(truth, luck, methods, range(TABLES), SEED)]
+            if n_bootstrapped:
+                tried.append(trials(truth, luck, (BOOTSTRAP,), range(n_bootstrapped), SEED))
+            of = {"law": law, "luck": name, "n_runs": truth.n_runs, "n_rows": truth.n_rows, **vars(luck)}
+            rows += [of | row for row in shares(pd.concat(tried)).to_dict("records")]
+            print(law, name, "done", flush=True)
+    report("coverage", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""How often intervals hold the truth: tables with the study's own design, planted from a law and refitted.
+
+Every simulated table has the rows of the study (N, D, bits, one training run a size) and its paired errors; QiD is
+what the law says times a run's luck and a row's. Luck is log-normal with mean one: the law is the mean of the tables.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers.analyse.bootstrap import WarmFit, wild_bootstrap
+from helpers.analyse.counts import LATE_TOKENS
+from helpers.analyse.fit_records import FitData, FitError, FitResult
+from helpers.analyse.law_variables import FloatArray
+from helpers.analyse.noise import gptq_of_study, rows_of_seeds, training_seeds
+from helpers.analyse.profiles import profile_interval
+from helpers.analyse.uncertainty import clustered_by_run
+
+ROWS, CR2, PROFILE, BOOTSTRAP = "rows independent", "CR2 and t", "profile by run", "wild bootstrap, percentile"
+METHODS = (ROWS, CR2, PROFILE, BOOTSTRAP)
+LEVEL = 0.95
+BOOTSTRAP_DRAWS = 199
+
+
+@dataclass(frozen=True)
+class Luck:
+    """Standard deviations of what moves ln QiD around the law: of a run as a whole, of its own exponents, of a row."""
+
+    run: float
+    run_tokens: float  # of the exponent of D, around the law's
+    run_bits: float  # of the exponent of P
+    row: float
+
+    def draw(self, data: FitData, generator: np.random.Generator) -> FloatArray:
+        """Return a factor a row, of mean one, shape (n_rows,); ln D and ln P are taken about their means."""
+        labels, places = np.unique(data.runs, return_inverse=True)
+        about = [np.log(values) - np.log(values).mean() for values in (data.tokens, data.bits)]
+        columns = np.column_stack([np.ones(places.size), *about]) * [self.run, self.run_tokens, self.run_bits]
+        of_runs = (columns * generator.normal(size=(labels.size, 3))[places]).sum(axis=1)
+        variance = (columns**2).sum(axis=1) + self.row**2
+        return np.exp(of_runs + self.row * generator.normal(size=places.size) - variance / 2)
+
+
+def seed_spread(measured: pd.DataFrame) -> float:
+    """Return the largest relative standard deviation, over bit widths, of late QiD between training seeds."""
+    rows = gptq_of_study(measured)
+    late = rows[(rows["calib_seed"] == 0) & (rows["tokens_seen"] > LATE_TOKENS)]
+    return float(training_seeds(rows_of_seeds(late))["relative_sd"].max())
+
+
+def luck_of_seeds(fit: FitResult, spread: float) -> Luck:
+    """Return the luck of runs that differ as training seeds do, all rows of a run alike; rows have the rest of tau."""
+    return Luck(spread, 0.0, 0.0, float(np.sqrt(max(fit.tau**2 - spread**2, (0.1 * fit.tau) ** 2))))
+
+
+def luck_of_residuals(fit: FitResult, spread: float) -> Luck:
+    """Return the luck of runs that differ as the fit's own relative residuals do, in level and in both exponents.
+
+    A plane through each run's residuals; the mean squares of its coefficients, less what the scatter of rows alone adds
+    to them, and no less than `spread` for the level. What the law itself has taken away (k and alpha of the level,
+    beta, gamma) is given back by degrees of freedom.
+    """
+    relative = fit.residuals_nats / fit.fitted_nats
+    logs = np.column_stack([np.log(fit.data.tokens), np.log(fit.data.bits)])
+    columns = np.column_stack([np.ones(fit.n_rows), logs - logs.mean(axis=0)])
+    labels, planes, from_rows, left = np.unique(fit.data.runs), [], [], 0.0
+    for label in labels:
+        mine = fit.data.runs == label
+        planes.append(np.linalg.lstsq(columns[mine], relative[mine])[0])
+        from_rows.append(np.diag(np.linalg.inv(columns[mine].T @ columns[mine])))
+        left += float(((relative[mine] - columns[mine] @ planes[-1]) ** 2).sum())
+    of_row = left / (fit.n_rows - 3 * labels.size)
+    squares = (np.array(planes) ** 2).sum(axis=0) / (labels.size - np.array([2, 1, 1]))
+    level, of_tokens, of_bits = np.sqrt(np.maximum(squares - of_row * np.mean(from_rows, axis=0), 0.0))
+    return Luck(max(float(level), spread), float(of_tokens), float(of_bits), float(np.sqrt(of_row)))
+
+
+def simulate(truth: FitResult, luck: Luck, generator: np.random.Generator) -> FloatArray:
+    """Return the QiD of one table, shape (n_rows,): the law of `truth`, luck, and noise of the rows' paired errors."""
+    return truth.fitted_nats * luck.draw(truth.data, generator) + generator.normal(0, truth.data.qid_se_nats)
+
+
+def limits(fit: FitResult, method: str, generator: np.random.Generator) -> FloatArray:
+    """Return the intervals of the coefficients but the first (ln k) by one of `METHODS`, shape (n_coefficients - 1, 2).
+
+    Raises FitError where the method can't give any.
+    """
+    if method == ROWS:
+        return fit.intervals[1:]
+    if method == BOOTSTRAP:
+        return wild_bootstrap(fit, BOOTSTRAP_DRAWS, generator).intervals(fit.level)[1:]
+    by_run = clustered_by_run(fit)
+    if method == CR2:
+        return by_run.intervals[1:]
+    profiles = (profile_interval(by_run, name, fit.level) for name in fit.parameter_names[1:])
+    return np.array([(one.low, one.high) for one in profiles])
+
+
+def trials(truth: FitResult, luck: Luck, methods: Sequence[str], tables: Iterable[int], seed: int) -> pd.DataFrame:
+    """Return one row a table, method and coefficient: `low`, `high`, `covered`; no limits where `reason` says why.
+
+    A table is drawn by its number and `seed` alone: other tables and methods don't move it. Its fit starts at the
+    truth, and is the one that statsmodels would reach.
+    """
+    warm, names, found = WarmFit.of(truth), truth.parameter_names[1:], []
+    for table in tables:
+        generator = np.random.default_rng([seed, table])
+        fit = warm.fit(simulate(truth, luck, generator), LEVEL)
+        for method in methods:
+            try:
+                ends, reason = limits(fit, method, generator), ""
+            except FitError as error:
+                ends, reason = np.full((len(names), 2), np.nan), str(error)
+            for name, true, (low, high) in zip(names, truth.law.coefficients[1:], ends, strict=True):
+                one = {"table": table, "method": method, "coefficient": name, "low": low, "high": high}
+                found.append(one | {"covered": bool(low <= true <= high), "reason": reason})
+    return pd.DataFrame(found)
+
+
+def shares(tried: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a coefficient and method of `trials`: how many tables, how many covered, their share.
+
+    `share_low` and `share_high` are its 95% interval (Clopper and Pearson); tables without limits count as not covered
+    and are in `n_without`. `median_width` is that of the intervals.
+    """
+    grouped = tried.assign(width=tried["high"] - tried["low"]).groupby(["coefficient", "method"], sort=False)
+    found = grouped.agg(
+        n_tables=("covered", "size"),
+        n_covered=("covered", "sum"),
+        n_without=("reason", lambda reasons: int((reasons != "").sum())),
+        median_width=("width", "median"),
+    ).reset_index()
+    n, hit = found["n_tables"], found["n_covered"]
+    low, high = stats.beta.ppf(0.025, hit, n - hit + 1), stats.beta.ppf(0.975, hit + 1, n - hit)
+    return found.assign(share=hit / n, share_low=np.nan_to_num(low), share_high=np.where(hit == n, 1.0, high))
