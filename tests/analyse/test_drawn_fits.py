@@ -5,12 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from helpers.analyse.bootstrap import wild_bootstrap
 from helpers.analyse.drawn_fits import FitRows, by_width, fit_all, fit_and_draw, fits_of
 from helpers.analyse.law_forms import FORMS
 from helpers.analyse.laws import UnifiedLaw
 from helpers.analyse.loss_laws import ChinchillaLaw
-from helpers.analyse.uncertainty import fit_by_run
+from helpers.analyse.uncertainty import draws_by_run, fit_by_run
 
 
 @pytest.fixture
@@ -18,13 +17,13 @@ def rows(planted):
     return FitRows("planted", planted(3))
 
 
-def test_a_drawn_fit_is_the_fit_by_run_and_its_bootstrap(rows):
+def test_a_drawn_fit_is_the_fit_by_run_and_its_draws(rows):
     made = fit_and_draw("power", rows, 15, np.random.default_rng(2))
     fit, _ = fit_by_run(UnifiedLaw, rows.data)
     assert made.law == fit.law
     assert (made.tau, made.aic, made.bic, made.condition_number) == (fit.tau, fit.aic, fit.bic, fit.condition_number)
     assert made.params["beta"] == fit.estimate("beta")
-    draws = wild_bootstrap(fit, 15, np.random.default_rng(2))
+    draws = draws_by_run(fit, 15, np.random.default_rng(2))
     np.testing.assert_array_equal(made.draws.coefficients, draws.coefficients)
     np.testing.assert_array_equal(made.draws.tau, draws.tau)
 

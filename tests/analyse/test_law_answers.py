@@ -33,7 +33,7 @@ def drawn(law, spread=0.02, tau=0.1, n_draws=400, seed=5, **more) -> KnownLaw:
     """A law with draws around its coefficients; `spread` is relative."""
     generator = np.random.default_rng(seed)
     coefficients = law.coefficients * generator.normal(1, spread, (n_draws, law.coefficients.size))
-    return KnownLaw(law, Draws(law.coefficient_names(), coefficients, np.full(n_draws, tau), 0), "", **more)
+    return KnownLaw(law, Draws(law.coefficient_names(), coefficients, np.full(n_draws, tau)), "", **more)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_law_that_needs_the_loss_gets_it_predicted_unless_it_is_given():
     assert predicted.value == given.value == pytest.approx(float(LOSS.predict(**INSIDE, loss_nats=loss)))
     assert predict(known, INSIDE | {"loss_nats": loss - 0.1}).value > given.value
     # lambda L16 times 5% come on top of tau where the loss is predicted
-    alone = KnownLaw(LOSS, Draws((), LOSS.coefficients[None], np.array([0.1]), 0), "", LOSS_LAW, 0.05)
+    alone = KnownLaw(LOSS, Draws((), LOSS.coefficients[None], np.array([0.1])), "", LOSS_LAW, 0.05)
     one = predict(alone, INSIDE)
     from_loss = 0.9 * loss * np.expm1(0.05)
     assert np.log(one.high / one.value) == pytest.approx(stats.norm.ppf(0.95) * np.hypot(0.1, from_loss))

@@ -12,6 +12,7 @@ from helpers.analyse.laws import OUYANG_2024, OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.uncertainty import (
     clustered_by_run,
     cr2_covariance,
+    draws_by_run,
     fit_by_run,
     hold_out,
     hold_out_largest,
@@ -216,3 +217,37 @@ def test_a_law_that_cannot_say_anything_of_the_rows_is_refused(planted):
     two, three = data.where(data.bits == 2), data.where(data.bits == 3)
     with pytest.raises(FitError, match="a law of bit width P = 2 was asked about 3"):
         hold_out(OneBitWidthLaw, two, three, three.qid_se_nats)
+
+
+def test_draws_have_the_intervals_of_their_covariance_with_t(planted):
+    fit = clustered_by_run(fit_law(UnifiedLaw, planted(1)))
+    draws = draws_by_run(fit, 40_000, np.random.default_rng(3))
+    freedom = fit.n_runs - 1
+    half = stats.t.ppf(0.975, freedom) * fit.standard_errors
+    ends = np.column_stack([fit.law.coefficients - half, fit.law.coefficients + half])
+    np.testing.assert_allclose((draws.intervals() - ends) / half[:, None], 0.0, atol=0.08)
+    correlated = np.corrcoef(draws.coefficients.T)
+    errors = fit.standard_errors
+    np.testing.assert_allclose(correlated, fit.covariance / np.outer(errors, errors), atol=0.05)
+    np.testing.assert_array_equal(
+        draws_by_run(fit, 7, np.random.default_rng(3)).coefficients, draws.coefficients[:7], strict=True
+    )
+
+
+def test_a_new_run_around_the_draws_is_t_distributed_around_the_estimate(planted):
+    fit = clustered_by_run(fit_law(UnifiedLaw, planted(1)))
+    generator = np.random.default_rng(4)
+    draws = draws_by_run(fit, 40_000, generator)
+    row = fit.slopes[0]
+    new_runs = draws.coefficients @ row + draws.tau * generator.standard_normal(40_000)
+    half = stats.t.ppf(0.95, fit.n_runs - 1) * np.hypot(fit.tau, np.sqrt(row @ fit.covariance @ row))
+    assert np.mean(np.abs(new_runs - fit.law.coefficients @ row) < half) == pytest.approx(0.90, abs=0.008)
+
+
+def test_draws_leave_what_lies_at_its_bound_and_take_a_singular_covariance(planted):
+    fit = clustered_by_run(fit_law(SaturatingLaw, planted(1)))
+    held = dataclasses.replace(fit, bounds_hit=("ln_ceiling",), covariance=np.ones_like(fit.covariance))
+    draws = draws_by_run(held, 50, np.random.default_rng(5))
+    moved = draws.coefficients - held.law.coefficients
+    np.testing.assert_array_equal(moved[:, -1], 0.0)
+    np.testing.assert_allclose(moved[:, 1:-1], moved[:, :1] * np.ones(moved.shape[1] - 2), atol=1e-6)

@@ -1,17 +1,16 @@
-"""Fit a form to rows and draw it again by the thousand: the fits that are stored, and those of a person's own rows."""
+"""Fit a form to rows and draw its coefficients: the fits that are stored, and those of a person's own rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from helpers.analyse.bootstrap import wild_bootstrap
 from helpers.analyse.fit_records import FitData, FitError
 from helpers.analyse.judgement import loss_law_of, loss_miss
 from helpers.analyse.law_forms import FORMS
 from helpers.analyse.law_names import PER_BIT
 from helpers.analyse.stored_fits import NamedFits, StoredFit, parameters
-from helpers.analyse.uncertainty import fit_by_run
+from helpers.analyse.uncertainty import draws_by_run, fit_by_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +22,12 @@ class FitRows:
 
 
 def fit_and_draw(form: str, rows: FitRows, n_draws: int, generator: np.random.Generator) -> StoredFit:
-    """Return one form fitted to rows, with intervals by training run and `n_draws` refits where the runs allow any.
+    """Return one form fitted to rows, with intervals by training run and `n_draws` draws where the runs allow any.
 
     Raises FitError where the form can't be fitted.
     """
     fit, trouble = fit_by_run(FORMS[form], rows.data)
-    draws, no_draws = None, "" if n_draws else "no draws were asked for"
-    try:
-        draws = wild_bootstrap(fit, n_draws, generator) if n_draws else None
-    except FitError as error:
-        no_draws = str(error)
+    no_draws = trouble or ("" if n_draws else "no draws were asked for")
     return StoredFit(
         form=form,
         law=fit.law,
@@ -48,7 +43,7 @@ def fit_and_draw(form: str, rows: FitRows, n_draws: int, generator: np.random.Ge
         level=fit.level,
         params=parameters(fit, trouble),
         no_interval_because=trouble,
-        draws=draws,
+        draws=None if no_draws else draws_by_run(fit, n_draws, generator),
         no_draws_because=no_draws,
     )
 

@@ -244,12 +244,12 @@ class FitResult:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Refits that converged: coefficients, shape (n_draws, n_coefficients), in the order of `names`, and tau."""
+    """Coefficients that could be the truth, shape (n_draws, n_coefficients), in the order of `names`, and tau."""
 
     names: tuple[str, ...]
     coefficients: FloatArray
     tau: FloatArray  # shape (n_draws,)
-    n_failed: int
+    n_failed: int = 0  # refits that reached no maximum, where draws are refits
 
     @property
     def standard_errors(self) -> FloatArray:

@@ -1,8 +1,9 @@
 """Ask a law: the QiD it predicts, or where QiD is a given one, with an interval for a new training run.
 
-A fitted law knows its error as bootstrap draws. ln QiD of a new run is a mixture of normal distributions, one a draw:
-around the draw's mean, with its tau as standard deviation. So an interval never reaches below zero. That of QiD lies
-between two quantiles of the mixture; that of a variable holds the values at which the given QiD lies in QiD's interval.
+A fitted law knows its error as draws of its coefficients, by training run. ln QiD of a new run is a mixture of normal
+distributions, one a draw: around the draw's mean, with its tau as standard deviation. So an interval never reaches
+below zero. That of QiD lies between two quantiles of the mixture; that of a variable holds the values at which the
+given QiD lies in QiD's interval.
 Outside of the fitted ranges both take the form of the law to be true.
 """
 

@@ -27,7 +27,7 @@ class SaturatingLaw(UnifiedLaw):
     def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
         """Return ln QiD and its slopes."""
         power, slopes = super().evaluate(coefficients, x)
-        filled = 1 / (1 + np.exp(coefficients[-1] - power))  # q / (q + ceiling)
+        filled = np.exp(-np.logaddexp(0, coefficients[-1] - power))  # q / (q + ceiling)
         slopes = np.concatenate([slopes * (1 - filled)[..., None], filled[..., None]], axis=-1)
         return power - np.logaddexp(0, power - coefficients[-1]), slopes
 
@@ -130,7 +130,7 @@ class OnsetLaw(UnifiedLaw):
         log_onset, nu, steepness = coefficients[4], coefficients[5], np.exp(coefficients[6])
         log_size = np.log(x["n_params"] / REFERENCE_SIZE)
         before = log_onset - nu * log_size - np.log(x["tokens"])  # ln(D1 / D)
-        missing = 1 / (1 + np.exp(-steepness * before))
+        missing = np.exp(-np.logaddexp(0, -steepness * before))
         by_shape = [-steepness * missing, steepness * missing * log_size, -steepness * missing * before]
         value = power - np.logaddexp(0, steepness * before)
         return value, np.concatenate([columns, np.stack(by_shape, axis=-1)], axis=-1)

@@ -47,7 +47,7 @@ class StoredFit:
     level: float  # of the parameters' intervals
     params: dict[str, Estimate]  # by the paper's names; NaN beside the value: at a bound, or no interval by run
     no_interval_because: str
-    draws: Draws | None  # of the coefficients and tau, by the wild cluster bootstrap
+    draws: Draws | None  # of the coefficients and tau, see `uncertainty.draws_by_run`
     no_draws_because: str
 
     @property
@@ -203,13 +203,13 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 def _draws_to_json(draws: Draws) -> dict:
     columns = {name: _rounded(column) for name, column in zip(draws.names, draws.coefficients.T, strict=True)}
-    return {"coefficients": columns, "tau": _rounded(draws.tau), "n_failed": draws.n_failed}
+    return {"coefficients": columns, "tau": _rounded(draws.tau)}
 
 
 def _draws_from_json(found: Mapping) -> Draws:
     columns = found["coefficients"]
     coefficients = np.array(list(columns.values()), float).T
-    return Draws(tuple(columns), coefficients, np.array(found["tau"], float), found["n_failed"])
+    return Draws(tuple(columns), coefficients, np.array(found["tau"], float))
 
 
 AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
