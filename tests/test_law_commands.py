@@ -220,7 +220,7 @@ def test_the_page_names_every_law_and_every_key(mine):
 
 def test_an_unknown_law_is_refused_with_the_names():
     said = refusal("predict", "--law", "powr", *BIG)
-    assert said.startswith("no law is named 'powr', is 'power' meant?")
+    assert said.startswith("no law is named 'powr' (is 'power' meant?); accepted: power, ")
     assert all(name in said for name in LAW_NAMES)
 
 

@@ -194,8 +194,8 @@ def _check_name(law: str) -> None:
 
     if law not in LAW_NAMES:
         near = difflib.get_close_matches(law, LAW_NAMES, n=1)
-        hint = f", is '{near[0]}' meant?" if near else ""
-        raise CommandError(f"no law is named '{law}'{hint} Laws: {', '.join(LAW_NAMES)}")
+        hint = f" (is '{near[0]}' meant?)" if near else ""
+        raise CommandError(f"no law is named '{law}'{hint}; accepted: {', '.join(LAW_NAMES)}")
 
 
 def _given(**values: float | None) -> dict[str, float]:
