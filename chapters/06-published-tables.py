@@ -368,7 +368,7 @@ assert law_at_smallest > 5 * two["tokens"].iloc[0]
 # times for the largest. The slope is another matter: our turns move as $N$ to the power {glue:text}`turn_slope:.2f`
 # ({glue:text}`level:.0%` interval {glue:text}`turn_slope_low:.2f` to {glue:text}`turn_slope_high:.2f`, one point a run), the
 # equations' as {glue:text}`law_slope:.2f` over the same sizes. Three cautions. The turn is known no better than checkpoints are
-# spaced, a factor of about {glue:text}`spacing:.2f`. The errors come from documents alone: one run a size was trained, and how it
+# spaced, a factor of about {glue:text}`spacing:.2f`. The errors come from documents alone: one run a size is taken, and how it
 # wobbles from checkpoint to checkpoint is not in them, which concerns the small 3-bit rises above all. And our text is read again
 # after {glue:text}`first_pass:s` tokens; {glue:text}`two_within_pass:d` of the {glue:text}`runs:d` 2-bit turns come before that,
 # not all.

@@ -130,14 +130,14 @@ beside_longest = at_tokens[at_tokens["run"].isin(longest["run"])]
 kinds = plain[(plain["schedule"] != "constant") & (plain["n_averaged"] == 1)]
 kinds = kinds.assign(kind=kinds["schedule"])
 averages = plain[plain["n_averaged"] > 1].assign(kind="average")
-at_3 = kinds[(kinds["bits"] == 3) & kinds["model"].isin(decayed["model"])]
+at_3 = kinds[kinds["bits"] == 3]
 put("fig_paths", decay_figures.paths(at_3, trunk[trunk["bits"] == 3], TOKENS))
 plt.close("all")
 
 # %% [markdown]
 # ```{glue:figure} fig_paths
 # :name: fig-paths
-# :alt: QiD at 3 bits against training tokens, both axes logarithmic, one panel for each size that has cooldowns. A dark line, the constant rate, rises through the whole panel. Short orange lines leave it and end a little above it. The ends rise from left to right as the dark line does. Where there are blue lines, the cosines, they run along the dark line and end above it.
+# :alt: QiD at 3 bits against training tokens, both axes logarithmic, one panel for each size that has cooldowns or cosines. A dark line, the constant rate, rises through the whole panel. Short orange lines leave it and end a little above it. The ends rise from left to right as the dark line does. Where there are blue lines, the cosines, they run along the dark line and end above it.
 #
 # Tokens move QiD along the panels, decay moves it a little off the line: at 3 bits QiD rises while the rate is constant, and the
 # ends of later cooldowns are higher. Markers are the ends of runs.
@@ -172,8 +172,18 @@ put("trunk_sizes", trunk["model"].nunique())
 assert (slopes["exponent"] > 0).mean() > 0.95, "the text says that no piece of training is flat, but for single ones"
 assert (whole["change_nats"] > 3 * whole["change_se_nats"]).all(), "the text says that QiD rises at every size"
 assert (over_sizes["low"] > 1).all(), "the text says that every interval lies above one"
-first_to_last = over_sizes["mean"].unstack("start")
-assert (first_to_last[2.0] < first_to_last[0.25]).all(), "the text says that growth slows down"
+doubling = (2 ** slopes.set_index([SIZE, "bits", "start"])["exponent"]).unstack("start")
+at_three = doubling.xs(3, level="bits")
+slowed = at_three[2.0] < at_three[0.5]
+put_all(slowed=int(slowed.sum()), slowed_to=count_label(at_three.index[slowed].max()))
+put_all(trunk_largest=count_label(at_three.index.max()))
+put_all(**{f"largest_{start:g}": at_three[start].iloc[-1] for start in (0.5, 2.0)})
+last_pieces = doubling[2.0].rename("ratio").reset_index()
+by_size_late = log_trends(last_pieces, [SIZE], cluster=SIZE).loc[SIZE]
+put_all(**{f"late_size_{column}": signed(by_size_late[column]) for column in ("value", "low", "high")})
+assert slowed.iloc[0] > slowed.iloc[-1], "the text says that growth slows in small models"
+assert slowed.is_monotonic_decreasing, "and in them alone"
+assert by_size_late["low"] > 0, "the text says that the last piece is steeper in larger models"
 
 # %% [markdown]
 # *Factors by which QiD grows per doubling of the tokens at a constant rate: second quarter and second half of the first pass
@@ -182,17 +192,19 @@ assert (first_to_last[2.0] < first_to_last[0.25]).all(), "the text says that gro
 # **Claim: the error is nearly flat while the rate is constant. Here it isn't.** In {glue:text}`pieces_rising:d` of
 # {glue:text}`pieces:d` pieces of training ({glue:text}`trunk_sizes:d` sizes, three bit widths) QiD rises. Over the
 # {glue:text}`whole_times:.1f` times more tokens that this chapter looks at it becomes {glue:text}`whole_low:.1f` to
-# {glue:text}`whole_high:.1f` times as large. The growth slows down. At 3 bits one doubling multiplies QiD by
-# {glue:text}`doubling_3_0.25_mean:.2f` [{glue:text}`doubling_3_0.25_low:.2f`, {glue:text}`doubling_3_0.25_high:.2f`] in the first
-# of these pieces, then by {glue:text}`doubling_3_0.5_mean:.2f` [{glue:text}`doubling_3_0.5_low:.2f`,
-# {glue:text}`doubling_3_0.5_high:.2f`], {glue:text}`doubling_3_1_mean:.2f` [{glue:text}`doubling_3_1_low:.2f`,
-# {glue:text}`doubling_3_1_high:.2f`] and {glue:text}`doubling_3_2_mean:.2f` [{glue:text}`doubling_3_2_low:.2f`,
-# {glue:text}`doubling_3_2_high:.2f`]. In the last piece it is {glue:text}`doubling_2_2_mean:.2f`
-# [{glue:text}`doubling_2_2_low:.2f`, {glue:text}`doubling_2_2_high:.2f`] at 2 bits and {glue:text}`doubling_4_2_mean:.2f`
-# [{glue:text}`doubling_4_2_low:.2f`, {glue:text}`doubling_4_2_high:.2f`] at 4. The flattest piece of all,
-# {glue:text}`lowest_size:s` parameters at {glue:text}`lowest_bits:.0f` bits, still has a factor of
-# {glue:text}`lowest_doubling:.2f`. A single piece at 4 bits could look like this by chance, with a seed's scatter at both of its
-# ends; all of them together could not.
+# {glue:text}`whole_high:.1f` times as large. At 3 bits one doubling multiplies QiD by {glue:text}`doubling_3_0.25_mean:.2f`
+# [{glue:text}`doubling_3_0.25_low:.2f`, {glue:text}`doubling_3_0.25_high:.2f`] in the first of these pieces, then by
+# {glue:text}`doubling_3_0.5_mean:.2f` [{glue:text}`doubling_3_0.5_low:.2f`, {glue:text}`doubling_3_0.5_high:.2f`],
+# {glue:text}`doubling_3_1_mean:.2f` [{glue:text}`doubling_3_1_low:.2f`, {glue:text}`doubling_3_1_high:.2f`] and
+# {glue:text}`doubling_3_2_mean:.2f` [{glue:text}`doubling_3_2_low:.2f`, {glue:text}`doubling_3_2_high:.2f`]. In the last piece
+# it is {glue:text}`doubling_2_2_mean:.2f` [{glue:text}`doubling_2_2_low:.2f`, {glue:text}`doubling_2_2_high:.2f`] at 2 bits and
+# {glue:text}`doubling_4_2_mean:.2f` [{glue:text}`doubling_4_2_low:.2f`, {glue:text}`doubling_4_2_high:.2f`] at 4. The flattest
+# piece of all, {glue:text}`lowest_size:s` parameters at {glue:text}`lowest_bits:.0f` bits, still has a factor of
+# {glue:text}`lowest_doubling:.2f`. Growth slows down in the {glue:text}`slowed:d` sizes up to {glue:text}`slowed_to:s`
+# parameters, where the last piece at 3 bits is flatter than the second. In the larger it doesn't: at
+# {glue:text}`trunk_largest:s` the factor is {glue:text}`largest_0.5:.2f` in the second piece and {glue:text}`largest_2:.2f` in
+# the last. Over all bits the factor of the last piece rises with size, with a slope of its logarithm of
+# {glue:text}`late_size_value:s` [{glue:text}`late_size_low:s`, {glue:text}`late_size_high:s`] in $\ln N$.
 #
 # ## What decay adds at equal tokens
 
@@ -391,8 +403,8 @@ for name in metrics:
 # ({glue:text}`coarse_sizes:d` sizes have a width for them) the exponents are much the same, and in relative cross-entropy all are
 # *higher*: the loss in the denominator falls with tokens. Nor is it that these models read little for their size: the ends lie at
 # {glue:text}`per_parameter_low:.0f` to {glue:text}`per_parameter_high:.0f` tokens per parameter. What remains different is the
-# length of training in updates, the size, the text and the share of the cooldown. The growth slows down as training goes on, so a
-# flat stretch much later is possible; we saw none.
+# length of training in updates, the size, the text and the share of the cooldown. In the small models growth slows down, so that
+# a flat stretch much later is possible; we saw none.
 #
 # ## What one cosine alone would say
 
@@ -422,20 +434,18 @@ cells.map(lambda value: "" if pd.isna(value) else f"{value:.2f}").rename(columns
 # %% tags=["remove-cell"]
 excess_over_sizes = mean_over_sizes(excess, "excess", ["bits"])
 for bits in BITS:
-    rows = excess[excess["bits"] == bits]["excess"]
-    put(f"excess_{bits}_low", rows.min())
-    put(f"excess_{bits}_high", rows.max())
+    put_row(f"excess_{bits}", excess_over_sizes.loc[bits])
     put(f"between_{bits}", np.sqrt((between.loc[bits] ** 2).mean()))
 relative_excess = (cosine / flat - 1).groupby("bits").mean()
 put("overstated_low", relative_excess.min())
 put("overstated_high", relative_excess.max())
-put("excess_3", excess_over_sizes.loc[3, "mean"])
 put("excess_above", int((excess["excess"] > 0).sum()))
 put("excess_count", len(excess))
 put("longest_tokens", count_label(longest["tokens_planned"].max()))
 put("flat_low", flat.min())
 put("flat_high", flat.max())
 assert (excess_over_sizes["mean"] > 0).all(), "the text says that a cosine overstates the exponent"
+assert list(excess_over_sizes.index[excess_over_sizes["low"] > 0]) == [2], "clearly at 2 bits only"
 below_4 = beside_longest[beside_longest["bits"] < 4]
 put("cosine_early", np.exp(below_4[below_4[TOKENS] <= longest["tokens_planned"].max() / 2]["log_ratio"].mean()))
 put("cosine_late_last", np.exp(below_4[below_4[TOKENS] == below_4[TOKENS].max()]["log_ratio"].mean()))
@@ -447,16 +457,17 @@ assert (excess_over_sizes["mean"] < flat.groupby("bits").mean() / 2).all(), "and
 #
 # **Claim: a fit to checkpoints of one cosine confounds $D$ with the rate. It does, and the numbers are moderate.** Along the
 # cosine of {glue:text}`longest_tokens:s` tokens the exponent of $D$ is higher than along the constant run in
-# {glue:text}`excess_above:d` of {glue:text}`excess_count:d` cases: by {glue:text}`excess_2_low:.2f` to
-# {glue:text}`excess_2_high:.2f` at 2 bits, {glue:text}`excess_3_low:.2f` to {glue:text}`excess_3_high:.2f` at 3 and
-# {glue:text}`excess_4_low:.2f` to {glue:text}`excess_4_high:.2f` at 4. Between training seeds such an exponent scatters by
-# {glue:text}`between_2:.2f`, {glue:text}`between_3:.2f` and {glue:text}`between_4:.2f` (standard deviation), so that at 4 bits a
-# single size shows little. Somebody who has the cosine alone overstates the exponent by {glue:text}`overstated_low:.0%` to
-# {glue:text}`overstated_high:.0%` (means at each bit width), but doesn't invent it: along the constant run it is
-# {glue:text}`flat_low:.2f` to {glue:text}`flat_high:.2f`. Two more points for whoever fits. The excess isn't spread evenly. In
-# the first half of its tokens a cosine has {glue:text}`cosine_early:.2f` of the trunk's QiD, at its end
-# {glue:text}`cosine_late_last:.2f` (mean of 2 and 3 bits). Fitting the ends of several cosines is no cure by itself, because a
-# short cosine is another recipe, with less time at a high rate.
+# {glue:text}`excess_above:d` of {glue:text}`excess_count:d` cases: over the sizes by {glue:text}`excess_2_mean:.2f`
+# [{glue:text}`excess_2_low:.2f`, {glue:text}`excess_2_high:.2f`] at 2 bits, {glue:text}`excess_3_mean:.2f`
+# [{glue:text}`excess_3_low:.2f`, {glue:text}`excess_3_high:.2f`] at 3 and {glue:text}`excess_4_mean:.2f`
+# [{glue:text}`excess_4_low:.2f`, {glue:text}`excess_4_high:.2f`] at 4. Between training seeds such an exponent scatters by
+# {glue:text}`between_2:.2f`, {glue:text}`between_3:.2f` and {glue:text}`between_4:.2f` (standard deviation), so that at 4 bits
+# a single size shows little; over {glue:text}`cosine_sizes:d` sizes the interval leaves out zero at 2 bits only. Somebody who
+# has the cosine alone overstates the exponent by {glue:text}`overstated_low:.0%` to {glue:text}`overstated_high:.0%` (means at
+# each bit width), but doesn't invent it: along the constant run it is {glue:text}`flat_low:.2f` to {glue:text}`flat_high:.2f`.
+# Two more points for whoever fits. The excess isn't spread evenly. In the first half of its tokens a cosine has
+# {glue:text}`cosine_early:.2f` of the trunk's QiD, at its end {glue:text}`cosine_late_last:.2f` (mean of 2 and 3 bits). Fitting
+# the ends of several cosines is no cure by itself, because a short cosine is another recipe, with less time at a high rate.
 #
 # ## At equal loss
 
@@ -480,12 +491,12 @@ smallest, largest = (
 
 # %% tags=["remove-cell"]
 shown = pd.concat([kinds, averages])
-shown = shown[shown["model"].isin(decayed["model"])]
 put("fig_loss", decay_figures.paths(shown[shown["bits"] == 3], trunk[trunk["bits"] == 3], LOSS))
 plt.close("all")
 for bits in BITS:
     put_row(f"loss_cooldown_{bits}", of_loss["cooldown"].loc[bits])
-    put_all(**{f"loss_{name}_{bits}_mean": of_loss[name].loc[bits, "mean"] for name in ("average", "cosine")})
+    put_row(f"loss_cosine_{bits}", of_loss["cosine"].loc[bits])
+    put(f"loss_average_{bits}_mean", of_loss["average"].loc[bits, "mean"])
 put_row("loss_average_2", of_loss["average"].loc[2], ("lowest", "highest"))
 for bits in (2, 3):
     put_all(**{f"loss_size_{bits}_{column}": signed(by_size[bits][column]) for column in ("value", "low", "high")})
@@ -498,12 +509,12 @@ assert (of_loss["average"]["highest"] < 1).all(), "the text says: averages lie b
 assert (of_loss["cooldown"]["mean"] < 1).all(), "the text says: no higher than the trunk at the same loss"
 assert by_size[2]["high"] < 0, "the text says that the factor falls with size at 2 bits"
 assert (largest < smallest).all(), "and that it is lower in the largest"
-assert (of_loss["cosine"]["mean"] > 1).all(), "the text says that ends of cosines lie above"
+assert (of_loss["cosine"]["low"] > 1).all(), "the text says that ends of cosines lie above"
 
 # %% [markdown]
 # ```{glue:figure} fig_loss
 # :name: fig-equal-loss
-# :alt: QiD at 3 bits against the 16-bit loss, one panel for each size that has cooldowns; training goes from right to left. A dark line, the constant rate, rises to the left. Orange cooldowns follow it closely in the small sizes and lie to the left of it, or below, in the large. Green averages lie well below it, blue cosines on it or above.
+# :alt: QiD at 3 bits against the 16-bit loss, one panel for each size that has cooldowns or cosines; training goes from right to left. A dark line, the constant rate, rises to the left. Orange cooldowns follow it closely in the small sizes and lie to the left of it, or below, in the large. Green averages lie well below it, blue cosines on it or above.
 #
 # At the same 16-bit loss cooldowns sit near the line of the constant rate or below, averages well below and cosines on it or
 # above: QiD isn't a function of the loss alone. At 3 bits.
@@ -525,8 +536,10 @@ assert (of_loss["cosine"]["mean"] > 1).all(), "the text says that ends of cosine
 # But the loss is not all ({numref}`fig-equal-loss`). Averages have {glue:text}`loss_average_2_mean:.2f`,
 # {glue:text}`loss_average_3_mean:.2f` and {glue:text}`loss_average_4_mean:.2f` of the trunk's QiD at the same loss
 # ({glue:text}`average_sizes:d` sizes, single sizes from {glue:text}`loss_average_2_lowest:.2f` to
-# {glue:text}`loss_average_2_highest:.2f` at 2 bits). Ends of cosines have {glue:text}`loss_cosine_2_mean:.2f`,
-# {glue:text}`loss_cosine_3_mean:.2f` and {glue:text}`loss_cosine_4_mean:.2f`. The path matters.
+# {glue:text}`loss_average_2_highest:.2f` at 2 bits). Ends of cosines have {glue:text}`loss_cosine_2_mean:.2f`
+# [{glue:text}`loss_cosine_2_low:.2f`, {glue:text}`loss_cosine_2_high:.2f`], {glue:text}`loss_cosine_3_mean:.2f`
+# [{glue:text}`loss_cosine_3_low:.2f`, {glue:text}`loss_cosine_3_high:.2f`] and {glue:text}`loss_cosine_4_mean:.2f`
+# [{glue:text}`loss_cosine_4_low:.2f`, {glue:text}`loss_cosine_4_high:.2f`]. The path matters.
 #
 # ## Peak rate, weight decay, averages
 
@@ -701,7 +714,7 @@ assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: 
 # | flat with tokens at a constant rate | no: QiD grows {glue:text}`doubling_3_2_mean:.2f`-fold with the last doubling at 3 bits |
 # | jumps when the rate decays | yes, to {glue:text}`end_last_3_mean:.2f` of the trunk at the last ends, 3 bits |
 # | equal error after decay whatever $D$ | no: {glue:text}`after_times_low:.1f` to {glue:text}`after_times_high:.1f` times from the first end to the last |
-# | one cosine confounds $D$ with the rate | yes: its exponent is {glue:text}`excess_3:.2f` too high at 3 bits; the rest of it stays |
+# | one cosine confounds $D$ with the rate | yes: its exponent is {glue:text}`excess_3_mean:.2f` too high at 3 bits; the rest of it stays |
 # | higher peak rate, lower error at equal loss | yes: {glue:text}`double_loss_3_ratio:.2f` at twice the rate, 3 bits |
 # | more weight decay, lower error | yes, at one size: {glue:text}`wd3_loss_3_ratio:.2f` at equal loss, 3 bits |
 # | averages beat every cooldown at 3 bits | in {glue:text}`lawa_better_3:d` of {glue:text}`lawa_cases:d` |
@@ -709,7 +722,7 @@ assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: 
 #
 # So: tokens *and* decay. In these runs most of the growth of QiD is tokens. Decay adds a tenth or two on top, and a law fitted to
 # one decaying run counts that as tokens. What the paper saw along trillions of tokens and what these models show in their first
-# billion may both be true: the slope falls along training, and no run here reaches from the one to the other.
+# billion may both be true: in the small models the slope falls along training, and no run here reaches from the one to the other.
 #
 # ## What this does not show
 #
@@ -719,7 +732,8 @@ assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: 
 # - **Long training.** The largest number of tokens is {glue:text}`trunk_last:s`, in {glue:text}`trunk_updates:,d` updates. The
 #   paper's controlled runs have {glue:text}`updates_times:.0f` times as many updates. A plateau at the constant rate that comes
 #   later would not be seen here.
-# - **Large models.** The largest with cooldowns has {glue:text}`largest_size:s` parameters.
+# - **Large models.** The largest has {glue:text}`trunk_largest:s` parameters, the largest with cooldowns
+#   {glue:text}`largest_size:s`.
 # - **Other cooldowns.** All take the last fifth of the tokens, in a straight line, to zero. A shorter or a longer one, or one
 #   that stops above zero, may add something else. Cosines end at a tenth of the peak.
 # - **Short cosines.** The shortest ends after {glue:text}`cosine_shortest:s` tokens, of which {glue:text}`warmup_share:.0%` are

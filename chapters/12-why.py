@@ -384,23 +384,29 @@ curvature_table = pd.DataFrame.from_dict(
 )
 for method, bits in (("rtn", 2), ("rtn", 3), ("rtn", 4), ("gptq", 3)):
     put_interval(f"{method}_{bits}", summary[method, bits]["ratio"])
-put_interval("rtn_2_size", summary["rtn", 2]["trend"].loc[SIZE])
+for bits in (2, 3, 4):
+    put_interval(f"rtn_{bits}_size", summary["rtn", bits]["trend"].loc[SIZE])
 put_interval("rtn_2_tokens", summary["rtn", 2]["trend"].loc[TOKENS])
 put_all(**{f"rtn_{bits}_rank": summary["rtn", bits]["rank"] for bits in (3, 4)})
 put_all(lowest_within=min(one["within"] for one in summary.values()))
 assert max(summary["rtn", bits]["ratio"]["high"] for bits in (3, 4)) < 1, "the text says: below the prediction"
 assert min(summary["rtn", 3]["ratio"]["value"], summary["rtn", 4]["ratio"]["value"]) > 0.7, "but not by much"
 assert summary["rtn", 2]["sd"] > 1.5 * summary["rtn", 3]["sd"], "the text says that 2 bits scatter more"
-assert summary["rtn", 2]["trend"].loc[[SIZE, TOKENS], "low"].min() > 0, "and drift with size and tokens"
-small = summary["rtn", 3]["trend"].loc[[SIZE, TOKENS]], summary["rtn", 4]["trend"].loc[[SIZE, TOKENS]]
-assert all((one["low"] < 0).all() and (one["high"] > 0).all() for one in small), "3 and 4 bits don't, clearly"
+coarse, *fine = (summary["rtn", bits]["trend"] for bits in (2, 3, 4))
+assert coarse.loc[TOKENS, "low"] > 0 > coarse.loc[SIZE, "low"], "and drift with tokens, with size not clearly"
+assert all(one.loc[SIZE, "low"] > 0 and one.loc[SIZE, "high"] < 0.2 for one in fine), "3 and 4 bits a little with size"
+assert all(one.loc[TOKENS, "low"] < 0 < one.loc[TOKENS, "high"] for one in fine), "and not clearly with tokens"
+top = of(late_trunk[late_trunk[SIZE] == late_trunk[SIZE].max()], "rtn", 3).sort_values(TOKENS)
+lowest = top.loc[top["ratio"].idxmin()]
+put_all(top_lowest=lowest["ratio"], top_lowest_tokens=count_label(lowest[TOKENS]), top_last=top["ratio"].iloc[-1])
+assert top["ratio"].iloc[-1] > 1.3 * lowest["ratio"], "the text says that the largest model leaves the prediction late"
 assert all(summary["gptq", bits]["ratio"]["high"] < summary["rtn", bits]["ratio"]["low"] for bits in (2, 3, 4))
 assert min(one["rank"] for one in summary.values()) > 0.9, "the text says that the order is nearly right"
 
 # %% [markdown]
 # ```{glue:figure} fig_curve
 # :name: fig-curve
-# :alt: Measured QiD of RTN against the QiD predicted by curvature in three panels for 2, 3 and 4 bits, logarithmic axes, one marker a size. Points follow the line of equality: a little below it at 3 and 4 bits; at 2 bits the smallest size lies below and larger ones above.
+# :alt: Measured QiD of RTN against the QiD predicted by curvature in three panels for 2, 3 and 4 bits, logarithmic axes, one marker a size. Points follow the line of equality: a little below it at 3 and 4 bits, but for the last of the largest size; at 2 bits the smallest size lies below and larger ones above.
 #
 # Half the trace times the variance of the rounding error predicts the QiD of RTN from the smallest to the largest, with nothing fitted.
 # Trunk beyond {glue:text}`early:s` tokens; the line is equality. Bars: one paired error.
@@ -413,13 +419,16 @@ curvature_table
 # Intervals are 95%, over training runs. The prediction is good for a formula without a fitted constant.
 #
 # - **RTN at 3 and 4 bits** costs {glue:text}`rtn_3:.2f` ({glue:text}`rtn_3_low:.2f` to {glue:text}`rtn_3_high:.2f`) and
-#   {glue:text}`rtn_4:.2f` ({glue:text}`rtn_4_low:.2f` to {glue:text}`rtn_4_high:.2f`) times the prediction, without a clear trend in
-#   size or tokens. The order is right: rank correlation {glue:text}`rtn_3_rank:.3f` and {glue:text}`rtn_4_rank:.3f`, and no single run
-#   has less than {glue:text}`lowest_within:.2f`, at any width and by either method.
+#   {glue:text}`rtn_4:.2f` ({glue:text}`rtn_4_low:.2f` to {glue:text}`rtn_4_high:.2f`) times the prediction. The ratio grows a little
+#   with size (slope in ln N {glue:text}`rtn_3_size:.2f`, {glue:text}`rtn_3_size_low:.2f` to {glue:text}`rtn_3_size_high:.2f`, and
+#   {glue:text}`rtn_4_size:.2f`, {glue:text}`rtn_4_size_low:.2f` to {glue:text}`rtn_4_size_high:.2f`), with tokens not clearly. The
+#   order is right: rank correlation {glue:text}`rtn_3_rank:.3f` and {glue:text}`rtn_4_rank:.3f`, and no single run has less than
+#   {glue:text}`lowest_within:.2f`, at any width and by either method. But the largest model leaves the prediction late: at 3 bits its
+#   ratio goes from {glue:text}`top_lowest:.2f` at {glue:text}`top_lowest_tokens:s` tokens to {glue:text}`top_last:.2f` at the end.
 # - **At 2 bits** the error is no small step, and more than second derivatives counts: the ratio is {glue:text}`rtn_2:.2f`
-#   ({glue:text}`rtn_2_low:.2f` to {glue:text}`rtn_2_high:.2f`) on the mean, grows with size (slope in ln N {glue:text}`rtn_2_size:.2f`,
-#   {glue:text}`rtn_2_size_low:.2f` to {glue:text}`rtn_2_size_high:.2f`) and with tokens ({glue:text}`rtn_2_tokens:.2f`,
-#   {glue:text}`rtn_2_tokens_low:.2f` to {glue:text}`rtn_2_tokens_high:.2f`), and scatters more.
+#   ({glue:text}`rtn_2_low:.2f` to {glue:text}`rtn_2_high:.2f`) on the mean, scatters more and grows with tokens (slope in ln D
+#   {glue:text}`rtn_2_tokens:.2f`, {glue:text}`rtn_2_tokens_low:.2f` to {glue:text}`rtn_2_tokens_high:.2f`), perhaps with size
+#   ({glue:text}`rtn_2_size:.2f`, {glue:text}`rtn_2_size_low:.2f` to {glue:text}`rtn_2_size_high:.2f`).
 # - **The direction.** A trace is a mean over all directions; rounding takes one. That RTN at small errors stays below the prediction
 #   may be due to that, to the place of errors inside a block, or to the trace being taken on the beginnings of a few documents, where
 #   predictions are harder. The error of the trace itself, a few percent, is too small for it. GPTQ chooses its error so that it changes
@@ -628,10 +637,8 @@ for method in ("rtn", "gptq"):
     assert errors.idxmin() == "all five", "and that all together do best"
     assert (slopes[method].loc[["trace", "variance"], "low"] > 0).all(), "with slopes above zero"
     assert (slopes[method].loc[["N", "loss"], "high"] < 0).all(), "and that size and loss keep theirs"
-assert (
-    together["gptq"].loc["ln N, ln D, loss", "left_out_rms"]
-    < together["gptq"].loc["ln trace, ln variance", "left_out_rms"]
-)
+either = together["gptq"].loc[["ln N, ln D, loss", "ln trace, ln variance"], "left_out_rms"]
+assert either.max() / either.min() < 1.05, "the text says: as much as curvature, for GPTQ"
 tested = [(method, name) for method in slopes for name in ("trace", "variance")]
 assert all(slopes[method].loc[name, "high"] < 1 for method, name in tested), "the text says below 1"
 
@@ -645,7 +652,7 @@ assert all(slopes[method].loc[name, "high"] < 1 for method, name in tested), "th
 #   are {glue:text}`rtn_pair_trace:.2f` ({glue:text}`rtn_pair_trace_low:.2f` to {glue:text}`rtn_pair_trace_high:.2f`) and
 #   {glue:text}`rtn_pair_variance:.2f` ({glue:text}`rtn_pair_variance_low:.2f` to {glue:text}`rtn_pair_variance_high:.2f`) for RTN.
 # - **The loss knows something too.** Added to size and tokens, the 16-bit loss brings the error to {glue:text}`rtn_out_loss:.3f` for
-#   RTN and {glue:text}`gptq_out_loss:.3f` for GPTQ, for which it does more than curvature alone: at equal size and tokens a model with
+#   RTN and {glue:text}`gptq_out_loss:.3f` for GPTQ, for which it does as much as curvature alone: at equal size and tokens a model with
 #   lower loss has more QiD.
 # - **Neither is all.** All five together leave {glue:text}`rtn_out_all:.3f` and {glue:text}`gptq_out_all:.3f`. For RTN the slopes are
 #   then {glue:text}`rtn_all_trace:.2f` ({glue:text}`rtn_all_trace_low:.2f` to {glue:text}`rtn_all_trace_high:.2f`) in ln trace,
@@ -658,7 +665,7 @@ assert all(slopes[method].loc[name, "high"] < 1 for method, name in tested), "th
 # checkpoint beyond {glue:text}`early:s` tokens to the last the variance of the error of 3 bits grows {glue:text}`grown_variance:.1f`
 # times (geometric mean over sizes). The trace goes to {glue:text}`grown_trace:.2f` of what it was; it falls in {glue:text}`n_falling:d`
 # of {glue:text}`n_sizes:d` sizes, and nowhere by as much as the variance grows. The product of the two follows QiD within a factor that
-# changes little. The movement between checkpoints isn't needed to say so.
+# changes little but for the end of the largest run. The movement between checkpoints isn't needed to say so.
 #
 # ## What this does not show
 #

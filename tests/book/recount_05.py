@@ -66,7 +66,7 @@ FITTED |= {
     "top_ratio",
     "rtn_alpha",
 }
-FITTED |= {"small_first", "small_top", "small_last", "large_first", "large_last", "rtn_factor"}
+FITTED |= {"small_first", "small_top", "small_last", "large_first", "large_last", "large_3", "rtn_factor"}
 FITTED |= {"bits_for_ten", "bits_from_three", "size_for_two"}
 # The chapter refits the law on each draw of documents, the recount takes one Newton step on the same draws.
 TOLERANCES = dict.fromkeys(FITTED, 1e-6) | {"texts_reach": 1e-3}
@@ -169,10 +169,15 @@ def shape() -> dict:
         ),
         "large_first": largest[0],
         "large_last": largest[-1],
+        "large_3": max(row["qid"] / said for row, said in zip(rows, one.fitted, strict=True) if _large(row, 3)),
     }
 
 
 # ---- one size or one number of tokens at a time ----------------------------------------------------------------------
+
+
+def _large(row, bits) -> bool:
+    return row[N] == max(one[N] for one in fitted_rows()) and row["bits"] == bits
 
 
 def powers(rows, along, other) -> dict[int, dict[int, float]]:
@@ -208,6 +213,7 @@ def places() -> dict:
     )
     found |= {key.removesuffix("_mean"): value for key, value in (slower | steps).items()}
     found["slower_sizes"] = sum(fall > 0 for fall in falls)
+    found["beta_step_sizes"] = sum(one[2] > one[4] for one in by_size["beta"].values())
     ranges = [max(one.values()) - min(one.values()) for one in by_size["beta"].values()]
     found["beta_bits_spread"] = math.fsum(ranges) / len(ranges)
     return found | {"beta_size_spread": max(of_size["beta"].values()) - min(of_size["beta"].values())}
@@ -258,6 +264,9 @@ def held_out() -> dict:
         "held_rows": len(held),
         "held_jump": largest / max(row[N] for row in smaller),
         "held_width": np.median(reach / said),
+        "held_above": sum(qid > said + reach),
+        "held_below": sum(qid < said - reach),
+        "held_from": label(min(row[D] for row, over in zip(held, qid > said + reach, strict=True) if over)),
     }
 
 

@@ -55,9 +55,9 @@ def change_and_rounding(trunk: pd.DataFrame, decayed: pd.DataFrame, axes: Axes |
     for bits in BITS:
         errors = trunk[f"rounding_{bits}"]
         axes.axhspan(errors.min(), errors.max(), color=BITS_COLOURS[bits], alpha=0.45, linewidth=0)
-        axes.annotate(
-            f"{bits} bits", (0.99, errors.min()), xycoords=("axes fraction", "data"), ha="right", va="top", color=INK
-        )
+        # Late lines run between the bands of 2 and 3 bits; the labels stay on the other sides.
+        side, end = ("bottom", errors.max()) if bits == min(BITS) else ("top", errors.min())
+        axes.annotate(f"{bits} bits", (0.99, end), xycoords=("axes fraction", "data"), ha="right", va=side, color=INK)
     count_scale(axes, "x", TOKENS_LABEL)
     _factor_scale(axes, "y", [0.05, 0.1, 0.2, 0.4, 0.8])
     axes.set_ylabel(f"change since the checkpoint before,\n{CHANGE_LABEL}")
