@@ -31,15 +31,18 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from helpers.analyse import comparison_figures, figures, fit_figures
+from helpers.analyse.byte_units import bytes_per_token, in_bytes
 from helpers.analyse.calculator import prediction_chart
 from helpers.analyse.comparisons import bit_factors, commonest_scheme, mean_over_runs, trends
 from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.degradation import HELDOUT, SIZE, TOKENS, degradation, rows_of_every_run, rows_of_fit, study_rows
 from helpers.analyse.fit_records import FitData, FitError, information_by_bits, measured_over_predicted
 from helpers.analyse.gluing import put, put_all
+from helpers.analyse.law_forms import FORMS
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.noise import rows_of_seeds, training_seeds
 from helpers.analyse.paired_laws import fit_pair
+from helpers.analyse.profiles import profile_interval
 from helpers.analyse.style import count_label, use_house_style
 from helpers.analyse.tables import GREEK, differences_table, fits_table
 from helpers.analyse.uncertainty import fit_by_run, hold_out_largest, leave_one_run_out
@@ -468,6 +471,29 @@ assert factors[2, 3] > factors[3, 4] > factors[4, 5] > factors[5, 6]
 # {glue:text}`grid_45:.1f` and {glue:text}`grid_56:.1f`: close to what is measured, as if a small error of rounding cost loss in proportion to its square. Whoever needs
 # 5 bits or more should not take them from a law of 2 to 4.
 #
+# ## A ceiling, an onset: what the rows can tell
+#
+# Other forms bend: QiD may level off at a ceiling, or begin at an onset, sharply or smoothly. A fit gives such a parameter a number whatever the rows know
+# of it. A *profile interval* asks which values the rows allow when everything else is fitted anew, and stays open where they set no limit.
+
+# %%
+asked = {"ceiling": ("saturating", "ln_ceiling"), "onset": ("threshold", "ln_D0"), "steepness": ("onset", "ln_s")}
+profiles = {name: profile_interval(fit_by_run(FORMS[form], data)[0], of) for name, (form, of) in asked.items()}
+
+# %% tags=["remove-cell"]
+ceiling, onset = (np.exp([profiles[name].low, profiles[name].high]) for name in ("ceiling", "onset"))
+put_all(ceiling_low=ceiling[0], ceiling_high=ceiling[1], largest_qid=data.qid_nats.max())
+put_all(onset_low=count_label(onset[0]), onset_high=count_label(onset[1]), first_row=count_label(data.tokens.min()))
+assert ceiling[0] > data.qid_nats.max(), "the text says: above every row"
+assert onset[1] < data.tokens.min(), "the text says: before the first row"
+assert profiles["steepness"].open_sides == ("low", "high"), "the text says: no limit on either side"
+
+# %% [markdown]
+# A ceiling would lie at {glue:text}`ceiling_low:.1f` to {glue:text}`ceiling_high:.1f` nats, above every row (the largest QiD is
+# {glue:text}`largest_qid:.1f`): nothing levels off in reach. A sharp onset would lie at {glue:text}`onset_low:s` to {glue:text}`onset_high:s` tokens, before the
+# first row that was fitted at {glue:text}`first_row:s`: it is the bend at the early end, under another name. To the steepness of a smooth onset these rows set
+# no limit on either side, although its fit has a number with an error.
+#
 # ## Another method, another text
 #
 # The paper fits its law anew for each method (its figure 9) and looks at a second text (figure 8). Our checkpoints were also rounded by RTN, at 4 bits by
@@ -604,6 +630,8 @@ prediction_chart(fit, hold_out.level)
 
 # %% tags=["remove-cell"]
 box = fit.law.validity
+of_bytes = in_bytes(fit.law, bytes_per_token(rows))
+put_all(token_bytes=bytes_per_token(rows), k_tokens=fit.law.k, k_bytes=of_bytes.k)
 put_all(box_tokens_low=count_label(box.tokens[0]), box_tokens_high=count_label(box.tokens[1]))
 put_all(box_size_low=count_label(box.n_params[0]), box_size_high=count_label(box.n_params[1]))
 put_all(box_bits_low=box.bits[0], box_bits_high=box.bits[1], ratio_low=float((data.tokens / data.n_params).min()))
@@ -635,6 +663,9 @@ put("far_table", float(OUYANG_2024_TABLE_1[4].predict(far_tokens, far_size, 4)))
 # | bits $P$ | {glue:text}`box_bits_low:.0f` | {glue:text}`box_bits_high:.0f` |
 # | tokens per parameter $D/N$ | {glue:text}`ratio_low:.0f` | {glue:text}`ratio_high:.0f` |
 #
+# Tokens differ between tokenizers; bytes don't. One token of our text has {glue:text}`token_bytes:.3f` bytes (measured on the held-out files; that training text
+# has the same is assumed). With $D$ in bytes and QiD in nats a byte, $k$ is {glue:text}`k_bytes:.2f` instead of {glue:text}`k_tokens:.2f` and the exponents stay.
+#
 # One family, one kind of text read up to {glue:text}`epochs:.1f` times, one seed a size, a constant learning rate, GPTQ with group 32 and an asymmetric grid.
 #
 # ## What this does not show
@@ -646,7 +677,7 @@ put("far_table", float(OUYANG_2024_TABLE_1[4].predict(far_tokens, far_size, 4)))
 # - **Whether another form fits better.** {cite:t}`kumar2025precision` take an exponential in the bits instead of a power. From 2 to 3 bits our QiD falls by a
 #   factor of {glue:text}`step_23:.1f`, from 3 to 4 by {glue:text}`step_34:.1f`. The power with our $\gamma$ says {glue:text}`power_23:.1f` and
 #   {glue:text}`power_34:.1f`, an exponential the same factor twice. Here what is measured lies between; from 4 to 6 bits it looks like an exponential. And no power
-#   of $D$ bends as these data do. Other laws are for a later chapter.
+#   of $D$ bends as these data do. {doc}`Chapter 9 <09-extrapolation>` lets the forms compete.
 # - **Repeated text.** Beyond {glue:text}`unique_tokens:s` tokens the text is read again, at every size at the same moment. What a corpus without end would give
 #   there, these rows don't say.
 # - **How far two training runs differ.** Several seeds were trained at {glue:text}`seed_models:d` of the sizes only, {glue:text}`seed_runs:d` runs in all, up to
