@@ -243,14 +243,15 @@ in_study, on_cpu = compared(study), compared(held_out)
 trends = pd.DataFrame({name: size_and_tokens(late(one)) for name, one in in_study.items()}).T
 
 # %% tags=["remove-cell"]
-put_all(study_smallest=count_label(study[SIZE].min()), study_largest=count_label(study[SIZE].max()))
+sizes_of_study = np.sort(study[SIZE].unique())
+put_all(study_smallest=count_label(sizes_of_study[0]), study_largest=count_label(sizes_of_study[-1]))
 put_all(study_steps=study["step"].nunique(), early_tokens=count_label(LATE_TOKENS), tenfold=10**0.1)
 put_all(study_runs=int(trends["n_runs"].max()), group_runs=int(trends["n_runs"].min()))
 put_all(calibration_study=int(study["calib_sequences"].max()))
 nearest = ["RTN / GPTQ, 4 bits", "NF4 / GPTQ, 4 bits", "AWQ / GPTQ, 4 bits"]
 panels = ["RTN / GPTQ, 2 bits", "RTN / GPTQ, 3 bits", *nearest, "AWQ / RTN, 4 bits"]
 panels += ["symmetric grid, 2 bits", "row / group 32, 3 bits", "row / group 32, equal bits"]
-bounds = 0.45, 5.0
+bounds = 0.4, 5.0
 points = pd.concat([in_study[name] for name in panels])
 beyond = points[~points["ratio"].between(*bounds)]
 drawn = {name: in_study[name] for name in panels}
@@ -262,7 +263,7 @@ assert late(beyond).empty, "the caption says that all of them are early"
 # %% [markdown]
 # ```{glue:figure} fig_study
 # :name: fig-study
-# :alt: Nine panels with the ratio of two QiDs against training tokens on logarithmic axes, one line a size. Before about 60 million tokens the lines scatter widely; later they are flat or fall a little. The lines of large models lie highest for round-to-nearest at 2 and 3 bits and for one group a row at 3 bits; in the panel of equal bits all sizes lie together below one.
+# :alt: Nine panels with the ratio of two QiDs against training tokens on logarithmic axes, one line a size. Before about 60 million tokens the lines scatter widely; later most are flat or fall a little, and that of the largest falls far at the end for NF4 and AWQ. The lines of large models lie highest for round-to-nearest at 2 and 3 bits and for one group a row at 3 bits; in the panel of equal bits all sizes lie together below one.
 #
 # RTN at 2 and 3 bits and one group a row cost more in large models; at equal effective bits one group a row loses less at every size. Before
 # {glue:text}`early_tokens:s` tokens QiDs are small and their ratios scatter. {glue:text}`n_beyond:d` of {glue:text}`n_points:d` points, all
@@ -276,23 +277,26 @@ shown.insert(0, "CPU", small.map("{:.2f}".format).reindex(shown.index).fillna(""
 shown
 
 # %% tags=["remove-cell"]
-ends = {"rtn2": panels[0], "rtn3": panels[1], "awq_rtn": panels[5], "row": panels[7], "row_equal": panels[8]}
+ends = {"rtn2": panels[0], "rtn3": panels[1], "awq_rtn": panels[5], "symmetric2": panels[6]}
+ends |= {"row": panels[7], "row_equal": panels[8]}
 for name, what in ends.items():
     put_all(**{f"study_{name}_{end}": trends.loc[what, end] for end in ("smallest", "largest")})
 put_all(**dict(zip(("rtn4_tokens", "nf4_tokens", "awq_tokens"), trends.loc[nearest, "tokens"], strict=True)))
-at_end = in_study[panels[0]].sort_values(TOKENS).groupby(SIZE)["ratio"].last()
-put_all(rtn2_end_smallest=at_end.iloc[0], rtn2_end_largest=at_end.iloc[-1])
+of_largest = {name: one[one[SIZE] == sizes_of_study[-1]].sort_values(TOKENS) for name, one in in_study.items()}
+at_end = {name: one["ratio"].iloc[-1] for name, one in of_largest.items()}
+widest = late(of_largest[panels[0]]).set_index(TOKENS)["ratio"]
+put_all(rtn2_widest=widest.max(), rtn2_widest_tokens=count_label(widest.idxmax()), rtn2_end_largest=widest.iloc[-1])
+put_all(awq_end_largest=at_end[nearest[2]], nf4_end_largest=at_end[nearest[1]])
 put_all(row_shortest=int(study["d_model"].min()), row_longest=4 * int(study["d_model"].max()))
-steady = trends[trends.index.str.startswith(("symmetric", "group"))]
-symmetric = steady.filter(like="symmetric", axis=0)["ratio"]
+steady = trends[trends.index.str.startswith(("symmetric", "group"))].drop(panels[6])
 at_equal = pd.concat([late(one) for name, one in in_study.items() if name.endswith("equal bits")])["ratio"]
-put_all(symmetric_lowest=symmetric.min(), symmetric_highest=symmetric.max(), n_sides=len(small))
-put_all(n_equal=len(at_equal), equal_highest=at_equal.max())
+put_all(n_sides=len(small), n_equal=len(at_equal), equal_highest=at_equal.max())
 assert ((small > 1) == (trends.loc[small.index, "largest"] > 1)).all(), "the text says that no order turns over"
 assert ((steady["size_low"] < 0) & (steady["size_high"] > 0)).all(), "that no slope in size is told from zero"
 assert (at_equal < 1).all(), "that coarse groups lose less in all ratios"
-assert (trends.loc[[*panels[:2], panels[7]], "size_low"] > 0).all(), "that these rise with size"
-assert at_end.iloc[-1] > trends.loc[panels[0], "largest"], "that in the largest the gap widens with training"
+assert (trends.loc[[*panels[:2], *panels[6:]], "size_low"] > 0).all(), "that these rise with size"
+assert widest.iloc[0] < widest.max() > 1.2 * widest.iloc[-1], "that in the largest the gap widens and then shrinks"
+assert at_end[nearest[2]] < 1.1, "that of GPTQ's lead over AWQ little is left at the end of the largest"
 assert (trends.loc[nearest, "tokens_high"] < 0).all(), "that these fall with tokens"
 assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AWQ gains on RTN with both"
 
@@ -301,17 +305,18 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 # largest size alone; and both slopes. Symmetric and asymmetric grid are compared on groups of 128, which divide {glue:text}`group_runs:d` of
 # {glue:text}`study_runs:d` widths.
 #
-# - **What holds.** None of the {glue:text}`n_sides:d` orders that the CPU's small models show is another in the largest model. Groups of 64 and 128 and
-#   the symmetric grid ({glue:text}`symmetric_lowest:.2f` to {glue:text}`symmetric_highest:.2f`) have no slope in $\ln N$ told from zero. At equal effective
-#   bits coarse groups lose less in all {glue:text}`n_equal:d` ratios, at most {glue:text}`equal_highest:.2f` times as much.
+# - **What holds.** None of the {glue:text}`n_sides:d` orders that the CPU's small models show is another in the largest model. Groups of 64 and 128, and
+#   the symmetric grid at 3 and 4 bits, have no slope in $\ln N$ told from zero. At equal effective bits coarse groups lose less in all {glue:text}`n_equal:d` ratios, at most {glue:text}`equal_highest:.2f` times as much.
 # - **What grows with size.** RTN at 2 bits loses {glue:text}`study_rtn2_smallest:.2f` times as much as GPTQ in the smallest model and
-#   {glue:text}`study_rtn2_largest:.2f` times in the largest, at 3 bits {glue:text}`study_rtn3_smallest:.2f` and {glue:text}`study_rtn3_largest:.2f`. At 2 bits
-#   and the last checkpoint it is {glue:text}`rtn2_end_smallest:.2f` and {glue:text}`rtn2_end_largest:.2f`: in the largest the gap widens with training. The
-#   ratio of one group a row grows from {glue:text}`study_row_smallest:.2f` to {glue:text}`study_row_largest:.2f`, but so does a row. At equal bits it
-#   is {glue:text}`study_row_equal_smallest:.2f` and {glue:text}`study_row_equal_largest:.2f`.
+#   {glue:text}`study_rtn2_largest:.2f` times in the largest, at 3 bits {glue:text}`study_rtn3_smallest:.2f` and {glue:text}`study_rtn3_largest:.2f`. In the largest
+#   the gap at 2 bits widens to {glue:text}`rtn2_widest:.2f` at {glue:text}`rtn2_widest_tokens:s` tokens and is {glue:text}`rtn2_end_largest:.2f` at the end. A
+#   symmetric grid costs {glue:text}`study_symmetric2_smallest:.2f` and {glue:text}`study_symmetric2_largest:.2f` at 2 bits, in the narrowest and the widest model. The ratio of one group a row grows
+#   from {glue:text}`study_row_smallest:.2f` to {glue:text}`study_row_largest:.2f`, but so does a row. At equal bits it grows less, from
+#   {glue:text}`study_row_equal_smallest:.2f` to {glue:text}`study_row_equal_largest:.2f`.
 # - **What shrinks with training.** At 4 bits GPTQ's lead over rounding to nearest: slopes in $\ln D$ of {glue:text}`rtn4_tokens:.2f`
 #   (RTN), {glue:text}`nf4_tokens:.2f` (NF4) and {glue:text}`awq_tokens:.2f` (AWQ). AWQ gains on RTN with training and with
-#   size: it has {glue:text}`study_awq_rtn_smallest:.2f` of RTN's QiD in the smallest model and {glue:text}`study_awq_rtn_largest:.2f` in the largest.
+#   size: it has {glue:text}`study_awq_rtn_smallest:.2f` of RTN's QiD in the smallest model and {glue:text}`study_awq_rtn_largest:.2f` in the largest. At
+#   the largest model's end little is left of the lead: {glue:text}`awq_end_largest:.2f` over AWQ, {glue:text}`nf4_end_largest:.2f` over NF4.
 #
 # So small models tell which way is better, not always by how much.
 #
@@ -444,7 +449,7 @@ assert len(swapped) < 0.1 * len(pairs), "the text says that few swap"
 # - **Few ways at many sizes.** Activation order, the least-squares grid, the MX formats and AWQ below 4 bits were measured on {glue:text}`n_runs:d` small
 #   runs alone, with intervals by documents. The study's runs differ in size as well as in chance, and all read the same batches.
 # - **Narrow models.** One group a row means {glue:text}`row_shortest:d` to {glue:text}`row_longest:d` weights here. In a model of usual width it means thousands. At equal bits its
-#   advantage holds at every size measured; what it is beyond, these rows can't say.
+#   advantage holds at every size measured, but is smaller in large ones; what it is beyond, these rows can't say.
 # - **One draw of calibration text** for all but plain GPTQ. The wider intervals borrow that scatter from plain GPTQ at the last checkpoints, for all ways
 #   and all checkpoints alike, and take it as independent from checkpoint to checkpoint. On the CPU calibration read {glue:text}`calibration_cpu:d` sequences, in the
 #   study {glue:text}`calibration_study:d`.

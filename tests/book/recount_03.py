@@ -384,7 +384,7 @@ def seeds() -> dict:
     first = where(trunk(losses()), step=last_of_seeds(), model=distinct(others, "model"))
     runs = grouped([*first, *others], "model")
     return {
-        "seeded_models": ", ".join(sorted(runs)),
+        "seeded_models": " and ".join(sorted(runs)),
         "n_seeds": min(len(rows) for rows in runs.values()),
         "seeds_tokens": label(first[0][D]),
         "seeds_spread": max(map(spread, runs.values())),

@@ -32,7 +32,7 @@ PIECES = {"early": (0.25, 0.5), "before": (0.5, 1), "second": (1, 2), "last": (2
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [sweep(), example(), mine(), shown(), tokens(), early(), sizes(), bits(), rules(), eight(), slopes()]
-    parts += [texts(), rereading(), ways(), scatter(), cooldowns(), schemes()]
+    parts += [last_step_in_size(), texts(), rereading(), ways(), scatter(), cooldowns(), schemes()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -294,6 +294,18 @@ def slopes() -> dict:
     found |= {"slope_smallest": steepness(2)[smallest]["early"], "slope_largest": steepness(2)[largest]["early"]}
     found |= {"large_up": sum(turns[True]), "large_bends": len(turns[True])}
     return found | {"small_up": sum(turns[False]), "small_bends": len(turns[False])}
+
+
+def last_step_in_size() -> dict:
+    """Return the largest model's QiD over that of the next, at the first pass's last checkpoint and at the end."""
+    *_, smaller, largest = size_order()
+    once = max(row[D] for row in of_trunk() if row[D] <= row["unique_tokens"])
+    found = {"once_tokens": label(once)}
+    for name, tokens in (("once", once), ("end", max(row[D] for row in of_trunk()))):
+        for width in BITS:
+            one, other = (where(of_trunk(widths={width}), **{N: size, D: tokens}) for size in (smaller, largest))
+            found[f"last_step_{width}_{name}"] = other[0]["qid"] / one[0]["qid"]
+    return found
 
 
 def losses(text) -> dict[int, list[dict]]:

@@ -19,7 +19,7 @@ TOLERANCES = {}
 N, D = "n_params_non_embedding", "tokens_seen"
 EARLY = 60e6
 TARGETS = (2.6, 3.0, 3.5, 4.0)  # effective bits
-AXES = (0.45, 5.0)  # of the figure with ratios along the trunk
+AXES = (0.4, 5.0)  # of the figure with ratios along the trunk
 SEED, DRAWS = 0, 4000
 SPLITS = {"wheels-heldout": "evaluation", "wheels-unseen": "unseen", "wheels-prose": "prose"}
 
@@ -289,12 +289,17 @@ def of_size(pairs, choose) -> float:
 
 def sizes() -> dict:
     found = {}
-    for name in ("rtn2", "rtn3", "awq_rtn", "row", "row_equal"):
+    for name in ("rtn2", "rtn3", "awq_rtn", "symmetric2", "row", "row_equal"):
         found[f"study_{name}_smallest"] = of_size(trunk_ratios()[name], min)
         found[f"study_{name}_largest"] = of_size(trunk_ratios()[name], max)
-    last = max(row[D] for row in of_study())
-    at_last = [pair for pair in trunk_ratios()["rtn2"] if pair[0][D] == last]
-    return found | {"rtn2_end_smallest": of_size(at_last, min), "rtn2_end_largest": of_size(at_last, max)}
+    largest = max(row[N] for row in of_study())
+    for name in ("rtn2", "awq", "nf4"):
+        along = sorted((row[D], ratio) for row, ratio in trunk_ratios()[name] if row[N] == largest)
+        found[f"{name}_end_largest"] = along[-1][1]
+        if name == "rtn2":
+            tokens, found["rtn2_widest"] = max(along, key=lambda point: point[1])
+            found["rtn2_widest_tokens"] = label(tokens)
+    return found
 
 
 def tokens() -> dict:
@@ -309,12 +314,9 @@ def tokens() -> dict:
 
 def groups() -> dict:
     ratios = {name: [ratio for _, ratio in pairs] for name, pairs in trunk_ratios().items()}
-    symmetric = [geometric_mean(ratios[f"symmetric{bits}"]) for bits in (2, 3, 4)]
     equal = [ratio for name in COARSE for ratio in ratios[f"{name}_equal"]]
     widths = distinct(of_study(), "d_model")
     return {
-        "symmetric_lowest": min(symmetric),
-        "symmetric_highest": max(symmetric),
         "n_equal": len(equal),
         "equal_highest": max(equal),
         "n_sides": len(compared(cpu())),
