@@ -31,7 +31,19 @@ TOLERANCES = {}
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [of_law(), seeds(), one_qid(), at_equal_ratio(), pairs(), read(), apparent(), doublings(), far(), accuracy(), exercises()]
+    parts = [
+        of_law(),
+        seeds(),
+        one_qid(),
+        at_equal_ratio(),
+        pairs(),
+        read(),
+        apparent(),
+        doublings(),
+        far(),
+        accuracy(),
+        exercises(),
+    ]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -368,7 +380,12 @@ def apparent() -> dict:
                     "cooldown_high": math.exp(np.mean(means) + half),
                 }
     models = {name: len({row["model"] for row in rows}) for name, rows in grouped(beside(), "way").items()}
-    counts = {"cooldown_sizes": models["cooldown"], "cosine_sizes": models["cosine"], "seed_models": models["seed"], "wd_sizes": models["none"]}
+    counts = {
+        "cooldown_sizes": models["cooldown"],
+        "cosine_sizes": models["cosine"],
+        "seed_models": models["seed"],
+        "wd_sizes": models["none"],
+    }
     counts["average_sizes"] = models["average"]
     counts |= {"unseen": sum(row["loss"] is None for row in beside()), "compared": len(beside())}
     return fitted(found | ends) | counts
