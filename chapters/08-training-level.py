@@ -275,18 +275,18 @@ assert missed[TOKENS].median() <= 3 * LATE_TOKENS, "the text says: most misses a
 # Typically the law reads the tokens of a run that it hasn't seen within a factor of {glue:text}`typical_qid:.2f`, and
 # {glue:text}`within_qid:.0%` of readings are within a factor of two. The intervals hold {glue:text}`covered_qid:.0%` of the true
 # values, as promised. They are also honest about what such a reading is worth: from low to high a typical interval spans a factor
-# of {glue:text}`width_qid:.1f`. The misses come early, {glue:text}`missed_early:d` of {glue:text}`missed:d` (of
+# of {glue:text}`width_qid:.1f`. Most misses come early, {glue:text}`missed_early:d` of {glue:text}`missed:d` (of
 # {glue:text}`rows:d` readings) before {glue:text}`settled_after:s` tokens. The worst reading, {glue:text}`worst_size:s` parameters
 # at {glue:text}`worst_tokens:s` tokens and {glue:text}`worst_bits:d` bits, gives {glue:text}`worst:.2f` of the truth: this model
 # has hardly begun to learn. Reading the largest size by the smaller ones, the way one would use the gauge in practice, is typically
-# off by a factor of {glue:text}`typical_largest:.2f`, and not by chance: at 3 bits the readings climb from
+# off by a factor of {glue:text}`typical_largest:.2f`, first low and then high: at 3 bits readings climb from
 # {glue:text}`largest_first:.2f` to {glue:text}`largest_last:.2f` of the truth, because this run's QiD rises more steeply than the
 # law knows ({doc}`09-extrapolation`).
 #
 # The 16-bit loss alone does about as well, {glue:text}`typical_loss:.2f` (in its interval {glue:text}`covered_loss:.0%`; interval
 # a factor of {glue:text}`width_loss:.1f` wide), without rounding anything. It reads the largest size worse, at
-# {glue:text}`typical_largest_loss:.2f`, and has no reading at {glue:text}`unread:d` of the last checkpoints, whose loss lies below
-# any that its law allows. The two together, at {glue:text}`typical_both:.2f`, do
+# {glue:text}`typical_largest_loss:.2f`. Checkpoints, all at the last moment, whose loss lies below any that its law allows and so
+# can't be read: {glue:text}`unread:d`. The two together, at {glue:text}`typical_both:.2f`, do
 # worse. At a given loss QiD changes less with $D$, with an exponent of {glue:text}`beta_both:.2f`, and so errors are blown up more.
 #
 # ## Where the gauge breaks
