@@ -38,13 +38,15 @@ from helpers.analyse import extrapolation, extrapolation_figures, published_perp
 from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
 from helpers.analyse.gluing import put, put_all
-from helpers.analyse.judgement import table_of_scores
+from helpers.analyse.judgement import FITTED_BITS, floor_by_bits, judge, on_trunk, table_of_scores
 from helpers.analyse.law_forms import KUMAR_2024
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.loss_laws import ChainedLaw
-from helpers.analyse.noise import rows_of_seeds, training_seeds
+from helpers.analyse.noise import rows_of_seeds, study_floors, training_seeds
 from helpers.analyse.stored_fits import read_fits
+from helpers.analyse.study_fits import predictors
 from helpers.analyse.style import count_label, use_house_style
+from helpers.analyse.ways import packages
 
 use_house_style()
 CHOSEN = "loss, loss predicted"
@@ -98,7 +100,6 @@ seeds = training_seeds(rows_of_seeds(late[late["bits"].isin([2, 3, 4])]))["relat
 power = stored.fits["power"].law
 sizes = np.sort(every.loc[every["family"] == TRUNK, SIZE].unique())
 put_all(goal_rms=extrapolation.GOAL_LOG_RMS, goal_factor=np.exp(extrapolation.GOAL_LOG_RMS), level=0.90)
-put_all(size_moves=(sizes[-1] / sizes[-2]) ** power.alpha, tokens_move=4**power.beta)
 put_all(goal_coverage=extrapolation.GOAL_COVERAGE, largest=count_label(sizes[-1]), jump=sizes[-1] / sizes[-2])
 for bits in (2, 3, 4):
     put(f"seed_{bits}", seeds[bits])
@@ -152,19 +153,27 @@ for law, short in (("power", "power"), (CHOSEN, "chosen")):
     put(f"{short}_decayed", rms.loc[law, "decayed rate"])
 put_all(exponential_size=rms.loc["exponential", "largest size"], told_decayed=rms.loc["loss", "decayed rate"])
 put_all(threshold_tokens=rms.loc["threshold", late_part], onset_tokens=rms.loc["onset", late_part])
+put("power_size_bias", bias.loc["power", "largest size"])
 put_all(exponential_two_cover=coverage.loc[*early_bits], exponential_two_bias=np.exp(bias.loc[*early_bits]))
 put_all(**{f"{law}_other_bias": np.exp(bias.loc[law, "other bits"]) for law in FORMS_OF_OTHERS})
 put("power_tokens_over", np.exp(bias.loc["power", late_part]))
 straight = rms.loc[["power", "exponential", "steps", "free-bits", "saturating", "power-per-bit"], "last factor 4 in D"]
 sized = rms.loc[competing, "largest size"].dropna()
 put_all(best_size=best["largest size"], straight_low=straight.min(), straight_high=straight.max())
-put_all(size_judged=len(sized), size_passed=int((sized <= extrapolation.GOAL_LOG_RMS).sum()))
+put_all(
+    size_judged=len(sized), size_low=sized.min(), size_high=sized.max(), size_kumar=rms.loc["kumar2024", "largest size"]
+)
+put_all(
+    size_covered=coverage.loc[sized.index, "largest size"].min(),
+    size_behind=int((sized > rms.loc["kumar2024", "largest size"]).sum()),
+)
+assert sized.min() > extrapolation.GOAL_LOG_RMS, "the text says: no law reaches the mark"
 assert rms.loc["loss", "decayed rate"] < rms.loc[CHOSEN, "decayed rate"] < rms.loc["power", "decayed rate"]
 assert rms.loc["power", "last factor 4 in D"] > 2 * rms.loc[CHOSEN, "last factor 4 in D"], "the text says: overshoots"
 assert straight.min() > 2 * rms.loc["threshold", "last factor 4 in D"]
 worst = rms.loc[competing].max(axis=1, skipna=False).sort_values()
-assert set(worst.index[:2]) == {"loss", CHOSEN}, "the caption says: only they stay light"
-assert rms.loc[competing].median().idxmin() == "largest size", "the text says: the easiest test"
+assert set(worst.index[:2]) == {"loss", CHOSEN}, "the caption says: they have the least worst case"
+put_all(worst_told=worst["loss"], worst_chosen=worst[CHOSEN], worst_next=worst.iloc[2])
 widths = ["3 bits", "2 bits", "other bits"]
 assert (rms.loc["steps", widths] < rms.loc[list(FORMS_OF_OTHERS), widths].min()).all(), "the text says: at every width"
 assert bias.loc["power", "other bits"] > 0.2 and bias.loc["exponential", "other bits"] < -0.2  # noqa: PT018 (one claim)
@@ -173,18 +182,19 @@ assert (rms.loc[published].min() > rms.loc[competing].min()).all(), "the text sa
 # %% [markdown]
 # ```{glue:figure} fig_scores
 # :name: fig-scores
-# :alt: Heat map of laws by eight hold-outs; each cell gives the rms of ln predicted over measured and the share of intervals that hold. The rows of the law named loss, told or predicting the 16-bit loss, are light throughout. The column of the last factor of four in tokens is dark for most other laws, that of other bits for all but those with grid steps. Three rows of published constants below a line are dark in nearly every column.
+# :alt: Heat map of laws by eight hold-outs; each cell gives the rms of ln predicted over measured and the share of intervals that hold. The rows of the law named loss, told or predicting the 16-bit loss, are dark nowhere. The column of the largest size is middling for all laws. That of the last factor of four in tokens is dark for most other laws, that of other bits for all but those with grid steps. Three rows of published constants below a line are dark in nearly every column.
 #
 # Root mean square of $\ln(\hat q / q)$, and below it the coverage of {glue:text}`level:.0%` intervals. Bold: at most
-# {glue:text}`goal_rms:.2f`. Only *loss*, whether it is told the 16-bit loss or predicts it, stays light from left to right.
+# {glue:text}`goal_rms:.2f`. No law is bold from left to right. *Loss* has the least worst case, {glue:text}`worst_told:.2f` told
+# the 16-bit loss and {glue:text}`worst_chosen:.2f` predicting it; the next law that can be asked everything has
+# {glue:text}`worst_next:.2f`.
 # ```
 #
-# - **A larger model is the easiest test.** {glue:text}`size_passed:d` of the {glue:text}`size_judged:d` forms that can be asked
-#   stay at or below {glue:text}`goal_rms:.2f`; the best of those that know $D$, $N$ and $P$ alone is
-#   *{glue:text}`best_size:s`*. The power law has {glue:text}`power_size:.3f`, the exponential
-#   {glue:text}`exponential_size:.3f`. This is the test that papers report. Here it doesn't tell laws apart, and it is a small
-#   step: by the power law it moves QiD by a factor of {glue:text}`size_moves:.2f`, where the last factor 4 of $D$ moves it by
-#   {glue:text}`tokens_move:.2f`.
+# - **A larger model: no law reaches {glue:text}`goal_rms:.2f`.** All {glue:text}`size_judged:d` forms that can be asked have
+#   {glue:text}`size_low:.3f` to {glue:text}`size_high:.3f`, and of some only {glue:text}`size_covered:.0%` of the intervals hold.
+#   The best of those that know $D$, $N$ and $P$ alone is *{glue:text}`best_size:s`*; the power law has {glue:text}`power_size:.3f`,
+#   the exponential {glue:text}`exponential_size:.3f`. This is the test that papers report. It doesn't tell laws apart: what they
+#   share fails, see below.
 # - **More tokens is the hard one.** Fitted to the first quarter of the tokens, the power law puts the rest too high by a factor
 #   of {glue:text}`power_tokens_over:.2f` on average (rms {glue:text}`power_tokens:.2f`), and so do all forms that have nothing
 #   but $D^\beta$, at {glue:text}`straight_low:.2f` to {glue:text}`straight_high:.2f`: QiD bends. A threshold mends that, with
@@ -201,14 +211,78 @@ assert (rms.loc[published].min() > rms.loc[competing].min()).all(), "the text sa
 #   {glue:text}`told_decayed:.2f` against {glue:text}`power_decayed:.2f` for the power law. With the loss predicted from $D$ and
 #   $N$, which know nothing of decay, some of that is lost again ({glue:text}`chosen_decayed:.2f`).
 # - **Published constants** predict our rows worse than some refitted form on every hold-out. They come from other text, other
-#   tokenizers, other groups and larger models, so that this says more of constants than of forms.
+#   tokenizers, other groups and larger models, so that this says more of constants than of forms. On the largest size those of
+#   Kumar et al., with nothing fitted, have {glue:text}`size_kumar:.3f`, and {glue:text}`size_behind:d` of the refitted forms do
+#   worse.
+#
+# ## One size up
+#
+# Which size is the largest is an accident of when one stops training. So we leave out each size in turn, fit laws to all
+# *smaller* ones, and predict it. Beside that is what the power law of the smaller sizes gets wrong in the largest.
+
+# %%
+trunk = late[on_trunk(late) & late["bits"].isin(FITTED_BITS)]
+asked_laws = {law: predictors()[law] for law in ("power", "steps", "threshold", CHOSEN)}
+in_turn = extrapolation.each_as_largest(trunk)
+turns = judge(asked_laws, in_turn, floor_by_bits(study_floors(measured, packages("evaluation"))))
+largest = extrapolation.over_predicted(asked_laws["power"], in_turn[sizes[-1]])
+
+# %% tags=["remove-cell"]
+put("fig_one_size_up", extrapolation_figures.one_size_up(turns, largest, extrapolation.GOAL_LOG_RMS))
+plt.close("all")
+by_size = turns.pivot(index="n_params", columns="law", values="log_rms")
+before, last = by_size.loc[sizes[-2]], by_size.loc[sizes[-1]]
+put_all(turns=len(by_size), fewest=len(sizes) - len(by_size), next_largest=count_label(sizes[-2]))
+put_all(
+    **{f"before_{short}": before[law] for law, short in (("power", "power"), ("steps", "steps"), (CHOSEN, "chosen"))}
+)
+ratios = largest.groupby(TOKENS)["ratio"].agg(lambda one: np.exp(np.log(one).mean()))
+put_all(ratio_first=ratios.iloc[0], ratio_last=ratios.iloc[-1], ratio_most=largest["ratio"].max())
+put_all(first_tokens=count_label(ratios.index[0]), last_tokens=count_label(ratios.index[-1]))
+most = largest.loc[largest["ratio"].idxmax()]
+one_epoch = ratios[largest.loc[largest["epochs"] <= 1, TOKENS].max()]
+put("ratio_one_epoch", one_epoch)
+assert one_epoch > ratios.iloc[0] + 0.1, "the text says: it has come up before"
+put_all(most_bits=int(most["bits"]), most_tokens=count_label(most[TOKENS]))
+own = published_perplexities.exponents(trunk, TOKENS, [SIZE, "bits"]).groupby(SIZE)["exponent"].mean()
+# smaller ones rise steeply at the start, see chapter 8
+middle = own[(own.index < sizes[-1]) & (own.index > 1.5e6)]
+put_all(own_last=own.iloc[-1], own_low=middle.min(), own_high=middle.max(), own_from=count_label(middle.index[0]))
+assert before.max() < extrapolation.GOAL_LOG_RMS < last.min(), "the text says: all laws pass there, and none here"
+assert (by_size.idxmax() == sizes[-1]).all(), "the caption says: worse than ever"
+assert turns.loc[turns["excluded_share"] > 0].empty, "all rows count"
+assert ratios.iloc[0] < 0.8 < 1.2 < ratios.iloc[-1], "the text says: from too little to too much"
+assert own.iloc[-1] > own.loc[middle.index].max() + 0.1, "the text says: steeper than all of them"
+
+# %% [markdown]
+# ```{glue:figure} fig_one_size_up
+# :name: fig-one-size-up
+# :alt: Two panels. Left: root mean square of ln predicted over measured against the size left out, four lines for power, steps, threshold and loss predicted. All fall to below 0.1 at 14.2M parameters and rise to about 0.2 at 37.8M; a dotted line marks the goal of 0.15. Right: measured over predicted QiD of the largest size against tokens, three lines for 2, 3 and 4 bits, all rising through one at about four hundred million tokens, at 3 bits to above 1.6.
+#
+# Prediction one size up got better up to {glue:text}`next_largest:s` parameters, and then worse than ever. What goes wrong there
+# has a shape: QiD rises too steeply with tokens.
+# ```
+#
+# Had we stopped at {glue:text}`next_largest:s` parameters, this page would report {glue:text}`before_steps:.3f` for steps,
+# {glue:text}`before_power:.3f` for the power law and {glue:text}`before_chosen:.3f` with the loss predicted, all within the goal's
+# mark. One size later no law is. The miss is hardly one of level: the bias of the power law is {glue:text}`power_size_bias:.2f`.
+# It is one of shape. At {glue:text}`first_tokens:s` tokens the largest model has {glue:text}`ratio_first:.2f` times the QiD
+# predicted, at {glue:text}`last_tokens:s` it has {glue:text}`ratio_last:.2f` times (means over bits), and at most
+# {glue:text}`ratio_most:.2f` times ({glue:text}`most_bits:d` bits, {glue:text}`most_tokens:s` tokens). Its own exponent of $D$ is
+# {glue:text}`own_last:.2f`, where runs from {glue:text}`own_from:s` to {glue:text}`next_largest:s` parameters have
+# {glue:text}`own_low:.2f` to {glue:text}`own_high:.2f`. A law with one $\beta$ for all sizes can't say that.
+#
+# Repeated text, of which a large model may learn more by heart, can't be all of it: the ratio has come up to
+# {glue:text}`ratio_one_epoch:.2f` before any text is read again. Training seeds of smaller sizes differ by far less. Whether size
+# does it, one run can't tell.
 #
 # ## The verdict
 #
 # This project set itself a goal before: the law it would choose should predict the largest size and the last factor 4 of $D$
 # with an rms of at most {glue:text}`goal_rms:.2f` and intervals that hold at least {glue:text}`goal_coverage:.0%` of the rows,
 # and be better than both published forms, refitted, on *every* hold-out. The law chosen is *loss, loss predicted*. It was
-# chosen after a first look at these hold-outs, so its scores flatter it.
+# chosen after a look at these hold-outs with all sizes but the largest. So its scores flatter it, except in the first row, which
+# it wasn't chosen on.
 
 # %%
 verdict = extrapolation.verdict(judged, CHOSEN, list(FORMS_OF_OTHERS))
@@ -225,6 +299,8 @@ told = told.assign(
 )
 columns = {"log_rms": "rms", "bias": "bias", "coverage": "coverage", "meets": "rms and coverage reach the goal"}
 columns |= {name: f"rms, {name}" for name in FORMS_OF_OTHERS.values()} | {"better": "better than both"}
+told = told.assign(best=[f"{law}, {rms.loc[law, one]:.3f}" for one, law in best.loc[told.index].items()])
+columns |= {"best": "best law of D, N and P"}
 told[list(columns)].rename(columns=columns).rename_axis("held out")
 
 # %% tags=["remove-cell"]
@@ -239,12 +315,19 @@ put_all(
     first_part="reached" if verdict.loc[asked, "meets"].all() else "not reached",
     not_better=", ".join(exceptions) or "none",
 )
-put_all(
-    second_part="reached" if verdict["better"].all() else "not reached",
-    too_wide=int((verdict["coverage"] > 0.99).sum()),
-)
+put("second_part", "reached" if verdict["better"].all() else "not reached")
 put("not_met", ", ".join(verdict.index[~verdict["meets"]]) or "none")
 put_all(size_cover=verdict.loc["largest size", "coverage"], tokens_cover=verdict.loc["last factor 4 in D", "coverage"])
+both = [law for law in sized.index if (rms.loc[law, asked] <= extrapolation.GOAL_LOG_RMS).all()]
+ahead = sized[[law for law in blind if law in sized.index]].rank()
+put_all(size_place=int(ahead[CHOSEN]), size_blind=len(ahead), best_of=int((best == CHOSEN).sum()))
+put_all(threshold_size=rms.loc["threshold", "largest size"], threshold_cover=coverage.loc["threshold", late_part])
+assert not both, "the text says: no law reaches the first part"
+assert best[late_part] == "threshold"
+ahead_of_both = rms.loc[list(FORMS_OF_OTHERS)].min() - rms.loc[blind]  # n/a is not ahead
+second_by = ahead_of_both[(ahead_of_both > 0).all(axis=1)]
+put_all(second_by=" and ".join(second_by.index), second_least=second_by.min(axis=None))
+assert len(second_by) == 2, "the text says: two laws"
 aic, bic = (stored.criteria[name].dropna().sort_values() for name in ("aic", "bic"))
 put_all(aic_best=aic.index[0], bic_best=bic.index[0], bic_ahead=bic.iloc[1] - bic.iloc[0], bic_second=bic.index[1])
 put("same_choice", "the same choice as ours" if aic.index[0] == bic.index[0] == "loss" else "not the choice we made")
@@ -259,6 +342,7 @@ late_rms = rms.loc[bic.index, "last factor 4 in D"]
 put_all(late_best=late_rms.idxmin(), late_best_rms=late_rms.min(), late_second_rms=late_rms[bic.index[1]])
 put_all(late_best_place=int(bic.index.get_loc(late_rms.idxmin())) + 1, judged_by_bic=len(bic))
 assert set(bic.index) <= set(competing)
+assert ranks["largest size"] < -0.5, "the text says: the best there predict worst"
 
 # %% [markdown]
 # **The first part of the goal: {glue:text}`first_part:s`.** The rms is {glue:text}`chosen_size:.3f` and the coverage
@@ -266,9 +350,14 @@ assert set(bic.index) <= set(competing)
 # {glue:text}`tokens_cover:.0%`. **The second part: {glue:text}`second_part:s`.** The law is better than both published forms on
 # {glue:text}`better:d` of {glue:text}`hold_outs:d` hold-outs; exceptions, with the form that is better:
 # {glue:text}`not_better:s`. The marks of the first part, asked of every hold-out, are met by {glue:text}`met:d` of
-# {glue:text}`hold_outs:d` and missed by: {glue:text}`not_met:s`. Coverage can err on the other side too. Intervals that hold
-# all rows, as on {glue:text}`too_wide:d` of the hold-outs, are too wide where nine of ten were promised: they count runs, of
-# which there are few.
+# {glue:text}`hold_outs:d` and missed by: {glue:text}`not_met:s`.
+#
+# No other law reaches the first part: *threshold* has {glue:text}`threshold_tokens:.3f` on the last factor 4 of $D$
+# ({glue:text}`threshold_cover:.0%`) and {glue:text}`threshold_size:.3f` on the largest size. The second part is reached by two
+# others, {glue:text}`second_by:s`, by as little as {glue:text}`second_least:.3f`. So "the law chosen" means less than it did. On
+# the one hold-out that it wasn't chosen on it is number {glue:text}`size_place:d` of {glue:text}`size_blind:d`. It is the best of
+# its kind on {glue:text}`best_of:d` of {glue:text}`hold_outs:d`, and what it has left is the least worst case of them. We keep it
+# as it was chosen: choosing again, now that the ninth size is known, would only flatter the next one.
 #
 # ## Do AIC and BIC know it?
 #
@@ -290,12 +379,12 @@ pd.DataFrame(
 
 # %% [markdown]
 # AIC puts *{glue:text}`aic_best:s`* first and BIC *{glue:text}`bic_best:s`*, {glue:text}`bic_ahead:.0f` ahead of
-# *{glue:text}`bic_second:s`*. For criteria that have seen no hold-out that is {glue:text}`same_choice:s`. Elsewhere they and
-# the hold-outs need not agree. The rank correlation of BIC with the rms is {glue:text}`rank_tokens:s` for the last factor 4 of
-# $D$ and {glue:text}`rank_size:s` for the largest size. Of these laws the one that predicts the last factor 4 best,
-# *{glue:text}`late_best:s`* with {glue:text}`late_best_rms:.2f`, is number {glue:text}`late_best_place:d` of
-# {glue:text}`judged_by_bic:d` by BIC; number two has {glue:text}`late_second_rms:.2f` there. To describe rows well and to say
-# something of others are two skills.
+# *{glue:text}`bic_second:s`*. For criteria that have seen no hold-out that is {glue:text}`same_choice:s`. Elsewhere they and the
+# hold-outs need not agree. The rank correlation of BIC with the rms is {glue:text}`rank_tokens:s` for the last factor 4 of $D$
+# and {glue:text}`rank_size:s` for the largest size: there the laws that describe the rows best predict worst. Of these laws the
+# one that predicts the last factor 4 best, *{glue:text}`late_best:s`* with {glue:text}`late_best_rms:.2f`, is number
+# {glue:text}`late_best_place:d` of {glue:text}`judged_by_bic:d` by BIC; number two has {glue:text}`late_second_rms:.2f` there. To
+# describe rows well and to say something of others are two skills.
 #
 # ## Models of others
 #
@@ -303,8 +392,8 @@ pd.DataFrame(
 # {cite:t}`kaushal2024spectra` those of their Spectra suite. Perplexity is the exponential of the loss per token, so that QiD is
 # $\ln(\mathrm{ppl}_{\mathrm{quantized}} / \mathrm{ppl}_{16})$ in nats per token. **No law here is fitted to them.** We take
 # groups of 128 weights, as the published law most likely has, on WikiText-2. Of ours we ask two laws: the power law with group
-# size as a fourth variable, QiD = $k D^\beta G^\eta / (N^\alpha P^\gamma)$, fitted to our groups of 32 to 128, and the winner
-# of the hold-outs.
+# size as a fourth variable, QiD = $k D^\beta G^\eta / (N^\alpha P^\gamma)$, fitted to our groups of 32 to 128, and the law
+# chosen by the hold-outs.
 
 # %%
 printed = pd.read_csv("data/published/published_perplexities.csv")
@@ -370,7 +459,7 @@ assert three["OPT-66B"] > 5 * three["OPT-30B"]
 #
 # ```{glue:figure} fig_external
 # :name: fig-external
-# :alt: Measured over predicted QiD against size on logarithmic axes, five panels for five laws, colours for bits, markers for OPT and LLaMA. For equation 8 and its table most points lie below one and fall with size. For Kumar et al. and our power law they scatter about one. For our law with a loss most lie between four and forty and rise with size. The largest OPT model stands far above its neighbours in every panel.
+# :alt: Measured over predicted QiD against size on logarithmic axes, five panels for five laws, colours for bits, markers for OPT and LLaMA. For equation 8 and its table most points lie below one and fall with size. For Kumar et al. and our power law they scatter about one. For our law with a loss most lie between two and twenty, and LLaMA's rise with size. The largest OPT model stands far above its neighbours in every panel.
 #
 # Models that no law here has seen. Lines that fall or rise with size say that a law's exponent of size is off. A point at a QiD of
 # zero has no place on the axis.
@@ -386,8 +475,8 @@ assert three["OPT-66B"] > 5 * three["OPT-30B"]
 #   {glue:text}`ours_opt_typical:.1f` and {glue:text}`ours_llama_typical:.1f`. The constants of Kumar et al. do as well
 #   ({glue:text}`kumar_opt:.2f` and {glue:text}`kumar_llama:.2f`). Both come from small models. It may be luck: text, tokenizer,
 #   learning rates and data all differ.
-# - **The winner of our hold-outs loses.** Measured QiD is {glue:text}`winner_opt:.0f` times what it says for OPT and
-#   {glue:text}`winner_llama:.0f` times for LLaMA. Its groups of 32 explain little: groups of 128 lose {glue:text}`coarser:.2f`
+# - **The law chosen by our hold-outs loses.** Measured QiD is {glue:text}`winner_opt:.1f` times what it says for OPT and
+#   {glue:text}`winner_llama:.1f` times for LLaMA. Its groups of 32 explain little: groups of 128 lose {glue:text}`coarser:.2f`
 #   times as much by our own law ($\eta$ = {glue:text}`eta:.2f`). Inside, the 16-bit loss stood in for the bend of QiD. Its
 #   $\alpha$ is {glue:text}`winner_alpha:.2f`, steeper than the power law's, and what made up for that is $e^{-\lambda L_{16}}$.
 #   From our lowest loss on this can rise by a factor of {glue:text}`winner_left:.1f` and no more, however good a model gets;
@@ -484,10 +573,11 @@ assert two["low"] < OUYANG_2024.alpha < two["high"], "the text says: at 2 bits i
 #
 # ## What this does not show
 #
-# - **That the chosen law is true.** It wins inside and fails outside. Its form in grid steps and its loss were looked for.
+# - **That the chosen law is true.** It won among the sizes that it was chosen on, and loses on the next one and outside. Its form
+#   in grid steps and its loss were looked for.
 # - **That the power law holds from our sizes to LLaMA.** One factor near one, over points that share text and makers, isn't a
 #   test of a law in three variables.
-# - **Hold-outs that are independent.** All come from the same runs; the largest size is *one* run.
+# - **Hold-outs that are independent.** All come from the same runs; every size left out is *one* run.
 # - **Two things at once.** Larger *and* longer *and* decayed, which is what anyone wants to know, was never held out inside. The
 #   points from outside are such a test, and the chosen law fails it.
 # - **Other methods.** All of this is GPTQ.
@@ -514,14 +604,15 @@ assert two["low"] < OUYANG_2024.alpha < two["high"], "the text says: at 2 bits i
 # of freedom, and Student's $t$ is wide.
 # ```
 #
-# **3.** Why does predicting the largest size succeed with a law that fails on the last factor 4 in tokens?
+# **3.** Why could laws predict {glue:text}`next_largest:s` parameters from the smaller sizes that fail on the last factor 4 in
+# tokens?
 #
 # ```{admonition} Answer
 # :class: dropdown
 #
 # When the largest size is hidden, the training rows cover all tokens, and a wrong shape in $D$ is averaged in the same way in
 # both parts. When late rows are hidden, the wrong shape is what is asked for. A hold-out tests only the direction in which it
-# leaves the data.
+# leaves the data, and a size only as long as its shape in $D$ is that of the others: at {glue:text}`largest:s` it isn't.
 # ```
 
 # %% tags=["remove-cell"]

@@ -52,3 +52,21 @@ def test_ratios_have_a_panel_a_law_and_leave_out_what_has_no_logarithm():
     assert labels == ["2 bits", "3 bits", "opt", "llama1"]
     assert "(factor)" in figure.axes[0].get_ylabel()
     assert "parameters" in figure.get_supxlabel()
+
+
+def test_one_size_up_has_a_line_a_law_with_the_goal_and_a_line_a_bit_width():
+    columns = {"law": ["steps", "steps", "power", "power"], "n_params": [2e6, 4e6, 2e6, 4e6]}
+    judged = pd.DataFrame(columns | {"log_rms": [0.2, 0.1, 0.3, 0.25]})
+    rows = {"bits": [3.0, 2.0, 3.0], "tokens_seen": [2e8, 1e8, 1e8], "ratio": [1.5, 0.8, 0.9]}
+    figure = extrapolation_figures.one_size_up(judged, pd.DataFrame(rows | {"n_params_non_embedding": 4e6}), 0.15)
+    figure.canvas.draw()
+    left, right = figure.axes
+    goal, *laws = left.lines
+    assert set(goal.get_ydata()) == {0.15}
+    assert {line.get_label(): line.get_ydata().tolist() for line in laws} == {"steps": [0.2, 0.1], "power": [0.3, 0.25]}
+    assert [label.get_text() for label in left.get_xticklabels()] == ["2M", "4M"]
+    assert right.get_title() == "4M parameters"
+    assert [line.get_xydata().tolist() for line in right.lines[1:]] == [[[1e8, 0.8]], [[1e8, 0.9], [2e8, 1.5]]]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["2 bits", "3 bits"]
+    assert "(factor)" in right.get_ylabel()
+    assert "(no unit)" in left.get_ylabel()

@@ -45,7 +45,7 @@ def test_misses_of_the_interval_are_hollow():
 
 
 def test_ways_stand_in_the_tables_order_with_bars_where_there_are_any():
-    ends = {"low": [1.1, np.nan, 0.9, np.nan], "high": [1.3, np.nan, 1.1, np.nan], "lowest": 0.9, "highest": 1.4}
+    ends = {"low": [1.1, np.nan, 0.9, np.nan], "high": [3.3, np.nan, 1.1, np.nan], "lowest": 0.9, "highest": 1.4}
     rows = {
         "way": ["cooldown", "average"] * 2,
         "gauge": ["2 bits"] * 2 + ["16-bit loss"] * 2,
@@ -59,6 +59,7 @@ def test_ways_stand_in_the_tables_order_with_bars_where_there_are_any():
     assert points == pytest.approx({1.2: 1.09, 0.8: 0.09})
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["2 bits", "16-bit loss"]
     assert axes.get_xlabel() == "apparent over true tokens (factor)"
+    assert axes.get_xlim()[1] > 3.3, "a long bar isn't cut"
 
 
 def test_lost_doublings_have_a_line_a_size_and_one_at_one():

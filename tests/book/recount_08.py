@@ -31,7 +31,19 @@ TOLERANCES = {}
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [of_law(), seeds(), one_qid(), pairs(), read(), apparent(), doublings(), far(), accuracy(), exercises()]
+    parts = [
+        of_law(),
+        seeds(),
+        one_qid(),
+        at_equal_ratio(),
+        pairs(),
+        read(),
+        apparent(),
+        doublings(),
+        far(),
+        accuracy(),
+        exercises(),
+    ]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -148,6 +160,7 @@ def one_qid() -> dict:
     return {
         "settled_sizes": len(three),
         "settled_small": label(first["n"]),
+        "settled_large": label(last["n"]),
         "times_size": last["n"] / first["n"],
         "times_tokens": last["tokens"] / first["tokens"],
         "per_low": min(one["per"] for one in settled),
@@ -159,6 +172,19 @@ def one_qid() -> dict:
         "early_tokens_low": label(min(one["tokens"] for one in early)),
         "early_tokens_high": label(max(one["tokens"] for one in early)),
     }
+
+
+def at_equal_ratio() -> dict:
+    """Return QiD of the largest size at its last checkpoint over that of the next at as many tokens per parameter."""
+    next_n, n = sorted({row[N] for row in main()})[-2:]
+    found = {}
+    for bits in WIDTHS:
+        end = max((row for row in at(bits) if row[N] == n), key=lambda row: row[D])
+        line = sorted((row[D] / next_n, row["qid"]) for row in at(bits) if row[N] == next_n)
+        places, qids = np.log(np.array(line)).T
+        found[f"beside_{bits}"] = end["qid"] / math.exp(between(math.log(end[D] / n), places, qids))
+        found["last_ratio"] = end[D] / n
+    return found
 
 
 def pairs() -> dict:
@@ -255,8 +281,8 @@ def tokens_of_loss(c, n, log_loss) -> float:
 
 
 @functools.cache
-def loss_readings() -> tuple[tuple[float, bool, float], ...]:
-    """Return by checkpoint tokens read over true tokens, whether the interval holds, and high over low."""
+def loss_readings() -> tuple[tuple[float, bool, float, float], ...]:
+    """Return by checkpoint tokens read over true tokens, whether the interval holds, high over low, and the size."""
     once, found = at(3), []
     for run, rows in grouped(once, "run").items():
         others = [row for row in once if row["run"] != run]
@@ -264,7 +290,7 @@ def loss_readings() -> tuple[tuple[float, bool, float], ...]:
         half = stats.t.ppf(0.95, len({row["run"] for row in others}) - 1) * miss
         for row in rows:
             read, low, high = (tokens_of_loss(c, row[N], math.log(row[LOSS]) + shift) for shift in (0, half, -half))
-            found.append((read / row[D], low <= row[D] <= high, high / low))
+            found.append((read / row[D], low <= row[D] <= high, high / low, row[N]))
     return tuple(found)
 
 
@@ -273,6 +299,7 @@ def read() -> dict:
     row, worst, _, _ = max(readings(), key=lambda one: abs(math.log(one[1])))
     largest = max(row[N] for row in main())
     missed = [one for one, _, low, high in readings() if not low <= 1 <= high]
+    climb = sorted((one[D], ratio) for one, ratio, _, _ in readings() if one[N] == largest and one["bits"] == 3)
     law = {
         "typical_qid": typical(ratios),
         "within_qid": sum(abs(math.log(ratio)) < math.log(2) for ratio in ratios) / len(ratios),
@@ -282,11 +309,14 @@ def read() -> dict:
         "typical_largest": typical(ratio for row, ratio, _, _ in readings() if row[N] == largest),
         "beta_both": fit(main(), WITH_LOSS)["beta"],
         "worst": worst,
+        "largest_first": climb[0][1],
+        "largest_last": climb[-1][1],
     }
     loss = {
-        "typical_loss": typical(ratio for ratio, _, _ in loss_readings()),
-        "covered_loss": sum(inside for _, inside, _ in loss_readings()) / len(loss_readings()),
-        "width_loss": float(np.median([width for _, _, width in loss_readings()])),
+        "typical_loss": typical(ratio for ratio, *_ in loss_readings()),
+        "typical_largest_loss": typical(ratio for ratio, *_, n in loss_readings() if n == largest),
+        "covered_loss": sum(inside for _, inside, *_ in loss_readings()) / len(loss_readings()),
+        "width_loss": float(np.median([width for *_, width, _ in loss_readings()])),
     }
     names = {
         "worst_size": label(row[N]),
@@ -295,6 +325,7 @@ def read() -> dict:
         "rows": len(ratios),
     }
     counts = {"missed": len(missed), "missed_early": sum(one[D] <= 2 * LATE for one in missed)}
+    counts["unread"] = sum(math.isinf(ratio) for ratio, *_ in loss_readings())
     return fitted(law) | fitted(loss, 1e-3) | names | counts
 
 
@@ -349,7 +380,13 @@ def apparent() -> dict:
                     "cooldown_high": math.exp(np.mean(means) + half),
                 }
     models = {name: len({row["model"] for row in rows}) for name, rows in grouped(beside(), "way").items()}
-    counts = {"cooldown_sizes": models["cooldown"], "seed_models": models["seed"], "wd_sizes": models["none"]}
+    counts = {
+        "cooldown_sizes": models["cooldown"],
+        "cosine_sizes": models["cosine"],
+        "seed_models": models["seed"],
+        "wd_sizes": models["none"],
+    }
+    counts["average_sizes"] = models["average"]
     counts |= {"unseen": sum(row["loss"] is None for row in beside()), "compared": len(beside())}
     return fitted(found | ends) | counts
 

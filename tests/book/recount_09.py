@@ -60,7 +60,18 @@ FAMILIES = {"opt": "opt", "llama1": "llama"}
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [settings(), seeds(), held(), stored_scores(), verdict(), criteria(), outside(), exponents(), exercises()]
+    parts = [
+        settings(),
+        seeds(),
+        held(),
+        one_size_up(),
+        stored_scores(),
+        verdict(),
+        criteria(),
+        outside(),
+        exponents(),
+        exercises(),
+    ]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -108,8 +119,6 @@ def settings() -> dict:
         "level": 0.9,
         "largest": label(sizes[-1]),
         "jump": sizes[-1] / sizes[-2],
-        "size_moves": (sizes[-1] / sizes[-2]) ** constants("power")["alpha"],
-        "tokens_move": 4 ** constants("power")["beta"],
         "few": len(distinct(main(), "run")),
     }
 
@@ -167,11 +176,49 @@ def held() -> dict:
             if not score(law, hold_out, "excluded_share"):  # which rows are clear needs the noise floors
                 off = misses(form, *splits()[key])
                 found[f"{form}_{key}"], bias[form, key] = math.sqrt(np.mean(off**2)), off.mean()
+    found["power_size_bias"] = bias["power", "size"]
     found["told_decayed"] = found.pop("loss_decayed")
     found["power_tokens_over"] = math.exp(bias["power", "tokens"])
     found["exponential_two_bias"] = math.exp(bias["exponential", "two"])
     TOLERANCES.update({key: 1e-3 if key.startswith("chosen") else FITTED for key in found})
     return found
+
+
+def one_size_up() -> dict:
+    """Return how laws of all smaller sizes predict the last two, and how the largest departs from the power law."""
+    sizes = sorted({row[N] for row in main()})
+
+    def sides(size) -> tuple[list[dict], list[dict]]:
+        return [row for row in main() if row[N] < size], [row for row in main() if row[N] == size]
+
+    before = {
+        f"before_{form}": math.sqrt(np.mean(misses(form, *sides(sizes[-2])) ** 2))
+        for form in ("power", "steps", "chosen")
+    }
+    training, rows = sides(sizes[-1])
+    ratios = np.exp(-misses("power", training, rows))
+    moments = sorted({row[D] for row in rows})
+    means = {d: stats.gmean([one for row, one in zip(rows, ratios, strict=True) if row[D] == d]) for d in moments}
+    most = rows[int(ratios.argmax())]
+    slopes = {
+        size: np.mean(
+            [slope([r[D] for r in one], [r["qid"] for r in one])[0] for one in grouped(sides(size)[1], "bits").values()]
+        )
+        for size in sizes
+    }
+    middle = [slopes[size] for size in sizes[:-1] if size > 1.5e6]
+    found = {
+        "ratio_first": means[moments[0]],
+        "ratio_last": means[moments[-1]],
+        "ratio_one_epoch": means[max(row[D] for row in rows if row["epochs"] <= 1)],
+        "ratio_most": ratios.max(),
+    }
+    TOLERANCES.update({key: 1e-3 if key == "before_chosen" else FITTED for key in (before | found)})
+    names = {"first_tokens": moments[0], "last_tokens": moments[-1], "most_tokens": most[D], "next_largest": sizes[-2]}
+    names["own_from"] = min(size for size in sizes if size > 1.5e6)
+    ends = {"own_last": slopes[sizes[-1]], "own_low": min(middle), "own_high": max(middle)}
+    labels = {key: label(value) for key, value in names.items()}
+    return before | found | labels | ends | {"most_bits": int(most["bits"]), "turns": len(sizes) - 4, "fewest": 4}
 
 
 # ---- scores as stored ------------------------------------------------------------------------------------------------
@@ -188,16 +235,47 @@ def stored_scores() -> dict:
     unclear = {one: share for one, share in shares.items() if share > 0}
     found = {f"{law}_other": score(law, "other bits") for law in ("power", "exponential", "steps")}
     found |= {f"{law}_other_bias": math.exp(score(law, "other bits", "log_bias")) for law in ("power", "exponential")}
-    return found | {
-        "excluded": ", ".join(f"{one} ({share:.0%})" for one, share in unclear.items()),
-        "straight_low": min(straight),
-        "straight_high": max(straight),
-        "threshold_tokens": score("threshold", late_part),
-        "onset_tokens": score("onset", late_part),
-        "exponential_two_cover": score("exponential", "2 bits", "coverage"),
-        "size_judged": len(sizes),
-        "size_passed": sum(one <= 0.15 for one in sizes.values()),
-        "best_size": min(blind, key=blind.get),
+    return (
+        found
+        | {
+            "excluded": ", ".join(f"{one} ({share:.0%})" for one, share in unclear.items()),
+            "straight_low": min(straight),
+            "straight_high": max(straight),
+            "threshold_tokens": score("threshold", late_part),
+            "onset_tokens": score("onset", late_part),
+            "exponential_two_cover": score("exponential", "2 bits", "coverage"),
+            "size_judged": len(sizes),
+            "size_low": min(sizes.values()),
+            "size_high": max(sizes.values()),
+            "size_kumar": score("kumar2024", "largest size"),
+            "size_covered": min(score(law, "largest size", "coverage") for law in sizes),
+            "size_behind": sum(one > score("kumar2024", "largest size") for one in sizes.values()),
+            "best_size": min(blind, key=blind.get),
+            "size_blind": len(blind),
+            "size_place": sum(one <= blind[CHOSEN] for one in blind.values()),
+            "threshold_size": sizes["threshold"],
+            "threshold_cover": score("threshold", late_part, "coverage"),
+        }
+        | everywhere()
+    )
+
+
+def everywhere() -> dict:
+    """Return what follows from a law's scores on all hold-outs."""
+    table = {law: {one: score(law, one) for one in hold_outs()} for law in competing()}
+    worst = {law: max(row.values()) for law, row in table.items() if None not in row.values()}
+    blind = {law: row for law, row in table.items() if law not in ("loss", "loss-power-bits", "room")}
+    rivals = {one: min(table[law][one] for law in ("power", "exponential")) for one in hold_outs()}
+    ahead = {law: min(rivals[one] - row[one] for one in row) for law, row in blind.items() if law in worst}
+    ahead = {law: least for law, least in ahead.items() if least > 0}
+    best = [min((row[one], law) for law, row in blind.items() if row[one] is not None)[1] for one in hold_outs()]
+    return {
+        "worst_told": worst["loss"],
+        "worst_chosen": worst[CHOSEN],
+        "worst_next": sorted(worst.values())[2],
+        "second_by": " and ".join(ahead),
+        "second_least": min(ahead.values()),
+        "best_of": best.count(CHOSEN),
     }
 
 
@@ -217,7 +295,6 @@ def verdict() -> dict:
         "not_met": ", ".join(one for one in hold_outs() if one not in met) or "none",
         "first_part": parts[{"largest size", "last factor 4 in D"} <= set(met)],
         "second_part": parts[not beaten],
-        "too_wide": sum(score(CHOSEN, one, "coverage") > 0.99 for one in hold_outs()),
         "size_cover": score(CHOSEN, "largest size", "coverage"),
         "tokens_cover": score(CHOSEN, "last factor 4 in D", "coverage"),
     }

@@ -1,10 +1,15 @@
-"""What hold-outs say: one law's scores against a goal and against other laws. Tables are those of `judgement.judge`."""
+"""What hold-outs say: one law's scores against a goal and against other laws, and each size in turn as the largest.
+
+Tables of scores are those of `judgement.judge`.
+"""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from helpers.analyse.degradation import AnalysisError
+from helpers.analyse.degradation import SIZE, AnalysisError
+from helpers.analyse.fit_records import FitData
+from helpers.analyse.judgement import Predictor, Split
 
 GOAL_LOG_RMS = 0.15  # of ln(predicted / measured)
 GOAL_COVERAGE = 0.85  # of nominal 90% intervals
@@ -34,3 +39,22 @@ def best_laws(judged: pd.DataFrame, laws: Sequence[str]) -> pd.Series:
     scored = judged[judged["law"].isin(laws)].dropna(subset="log_rms")
     least = scored.loc[scored.groupby("hold_out")["log_rms"].idxmin()].set_index("hold_out")["law"]
     return least.reindex(judged["hold_out"].unique()).dropna()
+
+
+def each_as_largest(trunk: pd.DataFrame, fewest_smaller: int = 4) -> dict[float, Split]:
+    """Return, by size N in rising order, its rows as held out and those of all smaller sizes as training rows.
+
+    `trunk`: rows with one run a size. Sizes with less than `fewest_smaller` smaller ones are left out.
+    """
+    sizes = sorted(trunk[SIZE].unique())[fewest_smaller:]
+    return {float(size): Split(trunk[trunk[SIZE] < size], trunk[trunk[SIZE] == size]) for size in sizes}
+
+
+def over_predicted(predictor: Predictor, split: Split) -> pd.DataFrame:
+    """Return the rows held out with `ratio`, measured over predicted QiD (no unit), by a law fitted to the others.
+
+    Raises FitError where the law can't be fitted or can't say anything of these rows.
+    """
+    held = FitData.from_table(split.held)
+    made = predictor(FitData.from_table(split.training), held, held.qid_se_nats)
+    return split.held.assign(ratio=held.qid_nats / made.predicted_nats)

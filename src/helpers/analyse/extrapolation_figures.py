@@ -11,8 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from seaborn.utils import relative_luminance
 
-from helpers.analyse.degradation import SIZE
-from helpers.analyse.style import BITS_COLOURS, INK, MARKERS, PALE, SIZE_LABEL, count_scale, legend_beside
+from helpers.analyse.degradation import SIZE, TOKENS
+from helpers.analyse.style import (
+    BITS_COLOURS,
+    INK,
+    MARKERS,
+    PALE,
+    SIZE_LABEL,
+    TOKENS_LABEL,
+    count_label,
+    count_scale,
+    legend_beside,
+)
 
 SCALE = (0.06, 1.2)  # of the colours, rms of ln QiD: from about as good as seeds allow to a factor of three
 EVEN_LUMINANCE = 0.22  # of a cell on which ink and white have the same contrast
@@ -63,6 +73,34 @@ def score_map(log_rms: pd.DataFrame, coverage: pd.DataFrame, apart: Collection[s
     axes.tick_params(length=0)
     axes.set_xticklabels(axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
     axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
+    return figure
+
+
+def one_size_up(judged: pd.DataFrame, largest: pd.DataFrame, goal: float) -> Figure:
+    """Draw rms of ln(predicted / measured) of sizes left out, one line a law, and ratios of the largest against tokens.
+
+    `judged` comes from `judgement.judge` on `extrapolation.each_as_largest`, `largest` from
+    `extrapolation.over_predicted`.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.9))
+    left.axhline(goal, color=PALE, linestyle=":", linewidth=1.5, label="goal")
+    shades = plt.get_cmap("cividis")(np.linspace(0.0, 0.85, judged["law"].nunique()))  # none of the bits' colours
+    for index, (law, rows) in enumerate(judged.groupby("law", sort=False)):
+        style = {"color": shades[index], "marker": MARKERS[index], "label": law}
+        left.plot(rows["n_params"], rows["log_rms"], linewidth=1.2, **style)
+    left.set(xscale="log", ylim=(0, None), xlabel="size left out (non-embedding parameters)")
+    sizes = sorted(judged["n_params"].unique())
+    left.xaxis.set_minor_locator(NullLocator())
+    left.set_xticks(sizes, [count_label(size) for size in sizes])
+    left.set_ylabel("rms of ln(predicted / measured QiD)\n(no unit)")
+    left.legend(loc="lower left", fontsize="small", ncols=2)
+    right.axhline(1.0, color=INK, linewidth=0.8)
+    for index, (bits, rows) in enumerate(largest.sort_values(TOKENS).groupby("bits")):
+        style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+        right.plot(rows[TOKENS], rows["ratio"], linewidth=1.2, **style)
+    right.set(title=f"{count_label(largest[SIZE].iloc[0])} parameters", ylabel="measured over predicted QiD (factor)")
+    count_scale(right, "x", TOKENS_LABEL)
+    legend_beside(right)
     return figure
 
 

@@ -120,8 +120,8 @@ def apparent_over_true(table: pd.DataFrame) -> Figure:
         style = {"color": colours.get(gauge, INK), "marker": MARKERS[index], "label": gauge}
         axes.errorbar(rows["factor"], heights, xerr=bars, linestyle="", **style)
     axes.set_yticks(range(len(ways)), ways)
-    axes.set_xlim(0.4, 2.5)
-    _factor_scale(axes, "x", "apparent over true tokens (factor)", (0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.2, 1.4, 1.7, 2, 2.5))
+    ticks = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.2, 1.4, 1.7, 2, 2.5, 3, 4, 5)
+    _factor_scale(axes, "x", "apparent over true tokens (factor)", ticks)
     axes.grid(visible=False, axis="y")
     legend_beside(axes, "read off")
     return figure
