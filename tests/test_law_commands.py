@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from helpers.analyse.law_forms import FORMS, KUMAR_2024
 from helpers.analyse.law_names import LAW_NAMES
 from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
+from helpers.analyse.loss_laws import bounds_hit
 from helpers.analyse.stored_fits import read_fits
 from helpers.cli import app
 from helpers.specs import QidError
@@ -76,6 +77,15 @@ def test_fit_says_what_is_stored():
         assert one["estimate"] == getattr(stored.law, name)
         assert one["low"] < one["estimate"] < one["high"]
     assert found["assumed"] == []
+
+
+def test_a_predicted_loss_says_where_its_law_is_not_identified():
+    hit = bounds_hit(read_fits().loss_law)
+    for words in (["predict", *SMALL], ["invert", "--qid", "0.2", "--n-params", "1e6", "--bits", "3"]):
+        found = run(*words, "--law", "loss")
+        assert len(found["assumed"]) == bool(hit)
+        assert all(name in sentence for sentence in found["assumed"] for name in hit)
+        assert run(*words, "--law", "loss", "--loss", "2")["assumed"] == []
 
 
 @pytest.mark.parametrize("words", [["power-per-bit"], ["power", "--by", "bits"]])

@@ -94,7 +94,7 @@ def predict(
 
     given = _given(tokens=tokens, n_params=n_params, bits=bits, group_size=group_size)
     given |= _given(lr_fraction=lr_fraction, loss_nats=loss, vocabulary_size=vocabulary_size)
-    known, assumed = _ask(law, bits, data)
+    known, assumed = _ask(law, bits, data, given)
     answer = law_answers.predict(known, given)
     found = {"law": law, "qid": answer.value, **_answer_to_json(answer), "unit": "nats a token", "given": given}
     _show(found | {"assumed": assumed}, as_json, lambda shown: _print_answer("QiD", answer.value, shown))
@@ -123,7 +123,7 @@ def invert(
         raise CommandError(f"give two of --tokens, --n-params and --bits; missing: {said}")
     given = _given(**variables, group_size=group_size)
     given |= _given(lr_fraction=lr_fraction, loss_nats=loss, vocabulary_size=vocabulary_size)
-    known, assumed = _ask(law, bits, data)
+    known, assumed = _ask(law, bits, data, given)
     answer = law_answers.invert(known, missing[0], qid, given)
     found = {"law": law, "variable": missing[0], "value": answer.value, **_answer_to_json(answer)}
     found |= {"unit": VARIABLE_UNITS[missing[0]], "given": {"qid": qid} | given, "assumed": assumed}
@@ -175,15 +175,16 @@ def _fits(law: str, data: Path | None, n_draws: int) -> "tuple[NamedFits, list[s
     return fits_of(FitRows(str(data), own.data), law, n_draws, np.random.default_rng(SEED)), list(own.assumed)
 
 
-def _ask(law: str, bits: float | None, data: Path | None) -> "tuple[KnownLaw, list[str]]":
-    """Return a law that can be asked, and what was assumed."""
+def _ask(law: str, bits: float | None, data: Path | None, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
+    """Return a law that can be asked, and what was assumed: of a person's rows, and of a loss that isn't given."""
     from helpers.analyse.law_answers import fitted_law, published_law
     from helpers.analyse.law_forms import PUBLISHED
 
     _check_name(law)
     if law not in PUBLISHED:
         fits, assumed = _fits(law, data, DRAWS)
-        return fitted_law(fits, law, bits), assumed
+        known = fitted_law(fits, law, bits)
+        return known, [*assumed, *filter(None, [known.trouble_with_loss(given)])]
     if data is not None:
         raise CommandError(f"{law} is published, nothing is fitted: leave --data out")
     return published_law(law, bits), []

@@ -1,5 +1,6 @@
 """What laws answer: the same as `Law.predict`, solved and predicted back, intervals that mean what they say."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -45,6 +46,15 @@ def power(planted):
 @pytest.mark.parametrize("law", [UnifiedLaw(0.4, 0.4, 0.3, 5.5, source="", validity=BOX), THRESHOLD, KUMAR_2024])
 def test_the_value_is_what_the_law_predicts(law):
     assert predict(drawn(law), INSIDE).value == pytest.approx(float(law.predict(**INSIDE)), rel=1e-14)
+
+
+def test_a_loss_law_at_a_bound_is_said_where_it_has_to_predict_the_loss():
+    at_bound = dataclasses.replace(LOSS_LAW, alpha_D=20.0)
+    known = drawn(LOSS, loss_law=at_bound)
+    assert known.trouble_with_loss(INSIDE).startswith("the 16-bit loss is predicted by a law with alpha_D at a bound")
+    assert known.trouble_with_loss(INSIDE | {"loss_nats": 2.0}) == ""
+    assert drawn(LOSS, loss_law=LOSS_LAW).trouble_with_loss(INSIDE) == ""
+    assert drawn(THRESHOLD, loss_law=at_bound).trouble_with_loss(INSIDE) == ""  # needs no loss
 
 
 def test_an_interval_of_qid_holds_the_share_that_it_names_of_simulated_runs():

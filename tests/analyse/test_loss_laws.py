@@ -17,6 +17,7 @@ from helpers.analyse.loss_laws import (
     ChinchillaLaw,
     OuyangLossLaw,
     ShannonLaw,
+    bounds_hit,
     fit_loss_law,
 )
 
@@ -101,6 +102,21 @@ def test_loss_laws_are_solved(law):
 def test_no_model_is_below_the_floor_of_the_loss():
     with pytest.raises(LawError, match="no training tokens D"):
         CHINCHILLA.solve("tokens", 1.1, n_params=1e9)
+
+
+def test_a_loss_that_falls_alike_at_every_size_drives_alpha_d_to_its_bound():
+    # the limit of equation 3 for alpha_D without end
+    loss = (1e10 / SIZES) ** 0.09 * np.exp(2e7 / TOKENS)
+    found = fit_loss_law(OuyangLossLaw, TOKENS, SIZES, loss, "planted")
+    assert bounds_hit(found) == ("alpha_D",)
+    # at alpha_D = 20 the limit is reached to about ln(L)^2 / 40, and fitted to less
+    np.testing.assert_allclose(found.predict(TOKENS, SIZES), loss, rtol=0.02)
+    assert found.alpha_N == pytest.approx(0.09, rel=0.05)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_law_that_losses_identify_is_at_no_bound(law):
+    assert bounds_hit(law) == ()
 
 
 def test_too_few_losses_are_refused():

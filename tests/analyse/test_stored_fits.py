@@ -85,6 +85,13 @@ def test_what_is_written_is_read_again(stored, table, tmp_path):
     pd.testing.assert_frame_equal(again.criteria, CRITERIA)
 
 
+def test_the_file_says_where_the_law_of_the_loss_lies_at_a_bound(stored, table, tmp_path):
+    for alpha_d, said in ((0.4, []), (20.0, ["alpha_D"])):
+        law = dataclasses.replace(OUYANG_2024_LOSS, alpha_D=alpha_d)
+        write_fits(tmp_path / "fits.json", dataclasses.replace(stored, loss_law=law))
+        assert json.loads((tmp_path / "fits.json").read_text())["loss_law"]["bounds_hit"] == said
+
+
 def test_the_bytes_depend_on_the_fits_alone_and_survive_a_round_trip(stored, table, tmp_path):
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     write_fits(first, stored)

@@ -2,10 +2,14 @@
 
 Every simulated table has the rows of the study (N, D, bits, one training run a size) and its paired errors; QiD is
 what the law says times a run's luck and a row's. Luck is log-normal with mean one: the law is the mean of the tables.
+
+Two kinds of intervals are tried: those of the coefficients (`trials`), and those of what the refitted law says inside
+and outside of the rows, of the law itself and of a new training run there (`prediction_trials`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,16 +17,25 @@ from scipy import stats
 
 from helpers.analyse.bootstrap import WarmFit, wild_bootstrap
 from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.fit_records import FitData, FitError, FitResult
-from helpers.analyse.law_variables import FloatArray
+from helpers.analyse.fit_records import Draws, FitData, FitError, FitResult
+from helpers.analyse.law_answers import KnownLaw, predict
+from helpers.analyse.law_variables import FloatArray, Variables
+from helpers.analyse.loss_laws import SizeAndTokensLaw
 from helpers.analyse.noise import gptq_of_study, rows_of_seeds, training_seeds
 from helpers.analyse.profiles import profile_interval
-from helpers.analyse.uncertainty import clustered_by_run
+from helpers.analyse.uncertainty import clustered_by_run, draws_by_run
 
 ROWS, CR2, PROFILE, BOOTSTRAP = "rows independent", "CR2 and t", "profile by run", "wild bootstrap, percentile"
 METHODS = (ROWS, CR2, PROFILE, BOOTSTRAP)
 LEVEL = 0.95
 BOOTSTRAP_DRAWS = 199
+
+DRAWN = "draws by run, percentile"  # the intervals of `qid predict`
+PREDICTION_METHODS = (DRAWN, CR2, BOOTSTRAP)
+PREDICTION_LEVEL = 0.90
+DRAWN_DRAWS = 399
+PLACES = ("inside", "ten times beyond", "70B at 10T")
+ASKED = tuple(f"{what}, {place}" for what in ("law", "new run") for place in PLACES)
 
 
 @dataclass(frozen=True)
@@ -37,11 +50,20 @@ class Luck:
     def draw(self, data: FitData, generator: np.random.Generator) -> FloatArray:
         """Return a factor a row, of mean one, shape (n_rows,); ln D and ln P are taken about their means."""
         labels, places = np.unique(data.runs, return_inverse=True)
-        about = [np.log(values) - np.log(values).mean() for values in (data.tokens, data.bits)]
-        columns = np.column_stack([np.ones(places.size), *about]) * [self.run, self.run_tokens, self.run_bits]
+        columns = self._columns(data.tokens, data.bits, data)
         of_runs = (columns * generator.normal(size=(labels.size, 3))[places]).sum(axis=1)
         variance = (columns**2).sum(axis=1) + self.row**2
         return np.exp(of_runs + self.row * generator.normal(size=places.size) - variance / 2)
+
+    def draw_new_runs(self, x: Variables, data: FitData, generator: np.random.Generator) -> FloatArray:
+        """Return a factor a place, of mean one, shape (n_places,): each of a run of its own, beside those of `data`."""
+        variance = (self._columns(x["tokens"], x["bits"], data) ** 2).sum(axis=1) + self.row**2
+        return np.exp(np.sqrt(variance) * generator.normal(size=variance.size) - variance / 2)
+
+    def _columns(self, tokens: FloatArray, bits: FloatArray, data: FitData) -> FloatArray:
+        """Return what a run's three standard normal numbers add to ln QiD, (n, 3); about the means of `data`."""
+        about = [np.log(there) - np.log(own).mean() for there, own in ((tokens, data.tokens), (bits, data.bits))]
+        return np.column_stack([np.ones(tokens.size), *about]) * [self.run, self.run_tokens, self.run_bits]
 
 
 def seed_spread(measured: pd.DataFrame) -> float:
@@ -105,28 +127,95 @@ def trials(truth: FitResult, luck: Luck, methods: Sequence[str], tables: Iterabl
     A table is drawn by its number and `seed` alone: other tables and methods don't move it. Its fit starts at the
     truth, and is the one that statsmodels would reach.
     """
-    warm, names, found = WarmFit.of(truth), truth.parameter_names[1:], []
+    warm, found = WarmFit.of(truth), []
     for table in tables:
         generator = np.random.default_rng([seed, table])
         fit = warm.fit(simulate(truth, luck, generator), LEVEL)
-        for method in methods:
-            try:
-                ends, reason = limits(fit, method, generator), ""
-            except FitError as error:
-                ends, reason = np.full((len(names), 2), np.nan), str(error)
-            for name, true, (low, high) in zip(names, truth.law.coefficients[1:], ends, strict=True):
-                one = {"table": table, "method": method, "coefficient": name, "low": low, "high": high}
-                found.append(one | {"covered": bool(low <= true <= high), "reason": reason})
+        planted = dict(zip(truth.parameter_names[1:], truth.law.coefficients[1:], strict=True))
+        found += _tried(table, planted, methods, partial(limits, fit, generator=generator))
+    return pd.DataFrame(found)
+
+
+def _tried(
+    table: int, planted: Mapping[str, float], methods: Sequence[str], limits_by: Callable[[str], FloatArray]
+) -> list[dict]:
+    """Return one row a method and quantity: whether its limits hold what was planted. No limits are a miss."""
+    found = []
+    for method in methods:
+        try:
+            ends, reason = limits_by(method), ""
+        except FitError as error:
+            ends, reason = np.full((len(planted), 2), np.nan), str(error)
+        for (quantity, true), (low, high) in zip(planted.items(), ends, strict=True):
+            one = {"table": table, "method": method, "quantity": quantity, "low": low, "high": high}
+            found.append(one | {"covered": bool(low <= true <= high), "reason": reason})
+    return found
+
+
+def places_of(data: FitData, loss_law: SizeAndTokensLaw) -> Variables:
+    """Return the three `PLACES` at 3 bits, each variable of shape (3,); the 16-bit loss is what `loss_law` says there.
+
+    Inside are the geometric means of D and N; beyond, ten times the largest of both.
+    """
+    tokens, n_params = (
+        np.array([np.exp(np.log(values).mean()), 10 * values.max(), far])
+        for values, far in ((data.tokens, 10e12), (data.n_params, 70e9))
+    )
+    loss = loss_law.predict(tokens, n_params)
+    return {"tokens": tokens, "n_params": n_params, "bits": np.full(3, 3.0), "loss_nats": loss}
+
+
+def prediction_limits(fit: FitResult, method: str, x: Variables, generator: np.random.Generator) -> FloatArray:
+    """Return the intervals of ln QiD at places, of the law and then of a new run: shape (2 n_places, 2).
+
+    CR2 is linear in the coefficients, with t(runs - 1), and adds tau^2 for a new run; draws give their percentiles,
+    for a new run those of `law_answers.predict`. Raises FitError where the method can't give any.
+    """
+    if method == CR2:
+        by_run = clustered_by_run(fit)
+        log_mean, slopes = fit.law.evaluate(fit.law.coefficients, fit.law.ask(x))
+        variance = np.einsum("ni,ij,nj->n", slopes, by_run.covariance, slopes)
+        half = stats.t.ppf(0.5 + PREDICTION_LEVEL / 2, fit.n_runs - 1) * np.sqrt([variance, variance + fit.tau**2])
+        return np.stack([log_mean - half, log_mean + half], axis=-1).reshape(-1, 2)
+    if method == DRAWN:
+        return _limits_of_draws(fit, draws_by_run(clustered_by_run(fit), DRAWN_DRAWS, generator), x)
+    return _limits_of_draws(fit, wild_bootstrap(fit, BOOTSTRAP_DRAWS, generator), x)
+
+
+def _limits_of_draws(fit: FitResult, draws: Draws, x: Variables) -> FloatArray:
+    known = KnownLaw(fit.law, draws, "")
+    shares = [0.5 - PREDICTION_LEVEL / 2, 0.5 + PREDICTION_LEVEL / 2]
+    of_law = np.quantile(known.mixture(x)[0], shares, axis=0).T
+    asked = [{name: float(values[place]) for name, values in x.items()} for place in range(len(of_law))]
+    answers = [predict(known, one, PREDICTION_LEVEL) for one in asked]
+    return np.vstack([of_law, np.log([(answer.low, answer.high) for answer in answers])])
+
+
+def prediction_trials(
+    truth: FitResult, luck: Luck, methods: Sequence[str], x: Variables, tables: Iterable[int], seed: int
+) -> pd.DataFrame:
+    """Return one row a table, method and one of `ASKED`, as `trials` does: intervals of ln QiD at the places `x`.
+
+    A table is one of `trials` of the same number and `seed`; each place gets a new run of its own a table.
+    """
+    warm, found = WarmFit.of(truth), []
+    log_mean = truth.law.evaluate(truth.law.coefficients, truth.law.ask(x))[0]
+    for table in tables:
+        generator = np.random.default_rng([seed, table])
+        fit = warm.fit(simulate(truth, luck, generator), LEVEL)
+        new = log_mean + np.log(luck.draw_new_runs(x, truth.data, generator))
+        planted = dict(zip(ASKED, [*log_mean, *new], strict=True))
+        found += _tried(table, planted, methods, partial(prediction_limits, fit, x=x, generator=generator))
     return pd.DataFrame(found)
 
 
 def shares(tried: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a coefficient and method of `trials`: how many tables, how many covered, their share.
+    """Return one row a quantity and method of trials: how many tables, how many covered, their share.
 
     `share_low` and `share_high` are its 95% interval (Clopper and Pearson); tables without limits count as not covered
     and are in `n_without`. `median_width` is that of the intervals.
     """
-    grouped = tried.assign(width=tried["high"] - tried["low"]).groupby(["coefficient", "method"], sort=False)
+    grouped = tried.assign(width=tried["high"] - tried["low"]).groupby(["quantity", "method"], sort=False)
     found = grouped.agg(
         n_tables=("covered", "size"),
         n_covered=("covered", "sum"),

@@ -123,7 +123,12 @@ def per_bit_width(training: FitData, held: FitData, floor: FloatArray) -> Predic
 
 
 def loss_law_of(data: FitData, law_type: type[SizeAndTokensLaw] = OuyangLossLaw) -> SizeAndTokensLaw:
-    """Return the loss law fitted to the 16-bit losses of the rows, every model once. Raises FitError without losses."""
+    """Return the loss law fitted to the 16-bit losses of the rows, every model once. Raises FitError without losses.
+
+    On the study's rows equation 3 has alpha_D at its bound (`loss_laws.bounds_hit`): below 1e8 tokens the small models
+    are still above what any power of D says, and fall faster. It stays: Chinchilla's form predicts the losses of the
+    largest size better and those of the last factor 4 in D worse.
+    """
     if "loss_nats" not in data.covariates:
         raise FitError("no 16-bit losses ('loss_nats') to fit a loss law to", FitStatus.NOT_IDENTIFIABLE)
     triples = np.unique(np.column_stack([data.tokens, data.n_params, data.covariates["loss_nats"]]), axis=0)

@@ -20,7 +20,7 @@ from helpers.analyse.fit_records import Draws
 from helpers.analyse.law_forms import PUBLISHED
 from helpers.analyse.law_variables import SEARCHED, FloatArray, LawError, Variables
 from helpers.analyse.laws import Law, bisect
-from helpers.analyse.loss_laws import SizeAndTokensLaw
+from helpers.analyse.loss_laws import SizeAndTokensLaw, bounds_hit
 from helpers.analyse.stored_fits import NamedFits
 
 LEVEL = 0.90  # of the intervals
@@ -48,6 +48,12 @@ class KnownLaw:
         return self.loss_law is not None and any(
             name in self.law.needs() and given.get(name) is None and given.get("loss_nats") is None for name in LOSSES
         )
+
+    def trouble_with_loss(self, given: Given) -> str:
+        """Return what is wrong with the loss law where it has to predict the loss; empty if nothing is known."""
+        hit = bounds_hit(self.loss_law) if self.predicts_loss(given) else ()
+        what = f"the 16-bit loss is predicted by a law with {' and '.join(hit)} at a bound of its fit"
+        return f"{what}: its rows don't identify it; give the loss if it is known" if hit else ""
 
     def filled(self, given: Given, log_loss_shift: float = 0.0) -> dict[str, ArrayLike | None]:
         """Return what is given, with a 16-bit loss (or room below guessing) that is needed and isn't there.

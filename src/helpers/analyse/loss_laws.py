@@ -17,6 +17,7 @@ from helpers.analyse.laws import Law, bisect
 
 ANY_BITS = (0.0, np.inf)
 HUBER_LOG = 1e-3  # of ln loss: where Hoffmann et al. 2022 turn from squares to absolute values
+AT_BOUND = 1e-4  # relative: the search stays strictly between the bounds
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,10 @@ class OuyangLossLaw(SizeAndTokensLaw):
 
     @classmethod
     def bounds(cls, x: Variables) -> dict[str, tuple[float, float]]:
-        """Return bounds of the exponents: alpha_D may grow without end on the way to ln L = a + b / N^c + d / D^e."""
+        """Return bounds of the exponents: alpha_D grows without end where L = (N_c / N)^alpha_N exp(d / D) fits best.
+
+        That is its limit, d = alpha_D D_c: a loss that falls with D by the same factor at every size.
+        """
         return {"alpha_N": (1e-3, 20.0), "alpha_D": (1e-3, 20.0)}
 
 
@@ -207,6 +211,16 @@ def fit_loss_law(
     ranges = ((float(values.min()), float(values.max())) for values in (tokens, n_params))
     box = ValidityRange(*ranges, ANY_BITS)
     return law_type.from_coefficients(min(converged, key=lambda one: one.cost).x, source, box)
+
+
+def bounds_hit(law: SizeAndTokensLaw) -> tuple[str, ...]:
+    """Return the coefficients of a fitted loss law that lie at a bound: its losses can't tell them.
+
+    What the law predicts there is still what fits best within the bounds.
+    """
+    ends = type(law).bounds({})
+    values = dict(zip(law.coefficient_names(), law.coefficients, strict=True))
+    return tuple(name for name, both in ends.items() if np.isclose(values[name], both, rtol=AT_BOUND, atol=0).any())
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from helpers.analyse.law_forms import FORMS
 from helpers.analyse.law_names import PER_BIT
 from helpers.analyse.law_variables import LawError, ValidityRange
 from helpers.analyse.laws import Law
-from helpers.analyse.loss_laws import OuyangLossLaw, SizeAndTokensLaw
+from helpers.analyse.loss_laws import OuyangLossLaw, SizeAndTokensLaw, bounds_hit
 from helpers.results import write_atomically
 from helpers.specs import ResultsError
 
@@ -139,7 +139,7 @@ def write_fits(path: Path, stored: StoredFits) -> None:
         "table_sha256": stored.table_sha256,
         "loss_law": _range_to_json(stored.loss_law)
         | {"parameters": {name: getattr(stored.loss_law, name) for name in stored.loss_law.PARAMETERS}}
-        | {"log_rms": stored.loss_log_rms},
+        | {"log_rms": stored.loss_log_rms, "bounds_hit": bounds_hit(stored.loss_law)},
         "fits": {name: _fit_to_json(fit) for name, fit in stored.fits.items()},
         "refused": {name: {"status": error.status, "reason": str(error)} for name, error in stored.refused.items()},
         "judged": stored.judged.to_dict("records"),
