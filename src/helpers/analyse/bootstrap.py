@@ -4,8 +4,8 @@ Both keep design and runs. A replicate of the first has the fitted QiD plus its 
 training run (Webb's six points, which work with few runs: Webb 2023, Canadian Journal of Economics 56). A replicate is
 fitted by Fisher scoring from the estimate: milliseconds, where a fit with all its starts takes a hundred times as long.
 
-Of few runs the draws scatter too little: on simulated tables of the study's design, with 8 runs, percentile intervals
-of a nominal 95% held the truth in 78 to 86% (benchmarks/results/coverage.json). For an interval of one coefficient
+Of few runs the draws scatter too little: on simulated tables of the study's design, with 9 runs, percentile intervals
+of a nominal 95% held the truth in 76 to 86% (benchmarks/results/coverage.json). For an interval of one coefficient
 take CR2 and t (`uncertainty`) or a profile (`profiles`).
 """
 

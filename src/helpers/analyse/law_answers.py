@@ -4,7 +4,8 @@ A fitted law knows its error as draws of its coefficients, by training run. ln Q
 distributions, one a draw: around the draw's mean, with its tau as standard deviation. So an interval never reaches
 below zero. That of QiD lies between two quantiles of the mixture; that of a variable holds the values at which the
 given QiD lies in QiD's interval.
-Outside of the fitted ranges both take the form of the law to be true.
+Outside of the fitted ranges both take the form of the law to be true, and runs to scatter there as inside
+(`uncertainty.draws_by_run` says what that costs).
 """
 
 import math
