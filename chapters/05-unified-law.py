@@ -534,7 +534,7 @@ shown |= {f"{way}, unseen": pair.second for way, pair in unseen_text.items()}
 shown |= {"GPTQ, 4 bits": by_bits[4]}
 shown |= {f"{way}, 4 bits": of_methods[f"{way} − GPTQ, 4 bits"].second for way in ("RTN", "AWQ", "NF4")}
 put(
-    "fig_ways",
+    "fig_pairs",
     fit_figures.exponents_of_fits(shown, {name: published[name] for name in ("paper, all", "paper, 4 bits")}),
 )
 plt.close("all")
@@ -554,8 +554,8 @@ put_all(rtn_alpha=rtn.second.law.alpha, size_factor=data.n_params.max() / data.n
 put("rtn_factor", (data.n_params.max() / data.n_params.min()) ** -rtn.differences.loc["alpha", "value"])
 
 # %% [markdown]
-# ```{glue:figure} fig_ways
-# :name: fig-ways
+# ```{glue:figure} fig_pairs
+# :name: fig-pairs
 # :alt: Exponents with intervals of eight fits in three panels, beside two published laws. First GPTQ and round-to-nearest on two texts with all bits, then GPTQ, round-to-nearest, AWQ and NF4 at 4 bits. Each fit has a dot and a bar in the panels of beta and alpha, and those of all bits in that of gamma.
 #
 # A law a text and a method, with {glue:text}`level:.0%` intervals by run; diamonds: published. Of the differences {glue:text}`texts_clear:d` of
@@ -567,7 +567,7 @@ put("rtn_factor", (data.n_params.max() / data.n_params.min()) ** -rtn.difference
 #
 # **Methods.** Of {glue:text}`methods_all:d` differences {glue:text}`methods_told:s`; chance alone would make one in twenty. A method that changed $k$ alone would
 # leave them all at zero. The $\alpha$ of RTN is {glue:text}`rtn_alpha:.2f`, that of GPTQ {glue:text}`alpha:.2f`: a difference of {glue:text}`rtn_alpha_value:s`
-# [{glue:text}`rtn_alpha_low:s`, {glue:text}`rtn_alpha_high:s`], which the two intervals of {numref}`fig-ways` don't tell: they {glue:text}`alpha_overlap:s`. From
+# [{glue:text}`rtn_alpha_low:s`, {glue:text}`rtn_alpha_high:s`], which the two intervals of {numref}`fig-pairs` don't tell: they {glue:text}`alpha_overlap:s`. From
 # our smallest size to the largest, {glue:text}`size_factor:.0f` times, it multiplies RTN's QiD over GPTQ's by {glue:text}`rtn_factor:.2f`. The paper's constants
 # for each method stand in a plot alone, where we can't read them; the diamond of 4 bits is the law of its table. All this is about one window of tokens, in
 # which no law of this form fits well, and one draw of calibration text.
