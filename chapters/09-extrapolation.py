@@ -232,7 +232,7 @@ put("fig_one_size_up", extrapolation_figures.one_size_up(turns, largest, extrapo
 plt.close("all")
 by_size = turns.pivot(index="n_params", columns="law", values="log_rms")
 before, last = by_size.loc[sizes[-2]], by_size.loc[sizes[-1]]
-put_all(turns=len(by_size), fewest=len(sizes) - len(by_size), next_largest=count_label(sizes[-2]))
+put("next_largest", count_label(sizes[-2]))
 put_all(
     **{f"before_{short}": before[law] for law, short in (("power", "power"), ("steps", "steps"), (CHOSEN, "chosen"))}
 )

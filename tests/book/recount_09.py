@@ -218,7 +218,7 @@ def one_size_up() -> dict:
     names["own_from"] = min(size for size in sizes if size > 1.5e6)
     ends = {"own_last": slopes[sizes[-1]], "own_low": min(middle), "own_high": max(middle)}
     labels = {key: label(value) for key, value in names.items()}
-    return before | found | labels | ends | {"most_bits": int(most["bits"]), "turns": len(sizes) - 4, "fewest": 4}
+    return before | found | labels | ends | {"most_bits": int(most["bits"])}
 
 
 # ---- scores as stored ------------------------------------------------------------------------------------------------
