@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from helpers.dictionary import Column, columns
-from helpers.specs import CheckpointRow, Measurement
+from helpers.specs import CheckpointRow, Measurement, TrialRow
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, CARD = Path("book/data-dictionary.md"), Path("results/croissant.json")
@@ -24,6 +24,7 @@ TABLES = {
         "One row a measurement: a checkpoint, how it was rounded, and on which text it was scored.",
     ),
     "checkpoints": (CheckpointRow, "One row a checkpoint: what doesn't depend on how it is rounded."),
+    "trials": (TrialRow, "One row an assignment of matrices to low or high precision that a search scored."),
 }
 INTRODUCTION = """# Data dictionary
 

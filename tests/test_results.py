@@ -22,6 +22,7 @@ def make_row(number: int, **changes) -> Measurement:
     for name, annotation in ((f.name, f.type) for f in dataclasses.fields(Measurement)):
         text = getattr(annotation, "__name__", str(annotation))
         values[name] = 1 if "int" in text else 0.5 if "float" in text else True if "bool" in text else "x"
+        values[name] = ("x",) if annotation == tuple[str, ...] else values[name]
     values |= {"measurement_id": f"{number:04d}", "group_loss": (1.0, 2.5)}
     return Measurement(**values | changes)
 

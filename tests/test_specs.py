@@ -24,11 +24,11 @@ def test_canonical_json_refuses_what_is_no_number():
 def test_an_option_added_later_keeps_the_ids_of_older_rows():
     @dataclasses.dataclass(frozen=True)
     class Later(QuantScheme):
-        activation_bits: int | None = None
+        rotation: str | None = None
 
     later = Later(**dataclasses.asdict(GPTQ))
     assert specs.digest(specs.key_of(later)) == GPTQ.scheme_id
-    assert specs.digest(specs.key_of(dataclasses.replace(later, activation_bits=8))) != GPTQ.scheme_id
+    assert specs.digest(specs.key_of(dataclasses.replace(later, rotation="hadamard"))) != GPTQ.scheme_id
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,12 @@ def test_an_option_added_later_keeps_the_ids_of_older_rows():
         {"format": "mxint"},
         {"grid_search": "mse"},
         {"order": "activation"},
+        {"kept_matrices": ("0.attention.dense",)},
+        {"outlier_share": 0.01},
+        {"average_bits": 2.5},
+        {"activation_format": "mxint", "activation_bits": 4},
+        {"activation_format": "mxint", "activation_bits": 4, "activation_group_size": 32},
+        {"activation_format": "int", "activation_bits": 8, "activation_exponent": 0.5},
     ],
 )
 def test_every_field_of_a_scheme_is_in_the_key(change):
@@ -77,7 +83,8 @@ def test_ids_of_old_schemes_stay(scheme_id):
 
 def test_every_row_of_the_tracked_table_has_the_ids_of_its_columns():
     def record(cls, row):
-        return cls(**{field.name: row[field.name] for field in dataclasses.fields(cls) if field.name in row})
+        values = {field.name: row[field.name] for field in dataclasses.fields(cls) if field.name in row}
+        return from_mapping(cls, values, row["measurement_id"])
 
     rows = pq.read_table(ROOT / "results/measurements.parquet").to_pylist()
     assert len(rows) == 13973
@@ -134,7 +141,7 @@ def test_group_size_and_symmetry_are_checked():
 @pytest.mark.parametrize(
     ("name", "accepted"),
     [
-        ("format", "int, mxint, mxfp, nf4"),
+        ("format", "int, mxint, mxfp, nf4, codebook"),
         ("grid_search", "minmax, mse"),
         ("order", "given, activation"),
         ("hessian_dtype", "float32, tfloat32, bfloat16"),
@@ -159,3 +166,30 @@ def test_labels_read_well():
     both = dataclasses.replace(GPTQ, symmetric=True, grid_search="mse", order="activation")
     assert both.label == "gptq 3 bits g32 symmetric, MSE grid, activation order"
     assert QuantScheme("rtn", bits=4, group_size=32, symmetric=True, format="mxfp").label == "rtn 4 bits g32 mxfp"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kept_matrices": ("1.b", "0.a")}, "'kept_matrices' is .*accepted: names in order, each once"),
+        ({"kept_matrices": ("0.a", "0.a")}, "accepted: names in order, each once"),
+        ({"activation_bits": 8}, "'activation_bits' without 'activation_format'; accepted: mxint, int"),
+        ({"activation_format": "nf4"}, "'activation_format' is 'nf4'; accepted: mxint, int, or null"),
+        ({"activation_format": "mxint"}, "'activation_bits' is None; accepted: 2 to 8"),
+        ({"activation_format": "int", "activation_bits": 8}, "'activation_exponent' is None; accepted: 0 to 1 for int"),
+        (
+            {"activation_format": "int", "activation_bits": 8, "activation_exponent": 1.5},
+            "'activation_exponent' is 1.5",
+        ),
+        ({"activation_format": "mxint", "activation_bits": 4, "activation_exponent": 0.5}, "null for mxint"),
+    ],
+)
+def test_what_is_kept_and_activations_are_checked(change, message):
+    with pytest.raises(SpecError, match=message):
+        dataclasses.replace(GPTQ, **change)
+
+
+def test_an_assignment_has_a_hash_of_its_own_and_none_where_nothing_is_kept():
+    one, other = (dataclasses.replace(GPTQ, kept_matrices=(name,)) for name in ("0.a", "0.b"))
+    assert GPTQ.assignment_sha256 is None
+    assert len({one.assignment_sha256, other.assignment_sha256}) == 2

@@ -1,4 +1,4 @@
-"""What every column of the two tables means: the source of the book's data dictionary and of the Croissant card.
+"""What every column of the three tables means: the source of the book's data dictionary and of the Croissant card.
 
 A role says what a column is for: `key` columns make a row what it is, `covariate`s describe the weights, how they were
 rounded and on which text, `outcome`s are what was found, `diagnostics` what happened on the way, `provenance` when,
@@ -9,7 +9,7 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 
-from helpers.specs import CheckpointRow, Measurement, type_name
+from helpers.specs import CheckpointRow, Measurement, TrialRow, type_name
 
 # Role -> column -> meaning, with the unit; what both tables have stands once.
 SHARED = {
@@ -67,6 +67,14 @@ MEASUREMENT = {
         "format": "of a code: int (evenly spaced), mxint, mxfp or nf4",
         "grid_search": "how a group's range is found: minmax, or mse (shrunk to the least squared error)",
         "order": "of columns in GPTQ: given, or activation (those with the largest inputs first)",
+        "kept_matrices": "linear layers that stay in 16 bits, as block and layer: the assignment; empty: none",
+        "assignment_sha256": "hash of `kept_matrices`; null where that is empty",
+        "outlier_share": "share of each matrix's weights that stay in 16 bits",
+        "average_bits": "mean bits of a code where each channel has bits of its own",
+        "activation_format": "of the codes of the rounded matrices' inputs: mxint or int; null: they stay as they are",
+        "activation_bits": "bits of such a code",
+        "activation_group_size": "neighbouring inputs of a token that share a scale; null: all of them",
+        "activation_exponent": "of int: the token's share in the scale of an input; the channel has the rest",
         "eval_dataset": "name of the evaluation text",
         "eval_sha256": "hash of the evaluation's tokens and of the map from blocks to documents",
         "n_sequences": "evaluation sequences",
@@ -80,6 +88,7 @@ MEASUREMENT = {
         "bits_per_byte": "the loss in bits a byte of text",
         "kl_nats": "mean over tokens of KL(16-bit model || rounded model), nats a token; null for the baseline",
         "top1_agreement": "share of tokens for which both models hold the same token for the likeliest",
+        "top1_accuracy": "share of tokens for which the likeliest token is the right one; null in rows of schema 3",
         "n_tokens": "predicted tokens",
         "n_bytes": "bytes of the text they stand for",
         "group_loss": "mean loss of each document, nats a token, in the order of the evaluation's map",
@@ -91,6 +100,7 @@ MEASUREMENT = {
         "n_layers_redamped": "layers that needed more damping than `rel_damp`",
         "n_dead_columns": "columns whose input was always zero, in all layers",
         "n_params_quantized": "weights that were rounded",
+        "quantized_ratio": "of the parameters of the blocks' linear layers, the share that was rounded (Qr)",
         "effective_bits": "stored bits a rounded weight, scales and zero points counted",
         "calib_micro_batch": "calibration sequences that passed a block together",
         "micro_batch": "evaluation sequences that passed a block together",
@@ -142,7 +152,35 @@ CHECKPOINT = {
         "device_type": "cpu or cuda",
     },
 }
-MEANINGS = {Measurement: (SHARED, MEASUREMENT), CheckpointRow: (SHARED, CHECKPOINT)}
+# A trial's columns that mean what a measurement's do.
+LIKE_MEASUREMENTS = {
+    role: {name: meaning for name, meaning in meanings.items() if name not in ("loss_nats", "top1_accuracy")}
+    for role, meanings in MEASUREMENT.items()
+}
+TRIAL = {
+    "key": {
+        "scheme_id": "of what low precision means: the scheme with nothing kept",
+        "granularity": "what is assigned as one: layer (a decoder block) or matmul (one matrix)",
+        "search": "how the assignment was found; none: the 16-bit model, single: one layer or matrix alone is low",
+        "target_ratio": "quantization ratio that the search had to reach; null where a trial serves every ratio",
+        "number": "of the trial within its search, from 0",
+    },
+    "covariate": {
+        "search_seed": "seed of the search's draws and of the text it scores on",
+        "assignment": "a digit a matrix, block after block: 1 in low precision, 0 in high",
+        "quantized_ratio": "parameters in low precision over those of the blocks' linear layers (Qr)",
+        "estimated_nats": "rise of the loss that the search expected, nats a token",
+    },
+    "outcome": {
+        "loss_nats": "mean loss on the search's text, nats a token",
+        "top1_accuracy": "share of tokens for which the likeliest token is the right one",
+    },
+}
+MEANINGS = {
+    Measurement: (SHARED, MEASUREMENT),
+    CheckpointRow: (SHARED, CHECKPOINT),
+    TrialRow: (SHARED, LIKE_MEASUREMENTS, TRIAL),
+}
 
 
 @dataclass(frozen=True)
@@ -161,7 +199,7 @@ class Column:
 
 
 def columns(record: type) -> list[Column]:
-    """Return what is known of each field of `Measurement` or `CheckpointRow`, in their order."""
+    """Return what is known of each field of a table's record, in their order."""
     hints = typing.get_type_hints(record)
     known = {
         name: (role, meaning)

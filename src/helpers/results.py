@@ -1,4 +1,4 @@
-"""The two tables: measurements, each first an atomic JSON record, compacted into one Parquet file; and checkpoints.
+"""The tables: measurements, each first an atomic JSON record, compacted into one Parquet file; checkpoints; trials.
 
 A record is complete or absent: it is written under another name, flushed and renamed. Nothing here needs pandas or
 torch; the join of quantized rows with their baselines is `analyse.degradation`.
@@ -23,15 +23,28 @@ from helpers.specs import (
     Measurement,
     ResultsError,
     SpecError,
+    TrialRow,
     from_mapping,
 )
 
 # What names a row of each table, and the order its rows are written in.
-KEY = {Measurement: "measurement_id", CheckpointRow: "weights_sha256"}
+TRIAL_KEY = (
+    "weights_sha256",
+    "scheme_id",
+    "eval_id",
+    "device_type",
+    "granularity",
+    "search",
+    "target_ratio",
+    "number",
+)
+KEY = {Measurement: ("measurement_id",), CheckpointRow: ("weights_sha256",), TrialRow: TRIAL_KEY}
 ORDER = {
-    Measurement: ("measurement_id",),
-    CheckpointRow: ("family", "n_params_total", "run", "step", "weights_sha256"),
+    Measurement: KEY[Measurement],
+    CheckpointRow: ("family", "n_params_total", "run", "step", *KEY[CheckpointRow]),
+    TrialRow: ("family", "n_params_total", "run", "step", *KEY[TrialRow]),
 }
+COMMAND = {Measurement: "qid sweep", CheckpointRow: "qid checkpoints", TrialRow: "qid search"}
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -118,25 +131,33 @@ def gather(sources: Sequence[Path], table_path: Path) -> int:
     other = next((path for path, kind in kinds.items() if kind is not record), None)
     if other is not None:
         raise ResultsError(f"{other}: holds a {kinds[other].__name__} a row, {found[0]} a {record.__name__}")
-    rows: dict[str, dict] = {}
+    rows: dict[tuple, dict] = {}
     for path in found:
-        rows = {row[KEY[record]]: row for row in _rows_in(path, record)} | rows
-    write_table(table_path, sorted(rows.values(), key=lambda row: [row[name] for name in ORDER[record]]), record)
+        rows = {tuple(row[name] for name in KEY[record]): row for row in _rows_in(path, record)} | rows
+    write_table(table_path, sorted(rows.values(), key=lambda row: _place(row, record)), record)
     return len(rows)
 
 
+def _place(row: dict, record: type) -> list[tuple]:
+    """Return what rows are sorted by; what is null comes first."""
+    return [(row[name] is not None, row[name]) for name in ORDER[record]]
+
+
 def _kind(path: Path) -> type:
-    """Return what a row of a table or a record of a folder is. Raises ResultsError when it is neither."""
+    """Return what a row of a table or a record of a folder is."""
     if path.is_dir():
         return Measurement
-    names = _read_parquet(path, "qid sweep").schema.names
-    return Measurement if KEY[Measurement] in names else CheckpointRow
+    names = set(_read_parquet(path, COMMAND[Measurement]).schema.names)
+    for kind in (Measurement, TrialRow):
+        if names >= {*KEY[kind]}:
+            return kind
+    return CheckpointRow
 
 
 def _rows_in(path: Path, record: type) -> list[dict]:
     if path.is_dir():
         return [dataclasses.asdict(row) for row in read_records(path)]
-    return (read_table if record is Measurement else read_checkpoints)(path).to_pylist()
+    return _read(record, path).to_pylist()
 
 
 def write_table(path: Path, rows: list[dict], record: type) -> None:
@@ -160,12 +181,21 @@ def write_table(path: Path, rows: list[dict], record: type) -> None:
 
 def read_table(path: Path) -> pa.Table:
     """Read a table of measurements. Raises ResultsError when it is missing or has other columns."""
-    return _with_columns_of(Measurement, _read_parquet(path, "qid sweep"), path)
+    return _read(Measurement, path)
 
 
 def read_checkpoints(path: Path) -> pa.Table:
     """Read a table of checkpoints. Raises ResultsError when it is missing or has other columns."""
-    return _with_columns_of(CheckpointRow, _read_parquet(path, "qid checkpoints"), path)
+    return _read(CheckpointRow, path)
+
+
+def read_trials(path: Path) -> pa.Table:
+    """Read a table of trials. Raises ResultsError when it is missing or has other columns."""
+    return _read(TrialRow, path)
+
+
+def _read(record: type, path: Path) -> pa.Table:
+    return _with_columns_of(record, _read_parquet(path, COMMAND[record]), path)
 
 
 def _read_parquet(path: Path, command: str) -> pa.Table:

@@ -20,9 +20,11 @@ import types
 import typing
 from dataclasses import dataclass, field
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BITS_ACCEPTED = range(2, 9)
-FORMATS = ("int", "mxint", "mxfp", "nf4")
+FORMATS = ("int", "mxint", "mxfp", "nf4", "codebook")
+ACTIVATION_FORMATS = ("mxint", "int")
+ACTIVATION_FIELDS = ("activation_bits", "activation_group_size", "activation_exponent")
 DTYPES = ("float32", "tfloat32", "bfloat16")  # tfloat32: float32 tensors, matrix products in TF32
 
 
@@ -95,7 +97,7 @@ def type_name(annotation: object) -> str:
 
 
 def from_mapping(cls: type, values: dict, where: str, lines: dict[str, int] | None = None):
-    """Build a frozen record from `values`, refusing unknown fields and wrong types.
+    """Build a frozen record from `values`, lists as tuples, refusing unknown fields and wrong types.
 
     Raises SpecError, beginning with `where` (and the field's line, if `lines` has it), that names the field and
     what is accepted.
@@ -117,7 +119,7 @@ def from_mapping(cls: type, values: dict, where: str, lines: dict[str, int] | No
     if missing:
         raise SpecError(f"{where}: missing key '{missing[0]}'")
     try:
-        return cls(**values)
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
 
@@ -186,6 +188,13 @@ class QuantScheme:
     format: str = "int"
     grid_search: str = "minmax"  # or mse: the range of each group shrunk to the least squared error
     order: str = "given"  # or activation: columns with the largest inputs first
+    kept_matrices: tuple[str, ...] = ()  # stay in 16 bits, such as 0.attention.dense: block and layer; sorted
+    outlier_share: float | None = None  # of each matrix's weights, that stay in 16 bits
+    average_bits: float | None = None  # of a method that gives each channel bits of its own; `bits` are its most
+    activation_format: str | None = None  # of the rounded matrices' inputs; None: they stay as they are
+    activation_bits: int | None = None
+    activation_group_size: int | None = None  # neighbouring inputs that share a scale; None: all of a token's
+    activation_exponent: float | None = None  # the token's share in the scale of an input, the channel has the rest
 
     def __post_init__(self) -> None:
         if self.method == "none":
@@ -204,6 +213,30 @@ class QuantScheme:
             raise SpecError(f"'group_size' is {self.group_size}; accepted: 1 or more, or null for one scale a row")
         if self.symmetric is None:
             raise SpecError("missing key 'symmetric'; accepted: true, false")
+        if list(self.kept_matrices) != sorted(set(self.kept_matrices)):
+            raise SpecError(f"'kept_matrices' is {self.kept_matrices!r}; accepted: names in order, each once")
+        self._refuse_activations()
+
+    def _refuse_activations(self) -> None:
+        if self.activation_format is None:
+            given = [name for name in ACTIVATION_FIELDS if getattr(self, name) is not None]
+            if given:
+                raise SpecError(f"'{given[0]}' without 'activation_format'; accepted: {', '.join(ACTIVATION_FORMATS)}")
+            return
+        if self.activation_format not in ACTIVATION_FORMATS:
+            accepted = ", ".join(ACTIVATION_FORMATS)
+            raise SpecError(f"'activation_format' is '{self.activation_format}'; accepted: {accepted}, or null")
+        if self.activation_bits not in BITS_ACCEPTED:
+            accepted = f"{BITS_ACCEPTED.start} to {BITS_ACCEPTED.stop - 1}"
+            raise SpecError(f"'activation_bits' is {self.activation_bits!r}; accepted: {accepted}")
+        exponent = self.activation_exponent
+        if (self.activation_format == "int") != (exponent is not None) or not 0 <= (exponent or 0) <= 1:
+            raise SpecError(f"'activation_exponent' is {exponent!r}; accepted: 0 to 1 for int, null for mxint")
+
+    @property
+    def assignment_sha256(self) -> str | None:
+        """Return the hash of which matrices stay in 16 bits, or None where all are rounded."""
+        return digest(self.kept_matrices) if self.kept_matrices else None
 
     @property
     def scheme_id(self) -> str:
@@ -219,6 +252,8 @@ class QuantScheme:
         options = [self.format] if self.format != "int" else ["symmetric" if self.symmetric else "asymmetric"]
         options += ["MSE grid"] if self.grid_search == "mse" else []
         options += ["activation order"] if self.order == "activation" else []
+        options += [f"activations {self.activation_format}{self.activation_bits}"] if self.activation_format else []
+        options += [f"{len(self.kept_matrices)} matrices kept"] if self.kept_matrices else []
         return f"{self.method} {self.bits} bits {group} {', '.join(options)}"
 
 
@@ -252,6 +287,7 @@ class Diagnostics:
     n_layers_redamped: int | None = None
     n_dead_columns: int | None = None
     n_params_quantized: int | None = None
+    quantized_ratio: float | None = None  # of the parameters of the blocks' linear layers
     effective_bits: float | None = None  # stored bits a rounded weight, scales and zero points counted
     calib_micro_batch: int | None = None  # calibration sequences that passed a block together
 
@@ -325,6 +361,14 @@ class Measurement:
     format: str | None
     grid_search: str | None
     order: str | None
+    kept_matrices: tuple[str, ...]
+    assignment_sha256: str | None
+    outlier_share: float | None
+    average_bits: float | None
+    activation_format: str | None
+    activation_bits: int | None
+    activation_group_size: int | None
+    activation_exponent: float | None
     # evaluation
     eval_dataset: str
     eval_sha256: str
@@ -338,6 +382,7 @@ class Measurement:
     bits_per_byte: float | None
     kl_nats: float | None  # mean over tokens of KL(16-bit model || rounded model)
     top1_agreement: float | None  # share of tokens for which both models' likeliest token is the same
+    top1_accuracy: float | None  # share of tokens for which the likeliest token is the right one
     n_tokens: int
     n_bytes: int
     group_loss: tuple[float, ...] | None
@@ -348,6 +393,7 @@ class Measurement:
     n_layers_redamped: int | None
     n_dead_columns: int | None
     n_params_quantized: int | None
+    quantized_ratio: float | None
     effective_bits: float | None
     calib_micro_batch: int | None
     micro_batch: int | None  # evaluation sequences that passed a block together
@@ -428,3 +474,68 @@ class CheckpointRow:
     eval_sha256: str  # of the held-out blocks: `logit_entropy_nats` reads all, the curvature some
     calib_sha256: str  # of the calibration tokens
     device_type: str  # cpu or cuda
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One row of the table of trials: one assignment of matrices to low or high precision, as a search scored it.
+
+    In a trial the matrices are swapped in as rounded one by one, each on the 16-bit model's activations. `assignment`
+    has a digit a matrix, block after block in the order of the model: 1 in low precision, 0 in high.
+    """
+
+    # identity
+    weights_sha256: str
+    checkpoint_id: str
+    scheme_id: str  # of the scheme that low precision means, nothing kept
+    eval_id: str
+    device_type: str
+    granularity: str  # layer or matmul: what is assigned as one
+    search: str
+    target_ratio: float | None  # None: the trial serves every ratio
+    number: int  # of the trial in its search, from 0
+    # checkpoint
+    family: str
+    model: str
+    run: str
+    train_seed: int
+    # training
+    step: int
+    tokens_seen: int
+    learning_rate: float
+    lr_fraction: float
+    lr_phase: str
+    schedule: str
+    # size
+    n_params_total: int
+    n_params_non_embedding: int
+    n_layers: int
+    d_model: int
+    # scheme
+    method: str
+    format: str
+    bits: int
+    group_size: int | None
+    symmetric: bool
+    activation_format: str | None
+    activation_bits: int | None
+    activation_group_size: int | None
+    # assignment
+    search_seed: int
+    assignment: str
+    quantized_ratio: float
+    estimated_nats: float | None  # what the search expected the loss to rise by, nats a token
+    # evaluation
+    eval_dataset: str
+    eval_sha256: str
+    n_sequences: int
+    seq_len: int
+    eval_dtype: str
+    # outcome
+    loss_nats: float
+    top1_accuracy: float
+    # provenance
+    measured_at: str
+    git_commit: str | None
+    device_name: str
+    schema_version: int = field(default=SCHEMA_VERSION)

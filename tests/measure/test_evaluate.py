@@ -87,6 +87,7 @@ def test_unrounded_weights_lose_nothing(name):
     ((baseline, same),) = score([model], [[unrounded(model)]])
     assert same.group_loss == baseline.group_loss
     assert same.top1_agreement == 1
+    assert same.top1_accuracy == baseline.top1_accuracy
     assert abs(same.kl_nats) < 1e-6
 
 
@@ -96,14 +97,15 @@ def test_kl_and_loss_of_a_head_that_is_known_by_hand():
     rounded = torch.zeros(1, 4, 256)
     originals[..., 0], rounded[..., 0] = 2.0, 1.0
     targets = torch.tensor([[0, 0, 1, 1]])
-    losses, original = evaluate._original_scores(originals, targets)
-    loss, kl, agreement = evaluate._rounded_scores(rounded, targets, original)
+    (losses, own_accuracy), original = evaluate._original_scores(originals, targets)
+    loss, accuracy, kl, agreement = evaluate._rounded_scores(rounded, targets, original)
     log_z = [math.log(math.exp(a) + 255) for a in (2, 1)]
     p = math.exp(2 - log_z[0])
     assert losses.item() == pytest.approx(log_z[0] - 1, rel=1e-6)
     assert loss.item() == pytest.approx(log_z[1] - 0.5, rel=1e-6)
     assert kl.item() == pytest.approx(p * 1 - log_z[0] + log_z[1], abs=5e-6)
     assert agreement.item() == 1
+    assert own_accuracy.item() == accuracy.item() == 0.5  # the likeliest token is 0, right in two places of four
 
 
 @pytest.mark.parametrize("name", ["neox, parallel", "llama", "opt"])

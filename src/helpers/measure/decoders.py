@@ -74,6 +74,10 @@ class Decoder:
         """Return the parameter name, in the model, of a linear layer's weight in block `index`."""
         return f"{self.prefix}.{index}.{layer}.weight"
 
+    def short_name(self, layer: str) -> str:
+        """Return block and layer, such as 0.attention.dense, of a linear layer's name in the model."""
+        return layer.removeprefix(f"{self.prefix}.")
+
 
 def hidden_of(output: Tensor | tuple) -> Tensor:
     """Return a block's hidden states; blocks of some models answer with a tuple."""

@@ -17,10 +17,17 @@ from transformers import PreTrainedModel
 
 from helpers.measure.corpora import Blocks
 from helpers.measure.decoders import Decoder, hidden_of
+from helpers.measure.input_rounding import InputRounding
 from helpers.measure.memory import Share, default_budget, evaluation_work, share
 from helpers.measure.methods import Checkpoint, Rounded
 from helpers.measure.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
-from helpers.measure.stacking import block_arguments, block_stack, first_inputs
+from helpers.measure.stacking import (
+    RoundedInputsLinear,
+    StackedLinear,
+    block_arguments,
+    block_stack,
+    first_inputs,
+)
 
 SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 128}  # of one variant: larger is slower on a CPU, and no faster on a GPU
 LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
@@ -30,7 +37,8 @@ LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
 class Evaluation:
     """Mean loss in nats a token and in bits a byte, and by document (equal numbers of tokens each).
 
-    `kl_nats` and `top1_agreement` compare with the 16-bit model, and are None for that model itself.
+    `top1_accuracy` is the share of tokens for which the likeliest one is right. `kl_nats` and `top1_agreement` compare
+    with the 16-bit model, and are None for that model itself.
     """
 
     loss_nats: float
@@ -38,6 +46,7 @@ class Evaluation:
     group_loss: tuple[float, ...]
     n_tokens: int
     micro_batch: int
+    top1_accuracy: float
     kl_nats: float | None = None
     top1_agreement: float | None = None
 
@@ -87,9 +96,10 @@ def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_var
 
 @dataclass(frozen=True)
 class _Score:
-    """What was seen of one variant, by block: mean losses (n,) and, but for a 16-bit model, mean KL and agreement."""
+    """What was seen of one variant, a block (n,): losses, accuracy and, but for a 16-bit model, KL and agreement."""
 
     losses: Tensor
+    accuracy: Tensor
     kl: Tensor | None = None
     agreement: Tensor | None = None
 
@@ -133,7 +143,9 @@ class _Scores:
         owned = sorted({owner for owner, _ in members})
         decoders = [self.decoders[owner] for owner in owned]
         owners = [owned.index(owner) for owner, _ in members]
-        stack = block_stack(decoders[0], TENSOR_DTYPE[self.dtype])
+        rounds_inputs = any(rounded and rounded.inputs for _, rounded in members)
+        linear = RoundedInputsLinear if rounds_inputs else StackedLinear
+        stack = block_stack(decoders[0], TENSOR_DTYPE[self.dtype], linear)
         batches = self.tokens[:, :-1].split(self.now.sequences)
         arguments = block_arguments(decoders[0], batches[0], stack.dtype)
         hidden = first_inputs(decoders, owners, batches, stack.dtype)
@@ -141,6 +153,9 @@ class _Scores:
             for index in range(len(decoders[0].blocks)):
                 weights = {name: _weights(decoders, owners, members, index, name, stack.dtype) for name in stack.layers}
                 stack.load([decoder.blocks[index] for decoder in decoders], owners, weights)
+                if rounds_inputs:
+                    for name, layer in stack.layers.items():
+                        layer.roundings = _roundings(decoders, owners, members, index, name)
                 with matrix_products(self.dtype):
                     for number in range(len(batches)):
                         hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
@@ -162,12 +177,12 @@ class _Scores:
         for start in range(0, len(self.tokens), step):
             targets = self.tokens[start : start + step, 1:]
             each = (_logits(tail, of_variant[start : start + step]) for of_variant in hidden)
-            losses, compared = original_scores(next(each), targets)
-            parts[0].append(losses)
+            own_scores, compared = original_scores(next(each), targets)
+            parts[0].append(own_scores)
             for scores, logits in zip(parts[1:], each, strict=True):
                 scores.append(rounded_scores(logits, targets, compared))
         seen = [torch.cat(scores, -1).cpu() for scores in parts]
-        return [_Score(*scores.view(-1, len(self.tokens))) for scores in seen]
+        return [_Score(*scores) for scores in seen]
 
 
 def _logits(tail: Sequence[nn.Module], hidden: Tensor) -> Tensor:
@@ -186,27 +201,30 @@ def _score_functions(device: torch.device) -> tuple[Callable, Callable]:
 
 
 def _original_scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Return the 16-bit model's mean loss a block (n,), float64, and what others are compared with, by token.
+    """Return the 16-bit model's mean loss and accuracy a block (2, n), float64, and what others are compared with.
 
-    That is: its probabilities, the sum of p log p, and its likeliest token.
+    That is, by token: its probabilities, the sum of p log p, and its likeliest token.
     """
     log_p = logits.float().log_softmax(-1)
-    p = log_p.exp()
-    losses = -_at(log_p, targets)
-    return losses.double().mean(-1), (p, torch.linalg.vecdot(p, log_p), logits.argmax(-1))
+    p, likeliest = log_p.exp(), logits.argmax(-1)
+    return _means(-_at(log_p, targets), likeliest == targets), (p, torch.linalg.vecdot(p, log_p), likeliest)
 
 
 def _rounded_scores(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Return a rounded model's mean loss, KL(16-bit model || this one) and share of agreement a block: (3, n).
+    """Return a rounded model's mean loss, accuracy, KL(16-bit model || this one) and agreement a block: (4, n).
 
-    The models agree where the rounded one holds no token for likelier than the 16-bit model's likeliest.
+    A token is its likeliest where it holds no other for likelier.
     """
     p, sum_p_log_p, likeliest = original
     log_q = logits.float().log_softmax(-1)
-    losses = -_at(log_q, targets)
+    highest, of_target = log_q.amax(-1), _at(log_q, targets)
     kl = sum_p_log_p - torch.linalg.vecdot(p, log_q)
-    agreement = _at(log_q, likeliest) == log_q.amax(-1)
-    return torch.stack([losses.double().mean(-1), kl.double().mean(-1), agreement.double().mean(-1)])
+    return _means(-of_target, of_target == highest, kl, _at(log_q, likeliest) == highest)
+
+
+def _means(*of_tokens: Tensor) -> Tensor:
+    """Return the means over a block's tokens of each of (n, L), stacked, float64."""
+    return torch.stack([values.double().mean(-1) for values in of_tokens])
 
 
 def _at(logits: Tensor, targets: Tensor) -> Tensor:
@@ -221,14 +239,28 @@ def _weights(
     layer: str,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Return one layer's weights for every variant, (V, rows, columns): rounded or, for a 16-bit model, its own."""
-    each = [
-        decoders[owner].blocks[index].get_submodule(layer).weight
-        if rounded is None
-        else rounded.decoded(decoders[owner].name_of(index, layer))
-        for owner, (_, rounded) in zip(owners, members, strict=True)
-    ]
+    """Return one layer's weights for every variant, (V, rows, columns): rounded, or its own where it isn't."""
+    each = []
+    for owner, (_, rounded) in zip(owners, members, strict=True):
+        name = decoders[owner].name_of(index, layer)
+        kept = rounded is None or name not in rounded.weights
+        each.append(decoders[owner].blocks[index].get_submodule(layer).weight if kept else rounded.decoded(name))
     return torch.stack([weight.to(dtype) for weight in each])
+
+
+def _roundings(
+    decoders: Sequence[Decoder],
+    owners: Sequence[int],
+    members: Sequence[tuple[int, Rounded | None]],
+    index: int,
+    layer: str,
+) -> list[InputRounding | None]:
+    """Return how each variant rounds the inputs of one layer: as it says, if that layer's weight is rounded."""
+    places = [decoders[owner].name_of(index, layer) for owner in owners]
+    return [
+        rounded.inputs if rounded is not None and place in rounded.weights else None
+        for place, (_, rounded) in zip(places, members, strict=True)
+    ]
 
 
 def _summary(score: _Score, blocks: Blocks, micro_batch: int) -> Evaluation:
@@ -245,6 +277,7 @@ def _summary(score: _Score, blocks: Blocks, micro_batch: int) -> Evaluation:
         tuple(group.tolist()),
         n_tokens,
         micro_batch,
+        score.accuracy.mean().item(),
         None if score.kl is None else score.kl.mean().item(),
         None if score.agreement is None else score.agreement.mean().item(),
     )

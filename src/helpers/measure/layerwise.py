@@ -35,6 +35,7 @@ class Variant:
 
     owner: int
     scheme: QuantScheme
+    n_params: int  # of the blocks' linear layers
     weights: dict[str, IntegerWeight] = dataclasses.field(default_factory=dict)
     seen: list[Tensor] = dataclasses.field(default_factory=list)  # a layer each: error, damping, dead columns
     failure: QuantizationError | None = None
@@ -43,14 +44,18 @@ class Variant:
         """Return the rounded weights and their diagnostics, or the failure."""
         if self.failure:
             return self.failure
+        if not self.seen:
+            return Rounded({}, Diagnostics(n_params_quantized=0, quantized_ratio=0.0))
         errors, damping, dead = torch.stack(self.seen, -1).tolist()
+        n_params_quantized = sum(weight.shape.numel() for weight in self.weights.values())
         diagnostics = Diagnostics(
             mean_layer_error=sum(errors) / len(errors),
             max_layer_error=max(errors),
             max_rel_damp_used=max(damping),
             n_layers_redamped=sum(used > self.scheme.rel_damp * 1.001 for used in damping),
             n_dead_columns=int(sum(dead)),
-            n_params_quantized=sum(weight.shape.numel() for weight in self.weights.values()),
+            n_params_quantized=n_params_quantized,
+            quantized_ratio=n_params_quantized / self.n_params,
             effective_bits=stored_bits(list(self.weights.values()), self.scheme, grid_bits(self.scheme)),
             calib_micro_batch=micro_batch,
         )
@@ -68,8 +73,10 @@ def walk(
     """Round every decoder block in turn, for each checkpoint and scheme.
 
     `calibration` is int64 (n_sequences, L); `schemes` agree in `hessian_dtype`; `solve(weight, hessian, schemes)` gets
-    weights and Hessians stacked over variants, (V, rows, columns) and (V, columns, columns), float32. The models stay
-    unchanged. When the device runs out of memory the share of the work that is done at once is halved, and recorded.
+    weights and Hessians stacked over variants, (V, rows, columns) and (V, columns, columns), float32. Where a scheme
+    propagates in full precision its variants go on with their own weights, so that each matrix is rounded as if it were
+    the only one; matrices it keeps aren't rounded at all. The models stay unchanged. When the device runs out of memory
+    the share of the work that is done at once is halved, and recorded.
     Raises QuantizationError for a budget smaller than one block.
     """
     dtype, device = schemes[0].hessian_dtype, checkpoints[0].model.device
@@ -77,7 +84,11 @@ def walk(
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
     now = share_of(decoders[0], *calibration.shape, dtype, len(checkpoints) * len(schemes), memory_bytes)
     while True:
-        variants = [Variant(owner, scheme) for owner in range(len(checkpoints)) for scheme in schemes]
+        variants = [
+            Variant(owner, scheme, sum(layer.weight.numel() for layer in decoder.linear_layers().values()))
+            for owner, decoder in enumerate(decoders)
+            for scheme in schemes
+        ]
         try:
             for start in range(0, len(variants), now.variants):
                 members = variants[start : start + now.variants]
@@ -196,16 +207,21 @@ class _Walk:
     def _round(self, name: str, hessian: Tensor) -> Tensor:
         """Round a layer for every variant; return the rounded weights (V, rows, columns), float32.
 
-        A variant whose Hessian fails leaves with its reason, and goes on with its own weights.
+        A variant whose Hessian fails leaves with its reason, and goes on with its own weights, as one that keeps the
+        layer does.
         """
         own = [block.get_submodule(name).weight.float() for block in self.blocks]
         rounded = torch.stack([own[owner] for owner in self.owners])
+        place = self.decoders[0].short_name(self.decoders[0].name_of(self.index, name)).removesuffix(".weight")
         alike: dict[tuple, list[int]] = {}
         for i, variant in enumerate(self.variants):
-            if not variant.failure:
+            if not variant.failure and place not in variant.scheme.kept_matrices:
                 alike.setdefault(_solved_alike(variant.scheme), []).append(i)
         for members in alike.values():
             rounded = self._round_together(name, members, rounded, hessian)
+        for i, variant in enumerate(self.variants):
+            if variant.scheme.propagate == "full_precision":
+                rounded[i] = own[self.owners[i]]
         return rounded
 
     def _round_together(self, name: str, members: list[int], rounded: Tensor, hessian: Tensor) -> Tensor:

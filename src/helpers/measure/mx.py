@@ -5,6 +5,8 @@ less the largest exponent of an element, within E8M0's range; elements go to the
 and what exceeds the largest value goes to it. A block of zeros stays zero.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -51,5 +53,9 @@ def _exponent(values: Tensor) -> Tensor:
 
 def _power_of_two(exponent: Tensor) -> Tensor:
     """Return 2^exponent in float32, from a table: `exp2` needn't be exact on every device."""
-    table = torch.tensor([2.0**each for each in range(SMALLEST_EXPONENT, LARGEST_EXPONENT + 1)])
-    return table.to(exponent.device)[exponent.long() - SMALLEST_EXPONENT]
+    return _powers_of_two(exponent.device)[exponent.long() - SMALLEST_EXPONENT]
+
+
+@functools.cache
+def _powers_of_two(device: torch.device) -> Tensor:
+    return torch.tensor([2.0**each for each in range(SMALLEST_EXPONENT, LARGEST_EXPONENT + 1)], device=device)

@@ -10,7 +10,7 @@ COLUMNS_AT_ONCE = 4096
 
 @triton.jit
 def _score_kernel(
-    logits, original, targets, original_log_z, original_top, losses, log_z_out, kl, top_out, n_columns,
+    logits, original, targets, original_log_z, original_top, losses, right, log_z_out, kl, top_out, n_columns,
     COMPARED: tl.constexpr, SIZE: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
@@ -36,6 +36,7 @@ def _score_kernel(
     log_z = peak + tl.log(total)
     target = tl.load(targets + row)
     tl.store(losses + row, log_z - tl.load(logits + row * n_columns + target).to(tl.float32))
+    tl.store(right + row, (target == top).to(tl.int32))
     if COMPARED:
         tl.store(kl + row, cross + log_z)
         tl.store(top_out + row, (tl.load(original_top + row) == top).to(tl.int32))
@@ -48,22 +49,26 @@ def _launch(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Ten
     logits, targets = logits.contiguous(), targets.contiguous()
     base, base_log_z, base_top = original or (logits, logits, logits)
     losses, second = (torch.empty(targets.shape, dtype=torch.float32, device=logits.device) for _ in range(2))
-    top = torch.empty(targets.shape, dtype=torch.int32, device=logits.device)
+    right, top = (torch.empty(targets.shape, dtype=torch.int32, device=logits.device) for _ in range(2))
     n_columns = logits.shape[-1]
     _score_kernel[(targets.numel(),)](
-        logits, base, targets, base_log_z, base_top, losses, second, second, top, n_columns,
+        logits, base, targets, base_log_z, base_top, losses, right, second, second, top, n_columns,
         COMPARED=original is not None, SIZE=min(COLUMNS_AT_ONCE, triton.next_power_of_2(n_columns)), num_warps=8,
     )  # fmt: skip
-    return losses, second, top
+    return losses, right, second, top
 
 
 def original_scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """Do what `evaluate._original_scores` does."""
-    losses, log_z, top = _launch(logits, targets, None)
-    return losses.double().mean(-1), (logits.contiguous(), log_z, top)
+    losses, right, log_z, top = _launch(logits, targets, None)
+    return _means(losses, right), (logits.contiguous(), log_z, top)
 
 
 def rounded_scores(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """Do what `evaluate._rounded_scores` does."""
-    losses, kl, agreement = _launch(logits, targets, original)
-    return torch.stack([losses.double().mean(-1), kl.double().mean(-1), agreement.double().mean(-1)])
+    losses, right, kl, agreement = _launch(logits, targets, original)
+    return _means(losses, right, kl, agreement)
+
+
+def _means(*of_tokens: Tensor) -> Tensor:
+    return torch.stack([values.double().mean(-1) for values in of_tokens])

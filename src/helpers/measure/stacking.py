@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from helpers.measure.decoders import Decoder
+from helpers.measure.input_rounding import InputRounding
 
 
 class StackedLinear(nn.Module):
@@ -35,6 +36,24 @@ class StackedLinear(nn.Module):
             else:
                 torch.addmm(self.bias[v], stacked[v], self.weight[v].mT, out=outputs[v])
         return outputs.view(*inputs.shape[:-1], rows)
+
+
+class RoundedInputsLinear(StackedLinear):
+    """Stacked linear layers of which some variants round their inputs, sequence by sequence, before they multiply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.roundings: Sequence[InputRounding | None] = ()  # a variant each
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Round each variant's inputs (V x n, L, columns) its own way, then multiply."""
+        if not any(self.roundings):
+            return super().forward(inputs)
+        rounded = inputs.unflatten(0, (len(self.roundings), -1)).clone()
+        for rounding in {each for each in self.roundings if each}:
+            members = [v for v, each in enumerate(self.roundings) if each == rounding]
+            rounded[members] = rounding(rounded[members])
+        return super().forward(rounded.flatten(0, 1))
 
 
 class StackedModule(nn.Module):

@@ -176,7 +176,7 @@ def _read_evaluation(raw: dict, path: Path) -> EvaluationEntry:
     texts, n_sequences = entry.texts, entry.sequences
     if not texts or len(set(texts)) < len(texts) or not set(texts) <= TEXTS.keys():
         accepted = f"one or more of {', '.join(TEXTS)}, each once"
-        raise SpecError(f"{path}:{raw.lines['texts']}: 'texts' is {texts!r}; accepted: {accepted}")
+        raise SpecError(f"{path}:{raw.lines['texts']}: 'texts' is {list(texts)!r}; accepted: {accepted}")
     for name in texts:
         if n_sequences not in TEXTS[name].sequences_accepted:
             accepted = ", ".join(map(str, TEXTS[name].sequences_accepted))

@@ -20,10 +20,11 @@ from pathlib import Path
 from types import ModuleType
 
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from helpers.measure.decoders import Decoder, decoder_of
 from helpers.measure.grids import IntegerWeight
+from helpers.measure.input_rounding import InputRounding
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme, SpecError, canonical_json
 
 
@@ -44,11 +45,13 @@ class Checkpoint:
 class Rounded:
     """Rounded weights by parameter name, on the model's device, and what happened on the way.
 
-    A weight is an integer one (codes with their grid) or, in other formats, float32 values.
+    A weight is an integer one (codes with their grid) or, in other formats, float32 values. Matrices without one stay
+    as they are; those with one round their inputs as `inputs` says.
     """
 
     weights: dict[str, IntegerWeight | Tensor]
     diagnostics: Diagnostics
+    inputs: InputRounding | None = None
 
     def decoded(self, name: str) -> Tensor:
         """Return one rounded weight in float32."""
@@ -63,7 +66,8 @@ Answers = list[list[Rounded | QuantizationError]]
 class Method:
     """A way to round: `version` is part of every row's key and rises when what is computed changes.
 
-    `propagate` is what a scheme of this method says there; a `damped` method needs `rel_damp`, others refuse it.
+    `propagate` is what a scheme of this method says there; a `damped` method needs `rel_damp`, others refuse it. A
+    `mixed` method can keep matrices in 16 bits; `activations` are the formats it can round their inputs to.
     """
 
     name: str
@@ -71,6 +75,8 @@ class Method:
     calibrated: bool
     propagate: str = "quantized"
     damped: bool = False
+    mixed: bool = False
+    activations: tuple[str, ...] = ()
 
     @property
     def module(self) -> ModuleType:
@@ -82,17 +88,17 @@ class Method:
         """Return the function that rounds."""
         return self.module.quantize
 
-    @property
-    def refusal(self) -> Callable[..., str | None]:
-        """Return the function that says why a scheme can't be done on a model of some configuration."""
-        return self.module.refusal
+    def refusal(self, config: PretrainedConfig, scheme: QuantScheme) -> str | None:
+        """Return why `scheme` can't be done on a model of this configuration, or None."""
+        accepted = {"activation_format": (None, *self.activations)} | ({} if self.mixed else {"kept_matrices": ((),)})
+        return not_accepted(scheme, **accepted) or self.module.refusal(config, scheme)
 
 
 METHODS = {
     method.name: method
     for method in (
-        Method("rtn", version=1, calibrated=False),
-        Method("gptq", version=1, calibrated=True, damped=True),
+        Method("rtn", version=1, calibrated=False, mixed=True, activations=("mxint", "int")),
+        Method("gptq", version=1, calibrated=True, damped=True, mixed=True),
         Method("autogptq", version=1, calibrated=True, damped=True),
         Method("awq", version=1, calibrated=True, propagate="full_precision"),
         Method("hqq", version=1, calibrated=False),

@@ -13,7 +13,7 @@ from helpers.specs import QuantScheme
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why GPTQ can't do `scheme`, or None; any decoder will do."""
-    return not_accepted(scheme, format=("int",), propagate=("quantized",))
+    return not_accepted(scheme, format=("int",), propagate=("quantized", "full_precision"))
 
 
 def quantize(

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from helpers.measure.decoders import decoder_of
+from helpers.measure.decoders import Decoder, decoder_of
 from helpers.measure.grids import IntegerWeight
+from helpers.measure.input_rounding import InputRounding
 from helpers.measure.libraries import not_installed
 from helpers.measure.methods import Answers, Checkpoint, Rounded, alone, not_accepted
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme
@@ -29,18 +30,24 @@ def by_matrix(
     def quantize_one(
         checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None
     ) -> list[Rounded | QuantizationError]:
-        """Round every linear layer of the decoder blocks for each scheme, each matrix by itself."""
-        layers = decoder_of(checkpoint.model).linear_layers()
-        return [_round_all(layers, scheme) for scheme in schemes]
+        """Round every linear layer of the decoder blocks that a scheme doesn't keep, each matrix by itself."""
+        decoder = decoder_of(checkpoint.model)
+        return [_round_all(decoder, scheme) for scheme in schemes]
 
     @torch.no_grad()
-    def _round_all(layers: dict[str, nn.Linear], scheme: QuantScheme) -> Rounded | QuantizationError:
+    def _round_all(decoder: Decoder, scheme: QuantScheme) -> Rounded | QuantizationError:
+        every = decoder.linear_layers()
+        layers = {name: layer for name, layer in every.items() if decoder.short_name(name) not in scheme.kept_matrices}
         undivided = undivided_layer(layers, scheme.group_size)
         if undivided:
             return QuantizationError(f"{scheme.label}: {undivided}")
         weights = {f"{name}.weight": round_matrix(layer.weight.detach(), scheme) for name, layer in layers.items()}
-        bits = stored_bits(list(weights.values()), scheme, group_bits(scheme))
-        return Rounded(weights, Diagnostics(n_params_quantized=n_params(weights.values()), effective_bits=bits))
+        diagnostics = Diagnostics(
+            n_params_quantized=n_params(weights.values()),
+            quantized_ratio=n_params(weights.values()) / sum(layer.weight.numel() for layer in every.values()),
+            effective_bits=stored_bits(list(weights.values()), scheme, group_bits(scheme)),
+        )
+        return Rounded(weights, diagnostics, InputRounding.of(scheme))
 
     return alone(quantize_one)
 
@@ -58,8 +65,13 @@ def n_params(weights: Iterable[IntegerWeight | Tensor]) -> int:
     return sum(weight.shape.numel() for weight in weights)
 
 
-def stored_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme, group_bits: int) -> float:
-    """Return the bits a weight takes: its code, and its share of `group_bits` for each group (row if there is none)."""
+def stored_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme, group_bits: int) -> float | None:
+    """Return the bits a weight takes: its code, and its share of `group_bits` for each group (row if there is none).
+
+    None where nothing is rounded.
+    """
+    if not weights:
+        return None
     n_groups = sum(weight.shape.numel() // (scheme.group_size or weight.shape[1]) for weight in weights)
     return scheme.bits + group_bits * n_groups / n_params(weights)
 
