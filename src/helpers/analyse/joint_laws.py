@@ -198,7 +198,7 @@ class BlockBySizeLaw(CrossedLaw, RatioExponentialLaw):
 
 @dataclass(frozen=True)
 class BlockByTokensLaw(CrossedLaw, RatioExponentialLaw):
-    """The exponential law with kappa + mu ln(D / 2.5e8) for kappa: block size matters more, or less, late in training."""
+    """The exponential law with kappa + mu ln(D / 2.5e8) for kappa: block size matters more, or less, with training."""
 
     mu: float
 
