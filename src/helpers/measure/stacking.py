@@ -45,6 +45,7 @@ class RoundedInputsLinear(StackedLinear):
         super().__init__()
         self.roundings: Sequence[InputRounding | None] = ()  # a variant each
 
+    @torch.compiler.disable  # else each new list of roundings, every block, is compiled anew
     def forward(self, inputs: Tensor) -> Tensor:
         """Round each variant's inputs (V x n, L, columns) its own way, then multiply."""
         if not any(self.roundings):
