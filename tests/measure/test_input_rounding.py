@@ -70,7 +70,9 @@ def test_a_scale_of_crossquant_is_its_formula(exponent):
         for i in range(7):
             for j in range(24):
                 token, channel = sequence[i].abs().max().item(), sequence[:, j].abs().max().item()
-                assert found[i, j].item() == pytest.approx(token**exponent * channel ** (1 - exponent) / 127, rel=2**-22)
+                assert found[i, j].item() == pytest.approx(
+                    token**exponent * channel ** (1 - exponent) / 127, rel=2**-22
+                )
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

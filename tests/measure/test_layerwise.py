@@ -340,7 +340,9 @@ def short_names(model) -> list[str]:
 def parts_of(answer: Rounded, names: list[str], model) -> Rounded:
     """Return the part of an answer that is about matrices called `names`."""
     prefix = decoder_of(model).prefix
-    return Rounded({f"{prefix}.{name}.weight": answer.weights[f"{prefix}.{name}.weight"] for name in names}, answer.diagnostics)
+    return Rounded(
+        {f"{prefix}.{name}.weight": answer.weights[f"{prefix}.{name}.weight"] for name in names}, answer.diagnostics
+    )
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -427,7 +429,12 @@ def test_the_ratio_counts_parameters_of_the_blocks_linear_layers(model):
 def test_a_variant_that_keeps_matrices_has_the_same_bits_alone_and_beside_others(name):
     models = build(name, 0), build(name, 1)
     order = short_names(models[0])
-    mixed = [keeping(SCHEMES[0], *order[::3]), SCHEMES[1], keeping(SCHEMES[2], *order[1:4]), keeping(SCHEMES[0], order[0])]
+    mixed = [
+        keeping(SCHEMES[0], *order[::3]),
+        SCHEMES[1],
+        keeping(SCHEMES[2], *order[1:4]),
+        keeping(SCHEMES[0], order[0]),
+    ]
     together = quantize(*models, schemes=mixed)
     for model, beside in zip(models, together, strict=True):
         for wanted, answer in zip(mixed, beside, strict=True):
