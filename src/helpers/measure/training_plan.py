@@ -22,6 +22,7 @@ class ModelEntry:
     d_model: int
     n_layers: int
     n_heads: int
+    last_step: int | None = None  # where its runs end, if before the plan's
 
     @property
     def n_params_non_embedding(self) -> int:
@@ -134,6 +135,10 @@ class TrainingPlan:
             missing = sorted(set(wanted) - set(self.steps))
             if missing:
                 raise SpecError(f"'{name}' has {missing[0]}, which isn't one of 'steps'")
+        ends = [model.last_step for model in self.models if model.last_step is not None]
+        missing = sorted(set(ends) - set(self.steps))
+        if missing or (ends and self.schedule == "cosine"):
+            raise SpecError("'last_step' of a model is one of 'steps'; cosine runs have 'horizons' instead")
         for name in ("cooldowns", "averages"):
             unknown = sorted(set(getattr(getattr(self, name), "models", ())) - {model.name for model in self.models})
             if unknown:
@@ -162,7 +167,7 @@ class TrainingPlan:
             Run(
                 name=self._run_name(model, peak, decay, seed, horizon),
                 model=model,
-                steps=tuple(step for step in self.steps if horizon is None or step <= horizon),
+                steps=tuple(step for step in self.steps if step <= (horizon or model.last_step or self.steps[-1])),
                 peak_learning_rate=peak,
                 warmup_steps=self.warmup_steps,
                 weight_decay=decay,

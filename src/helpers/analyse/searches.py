@@ -1,0 +1,99 @@
+"""Ways of searching for an assignment, compared at what they cost in trials.
+
+Random search is judged by what n of its trials give on average, over all ways of drawing n of those that were made: an
+exact sum, no resampling. A trial is one pass over the search's text.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln
+
+from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
+from helpers.analyse.mixed import SERIES, best_at_targets
+
+FloatArray = NDArray[np.float64]
+PROBLEM = [*SERIES, "target_ratio"]
+DESCRIBED = ["run", "model", SIZE, TOKENS, "schedule", "method", "format", "bits", "group_size", "n_layers"]
+GUIDED = ("second_order", "greedy", "integer_programme")
+
+
+def expected_best(values: ArrayLike) -> FloatArray:
+    """Return the mean of the least of n values drawn from m without replacement, for n = 1 to m; shape (m,).
+
+    Of m values in order, the i-th is the least of n with probability C(m - i, n - 1) / C(m, n): so many draws hold it
+    and n - 1 larger ones. Raises AnalysisError for no value, or one that isn't finite.
+    """
+    ordered = np.sort(np.asarray(values, float))
+    m = ordered.size
+    if m == 0 or not np.isfinite(ordered).all():
+        raise AnalysisError("the expected best needs finite values, one or more")
+    n, rest = np.arange(1, m + 1)[:, None], np.arange(m - 1, -1, -1)[None, :]  # values larger than the i-th
+
+    def log_choose(many: ArrayLike, few: ArrayLike) -> FloatArray:
+        return gammaln(np.add(many, 1)) - gammaln(np.add(few, 1)) - gammaln(np.subtract(many, few) + 1.0)
+
+    possible = rest >= n - 1
+    logs = log_choose(rest, np.minimum(n - 1, rest)) - log_choose(m, n)
+    return np.where(possible, np.exp(logs), 0.0) @ ordered
+
+
+def best_of_random(scored: pd.DataFrame, criterion: str = "qid_nats") -> pd.DataFrame:
+    """Return what the first n trials of random search gave and what n give on average, by search problem and target.
+
+    Columns: PROBLEM, DESCRIBED, `n_trials` (1 to those made), `best_so_far` (in the order of drawing) and `expected`,
+    in the unit of `criterion`. Raises AnalysisError where one target's trials don't count from 0.
+    """
+    found = []
+    for key, rows in scored[scored["search"] == "random"].groupby(PROBLEM):
+        rows = rows.sort_values("number")
+        if rows["number"].tolist() != list(range(len(rows))):
+            raise AnalysisError(f"random trials of {key} don't count from 0 to {len(rows) - 1}")
+        same = dict(zip(PROBLEM, key, strict=True)) | rows.iloc[0][DESCRIBED].to_dict()
+        by_n = {"n_trials": np.arange(1, len(rows) + 1), "best_so_far": rows[criterion].cummin().to_numpy()}
+        found.append(pd.DataFrame(by_n | {"expected": expected_best(rows[criterion])}).assign(**same))
+    columns = [*PROBLEM, *DESCRIBED, "n_trials", "best_so_far", "expected"]
+    return pd.concat(found)[columns].reset_index(drop=True) if found else pd.DataFrame(columns=columns)
+
+
+def searches_compared(scored: pd.DataFrame, criterion: str = "qid_nats") -> pd.DataFrame:
+    """Return what each search reached, one row a search problem and target, in the unit of `criterion`.
+
+    Columns: PROBLEM, DESCRIBED; `n_units`, the trials that greedy and the integer programme spend on single parts, once
+    for all targets; those of GUIDED; `random_equal`, what random search gives on average with as many trials at this
+    target alone; `random_shared`, with that number divided among the targets (at least one); `random_all` with all that
+    were made, `n_random`; `any`, the best trial known; `exhaustive`, the best there is. NaN: not searched.
+    """
+    best = best_at_targets(scored, criterion=criterion)
+    reached = best.pivot(index=PROBLEM, columns="search", values=criterion)
+    described = best.drop_duplicates(PROBLEM).set_index(PROBLEM)[DESCRIBED]
+    units = scored[scored["search"] == "single"].groupby(SERIES).size().rename("n_units")
+    table = described.join(reached.reindex(columns=[*GUIDED, "exhaustive", "any"])).join(units, on=SERIES)
+    random = best_of_random(scored, criterion).set_index([*PROBLEM, "n_trials"])["expected"]
+    made = random.groupby(level=PROBLEM).size().rename("n_random")
+    targets = made.groupby(level=SERIES).size().rename("n_targets")
+    table = table.join(made, how="inner").join(targets, on=SERIES)
+    trials = {
+        "random_equal": table["n_units"].clip(upper=table["n_random"]),
+        "random_shared": (table["n_units"] // table["n_targets"]).clip(lower=1, upper=table["n_random"]),
+        "random_all": table["n_random"],
+    }
+    for name, n_trials in trials.items():
+        places = pd.MultiIndex.from_frame(table.index.to_frame().assign(n_trials=n_trials))
+        table[name] = random.reindex(places).to_numpy()
+    return table.drop(columns="n_targets").reset_index()
+
+
+def regrets(compared: pd.DataFrame, against: str = "exhaustive") -> pd.DataFrame:
+    """Return how much more each search costs than the column `against`, in the unit of the criterion.
+
+    `compared` comes from `searches_compared`; rows without that column's value are left out. One row a search problem,
+    target and `search`, with `regret` and `share` (of what the best costs: no unit, NaN where that isn't positive).
+    """
+    there = compared[compared[against].notna()]
+    searches = [*GUIDED, "random_equal", "random_shared", "random_all"]
+    kept = [*PROBLEM, *DESCRIBED, "n_units", against]
+    long = there.melt(id_vars=kept, value_vars=searches, var_name="search", value_name="reached")
+    long = long[long["reached"].notna()].reset_index(drop=True)
+    regret = long["reached"] - long[against]
+    return long.assign(regret=regret, share=(regret / long[against]).where(long[against] > 0))

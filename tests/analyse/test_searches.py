@@ -1,0 +1,106 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from trials import Model
+
+from helpers.analyse.degradation import AnalysisError
+from helpers.analyse.mixed import SERIES, TARGETS, with_criteria
+from helpers.analyse.searches import best_of_random, expected_best, regrets, searches_compared
+
+COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
+
+
+@pytest.fixture
+def model():
+    return Model(COSTS, curvature=2.0)
+
+
+@pytest.fixture
+def scored(model):
+    return with_criteria(model.trials())
+
+
+@pytest.mark.parametrize("values", [[0.3], [0.5, 0.1], [4.0, 1.0, 3.0, 1.0, 2.0, -7.5]])
+def test_the_expected_best_is_the_mean_over_all_ways_of_drawing(values):
+    for n, expected in enumerate(expected_best(values), start=1):
+        ways = [min(drawn) for drawn in itertools.combinations(values, n)]
+        assert expected == pytest.approx(np.mean(ways), rel=1e-12)
+
+
+def test_the_expected_best_of_many_stays_exact():
+    values = np.arange(50.0)
+    expected = [(50 + 1) / (n + 1) - 1 for n in range(1, 51)]  # the least of n of 1..m is (m + 1) / (n + 1) on average
+    assert expected_best(values) == pytest.approx(expected, rel=1e-10)  # the gamma function's logarithms lose digits
+
+
+def test_no_value_has_no_best():
+    with pytest.raises(AnalysisError, match="finite values"):
+        expected_best([])
+    with pytest.raises(AnalysisError, match="finite values"):
+        expected_best([1.0, np.nan])
+
+
+def test_random_trials_count_in_the_order_they_were_drawn(scored):
+    shuffled = scored.sample(frac=1, random_state=1)
+    table = best_of_random(shuffled)
+    one = table[table["target_ratio"] == 0.7]
+    drawn = scored[(scored["search"] == "random") & (scored["target_ratio"] == 0.7)].sort_values("number")["qid_nats"]
+    assert one["best_so_far"].tolist() == pytest.approx(np.minimum.accumulate(drawn).tolist())
+    assert one["expected"].iloc[0] == pytest.approx(drawn.mean())
+    assert one["expected"].iloc[-1] == one["best_so_far"].iloc[-1] == drawn.min()
+    assert one["expected"].is_monotonic_decreasing
+
+
+def test_a_missing_trial_is_noticed(scored):
+    gap = scored[~((scored["search"] == "random") & (scored["number"] == 3))]
+    with pytest.raises(AnalysisError, match="don't count from 0 to 18"):
+        best_of_random(gap)
+
+
+def test_searches_are_compared_at_what_they_cost(scored):
+    compared = searches_compared(scored).set_index("target_ratio")
+    assert compared.index.tolist() == list(TARGETS)
+    assert (compared["n_units"] == 8).all()
+    assert (compared["n_random"] == 20).all()
+    curves = best_of_random(scored).set_index(["target_ratio", "n_trials"])["expected"]
+    for target, row in compared.iterrows():
+        assert row["random_equal"] == curves[target, 8]
+        assert row["random_shared"] == curves[target, 1]  # eight trials for six targets: one each
+        assert row["random_all"] == curves[target, 20]
+        greedy = scored[(scored["search"] == "greedy") & (scored["target_ratio"] == target)]
+        assert row["greedy"] == greedy["qid_nats"].item()
+        assert row["any"] == row["exhaustive"] <= min(row["greedy"], row["random_all"])
+    assert compared["integer_programme"].isna().all()
+
+
+def test_a_search_with_more_parts_than_trials_is_compared_at_all_trials(model):
+    compared = searches_compared(with_criteria(model.trials(n_random=5)))
+    assert (compared["random_equal"] == compared["random_all"]).all()
+
+
+def test_without_an_exhaustive_search_there_is_no_regret(model):
+    compared = searches_compared(with_criteria(model.trials(exhaustive=False)))
+    assert compared["exhaustive"].isna().all()
+    assert regrets(compared).empty
+    assert (regrets(compared, "any")["regret"] >= 0).all()
+
+
+def test_regret_is_the_distance_from_the_best(scored):
+    compared = searches_compared(scored)
+    table = regrets(compared)
+    assert set(table["search"]) == {"greedy", "random_equal", "random_shared", "random_all"}
+    one = table[(table["search"] == "greedy") & (table["target_ratio"] == 0.5)].iloc[0]
+    row = compared[compared["target_ratio"] == 0.5].iloc[0]
+    assert one["regret"] == pytest.approx(row["greedy"] - row["exhaustive"])
+    assert one["share"] == pytest.approx(row["greedy"] / row["exhaustive"] - 1)
+
+
+def test_problems_are_kept_apart(model, scored):
+    other = Model(COSTS * 2, run="n")
+    both = searches_compared(pd.concat([scored, with_criteria(other.trials())], ignore_index=True))
+    alone = searches_compared(scored)
+    again = both[both["checkpoint_id"] == alone["checkpoint_id"].iloc[0]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(again, alone)
+    assert both.groupby(SERIES).ngroups == 2
