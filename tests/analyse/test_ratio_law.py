@@ -83,6 +83,12 @@ def test_a_law_with_tokens_comes_back_and_counts_runs():
     exact = fit_ratio_law(rows(tokens=tokens, token_slope=0.05), with_tokens=True)
     assert exact.token_slope.value == pytest.approx(0.05)
     assert (exact.law.k, exact.law.c) == pytest.approx((TRUTH.k, TRUTH.c))
+    power = exact.size_for_tokens.value
+    before, after = (
+        1 - exact.law.largest_ratio(size) + 0.05 * np.log(tokens / 1e9)
+        for size, tokens in ((1e6, 1e8), (1e6 * 10**power, 1e9))
+    )
+    assert before == pytest.approx(after)
     noisy = [
         fit_ratio_law(
             rows(tokens=tokens, token_slope=0.05, scatter=0.02, run_scatter=0.05, seed=seed), with_tokens=True
@@ -91,8 +97,9 @@ def test_a_law_with_tokens_comes_back_and_counts_runs():
     ]
     of_tokens = [fit.token_slope.low <= 0.05 <= fit.token_slope.high for fit in noisy]
     of_size = [fit.size_slope.low <= 1 / TRUTH.k <= fit.size_slope.high for fit in noisy]
+    of_power = [fit.size_for_tokens.low <= -0.05 * TRUTH.k <= fit.size_for_tokens.high for fit in noisy]
     # at least 90% of a nominal 95%, less three standard deviations of 200 trials: CR2 with so few runs is near it
-    assert min(np.mean(of_tokens), np.mean(of_size)) > 0.84
+    assert min(np.mean(of_tokens), np.mean(of_size), np.mean(of_power)) > 0.84
 
 
 def test_checkpoints_at_one_are_left_out_and_counted():

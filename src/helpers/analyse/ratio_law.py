@@ -58,6 +58,7 @@ class RatioFit:
     intercept: Estimate
     size_slope: Estimate
     token_slope: Estimate | None
+    size_for_tokens: Estimate | None  # p: the largest ratio stays where N grows as D^p; by the delta method
     scatter: float  # standard deviation of 1 - Qr around the line
     n_runs: int
     n_rows: int
@@ -83,12 +84,16 @@ def _design(rows: pd.DataFrame, with_tokens: bool) -> FloatArray:
     return sm.add_constant(np.log(rows[columns].to_numpy(float) / BILLION), has_constant="add")
 
 
-def _estimates(values: FloatArray, errors: FloatArray, freedom: FloatArray, level: float) -> list[Estimate]:
-    half = stats.t.ppf((1 + level) / 2, freedom) * errors
-    return [
-        Estimate(*(float(one) for one in each))
-        for each in zip(values, errors, values - half, values + half, strict=True)
-    ]
+def _estimate(value: float, error: float, freedom: float, level: float) -> Estimate:
+    half = stats.t.ppf((1 + level) / 2, freedom) * error
+    return Estimate(float(value), float(error), float(value - half), float(value + half))
+
+
+def _size_for_tokens(values: FloatArray, covariance: FloatArray, freedom: FloatArray, level: float) -> Estimate:
+    """Return - token_slope / size_slope with the error that the delta method gives it."""
+    _, size, tokens = values
+    gradient = np.array([0.0, tokens / size**2, -1 / size])
+    return _estimate(-tokens / size, np.sqrt(gradient @ covariance @ gradient), freedom[1:].min(), level)
 
 
 def usable_rows(largest: pd.DataFrame) -> pd.DataFrame:
@@ -124,14 +129,16 @@ def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float
     design, kept = _design(rows, with_tokens), 1 - rows["interpolated"].to_numpy(float)
     line = sm.OLS(kept, design).fit()
     n_runs = rows["run"].nunique()
-    errors, freedom = line.bse, np.full(design.shape[1], float(n_runs - 2))
+    covariance, freedom = line.cov_params(), np.full(design.shape[1], float(n_runs - 2))
     if with_tokens:
         by_run = cr2_covariance(design, line.resid, rows["run"].to_numpy(str))
-        errors, freedom = np.sqrt(np.diag(by_run.covariance)), np.minimum(by_run.degrees_of_freedom, n_runs - 2)
-    estimates = _estimates(line.params, errors, freedom, level)
+        covariance, freedom = by_run.covariance, np.minimum(by_run.degrees_of_freedom, n_runs - 2)
+    values, errors = line.params, np.sqrt(np.diag(covariance))
+    estimates = [_estimate(*one, level) for one in zip(values, errors, freedom, strict=True)]
     return RatioFit(
         *estimates[:2],
         estimates[2] if with_tokens else None,
+        _size_for_tokens(values, covariance, freedom, level) if with_tokens else None,
         float(np.sqrt(line.mse_resid)),
         n_runs,
         len(rows),
