@@ -49,10 +49,10 @@ def test_a_small_qid_is_its_own_relative_perplexity():
 
 def test_trials_without_their_16_bit_row_are_refused(model):
     trials = model.trials()
-    with pytest.raises(AnalysisError, match="without a 16-bit one of the same text: checkpoint m@6.5e"):
+    with pytest.raises(AnalysisError, match="without the 16-bit one of their search problem: checkpoint m@6.5e"):
         with_criteria(trials[trials["search"] != "none"])
     other = trials.assign(loss_nats=trials["loss_nats"].where(trials["search"] != "none", 2.9))
-    with pytest.raises(AnalysisError, match="16-bit trials of one text differ"):
+    with pytest.raises(AnalysisError, match="16-bit trials of one search problem differ"):
         with_criteria(pd.concat([trials, other]))
 
 

@@ -44,17 +44,17 @@ def relative_perplexity(qid_nats: ArrayLike) -> NDArray[np.float64]:
 
 
 def with_criteria(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials beside their 16-bit model: same weights, text and device.
+    """Return the trials beside the 16-bit trial of their search problem (SERIES).
 
     Adds `run` (family and run), `baseline_loss_nats`, `baseline_top1_accuracy` and the columns of CRITERIA; the 16-bit
     rows (search `none`) stay, with all criteria 0. Raises AnalysisError, naming a checkpoint, where a 16-bit row is
-    missing, or where two of one text differ.
+    missing, or where two of one problem differ.
     """
     columns = {"loss_nats": "baseline_loss_nats", "top1_accuracy": "baseline_top1_accuracy"}
-    baselines = trials.loc[trials["search"] == "none", [*BASELINE_KEY, *columns]].drop_duplicates()
-    _refuse(baselines[baselines.duplicated(BASELINE_KEY)], "16-bit trials of one text differ")
-    joined = trials.merge(baselines.rename(columns=columns), on=BASELINE_KEY, how="left", validate="m:1")
-    _refuse(joined[joined["baseline_loss_nats"].isna()], "trials without a 16-bit one of the same text")
+    baselines = trials.loc[trials["search"] == "none", [*SERIES, *columns]].drop_duplicates()
+    _refuse(baselines[baselines.duplicated(SERIES)], "16-bit trials of one search problem differ")
+    joined = trials.merge(baselines.rename(columns=columns), on=SERIES, how="left", validate="m:1")
+    _refuse(joined[joined["baseline_loss_nats"].isna()], "trials without the 16-bit one of their search problem")
     qid = joined["loss_nats"] - joined["baseline_loss_nats"]
     return joined.assign(
         run=run_label(joined),
