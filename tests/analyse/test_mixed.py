@@ -14,6 +14,7 @@ from helpers.analyse.mixed import (
     meeting,
     recipes,
     relative_perplexity,
+    scheme_names,
     sensitivities,
     swapped_and_rounded,
     with_criteria,
@@ -143,3 +144,12 @@ def test_recipes_have_the_criteria_of_trials_and_stand_beside_them(model, scored
     factors = paired["qid_nats"] / paired["swapped_qid_nats"]
     assert factors.groupby(paired["quantized_ratio"]).first().to_list() == pytest.approx([0.8, 0.9])
     assert paired["granularity"].value_counts().to_dict() == {"matmul": 2, "layer": 1}  # one keeps single matrices
+    with pytest.raises(AnalysisError, match="of one text; got 2"):
+        swapped_and_rounded(pd.concat([scored, scored.assign(eval_id="more text")]), table)
+
+
+def test_low_schemes_are_named_by_what_differs():
+    columns = ["method", "format", "bits", "group_size", "activation_format"]
+    rows = [("rtn", "mxint", 4, 32, "mxint"), ("rtn", "mxfp", 4, 16, None), ("gptq", "int", 3, None, None)]
+    names = ["MXINT 4 bits, inputs too", "MXFP 4 bits, g16", "GPTQ 3 bits, per row"]
+    assert scheme_names(pd.DataFrame(rows, columns=columns)).tolist() == names

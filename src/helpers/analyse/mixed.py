@@ -70,6 +70,18 @@ def _refuse(rows: pd.DataFrame, complaint: str) -> None:
         raise AnalysisError(f"{complaint}: checkpoint {named}; {len(rows)} rows in all")
 
 
+def scheme_names(table: pd.DataFrame) -> pd.Series:
+    """Return how each row's low precision reads, for example `MXINT 4 bits, inputs too` or `GPTQ 3 bits`.
+
+    Groups of other than 32 weights are named: `, g16`, or `, per row`.
+    """
+    format_ = table["format"].where(table["format"] != "int", table["method"]).str.upper()
+    inputs = np.where(table["activation_format"].isna(), "", ", inputs too")
+    groups = table["group_size"].astype(object).where(table["group_size"].notna(), None)
+    group = ["" if size == 32 else ", per row" if size is None else f", g{size:.0f}" for size in groups]
+    return format_ + table["bits"].map(" {:.0f} bits".format) + inputs + group
+
+
 def meeting(table: pd.DataFrame, target: float) -> pd.DataFrame:
     """Return the rows whose quantization ratio is the target's or more."""
     return table[table["quantized_ratio"] >= target - SLACK]
@@ -158,8 +170,11 @@ def swapped_and_rounded(scored: pd.DataFrame, table: pd.DataFrame) -> pd.DataFra
     """Return each assignment's trial beside its recipe: same weights, low scheme, assignment and device.
 
     `table` comes from `recipes`. Columns are the recipe's, with the criteria of the trial under `swapped_` and its
-    `granularity`. An assignment that several searches tried counts once a granularity.
+    `granularity`. An assignment that several searches tried counts once a granularity. Raises AnalysisError where the
+    trials are of more than one text.
     """
+    if scored["eval_id"].nunique() > 1:
+        raise AnalysisError(f"trials beside recipes must be of one text; got {scored['eval_id'].nunique()}")
     key = ["checkpoint_id", "assignment", "device_type", *LOW_SCHEME]
     columns = {name: f"swapped_{name}" for name in CRITERIA}
     tried = scored[scored["search"] != "none"].drop_duplicates([*key, "granularity"])
