@@ -11,8 +11,10 @@ from transformers import PretrainedConfig
 
 from helpers import families
 from helpers.measure import checkpoints, methods
+from helpers.measure.assignments import GRANULARITIES
 from helpers.measure.corpora import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT, TEXTS
 from helpers.measure.decoders import linear_shapes
+from helpers.measure.mixed import SEARCHES, Plan
 from helpers.specs import DTYPES, CheckpointError, CheckpointSpec, QuantScheme, SpecError, from_mapping
 
 
@@ -33,6 +35,28 @@ class CalibrationEntry:
     sequences: int
     seq_len: int = 512
     dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class SearchEntry:
+    """How a part's schemes are searched for what can be low in them: see `helpers.measure.mixed.Plan`.
+
+    Assignments are scored on `sequences` blocks of `seq_len` predicted tokens that calibration with the same `seed`
+    doesn't see. Where `recipes` is false the best assignments aren't rounded again and measured.
+    """
+
+    sequences: int
+    ratios: tuple[float, ...]
+    granularity: tuple[str, ...] = GRANULARITIES
+    searches: tuple[str, ...] = SEARCHES
+    trials: int = 50
+    seed: int = 0
+    seq_len: int = 512
+    recipes: bool = True
+
+    def __post_init__(self) -> None:
+        for granularity in self.granularity:
+            Plan(granularity, self.ratios, self.searches, self.trials, self.seed)  # refuses what it can't be
 
 
 ACCEPTED = {
@@ -65,6 +89,7 @@ class Part:
 
     checkpoints: tuple[CheckpointSpec, ...]
     schemes: tuple[QuantScheme, ...]
+    search: SearchEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +109,7 @@ class _PartEntry:
     models: tuple[str, ...] | None = None
     steps: tuple[int, ...] | None = None
     runs: tuple[str, ...] | None = None
+    search: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -199,7 +225,25 @@ def _read_part(raw: dict, calibration: CalibrationEntry, path: Path, unit: Unit 
         wanted = _expand(item, calibration, path)
         _refuse_impossible(structures, wanted, f"{path}:{item.lines['method']}")
         schemes += wanted
-    return Part(tuple(specs), tuple(schemes))
+    return Part(tuple(specs), tuple(schemes), _read_search(entry.search, schemes, path))
+
+
+def _read_search(raw: dict | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:
+    """Return how a part is searched. Raises SpecError where the search would score on what calibration sees."""
+    if raw is None:
+        return None
+    entry = _record(SearchEntry, raw, path)
+    where = f"{path}:{raw.lines['sequences']}"
+    for scheme in schemes:
+        if not methods.get(scheme.method).mixed:
+            accepted = ", ".join(name for name, method in methods.METHODS.items() if method.mixed)
+            raise SpecError(f"{where}: '{scheme.method}' can't keep matrices; accepted in a search: {accepted}")
+        if scheme.calib_seed not in (None, entry.seed):
+            raise SpecError(f"{where}: 'calib_seed' is {scheme.calib_seed}; accepted: {entry.seed}, the search's")
+        most = DOCUMENTS_PER_SPLIT * BLOCKS_PER_DOCUMENT - (scheme.calib_sequences or 0)
+        if not 1 <= entry.sequences <= most:
+            raise SpecError(f"{where}: 'sequences' is {entry.sequences}; accepted: 1 to {most}, beside calibration's")
+    return entry
 
 
 def _chosen(entry: _PartEntry, where: str, unit: Unit | None) -> list[CheckpointSpec]:
