@@ -182,6 +182,10 @@ def test_labels_read_well():
             "'activation_exponent' is 1.5",
         ),
         ({"activation_format": "mxint", "activation_bits": 4, "activation_exponent": 0.5}, "null for mxint"),
+        (
+            {"activation_format": "int", "activation_bits": 8, "activation_exponent": 1.0, "activation_group_size": 32},
+            "'activation_group_size' is 32; accepted: null for int; 1 or more, or null, for mxint",
+        ),
     ],
 )
 def test_what_is_kept_and_activations_are_checked(change, message):

@@ -229,6 +229,9 @@ class QuantScheme:
         if self.activation_bits not in BITS_ACCEPTED:
             accepted = f"{BITS_ACCEPTED.start} to {BITS_ACCEPTED.stop - 1}"
             raise SpecError(f"'activation_bits' is {self.activation_bits!r}; accepted: {accepted}")
+        size = self.activation_group_size
+        if size is not None and (self.activation_format == "int" or size < 1):
+            raise SpecError(f"'activation_group_size' is {size}; accepted: null for int; 1 or more, or null, for mxint")
         exponent = self.activation_exponent
         if (self.activation_format == "int") != (exponent is not None) or not 0 <= (exponent or 0) <= 1:
             raise SpecError(f"'activation_exponent' is {exponent!r}; accepted: 0 to 1 for int, null for mxint")
@@ -252,6 +255,7 @@ class QuantScheme:
         options = [self.format] if self.format != "int" else ["symmetric" if self.symmetric else "asymmetric"]
         options += ["MSE grid"] if self.grid_search == "mse" else []
         options += ["activation order"] if self.order == "activation" else []
+        options += [f"mean {self.average_bits:g} bits"] if self.average_bits else []
         options += [f"activations {self.activation_format}{self.activation_bits}"] if self.activation_format else []
         options += [f"{len(self.kept_matrices)} matrices kept"] if self.kept_matrices else []
         return f"{self.method} {self.bits} bits {group} {', '.join(options)}"
