@@ -183,8 +183,17 @@ def test_labels_read_well():
         ),
         ({"activation_format": "mxint", "activation_bits": 4, "activation_exponent": 0.5}, "null for mxint"),
         (
-            {"activation_format": "int", "activation_bits": 8, "activation_exponent": 1.0, "activation_group_size": 32},
-            "'activation_group_size' is 32; accepted: null for int; 1 or more, or null, for mxint",
+            {"activation_format": "mxint", "activation_bits": 4, "activation_group_size": 0},
+            "'activation_group_size' is 0; accepted: 1 or more for mxint, null for int",
+        ),
+        (
+            {
+                "activation_format": "int",
+                "activation_bits": 8,
+                "activation_exponent": 0.5,
+                "activation_group_size": 32,
+            },
+            "'activation_group_size' is 32; accepted: 1 or more for mxint, null for int",
         ),
     ],
 )

@@ -229,9 +229,9 @@ class QuantScheme:
         if self.activation_bits not in BITS_ACCEPTED:
             accepted = f"{BITS_ACCEPTED.start} to {BITS_ACCEPTED.stop - 1}"
             raise SpecError(f"'activation_bits' is {self.activation_bits!r}; accepted: {accepted}")
-        size = self.activation_group_size
-        if size is not None and (self.activation_format == "int" or size < 1):
-            raise SpecError(f"'activation_group_size' is {size}; accepted: null for int; 1 or more, or null, for mxint")
+        group = self.activation_group_size
+        if group is not None and (self.activation_format == "int" or group < 1):
+            raise SpecError(f"'activation_group_size' is {group}; accepted: 1 or more for mxint, null for int")
         exponent = self.activation_exponent
         if (self.activation_format == "int") != (exponent is not None) or not 0 <= (exponent or 0) <= 1:
             raise SpecError(f"'activation_exponent' is {exponent!r}; accepted: 0 to 1 for int, null for mxint")

@@ -14,6 +14,7 @@ from helpers.analyse.mixed import (
     meeting,
     recipes,
     relative_perplexity,
+    scheme_names,
     sensitivities,
     swapped_and_rounded,
     with_criteria,
@@ -49,10 +50,10 @@ def test_a_small_qid_is_its_own_relative_perplexity():
 
 def test_trials_without_their_16_bit_row_are_refused(model):
     trials = model.trials()
-    with pytest.raises(AnalysisError, match="without a 16-bit one of the same text: checkpoint m@6.5e"):
+    with pytest.raises(AnalysisError, match="without the 16-bit one of their search problem: checkpoint m@6.5e"):
         with_criteria(trials[trials["search"] != "none"])
     other = trials.assign(loss_nats=trials["loss_nats"].where(trials["search"] != "none", 2.9))
-    with pytest.raises(AnalysisError, match="16-bit trials of one text differ"):
+    with pytest.raises(AnalysisError, match="16-bit trials of one search problem differ"):
         with_criteria(pd.concat([trials, other]))
 
 
@@ -143,3 +144,12 @@ def test_recipes_have_the_criteria_of_trials_and_stand_beside_them(model, scored
     factors = paired["qid_nats"] / paired["swapped_qid_nats"]
     assert factors.groupby(paired["quantized_ratio"]).first().to_list() == pytest.approx([0.8, 0.9])
     assert paired["granularity"].value_counts().to_dict() == {"matmul": 2, "layer": 1}  # one keeps single matrices
+    with pytest.raises(AnalysisError, match="of one text; got 2"):
+        swapped_and_rounded(pd.concat([scored, scored.assign(eval_id="more text")]), table)
+
+
+def test_low_schemes_are_named_by_what_differs():
+    columns = ["method", "format", "bits", "group_size", "activation_format"]
+    rows = [("rtn", "mxint", 4, 32, "mxint"), ("rtn", "mxfp", 4, 16, None), ("gptq", "int", 3, None, None)]
+    names = ["MXINT 4 bits, inputs too", "MXFP 4 bits, g16", "GPTQ 3 bits, per row"]
+    assert scheme_names(pd.DataFrame(rows, columns=columns)).tolist() == names

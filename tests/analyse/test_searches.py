@@ -7,7 +7,7 @@ from trials import Model
 
 from helpers.analyse.degradation import AnalysisError
 from helpers.analyse.mixed import SERIES, TARGETS, with_criteria
-from helpers.analyse.searches import best_of_random, expected_best, regrets, searches_compared
+from helpers.analyse.searches import best_of_random, excess, expected_best, regrets, searches_compared
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 
@@ -90,11 +90,25 @@ def test_without_an_exhaustive_search_there_is_no_regret(model):
 def test_regret_is_the_distance_from_the_best(scored):
     compared = searches_compared(scored)
     table = regrets(compared)
-    assert set(table["search"]) == {"greedy", "random_equal", "random_shared", "random_all"}
+    assert set(table["search"]) == {"greedy", "random_equal", "random_shared", "random_all", "any"}
     one = table[(table["search"] == "greedy") & (table["target_ratio"] == 0.5)].iloc[0]
     row = compared[compared["target_ratio"] == 0.5].iloc[0]
     assert one["regret"] == pytest.approx(row["greedy"] - row["exhaustive"])
-    assert one["share"] == pytest.approx(row["greedy"] / row["exhaustive"] - 1)
+    assert (one["reached"], one["best"]) == (row["greedy"], row["exhaustive"])
+    assert (table.loc[table["search"] == "any", "regret"] == 0).all()
+
+
+def test_excess_is_a_share_of_sums_and_counts_runs(scored):
+    runs = [scored] + [with_criteria(Model(COSTS * 2, run=run, curvature=1.0).trials(seed=3)) for run in ("n", "o")]
+    table = regrets(searches_compared(pd.concat(runs, ignore_index=True)))
+    random = table[table["search"] == "random_equal"]
+    shares = [part["regret"].sum() / part["best"].sum() for _, part in random.groupby("run")]
+    found = excess(table, ["search"]).set_index("search").loc["random_equal"]
+    assert found["mean"] == pytest.approx(np.mean(shares))
+    assert found["n_runs"] == 3
+    assert (found["lowest"], found["highest"]) == pytest.approx((min(shares), max(shares)))
+    alone = excess(table[table["run"] == "tadpole-mixed/m"], ["search"])
+    assert alone["low"].isna().all()
 
 
 def test_problems_are_kept_apart(model, scored):

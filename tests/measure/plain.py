@@ -93,10 +93,16 @@ def order_of_layers(model: PreTrainedModel, tokens: Tensor) -> list[str]:
 
 @torch.no_grad()
 def walk(model: PreTrainedModel, scheme: QuantScheme, calibration: Tensor) -> dict[str, Tensor]:
-    """Return GPTQ's weights by parameter name: each layer, in running order, calibrated on the model rounded so far."""
+    """Return GPTQ's weights by parameter name: each layer, in running order, calibrated on the model rounded so far.
+
+    Those that the scheme keeps stay as they are.
+    """
     model = copy.deepcopy(model)
     weights = {}
+    decoder = decoder_of(model)
     for name in order_of_layers(model, calibration[:1]):
+        if decoder.short_name(name) in scheme.kept_matrices:
+            continue
         hessian = gptq.second_moments(inputs_of(model, name, calibration).flatten(0, -2)) / calibration.numel()
         layer = model.get_submodule(name)
         solved = gptq.solve(

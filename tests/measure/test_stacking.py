@@ -4,9 +4,12 @@ import pytest
 import torch
 from plain import ARCHITECTURES, build
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from helpers.measure import stacking
 from helpers.measure.decoders import decoder_of, hidden_of
+from helpers.measure.input_rounding import InputRounding
+from helpers.measure.stacking import RoundedInputsLinear
 
 TOKENS = torch.randint(0, 256, (3, 10), generator=torch.Generator().manual_seed(0))
 OWNERS = [0, 1, 1, 0]
@@ -118,3 +121,68 @@ def test_arguments_in_another_dtype_keep_whole_numbers():
 def test_on_a_cpu_nothing_is_compiled():
     stack = stacking.block_stack(decoder_of(build("llama")), torch.float32)
     assert stack.call is stack.module
+
+
+MXINT, CROSSED, BY_TOKEN = (
+    InputRounding("mxint", 4, 16, None),
+    InputRounding("int", 6, None, 0.15),
+    InputRounding("int", 8, None, 1.0),
+)
+
+
+def layer_that_rounds(roundings: list[InputRounding | None], generator: torch.Generator) -> RoundedInputsLinear:
+    layer = RoundedInputsLinear()
+    layer.weight = torch.randn(len(roundings), 6, 32, generator=generator)
+    layer.bias = torch.randn(len(roundings), 6, generator=generator)
+    layer.roundings, layer.seq_len = roundings, 9
+    return layer
+
+
+@pytest.mark.parametrize(
+    "roundings",
+    [
+        [None, MXINT, CROSSED, MXINT, BY_TOKEN],  # the second and fourth are rounded as one
+        [CROSSED] * 5,
+        [None] * 5,
+        [MXINT, None, MXINT, None, CROSSED],
+    ],
+)
+def test_a_layer_rounds_each_variants_inputs_its_own_way_sequence_by_sequence(roundings):
+    """Bit for bit on a CPU: every sequence rounded by itself, then one product a variant; `inputs` stay.
+
+    OPT's layers get all tokens of all sequences in one dimension: the same answer.
+    """
+    generator = torch.Generator().manual_seed(0)
+    layer = layer_that_rounds(roundings, generator)
+    inputs = torch.randn(5, 3, 9, 32, generator=generator)
+    before = inputs.clone()
+    found = layer(inputs.flatten(0, 1)).unflatten(0, (5, 3))
+    assert torch.equal(inputs, before)
+    assert torch.equal(layer(inputs.flatten(0, 2)).view(found.shape), found)
+    for v, rounding in enumerate(roundings):
+        rounded = torch.stack([rounding(sequence) for sequence in inputs[v]]) if rounding else inputs[v]
+        expected = nn.functional.linear(rounded.flatten(0, 1), layer.weight[v], layer.bias[v])
+        assert torch.equal(found[v].flatten(0, 1), expected)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@torch.no_grad()
+def test_other_roundings_in_the_next_block_need_no_other_program():
+    """Compiled, as on a GPU (here only traced): one that depended on the roundings would be made anew every block."""
+    decoder = decoder_of(build("llama"))
+    stack = stacking.Stack(decoder.blocks[0], torch.float32, RoundedInputsLinear)
+    counter = CompileCounter()
+    compiled = torch.compile(stack.module, backend=counter)
+    (hidden,) = stacking.first_inputs([decoder], [0, 0], [TOKENS], torch.float32)
+    arguments = stacking.block_arguments(decoder, TOKENS, torch.float32)
+    programs = []
+    for index, roundings in ((0, [None, MXINT]), (0, [CROSSED, MXINT]), (1, [None, None]), (1, [MXINT, None])):
+        stack.load([decoder.blocks[index]], [0, 0], {})
+        for layer in stack.layers.values():
+            layer.roundings, layer.seq_len = roundings, TOKENS.shape[1]
+        found, expected = (hidden_of(call(hidden, **arguments)) for call in (compiled, stack.module))
+        assert torch.equal(found, expected)
+        programs.append(counter.frame_count)
+    assert programs[0] == programs[1]
+    assert programs[2] == programs[3]
+    torch.compiler.reset()

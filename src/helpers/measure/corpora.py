@@ -26,6 +26,7 @@ LOCK = Path("data/corpus.lock")
 CACHE = Path(".cache/corpus")
 TADPOLE_TOKENIZER = Path("data/tadpole/tokenizer.json")
 CALIBRATION_DATASET = "wheels-calibration"
+SEARCH_DATASET = "wheels-search"  # the same files, other blocks
 DOCUMENTS_PER_SPLIT = 128
 BLOCKS_PER_DOCUMENT = 4
 PROSE_DOCUMENTS = 64  # no more descriptions of wheels trained on are in ASCII, long enough and a round number
@@ -262,11 +263,7 @@ def heldout_blocks(
         rows.append([ids[k * seq_len : (k + 1) * seq_len + 1] for k in range(per_document)])
     tokens = torch.tensor([rows[d][k] for k in range(per_document) for d in range(len(files))])
     documents = tuple(range(len(files))) * per_document
-    text_bytes = sum(
-        len(tokenizer.decode(block, skip_special_tokens=False)) - len(tokenizer.decode(block[:1]))
-        for document in rows
-        for block in document
-    )
+    text_bytes = _text_bytes(tokenizer, (block for document in rows for block in document))
     sha256 = digest([hashlib.sha256(tokens.numpy().tobytes()).hexdigest(), documents, seq_len])
     return Blocks(tokens, documents, text_bytes, sha256)
 
@@ -286,6 +283,36 @@ def calibration_tokens(
     order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))
     tokens = pool[order[:n_sequences]].contiguous()
     return tokens, digest(hashlib.sha256(tokens.numpy().tobytes()).hexdigest())
+
+
+def search_blocks(
+    files: Iterable[HeldoutFile],
+    tokenizer: Tokenizer,
+    n_sequences: int,
+    seq_len: int,
+    seed: int,
+    cache: Path = CACHE,
+) -> Blocks:
+    """Return `n_sequences` blocks that searches score on: those that `calibration_tokens` draws last with `seed`.
+
+    A block counts as a document of its own. Raises CorpusError when fewer exist.
+    """
+    files = tuple(files)
+    pool = heldout_blocks(files, tokenizer, len(files) * BLOCKS_PER_DOCUMENT, seq_len, cache).tokens
+    if not 1 <= n_sequences <= len(pool):
+        raise CorpusError(f"search sequences: {n_sequences}; accepted: 1 to {len(pool)}")
+    order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))
+    tokens = pool[order[-n_sequences:]].contiguous()
+    documents = tuple(range(n_sequences))
+    sha256 = digest([hashlib.sha256(tokens.numpy().tobytes()).hexdigest(), documents, seq_len])
+    return Blocks(tokens, documents, _text_bytes(tokenizer, tokens.tolist()), sha256)
+
+
+def _text_bytes(tokenizer: Tokenizer, blocks: Iterable[list[int]]) -> int:
+    """Return how many bytes the predicted tokens of blocks stand for: all but the first of each."""
+    return sum(
+        len(tokenizer.decode(block, skip_special_tokens=False)) - len(tokenizer.decode(block[:1])) for block in blocks
+    )
 
 
 def wheel_documents(wheel: Wheel, folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -156,6 +156,7 @@ class _Scores:
                 if rounds_inputs:
                     for name, layer in stack.layers.items():
                         layer.roundings = _roundings(decoders, owners, members, index, name)
+                        layer.seq_len = batches[0].shape[1]
                 with matrix_products(self.dtype):
                     for number in range(len(batches)):
                         hidden[number] = hidden_of(stack.call(hidden[number], **arguments))

@@ -37,16 +37,17 @@ class InputRounding:
         if self.format == "mxint":
             return mx.round_to_mxint(inputs, self.bits, self.group_size).to(inputs.dtype)
         scale = cross_scale(inputs, self.bits, self.exponent)
-        return torch.round(inputs / scale) * scale
+        return (torch.round(inputs / scale) * scale).to(inputs.dtype)
 
 
 def cross_scale(inputs: Tensor, bits: int, exponent: float) -> Tensor:
-    """Return the scale of each of `inputs` (..., L, columns): t^exponent c^(1 - exponent) / (2^(bits - 1) - 1).
+    """Return the float32 scale of each of `inputs` (..., L, columns): t^exponent c^(1 - exponent) / (2^(bits - 1) - 1).
 
     t is the largest magnitude of the input's token, c that of its channel in the sequence; a scale that would be zero
     is one. Source: CrossQuant (arXiv 2410.07505); an input exceeds neither t nor c, so no code its range.
     """
+    # in float64: the last bit of a CPU's float32 powers depends on where a value lies in its tensor
     magnitudes = inputs.abs()
-    token, channel = magnitudes.amax(-1, keepdim=True), magnitudes.amax(-2, keepdim=True)
-    scale = token.pow(exponent) * channel.pow(1 - exponent) / (2 ** (bits - 1) - 1)
+    token, channel = magnitudes.amax(-1, keepdim=True).double(), magnitudes.amax(-2, keepdim=True).double()
+    scale = token.pow(exponent).float() * channel.pow(1 - exponent).float() / (2 ** (bits - 1) - 1)
     return torch.where(scale > 0, scale, 1.0)

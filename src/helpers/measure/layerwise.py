@@ -21,7 +21,7 @@ from helpers.measure.decoders import Decoder, hidden_of
 from helpers.measure.grids import IntegerWeight
 from helpers.measure.memory import Share, calibration_work, share
 from helpers.measure.methods import Answers, Checkpoint, Rounded
-from helpers.measure.methods.matrices import grid_bits, stored_bits
+from helpers.measure.methods.matrices import grid_bits, stored_bits, unknown_matrix
 from helpers.measure.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.stacking import StackedLinear, block_arguments, block_stack, first_inputs
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme
@@ -84,11 +84,7 @@ def walk(
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
     now = share_of(decoders[0], *calibration.shape, dtype, len(checkpoints) * len(schemes), memory_bytes)
     while True:
-        variants = [
-            Variant(owner, scheme, sum(layer.weight.numel() for layer in decoder.linear_layers().values()))
-            for owner, decoder in enumerate(decoders)
-            for scheme in schemes
-        ]
+        variants = [_variant(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
         try:
             for start in range(0, len(variants), now.variants):
                 members = variants[start : start + now.variants]
@@ -99,6 +95,15 @@ def walk(
             torch.cuda.empty_cache()
     answers = [variant.result(now.sequences) for variant in variants]
     return [answers[i : i + len(schemes)] for i in range(0, len(answers), len(schemes))]
+
+
+def _variant(owner: int, decoder: Decoder, scheme: QuantScheme) -> Variant:
+    """Return a variant of which nothing is rounded yet; one that keeps a matrix the model lacks has failed."""
+    unknown = unknown_matrix(decoder, scheme)
+    n_params = sum(layer.weight.numel() for layer in decoder.linear_layers().values())
+    return Variant(
+        owner, scheme, n_params, failure=QuantizationError(f"{scheme.label}: {unknown}") if unknown else None
+    )
 
 
 def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:

@@ -58,8 +58,8 @@ def second_order(decoder: Decoder, rounded: Rounded, tokens: Tensor) -> list[flo
     model = decoder.model
     with _watched(decoder, rounded) as watches, torch.enable_grad():
         for batch in tokens.to(model.device).split(SEQUENCES_AT_ONCE[model.device.type]):
-            logits = model(batch[:, :-1], use_cache=False).logits
-            nn.functional.cross_entropy(logits.flatten(0, 1).float(), batch[:, 1:].flatten(), reduction="sum").backward()
+            logits = model(batch[:, :-1], use_cache=False).logits.flatten(0, 1).float()
+            nn.functional.cross_entropy(logits, batch[:, 1:].flatten(), reduction="sum").backward()
     return torch.stack([watch.estimate() for watch in watches]).tolist()
 
 

@@ -44,16 +44,18 @@ class RoundedInputsLinear(StackedLinear):
     def __init__(self) -> None:
         super().__init__()
         self.roundings: Sequence[InputRounding | None] = ()  # a variant each
+        self.seq_len = 0  # tokens of a sequence; some models' layers get all tokens in one dimension
 
+    @torch.compiler.disable  # else each new list of roundings, every block, is compiled anew
     def forward(self, inputs: Tensor) -> Tensor:
-        """Round each variant's inputs (V x n, L, columns) its own way, then multiply."""
+        """Round each variant's inputs, (V x n, L, columns) or (V x n x L, columns), its own way, then multiply."""
         if not any(self.roundings):
             return super().forward(inputs)
-        rounded = inputs.unflatten(0, (len(self.roundings), -1)).clone()
+        rounded = inputs.clone().view(len(self.roundings), -1, self.seq_len, inputs.shape[-1])
         for rounding in {each for each in self.roundings if each}:
             members = [v for v, each in enumerate(self.roundings) if each == rounding]
             rounded[members] = rounding(rounded[members])
-        return super().forward(rounded.flatten(0, 1))
+        return super().forward(rounded.view(inputs.shape))
 
 
 class StackedModule(nn.Module):

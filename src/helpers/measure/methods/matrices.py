@@ -40,9 +40,13 @@ def by_matrix(
     def _round_all(decoder: Decoder, scheme: QuantScheme) -> Rounded | QuantizationError:
         every = decoder.linear_layers()
         layers = {name: layer for name, layer in every.items() if decoder.short_name(name) not in scheme.kept_matrices}
-        undivided = undivided_layer(layers, scheme.group_size)
-        if undivided:
-            return QuantizationError(f"{scheme.label}: {undivided}")
+        fault = (
+            unknown_matrix(decoder, scheme)
+            or undivided_layer(layers, scheme.group_size)
+            or undivided_layer(layers, scheme.activation_group_size, "activation_group_size")
+        )
+        if fault:
+            return QuantizationError(f"{scheme.label}: {fault}")
         weights = {f"{name}.weight": round_matrix(layer.weight.detach(), scheme) for name, layer in layers.items()}
         diagnostics = Diagnostics(
             n_params_quantized=n_params(weights.values()),
@@ -54,11 +58,21 @@ def by_matrix(
     return alone(quantize_one)
 
 
-def undivided_layer(layers: dict[str, nn.Linear], group_size: int | None) -> str | None:
-    """Return which layer's input width `group_size` doesn't divide, in words, or None."""
+def unknown_matrix(decoder: Decoder, scheme: QuantScheme) -> str | None:
+    """Return which of the matrices that `scheme` keeps the model doesn't have, in words, or None."""
+    known = {decoder.short_name(name) for name in decoder.linear_layers()}
+    unknown = [name for name in scheme.kept_matrices if name not in known]
+    if not unknown:
+        return None
+    blocks, layers = len(decoder.blocks), ", ".join(decoder.linear_names())
+    return f"'kept_matrices' has '{unknown[0]}'; accepted: a block from 0 to {blocks - 1}, a dot and one of {layers}"
+
+
+def undivided_layer(layers: dict[str, nn.Linear], group_size: int | None, field: str = "group_size") -> str | None:
+    """Return which layer's input width a scheme's `field` of size `group_size` doesn't divide, in words, or None."""
     for name, layer in layers.items():
         if group_size and layer.in_features % group_size:
-            return f"group_size {group_size} doesn't divide the input width {layer.in_features} of '{name}'"
+            return f"{field} {group_size} doesn't divide the input width {layer.in_features} of '{name}'"
     return None
 
 
