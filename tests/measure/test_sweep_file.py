@@ -150,7 +150,7 @@ def test_the_sweep_of_the_seven_can_be_run(family):
     raw["parts"][0]["family"] = str(family)
     path.write_text(yaml.safe_dump(raw))
     sweep = read_sweep(path)
-    assert len(sweep.parts[0].schemes) == len({scheme.scheme_id for scheme in sweep.parts[0].schemes}) == 21
+    assert len(sweep.parts[0].schemes) == len({scheme.scheme_id for scheme in sweep.parts[0].schemes}) == 23
 
 
 def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
