@@ -76,6 +76,13 @@ def test_planted_factors_come_back_at_equal_bits(counts):
     assert draws.shape == (6, 300)
 
 
+def test_any_way_can_be_the_line(counts):
+    rows = [row("RTN", "small@1e8", bits, 2 * np.exp(-bits)) for bits in (2.5, 4.5)]
+    ratios, _ = keeping.against_line(pd.DataFrame([*rows, *line("small@1e8")]), counts, line="RTN")
+    assert ratios["way"].tolist() == ["GPTQ"] * 3
+    np.testing.assert_allclose(ratios["ratio"], 0.5, rtol=1e-12)
+
+
 def test_draws_of_a_ratio_are_those_of_both_ways(counts):
     """Beside a computation by hand: a way that only loses on half of the documents, between two places of the line."""
     uneven = np.where(np.arange(40) < 20, 2.0, 0.5)
@@ -155,6 +162,17 @@ def test_the_front_is_what_no_other_beats():
         keeping.on_front(pd.concat([table, table.assign(checkpoint_id="other")], ignore_index=True)).tolist()
         == brute * 2
     )
+
+
+def test_kept_matrices_are_counted_by_kind_over_all_blocks():
+    kept = [("0.mlp.dense_4h_to_h", "1.mlp.dense_4h_to_h", "1.attention.dense"), ()]
+    share = keeping.kept_share(pd.DataFrame({"kept_matrices": kept, "n_layers": [3, 5]}))
+    assert share.to_dict() == {
+        "attention.query_key_value": 0,
+        "attention.dense": 1 / 8,
+        "mlp.dense_h_to_4h": 0,
+        "mlp.dense_4h_to_h": 2 / 8,
+    }
 
 
 def test_rounded_inputs_are_counted_beyond_the_same_weights():

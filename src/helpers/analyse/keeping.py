@@ -89,28 +89,28 @@ def log_qid(table: pd.DataFrame, counts: FloatArray) -> FloatArray:
     return np.log(np.where(positive, qid, np.nan))
 
 
-def against_line(table: pd.DataFrame, counts: FloatArray) -> tuple[pd.DataFrame, FloatArray]:
-    """Return the rows of all ways but LINE with `ratio`: QiD over that of LINE at equal stored bits; and its draws.
+def against_line(table: pd.DataFrame, counts: FloatArray, line: str = LINE) -> tuple[pd.DataFrame, FloatArray]:
+    """Return the rows of all ways but `line` with `ratio`: QiD over that of `line` at equal stored bits; and its draws.
 
     The draws are ln ratio on draws of documents, (rows, n_draws). `table` has `way` and `stored_bits`. Left out are
     rows beyond their checkpoint's line, and rows that aren't told from zero, as are such places of a line. Raises
-    AnalysisError where a checkpoint has two rows of LINE at one place.
+    AnalysisError where a checkpoint has two rows of `line` at one place.
     """
     table = table.reset_index(drop=True)
     logs = log_qid(table, counts)
     told = np.isfinite(logs[:, 0])
-    is_line = (table["way"] == LINE).to_numpy()
+    is_line = (table["way"] == line).to_numpy()
     if table[is_line].duplicated(["checkpoint_id", "stored_bits"]).any():
-        raise AnalysisError(f"a checkpoint has two rows of {LINE} with the same stored bits")
+        raise AnalysisError(f"a checkpoint has two rows of {line} with the same stored bits")
     lines = {
         checkpoint: rows.sort_values("stored_bits")
         for checkpoint, rows in table[is_line & told].groupby("checkpoint_id")
     }
     read = np.full_like(logs, np.nan)
     for index in np.flatnonzero(told & ~is_line):
-        line = lines.get(table.at[index, "checkpoint_id"])
-        if line is not None:
-            read[index] = _on_line(line["stored_bits"].to_numpy(), logs[line.index], table.at[index, "stored_bits"])
+        one = lines.get(table.at[index, "checkpoint_id"])
+        if one is not None:
+            read[index] = _on_line(one["stored_bits"].to_numpy(), logs[one.index], table.at[index, "stored_bits"])
     ratios = logs - read
     inside = np.isfinite(ratios[:, 0])
     return table[inside].assign(ratio=np.exp(ratios[inside, 0])).reset_index(drop=True), ratios[inside, 1:]
@@ -130,7 +130,7 @@ def _on_line(places: FloatArray, values: FloatArray, target: float) -> FloatArra
 def pooled(ratios: pd.DataFrame, draws: FloatArray) -> pd.DataFrame:
     """Return, by way and setting, the geometric mean of `against_line`'s ratios, and how they move.
 
-    Columns: `n_checkpoints`, `n_models`, `n_rows`, `n_below` (rows that lose less than LINE), `stored_bits` (mean),
+    Columns: `n_checkpoints`, `n_models`, `n_rows`, `n_below` (rows that lose less than the line), `stored_bits` (mean),
     `ratio` with `low`, `high`, and from three sizes on `size` and `tokens`: slopes of ln ratio in ln N and ln D, with
     `_low`, `_high`. The 95% intervals count models, not rows, and documents. Settings of one model are left out.
     """
@@ -160,6 +160,12 @@ def on_front(table: pd.DataFrame) -> pd.Series:
         ordered = rows.sort_values(["stored_bits", "qid_nats"], kind="stable")["qid_nats"]
         front[ordered.index[ordered < ordered.cummin().shift(fill_value=np.inf)]] = True
     return front
+
+
+def kept_share(table: pd.DataFrame) -> pd.Series:
+    """Return, by kind of matrix, the share of such matrices that recipes keep, blocks of all rows taken together."""
+    kept = [name.partition(".")[2] for names in table["kept_matrices"] for name in names]
+    return pd.Series(kept, dtype=str).value_counts().reindex(MATRICES, fill_value=0) / table["n_layers"].sum()
 
 
 def input_costs(table: pd.DataFrame) -> pd.DataFrame:
