@@ -102,9 +102,7 @@ def rounded_alone(
 class Scorer:
     """Scores assignments of one checkpoint under one low scheme on one text, each once."""
 
-    def __init__(
-        self, checkpoint: Checkpoint, rounded: Rounded, blocks: Blocks, dtype: str, memory_bytes: int
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, rounded: Rounded, blocks: Blocks, dtype: str, memory_bytes: int) -> None:
         self.checkpoint, self.rounded, self.blocks = checkpoint, rounded, blocks
         self.dtype, self.memory_bytes = dtype, memory_bytes
         self.names = [f"{name}.weight" for name in checkpoint.decoder.linear_layers()]
