@@ -54,6 +54,34 @@ def sweep(
 
 
 @app.command()
+def search(
+    sweep_file: Annotated[Path, typer.Argument(help="The sweep's YAML, with parts that say `search`.")],
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    table: Annotated[Path, typer.Option(help="The table of measurements, for recipes.")] = Path(
+        "results/local.parquet"
+    ),
+    trials: Annotated[Path, typer.Option(help="The table of trials to write.")] = Path("results/local-trials.parquet"),
+    records: Annotated[Path, typer.Option(help="Where records of recipes go.")] = Path("results/measurements"),
+    trial_records: Annotated[Path, typer.Option(help="Where finished searches go.")] = Path("results/trials"),
+    memory_gib: Annotated[
+        float | None, typer.Option(help="Memory for rounding and scoring, beside the models.")
+    ] = None,
+) -> None:
+    """Search which matrices can go to low precision, and measure the recipes found."""
+    from helpers.measure.search_sweep import SearchPlaces, run_search
+
+    places = SearchPlaces(table, trials, records, trial_records)
+    memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
+    report = run_search(sweep_file, device, places, console, memory_bytes)
+    console.print(f"{trials}: {report.n_searched} searches made, {report.n_present} already there")
+    console.print(f"{table}: {report.n_recipes} rows measured")
+    for failure in report.failures:
+        console.print(f"not searched: {failure}", style="red")
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(
     plan_file: Annotated[Path, typer.Argument(help="The family's YAML.")],
     out: Annotated[
@@ -80,16 +108,20 @@ def study(
         "results/local-checkpoints.parquet"
     ),
     records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = Path("results/measurements"),
+    trials: Annotated[Path, typer.Option(help="The table of trials to write, where the sweep has searches.")] = Path(
+        "results/local-trials.parquet"
+    ),
+    trial_records: Annotated[Path, typer.Option(help="Where finished searches go.")] = Path("results/trials"),
     memory_gib: Annotated[
         float | None, typer.Option(help="Memory for rounding and scoring, beside the models.")
     ] = None,
 ) -> None:
-    """Train models and measure them, unit by unit, each while the next is trained."""
+    """Train models, measure them and search them, unit by unit, each while the next is trained."""
     from helpers.measure.study import Study, run_study
     from helpers.measure.sweep_file import Unit
 
     memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
-    declared = Study(sweep_file, device, table, checkpoint_table, records, memory_bytes)
+    declared = Study(sweep_file, device, table, checkpoint_table, records, trials, trial_records, memory_bytes)
     failures = run_study(declared, [Unit.parse(text, families) for text in unit], console)
     for failure in failures:
         console.print(f"not measured: {failure}", style="red")

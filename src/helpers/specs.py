@@ -255,6 +255,7 @@ class QuantScheme:
         options = [self.format] if self.format != "int" else ["symmetric" if self.symmetric else "asymmetric"]
         options += ["MSE grid"] if self.grid_search == "mse" else []
         options += ["activation order"] if self.order == "activation" else []
+        options += [f"mean {self.average_bits:g} bits"] if self.average_bits else []
         options += [f"activations {self.activation_format}{self.activation_bits}"] if self.activation_format else []
         options += [f"{len(self.kept_matrices)} matrices kept"] if self.kept_matrices else []
         return f"{self.method} {self.bits} bits {group} {', '.join(options)}"

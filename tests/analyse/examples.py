@@ -7,6 +7,19 @@ import numpy as np
 
 from helpers.analyse.fit_records import FitData, FitResult
 from helpers.analyse.fitting import fit_law
+from helpers.analyse.joint_laws import (
+    JOINT_FORMS,
+    BlockByRatioLaw,
+    BlockBySizeLaw,
+    BlockByTokensLaw,
+    LogBlockLaw,
+    RatioBySizeLaw,
+    RatioExponentialLaw,
+    RatioPowerLaw,
+    RatioRestLaw,
+    WithoutBlockLaw,
+    WithoutTokensLaw,
+)
 from helpers.analyse.law_forms import (
     FORMS,
     BitsLaw,
@@ -84,7 +97,54 @@ EXAMPLES = {
     ),
     "group-size": (GroupSizeLaw(**POWER | {"k": 0.2}, eta=0.4, **ALL), lambda x: power(x) * 0.2 / 0.75 * x["G"] ** 0.4),
 }
+JOINT = {"k": 1e-5, "beta": 0.4, "alpha": 0.3, "kappa": 0.45, "c": 2.5}
+
+
+def joint(x):
+    return 1e-5 * x["D"] ** 0.4 / x["N"] ** 0.3 * x["G"] ** 0.45 * np.exp(2.5 * x["Q"])
+
+
+EXAMPLES |= {
+    "ratio-exponential": (RatioExponentialLaw(**JOINT, **ALL), joint),
+    "ratio-power": (
+        RatioPowerLaw(k=1e-4, beta=0.4, alpha=0.3, kappa=0.45, rho=1.7, **ALL),
+        lambda x: 1e-4 * x["D"] ** 0.4 / x["N"] ** 0.3 * x["G"] ** 0.45 * x["Q"] ** 1.7,
+    ),
+    "ratio-rest": (
+        RatioRestLaw(k=1e-4, beta=0.4, alpha=0.3, kappa=0.45, rho=0.6, **ALL),
+        lambda x: 1e-4 * x["D"] ** 0.4 / x["N"] ** 0.3 * x["G"] ** 0.45 * (1 - (1 - x["Q"]) ** 0.6),
+    ),
+    "log-block": (
+        LogBlockLaw(**JOINT | {"kappa": 1.5}, **ALL),
+        lambda x: joint(x) * x["G"] ** -0.45 * np.log(x["G"]) ** 1.5,
+    ),
+    "ratio-by-size": (
+        RatioBySizeLaw(**JOINT, mu=0.4, **ALL),
+        lambda x: joint(x) * (x["N"] / 1e6) ** (-0.4 * (1 - x["Q"])),
+    ),
+    "block-by-size": (
+        BlockBySizeLaw(**JOINT, mu=0.1, **ALL),
+        lambda x: joint(x) * (x["G"] / 32) ** (0.1 * np.log(x["N"] / 1e6)),
+    ),
+    "block-by-tokens": (
+        BlockByTokensLaw(**JOINT, mu=0.1, **ALL),
+        lambda x: joint(x) * (x["G"] / 32) ** (0.1 * np.log(x["D"] / 2.5e8)),
+    ),
+    "block-by-ratio": (
+        BlockByRatioLaw(**JOINT, mu=0.2, **ALL),
+        lambda x: joint(x) * (x["G"] / 32) ** (-0.2 * (1 - x["Q"])),
+    ),
+    "without-block": (
+        WithoutBlockLaw(k=5e-5, beta=0.4, alpha=0.3, c=2.5, **ALL),
+        lambda x: 5e-5 * x["D"] ** 0.4 / x["N"] ** 0.3 * np.exp(2.5 * x["Q"]),
+    ),
+    "without-tokens": (
+        WithoutTokensLaw(k=0.02, alpha=0.3, kappa=0.45, c=2.5, **ALL),
+        lambda x: 0.02 / x["N"] ** 0.3 * x["G"] ** 0.45 * np.exp(2.5 * x["Q"]),
+    ),
+}
 NAMES = list(FORMS)
+EVERY = [*FORMS, *JOINT_FORMS]
 
 
 def rows_for(law, seed: int = 0) -> FitData:
@@ -100,6 +160,7 @@ def rows_for(law, seed: int = 0) -> FitData:
         "room_nats": 6.93 - loss,
         "lr_fraction": generator.choice([0.0, 0.5, 1.0], tokens.size),
         "group_size": generator.choice([32.0, 128.0], tokens.size),
+        "quantized_ratio": generator.choice([0.5, 0.9, 1.0], tokens.size),
     }
     runs = np.searchsorted(np.unique(n_params), n_params).astype(str)
     return FitData(tokens, n_params, bits, np.ones(tokens.size), np.ones(tokens.size), runs, covariates)
@@ -108,7 +169,7 @@ def rows_for(law, seed: int = 0) -> FitData:
 def letters(data: FitData) -> dict:
     more = data.covariates
     short = {"D": data.tokens, "N": data.n_params, "P": data.bits, "L": more["loss_nats"]}
-    return short | {"r": more["lr_fraction"], "G": more["group_size"]}
+    return short | {"r": more["lr_fraction"], "G": more["group_size"], "Q": more["quantized_ratio"]}
 
 
 def planted(law, seed: int, tau: float, floor_nats: float) -> FitData:

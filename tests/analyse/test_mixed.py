@@ -14,6 +14,8 @@ from helpers.analyse.mixed import (
     meeting,
     recipes,
     relative_perplexity,
+    relative_sensitivities,
+    scheme_names,
     sensitivities,
     swapped_and_rounded,
     with_criteria,
@@ -49,10 +51,10 @@ def test_a_small_qid_is_its_own_relative_perplexity():
 
 def test_trials_without_their_16_bit_row_are_refused(model):
     trials = model.trials()
-    with pytest.raises(AnalysisError, match="without a 16-bit one of the same text: checkpoint m@6.5e"):
+    with pytest.raises(AnalysisError, match="without the 16-bit one of their search problem: checkpoint m@6.5e"):
         with_criteria(trials[trials["search"] != "none"])
     other = trials.assign(loss_nats=trials["loss_nats"].where(trials["search"] != "none", 2.9))
-    with pytest.raises(AnalysisError, match="16-bit trials of one text differ"):
+    with pytest.raises(AnalysisError, match="16-bit trials of one search problem differ"):
         with_criteria(pd.concat([trials, other]))
 
 
@@ -117,6 +119,17 @@ def test_sensitivities_name_block_and_matrix(model, scored):
     assert blocks["block"].tolist() == [0, 1]
 
 
+def test_a_part_that_costs_what_its_size_says_is_one():
+    shares = np.tile([3, 1, 4, 4], 2) / 24
+    flat = relative_sensitivities(sensitivities(with_criteria(Model(0.3 * shares).trials())))
+    assert flat["relative"].tolist() == pytest.approx([1.0] * 8)
+    costs = 0.3 * shares
+    costs[1] *= -1.0
+    table = relative_sensitivities(sensitivities(with_criteria(Model(costs).trials())))
+    assert table["relative"].isna().tolist() == [False, True] + [False] * 6
+    assert table["relative"].iloc[0] == pytest.approx(0.3 / costs.sum())
+
+
 def test_a_single_trial_of_two_parts_is_refused(model):
     rows = pd.DataFrame([model.row("none", COSTS < 0), model.row("single", COSTS < 0.02)])
     with pytest.raises(AnalysisError, match="isn't of one part"):
@@ -143,3 +156,12 @@ def test_recipes_have_the_criteria_of_trials_and_stand_beside_them(model, scored
     factors = paired["qid_nats"] / paired["swapped_qid_nats"]
     assert factors.groupby(paired["quantized_ratio"]).first().to_list() == pytest.approx([0.8, 0.9])
     assert paired["granularity"].value_counts().to_dict() == {"matmul": 2, "layer": 1}  # one keeps single matrices
+    with pytest.raises(AnalysisError, match="of one text; got 2"):
+        swapped_and_rounded(pd.concat([scored, scored.assign(eval_id="more text")]), table)
+
+
+def test_low_schemes_are_named_by_what_differs():
+    columns = ["method", "format", "bits", "group_size", "activation_format"]
+    rows = [("rtn", "mxint", 4, 32, "mxint"), ("rtn", "mxfp", 4, 16, None), ("gptq", "int", 3, None, None)]
+    names = ["MXINT 4 bits, inputs too", "MXFP 4 bits, g16", "GPTQ 3 bits, per row"]
+    assert scheme_names(pd.DataFrame(rows, columns=columns)).tolist() == names

@@ -237,4 +237,4 @@ def test_every_method_is_registered_with_its_two_functions(name):
     method = methods.get(name)
     assert callable(method.quantize)
     assert callable(method.refusal)
-    assert method.propagate == ("full_precision" if name == "awq" else "quantized")
+    assert method.propagate == ("full_precision" if name in ("awq", "gwq", "cmpq") else "quantized")

@@ -52,6 +52,8 @@ def study(text, tmp_path) -> Study:
         out / "measurements.parquet",
         out / "checkpoints.parquet",
         out / "records",
+        out / "trials.parquet",
+        out / "trial-records",
     )
 
 

@@ -44,17 +44,17 @@ def relative_perplexity(qid_nats: ArrayLike) -> NDArray[np.float64]:
 
 
 def with_criteria(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials beside their 16-bit model: same weights, text and device.
+    """Return the trials beside the 16-bit trial of their search problem (SERIES).
 
     Adds `run` (family and run), `baseline_loss_nats`, `baseline_top1_accuracy` and the columns of CRITERIA; the 16-bit
     rows (search `none`) stay, with all criteria 0. Raises AnalysisError, naming a checkpoint, where a 16-bit row is
-    missing, or where two of one text differ.
+    missing, or where two of one problem differ.
     """
     columns = {"loss_nats": "baseline_loss_nats", "top1_accuracy": "baseline_top1_accuracy"}
-    baselines = trials.loc[trials["search"] == "none", [*BASELINE_KEY, *columns]].drop_duplicates()
-    _refuse(baselines[baselines.duplicated(BASELINE_KEY)], "16-bit trials of one text differ")
-    joined = trials.merge(baselines.rename(columns=columns), on=BASELINE_KEY, how="left", validate="m:1")
-    _refuse(joined[joined["baseline_loss_nats"].isna()], "trials without a 16-bit one of the same text")
+    baselines = trials.loc[trials["search"] == "none", [*SERIES, *columns]].drop_duplicates()
+    _refuse(baselines[baselines.duplicated(SERIES)], "16-bit trials of one search problem differ")
+    joined = trials.merge(baselines.rename(columns=columns), on=SERIES, how="left", validate="m:1")
+    _refuse(joined[joined["baseline_loss_nats"].isna()], "trials without the 16-bit one of their search problem")
     qid = joined["loss_nats"] - joined["baseline_loss_nats"]
     return joined.assign(
         run=run_label(joined),
@@ -68,6 +68,18 @@ def _refuse(rows: pd.DataFrame, complaint: str) -> None:
     if not rows.empty:
         named = ", ".join(rows["checkpoint_id"].unique()[:3])
         raise AnalysisError(f"{complaint}: checkpoint {named}; {len(rows)} rows in all")
+
+
+def scheme_names(table: pd.DataFrame) -> pd.Series:
+    """Return how each row's low precision reads, for example `MXINT 4 bits, inputs too` or `GPTQ 3 bits`.
+
+    Groups of other than 32 weights are named: `, g16`, or `, per row`.
+    """
+    format_ = table["format"].where(table["format"] != "int", table["method"]).str.upper()
+    inputs = np.where(table["activation_format"].isna(), "", ", inputs too")
+    groups = table["group_size"].astype(object).where(table["group_size"].notna(), None)
+    group = ["" if size == 32 else ", per row" if size is None else f", g{size:.0f}" for size in groups]
+    return format_ + table["bits"].map(" {:.0f} bits".format) + inputs + group
 
 
 def meeting(table: pd.DataFrame, target: float) -> pd.DataFrame:
@@ -124,6 +136,15 @@ def sensitivities(scored: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def relative_sensitivities(single: pd.DataFrame) -> pd.DataFrame:
+    """Return `sensitivities` with `relative`: a part's share of the summed costs of parts alone, over its `share`.
+
+    No unit; 1: it costs what its size says. NaN where its QiD isn't positive, so that it has no share.
+    """
+    total = single.groupby(SERIES)["qid_nats"].transform("sum")
+    return single.assign(relative=(single["qid_nats"] / total / single["share"]).where(single["qid_nats"] > 0))
+
+
 def assignment_of(kept_matrices: Sequence[str], n_layers: int) -> str:
     """Return the digits of an assignment, block after block: 0 for the kept matrices, 1 for those in low precision.
 
@@ -158,8 +179,11 @@ def swapped_and_rounded(scored: pd.DataFrame, table: pd.DataFrame) -> pd.DataFra
     """Return each assignment's trial beside its recipe: same weights, low scheme, assignment and device.
 
     `table` comes from `recipes`. Columns are the recipe's, with the criteria of the trial under `swapped_` and its
-    `granularity`. An assignment that several searches tried counts once a granularity.
+    `granularity`. An assignment that several searches tried counts once a granularity. Raises AnalysisError where the
+    trials are of more than one text.
     """
+    if scored["eval_id"].nunique() > 1:
+        raise AnalysisError(f"trials beside recipes must be of one text; got {scored['eval_id'].nunique()}")
     key = ["checkpoint_id", "assignment", "device_type", *LOW_SCHEME]
     columns = {name: f"swapped_{name}" for name in CRITERIA}
     tried = scored[scored["search"] != "none"].drop_duplicates([*key, "granularity"])

@@ -49,19 +49,34 @@ def log_trends(
     draws: FloatArray | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Return the mean of ln ratio and its slopes on the ln of the columns `along`, by least squares.
+    """Return the mean of ln ratio and its slopes on the ln of the columns `along`: `trends` of the column `ratio`.
 
-    The index is `mean` (at the mean of each ln) and `along`; columns `value`, `low`, `high`, no unit. Intervals count
-    clusters, not rows: CR2 and t with Bell-McCaffrey degrees of freedom, at most clusters - 1. `draws` (rows, n_draws)
-    has ln ratio on draws of documents; the scatter of its coefficients is added in quadrature. Raises FitError where
-    the clusters give no interval (`uncertainty.cr2_covariance`).
+    `draws` (rows, n_draws) has ln ratio on draws of documents; the scatter of its coefficients is added in quadrature.
     """
-    logs, labels = np.log(ratios["ratio"].to_numpy()), ratios[cluster].to_numpy()
-    places = np.log(ratios[list(along)].to_numpy(float))
-    design = np.column_stack([np.ones(len(ratios)), places - places.mean(axis=0)])
+    return trends(ratios.assign(ratio=np.log(ratios["ratio"])), "ratio", along, cluster, draws, level)
+
+
+def trends(
+    table: pd.DataFrame,
+    value: str,
+    along: Sequence[str],
+    cluster: str = "run",
+    draws: FloatArray | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Return the mean of the column `value` and its slopes on the ln of the columns `along`, by least squares.
+
+    The index is `mean` (at the mean of each ln) and `along`; columns `value`, `low`, `high`, in the column's unit.
+    Intervals count clusters, not rows: CR2 and t with Bell-McCaffrey degrees of freedom, at most clusters - 1. `draws`
+    (rows, n_draws) has the values on draws of documents; the scatter of their coefficients is added in quadrature.
+    Raises FitError where the clusters give no interval (`uncertainty.cr2_covariance`).
+    """
+    measured, labels = table[value].to_numpy(float), table[cluster].to_numpy()
+    places = np.log(table[list(along)].to_numpy(float))
+    design = np.column_stack([np.ones(len(table)), places - places.mean(axis=0)])
     solve = np.linalg.pinv(design)
-    values = solve @ logs
-    by_cluster = cr2_covariance(design, logs - design @ values, labels)
+    values = solve @ measured
+    by_cluster = cr2_covariance(design, measured - design @ values, labels)
     variance = np.diag(by_cluster.covariance) + (0.0 if draws is None else (solve @ draws).var(axis=1))
     freedom = np.minimum(by_cluster.degrees_of_freedom, np.unique(labels).size - 1)
     half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)

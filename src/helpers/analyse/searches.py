@@ -4,11 +4,14 @@ Random search is judged by what n of its trials give on average, over all ways o
 exact sum, no resampling. A trial is one pass over the search's text.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
+from helpers.analyse.comparisons import mean_over_runs
 from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
 from helpers.analyse.mixed import SERIES, best_at_targets
 
@@ -16,6 +19,7 @@ FloatArray = NDArray[np.float64]
 PROBLEM = [*SERIES, "target_ratio"]
 DESCRIBED = ["run", "model", SIZE, TOKENS, "schedule", "method", "format", "bits", "group_size", "n_layers"]
 GUIDED = ("second_order", "greedy", "integer_programme")
+RANDOM = ("random_equal", "random_shared", "random_all")
 
 
 def expected_best(values: ArrayLike) -> FloatArray:
@@ -88,12 +92,45 @@ def regrets(compared: pd.DataFrame, against: str = "exhaustive") -> pd.DataFrame
     """Return how much more each search costs than the column `against`, in the unit of the criterion.
 
     `compared` comes from `searches_compared`; rows without that column's value are left out. One row a search problem,
-    target and `search`, with `regret` and `share` (of what the best costs: no unit, NaN where that isn't positive).
+    target and `search`, with `best` (that column), `reached` and `regret`, their difference.
     """
-    there = compared[compared[against].notna()]
-    searches = [*GUIDED, "random_equal", "random_shared", "random_all"]
-    kept = [*PROBLEM, *DESCRIBED, "n_units", against]
+    there = compared[compared[against].notna()].rename(columns={against: "best"})
+    searches = [name for name in (*GUIDED, *RANDOM, "any") if name != against]
+    kept = [*PROBLEM, *DESCRIBED, "n_units", "n_random", "best"]
     long = there.melt(id_vars=kept, value_vars=searches, var_name="search", value_name="reached")
     long = long[long["reached"].notna()].reset_index(drop=True)
-    regret = long["reached"] - long[against]
-    return long.assign(regret=regret, share=(regret / long[against]).where(long[against] > 0))
+    return long.assign(regret=long["reached"] - long["best"])
+
+
+def excess(regret: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return by the columns `by` what a search costs beyond the best, as a share of the best, over training runs.
+
+    `regret` comes from `regrets`. Of each run it is the sum of regrets over the sum of what the best cost, so that
+    costs near zero don't count more than others. Columns: `by`, `mean`, `low`, `high` (95%, NaN from a single run),
+    `n_runs`, `lowest`, `highest`.
+    """
+    sums = regret.groupby([*by, "run"], dropna=False)[["regret", "best"]].sum()
+    shares = (sums["regret"] / sums["best"]).rename("share").reset_index()
+    rows = []
+    for key, part in shares.groupby(list(by), dropna=False):
+        values = part["share"]
+        alone = {"mean": values.mean(), "low": np.nan, "high": np.nan, "n_runs": 1}
+        ends = {"lowest": values.min(), "highest": values.max()}
+        mean = mean_over_runs(values) if len(values) > 1 else alone
+        rows.append(dict(zip(by, key, strict=True)) | mean | ends)
+    return pd.DataFrame(rows)
+
+
+def random_excess(scored: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
+    """Return what the best of n random trials costs beyond the best known, on average over draws and training runs.
+
+    `compared` comes from `searches_compared` of the same trials. Columns: `granularity`, `target_ratio`, `n_trials` (as
+    many as every problem has), `excess` (share, as in `excess`).
+    """
+    curves = best_of_random(scored).merge(compared[[*PROBLEM, "any"]], on=PROBLEM, validate="m:1")
+    cell = ["granularity", "target_ratio", "n_trials"]
+    sums = curves.groupby([*cell, "run"])[["expected", "any"]].sum()
+    problems = curves.groupby(cell).size()
+    every = problems == problems.groupby(level=cell[:2]).transform("max")  # each has a first trial
+    shares = (sums["expected"] / sums["any"] - 1).groupby(level=cell).mean()
+    return shares[every].rename("excess").reset_index()

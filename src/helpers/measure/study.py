@@ -1,4 +1,4 @@
-"""Runs a study unit by unit: train one model's runs, measure them while the next is trained, keep the rows.
+"""Runs a study unit by unit: train one model's runs, measure and search them while the next is trained, keep the rows.
 
 A unit is one model of one family. Training, measuring and describing are three processes on one device: small models
 leave it idle between their kernels. A kill loses nothing that was finished; run it again to go on.
@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from helpers.measure.checkpoint_rows import describe_family
+from helpers.measure.search_sweep import SearchPlaces, run_search
 from helpers.measure.sweep import run_sweep
 from helpers.measure.sweep_file import Unit, family_names
 from helpers.measure.training import train_family
@@ -28,6 +29,8 @@ class Study:
     measurements: Path
     checkpoints: Path
     records: Path
+    trials: Path
+    trial_records: Path
     memory_bytes: int | None = None
 
     def plan_of(self, unit: Unit) -> Path:
@@ -61,7 +64,10 @@ def _measure(study: Study, unit: Unit) -> list[str]:
     console = Console(stderr=True)
     report = run_sweep(study.sweep, study.device, study.measurements, study.records, console, study.memory_bytes, unit)
     console.print(f"{unit.family}/{unit.model}: {report.n_measured} rows measured, {report.n_present} already there")
-    return list(report.failures)
+    places = SearchPlaces(study.measurements, study.trials, study.records, study.trial_records)
+    searched = run_search(study.sweep, study.device, places, console, study.memory_bytes, unit)
+    console.print(f"{unit.family}/{unit.model}: {searched.n_searched} searches, {searched.n_recipes} recipes measured")
+    return [*report.failures, *searched.failures]
 
 
 def _describe(study: Study, unit: Unit) -> list[str]:

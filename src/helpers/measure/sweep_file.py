@@ -2,18 +2,25 @@
 
 import dataclasses
 import itertools
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from transformers import PretrainedConfig
 
 from helpers import families
-from helpers.measure import checkpoints, methods
+from helpers.measure import methods
+from helpers.measure.assignments import GRANULARITIES
 from helpers.measure.corpora import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT, TEXTS
-from helpers.measure.decoders import linear_shapes
-from helpers.specs import DTYPES, CheckpointError, CheckpointSpec, QuantScheme, SpecError, from_mapping
+from helpers.measure.mixed import SEARCHES, Plan
+from helpers.measure.structures import refuse_impossible, structures_of
+from helpers.specs import (
+    ACTIVATION_FIELDS,
+    DTYPES,
+    CheckpointSpec,
+    QuantScheme,
+    SpecError,
+    from_mapping,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,28 @@ class CalibrationEntry:
     dtype: str = "float32"
 
 
+@dataclass(frozen=True)
+class SearchEntry:
+    """How a part's schemes are searched for what can be low in them: see `helpers.measure.mixed.Plan`.
+
+    Assignments are scored on `sequences` blocks of `seq_len` predicted tokens that calibration with the same `seed`
+    doesn't see. Where `recipes` is false the best assignments aren't rounded again and measured.
+    """
+
+    sequences: int
+    ratios: tuple[float, ...]
+    granularity: tuple[str, ...] = GRANULARITIES
+    searches: tuple[str, ...] = SEARCHES
+    trials: int = 50
+    seed: int = 0
+    seq_len: int = 512
+    recipes: bool = True
+
+    def __post_init__(self) -> None:
+        for granularity in self.granularity:
+            Plan(granularity, self.ratios, self.searches, self.trials, self.seed)  # refuses what it can't be
+
+
 ACCEPTED = {
     EvaluationEntry: {"dtype": DTYPES},
     CalibrationEntry: {"sequences": range(1, DOCUMENTS_PER_SPLIT * BLOCKS_PER_DOCUMENT + 1), "dtype": DTYPES},
@@ -45,7 +74,8 @@ ACCEPTED = {
 class SchemeEntry:
     """One or several schemes: every list stands for each of its values, combined with the others.
 
-    `rel_damp` is for methods that damp, `calib_seed` for methods that calibrate; others don't carry them.
+    `rel_damp` is for methods that damp, `calib_seed` for methods that calibrate, and what is null by default for
+    methods that make use of it; others don't carry them.
     """
 
     method: str | tuple[str, ...]
@@ -57,6 +87,17 @@ class SchemeEntry:
     format: str | tuple[str, ...] = "int"
     grid_search: str | tuple[str, ...] = "minmax"
     order: str | tuple[str, ...] = "given"
+    outlier_share: float | tuple[float, ...] | None = None
+    average_bits: float | tuple[float, ...] | None = None
+    activation_format: str | tuple[str, ...] | None = None
+    activation_bits: int | tuple[int, ...] | None = None
+    activation_group_size: int | tuple[int | None, ...] | None = None
+    activation_exponent: float | tuple[float, ...] | None = None
+
+
+ACTIVATIONS = ("activation_format", *ACTIVATION_FIELDS)
+FRACTIONS = ("rel_damp", "outlier_share", "average_bits", "activation_exponent")
+SHARED = {f.name for f in dataclasses.fields(SchemeEntry)} - {"rel_damp", "calib_seed", *methods.OPTIONS, *ACTIVATIONS}
 
 
 @dataclass(frozen=True)
@@ -65,6 +106,7 @@ class Part:
 
     checkpoints: tuple[CheckpointSpec, ...]
     schemes: tuple[QuantScheme, ...]
+    search: SearchEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +126,7 @@ class _PartEntry:
     models: tuple[str, ...] | None = None
     steps: tuple[int, ...] | None = None
     runs: tuple[str, ...] | None = None
+    search: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -193,13 +236,31 @@ def _read_part(raw: dict, calibration: CalibrationEntry, path: Path, unit: Unit 
     entry = _record(_PartEntry, raw, path)
     where = f"{path}:{raw.lines['family']}"
     specs = _chosen(entry, where, unit)
-    structures = _structures(specs, where)
+    structures = structures_of(specs, where)
     schemes = []
     for item in entry.schemes:
         wanted = _expand(item, calibration, path)
-        _refuse_impossible(structures, wanted, f"{path}:{item.lines['method']}")
+        refuse_impossible(structures, wanted, f"{path}:{item.lines['method']}")
         schemes += wanted
-    return Part(tuple(specs), tuple(schemes))
+    return Part(tuple(specs), tuple(schemes), _read_search(entry.search, schemes, path))
+
+
+def _read_search(raw: dict | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:
+    """Return how a part is searched. Raises SpecError where the search would score on what calibration sees."""
+    if raw is None:
+        return None
+    entry = _record(SearchEntry, raw, path)
+    where = f"{path}:{raw.lines['sequences']}"
+    for scheme in schemes:
+        if not methods.get(scheme.method).mixed:
+            accepted = ", ".join(name for name, method in methods.METHODS.items() if method.mixed)
+            raise SpecError(f"{where}: '{scheme.method}' can't keep matrices; accepted in a search: {accepted}")
+        if scheme.calib_seed not in (None, entry.seed):
+            raise SpecError(f"{where}: 'calib_seed' is {scheme.calib_seed}; accepted: {entry.seed}, the search's")
+        most = DOCUMENTS_PER_SPLIT * BLOCKS_PER_DOCUMENT - (scheme.calib_sequences or 0)
+        if not 1 <= entry.sequences <= most:
+            raise SpecError(f"{where}: 'sequences' is {entry.sequences}; accepted: 1 to {most}, beside calibration's")
+    return entry
 
 
 def _chosen(entry: _PartEntry, where: str, unit: Unit | None) -> list[CheckpointSpec]:
@@ -229,13 +290,13 @@ def _scheme_fields(chosen: dict, calibration: CalibrationEntry, where: str) -> d
         method = methods.get(chosen["method"])
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
-    fields = {name: value for name, value in chosen.items() if name not in ("rel_damp", "calib_seed")}
-    if method.damped:
-        fields["rel_damp"] = float(chosen["rel_damp"])
+    carried = SHARED | set(method.options) | set(ACTIVATIONS if method.activations else ())
+    carried |= {"rel_damp"} if method.damped else set()
+    fields = {name: _as_float(name, value) for name, value in chosen.items() if name in carried}
     if method.calibrated:
         fields |= {
             "calib_seed": chosen["calib_seed"],
-            "calib_sequences": calibration.sequences,
+            "calib_sequences": method.calib_sequences or calibration.sequences,
             "calib_seq_len": calibration.seq_len,
             "hessian_dtype": calibration.dtype,
             "propagate": method.propagate,
@@ -243,47 +304,6 @@ def _scheme_fields(chosen: dict, calibration: CalibrationEntry, where: str) -> d
     return fields
 
 
-@dataclass(frozen=True)
-class _Structure:
-    """What a scheme must suit: the linear layers of a model's blocks and, if it is on this disk, its configuration."""
-
-    model: str
-    shapes: dict[str, tuple[int, int]]
-    config: PretrainedConfig | None
-
-
-def _structures(specs: list[CheckpointSpec], where: str) -> list[_Structure]:
-    """Return the different structures among checkpoints. Raises SpecError for one that isn't known."""
-    found = {}
-    for spec in specs:
-        if spec.revision is not None:
-            found[spec.model] = _Structure(spec.model, families.neox_linear_shapes(spec.d_model), None)
-            continue
-        try:
-            config = checkpoints.config_of(Path(spec.location))
-            key = (spec.model, config.to_json_string())
-            if key not in found:
-                found[key] = _Structure(spec.model, linear_shapes(config), config)
-        except CheckpointError as error:
-            raise SpecError(f"{where}: {spec.label}: {error}") from None
-    return list(found.values())
-
-
-def _refuse_impossible(structures: list[_Structure], schemes: list[QuantScheme], where: str) -> None:
-    for structure, scheme in itertools.product(structures, schemes):
-        reason = _undivided(structure.shapes, scheme.group_size)
-        if reason is None and structure.config is not None:
-            reason = methods.get(scheme.method).refusal(structure.config, scheme)
-        if reason is not None:
-            raise SpecError(f"{where}: {scheme.label} on {structure.model}: {reason}")
-
-
-def _undivided(shapes: dict[str, tuple[int, int]], group_size: int | None) -> str | None:
-    widths = {name: columns for name, (_, columns) in shapes.items()}
-    undivided = [f"{name} ({width})" for name, width in widths.items() if group_size and width % group_size]
-    if not undivided:
-        return None
-    return (
-        f"group_size {group_size} doesn't divide the input width of {', '.join(undivided)}; "
-        f"accepted: a divisor of {math.gcd(*widths.values())}, or null for one scale a row"
-    )
+def _as_float(name: str, value: object) -> object:
+    """Return a fraction as a float: 1 and 1.0 would be different keys."""
+    return float(value) if name in FRACTIONS and value is not None else value

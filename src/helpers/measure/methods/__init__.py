@@ -27,6 +27,8 @@ from helpers.measure.grids import IntegerWeight
 from helpers.measure.input_rounding import InputRounding
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme, SpecError, canonical_json
 
+OPTIONS = ("outlier_share", "average_bits")  # fields of a scheme that only some methods make use of
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -67,7 +69,8 @@ class Method:
     """A way to round: `version` is part of every row's key and rises when what is computed changes.
 
     `propagate` is what a scheme of this method says there; a `damped` method needs `rel_damp`, others refuse it. A
-    `mixed` method can keep matrices in 16 bits; `activations` are the formats it can round their inputs to.
+    `mixed` method can keep matrices in 16 bits; `activations` are the formats it can round their inputs to; `options`
+    are the fields among `OPTIONS` that it needs. One that calibrates may be fixed to `calib_sequences`.
     """
 
     name: str
@@ -77,6 +80,8 @@ class Method:
     damped: bool = False
     mixed: bool = False
     activations: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    calib_sequences: int | None = None
 
     @property
     def module(self) -> ModuleType:
@@ -90,7 +95,10 @@ class Method:
 
     def refusal(self, config: PretrainedConfig, scheme: QuantScheme) -> str | None:
         """Return why `scheme` can't be done on a model of this configuration, or None."""
-        accepted = {"activation_format": (None, *self.activations)} | ({} if self.mixed else {"kept_matrices": ((),)})
+        accepted: dict[str, tuple] = {"activation_format": (None, *self.activations)}
+        accepted |= {name: (None,) for name in OPTIONS if name not in self.options}
+        if not self.mixed:
+            accepted["kept_matrices"] = ((),)
         return not_accepted(scheme, **accepted) or self.module.refusal(config, scheme)
 
 
@@ -105,6 +113,22 @@ METHODS = {
         Method("nf4", version=1, calibrated=False),
         Method("int8", version=1, calibrated=False),
         Method("torchao", version=1, calibrated=False),
+        Method(
+            "gwq",
+            version=1,
+            calibrated=True,
+            propagate="full_precision",
+            options=("outlier_share",),
+            calib_sequences=1,
+        ),
+        Method(
+            "cmpq",
+            version=1,
+            calibrated=True,
+            propagate="full_precision",
+            options=("outlier_share", "average_bits"),
+        ),
+        Method("crossquant", version=1, calibrated=False, mixed=True, activations=("int",)),
     )
 }
 
@@ -133,9 +157,13 @@ def not_accepted(scheme: QuantScheme, **accepted: tuple) -> str | None:
     for name, values in accepted.items():
         value = getattr(scheme, name)
         if value not in values:
-            said = ", ".join(canonical_json(each) for each in values)
-            return f"{scheme.method}: '{name}' is {canonical_json(value)}; accepted: {said}"
+            return wrong(scheme, name, ", ".join(canonical_json(each) for each in values))
     return None
 
 
-__all__ = ["METHODS", "Answers", "Checkpoint", "Method", "Rounded", "alone", "get", "not_accepted"]
+def wrong(scheme: QuantScheme, name: str, accepted: str) -> str:
+    """Return, in words, that a field of `scheme` has a value that isn't among the `accepted` ones."""
+    return f"{scheme.method}: '{name}' is {canonical_json(getattr(scheme, name))}; accepted: {accepted}"
+
+
+__all__ = ["METHODS", "OPTIONS", "Answers", "Checkpoint", "Method", "Rounded", "alone", "get", "not_accepted", "wrong"]

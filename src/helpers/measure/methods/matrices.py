@@ -9,8 +9,10 @@ from helpers.measure.decoders import Decoder, decoder_of
 from helpers.measure.grids import IntegerWeight
 from helpers.measure.input_rounding import InputRounding
 from helpers.measure.libraries import not_installed
-from helpers.measure.methods import Answers, Checkpoint, Rounded, alone, not_accepted
+from helpers.measure.methods import Answers, Checkpoint, Rounded, alone, not_accepted, wrong
 from helpers.specs import Diagnostics, QuantizationError, QuantScheme
+
+VALUE_BITS = 16  # of a weight that isn't rounded, a scale, or a codebook's entry
 
 # What a scheme must say where no Hessian tells how much a column matters.
 PLAIN = {"grid_search": ("minmax",), "order": ("given",), "rel_damp": (None,)}
@@ -93,3 +95,25 @@ def stored_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme, 
 def grid_bits(scheme: QuantScheme) -> int:
     """Return the bits of a min-max grid: a 16-bit scale and, if asymmetric, a zero point as wide as a code."""
     return 16 + (0 if scheme.symmetric else scheme.bits)
+
+
+def largest(scores: Tensor, n: int) -> Tensor:
+    """Return where the `n` largest of `scores` (rows, columns) are, as booleans of that shape."""
+    mask = torch.zeros(scores.numel(), dtype=torch.bool, device=scores.device)
+    mask[scores.flatten().topk(n).indices] = True
+    return mask.view(scores.shape)
+
+
+def outlier_bits(weight: Tensor) -> int:
+    """Return the bits of a weight of (rows, columns) that is stored beside the others: its value and its place.
+
+    A place is the weight's number in the matrix, ceil(log2(rows x columns)) bits. Its slot among the codes stays.
+    """
+    return VALUE_BITS + (weight.numel() - 1).bit_length()
+
+
+def share_refusal(scheme: QuantScheme) -> str | None:
+    """Return why `outlier_share` isn't a share of weights that can stay in 16 bits, or None."""
+    if scheme.outlier_share is None or not 0 < scheme.outlier_share < 1:
+        return wrong(scheme, "outlier_share", "more than 0, less than 1")
+    return None

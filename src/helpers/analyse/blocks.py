@@ -1,0 +1,156 @@
+"""Block size: the exponent of each checkpoint, how it moves with size and tokens, and the joint law's hold-outs.
+
+A *block* is the number of neighbouring values, of weights and activations, that share a scale (Qb). One scale a row
+counts as the mean width of a row, which is how Cao et al. (2024, arXiv 2410.06722v1) place it on the same axis.
+
+Tables are those of `degradation`, with QiD in nats a token, or of `in_relative_perplexity`, which have the relative
+increase of perplexity in the same columns: what is fitted is a share then, and its error too.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from helpers.analyse.counts import LATE_TOKENS
+from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError, degradation, rows_of_fit, study_rows
+from helpers.analyse.fit_records import FitData, FitError, FitResult
+from helpers.analyse.fitting import fit_law
+from helpers.analyse.joint_laws import BlockPowerLaw
+from helpers.analyse.judgement import Split
+from helpers.analyse.mixed import FAMILY, SLACK, relative_perplexity
+from helpers.analyse.uncertainty import draws_by_run
+
+RATIOS = (0.5, 0.9, 1.0)  # of the block sweep
+RATIO_STEPS = 0.05  # a recipe reaches its target by less than that, or has another
+MOST_EPOCHS = 4
+CHECKPOINT = ["run", "model", "step", TOKENS, SIZE, "lr_phase"]
+TWICE = 1.0  # relative increase of perplexity: points at or above it aren't fitted by Cao et al.
+
+# Cao et al. 2024 (v1), Qwen-1.5, MXINT-4 weights and activations: (model, Qr) -> A in percent and k of A Qb^k.
+CAO_2024 = {
+    ("7B", 0.5): (0.53, 0.32),
+    ("7B", 0.9): (1.65, 0.62),
+    ("7B", 0.95): (3.57, 0.61),
+    ("14B", 0.5): (0.63, 0.29),
+    ("14B", 0.9): (3.3, 0.37),
+    ("14B", 0.95): (1.0, 0.63),
+}
+
+
+def mean_block(table: pd.DataFrame) -> pd.Series:
+    """Return the values a scale of each row: `group_size`, or 4/3 of the width where a row of a matrix has one scale.
+
+    A block of a tadpole (GPT-NeoX) has 8 d rows of d weights and d rows of 4 d: 12 d^2 weights in 9 d rows.
+    """
+    return table["group_size"].astype(float).fillna(table["d_model"] * 4 / 3)
+
+
+def in_blocks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with `scale` (`block` or `row`) and with `group_size` as `mean_block` has it."""
+    return table.assign(scale=np.where(table["group_size"].isna(), "row", "block"), group_size=mean_block(table))
+
+
+def in_relative_perplexity(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with the relative increase of perplexity, exp(QiD) - 1, and its error in the columns of QiD."""
+    increase = relative_perplexity(table["qid_nats"])
+    return table.assign(qid_nats=increase, qid_se_nats=(1 + increase) * table["qid_se_nats"])
+
+
+def rows_of_groups(measured: pd.DataFrame, bits: int = 3) -> pd.DataFrame:
+    """Return the trunk's late GPTQ rows of one bit width, asymmetric, in every group size and with one scale a row."""
+    chosen = measured["method"].isin(["none", "gptq"]) & (measured["bits"].isna() | (measured["bits"] == bits))
+    every = degradation(study_rows(measured[chosen]))
+    sizes = [*sorted(every["group_size"].dropna().unique()), None]
+    table = pd.concat([rows_of_fit(every, "gptq", size, False, LATE_TOKENS) for size in sizes], ignore_index=True)
+    return in_blocks(table[table["epochs"] <= MOST_EPOCHS].reset_index(drop=True))
+
+
+def rows_of_blocks(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of mixed quantization with MXINT-4 in weights and activations, in every block size.
+
+    Raises AnalysisError where there are none, or where weights and activations differ in their blocks.
+    """
+    low = (measured["method"] == "rtn") & (measured["format"] == "mxint") & (measured["bits"] == 4)
+    low &= measured["activation_format"] == "mxint"
+    table = measured[(measured["family"] == FAMILY) & (low | (measured["method"] == "none"))]
+    if not (table["method"] == "rtn").any():
+        raise AnalysisError(f"no row of {FAMILY} has weights and activations in mxint")
+    table = degradation(table)
+    if not table["group_size"].astype(float).equals(table["activation_group_size"].astype(float)):
+        raise AnalysisError("rows whose weights and activations have blocks of different sizes")
+    return in_blocks(table)
+
+
+def at_ratio(table: pd.DataFrame, ratio: float) -> pd.DataFrame:
+    """Return the rows whose quantization ratio is `ratio` or by less than `RATIO_STEPS` more."""
+    above = table["quantized_ratio"] - ratio
+    return table[(above >= -SLACK) & (above < RATIO_STEPS - SLACK)]
+
+
+def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
+    """Return one row a checkpoint with `A` and `k` of increase = A Qb^k, fitted on the scale of the increase.
+
+    `table` has rows of one Qr and one row a block size. `k_se` takes the rows' errors as independent, `n_blocks`
+    counts them, `smallest` and `largest` are the increases at the ends. Checkpoints with fewer than `least_blocks` are
+    left out; where the fit fails, `reason` says why and the rest is missing.
+    """
+    rows = []
+    for key, cell in table.groupby(CHECKPOINT, dropna=False):
+        if cell["group_size"].duplicated().any():
+            raise AnalysisError(f"{cell['model'].iloc[0]}@{cell['step'].iloc[0]} has a block size twice at one ratio")
+        if len(cell) < least_blocks:
+            continue
+        cell = cell.sort_values("group_size")
+        ends = {"smallest": cell["qid_nats"].iloc[0], "largest": cell["qid_nats"].iloc[-1]}
+        found = dict(zip(CHECKPOINT, key, strict=True)) | {"n_blocks": len(cell), "reason": ""} | ends
+        try:
+            fit = fit_law(BlockPowerLaw, FitData.from_table(cell))
+            slope = fit.estimate("k")
+            found |= {"A": fit.law.A, "k": slope.value, "k_se": slope.standard_error}
+        except FitError as error:
+            found["reason"] = str(error)
+        rows.append(found)
+    columns = [*CHECKPOINT, "n_blocks", "A", "k", "k_se", "smallest", "largest", "reason"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def splits(table: pd.DataFrame) -> dict[str, Split]:
+    """Return the joint law's hold-outs by name; all but the last are of the trunk, rows at a constant rate.
+
+    The last checkpoints are of the largest D; a size's largest block is its own.
+    """
+    decayed = table["lr_phase"] == "decay"
+    trunk = table[~decayed]
+    size, tokens, block = (trunk[name] for name in (SIZE, TOKENS, "group_size"))
+    masks = {
+        "largest size": size == size.max(),
+        "last checkpoint": tokens == tokens.max(),
+        "Qr = 1": trunk["quantized_ratio"] >= 1 - SLACK,
+        "largest block": block == block.groupby(size).transform("max"),
+    }
+    found = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
+    found["decayed rate"] = Split(trunk, table[decayed])
+    return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
+
+
+def paired_floor(data: FitData) -> np.ndarray:
+    """Return the noise floor of rows that have no replicates: their paired errors, in the unit of the increase."""
+    return data.qid_se_nats
+
+
+def largest_blocks(
+    fit: FitResult, budget: float, places: Mapping[str, np.ndarray], n_draws: int, generator: np.random.Generator
+) -> pd.DataFrame:
+    """Return the block size at which a joint law reaches `budget`: one row a place, with `low` and `high` (95%).
+
+    `fit` has its intervals by run; `places` holds the other variables, each of shape (n_places,). A law solved for a
+    block below 1 says that no block is small enough.
+    """
+    known = {name: np.asarray(values, float) for name, values in places.items()}
+    block = fit.law.solve("group_size", budget, **known)
+    drawn = draws_by_run(fit, n_draws, generator).coefficients
+    laws = [fit.law.from_coefficients(one, fit.law.source, fit.law.validity) for one in drawn]
+    many = np.array([law.solve("group_size", budget, **known) for law in laws])
+    low, high = np.quantile(many, [0.025, 0.975], axis=0)
+    return pd.DataFrame(known | {"block": block, "low": low, "high": high})

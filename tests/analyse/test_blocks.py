@@ -1,0 +1,129 @@
+"""Block sizes on planted rows: blocks counted by hand, exponents and joint laws that come back, hold-outs, budgets."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted_blocks import LAW, block_sizes, measurements
+
+from helpers.analyse import blocks
+from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
+from helpers.analyse.fit_records import FitData
+from helpers.analyse.joint_laws import JOINT_FORMS, LogBlockLaw, RatioExponentialLaw
+from helpers.analyse.judgement import judge, refitted
+from helpers.analyse.ratio_trends import trends
+from helpers.analyse.uncertainty import fit_by_run
+
+
+@pytest.fixture(scope="module")
+def table():
+    return blocks.rows_of_blocks(measurements())
+
+
+def test_one_scale_a_row_counts_as_the_mean_width_of_rows():
+    rows = pd.DataFrame({"group_size": [32, None], "d_model": [96, 96]})
+    # a block's matrices of width 96: 288 + 96 + 384 rows of 96 and 96 rows of 384
+    mean = (768 * 96 + 96 * 384) / (768 + 96)
+    assert blocks.mean_block(rows).tolist() == [32, pytest.approx(mean)]
+    assert blocks.in_blocks(rows)["scale"].tolist() == ["block", "row"]
+
+
+def test_relative_perplexity_is_that_of_the_losses(table):
+    relative = blocks.in_relative_perplexity(table)
+    row, base = table.iloc[0], np.exp(table["baseline_loss_nats"].iloc[0])
+    assert relative["qid_nats"].iloc[0] == pytest.approx((np.exp(row["loss_nats"]) - base) / base, rel=1e-12)
+    # error propagation: the slope of exp(q) - 1, here as a difference quotient; 1e-6: its curvature
+    step = np.expm1(row["qid_nats"] + 1e-6 * row["qid_se_nats"]) - np.expm1(row["qid_nats"])
+    assert relative["qid_se_nats"].iloc[0] == pytest.approx(1e6 * step, rel=1e-6)
+
+
+def test_every_block_size_of_every_checkpoint_is_there(table):
+    counts = table.groupby(["run", "step"])["group_size"].nunique()
+    assert counts["tadpole-mixed/tadpole-64x3", 500] == 4  # 16, 32, 64 and the row
+    assert counts["tadpole-mixed/tadpole-512x12", 500] == 7
+    assert (table["qid_se_nats"] > 0).all()
+
+
+def test_only_mixed_rows_with_equal_blocks_are_taken():
+    rows = measurements()
+    with pytest.raises(AnalysisError, match="no row of tadpole-mixed has weights and activations in mxint"):
+        blocks.rows_of_blocks(rows.assign(activation_format=None))
+    with pytest.raises(AnalysisError, match="blocks of different sizes"):
+        blocks.rows_of_blocks(rows.assign(activation_group_size=64))
+
+
+def test_a_ratio_takes_what_reaches_it_and_little_more():
+    rows = pd.DataFrame({"quantized_ratio": [0.49, 0.5, 0.54, 0.55, 0.9, 1.0]})
+    assert blocks.at_ratio(rows, 0.5)["quantized_ratio"].tolist() == [0.5, 0.54]
+    assert blocks.at_ratio(rows, 1.0)["quantized_ratio"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("ratio", blocks.RATIOS)
+def test_planted_exponents_come_back(table, ratio):
+    found = blocks.exponents(blocks.at_ratio(table, ratio))
+    assert len(found) == 31
+    assert (found["reason"] == "").all()
+    assert found["n_blocks"].tolist() == [len(block_sizes(int(m.split("-")[1].split("x")[0]))) for m in found["model"]]
+    row = trends(found, "k", [SIZE, TOKENS])
+    # 31 exponents that scatter by about 0.03 each (a spread of 5% over a span of ln Qb of 2 to 3.5): their mean
+    # to 0.006, three of its errors
+    assert row.loc["mean", "value"] == pytest.approx(0.4, abs=0.02)
+    assert (row["low"] <= row["value"]).all()
+    assert row.loc[SIZE, "low"] < 0 < row.loc[SIZE, "high"]
+
+
+def test_an_exponent_is_exact_without_noise():
+    rows = blocks.at_ratio(blocks.rows_of_blocks(measurements(tau=0.0, noise=1e-4)), 1.0)
+    found = blocks.exponents(rows)
+    # 1e-3: documents scatter by 1e-4 of the mean
+    np.testing.assert_allclose(found["k"], 0.4, atol=1e-3)
+    one = found.iloc[0]
+    assert one["A"] == pytest.approx(LAW.predict(one[TOKENS], one[SIZE], 4, group_size=1, quantized_ratio=1), rel=1e-2)
+
+
+def test_checkpoints_with_few_blocks_are_left_out_and_failures_say_why(table):
+    few = table[table["group_size"] <= 32]
+    assert blocks.exponents(blocks.at_ratio(few, 1.0)).empty
+    flat = blocks.at_ratio(table, 1.0).head(4).assign(qid_nats=-0.01)
+    assert "rows have a QiD above its error" in blocks.exponents(flat)["reason"].iloc[0]
+    with pytest.raises(AnalysisError, match="has a block size twice at one ratio"):
+        blocks.exponents(table)
+
+
+def test_hold_outs_divide_the_rows(table):
+    found = blocks.splits(table)
+    assert list(found) == ["largest size", "last checkpoint", "Qr = 1", "largest block", "decayed rate"]
+    trunk = (table["lr_phase"] != "decay").sum()
+    for name, split in found.items():
+        assert len(split.training) + len(split.held) == (len(table) if name == "decayed rate" else trunk)
+    assert found["largest size"].held["model"].unique().tolist() == ["tadpole-512x12"]
+    assert found["last checkpoint"].held["step"].unique().tolist() == [7275]
+    largest = found["largest block"].held
+    assert (largest["scale"] == "row").sum() == len(largest)
+
+
+def test_the_planted_form_predicts_what_it_has_not_seen(table):
+    split = {name: one for name, one in blocks.splits(table).items() if name in ("Qr = 1", "largest block")}
+    forms = {name: refitted(JOINT_FORMS[name]) for name in ("ratio-exponential", "without-block")}
+    judged = judge(forms, split, blocks.paired_floor).set_index(["law", "hold_out"])["log_rms"]
+    # rows scatter by 5%; the rest is the error of the fit
+    assert (judged["ratio-exponential"] < 0.1).all()
+    assert (judged["without-block"] > 0.2).all()
+
+
+def test_the_largest_block_of_a_budget_is_solved_from_the_law(table):
+    fit, trouble = fit_by_run(RatioExponentialLaw, FitData.from_table(table))
+    assert trouble == ""
+    places = {"tokens": [2.5e8, 2.5e8], "n_params": [1e6, 1e7], "bits": [4, 4], "quantized_ratio": [1, 1]}
+    found = blocks.largest_blocks(fit, 0.1, places, 200, np.random.default_rng(0))
+    np.testing.assert_allclose(fit.law.predict(**places, group_size=found["block"]), 0.1, rtol=1e-9)
+    assert ((found["low"] < found["block"]) & (found["block"] < found["high"])).all()
+    # alpha / kappa: how the block that is allowed grows with size; planted 0.25 / 0.4
+    grows = np.log(found["block"].iloc[1] / found["block"].iloc[0]) / np.log(10)
+    assert grows == pytest.approx(0.25 / 0.4, rel=0.15)
+
+
+def test_a_power_of_the_logarithm_is_told_from_a_power():
+    # the planted law has a power; over blocks of 16 to 683 the logarithm's powers bend by more than the noise
+    data = FitData.from_table(blocks.rows_of_blocks(measurements()))
+    power, logarithm = (fit_by_run(one, data)[0] for one in (RatioExponentialLaw, LogBlockLaw))
+    assert power.aic < logarithm.aic - 10
