@@ -332,7 +332,7 @@ def test_kept_matrices_are_stored_as_they_were_and_the_others_packed(mixed, name
 def test_a_mixed_configuration_names_every_matrix_once_for_both_readers(mixed, name):
     """By the readers' own rules: an expression that matches from a name's start, and the end of a name."""
     case, wanted = mixed[name], MIXED_CASES[name][1]
-    config = json.loads((case["out"] / "quantize_config.json").read_text())
+    config = json.loads((case["out"] / "config.json").read_text())["quantization_config"]
     stored = load_file(case["original"] / "model.safetensors")
     modules = [key.removesuffix(".weight") for key in stored]
     skipped = {
@@ -347,6 +347,14 @@ def test_a_mixed_configuration_names_every_matrix_once_for_both_readers(mixed, n
     assert len(skipped) == len(wanted.kept_matrices)
     assert all(any(module.endswith(f".{kept}") for kept in wanted.kept_matrices) for module in skipped)
     assert not skipped & packed
+
+
+def test_auto_gptq_stops_at_a_mixed_checkpoint(tmp_path):
+    """It would load one, and compute with random numbers where matrices are kept: a file that it needs isn't there."""
+    name = "mixed llama"
+    child = Path(__file__).with_name("reload_autogptq.py")
+    with pytest.raises(AssertionError, match="No such file or directory: '.*/quantize_config.json'"):
+        scored_by(sys.executable, child, tmp_path, {name: MIXED_CASES[name]})
 
 
 def test_without_kept_matrices_the_configuration_is_as_before(packed):

@@ -11,7 +11,8 @@ stored mirrored, which is exact: scale x code = -scale x ((max_code - code) - ma
 Matrices that a scheme keeps are stored as they were, and the configuration names them twice, because readers differ:
 GPTQModel skips a module whose name one of `dynamic`'s expressions beginning with `-:` matches from its start;
 transformers (through optimum) knows no `dynamic` and takes as packed what `modules_in_block_to_quantize` lists, by the
-ends of names. auto-gptq 0.7.1 knows neither and can't load such a checkpoint.
+ends of names. auto-gptq 0.7.1 knows neither: it would leave the kept matrices at random numbers and say nothing. So
+there is no `quantize_config.json` beside, without which it stops; the others read `config.json`.
 
 Scales are rounded to float16, so a weight scale x (code - zero) changes by at most 2^-11 of itself where the scale is
 at least 2^-14, and by (code - zero) x 2^-25 below. All else stays bit for bit as in the original checkpoint.
@@ -227,7 +228,8 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
         (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})
         shutil.copymode(unfinished / "config.json", unfinished / "model.safetensors")  # safetensors: the owner's alone
-        (unfinished / "quantize_config.json").write_text(json.dumps(quantization, indent=2) + "\n")
+        if not kept_modules:
+            (unfinished / "quantize_config.json").write_text(json.dumps(quantization, indent=2) + "\n")
         _copy_others(folder, unfinished)
 
 
