@@ -1,8 +1,8 @@
 """Times the scoring of assignments to low and high precision: `python benchmarks/mixed.py [cpu|cuda]`.
 
 On a GPU a random model of the 14M tadpole's shape, 32,768 tokens; on a CPU the pocket family's largest checkpoint,
-16,384 tokens. Assignments are drawn as random search draws them; the second row's low precision rounds activations as well.
-A plain loop is beside it: one swapped copy of the model after another, through its own forward pass.
+16,384 tokens. Assignments are drawn as random search draws them; the second row's low precision rounds activations as
+well. A plain loop is beside it: one swapped copy of the model after another, through its own forward pass.
 """
 
 import copy
