@@ -1,5 +1,6 @@
 """The engine on a GPU against the plain one: run by hand where there is one (`python -m pytest tests/measure/test_cuda.py`)."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from test_gptq import problem
 from tiny import ROOT, tiny_model
 from transformers import GPTNeoXForCausalLM
 
-from helpers.measure import evaluate, gptq, stacking
+from helpers.measure import evaluate, gptq, mixed, stacking
+from helpers.measure.corpora import Blocks
 from helpers.measure.decoders import decoder_of, hidden_of
 from helpers.measure.methods import Checkpoint, get
 from helpers.measure.precision import TENSOR_DTYPE, matrix_products
@@ -169,3 +171,46 @@ def test_awq_on_the_gpu_is_awq_on_the_cpu():
     for name, plain in weights["cpu"].items():
         error = (weights["cuda"][name] - plain).norm() / plain.norm()
         assert error < 1e-2, name
+
+
+INPUTS = {
+    "mxint": {"activation_format": "mxint", "activation_bits": 4, "activation_group_size": 32},
+    "crossquant": {"activation_format": "int", "activation_bits": 8, "activation_exponent": 0.5},
+}
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
+@pytest.mark.parametrize("kept", [(), ("0.mlp.dense_h_to_4h", "2.attention.dense")])
+def test_rounded_inputs_score_as_on_the_cpu(inputs, kept):
+    """Inputs on the edge between two codes fall either way, and random tokens lose about 10 nats: 1e-3 of them."""
+    scheme = QuantScheme("rtn", bits=4, group_size=32, symmetric=True, format="mxint", kept_matrices=kept)
+    scheme = dataclasses.replace(scheme, **INPUTS[inputs])
+    tokens = torch.randint(0, 1024, (16, 129), generator=torch.Generator().manual_seed(0))
+    blocks = Blocks(tokens, tuple(range(16)), 1, "none")
+    seen = {}
+    for device in ("cpu", "cuda"):
+        folder = ROOT / "data/tadpole/tadpole-128x3/step-007275"
+        checkpoint = Checkpoint(GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device), folder)
+        ((answer,),) = get("rtn").quantize([checkpoint], [scheme], None, 2**30)
+        ((_, seen[device]),) = evaluate.evaluate([checkpoint], [[answer]], blocks, "float32", 2**30)
+    assert seen["cuda"].loss_nats == pytest.approx(seen["cpu"].loss_nats, abs=1e-3)
+    assert seen["cuda"].top1_accuracy == pytest.approx(seen["cpu"].top1_accuracy, abs=5e-3)
+
+
+def test_a_search_finds_on_the_gpu_what_it_finds_on_the_cpu():
+    """Codes on an edge fall either way: losses near 10 nats agree within 2e-3, second-order estimates within 5%."""
+    tokens = torch.randint(0, 1024, (16, 129), generator=torch.Generator().manual_seed(0))
+    blocks = Blocks(tokens, tuple(range(16)), 1, "none")
+    scheme = QuantScheme("gptq", bits=3, group_size=32, symmetric=False, rel_damp=0.01, calib_sequences=16)
+    seen = {}
+    for device in ("cpu", "cuda"):
+        folder = ROOT / "data/tadpole/tadpole-64x3/step-007275"
+        checkpoint = Checkpoint(GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device), folder)
+        (alone,) = mixed.rounded_alone(checkpoint, [scheme], tokens[:, :128], 2**30)
+        scorer = mixed.Scorer(checkpoint, alone, blocks, "float32", 2**30)
+        seen[device] = mixed.search(scorer, mixed.Plan("matmul", (0.5, 0.9), ("random", "second_order"), trials=5))
+    for one, other in zip(seen["cpu"], seen["cuda"], strict=True):
+        assert (one.search, one.number) == (other.search, other.number)
+        assert one.loss_nats == pytest.approx(other.loss_nats, abs=2e-3)
+        if one.search == "single":
+            assert one.estimated_nats == pytest.approx(other.estimated_nats, rel=0.05)
