@@ -101,7 +101,7 @@ MEASUREMENT = {
         "n_dead_columns": "columns whose input was always zero, in all layers",
         "n_params_quantized": "weights that were rounded",
         "quantized_ratio": "of the parameters of the blocks' linear layers, the share that was rounded (Qr)",
-        "effective_bits": "stored bits a rounded weight; scales, zero points, codebooks, outliers and their places counted",
+        "effective_bits": "stored bits a rounded weight; scales, zero points, codebooks, outliers and places counted",
         "calib_micro_batch": "calibration sequences that passed a block together",
         "micro_batch": "evaluation sequences that passed a block together",
     },

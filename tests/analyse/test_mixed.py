@@ -14,6 +14,7 @@ from helpers.analyse.mixed import (
     meeting,
     recipes,
     relative_perplexity,
+    relative_sensitivities,
     scheme_names,
     sensitivities,
     swapped_and_rounded,
@@ -116,6 +117,17 @@ def test_sensitivities_name_block_and_matrix(model, scored):
     blocks = table[table["granularity"] == "layer"]
     assert blocks["matrix"].tolist() == ["whole block"] * 2
     assert blocks["block"].tolist() == [0, 1]
+
+
+def test_a_part_that_costs_what_its_size_says_is_one():
+    shares = np.tile([3, 1, 4, 4], 2) / 24
+    flat = relative_sensitivities(sensitivities(with_criteria(Model(0.3 * shares).trials())))
+    assert flat["relative"].tolist() == pytest.approx([1.0] * 8)
+    costs = 0.3 * shares
+    costs[1] *= -1.0
+    table = relative_sensitivities(sensitivities(with_criteria(Model(costs).trials())))
+    assert table["relative"].isna().tolist() == [False, True] + [False] * 6
+    assert table["relative"].iloc[0] == pytest.approx(0.3 / costs.sum())
 
 
 def test_a_single_trial_of_two_parts_is_refused(model):

@@ -6,7 +6,7 @@ from scipy import stats
 
 from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.fit_records import FitError, FitStatus
-from helpers.analyse.ratio_law import BILLION, CAO_2024, RatioLaw, fit_ratio_law
+from helpers.analyse.ratio_law import BILLION, CAO_2024, RatioLaw, fit_ratio_law, fits_by_question
 
 TRUTH = RatioLaw(k=-11.0, c=2.0)
 SIZES = np.geomspace(1.5e5, 3.8e7, 8)
@@ -127,3 +127,11 @@ def test_what_can_not_be_fitted_says_why():
         fit_ratio_law(rows(tokens=(1e8, 1e9)))
     with pytest.raises(FitError, match="same number of training tokens"):
         fit_ratio_law(rows(), with_tokens=True)
+
+
+def test_every_question_has_a_fit_or_a_reason():
+    table = pd.concat([rows(), rows().assign(budget=0.2, censored="all", interpolated=1.0)])
+    found = fits_by_question(table).set_index("budget")
+    assert found.loc[0.1, "fit"].law.k == pytest.approx(TRUTH.k)
+    assert found.loc[0.2, "fit"] is None
+    assert "needs 3 runs that aren't at ratio 1; got 0" in found.loc[0.2, "reason"]

@@ -7,7 +7,7 @@ from trials import Model
 
 from helpers.analyse.degradation import AnalysisError
 from helpers.analyse.mixed import SERIES, TARGETS, with_criteria
-from helpers.analyse.searches import best_of_random, excess, expected_best, regrets, searches_compared
+from helpers.analyse.searches import best_of_random, excess, expected_best, random_excess, regrets, searches_compared
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 
@@ -118,3 +118,16 @@ def test_problems_are_kept_apart(model, scored):
     again = both[both["checkpoint_id"] == alone["checkpoint_id"].iloc[0]].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, alone)
     assert both.groupby(SERIES).ngroups == 2
+
+
+def test_the_random_curve_is_a_mean_over_runs_as_far_as_all_have_trials(scored):
+    fewer = with_criteria(Model(COSTS * 2, run="n", curvature=1.0).trials(n_random=7, seed=3))
+    both = pd.concat([scored, fewer], ignore_index=True)
+    compared = searches_compared(both)
+    table = random_excess(both, compared)
+    assert table["n_trials"].max() == 7
+    curves = best_of_random(both)
+    at = curves[(curves["target_ratio"] == 0.7) & (curves["n_trials"] == 3)].set_index("run")["expected"]
+    best = compared[compared["target_ratio"] == 0.7].set_index("run")["any"]
+    found = table[(table["target_ratio"] == 0.7) & (table["n_trials"] == 3)]["excess"].item()
+    assert found == pytest.approx((at / best - 1).mean())

@@ -1,16 +1,19 @@
 """The engine on a GPU against the plain one: run by hand where there is one (`python -m pytest tests/measure/test_cuda.py`)."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import build
 from test_gptq import problem
 from tiny import ROOT, tiny_model
 from transformers import GPTNeoXForCausalLM
 
-from helpers.measure import evaluate, gptq, stacking
+from helpers.measure import evaluate, gptq, mixed, stacking
+from helpers.measure.corpora import Blocks
 from helpers.measure.decoders import decoder_of, hidden_of
 from helpers.measure.methods import Checkpoint, get
 from helpers.measure.precision import TENSOR_DTYPE, matrix_products
@@ -37,10 +40,11 @@ def both(seed: int, bits: int, group_size: int | None, symmetric: bool, rows: in
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 1000), CASES)
 def test_the_kernel_loses_no_more_of_the_output_than_the_plain_solver(seed, case):
-    """A single code that flips at a boundary moves the rest of its row, so few rows are compared by their errors."""
+    """A single code that flips at a boundary moves the rest of its row, so few rows are compared by their errors,
+    a single one only roughly."""
     kernel, plain, weight, hessian = both(seed, *case, columns=192)
     one, other = (gptq.relative_error(weight, each, hessian).item() for each in (kernel, plain))
-    assert one == pytest.approx(other, rel=0.1 if case[3] < 64 else 0.02)
+    assert one == pytest.approx(other, rel={1: 0.5, 17: 0.1, 64: 0.02}[case[3]])
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
@@ -169,3 +173,86 @@ def test_awq_on_the_gpu_is_awq_on_the_cpu():
     for name, plain in weights["cpu"].items():
         error = (weights["cuda"][name] - plain).norm() / plain.norm()
         assert error < 1e-2, name
+
+
+INPUTS = {
+    "mxint": {"activation_format": "mxint", "activation_bits": 4, "activation_group_size": 32},
+    "crossquant": {"activation_format": "int", "activation_bits": 8, "activation_exponent": 0.5},
+}
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
+@pytest.mark.parametrize("kept", [(), ("0.mlp.dense_h_to_4h", "2.attention.dense")])
+def test_rounded_inputs_score_as_on_the_cpu(inputs, kept):
+    """Inputs on the edge between two codes fall either way, and random tokens lose about 10 nats: 1e-3 of them."""
+    scheme = QuantScheme("rtn", bits=4, group_size=32, symmetric=True, format="mxint", kept_matrices=kept)
+    scheme = dataclasses.replace(scheme, **INPUTS[inputs])
+    tokens = torch.randint(0, 1024, (16, 129), generator=torch.Generator().manual_seed(0))
+    blocks = Blocks(tokens, tuple(range(16)), 1, "none")
+    seen = {}
+    for device in ("cpu", "cuda"):
+        folder = ROOT / "data/tadpole/tadpole-128x3/step-007275"
+        checkpoint = Checkpoint(GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device), folder)
+        ((answer,),) = get("rtn").quantize([checkpoint], [scheme], None, 2**30)
+        ((_, seen[device]),) = evaluate.evaluate([checkpoint], [[answer]], blocks, "float32", 2**30)
+    assert seen["cuda"].loss_nats == pytest.approx(seen["cpu"].loss_nats, abs=1e-3)
+    assert seen["cuda"].top1_accuracy == pytest.approx(seen["cpu"].top1_accuracy, abs=5e-3)
+
+
+def test_a_search_finds_on_the_gpu_what_it_finds_on_the_cpu():
+    """Codes on an edge fall either way: losses near 10 nats agree within 2e-3, second-order estimates within 5%."""
+    tokens = torch.randint(0, 1024, (16, 129), generator=torch.Generator().manual_seed(0))
+    blocks = Blocks(tokens, tuple(range(16)), 1, "none")
+    scheme = QuantScheme("gptq", bits=3, group_size=32, symmetric=False, rel_damp=0.01, calib_sequences=16)
+    seen = {}
+    for device in ("cpu", "cuda"):
+        folder = ROOT / "data/tadpole/tadpole-64x3/step-007275"
+        checkpoint = Checkpoint(GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device), folder)
+        (alone,) = mixed.rounded_alone(checkpoint, [scheme], tokens[:, :128], 2**30)
+        scorer = mixed.Scorer(checkpoint, alone, blocks, "float32", 2**30)
+        seen[device] = mixed.search(scorer, mixed.Plan("matmul", (0.5, 0.9), ("random", "second_order"), trials=5))
+    for one, other in zip(seen["cpu"], seen["cuda"], strict=True):
+        assert (one.search, one.number) == (other.search, other.number)
+        assert one.loss_nats == pytest.approx(other.loss_nats, abs=2e-3)
+        if one.search == "single":
+            assert one.estimated_nats == pytest.approx(other.estimated_nats, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["llama", "opt"])
+def test_rounded_inputs_of_compiled_blocks_score_as_on_the_cpu(name):
+    """Another order of sums turns an input at a boundary between codes now and then: 1e-2 of KL."""
+    model = build(name)
+    tokens = torch.randint(0, 256, (8, 33), generator=torch.Generator().manual_seed(0))
+    blocks = Blocks(tokens, tuple(range(8)), n_bytes=1, sha256="")
+    low = {"method": "rtn", "bits": 4, "group_size": 16, "symmetric": True}
+    schemes = [
+        QuantScheme(**low),
+        QuantScheme(**low, activation_format="mxint", activation_bits=4, activation_group_size=16),
+        QuantScheme(**low, activation_format="int", activation_bits=4, activation_exponent=0.15),
+    ]
+    scores = {}
+    for device in ("cpu", "cuda"):
+        (answers,) = get("rtn").quantize([Checkpoint(model.to(device), Path())], schemes, None, 2**30)
+        (scores[device],) = evaluate.evaluate([Checkpoint(model, Path())], [answers], blocks, "float32", 2**30)
+    for one, other in zip(scores["cpu"][1:], scores["cuda"][1:], strict=True):
+        assert other.kl_nats == pytest.approx(one.kl_nats, rel=1e-2)
+
+
+def test_a_walk_that_keeps_matrices_on_the_gpu_leaves_them_out_and_is_close_to_the_cpu():
+    """Errors of layers as in the walk that keeps none, above."""
+    model = tiny_model(3, d_model=64)
+    calibration = torch.randint(0, 1024, (16, 64), generator=torch.Generator().manual_seed(0))
+    low = {"method": "gptq", "bits": 4, "group_size": 32, "symmetric": False, "rel_damp": 0.01}
+    kept = ("0.attention.dense", "1.mlp.dense_4h_to_h")
+    found = {}
+    for device in ("cpu", "cuda"):
+        ((_, found[device]),) = get("gptq").quantize(
+            [Checkpoint(model.to(device), Path())],
+            [QuantScheme(**low), QuantScheme(**low, kept_matrices=kept)],
+            calibration,
+            2**30,
+        )
+    assert found["cpu"].weights.keys() == found["cuda"].weights.keys()
+    one, other = (found[device].diagnostics for device in ("cpu", "cuda"))
+    assert one.quantized_ratio == other.quantized_ratio == pytest.approx(19 / 24)
+    assert one.mean_layer_error == pytest.approx(other.mean_layer_error, rel=0.02)

@@ -136,6 +136,15 @@ def sensitivities(scored: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def relative_sensitivities(single: pd.DataFrame) -> pd.DataFrame:
+    """Return `sensitivities` with `relative`: a part's share of the summed costs of parts alone, over its `share`.
+
+    No unit; 1: it costs what its size says. NaN where its QiD isn't positive, so that it has no share.
+    """
+    total = single.groupby(SERIES)["qid_nats"].transform("sum")
+    return single.assign(relative=(single["qid_nats"] / total / single["share"]).where(single["qid_nats"] > 0))
+
+
 def assignment_of(kept_matrices: Sequence[str], n_layers: int) -> str:
     """Return the digits of an assignment, block after block: 0 for the kept matrices, 1 for those in low precision.
 

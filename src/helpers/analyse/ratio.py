@@ -22,7 +22,8 @@ BUDGETS = {
 }
 RECIPES = ["checkpoint_id", "granularity", "eval_id", "device_type", *LOW_SCHEME]  # a search problem of recipes
 CARRIED = ["run", "family", "model", SIZE, TOKENS, "step", "schedule", "lr_phase", "n_layers", *LOW_SCHEME]
-ASKED = ["model", "granularity", *LOW_SCHEME, "criterion", "budget"]  # one question to a model's checkpoints
+QUESTION = ["granularity", *LOW_SCHEME, "criterion", "budget"]  # what a law answers
+ASKED = ["model", *QUESTION]  # a question to one model's checkpoints
 
 
 class Censored(enum.StrEnum):

@@ -14,10 +14,9 @@ from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.fit_records import FitError, FitStatus
 from helpers.analyse.judgement import Split
 from helpers.analyse.law_variables import FloatArray
-from helpers.analyse.ratio import ASKED
+from helpers.analyse.ratio import QUESTION
 from helpers.analyse.ratio_law import BILLION, CAO_2024, LEAST_RUNS, fit_ratio_law, usable_rows
 
-QUESTION = [name for name in ASKED if name != "model"]  # one low scheme, granularity, criterion and budget
 Predictor = Callable[[pd.DataFrame, pd.DataFrame], FloatArray]  # training and held-out rows of one question
 
 

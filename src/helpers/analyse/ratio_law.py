@@ -21,7 +21,7 @@ from helpers.analyse.degradation import SIZE, TOKENS
 from helpers.analyse.fit_records import Estimate, FitError, FitStatus
 from helpers.analyse.fitting import FEW_RUNS_BELOW
 from helpers.analyse.law_variables import FloatArray
-from helpers.analyse.ratio import Censored
+from helpers.analyse.ratio import QUESTION, Censored
 from helpers.analyse.uncertainty import cr2_covariance
 
 BILLION = 1e9
@@ -146,3 +146,15 @@ def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float
         int((rows["censored"] == Censored.NONE).sum()),
         FitStatus.FEW_RUNS if n_runs < FEW_RUNS_BELOW else FitStatus.CONVERGED,
     )
+
+
+def fits_by_question(largest: pd.DataFrame, with_tokens: bool = False) -> pd.DataFrame:
+    """Return one row a question (QUESTION) with its `fit`, a RatioFit or None, and the `reason` where there is none."""
+    rows = []
+    for key, part in largest.groupby(QUESTION, dropna=False):
+        try:
+            answer = {"fit": fit_ratio_law(part, with_tokens), "reason": ""}
+        except FitError as error:
+            answer = {"fit": None, "reason": str(error)}
+        rows.append(dict(zip(QUESTION, key, strict=True)) | answer)
+    return pd.DataFrame(rows)

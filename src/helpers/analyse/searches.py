@@ -119,3 +119,18 @@ def excess(regret: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         mean = mean_over_runs(values) if len(values) > 1 else alone
         rows.append(dict(zip(by, key, strict=True)) | mean | ends)
     return pd.DataFrame(rows)
+
+
+def random_excess(scored: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
+    """Return what the best of n random trials costs beyond the best known, on average over draws and training runs.
+
+    `compared` comes from `searches_compared` of the same trials. Columns: `granularity`, `target_ratio`, `n_trials` (as
+    many as every problem has), `excess` (share, as in `excess`).
+    """
+    curves = best_of_random(scored).merge(compared[[*PROBLEM, "any"]], on=PROBLEM, validate="m:1")
+    cell = ["granularity", "target_ratio", "n_trials"]
+    sums = curves.groupby([*cell, "run"])[["expected", "any"]].sum()
+    problems = curves.groupby(cell).size()
+    every = problems == problems.groupby(level=cell[:2]).transform("max")  # each has a first trial
+    shares = (sums["expected"] / sums["any"] - 1).groupby(level=cell).mean()
+    return shares[every].rename("excess").reset_index()
