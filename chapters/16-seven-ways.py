@@ -293,7 +293,9 @@ for width in (4, 8):
     for short, way in (("token", TOKEN), ("cross", CROSS), ("half", HALF)):
         one = by_way.loc[way, f"8 bits, inputs {width}"]
         put_all(**{f"{short}_{width}": one["mean"], f"{short}_{width}_low": one["low"]})
-        put_all(**{f"{short}_{width}_high": one["high"], f"{short}_{width}_most": one["most"]})
+        put_all(**{f"{short}_{width}_high": one["high"]})
+for short, way in (("token", TOKEN), ("cross", CROSS), ("half", HALF)):
+    put_all(**{f"{short}_8_most": by_way.loc[way, "8 bits, inputs 8"]["most"]})
 narrow = costs[costs["activation_bits"] == 4].pivot(index="checkpoint_id", columns="way", values="cost_nats")
 put_all(n_cross_less=int((narrow[CROSS] < narrow[TOKEN]).sum()), n_narrow=len(narrow))
 
@@ -338,6 +340,10 @@ mean_kernel = kernels.groupby(["bits", "exponent"])["share"].mean()
 for width in (4, 8):
     for short, exponent in (("token", 1.0), ("cross", 0.15), ("half", 0.5)):
         put_all(**{f"kernel_{short}_{width}": mean_kernel[width, exponent]})
+put_all(kernel_factor=mean_kernel[4, 1.0] / mean_kernel[4, 0.15])
+means = by_way.xs("8 bits, inputs 4", level="setting")["mean"]
+put_all(cost_factor=means[TOKEN] / means[CROSS])
+assert means[TOKEN] / means[CROSS] > 1.2 * mean_kernel[4, 1.0] / mean_kernel[4, 0.15], "more than the kernel says"
 put_all(kernel_model=spec.model, kernel_tokens=count_label(spec.tokens_seen))
 
 # %% [markdown]
@@ -350,8 +356,11 @@ put_all(kernel_model=spec.model, kernel_tokens=count_label(spec.tokens_seen))
 #
 # With a scale a token {glue:text}`kernel_token_8:.1%` of the inputs become zero at 8 bits and {glue:text}`kernel_token_4:.0%` at 4; with
 # $\alpha = 0.5$ {glue:text}`kernel_half_8:.1%` and {glue:text}`kernel_half_4:.0%`, with $\alpha = 0.15$ {glue:text}`kernel_cross_8:.1%` and
-# {glue:text}`kernel_cross_4:.0%`. The paper says that a kernel below 19% (OPT) or 1% (LLaMA) makes 8 bits lossless. A smaller kernel is
-# also a finer step for most inputs: these rows don't tell one from the other.
+# {glue:text}`kernel_cross_4:.0%`. The paper says that a kernel below 19% (OPT) or 1% (LLaMA) makes 8 bits lossless.
+#
+# The kernel can't be the whole reason. At 4 bits it shrinks by a factor of {glue:text}`kernel_factor:.2f` from a scale a token to $\alpha = 0.15$, the
+# cost by a factor of {glue:text}`cost_factor:.2f`. A scale that falls with the channel is a finer step for all inputs of that channel, not only for
+# those that would become zero.
 #
 # ## What this does not show
 #

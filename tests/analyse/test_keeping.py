@@ -148,6 +148,17 @@ def _of_models(counts, copies: int) -> tuple[pd.DataFrame, np.ndarray]:
     return keeping.against_line(pd.DataFrame(rows), counts)
 
 
+def test_slopes_are_missing_where_rows_do_not_give_them(counts):
+    """One number of tokens; or two sizes, of which either alone determines the slope in size."""
+    of_one_moment = keeping.pooled(*_of_models(counts, 1))
+    ratios, draws = planted(counts)
+    two = ratios["model"].isin(["small", "large"])
+    of_two = keeping.pooled(ratios[two].reset_index(drop=True), draws[two])
+    for summary in (of_one_moment, of_two):
+        assert "size" not in summary
+        assert np.isfinite(summary[["ratio", "low", "high"]].to_numpy()).all()
+
+
 def test_settings_of_a_single_model_are_left_out(counts):
     rows = [*line("small@1e8"), row("GWQ", "small@1e8", 3.0, 0.05)]
     assert keeping.pooled(*keeping.against_line(pd.DataFrame(rows), counts)).empty

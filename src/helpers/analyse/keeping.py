@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from helpers.analyse.comparisons import mean_over_runs
 from helpers.analyse.degradation import HELDOUT, SIZE, TOKENS, AnalysisError, paired_error
+from helpers.analyse.fit_records import FitError
 from helpers.analyse.mixed import FAMILY, MATRICES, SLACK, TARGETS
 from helpers.analyse.ratio_trends import trends
 
@@ -131,8 +132,9 @@ def pooled(ratios: pd.DataFrame, draws: FloatArray) -> pd.DataFrame:
     """Return, by way and setting, the geometric mean of `against_line`'s ratios, and how they move.
 
     Columns: `n_checkpoints`, `n_models`, `n_rows`, `n_below` (rows that lose less than the line), `stored_bits` (mean),
-    `ratio` with `low`, `high`, and from three sizes on `size` and `tokens`: slopes of ln ratio in ln N and ln D, with
-    `_low`, `_high`. The 95% intervals count models, not rows, and documents. Settings of one model are left out.
+    `ratio` with `low`, `high`, and `size` and `tokens`, slopes of ln ratio in ln N and ln D, with `_low`, `_high`
+    (missing where sizes or tokens are too few). The 95% intervals count models, not rows, and documents. Settings of
+    one model are left out.
     """
     found = []
     for (way, setting), rows in ratios.groupby(["way", "setting"], sort=False):
@@ -144,13 +146,21 @@ def pooled(ratios: pd.DataFrame, draws: FloatArray) -> pd.DataFrame:
         one |= {"n_models": rows["model"].nunique(), "stored_bits": rows["stored_bits"].mean()}
         one |= {"n_rows": len(rows), "n_below": int((rows["ratio"] < 1).sum())}
         one |= {"ratio": mean["value"], "low": mean["low"], "high": mean["high"]}
-        if one["n_models"] >= 3 and rows[TOKENS].nunique() > 1:
-            slopes = trends(logs, "ratio", [SIZE, TOKENS], "model", of_cell)
-            for name, column in (("size", SIZE), ("tokens", TOKENS)):
-                row = slopes.loc[column]
-                one |= {name: row["value"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
-        found.append(one)
+        found.append(one | _slopes(logs, of_cell))
     return pd.DataFrame(found)
+
+
+def _slopes(logs: pd.DataFrame, draws: FloatArray) -> dict[str, float]:
+    """Return the slopes of ln ratio in ln N and ln D with their intervals; nothing where the rows don't give them."""
+    if logs[TOKENS].nunique() < 2:
+        return {}
+    try:
+        found = trends(logs, "ratio", [SIZE, TOKENS], "model", draws)
+    except FitError:  # one model alone determines a slope
+        return {}
+    ends = {"": "value", "_low": "low", "_high": "high"}
+    names = {"size": SIZE, "tokens": TOKENS}
+    return {f"{name}{end}": found.at[row, column] for name, row in names.items() for end, column in ends.items()}
 
 
 def on_front(table: pd.DataFrame) -> pd.Series:

@@ -25,7 +25,7 @@ from helpers.analyse.style import (
 )
 
 STORED_LABEL = "stored bits (bits per weight of the blocks)"
-RATIO_LABEL = "QiD over that of GPTQ at equal stored bits (factor)"
+RATIO_LABEL = "QiD over that of GPTQ\nat equal stored bits (factor)"
 WAYS = {  # colour, marker
     LINE: (INK, "o"),
     NEAREST: ("#b85c93", "s"),
@@ -43,7 +43,8 @@ def qid_against_stored_bits(table: pd.DataFrame) -> Figure:
     figure, panels = plt.subplots(1, sizes.size, sharey=True, squeeze=False, figsize=(2.8 * sizes.size + 1.4, 4.0))
     for size, axes in zip(sizes, panels[0], strict=True):
         rows = table[table[SIZE] == size]
-        for way, (colour, marker) in WAYS.items():
+        for way in [way for way in WAYS if (table["way"] == way).any()]:
+            colour, marker = WAYS[way]
             points = rows[rows["way"] == way].sort_values("stored_bits")
             style = {"color": colour, "marker": marker, "label": way, "linestyle": "-" if way == LINE else ""}
             axes.errorbar(points["stored_bits"], points["qid_nats"], points["qid_se_nats"], linewidth=1.0, **style)
