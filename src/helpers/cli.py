@@ -15,7 +15,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from helpers import law_commands
-from helpers.specs import QidError
+from helpers.specs import QidError, QuantScheme, SpecError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -230,21 +230,50 @@ def _in_words(value: int | dict | tuple) -> str:
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A folder with config.json and safetensors.")],
-    bits: Annotated[int, typer.Option(help="2, 3, 4 or 8.")],
     out: Annotated[Path, typer.Option(help="The packed checkpoint's folder; it must not exist.")],
-    group_size: Annotated[int, typer.Option(help="Columns that share a scale; -1 for the whole row.")] = 128,
-    symmetric: Annotated[bool, typer.Option(help="Whether grids have their zero in the middle.")] = False,
+    bits: Annotated[int | None, typer.Option(help="2, 3, 4 or 8.")] = None,
+    group_size: Annotated[
+        int | None, typer.Option(help="Columns that share a scale; -1 for the whole row. 128 by default.")
+    ] = None,
+    symmetric: Annotated[
+        bool | None, typer.Option(help="Whether grids have their zero in the middle. By default not.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="A recipe of this checkpoint, in place of the three options above.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to round: cpu or cuda.")] = "cpu",
 ) -> None:
-    """Round a checkpoint with GPTQ and write it packed, for auto-gptq, GPTQModel and transformers to load."""
-    from helpers.measure.export import export, gptq_scheme, refuse, round_folder
+    """Round a checkpoint with GPTQ and write it packed, for auto-gptq, GPTQModel and transformers to load.
 
-    scheme = gptq_scheme(bits, None if group_size == -1 else group_size, symmetric)
+    With a recipe some matrices stay in 16 bits, and auto-gptq can't load it.
+    """
+    from helpers.measure.export import export, refuse, round_folder
+
+    scheme = _wanted(checkpoint, bits, group_size, symmetric, recipe)
     refuse(scheme, out)
-    rounded, scheme = round_folder(checkpoint, scheme)
+    rounded, scheme = round_folder(checkpoint, scheme, device)
     export(checkpoint, rounded, scheme, out)
     console.print(
         f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight", highlight=False
     )
+
+
+def _wanted(
+    checkpoint: Path, bits: int | None, group_size: int | None, symmetric: bool | None, recipe: Path | None
+) -> QuantScheme:
+    """Return the scheme that options or a recipe ask for; they exclude each other."""
+    from helpers.measure import export, recipes
+
+    if recipe is not None:
+        if (bits, group_size, symmetric) != (None, None, None):
+            raise SpecError("--recipe beside --bits, --group-size or --symmetric; accepted: it alone, it says them all")
+        chosen = recipes.read(recipe)
+        recipes.refuse_other_weights(chosen, checkpoint)
+        return chosen.scheme
+    if bits is None:
+        raise SpecError("neither --bits nor --recipe; accepted: one of them")
+    columns = 128 if group_size is None else group_size
+    return export.gptq_scheme(bits, None if columns == -1 else columns, bool(symmetric))
 
 
 law_commands.register(app)

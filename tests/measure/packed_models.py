@@ -1,14 +1,16 @@
 """Rounded models of several makes, written packed: what tests of the export and of GPTQModel's reading share."""
 
 import copy
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import tiny_model
+from tiny import ROOT, tiny_model
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
@@ -55,6 +57,7 @@ def written(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     for parameter in model.parameters():
         parameter.copy_(parameter.bfloat16())  # not the whole model: its rotary frequencies stay float32
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    shutil.copyfile(ROOT / "data/tadpole/tokenizer.json", folder / "tokenizer.json")  # GPTQModel's own loader wants one
     return model
 
 
@@ -91,14 +94,43 @@ CASES = {
 }
 
 
-def scored_by(python: str, child: Path, place: Path) -> dict[str, dict]:
-    """Export every case into `place`; let `child` load and score them all; return what was written and both scores.
+def keeping(wanted: QuantScheme, *names: str) -> QuantScheme:
+    return dataclasses.replace(wanted, kept_matrices=tuple(sorted(names)))
+
+
+# Some matrices kept; of eleven blocks, names of the first are the ends of others' (10.attention.dense).
+MIXED_CASES = {
+    "mixed 2 bits": (
+        lambda seed: tiny_model(seed, n_layers=11),
+        keeping(scheme(2), "0.attention.dense", "0.mlp.dense_4h_to_h", "10.attention.query_key_value"),
+        rounded_by,
+    ),
+    "mixed llama": (
+        lambda seed: llama(),
+        keeping(scheme(3, symmetric=True), "0.self_attn.q_proj", "1.mlp.down_proj", "1.self_attn.v_proj"),
+        rounded_by,
+    ),
+    "one matrix rounded": (
+        tiny_model,
+        keeping(
+            scheme(4, None, True),
+            *(f"0.{layer}" for layer in ("attention.query_key_value", "attention.dense", "mlp.dense_4h_to_h")),
+            *(f"1.{layer}" for layer in ("attention.query_key_value", "attention.dense")),
+            *(f"1.{layer}" for layer in ("mlp.dense_4h_to_h", "mlp.dense_h_to_4h")),
+        ),
+        rounded_by,
+    ),
+}
+
+
+def scored_by(python: str, child: Path, place: Path, made: dict[str, tuple]) -> dict[str, dict]:
+    """Export the cases `made` into `place`; let `child` load and score them; return what was written and both scores.
 
     `losses[half]` is ours, with scales in float16 or not; `theirs` is the child's. Each is a block's mean loss in nats.
     """
     tokens = torch.randint(1024, (8, 33), generator=torch.Generator().manual_seed(0))
     cases = {}
-    for index, (name, (build, wanted, how)) in enumerate(CASES.items()):
+    for index, (name, (build, wanted, how)) in enumerate(made.items()):
         original, out = place / f"{index}-original", place / str(index)
         model = written(build(seed=1), original)
         rounded = how(model, wanted)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import build
 from test_gptq import problem
 from tiny import ROOT, tiny_model
 from transformers import GPTNeoXForCausalLM
@@ -39,10 +40,11 @@ def both(seed: int, bits: int, group_size: int | None, symmetric: bool, rows: in
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 1000), CASES)
 def test_the_kernel_loses_no_more_of_the_output_than_the_plain_solver(seed, case):
-    """A single code that flips at a boundary moves the rest of its row, so few rows are compared by their errors."""
+    """A single code that flips at a boundary moves the rest of its row, so few rows are compared by their errors,
+    a single one only roughly."""
     kernel, plain, weight, hessian = both(seed, *case, columns=192)
     one, other = (gptq.relative_error(weight, each, hessian).item() for each in (kernel, plain))
-    assert one == pytest.approx(other, rel=0.1 if case[3] < 64 else 0.02)
+    assert one == pytest.approx(other, rel={1: 0.5, 17: 0.1, 64: 0.02}[case[3]])
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
@@ -214,3 +216,43 @@ def test_a_search_finds_on_the_gpu_what_it_finds_on_the_cpu():
         assert one.loss_nats == pytest.approx(other.loss_nats, abs=2e-3)
         if one.search == "single":
             assert one.estimated_nats == pytest.approx(other.estimated_nats, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["llama", "opt"])
+def test_rounded_inputs_of_compiled_blocks_score_as_on_the_cpu(name):
+    """Another order of sums turns an input at a boundary between codes now and then: 1e-2 of KL."""
+    model = build(name)
+    tokens = torch.randint(0, 256, (8, 33), generator=torch.Generator().manual_seed(0))
+    blocks = Blocks(tokens, tuple(range(8)), n_bytes=1, sha256="")
+    low = {"method": "rtn", "bits": 4, "group_size": 16, "symmetric": True}
+    schemes = [
+        QuantScheme(**low),
+        QuantScheme(**low, activation_format="mxint", activation_bits=4, activation_group_size=16),
+        QuantScheme(**low, activation_format="int", activation_bits=4, activation_exponent=0.15),
+    ]
+    scores = {}
+    for device in ("cpu", "cuda"):
+        (answers,) = get("rtn").quantize([Checkpoint(model.to(device), Path())], schemes, None, 2**30)
+        (scores[device],) = evaluate.evaluate([Checkpoint(model, Path())], [answers], blocks, "float32", 2**30)
+    for one, other in zip(scores["cpu"][1:], scores["cuda"][1:], strict=True):
+        assert other.kl_nats == pytest.approx(one.kl_nats, rel=1e-2)
+
+
+def test_a_walk_that_keeps_matrices_on_the_gpu_leaves_them_out_and_is_close_to_the_cpu():
+    """Errors of layers as in the walk that keeps none, above."""
+    model = tiny_model(3, d_model=64)
+    calibration = torch.randint(0, 1024, (16, 64), generator=torch.Generator().manual_seed(0))
+    low = {"method": "gptq", "bits": 4, "group_size": 32, "symmetric": False, "rel_damp": 0.01}
+    kept = ("0.attention.dense", "1.mlp.dense_4h_to_h")
+    found = {}
+    for device in ("cpu", "cuda"):
+        ((_, found[device]),) = get("gptq").quantize(
+            [Checkpoint(model.to(device), Path())],
+            [QuantScheme(**low), QuantScheme(**low, kept_matrices=kept)],
+            calibration,
+            2**30,
+        )
+    assert found["cpu"].weights.keys() == found["cuda"].weights.keys()
+    one, other = (found[device].diagnostics for device in ("cpu", "cuda"))
+    assert one.quantized_ratio == other.quantized_ratio == pytest.approx(19 / 24)
+    assert one.mean_layer_error == pytest.approx(other.mean_layer_error, rel=0.02)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,13 +11,26 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from packed_models import CASES, GROUP, HALF_SCALES, rounded_by, scheme, scored_by, written
+from packed_models import (
+    CASES,
+    GROUP,
+    HALF_SCALES,
+    MIXED_CASES,
+    keeping,
+    losses,
+    rounded_by,
+    scheme,
+    scored_by,
+    written,
+)
 from safetensors.torch import load_file
+from test_recipes import RECIPE
 from tiny import tiny_model, write_family
 from torch import Tensor
+from transformers import GPTNeoXForCausalLM
 
 from helpers import cli, families
-from helpers.measure import export, grids, release
+from helpers.measure import checkpoints, export, grids, recipes, release
 from helpers.measure.grids import IntegerWeight
 from helpers.measure.methods import Rounded
 from helpers.specs import (
@@ -65,7 +79,7 @@ def test_three_bit_fields_cross_words_as_the_format_has_them():
 def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """Return every case exported, scored here and by auto-gptq, all in one child."""
     child = Path(__file__).with_name("reload_autogptq.py")
-    return scored_by(sys.executable, child, tmp_path_factory.mktemp("packed"))
+    return scored_by(sys.executable, child, tmp_path_factory.mktemp("packed"), CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -282,3 +296,158 @@ def test_provenance_names_weights_scheme_calibration_commit_and_versions(describ
     assert made["calib_sha256"] == "c"
     assert len(made["git_commit"].removesuffix("-dirty")) == 40
     assert made["versions"].keys() >= {"torch", "transformers"}
+
+
+# ---- recipes: some matrices stay in 16 bits --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """Return every mixed case's folders and what was rounded."""
+    place, made = tmp_path_factory.mktemp("mixed"), {}
+    for index, (name, (build, wanted, how)) in enumerate(MIXED_CASES.items()):
+        original, out = place / f"{index}-original", place / str(index)
+        rounded = how(written(build(seed=1), original), wanted)
+        export.export(original, rounded, wanted, out)
+        made[name] = {"original": original, "out": out, "rounded": rounded}
+    return made
+
+
+@pytest.mark.parametrize("name", MIXED_CASES)
+def test_kept_matrices_are_stored_as_they_were_and_the_others_packed(mixed, name):
+    case, wanted = mixed[name], MIXED_CASES[name][1]
+    original, stored = (load_file(case[key] / "model.safetensors") for key in ("original", "out"))
+    kept = original.keys() - case["rounded"].weights.keys()
+    assert sum(key.endswith(f".{each}.weight") for key in kept for each in wanted.kept_matrices) == len(
+        wanted.kept_matrices
+    )
+    assert all(stored[key].dtype == torch.bfloat16 and torch.equal(stored[key], original[key]) for key in kept)
+    assert sum(key.endswith(".qweight") for key in stored) == len(case["rounded"].weights)
+    for parameter, weight in case["rounded"].weights.items():
+        found = read_back(case["out"], parameter.removesuffix(".weight"), wanted.bits)
+        assert (found == export.as_stored(weight).decode().numpy()).all()
+
+
+@pytest.mark.parametrize("name", MIXED_CASES)
+def test_a_mixed_configuration_names_every_matrix_once_for_both_readers(mixed, name):
+    """By the readers' own rules: an expression that matches from a name's start, and the end of a name."""
+    case, wanted = mixed[name], MIXED_CASES[name][1]
+    config = json.loads((case["out"] / "config.json").read_text())["quantization_config"]
+    stored = load_file(case["original"] / "model.safetensors")
+    modules = [key.removesuffix(".weight") for key in stored]
+    skipped = {
+        module
+        for module in modules
+        for rule in config["dynamic"]
+        if rule.startswith("-:") and re.match(rule.removeprefix("-:"), module)
+    }
+    (listed,) = config["modules_in_block_to_quantize"]
+    packed = {module for module in modules if any(module.endswith(name) for name in listed)}
+    assert packed == {parameter.removesuffix(".weight") for parameter in case["rounded"].weights}
+    assert len(skipped) == len(wanted.kept_matrices)
+    assert all(any(module.endswith(f".{kept}") for kept in wanted.kept_matrices) for module in skipped)
+    assert not skipped & packed
+
+
+def test_auto_gptq_stops_at_a_mixed_checkpoint(tmp_path):
+    """It would load one, and compute with random numbers where matrices are kept: a file that it needs isn't there."""
+    name = "mixed llama"
+    child = Path(__file__).with_name("reload_autogptq.py")
+    with pytest.raises(AssertionError, match="No such file or directory: '.*/quantize_config.json'"):
+        scored_by(sys.executable, child, tmp_path, {name: MIXED_CASES[name]})
+
+
+def test_without_kept_matrices_the_configuration_is_as_before(packed):
+    for case in packed.values():
+        config = json.loads((case["out"] / "quantize_config.json").read_text())
+        assert not {"dynamic", "modules_in_block_to_quantize"} & config.keys()
+
+
+def test_a_kept_matrix_that_was_rounded_or_is_not_there_is_refused(source, tmp_path):
+    folder, rounded = source
+    for name in ("0.attention.dense", "2.attention.dense"):
+        with pytest.raises(CheckpointError, match=rf"0 weights in 16 bits that end in '{name}\.weight'; accepted: one"):
+            export.export(folder, rounded, keeping(scheme(), name), tmp_path / "out")
+    with pytest.raises(QuantizationError, match="nothing is rounded"):
+        export.export(folder, Rounded({}, Diagnostics()), scheme(), tmp_path / "out")
+    wanted = dataclasses.replace(scheme(), activation_format="mxint", activation_bits=8)
+    with pytest.raises(SpecError, match="'activation_format' is 'mxint'; accepted in a packed checkpoint: null"):
+        export.export(folder, rounded, wanted, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def recipe(family, tmp_path) -> Path:
+    """Write a recipe of the tiny family's first checkpoint."""
+    wanted = dataclasses.replace(
+        export.gptq_scheme(4, GROUP, symmetric=False),
+        calib_sequences=4,
+        calib_seq_len=32,
+        kept_matrices=("0.attention.dense", "1.mlp.dense_4h_to_h"),
+    )
+    found = dataclasses.replace(
+        RECIPE, weights_sha256=checkpoints.weights_sha256(family / "tiny/step-000001"), scheme=wanted
+    )
+    recipes.write(found, tmp_path / "recipe.json")
+    return tmp_path / "recipe.json"
+
+
+def test_the_command_exports_a_recipe_with_the_loss_that_the_engine_measures(family, tmp_path, recipe):
+    """Read back from the file into the 16-bit model: the loss of what the engine rounds, scales in float16."""
+    folder, out = family / "tiny/step-000001", tmp_path / "out"
+    cli.export(checkpoint=folder, out=out, recipe=recipe)
+    rounded, _ = export.round_folder(folder, recipes.read(recipe).scheme)
+    assert len(rounded.weights) == 6
+    stored = load_file(out / "model.safetensors")
+    assert sum(key.endswith(".qweight") for key in stored) == 6
+    model = GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokens = torch.randint(1024, (8, 33), generator=torch.Generator().manual_seed(0))
+    expected = losses(model, rounded, tokens, half=True)
+    for parameter in rounded.weights:
+        values = torch.from_numpy(read_back(out, parameter.removesuffix(".weight"), 4))
+        model.get_parameter(parameter).data.copy_(values)
+    assert torch.equal(losses(model, Rounded({}, Diagnostics()), tokens, half=True), expected)
+    exact = losses(model, rounded, tokens, half=False)
+    assert (exact - expected).abs().max() < HALF_SCALES
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bits": 4}, "--recipe beside --bits, --group-size or --symmetric; accepted: it alone"),
+        ({"group_size": 32}, "--recipe beside --bits"),
+        ({"symmetric": False}, "--recipe beside --bits"),
+        ({"recipe": None}, "neither --bits nor --recipe; accepted: one of them"),
+        ({"checkpoint": "step-000002"}, "step-000002: not the recipe's weights"),
+        ({"recipe": Path("nowhere.json")}, "nowhere.json: No such file"),
+        ({"device": "tpu"}, "device 'tpu'; accepted: cpu"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_is_refused_in_one_line(family, tmp_path, recipe, options, message):
+    arguments = {"checkpoint": "step-000001", "recipe": recipe, "out": tmp_path / "out"} | options
+    arguments["checkpoint"] = family / "tiny" / arguments["checkpoint"]
+    with pytest.raises(QidError, match=message) as caught:
+        cli.export(**arguments)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"kept_matrices": ("0.attention.denes",)},
+            "'kept_matrices' has '0.attention.denes'; accepted: a block from 0 to 1, a dot and one of attention.query",
+        ),
+        ({"calib_sha256": "f" * 64}, "calibration text is .{16}; the scheme's is f{16}$"),
+        ({"hessian_dtype": "tfloat32"}, "dtype 'tfloat32' needs a CUDA device"),
+        ({"bits": 5}, "'bits' is 5; accepted in a packed checkpoint"),
+    ],
+)
+def test_a_recipe_whose_scheme_does_not_fit_is_refused_in_one_line(family, tmp_path, recipe, change, message):
+    chosen = recipes.read(recipe)
+    recipes.write(dataclasses.replace(chosen, scheme=dataclasses.replace(chosen.scheme, **change)), recipe)
+    with pytest.raises(QidError, match=message) as caught:
+        cli.export(checkpoint=family / "tiny/step-000001", recipe=recipe, out=tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()

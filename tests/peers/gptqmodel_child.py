@@ -6,6 +6,7 @@ blocks, int64 (n, L + 1); `losses.safetensors` gets each folder's mean loss a bl
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -29,18 +30,23 @@ def losses(folder: str, tokens: torch.Tensor) -> torch.Tensor:
     if wrong:
         raise ValueError(f"{folder}: loaded with {wrong}")
     torch.nn.Module.float(model)  # scales and biases were loaded in float16, the head in the checkpoint's dtype
+    return mean_losses(model, tokens)
+
+
+def mean_losses(model: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    """Return each block's mean loss in nats, float64 (n,)."""
     logits = model.eval()(tokens[:, :-1], use_cache=False).logits
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
     return loss.view(len(tokens), -1).double().mean(-1)
 
 
-def main(exchange: Path) -> None:
+def main(exchange: Path, score: Callable[[str, torch.Tensor], torch.Tensor]) -> None:
     """Answer the request in the folder `exchange`."""
     torch.set_num_threads(1)
     tokens = load_file(exchange / "tokens.safetensors")["tokens"]
     folders = json.loads((exchange / "request.json").read_text())
-    save_file({str(i): losses(folder, tokens) for i, folder in enumerate(folders)}, exchange / "losses.safetensors")
+    save_file({str(i): score(folder, tokens) for i, folder in enumerate(folders)}, exchange / "losses.safetensors")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), losses)

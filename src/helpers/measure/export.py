@@ -8,6 +8,12 @@ A zero point of 0 has no exact place there: its -1 wraps to the largest code, an
 neighbouring field (GPTQModel 7.6 adds 0x11111111 to the words) or gives 8 at 3 bits (auto-gptq 0.7.1). Such a group is
 stored mirrored, which is exact: scale x code = -scale x ((max_code - code) - max_code). No field wraps in any loader.
 
+Matrices that a scheme keeps are stored as they were, and the configuration names them twice, because readers differ:
+GPTQModel skips a module whose name one of `dynamic`'s expressions beginning with `-:` matches from its start;
+transformers (through optimum) knows no `dynamic` and takes as packed what `modules_in_block_to_quantize` lists, by the
+ends of names. auto-gptq 0.7.1 knows neither: it would leave the kept matrices at random numbers and say nothing. So
+there is no `quantize_config.json` beside, without which it stops; the others read `config.json`.
+
 Scales are rounded to float16, so a weight scale x (code - zero) changes by at most 2^-11 of itself where the scale is
 at least 2^-14, and by (code - zero) x 2^-25 below. All else stays bit for bit as in the original checkpoint.
 """
@@ -16,8 +22,9 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,6 +36,8 @@ from torch import Tensor
 from helpers.measure import checkpoints, corpora, memory, methods
 from helpers.measure.grids import IntegerWeight, consecutive_groups
 from helpers.measure.methods import Checkpoint, Rounded
+from helpers.measure.methods.matrices import unknown_matrix
+from helpers.measure.precision import refuse_missing_device
 from helpers.specs import CheckpointError, QuantizationError, QuantScheme, SpecError
 
 BITS = (2, 3, 4, 8)
@@ -110,6 +119,16 @@ def quantization_config(scheme: QuantScheme, in_order: bool) -> dict:
     return config if scheme.rel_damp is None else config | {"damp_percent": scheme.rel_damp}
 
 
+def kept_config(packed_modules: Sequence[str], kept_modules: Sequence[str]) -> dict:
+    """Return what the configuration adds where modules, by full name, are kept: for GPTQModel, and for transformers."""
+    if not kept_modules:
+        return {}
+    return {
+        "dynamic": {f"-:^{re.escape(name)}$": {} for name in kept_modules},
+        "modules_in_block_to_quantize": [list(packed_modules)],
+    }
+
+
 def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantScheme:
     """Return GPTQ as this project runs it: damping 0.01, 128 calibration sequences of 512 tokens."""
     return QuantScheme(
@@ -124,14 +143,19 @@ def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantSche
     )
 
 
-def round_folder(folder: Path, scheme: QuantScheme) -> tuple[Rounded, QuantScheme]:
-    """Load the checkpoint in `folder` on the CPU, calibrate on the project's own text and round it.
+def round_folder(folder: Path, scheme: QuantScheme, device: str = "cpu") -> tuple[Rounded, QuantScheme]:
+    """Load the checkpoint in `folder` on `device`, calibrate on the project's own text and round it.
 
     Returns what was rounded and the scheme with its calibration's hash. Raises CheckpointError when the weights aren't
-    those described beside them, QuantizationError when the scheme doesn't fit the model, CorpusError without the text.
+    those described beside them, QuantizationError when the scheme doesn't fit the model or the device, or names another
+    calibration text than there is, CorpusError without the text, SpecError for a device that isn't there.
     """
+    refuse_missing_device(device)
     local = checkpoints.LocalCheckpoint(folder, _expected_sha256(folder), None)
-    checkpoint = Checkpoint(checkpoints.load(local, "cpu"), folder)
+    checkpoint = Checkpoint(checkpoints.load(local, device), folder)
+    unknown = unknown_matrix(checkpoint.decoder, scheme)
+    if unknown:
+        raise QuantizationError(unknown)
     for name, layer in checkpoint.decoder.linear_layers().items():
         if layer.in_features % (scheme.group_size or 1):
             raise QuantizationError(
@@ -149,8 +173,10 @@ def round_folder(folder: Path, scheme: QuantScheme) -> tuple[Rounded, QuantSchem
             scheme.calib_seq_len,
             scheme.calib_seed,
         )
+        if scheme.calib_sha256 not in (None, sha256):
+            raise QuantizationError(f"calibration text is {sha256[:16]}; the scheme's is {scheme.calib_sha256[:16]}")
         scheme = dataclasses.replace(scheme, calib_dataset=corpora.CALIBRATION_DATASET, calib_sha256=sha256)
-    ((answer,),) = method.quantize([checkpoint], [scheme], tokens, memory.default_budget("cpu"))
+    ((answer,),) = method.quantize([checkpoint], [scheme], tokens, memory.default_budget(device))
     if isinstance(answer, QuantizationError):
         raise answer
     return answer, scheme
@@ -169,6 +195,8 @@ def refuse(scheme: QuantScheme, out: Path) -> None:
         raise SpecError(f"'format' is '{scheme.format}'; accepted in a packed checkpoint: int")
     if scheme.bits not in BITS:
         raise SpecError(f"'bits' is {scheme.bits}; accepted in a packed checkpoint: {', '.join(map(str, BITS))}")
+    if scheme.activation_format is not None:
+        raise SpecError(f"'activation_format' is '{scheme.activation_format}'; accepted in a packed checkpoint: null")
     if out.exists():
         raise SpecError(f"{out}: exists already; accepted: a folder that doesn't")
 
@@ -176,10 +204,12 @@ def refuse(scheme: QuantScheme, out: Path) -> None:
 def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> None:
     """Write the checkpoint in `folder`, its layers rounded, to the new folder `out`: whole or not at all.
 
-    Raises SpecError as `refuse` does, CheckpointError when the checkpoint lacks a rounded layer, QuantizationError
-    when a layer has no place in the format.
+    Raises SpecError as `refuse` does, CheckpointError when the checkpoint lacks a rounded or kept layer,
+    QuantizationError when a layer has no place in the format or nothing is rounded.
     """
     refuse(scheme, out)
+    if not rounded.weights:
+        raise QuantizationError("nothing is rounded; accepted in a packed checkpoint: one matrix or more")
     tensors = _tensors(folder)
     in_order = True
     for parameter, weight in rounded.weights.items():
@@ -190,14 +220,25 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
         tensors |= packed(parameter.removesuffix(".weight"), weight, scheme.bits)
         expected = consecutive_groups(weight.shape[1], scheme.group_size, weight.codes.device)
         in_order &= torch.equal(weight.group_of_column, expected)
-    quantization = quantization_config(scheme, in_order)
+    packed_modules = [parameter.removesuffix(".weight") for parameter in rounded.weights]
+    kept_modules = [_stored_module(folder, tensors, name) for name in scheme.kept_matrices]
+    quantization = quantization_config(scheme, in_order) | kept_config(packed_modules, kept_modules)
     config = json.loads((folder / "config.json").read_text()) | {"quantization_config": quantization}
     with whole_folder(out) as unfinished:
         (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})
         shutil.copymode(unfinished / "config.json", unfinished / "model.safetensors")  # safetensors: the owner's alone
-        (unfinished / "quantize_config.json").write_text(json.dumps(quantization, indent=2) + "\n")
+        if not kept_modules:
+            (unfinished / "quantize_config.json").write_text(json.dumps(quantization, indent=2) + "\n")
         _copy_others(folder, unfinished)
+
+
+def _stored_module(folder: Path, tensors: dict[str, Tensor], kept: str) -> str:
+    """Return the full name of a kept matrix's module, of which `kept` has block and layer; it isn't packed."""
+    found = [name.removesuffix(".weight") for name in tensors if name.endswith(f".{kept}.weight")]
+    if len(found) != 1:
+        raise CheckpointError(f"{folder}: {len(found)} weights in 16 bits that end in '{kept}.weight'; accepted: one")
+    return found[0]
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ and a provenance.json. QiD comes from the tracked table, where it has the same w
 import hashlib
 import json
 import shutil
-import statistics
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from helpers import families, results
-from helpers.measure import export
+from helpers.measure import export, recipes
 from helpers.measure.methods import Rounded
 from helpers.specs import CheckpointSpec, QuantScheme, key_of
 
@@ -62,11 +61,10 @@ def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict]) -> lis
         baseline = baselines.get((row["eval_id"], row["device_type"]))
         if row["scheme_id"] != scheme.scheme_id or baseline is None:
             continue
-        differences = [a - b for a, b in zip(row["group_loss"], baseline["group_loss"], strict=True)]
         found.append(
             {
                 "qid_nats": row["loss_nats"] - baseline["loss_nats"],
-                "paired_error_nats": statistics.stdev(differences) / len(differences) ** 0.5,
+                "paired_error_nats": recipes.paired_error(row["group_loss"], baseline["group_loss"]),
                 "loss_nats": row["loss_nats"],
                 "n_tokens": row["n_tokens"],
                 "eval_sha256": row["eval_sha256"],

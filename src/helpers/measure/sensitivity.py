@@ -23,8 +23,9 @@ SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 16}
 class _Watch:
     """Sums over positions of one matrix: of squared gradients of its outputs, and of squared errors of them."""
 
-    def __init__(self, layer: nn.Linear, rounded: Rounded, name: str) -> None:
+    def __init__(self, layer: nn.Linear, rounded: Rounded, name: str, seq_len: int) -> None:
         self.weight, self.inputs = rounded.decoded(name), rounded.inputs
+        self.seq_len = seq_len  # some models' layers get all tokens in one dimension
         self.n_positions = 0
         self.gradients: Tensor | float = 0.0
         self.errors: Tensor | float = 0.0
@@ -33,7 +34,8 @@ class _Watch:
     def see(self, layer: nn.Linear, args: tuple[Tensor], output: Tensor) -> None:
         with torch.no_grad():
             inputs = args[0]
-            seen = self.inputs(inputs) if self.inputs else inputs
+            seen = self.inputs(inputs.view(-1, self.seq_len, inputs.shape[-1])) if self.inputs else inputs
+            seen = seen.view(inputs.shape)
             errors = nn.functional.linear(seen, self.weight) - nn.functional.linear(inputs, layer.weight)
             self.errors = self.errors + errors.double().square().sum()
             self.n_positions += inputs[..., 0].numel()
@@ -56,7 +58,7 @@ def second_order(decoder: Decoder, rounded: Rounded, tokens: Tensor) -> list[flo
     and one backward pass; parameters get no gradients.
     """
     model = decoder.model
-    with _watched(decoder, rounded) as watches, torch.enable_grad():
+    with _watched(decoder, rounded, tokens.shape[1] - 1) as watches, torch.enable_grad():
         for batch in tokens.to(model.device).split(SEQUENCES_AT_ONCE[model.device.type]):
             logits = model(batch[:, :-1], use_cache=False).logits.flatten(0, 1).float()
             nn.functional.cross_entropy(logits, batch[:, 1:].flatten(), reduction="sum").backward()
@@ -64,8 +66,8 @@ def second_order(decoder: Decoder, rounded: Rounded, tokens: Tensor) -> list[flo
 
 
 @contextlib.contextmanager
-def _watched(decoder: Decoder, rounded: Rounded) -> Iterator[list[_Watch]]:
-    watches = [_Watch(layer, rounded, f"{name}.weight") for name, layer in decoder.linear_layers().items()]
+def _watched(decoder: Decoder, rounded: Rounded, seq_len: int) -> Iterator[list[_Watch]]:
+    watches = [_Watch(layer, rounded, f"{name}.weight", seq_len) for name, layer in decoder.linear_layers().items()]
     try:
         yield watches
     finally:
