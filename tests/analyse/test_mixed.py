@@ -156,6 +156,8 @@ def test_recipes_have_the_criteria_of_trials_and_stand_beside_them(model, scored
     factors = paired["qid_nats"] / paired["swapped_qid_nats"]
     assert factors.groupby(paired["quantized_ratio"]).first().to_list() == pytest.approx([0.8, 0.9])
     assert paired["granularity"].value_counts().to_dict() == {"matmul": 2, "layer": 1}  # one keeps single matrices
+    with pytest.raises(AnalysisError, match="more than one recipe of an assignment: checkpoint m@"):
+        swapped_and_rounded(scored, pd.concat([table, table]))
     with pytest.raises(AnalysisError, match="of one text; got 2"):
         swapped_and_rounded(pd.concat([scored, scored.assign(eval_id="more text")]), table)
 

@@ -10,6 +10,7 @@ from helpers.analyse.ratio import (
     BUDGETS,
     RECIPES,
     changes_by,
+    cost_at_targets,
     largest_ratio,
     largest_ratios,
     mean_change,
@@ -86,6 +87,17 @@ def test_recipes_are_read_in_the_same_way():
     table = pd.concat([model.measured(["0.mlp.dense_4h_to_h"]), model.measured(())[1:]])
     found = largest_ratios(recipes(table).assign(granularity="matmul"), RECIPES, {"qid_nats": (0.25,)})
     assert found["measured"].item() == pytest.approx(1 - 4 / 24)  # all but 0.08 of 0.292 nats
+
+
+def test_the_cost_of_a_target_is_the_least_that_meets_it():
+    model = Model(COSTS, curvature=0.5)
+    scored = with_criteria(model.trials())
+    found = cost_at_targets(scored).set_index("target_ratio")["qid_nats"]
+    every = model.every("matmul")
+    ratios, costs = (np.array([ask(low) for low in every]) for ask in (model.ratio, model.qid))
+    assert found[0.8] == pytest.approx(costs[ratios >= 0.8 - 1e-9].min())
+    assert found[1.0] == pytest.approx(costs.max())
+    assert found.is_monotonic_increasing
 
 
 def at(costs, tokens, run, size=1e6):

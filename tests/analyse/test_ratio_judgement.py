@@ -30,6 +30,9 @@ def test_hold_outs_are_what_they_say(largest):
     assert size.training[SIZE].max() < SIZES[-1]
     assert (tokens.held[TOKENS] == DEPTHS[-1]).all()
     assert len(tokens.held) == 7
+    later = largest[largest[SIZE] == SIZES[-1]].iloc[[0]].assign(**{TOKENS: 5e8})  # where no other size is
+    again = ratio_splits(pd.concat([largest, later], ignore_index=True))["largest size"]
+    assert (again.held[TOKENS] == DEPTHS[1]).all()
     assert (decay.held["schedule"] == "cooldown").all()
     assert (decay.training["schedule"] == "constant").all()
 

@@ -7,7 +7,15 @@ from trials import Model
 
 from helpers.analyse.degradation import AnalysisError
 from helpers.analyse.mixed import SERIES, TARGETS, with_criteria
-from helpers.analyse.searches import best_of_random, excess, expected_best, random_excess, regrets, searches_compared
+from helpers.analyse.searches import (
+    best_of_random,
+    chosen_on_less,
+    excess,
+    expected_best,
+    random_excess,
+    regrets,
+    searches_compared,
+)
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 
@@ -131,3 +139,20 @@ def test_the_random_curve_is_a_mean_over_runs_as_far_as_all_have_trials(scored):
     best = compared[compared["target_ratio"] == 0.7].set_index("run")["any"]
     found = table[(table["target_ratio"] == 0.7) & (table["n_trials"] == 3)]["excess"].item()
     assert found == pytest.approx((at / best - 1).mean())
+
+
+def test_a_choice_on_less_text_is_judged_on_the_longest(model):
+    low = [np.arange(8) != kept for kept in (0, 3, 7)]  # keeping the dearest, 3, is best
+    none = model.row("none", COSTS < 0)
+    rows = [model.row("random", one, target=0.8, number=number) for number, one in enumerate(low)]
+    whole = with_criteria(pd.DataFrame([none, *rows]))
+    short = whole.assign(n_sequences=1, eval_id="one sequence")
+    short["qid_nats"] = short["qid_nats"].where(short["number"] != 2, 0.0)  # on one sequence the last looks best
+    table = chosen_on_less(pd.concat([whole, short])).set_index("n_sequences")
+    assert table.loc[64, "regret"] == 0
+    assert table.loc[1, "reached"] == pytest.approx(model.qid(low[2]))
+    assert table.loc[1, "regret"] == pytest.approx(model.qid(low[2]) - model.qid(low[1]))
+    assert excess(table.reset_index(), ["n_sequences"])["n_runs"].tolist() == [1, 1]
+    other = short.assign(assignment=short["assignment"].str[::-1])
+    with pytest.raises(AnalysisError, match="the draws differ"):
+        chosen_on_less(pd.concat([whole, other]))

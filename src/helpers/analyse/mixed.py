@@ -188,4 +188,7 @@ def swapped_and_rounded(scored: pd.DataFrame, table: pd.DataFrame) -> pd.DataFra
     columns = {name: f"swapped_{name}" for name in CRITERIA}
     tried = scored[scored["search"] != "none"].drop_duplicates([*key, "granularity"])
     tried = tried[[*key, "granularity", *columns]].rename(columns=columns)
-    return table.merge(tried, on=key, how="inner", validate="1:m")
+    both = table.merge(tried, on=key, how="inner")
+    twice = both.duplicated([*key, "granularity", "eval_id"])
+    _refuse(both[twice], "more than one recipe of an assignment")
+    return both

@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers.analyse.comparisons import mean_over_runs
 from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
-from helpers.analyse.mixed import LOW_SCHEME, SERIES, SLACK, front
+from helpers.analyse.mixed import LOW_SCHEME, SERIES, SLACK, TARGETS, front, meeting
 
 BUDGETS = {
     "relative_perplexity": (0.05, 0.1, 0.2),  # share: those of Cao et al. (2024, arXiv 2410.06722)
@@ -79,6 +79,20 @@ def largest_ratios(
                 for budget in values
             ]
     return pd.DataFrame(found)
+
+
+def cost_at_targets(
+    table: pd.DataFrame, by: Sequence[str] = SERIES, targets: Sequence[float] = (*TARGETS, 1.0)
+) -> pd.DataFrame:
+    """Return the row with the least QiD of each search problem (the columns `by`) and target ratio that meets it.
+
+    Columns: those of `table`, with `target_ratio`, the target served. Everything in low precision meets every target.
+    """
+    found = []
+    for target in targets:
+        best = meeting(table, target).sort_values("qid_nats", kind="stable").drop_duplicates(list(by))
+        found.append(best.assign(target_ratio=target))
+    return pd.concat(found, ignore_index=True)
 
 
 def paired_changes(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:

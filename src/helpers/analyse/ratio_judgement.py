@@ -78,15 +78,16 @@ LAWS: dict[str, Predictor] = {
 
 
 def ratio_splits(largest: pd.DataFrame) -> dict[str, Split]:
-    """Return the hold-outs: the largest size at the last tokens that it has, the last tokens, and decayed checkpoints.
+    """Return the hold-outs: the largest size, the last tokens, and decayed checkpoints.
 
-    Training rows are checkpoints at a constant rate: for the largest size those of the others with no more tokens, for
-    decay those with fewer tokens or as many.
+    The largest size is held out at the most tokens that it and some other size have. Training rows are checkpoints at a
+    constant rate: for the largest size those of the others with no more tokens, for decay those with fewer tokens or as
+    many.
     """
     constant = largest["schedule"] == "constant"
     trunk, decayed = largest[constant], largest[~constant]
     size, tokens = trunk[SIZE], trunk[TOKENS]
-    there = tokens[size == size.max()].max()
+    there = tokens[(size == size.max()) & tokens.isin(tokens[size < size.max()])].max()
     masks = {
         "largest size": ((size < size.max()) & (tokens <= there), (size == size.max()) & (tokens == there)),
         "last tokens": (tokens < tokens.max(), tokens == tokens.max()),

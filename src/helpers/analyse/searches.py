@@ -134,3 +134,23 @@ def random_excess(scored: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     every = problems == problems.groupby(level=cell[:2]).transform("max")  # each has a first trial
     shares = (sums["expected"] / sums["any"] - 1).groupby(level=cell).mean()
     return shares[every].rename("excess").reset_index()
+
+
+def chosen_on_less(scored: pd.DataFrame) -> pd.DataFrame:
+    """Return what random search loses by scoring on less text, where the same draws were scored on several texts.
+
+    On each text the best trial of a target is chosen; `reached` is what it costs on the longest text, `best` the least
+    cost there, `regret` their difference, in nats. One row a checkpoint, low scheme, granularity, target and
+    `n_sequences`, with DESCRIBED. Raises AnalysisError where the texts weren't searched with the same draws.
+    """
+    problem = [name for name in PROBLEM if name != "eval_id"]
+    random = scored[scored["search"] == "random"]
+    longest = random[random["n_sequences"] == random["n_sequences"].max()]
+    truth = longest[[*problem, "assignment", "qid_nats"]].rename(columns={"qid_nats": "reached"})
+    joined = random.merge(truth, on=[*problem, "assignment"], how="left", validate="m:1")
+    if joined["reached"].isna().any():
+        raise AnalysisError("an assignment wasn't scored on the longest text: the draws differ")
+    best = joined.sort_values("qid_nats", kind="stable").drop_duplicates([*problem, "n_sequences"])
+    least = truth.groupby(problem)["reached"].min().rename("best")
+    table = best[[*problem, *DESCRIBED, "n_sequences", "reached"]].join(least, on=problem)
+    return table.assign(regret=table["reached"] - table["best"]).reset_index(drop=True)
