@@ -10,6 +10,7 @@ from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
 from helpers.analyse.fit_records import FitData
 from helpers.analyse.joint_laws import JOINT_FORMS, LogBlockLaw, RatioExponentialLaw
 from helpers.analyse.judgement import judge, refitted
+from helpers.analyse.mixed import MATRICES
 from helpers.analyse.ratio_trends import trends
 from helpers.analyse.uncertainty import fit_by_run
 
@@ -49,6 +50,12 @@ def test_only_mixed_rows_with_equal_blocks_are_taken():
         blocks.rows_of_blocks(rows.assign(activation_format=None))
     with pytest.raises(AnalysisError, match="blocks of different sizes"):
         blocks.rows_of_blocks(rows.assign(activation_group_size=64))
+
+
+def test_recipes_of_whole_decoder_blocks_are_left_out():
+    whole = [f"1.{name}" for name in MATRICES]
+    rows = pd.DataFrame({"kept_matrices": [[], whole, whole[:2], [*whole, "0.attention.dense"]], "number": range(4)})
+    assert blocks.matrix_by_matrix(rows)["number"].tolist() == [0, 2, 3]
 
 
 def test_a_ratio_takes_what_reaches_it_and_little_more():
@@ -91,12 +98,12 @@ def test_checkpoints_with_few_blocks_are_left_out_and_failures_say_why(table):
 
 def test_hold_outs_divide_the_rows(table):
     found = blocks.splits(table)
-    assert list(found) == ["largest size", "last checkpoint", "Qr = 1", "largest block", "decayed rate"]
+    assert list(found) == ["largest size", "last factor 3.8 in D", "Qr = 1", "largest block", "decayed rate"]
     trunk = (table["lr_phase"] != "decay").sum()
     for name, split in found.items():
         assert len(split.training) + len(split.held) == (len(table) if name == "decayed rate" else trunk)
     assert found["largest size"].held["model"].unique().tolist() == ["tadpole-512x12"]
-    assert found["last checkpoint"].held["step"].unique().tolist() == [7275]
+    assert found["last factor 3.8 in D"].held["step"].unique().tolist() == [7275]
     largest = found["largest block"].held
     assert (largest["scale"] == "row").sum() == len(largest)
 
@@ -120,6 +127,26 @@ def test_the_largest_block_of_a_budget_is_solved_from_the_law(table):
     # alpha / kappa: how the block that is allowed grows with size; planted 0.25 / 0.4
     grows = np.log(found["block"].iloc[1] / found["block"].iloc[0]) / np.log(10)
     assert grows == pytest.approx(0.25 / 0.4, rel=0.15)
+
+
+def test_the_allowed_block_grows_with_size_and_shrinks_with_tokens(table):
+    fit, _ = fit_by_run(RatioExponentialLaw, FitData.from_table(table))
+    found = blocks.growth_of_blocks(fit, 500, np.random.default_rng(0))
+    law = fit.law
+    expected = [law.alpha / law.kappa, -law.beta / law.kappa, (law.alpha - law.beta) / law.kappa]
+    assert found["value"].tolist() == pytest.approx(expected)
+    # planted: 0.25 / 0.4, -0.35 / 0.4, -0.1 / 0.4, each within its interval (seed 0)
+    assert (found["low"] < [0.625, -0.875, -0.25]).all()
+    assert (found["high"] > [0.625, -0.875, -0.25]).all()
+
+
+def test_the_largest_measured_block_within_a_budget():
+    rows = pd.DataFrame({"group_size": [16, 32, 64] * 3, "qid_nats": [1, 2, 3, 1, 1, 1, 4, 5, 6]})
+    cells = pd.DataFrame(dict.fromkeys(blocks.CHECKPOINT, np.repeat(["a", "b", "c"], 3)))
+    found = blocks.largest_measured(pd.concat([rows, cells], axis=1), 2).set_index("run")
+    assert found["block"].tolist()[:2] == [32, 64]
+    assert np.isnan(found.loc["c", "block"])
+    assert found["all_within"].tolist() == [False, True, False]
 
 
 def test_a_power_of_the_logarithm_is_told_from_a_power():

@@ -19,6 +19,10 @@ TERMS = {
     "per_bit": lambda row: -row["bits"],
     "steps": lambda row: -math.log(2 ** (row["bits"] - 1) - 1),
     "lambda": lambda row: -row["plain"],  # 16-bit loss in nats a token, where a chapter puts it into its rows
+    "kappa": lambda row: math.log(row["block"]),  # values a scale, likewise
+    "kappa_of_log": lambda row: math.log(math.log(row["block"])),
+    "c": lambda row: row["quantized_ratio"],
+    "rho": lambda row: math.log(row["quantized_ratio"]),
 }
 BY_SIZE_AND_TOKENS = ("beta", "alpha")
 

@@ -11,12 +11,12 @@ from helpers.measure import methods
 from helpers.measure.input_rounding import InputRounding
 from helpers.specs import QuantizationError, QuantScheme
 
-MIXED = {"rtn", "gptq"}
+MIXED = {"rtn", "gptq", "crossquant"}
 ACTIVATIONS = {
     "mxint": {"activation_format": "mxint", "activation_bits": 4, "activation_group_size": 16},
     "int": {"activation_format": "int", "activation_bits": 8, "activation_exponent": 0.15},
 }
-ROUNDS_INPUTS = {"rtn": {"mxint", "int"}}  # others round none
+ROUNDS_INPUTS = {"rtn": {"mxint", "int"}, "crossquant": {"int"}}  # others round none
 
 
 def scheme_of(name: str, **options: object) -> QuantScheme:

@@ -18,12 +18,13 @@ from helpers.analyse.fit_records import FitData, FitError, FitResult
 from helpers.analyse.fitting import fit_law
 from helpers.analyse.joint_laws import BlockPowerLaw
 from helpers.analyse.judgement import Split
-from helpers.analyse.mixed import FAMILY, SLACK, relative_perplexity
+from helpers.analyse.mixed import FAMILY, MATRICES, SLACK, relative_perplexity
 from helpers.analyse.uncertainty import draws_by_run
 
 RATIOS = (0.5, 0.9, 1.0)  # of the block sweep
 RATIO_STEPS = 0.05  # a recipe reaches its target by less than that, or has another
 MOST_EPOCHS = 4
+LATE_FACTOR = 3.8  # holds out what is later than 250M of 954M tokens
 CHECKPOINT = ["run", "model", "step", TOKENS, SIZE, "lr_phase"]
 TWICE = 1.0  # relative increase of perplexity: points at or above it aren't fitted by Cao et al.
 
@@ -66,10 +67,17 @@ def rows_of_groups(measured: pd.DataFrame, bits: int = 3) -> pd.DataFrame:
     return in_blocks(table[table["epochs"] <= MOST_EPOCHS].reset_index(drop=True))
 
 
+def matrix_by_matrix(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that keep nothing, or other matrices than those of whole decoder blocks."""
+    counts = [pd.Series([name.partition(".")[0] for name in kept]).value_counts() for kept in table["kept_matrices"]]
+    return table[[one.empty or bool((one < len(MATRICES)).any()) for one in counts]]
+
+
 def rows_of_blocks(measured: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of mixed quantization with MXINT-4 in weights and activations, in every block size.
 
-    Raises AnalysisError where there are none, or where weights and activations differ in their blocks.
+    Recipes are those found matrix by matrix. Raises AnalysisError where there are none, or where weights and
+    activations differ in their blocks.
     """
     low = (measured["method"] == "rtn") & (measured["format"] == "mxint") & (measured["bits"] == 4)
     low &= measured["activation_format"] == "mxint"
@@ -79,7 +87,7 @@ def rows_of_blocks(measured: pd.DataFrame) -> pd.DataFrame:
     table = degradation(table)
     if not table["group_size"].astype(float).equals(table["activation_group_size"].astype(float)):
         raise AnalysisError("rows whose weights and activations have blocks of different sizes")
-    return in_blocks(table)
+    return in_blocks(matrix_by_matrix(table)).reset_index(drop=True)
 
 
 def at_ratio(table: pd.DataFrame, ratio: float) -> pd.DataFrame:
@@ -118,14 +126,14 @@ def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
 def splits(table: pd.DataFrame) -> dict[str, Split]:
     """Return the joint law's hold-outs by name; all but the last are of the trunk, rows at a constant rate.
 
-    The last checkpoints are of the largest D; a size's largest block is its own.
+    The last factor in D is `LATE_FACTOR`; a size's largest block is its own.
     """
     decayed = table["lr_phase"] == "decay"
     trunk = table[~decayed]
     size, tokens, block = (trunk[name] for name in (SIZE, TOKENS, "group_size"))
     masks = {
         "largest size": size == size.max(),
-        "last checkpoint": tokens == tokens.max(),
+        f"last factor {LATE_FACTOR:g} in D": tokens > tokens.max() / LATE_FACTOR,
         "Qr = 1": trunk["quantized_ratio"] >= 1 - SLACK,
         "largest block": block == block.groupby(size).transform("max"),
     }
@@ -137,6 +145,34 @@ def splits(table: pd.DataFrame) -> dict[str, Split]:
 def paired_floor(data: FitData) -> np.ndarray:
     """Return the noise floor of rows that have no replicates: their paired errors, in the unit of the increase."""
     return data.qid_se_nats
+
+
+def largest_measured(table: pd.DataFrame, budget: float) -> pd.DataFrame:
+    """Return one row a checkpoint with `block`, the largest measured block whose increase is within `budget`.
+
+    `table` has rows of one Qr. Missing where no block is; `all_within` where all are: then `block` is a lower limit.
+    """
+
+    def of_one(cell: pd.DataFrame) -> pd.Series:
+        within = cell["qid_nats"] <= budget
+        return pd.Series({"block": cell.loc[within, "group_size"].max(), "all_within": bool(within.all())})
+
+    return table.groupby(CHECKPOINT)[["qid_nats", "group_size"]].apply(of_one).reset_index()
+
+
+def growth_of_blocks(fit: FitResult, n_draws: int, generator: np.random.Generator, level: float = 0.95) -> pd.DataFrame:
+    """Return how the block that a fixed increase allows grows: powers of N, of D, and of N where D grows along.
+
+    In a law k D^beta Qb^kappa / N^alpha these are alpha / kappa, -beta / kappa and (alpha - beta) / kappa. The index is
+    `size`, `tokens`, `both`; columns `value`, `low`, `high`, no unit, from draws by training run.
+    """
+    names = [fit.parameter_names.index(name) for name in ("alpha", "beta", "kappa")]
+    drawn = draws_by_run(fit, n_draws, generator).coefficients[:, names]
+    alpha, beta, kappa = np.vstack([fit.law.coefficients[names], drawn]).T
+    powers = {"size": alpha / kappa, "tokens": -beta / kappa, "both": (alpha - beta) / kappa}
+    ends = {name: np.quantile(of[1:], [0.5 - level / 2, 0.5 + level / 2]) for name, of in powers.items()}
+    found = {name: {"value": of[0], "low": ends[name][0], "high": ends[name][1]} for name, of in powers.items()}
+    return pd.DataFrame.from_dict(found, orient="index")
 
 
 def largest_blocks(
