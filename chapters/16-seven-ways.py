@@ -109,13 +109,13 @@ put_all(gwq_share=every.loc[every["way"] == "GWQ", "outlier_share"].iloc[0])
 
 # %% tags=["remove-cell"]
 sizes = np.sort(every[SIZE].unique())
-shown = weights_only[weights_only[SIZE].isin(sizes[[0, sizes.size // 2, -1]])]
+reached = weights_only[weights_only["stored_bits"] <= plain.first().max()]  # beyond it there is nothing to compare with
+shown = reached[reached[SIZE].isin(sizes[[0, sizes.size // 2, -1]])]
 latest = shown[shown[TOKENS] == shown.groupby("model")[TOKENS].transform("max")]
-latest = latest[latest["stored_bits"] <= plain.first().max()]
 put_all(fig_seven_stored=keeping_figures.qid_against_stored_bits(latest))
 plt.close("all")
-on_front = keeping.on_front(weights_only)
-share_of_front = on_front.groupby(weights_only["way"]).sum() / on_front.sum()
+on_front = keeping.on_front(reached)
+share_of_front = on_front.groupby(reached["way"]).sum() / on_front.sum()
 put_all(front_points=int(on_front.sum()), front_line=share_of_front[keeping.LINE])
 put_all(front_others=1 - share_of_front[keeping.LINE])
 
@@ -127,8 +127,8 @@ put_all(front_others=1 - share_of_front[keeping.LINE])
 # What lies below the line of plain GPTQ is worth its bits. Last checkpoint of three sizes; bars: one paired error.
 # ```
 #
-# A way is on the *front* of a checkpoint if no other stores as little and loses less. Over all checkpoints {glue:text}`front_points:d` points are on
-# a front: {glue:text}`front_line:.0%` of them are plain GPTQ's, {glue:text}`front_others:.0%` those of all other ways together.
+# A way is on the *front* of a checkpoint if no other stores as little and loses less. Up to {glue:text}`stored_end:.2f` stored bits, where plain GPTQ
+# ends, {glue:text}`front_points:d` points of all checkpoints are on a front: {glue:text}`front_line:.0%` of them are plain GPTQ's, {glue:text}`front_others:.0%` those of all other ways together.
 #
 # ## Against the same bits spent on codes
 #
@@ -215,7 +215,7 @@ for bits in (2, 3):
     kept = keeping.kept_share(single[single["setting"] == f"{bits} bits, Qr 0.9"])
     for name, short in zip(kept.index, ("qkv", "dense", "up", "down"), strict=True):
         put_all(**{f"kept_{short}_{bits}": kept[name]})
-of_recipes = weights_only["way"].isin([keeping.SINGLE, keeping.BLOCKS])
+of_recipes = reached["way"].isin([keeping.SINGLE, keeping.BLOCKS])
 put_all(n_recipes=int(of_recipes.sum()), n_recipes_on_front=int(on_front[of_recipes].sum()))
 put_all(n_block_recipes=int((weights_only["way"] == keeping.BLOCKS).sum()))
 put_all(n_blocks_compared=int((ratios["way"] == keeping.BLOCKS).sum()))
@@ -225,10 +225,10 @@ put_all(n_blocks_below=int(((ratios["way"] == keeping.BLOCKS) & (ratios["ratio"]
 # A recipe keeps whole matrices in 16 bits and rounds the others by GPTQ; a search on other text chose them. With at least 90% of the
 # parameters rounded it loses {glue:text}`matrices_2:.2f` [{glue:text}`matrices_2_low:.2f`, {glue:text}`matrices_2_high:.2f`] times as much at 2 bits, and
 # {glue:text}`matrices_3:.2f` [{glue:text}`matrices_3_low:.2f`, {glue:text}`matrices_3_high:.2f`] times at 3, as GPTQ of the same stored bits. With at least
-# 80% rounded to 2 bits it is {glue:text}`matrices_2_less:.2f` [{glue:text}`matrices_2_less_low:.2f`, {glue:text}`matrices_2_less_high:.2f`]. Of all
-# {glue:text}`n_recipes:d` recipes {glue:text}`n_recipes_on_front:d` are on the front of their checkpoint. {glue:text}`n_block_recipes:d` keep
-# whole blocks. Most of these store so much that the line of GPTQ doesn't reach there: {glue:text}`n_blocks_compared:d` can be compared, of which
-# {glue:text}`n_blocks_below:d` lose less.
+# 80% rounded to 2 bits it is {glue:text}`matrices_2_less:.2f` [{glue:text}`matrices_2_less_low:.2f`, {glue:text}`matrices_2_less_high:.2f`]. Of
+# {glue:text}`n_recipes:d` recipes up to {glue:text}`stored_end:.2f` stored bits {glue:text}`n_recipes_on_front:d` are on the front of their checkpoint.
+# {glue:text}`n_block_recipes:d` recipes keep whole blocks. They store more, and the line of GPTQ ends early: {glue:text}`n_blocks_compared:d` can be
+# compared with it, of which {glue:text}`n_blocks_below:d` lose less.
 #
 # What do they keep? Of the matrices that mix the heads' outputs {glue:text}`kept_dense_2:.0%` at 2 bits and {glue:text}`kept_dense_3:.0%` at 3;
 # of queries, keys and values {glue:text}`kept_qkv_2:.0%` and {glue:text}`kept_qkv_3:.0%`; of those that lead into the MLP's width

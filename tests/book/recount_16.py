@@ -85,8 +85,13 @@ def stored() -> dict:
     return {"stored_2": 2 + 18 / 32, "stored_end": most + (16 + most) / 32, "most_bits": most}
 
 
+def within() -> list[dict]:
+    """Return the rows that store no more than the widest codes of plain GPTQ."""
+    return [row for row in of_weights() if row["stored"] < stored()["stored_end"] + 1e-9]
+
+
 def fronts() -> dict:
-    places = [row for one in grouped(of_weights(), "checkpoint_id").values() for row in front(one)]
+    places = [row for one in grouped(within(), "checkpoint_id").values() for row in front(one)]
     line = len(where(places, kind="gptq"))
     return {
         "front_points": len(places),
@@ -218,7 +223,7 @@ def recipes() -> dict:
         found |= {f"kept_{short}_{bits}": names.count(name) / n_blocks for short, name in SHORT.items()}
     blocks = [values[0] for row, values in against("gptq") if row["kind"] == BLOCKS]
     return found | {
-        "n_recipes": len(where(of_weights(), kind={BLOCKS, MATRICES})),
+        "n_recipes": len(where(within(), kind={BLOCKS, MATRICES})),
         "n_block_recipes": len(where(of_weights(), kind=BLOCKS)),
         "n_blocks_compared": len(blocks),
         "n_blocks_below": sum(value < 0 for value in blocks),
