@@ -213,6 +213,8 @@ def cmpq() -> dict:
             size = choose(row[N] for row, _ in pairs)
             row, values = max((pair for pair in pairs if pair[0][N] == size), key=lambda pair: pair[0][D])
             found |= {f"cmpq_{name}_{end}": math.exp(values[0]), f"cmpq_{name}_bits_{end}": row["stored"]}
+        low, high = np.percentile(values[1:], (2.5, 97.5))  # of the largest
+        found |= {f"cmpq_{name}_largest_low": math.exp(low), f"cmpq_{name}_largest_high": math.exp(high)}
     narrowest = {row["checkpoint_id"]: row for row in where(of_weights(), kind="gptq", setting=2)}
     pairs = [(row, narrowest[row["checkpoint_id"]]) for row in where(of_weights(), kind="cmpq", setting=2.25)]
     cheaper = [(row, other) for row, other in pairs if row["stored"] < other["stored"]]
