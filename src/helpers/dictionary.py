@@ -152,11 +152,6 @@ CHECKPOINT = {
         "device_type": "cpu or cuda",
     },
 }
-# A trial's columns that mean what a measurement's do.
-LIKE_MEASUREMENTS = {
-    role: {name: meaning for name, meaning in meanings.items() if name not in ("loss_nats", "top1_accuracy")}
-    for role, meanings in MEASUREMENT.items()
-}
 TRIAL = {
     "key": {
         "scheme_id": "of what low precision means: the scheme with nothing kept",
@@ -175,6 +170,13 @@ TRIAL = {
         "loss_nats": "mean loss on the search's text, nats a token",
         "top1_accuracy": "share of tokens for which the likeliest token is the right one",
     },
+}
+_OWN_OF_TRIALS = {name for meanings in TRIAL.values() for name in meanings}
+_FIELDS_OF_TRIALS = {field.name for field in dataclasses.fields(TrialRow)} - _OWN_OF_TRIALS
+# A trial's other columns mean what a measurement's of that name do.
+LIKE_MEASUREMENTS = {
+    role: {name: meaning for name, meaning in meanings.items() if name in _FIELDS_OF_TRIALS}
+    for role, meanings in MEASUREMENT.items()
 }
 MEANINGS = {
     Measurement: (SHARED, MEASUREMENT),
