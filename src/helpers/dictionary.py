@@ -174,14 +174,14 @@ TRIAL = {
 _OWN_OF_TRIALS = {name for meanings in TRIAL.values() for name in meanings}
 _FIELDS_OF_TRIALS = {field.name for field in dataclasses.fields(TrialRow)} - _OWN_OF_TRIALS
 # A trial's other columns mean what a measurement's of that name do.
-LIKE_MEASUREMENTS = {
-    role: {name: meaning for name, meaning in meanings.items() if name in _FIELDS_OF_TRIALS}
-    for role, meanings in MEASUREMENT.items()
-}
+LIKE_MEASUREMENTS = tuple(
+    {role: {n: meaning for n, meaning in part[role].items() if n in _FIELDS_OF_TRIALS} for role in part}
+    for part in (SHARED, MEASUREMENT)
+)
 MEANINGS = {
     Measurement: (SHARED, MEASUREMENT),
     CheckpointRow: (SHARED, CHECKPOINT),
-    TrialRow: (SHARED, LIKE_MEASUREMENTS, TRIAL),
+    TrialRow: (*LIKE_MEASUREMENTS, TRIAL),
 }
 
 
