@@ -44,7 +44,7 @@ ASKED    := $(EXECUTED)/.asked-$(PROFILE)-$(DEVICE)-$(SEED)-$(notdir $(VENV))
 
 CHAPTERS := $(patsubst chapters/%.py,%,$(wildcard chapters/[0-9]*.py))
 HELPERS  := $(shell find src/helpers -name '*.py')
-DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/checkpoints.parquet results/fits.json)
+DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json)
 PAGES    := $(shell find book -type f -not -path 'book/executed/*' -not -path 'book/_build/*' -not -name '*.pyc') _config.yml
 INPUTS   := $(HELPERS) $(DATA) $(LOCKED) $(ASKED) book/execute.py
 

@@ -226,7 +226,6 @@ def law() -> dict:
         name = f"{100 * budget:.0f}"
         found |= {
             f"k_{name}": 1 / slope["mean"],
-            f"c_{name}": -coefficients[0] / slope["mean"],
         }
         found |= {
             f"k_{name}_low": 1 / slope["high"],
