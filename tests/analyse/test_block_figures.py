@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from planted_blocks import measurements
+from planted_blocks import LAW, measurements
 
 from helpers.analyse import block_figures, blocks
 from helpers.analyse.degradation import SIZE
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("styled")
 def panels():
     table = blocks.in_relative_perplexity(blocks.rows_of_blocks(measurements()))
     middle = table[table["step"] == 1907]
-    parts = {f"Qr = {ratio:g}": blocks.at_ratio(middle, ratio) for ratio in (0.5, 1.0)}
+    parts = {f"Qr = {ratio:g}": blocks.at_ratio(middle, ratio, LAW) for ratio in (0.5, 1.0)}
     return {name: (rows, blocks.exponents(rows)) for name, rows in parts.items()}
 
 

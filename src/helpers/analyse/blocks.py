@@ -18,11 +18,11 @@ from helpers.analyse.fit_records import FitData, FitError, FitResult
 from helpers.analyse.fitting import fit_law
 from helpers.analyse.joint_laws import BlockPowerLaw
 from helpers.analyse.judgement import Split
+from helpers.analyse.laws import Law
 from helpers.analyse.mixed import FAMILY, MATRICES, SLACK, relative_perplexity
 from helpers.analyse.uncertainty import draws_by_run
 
-RATIOS = (0.5, 0.9, 1.0)  # of the block sweep
-RATIO_STEPS = 0.05  # a recipe reaches its target by less than that, or has another
+RATIOS = {0.5: 0.6, 0.9: 0.95, 1.0: 1.1}  # of the block sweep, and below which ratio a recipe counts as one of it
 MOST_EPOCHS = 4
 LATE_FACTOR = 3.8  # holds out what is later than 250M of 954M tokens
 CHECKPOINT = ["run", "model", "step", TOKENS, SIZE, "lr_phase"]
@@ -90,10 +90,21 @@ def rows_of_blocks(measured: pd.DataFrame) -> pd.DataFrame:
     return in_blocks(matrix_by_matrix(table)).reset_index(drop=True)
 
 
-def at_ratio(table: pd.DataFrame, ratio: float) -> pd.DataFrame:
-    """Return the rows whose quantization ratio is `ratio` or by less than `RATIO_STEPS` more."""
-    above = table["quantized_ratio"] - ratio
-    return table[(above >= -SLACK) & (above < RATIO_STEPS - SLACK)]
+def at_ratio(table: pd.DataFrame, ratio: float, law: Law) -> pd.DataFrame:
+    """Return the rows of a ratio of RATIOS, with QiD and its error moved from their own ratio to it as `law` says.
+
+    Assignments have steps: a recipe's ratio is that of its target or the next one up, and differs between blocks. Of
+    several in one block size of a checkpoint the nearest counts. Raises LawError where the law needs what rows lack.
+    """
+    own = table["quantized_ratio"]
+    near = table[(own >= ratio - SLACK) & (own < RATIOS[ratio])].sort_values("quantized_ratio", kind="stable")
+    near = near.drop_duplicates([*CHECKPOINT, "group_size"]).sort_index()
+    data = FitData.from_table(near)
+    there = data.with_covariates(quantized_ratio=np.full(len(near), ratio))
+    factor = np.exp([law.evaluate(law.coefficients, one.asked(law))[0] for one in (there, data)])
+    factor = factor[0] / factor[1]
+    moved = {name: near[name] * factor for name in ("qid_nats", "qid_se_nats")}
+    return near.assign(**moved, moved=factor)
 
 
 def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
@@ -124,12 +135,12 @@ def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
 
 
 def splits(table: pd.DataFrame) -> dict[str, Split]:
-    """Return the joint law's hold-outs by name; all but the last are of the trunk, rows at a constant rate.
+    """Return the joint law's hold-outs by name, from rows in blocks at a constant rate.
 
-    The last factor in D is `LATE_FACTOR`; a size's largest block is its own.
+    The last factor in D is `LATE_FACTOR`; a size's largest block is its own. One scale a row counts as `mean_block`.
     """
-    decayed = table["lr_phase"] == "decay"
-    trunk = table[~decayed]
+    decayed, in_block = table["lr_phase"] == "decay", table["scale"] == "block"
+    trunk = table[~decayed & in_block]
     size, tokens, block = (trunk[name] for name in (SIZE, TOKENS, "group_size"))
     masks = {
         "largest size": size == size.max(),
@@ -138,7 +149,8 @@ def splits(table: pd.DataFrame) -> dict[str, Split]:
         "largest block": block == block.groupby(size).transform("max"),
     }
     found = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
-    found["decayed rate"] = Split(trunk, table[decayed])
+    found["one scale a row"] = Split(trunk, table[~decayed & ~in_block])
+    found["decayed rate"] = Split(trunk, table[decayed & in_block])
     return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
 
 
