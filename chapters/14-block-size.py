@@ -198,6 +198,17 @@ beside = decayed.merge(nats["Qr = 1"].query("step == @MIDDLE").dropna(), on="mod
 put_row("qb_k_decay", trends(beside.assign(more=beside["k"] - beside["k_trunk"]), "more", []).loc["mean"])
 
 # %% [markdown]
+# *Mean exponents over checkpoints, with 95% intervals that count training runs. The first two columns fit the relative increase of
+# perplexity below 100%, the others QiD in nats.*
+#
+# ```{glue:figure} fig_block_exponents
+# :name: fig-block-exponents
+# :alt: Exponent of block size against model size, six panels by ratio and method, one colour a number of tokens. In the panels of MXINT-4 the lines of later checkpoints lie above those of earlier ones. Dashed lines mark exponents that others printed. GPTQ's lines fall a little with size.
+#
+# The exponent of QiD in block size, by size and stage of training. Bars are two standard errors of one checkpoint. Dashed: the
+# exponents that Cao et al. print for Qwen-1.5 (of relative perplexity).
+# ```
+#
 # ## The joint law
 
 # %%
