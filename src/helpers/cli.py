@@ -17,6 +17,8 @@ from rich.table import Table
 from helpers import law_commands
 from helpers.specs import QidError, QuantScheme, SpecError
 
+HELDOUT_SEQUENCES = 128  # one of each document, as the readers' sweeps have
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
 
@@ -79,6 +81,40 @@ def search(
         console.print(f"not searched: {failure}", style="red")
     if report.failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def mixed(
+    checkpoint: Annotated[Path, typer.Argument(help="A folder with config.json and safetensors.")],
+    budget: Annotated[float, typer.Option(help="What may be lost: nats a token for qid, else a share.")],
+    metric: Annotated[str, typer.Option(help="qid, relative_perplexity or accuracy_drop.")] = "qid",
+    bits: Annotated[int, typer.Option(help="Of the matrices in low precision.")] = 3,
+    group_size: Annotated[int, typer.Option(help="Columns that share a scale; -1 for the whole row.")] = 32,
+    symmetric: Annotated[bool, typer.Option(help="Whether grids have their zero in the middle.")] = False,
+    granularity: Annotated[str, typer.Option(help="What is assigned as one: layer or matmul.")] = "matmul",
+    sequences: Annotated[int, typer.Option(help="Sequences of 512 tokens that the search scores on.")] = 32,
+    out: Annotated[Path, typer.Option(help="The recipe's file; it must not exist.")] = Path("recipe.json"),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Find which matrices must stay in 16 bits for a budget of loss, measure it and save the recipe."""
+    from helpers.measure import budgets, export, recipes
+
+    allowed = budgets.Budget(budget, metric)
+    scheme = export.gptq_scheme(bits, None if group_size == -1 else group_size, symmetric)
+    if out.exists():
+        raise SpecError(f"{out}: exists already; accepted: a file that doesn't")
+    loaded, weights_sha256 = export.load_folder(checkpoint, device)
+    texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, scheme.calib_seed)
+    found = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts)
+    recipes.write(found, out)
+    kept = ", ".join(found.scheme.kept_matrices) or "none"
+    console.print(
+        f"{out}: {found.quantized_ratio:.1%} of the weights at {bits} bits; in 16 bits: {kept}", soft_wrap=True
+    )
+    console.print(
+        f"QiD {found.qid_nats:.4f} ± {found.paired_error_nats:.4f} nats a token on held-out text"
+        f" (loss {found.loss_nats:.4f})"
+    )
 
 
 @app.command()

@@ -6,7 +6,15 @@ import pandas as pd
 from helpers.analyse.comparisons import qid_ratio
 from helpers.analyse.laws import OUYANG_2024, OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.paired_laws import fit_pair
-from helpers.analyse.tables import agreement_table, differences_table, fits_table, ratio_table, twins_table, ways_table
+from helpers.analyse.tables import (
+    agreement_table,
+    differences_table,
+    fits_table,
+    kept_table,
+    ratio_table,
+    twins_table,
+    ways_table,
+)
 from helpers.analyse.ways import document_counts
 
 
@@ -50,6 +58,24 @@ def test_ways_table_has_a_row_a_way_the_best_first():
     assert shown.index.tolist() == ["NF4", "RTN"]
     assert shown.loc["RTN", "2 bits"].replace("\u202f", " ") == "2.00 [0.25, 4.00]"
     assert shown.loc["NF4", "2 bits"] == ""
+
+
+def test_kept_table_goes_by_way_and_stored_bits():
+    rows = [("GWQ", "3 bits", 3.95, 0.5), ("CMPQ", "mean 3 bits", 3.5, np.nan), ("GWQ", "2 bits", 2.9, -0.25)]
+    summary = pd.DataFrame(rows, columns=["way", "setting", "stored_bits", "size"])
+    shown = kept_table(
+        summary.assign(n_models=8, ratio=2.0, low=0.5, high=8.0, size_low=-1, size_high=1)
+        .assign(tokens=0.0, tokens_low=0.0, tokens_high=0.125)
+        .reset_index(drop=True)
+    ).map(lambda cell: cell.replace("\u202f", " "))
+    assert [way for way, _ in shown.index] == ["CMPQ", "GWQ", "GWQ"]
+    assert shown["stored bits"].tolist() == ["3.50", "2.90", "3.95"]
+    assert shown["slope in ln N"].tolist() == ["", "−0.25 [−1.00, 1.00]", "0.50 [−1.00, 1.00]"]
+    assert shown.iloc[0][["sizes", "ratio", "slope in ln D"]].tolist() == [
+        "8",
+        "2.00 [0.50, 8.00]",
+        "0.00 [0.00, 0.12]",
+    ]
 
 
 def test_twins_table_has_counts_and_the_loss_beside_the_ratios():

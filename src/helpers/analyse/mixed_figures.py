@@ -199,7 +199,8 @@ def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -
     """
     titles = list(table["title"].unique())
     order = list(schemes)[::-1]
-    figure, panels = plt.subplots(1, len(titles), sharey=True, squeeze=False, figsize=(8.8, 0.55 * len(order) + 1.4))
+    height = 0.55 * len(order) + 1.6
+    figure, panels = plt.subplots(1, len(titles), sharex=True, sharey=True, squeeze=False, figsize=(8.8, height))
     for axes, title in zip(panels[0], titles, strict=True):
         axes.axvline(0.0, color=INK, linewidth=0.8, zorder=0)
         for index, (granularity, (colour, marker, name)) in enumerate(GRANULARITY.items()):
@@ -211,7 +212,6 @@ def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -
         axes.set_title(title)
         axes.grid(visible=False, axis="y")
     panels[0, 0].set_yticks(range(len(order)), order)
-    handles = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside right upper")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     figure.supxlabel(label, fontsize="medium")
     return figure

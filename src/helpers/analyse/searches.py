@@ -146,7 +146,8 @@ def chosen_on_less(scored: pd.DataFrame) -> pd.DataFrame:
     problem = [name for name in PROBLEM if name != "eval_id"]
     random = scored[scored["search"] == "random"]
     longest = random[random["n_sequences"] == random["n_sequences"].max()]
-    truth = longest[[*problem, "assignment", "qid_nats"]].rename(columns={"qid_nats": "reached"})
+    truth = longest.drop_duplicates([*problem, "assignment"]).rename(columns={"qid_nats": "reached"})
+    truth = truth[[*problem, "assignment", "reached"]]
     joined = random.merge(truth, on=[*problem, "assignment"], how="left", validate="m:1")
     if joined["reached"].isna().any():
         raise AnalysisError("an assignment wasn't scored on the longest text: the draws differ")

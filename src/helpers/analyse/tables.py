@@ -84,6 +84,23 @@ def ways_table(ratios: pd.DataFrame) -> pd.DataFrame:
     return wide.fillna("").rename_axis(index=None, columns=None)
 
 
+def kept_table(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return `keeping.pooled` for people: one row a way and setting, by way and stored bits."""
+
+    def cell(row: pd.Series, name: str, ends: tuple[str, str]) -> str:
+        if pd.isna(row[name]):
+            return ""
+        return f"{row[name]:.2f} [{row[ends[0]]:.2f},{NBSP}{row[ends[1]]:.2f}]".replace("-", "−")
+
+    rows = summary.sort_values(["way", "stored_bits"], kind="stable")
+    places = pd.MultiIndex.from_arrays([rows["way"], rows["setting"].str.replace(" ", NBSP)], names=[None, None])
+    cells = {"stored bits": rows["stored_bits"].map("{:.2f}".format), "sizes": rows["n_models"].astype(str)}
+    cells["ratio"] = rows.apply(cell, axis=1, name="ratio", ends=("low", "high"))
+    for name, label in (("size", "slope in ln N"), ("tokens", "slope in ln D")):
+        cells[label] = rows.apply(cell, axis=1, name=name, ends=(f"{name}_low", f"{name}_high"))
+    return pd.DataFrame({label: column.to_numpy() for label, column in cells.items()}, index=places)
+
+
 def ratio_table(ratios: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return one row for each of several results of `qid_ratio`: median and 10% and 90% quantiles by bit width."""
     cells = {}

@@ -143,16 +143,29 @@ def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantSche
     )
 
 
-def round_folder(folder: Path, scheme: QuantScheme, device: str = "cpu") -> tuple[Rounded, QuantScheme]:
-    """Load the checkpoint in `folder` on `device`, calibrate on the project's own text and round it.
+def load_folder(folder: Path, device: str) -> tuple[Checkpoint, str]:
+    """Load the checkpoint in `folder` on `device`; return it and the hash of its weights.
 
-    Returns what was rounded and the scheme with its calibration's hash. Raises CheckpointError when the weights aren't
-    those described beside them, QuantizationError when the scheme doesn't fit the model or the device, or names another
-    calibration text than there is, CorpusError without the text, SpecError for a device that isn't there.
+    Raises CheckpointError when the weights aren't those described beside them, SpecError for a device that isn't there.
     """
     refuse_missing_device(device)
     local = checkpoints.LocalCheckpoint(folder, _expected_sha256(folder), None)
-    checkpoint = Checkpoint(checkpoints.load(local, device), folder)
+    return Checkpoint(checkpoints.load(local, device), folder), local.weights_sha256
+
+
+def round_folder(folder: Path, scheme: QuantScheme, device: str = "cpu") -> tuple[Rounded, QuantScheme]:
+    """Load the checkpoint in `folder` and round it. Raises what `load_folder` and `round_checkpoint` do."""
+    checkpoint, _ = load_folder(folder, device)
+    scheme, tokens = with_calibration(checkpoint, scheme)
+    return round_checkpoint(checkpoint, scheme, tokens), scheme
+
+
+def with_calibration(checkpoint: Checkpoint, scheme: QuantScheme) -> tuple[QuantScheme, Tensor | None]:
+    """Return the scheme with its calibration's hash, and the tokens of the project's own text.
+
+    Raises QuantizationError when the scheme doesn't fit the model or names another calibration text than there is,
+    CorpusError without the text.
+    """
     unknown = unknown_matrix(checkpoint.decoder, scheme)
     if unknown:
         raise QuantizationError(unknown)
@@ -161,25 +174,31 @@ def round_folder(folder: Path, scheme: QuantScheme, device: str = "cpu") -> tupl
             raise QuantizationError(
                 f"'group_size' {scheme.group_size} doesn't divide {name}'s {layer.in_features} columns"
             )
-    method, tokens = methods.get(scheme.method), None
+    method = methods.get(scheme.method)
     reason = method.refusal(checkpoint.model.config, scheme)
     if reason:
         raise QuantizationError(reason)
-    if method.calibrated:
-        tokens, sha256 = corpora.calibration_tokens(
-            corpora.read_lock().calibration,
-            checkpoints.tokenizer_of(folder.resolve()),
-            scheme.calib_sequences,
-            scheme.calib_seq_len,
-            scheme.calib_seed,
-        )
-        if scheme.calib_sha256 not in (None, sha256):
-            raise QuantizationError(f"calibration text is {sha256[:16]}; the scheme's is {scheme.calib_sha256[:16]}")
-        scheme = dataclasses.replace(scheme, calib_dataset=corpora.CALIBRATION_DATASET, calib_sha256=sha256)
-    ((answer,),) = method.quantize([checkpoint], [scheme], tokens, memory.default_budget(device))
+    if not method.calibrated:
+        return scheme, None
+    tokens, sha256 = corpora.calibration_tokens(
+        corpora.read_lock().calibration,
+        checkpoints.tokenizer_of(checkpoint.folder.resolve()),
+        scheme.calib_sequences,
+        scheme.calib_seq_len,
+        scheme.calib_seed,
+    )
+    if scheme.calib_sha256 not in (None, sha256):
+        raise QuantizationError(f"calibration text is {sha256[:16]}; the scheme's is {scheme.calib_sha256[:16]}")
+    return dataclasses.replace(scheme, calib_dataset=corpora.CALIBRATION_DATASET, calib_sha256=sha256), tokens
+
+
+def round_checkpoint(checkpoint: Checkpoint, scheme: QuantScheme, tokens: Tensor | None) -> Rounded:
+    """Round one checkpoint. Raises QuantizationError when that fails, as where the device lacks the scheme's dtype."""
+    method, budget = methods.get(scheme.method), memory.default_budget(checkpoint.model.device.type)
+    ((answer,),) = method.quantize([checkpoint], [scheme], tokens, budget)
     if isinstance(answer, QuantizationError):
         raise answer
-    return answer, scheme
+    return answer
 
 
 def _expected_sha256(folder: Path) -> str:

@@ -1,0 +1,374 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Seven ways to keep what matters
+#
+# *Some weights matter more than others. Which of them are worth keeping, at equal cost?*
+#
+# Round-to-nearest treats every weight alike. Nearly every better way of rounding says that some things should be spared: columns,
+# matrices, single weights, or the inputs. Each was proposed with its own models, text and count of bits. Here all of them
+# round the same checkpoints and are scored on the same text, and whatever is spared is counted.
+
+# %% tags=["parameters"]
+device = "cpu"
+sweep = "sweeps/pocket.yml"
+results_path = "results/local.parquet"
+seed = 0
+
+# %% tags=["hide-input"]
+import warnings
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from helpers.analyse import comparison_figures, keeping, keeping_figures, ways
+from helpers.analyse.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.gluing import put_all
+from helpers.analyse.style import count_label, use_house_style
+from helpers.analyse.tables import kept_table
+from helpers.families import read_manifest
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
+from helpers.measure import activations, checkpoints, corpora
+from helpers.measure.decoders import decoder_of
+from helpers.measure.input_rounding import InputRounding
+
+use_house_style()
+
+TOKEN, CROSS, HALF = "RTN, a scale a token", "CrossQuant, 0.15", "CrossQuant, 0.5"
+INPUT_STYLES = {TOKEN: ("#b85c93", "s"), HALF: ("#0072b2", "D"), CROSS: ("#009e73", "o")}
+
+
+def put_ratio(name, row):
+    """Glue a pooled ratio with the ends of its interval."""
+    put_all(**{name: row["ratio"], f"{name}_low": row["low"], f"{name}_high": row["high"]})
+
+
+# %% [markdown]
+# ## What each way keeps
+#
+# | way | what it keeps | how it chooses | what that costs |
+# |---|---|---|---|
+# | RTN | nothing | | a scale and a zero point a group |
+# | GPTQ {cite:p}`frantar2023gptq` | nothing; what rounding breaks is mended in columns not yet rounded | second moments of the inputs | as RTN |
+# | AWQ {cite:p}`lin2023awq` | columns with large inputs: they are scaled up before rounding | mean magnitude of the inputs | as RTN |
+# | mixed precision by matrix {cite:p}`cao2024mixed` | whole matrices, or whole blocks, in 16 bits; GPTQ for the rest | a search on other text | 16 bits for every weight of what is kept |
+# | GWQ {cite:p}`shao2024gwq` | single weights in 16 bits, RTN for the rest | gradient of the loss on one sequence | 16 bits and a place for each of them |
+# | CMPQ {cite:p}`chen2024cmpq` | bits: a column has 2, 3 or 4; a few weights in 16 bits | norms of the inputs, and the error of rounding | a codebook a column; a place for each weight kept |
+# | CrossQuant {cite:p}`liu2024crossquant` | small inputs, when inputs are rounded too | largest input of the token and of the channel | no stored bits |
+#
+# GWQ, CMPQ and CrossQuant are small implementations of our own, made from what is public of the three papers. GWQ keeps
+# {glue:text}`gwq_share:.0%` of each matrix, as its paper does. How CMPQ divides the bits is our formula, not the paper's: as many as make the
+# weighted error least if it halves with every bit. The method's file says what is whose.
+#
+# ## Stored bits
+#
+# Of the weights of all blocks' matrices a share $Q_r$ is rounded, to $b$ bits with everything that is stored beside the codes: scales, zero
+# points, codebooks, single weights kept and where they are. The others have 16 bits. *Stored bits*,
+#
+# $$
+# B = Q_r\, b + (1 - Q_r) \cdot 16 ,
+# $$ (eq-stored-bits)
+#
+# are in bits per weight. A code of 2 bits in groups of 32 has {glue:text}`stored_2:.2f` stored bits.
+
+# %%
+rows = keeping.seven_rows(pd.read_parquet("results/measurements.parquet"))
+every = keeping.with_ways(keeping.with_stored_bits(degradation(rows)))
+weights_only = every[every["activation_format"].isna()].reset_index(drop=True)
+
+# %% tags=["remove-cell"]
+put_all(seven_checkpoints=every["checkpoint_id"].nunique(), seven_sizes=every[SIZE].nunique())
+put_all(seven_smallest=count_label(every[SIZE].min()), seven_largest=count_label(every[SIZE].max()))
+put_all(seven_first=count_label(every[TOKENS].min()), seven_last=count_label(every[TOKENS].max()))
+plain = weights_only[weights_only["way"] == keeping.LINE].groupby("bits")["stored_bits"]
+assert (plain.max() == plain.min()).all(), "the text says what a code of 2 bits stores, on every checkpoint"
+put_all(stored_2=plain.first()[2], stored_end=plain.first().max(), most_bits=int(plain.first().index.max()))
+put_all(gwq_share=every.loc[every["way"] == "GWQ", "outlier_share"].iloc[0])
+
+# %% [markdown]
+# There are {glue:text}`seven_checkpoints:d` checkpoints of {glue:text}`seven_sizes:d` training runs, one a size, from
+# {glue:text}`seven_smallest:s` to {glue:text}`seven_largest:s` parameters and {glue:text}`seven_first:s` to {glue:text}`seven_last:s` tokens, all at one
+# constant learning rate, measured on a GPU.
+#
+# ## The picture
+
+# %% tags=["remove-cell"]
+sizes = np.sort(every[SIZE].unique())
+reached = weights_only[weights_only["stored_bits"] <= plain.first().max()]  # beyond it there is nothing to compare with
+shown = reached[reached[SIZE].isin(sizes[[0, sizes.size // 2, -1]])]
+latest = shown[shown[TOKENS] == shown.groupby("model")[TOKENS].transform("max")]
+put_all(fig_seven_stored=keeping_figures.qid_against_stored_bits(latest))
+plt.close("all")
+on_front = keeping.on_front(reached)
+share_of_front = on_front.groupby(reached["way"]).sum() / on_front.sum()
+put_all(front_points=int(on_front.sum()), front_line=share_of_front[keeping.LINE])
+put_all(front_others=1 - share_of_front[keeping.LINE])
+
+# %% [markdown]
+# ```{glue:figure} fig_seven_stored
+# :name: fig-seven-stored
+# :alt: QiD on a logarithmic axis against stored bits per weight, one panel each for the smallest, a middle and the largest size. A falling line joins the points of plain GPTQ; markers show round-to-nearest, AWQ, GPTQ with matrices or blocks kept, GWQ and CMPQ.
+#
+# What lies below the line of plain GPTQ is worth its bits. Last checkpoint of three sizes; bars: one paired error.
+# ```
+#
+# A way is on the *front* of a checkpoint if no other stores as little and loses less. Up to {glue:text}`stored_end:.2f` stored bits, where plain GPTQ
+# ends, {glue:text}`front_points:d` points of all checkpoints are on a front: {glue:text}`front_line:.0%` of them are plain GPTQ's, {glue:text}`front_others:.0%` those of all other ways together.
+#
+# ## Against the same bits spent on codes
+#
+# Bits can always be spent otherwise: on wider codes for all weights. So each way's QiD is divided by that of plain GPTQ *at the same stored
+# bits*. GPTQ was measured at 2 to {glue:text}`most_bits:d` bits; between these we draw straight lines in $\ln \Delta L$, checkpoint by checkpoint.
+# The line ends at {glue:text}`stored_end:.2f` stored bits, and ways that store more aren't compared; nor are places where some draw of documents has a QiD at or
+# below zero. Ratios are factors without a unit, pooled by the geometric mean. Their 95% intervals count training runs, not checkpoints
+# (a cluster-robust covariance, CR2, with Student's t), and the documents that both ways read.
+
+# %%
+documents = ways.document_counts(every["n_documents"].iloc[0], np.random.default_rng(seed))
+ratios, draws = keeping.against_line(weights_only, documents)
+summary = keeping.pooled(ratios, draws)
+
+# %% tags=["remove-cell"]
+put_all(fig_seven_ratios=keeping_figures.pooled_ratios(summary).figure)
+plt.close("all")
+put_all(n_settings=len(summary), n_below=int((summary["high"] < 1).sum()), n_above=int((summary["low"] > 1).sum()))
+put_all(n_untold=int(((summary["low"] <= 1) & (summary["high"] >= 1)).sum()))
+left_out = len(weights_only) - len(ratios) - int((weights_only["way"] == keeping.LINE).sum())
+put_all(n_compared=len(ratios), n_left_out=left_out)
+
+# %% [markdown]
+# ```{glue:figure} fig_seven_ratios
+# :name: fig-seven-ratios
+# :alt: Pooled ratio of QiD to that of GPTQ at equal stored bits, on a logarithmic axis, against mean stored bits, with one colour and marker for each way and 95% intervals as bars, and a line at one.
+#
+# Below one, keeping something beats wider codes; above one, the same bits would have done more in GPTQ's codes. Pooled over all checkpoints
+# of all sizes; bars: 95% by training runs and documents.
+# ```
+
+# %% tags=["remove-input"]
+kept_table(summary)
+
+# %% [markdown]
+# The table has the numbers behind {numref}`fig-seven-ratios`, and slopes of the ratio's logarithm: a slope of 0.1 in $\ln N$ means a factor of 1.26 for
+# ten times the size. {glue:text}`n_compared:d` rows are compared, {glue:text}`n_left_out:d` left out. Of {glue:text}`n_settings:d` settings
+# {glue:text}`n_below:d` have an interval below 1, {glue:text}`n_above:d` above 1, and {glue:text}`n_untold:d` can't be told from 1.
+#
+# ### Does it help what it is built on?
+#
+# GWQ is RTN with some weights spared, and AWQ is RTN with some columns scaled. Whether *sparing* helps is told by the ratio to RTN's own line.
+
+# %% tags=["remove-cell"]
+to_nearest = keeping.pooled(*keeping.against_line(weights_only, documents, keeping.NEAREST)).set_index(
+    ["way", "setting"]
+)
+by = summary.set_index(["way", "setting"])
+for bits in (2, 3):
+    put_ratio(f"gwq_rtn_{bits}", to_nearest.loc["GWQ", f"{bits} bits"])
+put_ratio("awq_rtn", to_nearest.loc["AWQ", "4 bits"])
+put_ratio("awq_gptq", by.loc["AWQ", "4 bits"])
+put_ratio("gwq_gptq", by.loc["GWQ", "2 bits"])
+put_all(gwq_extra=by.loc[("GWQ", "2 bits"), "stored_bits"] - plain.first()[2])
+for name, mean in (("least", "2.25"), ("most", "3.5")):
+    put_ratio(f"cmpq_{name}", by.loc["CMPQ", f"mean {mean} bits"])
+    one = ratios[(ratios["way"] == "CMPQ") & (ratios["setting"] == f"mean {mean} bits")]
+    of_size = np.exp(np.log(one["ratio"]).groupby(one[SIZE]).mean())
+    bits_of_size = one.groupby(SIZE)["stored_bits"].mean()
+    put_all(**{f"cmpq_{name}_smallest": of_size.iloc[0], f"cmpq_{name}_largest": of_size.iloc[-1]})
+    put_all(**{f"cmpq_{name}_bits_smallest": bits_of_size.iloc[0], f"cmpq_{name}_bits_largest": bits_of_size.iloc[-1]})
+
+# %% [markdown]
+# - **GWQ** takes {glue:text}`gwq_extra:.2f` bits a weight more than RTN. At the same stored bits it loses {glue:text}`gwq_rtn_2:.2f`
+#   [{glue:text}`gwq_rtn_2_low:.2f`, {glue:text}`gwq_rtn_2_high:.2f`] times as much as RTN at 2 bits and {glue:text}`gwq_rtn_3:.2f`
+#   [{glue:text}`gwq_rtn_3_low:.2f`, {glue:text}`gwq_rtn_3_high:.2f`] times at 3; as GPTQ, {glue:text}`gwq_gptq:.2f`
+#   [{glue:text}`gwq_gptq_low:.2f`, {glue:text}`gwq_gptq_high:.2f`] times at 2 bits.
+# - **AWQ** stores nothing more. At 4 bits it loses {glue:text}`awq_rtn:.2f` [{glue:text}`awq_rtn_low:.2f`, {glue:text}`awq_rtn_high:.2f`] times as
+#   much as RTN and {glue:text}`awq_gptq:.2f` [{glue:text}`awq_gptq_low:.2f`, {glue:text}`awq_gptq_high:.2f`] times as much as GPTQ.
+# - **CMPQ** pays for its codebooks by the row: at a mean of 2.25 bits it stores {glue:text}`cmpq_least_bits_smallest:.2f` bits in the smallest size and
+#   {glue:text}`cmpq_least_bits_largest:.2f` in the largest. There its ratio to GPTQ is {glue:text}`cmpq_least_smallest:.2f` and
+#   {glue:text}`cmpq_least_largest:.2f`; over all sizes {glue:text}`cmpq_least:.2f` [{glue:text}`cmpq_least_low:.2f`, {glue:text}`cmpq_least_high:.2f`].
+#   At a mean of 3.5 bits it stores {glue:text}`cmpq_most_bits_smallest:.2f` and {glue:text}`cmpq_most_bits_largest:.2f`, with ratios of
+#   {glue:text}`cmpq_most_smallest:.2f` and {glue:text}`cmpq_most_largest:.2f`, {glue:text}`cmpq_most:.2f` [{glue:text}`cmpq_most_low:.2f`,
+#   {glue:text}`cmpq_most_high:.2f`] in all.
+#
+# ### Which matrices?
+
+# %% tags=["remove-cell"]
+single = weights_only[weights_only["way"] == keeping.SINGLE]
+put_ratio("matrices_2_less", by.loc[keeping.SINGLE, "2 bits, Qr 0.8"])
+for bits in (2, 3):
+    put_ratio(f"matrices_{bits}", by.loc[keeping.SINGLE, f"{bits} bits, Qr 0.9"])
+    kept = keeping.kept_share(single[single["setting"] == f"{bits} bits, Qr 0.9"])
+    for name, short in zip(kept.index, ("qkv", "dense", "up", "down"), strict=True):
+        put_all(**{f"kept_{short}_{bits}": kept[name]})
+of_recipes = reached["way"].isin([keeping.SINGLE, keeping.BLOCKS])
+put_all(n_recipes=int(of_recipes.sum()), n_recipes_on_front=int(on_front[of_recipes].sum()))
+put_all(n_block_recipes=int((weights_only["way"] == keeping.BLOCKS).sum()))
+put_all(n_blocks_compared=int((ratios["way"] == keeping.BLOCKS).sum()))
+put_all(n_blocks_below=int(((ratios["way"] == keeping.BLOCKS) & (ratios["ratio"] < 1)).sum()))
+
+# %% [markdown]
+# A recipe keeps whole matrices in 16 bits and rounds the others by GPTQ; a search on other text chose them. With at least 90% of the
+# parameters rounded it loses {glue:text}`matrices_2:.2f` [{glue:text}`matrices_2_low:.2f`, {glue:text}`matrices_2_high:.2f`] times as much at 2 bits, and
+# {glue:text}`matrices_3:.2f` [{glue:text}`matrices_3_low:.2f`, {glue:text}`matrices_3_high:.2f`] times at 3, as GPTQ of the same stored bits. With at least
+# 80% rounded to 2 bits it is {glue:text}`matrices_2_less:.2f` [{glue:text}`matrices_2_less_low:.2f`, {glue:text}`matrices_2_less_high:.2f`]. Of
+# {glue:text}`n_recipes:d` recipes up to {glue:text}`stored_end:.2f` stored bits {glue:text}`n_recipes_on_front:d` are on the front of their checkpoint.
+# {glue:text}`n_block_recipes:d` recipes keep whole blocks. They store more, and the line of GPTQ ends early: {glue:text}`n_blocks_compared:d` can be
+# compared with it, of which {glue:text}`n_blocks_below:d` lose less.
+#
+# What do they keep? Of the matrices that mix the heads' outputs {glue:text}`kept_dense_2:.0%` at 2 bits and {glue:text}`kept_dense_3:.0%` at 3;
+# of queries, keys and values {glue:text}`kept_qkv_2:.0%` and {glue:text}`kept_qkv_3:.0%`; of those that lead into the MLP's width
+# {glue:text}`kept_up_2:.0%` and {glue:text}`kept_up_3:.0%`; of those that lead back {glue:text}`kept_down_2:.0%` and {glue:text}`kept_down_3:.0%`.
+# Sixteen bits are many for what is spared: a matrix at 4 bits in the place of one at 16 would leave bits for others.
+#
+# ## By size and tokens
+
+# %% tags=["remove-cell"]
+PANELS = {"GWQ, 2 bits": ("GWQ", "2 bits"), "CMPQ, mean 2.25 bits": ("CMPQ", "mean 2.25 bits")}
+PANELS |= {
+    "CMPQ, mean 3 bits": ("CMPQ", "mean 3 bits"),
+    "RTN, 3 bits": ("RTN", "3 bits"),
+    "AWQ, 4 bits": ("AWQ", "4 bits"),
+}
+PANELS |= {"matrices kept, 3 bits, Qr 0.9": (keeping.SINGLE, "3 bits, Qr 0.9")}
+cells = dict(list(ratios.groupby(["way", "setting"])))
+panels = {title: cells[place] for title, place in PANELS.items()}
+values = pd.concat([one["ratio"] for one in panels.values()])
+bounds = (values.min() / 1.1, values.max() * 1.1)
+put_all(fig_seven_trends=comparison_figures.ratios_in_panels(panels, keeping_figures.RATIO_LABEL, bounds))
+plt.close("all")
+slopes = summary.dropna(subset=["size"])
+put_all(n_sloped=len(slopes), n_size_down=int((slopes["size_high"] < 0).sum()))
+put_all(n_size_up=int((slopes["size_low"] > 0).sum()))
+put_all(n_tokens_down=int((slopes["tokens_high"] < 0).sum()), n_tokens_up=int((slopes["tokens_low"] > 0).sum()))
+put_all(cmpq_size=by.loc[("CMPQ", "mean 2.25 bits"), "size"])
+put_all(cmpq_size_low=by.loc[("CMPQ", "mean 2.25 bits"), "size_low"])
+put_all(cmpq_size_high=by.loc[("CMPQ", "mean 2.25 bits"), "size_high"])
+
+# %% [markdown]
+# ```{glue:figure} fig_seven_trends
+# :name: fig-seven-trends
+# :alt: Ratio of QiD to that of GPTQ at equal stored bits against training tokens, six panels, one for each of six settings, with one line a size, darker for larger ones, and a line at one.
+#
+# How the ratios move with tokens and size. Each line is one training run.
+# ```
+#
+# Of {glue:text}`n_sloped:d` settings the ratio falls with size, told from zero, in {glue:text}`n_size_down:d` and rises in {glue:text}`n_size_up:d`; with
+# tokens it falls in {glue:text}`n_tokens_down:d` and rises in {glue:text}`n_tokens_up:d`. CMPQ's at a mean of 2.25 bits has a slope of
+# {glue:text}`cmpq_size:.2f` [{glue:text}`cmpq_size_low:.2f`, {glue:text}`cmpq_size_high:.2f`] in $\ln N$: the wider a model, the less its codebooks weigh.
+#
+# ## Rounded inputs
+#
+# CrossQuant is about something else. If the inputs of a matrix are rounded too, a token's largest input sets the scale, and small inputs
+# become zero. They are the *kernel*. CrossQuant's scale is $t^\alpha c^{1-\alpha}$, with $t$ the largest input of the token and $c$ that of
+# the channel; $\alpha = 1$ is the usual scale a token. Weights have 8 bits and a scale a row. The *cost* of rounded inputs is QiD less that of the same
+# weights with inputs as they are, in nats per token.
+
+# %%
+costs = keeping.input_costs(every)
+by_way = keeping.costs_by_way(costs).set_index(["way", "setting"])
+
+# %% tags=["remove-cell"]
+put_all(
+    fig_seven_inputs=keeping_figures.input_costs_against_tokens(
+        costs[(costs["activation_bits"] == 4) & costs[SIZE].isin(sizes[[0, sizes.size // 2, -1]])], INPUT_STYLES
+    )
+)
+plt.close("all")
+for width in (4, 8):
+    for short, way in (("token", TOKEN), ("cross", CROSS), ("half", HALF)):
+        one = by_way.loc[way, f"8 bits, inputs {width}"]
+        put_all(**{f"{short}_{width}": one["mean"], f"{short}_{width}_low": one["low"]})
+        put_all(**{f"{short}_{width}_high": one["high"]})
+for short, way in (("token", TOKEN), ("cross", CROSS), ("half", HALF)):
+    put_all(**{f"{short}_8_most": by_way.loc[way, "8 bits, inputs 8"]["most"]})
+narrow = costs[costs["activation_bits"] == 4].pivot(index="checkpoint_id", columns="way", values="cost_nats")
+put_all(n_cross_less=int((narrow[CROSS] < narrow[TOKEN]).sum()), n_narrow=len(narrow))
+
+# %% [markdown]
+# At 8 bits the inputs cost {glue:text}`token_8:.4f` [{glue:text}`token_8_low:.4f`, {glue:text}`token_8_high:.4f`] nats with a scale a token,
+# {glue:text}`half_8:.4f` [{glue:text}`half_8_low:.4f`, {glue:text}`half_8_high:.4f`] with $\alpha = 0.5$ and {glue:text}`cross_8:.4f`
+# [{glue:text}`cross_8_low:.4f`, {glue:text}`cross_8_high:.4f`] with $\alpha = 0.15$ (means over sizes); the most at any checkpoint is
+# {glue:text}`token_8_most:.4f`, {glue:text}`half_8_most:.4f` and {glue:text}`cross_8_most:.4f`. At 4 bits there is something to be gained:
+#
+# ```{glue:figure} fig_seven_inputs
+# :name: fig-seven-inputs
+# :alt: Cost of inputs rounded to four bits, in nats per token, against training tokens, one panel each for the smallest, a middle and the largest size, with three lines: a scale a token, CrossQuant with exponent 0.5 and with exponent 0.15.
+#
+# What inputs of 4 bits cost beyond 8-bit weights, with a scale a token and with CrossQuant's. Bars: one paired error.
+# ```
+#
+# At 4 bits the means are {glue:text}`token_4:.3f` [{glue:text}`token_4_low:.3f`, {glue:text}`token_4_high:.3f`], {glue:text}`half_4:.3f`
+# [{glue:text}`half_4_low:.3f`, {glue:text}`half_4_high:.3f`] and {glue:text}`cross_4:.3f` [{glue:text}`cross_4_low:.3f`, {glue:text}`cross_4_high:.3f`] nats;
+# $\alpha = 0.15$ costs less than a scale a token at {glue:text}`n_cross_less:d` of {glue:text}`n_narrow:d` checkpoints.
+#
+# Is it the kernel? Here it is, counted on this machine: the share of inputs that become zero, in each layer of the widest pocket model's last
+# checkpoint.
+
+# %% tags=["hide-input", "remove-stderr"]
+family = Path("data/tadpole")
+spec = max(read_manifest(family), key=lambda one: (one.n_params_total, one.run == one.model, one.step))
+decoder = decoder_of(checkpoints.load(checkpoints.fetch(spec), device))
+text = corpora.heldout_blocks(corpora.read_lock().evaluation, checkpoints.tokenizer_of(family), 128, 512).tokens[
+    :8, :-1
+]
+kernels = pd.DataFrame(
+    {"exponent": exponent, "bits": bits, "share": share}
+    for exponent in (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
+    for bits in (4, 8)
+    for share in activations.kernel_shares(decoder, text, InputRounding("int", bits, None, exponent))
+)
+
+# %% tags=["remove-cell"]
+put_all(fig_seven_kernels=keeping_figures.kernels(kernels).figure)
+plt.close("all")
+mean_kernel = kernels.groupby(["bits", "exponent"])["share"].mean()
+for width in (4, 8):
+    for short, exponent in (("token", 1.0), ("cross", 0.15), ("half", 0.5)):
+        put_all(**{f"kernel_{short}_{width}": mean_kernel[width, exponent]})
+put_all(kernel_factor=mean_kernel[4, 1.0] / mean_kernel[4, 0.15])
+means = by_way.xs("8 bits, inputs 4", level="setting")["mean"]
+put_all(cost_factor=means[TOKEN] / means[CROSS])
+assert means[TOKEN] / means[CROSS] > 1.2 * mean_kernel[4, 1.0] / mean_kernel[4, 0.15], "more than the kernel says"
+put_all(kernel_model=spec.model, kernel_tokens=count_label(spec.tokens_seen))
+
+# %% [markdown]
+# ```{glue:figure} fig_seven_kernels
+# :name: fig-seven-kernels
+# :alt: Share of inputs that become zero, on a logarithmic axis, against the exponent of the token's largest input, for inputs of 4 and of 8 bits; hollow points are layers, lines their means.
+#
+# The kernel by exponent. Hollow: single layers; lines: means over layers. {glue:text}`kernel_model:s` after {glue:text}`kernel_tokens:s` tokens.
+# ```
+#
+# With a scale a token {glue:text}`kernel_token_8:.1%` of the inputs become zero at 8 bits and {glue:text}`kernel_token_4:.0%` at 4; with
+# $\alpha = 0.5$ {glue:text}`kernel_half_8:.1%` and {glue:text}`kernel_half_4:.0%`, with $\alpha = 0.15$ {glue:text}`kernel_cross_8:.1%` and
+# {glue:text}`kernel_cross_4:.0%`. The paper says that a kernel below 19% (OPT) or 1% (LLaMA) makes 8 bits lossless.
+#
+# The kernel can't be the whole reason. At 4 bits it shrinks by a factor of {glue:text}`kernel_factor:.2f` from a scale a token to $\alpha = 0.15$, the
+# cost by a factor of {glue:text}`cost_factor:.2f`. A scale that falls with the channel is a finer step for all inputs of that channel, not only for
+# those that would become zero.
+#
+# ## What this does not show
+#
+# - **Our versions.** GWQ, CMPQ and CrossQuant were made from abstracts and notes, not from their authors' programs. A better grid for GWQ's rest or
+#   another division of bits may do more.
+# - **Stored bits, not speed.** Codebooks and scattered weights cost time that a group's scale doesn't. None of it was timed here.
+# - **Narrow models.** A codebook a column is paid for by the rows; in a model of usual width it would cost hardly anything. Outliers as large as those
+#   of large models may not exist here.
+# - **A straight line** between two widths of GPTQ stands for what a mixture of widths would give; nothing was measured between them.
+# - **One draw of calibration text**, one seed, one learning rate, no decay. The search for matrices read other text than the rest of this chapter, but the same
+#   search made all recipes.
