@@ -44,6 +44,15 @@ def test_exponents_have_a_colour_a_stage_and_lines_of_others(panels):
     assert [text.get_text() for text in second.get_legend().get_texts()] == ["early", "late"]
 
 
+def test_outliers_have_a_marker_a_size(panels):
+    table = panels["Qr = 1"][1]
+    figure = block_figures.exponents_by_outliers({"Qr = 1": table.assign(input_outliers=np.linspace(2, 9, len(table)))})
+    (axes,) = figure.axes
+    assert len(axes.containers) == table[SIZE].nunique()
+    assert sum(len(one[0].get_xdata()) for one in axes.containers) == len(table)
+    assert len(axes.get_legend().get_texts()) == table[SIZE].nunique()
+
+
 def test_budgets_show_lower_limits_as_arrows():
     law = pd.DataFrame({"n_params": [1e5, 1e7], "block": [20.0, 200.0], "low": [10.0, 150.0], "high": [40.0, 300.0]})
     measured = pd.DataFrame(

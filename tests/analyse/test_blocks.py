@@ -1,5 +1,7 @@
 """Block sizes on planted rows: blocks counted by hand, exponents and joint laws that come back, hold-outs, budgets."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from planted_blocks import LAW, SHAPES, block_sizes, measurements
 from helpers.analyse import blocks
 from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
 from helpers.analyse.fit_records import FitData
-from helpers.analyse.joint_laws import JOINT_FORMS, LogBlockLaw, RatioExponentialLaw
+from helpers.analyse.joint_laws import JOINT_FORMS, BlockByBothLaw, LogBlockLaw, RatioExponentialLaw
 from helpers.analyse.judgement import judge, refitted
 from helpers.analyse.mixed import MATRICES
 from helpers.analyse.ratio_trends import trends
@@ -141,15 +143,45 @@ def test_the_largest_block_of_a_budget_is_solved_from_the_law(table):
     assert grows == pytest.approx(0.25 / 0.4, rel=0.15)
 
 
+def test_a_power_that_is_not_positive_allows_every_block_or_none(table):
+    fit, _ = fit_by_run(RatioExponentialLaw, FitData.from_table(table))
+    flat = dataclasses.replace(fit, law=dataclasses.replace(fit.law, kappa=-0.1), covariance=np.zeros((5, 5)))
+    places = {"tokens": [2.5e8] * 2, "n_params": [1e6] * 2, "quantized_ratio": [1.0, 1.0]}
+    at_32 = float(flat.law.predict(2.5e8, 1e6, 4, group_size=32, quantized_ratio=1.0))
+    for budget, block in ((2 * at_32, np.inf), (at_32 / 2, 0.0)):
+        found = blocks.largest_blocks(flat, budget, places, 3, np.random.default_rng(0))
+        assert found[["block", "low", "high"]].to_numpy().ravel().tolist() == [block] * 6
+
+
 def test_the_allowed_block_grows_with_size_and_shrinks_with_tokens(table):
     fit, _ = fit_by_run(RatioExponentialLaw, FitData.from_table(table))
-    found = blocks.growth_of_blocks(fit, 500, np.random.default_rng(0))
+    place = {"tokens": 2.5e8, "n_params": 1e7, "group_size": 32, "quantized_ratio": 1.0}
+    found = blocks.growth_of_blocks(fit, place, 500, np.random.default_rng(0))
     law = fit.law
     expected = [law.alpha / law.kappa, -law.beta / law.kappa, (law.alpha - law.beta) / law.kappa]
     assert found["value"].tolist() == pytest.approx(expected)
     # planted: 0.25 / 0.4, -0.35 / 0.4, -0.1 / 0.4, each within its interval (seed 0)
     assert (found["low"] < [0.625, -0.875, -0.25]).all()
     assert (found["high"] > [0.625, -0.875, -0.25]).all()
+
+
+def test_growth_is_that_of_the_place_where_kappa_depends_on_it(table):
+    fit, _ = fit_by_run(BlockByBothLaw, FitData.from_table(table))
+    place = {"tokens": 1e9, "n_params": 1e7, "group_size": 64, "quantized_ratio": 0.9}
+    found = blocks.growth_of_blocks(fit, place, 10, np.random.default_rng(0))["value"]
+    law = fit.law
+    kappa = law.kappa + law.mu * np.log(10) + law.nu * np.log(4)
+    by_size, by_tokens = law.alpha - law.mu * np.log(2), -law.beta - law.nu * np.log(2)
+    assert found["size"] == pytest.approx(by_size / kappa, rel=1e-6)
+    assert found["tokens"] == pytest.approx(by_tokens / kappa, rel=1e-6)
+
+
+def test_outliers_are_those_of_the_checkpoint():
+    rows = pd.DataFrame({"weights_sha256": ["a", "b", "a"], "model": "m", "step": 1})
+    checkpoints = pd.DataFrame({"weights_sha256": ["a", "b", "b"], "input_max_over_rms": [[2.0, 8.0], [3.0], [3.0]]})
+    assert blocks.with_outliers(rows, checkpoints)["input_outliers"].tolist() == pytest.approx([4.0, 3.0, 4.0])
+    with pytest.raises(AnalysisError, match="m@1 isn't in the table of checkpoints"):
+        blocks.with_outliers(rows, checkpoints.head(1))
 
 
 def test_the_largest_measured_block_within_a_budget():

@@ -9,7 +9,18 @@ import functools
 import math
 
 import numpy as np
-from recount import distinct, grouped, label, measurements, standard_error, study, trunk, where
+from recount import (
+    checkpoints,
+    distinct,
+    geometric_mean,
+    grouped,
+    label,
+    measurements,
+    standard_error,
+    study,
+    trunk,
+    where,
+)
 from recount_fits import TERMS, Fit, by_run, columns, fit, interval
 from scipy import optimize, stats
 
@@ -19,30 +30,29 @@ N, D = "n_params_non_embedding", "tokens_seen"
 NAMES = ("half", "most", "all", "gptq")
 RATIOS = {"half": (0.5, 0.6), "most": (0.9, 0.95), "all": (1.0, 1.1)}
 MIDDLE = 1907
-BUDGET = 0.1
+BUDGET = 0.2
 LEAST_TAU = 1e-3
-HELD = ("size", "tokens", "ratio", "block", "row", "decayed")
+ENDS = ("value", "low", "high")
 CAO = {("7B", 50): 0.32, ("7B", 90): 0.62, ("7B", 95): 0.61, ("14B", 50): 0.29, ("14B", 90): 0.37, ("14B", 95): 0.63}
 CAO_SLOPES = (-11.68, -11.27, -12.84)
-JOINT = ("beta", "alpha", "kappa", "c")
-ENDS = ("value", "low", "high")
-FITS_OF_PARTS = ("k", "row", "nats", "size", "tokens")
+SEPARABLE = ("beta", "alpha", "kappa", "c")
 CROSSINGS = {
-    "ratio_by_size": lambda row: (row["quantized_ratio"] - 1) * math.log(row[N] / 1e6),
-    "block_by_size": lambda row: math.log(row["block"] / 32) * math.log(row[N] / 1e6),
-    "block_by_tokens": lambda row: math.log(row["block"] / 32) * math.log(row[D] / 2.5e8),
-    "block_by_ratio": lambda row: (row["quantized_ratio"] - 1) * math.log(row["block"] / 32),
+    "size_and_ratio": lambda row: (row["quantized_ratio"] - 1) * math.log(row[N] / 1e6),
+    "block_and_size": lambda row: math.log(row["block"] / 32) * math.log(row[N] / 1e6),
+    "block_and_tokens": lambda row: math.log(row["block"] / 32) * math.log(row[D] / 2.5e8),
+    "block_and_ratio": lambda row: (row["quantized_ratio"] - 1) * math.log(row["block"] / 32),
+    "block_and_outliers": lambda row: math.log(row["block"] / 32) * math.log(outliers(row)),
 }
 TERMS |= CROSSINGS
-FITS = (*JOINT, "k_ratio", "k_decay", *(f"mu_{name}" for name in CROSSINGS))
-FITS += ("grows_size", "grows_tokens", "grows_both", "allowed_small", "allowed_large")
-FORMS = {
-    "ratio_exponential": JOINT,
+JOINT = (*SEPARABLE, "block_and_size", "block_and_tokens")
+FORMS = {  # all but the law in 1 - (1 - Qr)^rho, which is the best nowhere
+    "separable": SEPARABLE,
     "ratio_power": ("beta", "alpha", "kappa", "rho"),
     "log_block": ("beta", "alpha", "kappa_of_log", "c"),
     "without_block": ("beta", "alpha", "c"),
     "without_tokens": ("alpha", "kappa", "c"),
-    **{name: (*JOINT, name) for name in CROSSINGS},
+    **{name: (*SEPARABLE, name) for name in CROSSINGS},
+    "both": JOINT,
 }
 
 
@@ -55,8 +65,7 @@ def numbers() -> dict:
         differences(),
         published(),
         joint(),
-        crossed(),
-        aics(),
+        channels(),
         scores(),
         allowed(),
     ]
@@ -140,17 +149,19 @@ def counts() -> dict:
         "qb_budget": BUDGET,
         "qb_gptq_rows": len(gptq),
         "qb_gptq_runs": len(distinct(gptq, "run")),
+        "qb_ex_half": math.sqrt(0.5),
         "qb_moved": max(abs(row["moved"] - 1) for name in RATIOS for row in part(name)),
     }
 
 
 def curves() -> dict:
-    """Return the increase at the ends of the smallest and of the largest model's curve."""
-    sizes = grouped(where(part("all"), step=MIDDLE), N)
+    """Return the increases of the smallest and of the largest model in blocks of 16 and of 128."""
+    lines = where(part("all"), step=MIDDLE)
     found = {}
-    for short, size in (("small", min(sizes)), ("large", max(sizes))):
-        line_of = sorted(sizes[size], key=lambda row: row["block"])
-        found |= {f"qb_first_{short}": share(line_of[0])[0], f"qb_last_{short}": share(line_of[-1])[0]}
+    for block, name in ((16, "first"), (128, "wide")):
+        ends_of = sorted((row for row in lines if row["group_size"] == block), key=lambda row: row[N])
+        found |= {f"qb_{name}_small": share(ends_of[0])[0], f"qb_{name}_large": share(ends_of[-1])[0]}
+        found["qb_wide_size"] = label(ends_of[0][N])
     return found
 
 
@@ -221,16 +232,19 @@ def ends(name: str, three) -> dict:
     return dict(zip((f"{name}_{end}" for end in ENDS), three, strict=True))
 
 
+def words(three, digits: int = 2) -> str:
+    """Return a value with its interval as the chapter writes it."""
+    return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*three, d=digits).replace("-", "−")
+
+
 def exponents() -> dict:
-    found = {}
-    for name in NAMES:
-        shares = cells(small(curve_rows(name)), share)
-        _, size, tokens = line(in_nats(name).values(), (N, D))
-        found |= ends(f"qb_k_{name}", line(shares.values())[0]) | {f"qb_cells_{name}": len(shares)}
-        found |= ends(f"qb_row_{name}", line(cells(small(part(name)), share).values())[0])
-        found |= ends(f"qb_nats_{name}", line(in_nats(name).values())[0])
-        found |= ends(f"qb_size_{name}", size) | ends(f"qb_tokens_{name}", tokens)
-    return found
+    found = ends("qb_nats_gptq", line(in_nats("gptq").values())[0])
+    for name in RATIOS:
+        found |= ends(f"qb_k_{name}", line(cells(small(curve_rows(name)), share).values())[0])
+    for place, key in ((1, "size"), (2, "tokens")):
+        of_all, of_gptq = (line(in_nats(name).values(), (N, D))[place] for name in ("all", "gptq"))
+        found |= ends(f"qb_{key}_all", of_all) | {f"qb_{key}_gptq": words(of_gptq, 3)}
+    return found | {"qb_ten_size": math.log(10) * found["qb_size_all_value"]}
 
 
 def differences() -> dict:
@@ -240,36 +254,44 @@ def differences() -> dict:
     after = cells(in_blocks(at([row for row in mixed() if row["lr_phase"] == "decay"], "all")), nats).values()
     there = {row["model"]: k for row, k in whole.values() if row["step"] == MIDDLE}
     beside = [(row, k - there[row["model"]]) for row, k in after if row["model"] in there]
-    return ends("qb_k_ratio", line(more)[0]) | ends("qb_k_decay", line(beside)[0])
+    return {"qb_k_ratio": words(line(more)[0]), "qb_k_decay": words(line(beside)[0], 3)}
+
+
+@functools.cache
+def outliers_by_weights() -> dict[str, float]:
+    return {row["weights_sha256"]: geometric_mean(row["input_max_over_rms"]) for row in checkpoints()}
+
+
+def outliers(row) -> float:
+    return outliers_by_weights()[row["weights_sha256"]]
+
+
+def channels() -> dict:
+    """Return how k goes with the outliers of inputs, alone and beside size and tokens."""
+    found, seen, slopes = {}, [], {}
+    for name in NAMES:
+        pairs = [(row | {"outliers": outliers(row)}, k) for row, k in in_nats(name).values()]
+        rank = stats.spearmanr([k for _, k in pairs], [row["outliers"] for row, _ in pairs]).statistic
+        found[f"qb_rank_{name}"] = f"{rank:.2f}".replace("-", "−")
+        seen += [row["outliers"] for row, _ in pairs if name != "gptq"]
+        slopes[name] = line(pairs, ("outliers", N, D))
+    found |= {"qb_told_all": words(slopes["all"][1]), "qb_told_size_most": words(slopes["most"][2], 3)}
+    found["qb_told_tokens_most"] = words(slopes["most"][3], 3)
+    return found | {"qb_outliers_least": min(seen), "qb_outliers_most": max(seen)}
 
 
 def published() -> dict:
     found = {f"qb_cao_{model}_{ratio}": k for (model, ratio), k in CAO.items()}
-    return found | {"qb_cao_slope_least": max(CAO_SLOPES), "qb_cao_slope_most": min(CAO_SLOPES)}
+    least, most = (f"{k:.1f}".replace("-", "−") for k in (max(CAO_SLOPES), min(CAO_SLOPES)))
+    return found | {"qb_cao_slope_least": least, "qb_cao_slope_most": most}
 
 
 # ---- the joint law ---------------------------------------------------------------------------------------------------
 
 
 @functools.cache
-def joint_fit(name: str = "ratio_exponential") -> Fit:
+def joint_fit(name: str = "both") -> Fit:
     return fit(in_blocks(constant()), FORMS[name])
-
-
-def joint() -> dict:
-    of = joint_fit()
-    found = {"qb_joint_rows": len(of.qid), "qb_joint_runs": len(set(of.runs)), "qb_tau": of.tau}
-    for name in JOINT:
-        found |= ends(f"qb_{name}", (of[name], *interval(of, name)))
-    return found | {"qb_slope": -of["c"] / of["alpha"]}
-
-
-def crossed() -> dict:
-    found = {}
-    for name in CROSSINGS:
-        of = joint_fit(name)
-        found |= ends(f"qb_mu_{name}", (of[name], *interval(of, name)))
-    return found
 
 
 def aic(of: Fit) -> float:
@@ -278,53 +300,31 @@ def aic(of: Fit) -> float:
     return float(2 * (len(of.coefficients) + 1) + np.sum(np.log(variance) + (of.qid - of.fitted) ** 2 / variance))
 
 
-def rest_mean(place, rows) -> np.ndarray:
-    """Return ln QiD of the law in 1 - (1 - Qr)^rho; `place` is ln k, beta, alpha, kappa, ln rho."""
-    kept = np.array([max(0.0, 1 - row["quantized_ratio"]) for row in rows])
-    return columns(rows, ("beta", "alpha", "kappa")) @ place[:4] + np.log1p(-(kept ** math.exp(place[4])))
+def joint() -> dict:
+    of, plain, told = joint_fit(), joint_fit("separable"), joint_fit("block_and_outliers")
+    found = {
+        "qb_joint_rows": len(of.qid),
+        "qb_joint_runs": len(set(of.runs)),
+        "qb_tau": of.tau,
+        "qb_kappa": of["kappa"],
+    }
+    keys = {"beta": "beta", "alpha": "alpha", "mu": "block_and_size", "nu": "block_and_tokens"}
+    for key, name in keys.items():
+        found |= ends(f"qb_{key}", (of[name], *interval(of, name)))
+    for key, name in (("ratio_by_size", "size_and_ratio"), ("outliers", "block_and_outliers")):
+        found |= ends(f"qb_mu_{key}", (joint_fit(name)[name], *interval(joint_fit(name), name)))
+    sized = aic(joint_fit("block_and_size"))
+    found |= {"qb_gain_size": aic(plain) - sized, "qb_gain_tokens": sized - aic(of)}
+    found["qb_kappa_even"] = words((told["kappa"], *interval(told, "kappa")))
+    return found | {"qb_slope": f"{-plain['c'] / plain['alpha']:.1f}".replace("-", "−")}
 
 
-def rest_fit(rows) -> tuple[np.ndarray, float]:
-    """Return the coefficients of that law and its criterion, by a search without slopes."""
-    qid = np.array([row["qid"] for row in rows])
-    errors = np.array([standard_error(row["document_qid"]) for row in rows])
-    whole = columns(rows, ("beta", "alpha", "kappa"))
-    middle, spread = whole[:, 1:].mean(axis=0), whole[:, 1:].std(axis=0)
-    scaled = np.column_stack([whole[:, 0], (whole[:, 1:] - middle) / spread])
-    kept = np.array([max(0.0, 1 - row["quantized_ratio"]) for row in rows])
-
-    def loss(place):
-        mean = np.exp(scaled @ place[:4] + np.log1p(-(kept ** math.exp(place[4]))))
-        variance = errors**2 + math.exp(2 * place[5]) * mean**2
-        return 0.5 * float(np.sum(np.log(variance) + (qid - mean) ** 2 / variance))
-
-    clear = qid > errors
-    start = np.append(np.linalg.lstsq(scaled[clear], np.log(qid[clear]))[0], [math.log(0.5), math.log(0.2)])
-    found = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-7})
-    found = optimize.minimize(
-        loss, found.x, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 20000}
-    )
-    slopes = found.x[1:4] / spread
-    return np.array([found.x[0] - middle @ slopes, *slopes, found.x[4]]), 2 * 6 + 2 * found.fun
-
-
-def aics() -> dict:
-    found = {name: aic(joint_fit(name)) for name in FORMS} | {"ratio_rest": rest_fit(in_blocks(constant()))[1]}
-    return {f"qb_aic_{name}": value - min(found.values()) for name, value in found.items()}
-
-
-def splits() -> list[tuple[list[dict], list[dict]]]:
-    rows, per_row = in_blocks(constant()), [row for row in constant() if not row["group_size"]]
+def splits() -> tuple[tuple[list[dict], list[dict]], ...]:
+    """Return training rows and rows held out: the largest size, and the last factor 3.8 in tokens."""
+    rows = in_blocks(constant())
     largest, last = max(row[N] for row in rows), max(row[D] for row in rows)
-    blocks = {size: max(row["block"] for row in one) for size, one in grouped(rows, N).items()}
-    tests = [
-        lambda row: row[N] == largest,
-        lambda row: row[D] > last / 3.8,
-        lambda row: row["quantized_ratio"] >= 1 - 1e-9,
-        lambda row: row["block"] == blocks[row[N]],
-    ]
-    found = [([row for row in rows if not test(row)], [row for row in rows if test(row)]) for test in tests]
-    return [*found, (rows, per_row), (rows, in_blocks(row for row in mixed() if row["lr_phase"] == "decay"))]
+    tests = (lambda row: row[N] == largest, lambda row: row[D] > last / 3.8)
+    return tuple(([row for row in rows if not test(row)], [row for row in rows if test(row)]) for test in tests)
 
 
 def rms(predicted, held) -> float:
@@ -337,20 +337,25 @@ def rms(predicted, held) -> float:
 
 
 def scores() -> dict:
-    found = {}
-    for short, (training, held) in zip(HELD, splits(), strict=True):
-        for name in FORMS:
-            of = fit(training, FORMS[name])
-            found[f"qb_rms_{name}_{short}"] = rms(np.exp(columns(held, FORMS[name]) @ of.coefficients), held)
-        found[f"qb_rms_ratio_rest_{short}"] = rms(np.exp(rest_mean(rest_fit(training)[0], held)), held)
-    return found
+    size, tokens = (
+        {
+            name: rms(np.exp(columns(held, form) @ fit(training, form).coefficients), held)
+            for name, form in FORMS.items()
+        }
+        for training, held in splits()
+    )
+    best = {"size": min(size.values()), "tokens": min(tokens.values())}
+    found = {f"qb_best_{name}": value for name, value in best.items()}
+    found |= {f"qb_best_{name}_factor": math.exp(value) for name, value in best.items()}
+    found |= {f"qb_rms_{name}": size[name] for name in ("without_block", "without_tokens")}
+    return found | {"qb_rms_ratio_exponential": size["separable"], "qb_goal": 0.15}
 
 
 # ---- which block a budget allows -------------------------------------------------------------------------------------
 
 
 def draws(n: int) -> np.ndarray:
-    """Return coefficients that could be the truth, (n, 5): t with runs - 1 of freedom, from seed 0."""
+    """Return coefficients that could be the truth, (n, 7): t with runs - 1 of freedom, from seed 0."""
     of = joint_fit()
     covariance, _ = by_run(*of.weighted, of.runs)
     values, vectors = np.linalg.eigh(covariance)
@@ -358,32 +363,38 @@ def draws(n: int) -> np.ndarray:
     of_stretch, of_place = np.random.default_rng(0).spawn(2)
     freedom = len(set(of.runs)) - 1
     stretch = np.sqrt(freedom / of_stretch.chisquare(freedom, n))
-    return of.coefficients + stretch[:, None] * (of_place.standard_normal((n, 5)) @ root)
+    return of.coefficients + stretch[:, None] * (of_place.standard_normal((n, len(of.coefficients))) @ root)
 
 
 def allowed() -> dict:
-    one, many = joint_fit().coefficients, draws(4000)
-    powers = {"size": lambda b, a, k: a / k, "tokens": lambda b, a, k: -b / k, "both": lambda b, a, k: (a - b) / k}
-    found = {}
-    for name, power_of in powers.items():
-        low, high = np.quantile(power_of(*many[:, 1:4].T), [0.025, 0.975])
-        found |= ends(f"qb_grows_{name}", (power_of(*one[1:4]), low, high))
-    sizes, tokens = sorted(distinct(part("all"), N)), where(part("all"), step=MIDDLE)[0][D]
-    for short, size in (("small", sizes[0]), ("large", sizes[-1])):
-        place = np.array([1, math.log(tokens), -math.log(size), 0, 1])
-        target = math.log(math.log(1 + BUDGET))
-        block, could_be = (np.exp((target - c @ place) / c.T[3]) for c in (one, draws(1000)))
-        low, high = np.quantile(could_be, [0.025, 0.975])
-        found |= ends(f"qb_allowed_{short}", (block, low, high))
-    return found
+    """Return how the block of a fixed increase grows about blocks of 32 and 10^7 parameters, and the largest model's."""
+    lines = where(part("all"), step=MIDDLE)
+    tokens, largest = lines[0][D], max(row[N] for row in lines)
+
+    def powers(c, size):
+        kappa = c.T[3] + c.T[5] * math.log(size / 1e6) + c.T[6] * math.log(tokens / 2.5e8)
+        return kappa, {"size": c.T[2] / kappa, "tokens": -c.T[1] / kappa, "both": (c.T[2] - c.T[1]) / kappa}
+
+    one, many = powers(joint_fit().coefficients, 1e7)[1], powers(draws(4000), 1e7)[1]
+    three = {name: (one[name], *np.quantile(many[name], [0.025, 0.975])) for name in one}
+    at_32 = np.array([1, math.log(tokens), -math.log(largest), math.log(32), 1, 0, 0])
+    target = math.log(math.log(1 + BUDGET))
+    block, could_be = (
+        32 * np.exp((target - c @ at_32) / powers(c, largest)[0]) for c in (joint_fit().coefficients, draws(1000))
+    )
+    within = [row["block"] for row in lines if row[N] == largest and share(row)[0] <= BUDGET]
+    return {
+        **ends("qb_grows_size", three["size"]),
+        "qb_grows_tokens": words(three["tokens"]),
+        "qb_grows_both": words(three["both"]),
+        **ends("qb_allowed_large", (block, *np.quantile(could_be, [0.025, 0.975], method="nearest"))),
+        "qb_measured_large": max(within),
+    }
 
 
 # Everything that rests on a fit: both stop near the top, not on it.
-TOLERANCES = {
-    **{f"qb_{kind}_{name}_{end}": FITTED for kind in FITS_OF_PARTS for name in NAMES for end in ENDS},
-    **{f"qb_{name}_{end}": FITTED for name in FITS for end in ENDS},
-    **{f"qb_rms_{name}_{short}": FITTED for name in (*FORMS, "ratio_rest") for short in HELD},
-    **{f"qb_aic_{name}": FITTED for name in (*FORMS, "ratio_rest")},
-    **dict.fromkeys(("qb_tau", "qb_slope", "qb_moved"), FITTED),
-    **{f"qb_{end}_{size}": FITTED for end in ("first", "last") for size in ("small", "large")},
-}
+OF_FITS = ("k_half", "k_most", "k_all", "nats_gptq", "size_all", "tokens_all", "beta", "alpha", "mu", "nu")
+OF_FITS += ("mu_ratio_by_size", "mu_outliers", "grows_size", "allowed_large")
+ALONE = ("moved", "ten_size", "tau", "kappa", "gain_size", "gain_tokens", "best_size", "best_tokens")
+ALONE += ("best_size_factor", "best_tokens_factor", "rms_without_block", "rms_without_tokens", "rms_ratio_exponential")
+TOLERANCES = {f"qb_{name}_{end}": FITTED for name in OF_FITS for end in ENDS} | {f"qb_{name}": FITTED for name in ALONE}
