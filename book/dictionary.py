@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from helpers.dictionary import Column, columns
+from helpers.results import KEY
 from helpers.specs import CheckpointRow, Measurement, TrialRow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,11 +90,11 @@ def _file(path: Path) -> dict:
 
 def _record_set(name: str, path: Path) -> dict:
     record, sentence = TABLES[name]
-    key = "measurement_id" if record is Measurement else "weights_sha256"
+    key = [{"@id": f"{name}/{column}"} for column in KEY[record]]
     in_file = pq.read_schema(path).names
     fields = [_field(name, path.name, column) for column in columns(record) if column.name in in_file]
     common = {"@type": "cr:RecordSet", "@id": name, "name": name, "description": sentence}
-    return common | {"key": {"@id": f"{name}/{key}"}, "field": fields}
+    return common | {"key": key[0] if len(key) == 1 else key, "field": fields}
 
 
 def _field(table: str, file: str, column: Column) -> dict:

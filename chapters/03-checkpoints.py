@@ -108,7 +108,7 @@ counts = pd.DataFrame(
 counts.rename(index=lambda name: name.removesuffix("-deduped"))
 
 # %% tags=["remove-cell"]
-recorded = measured[measured["method"] != "none"].groupby("model")["n_params_quantized"].unique().map(list)
+recorded = measured[measured["quantized_ratio"] == 1].groupby("model")["n_params_quantized"].unique().map(list)
 assert all(recorded[name] == [every.loc[name, "rounded"]] for name in recorded.index), (
     "the table counts what the rows say"
 )
@@ -576,7 +576,8 @@ put_all(
 # %% tags=["hide-input"]
 figure, axes = plt.subplots()
 styles = size_styles(trunk[N])
-ends_of_cooldowns = trained[(trained["schedule"] == "cooldown") & (trained["learning_rate"] == 0)]
+branches = trained[(trained["family"] == "tadpole-trunk") & (trained["schedule"] == "cooldown")]
+ends_of_cooldowns = branches[branches["learning_rate"] == 0]
 for size, rows in trunk.sort_values(D).groupby(N):
     axes.errorbar(rows[D], rows["hessian_trace"], rows["hessian_trace_se"], linewidth=1.2, **styles[size])
     decayed = ends_of_cooldowns[ends_of_cooldowns[N] == size]

@@ -206,7 +206,7 @@ put_all(
 )
 put_all(change_lowest=moving["change"].min(), change_highest=moving["change"].max())
 constant = described[(described["schedule"] == "constant") & (described["n_averaged"] == 1)]
-constant = constant[constant[TOKENS] > LATE_TOKENS]
+constant = constant[(constant[TOKENS] > LATE_TOKENS) & constant["change"].notna()]
 put_all(n_constant=constant["cluster"].nunique())
 assert (constant["change"] > constant["rounding_3"]).all(), "the text says so of all runs of constant rate"
 assert over[3].min() > 1, "the text says that the change never falls below the error of 3 bits"

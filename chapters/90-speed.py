@@ -179,7 +179,43 @@ assert update_tokens.nunique() == 1, "the text gives one number of tokens"
 put_all(training_measured=learned.measured, update_tokens=int(update_tokens.iloc[0]))
 
 # %% [markdown]
-# Measured on {glue:text}`training_measured:s`. Small models are bound by the many small steps between their matrix products, not by the products.
+# Measured on {glue:text}`training_measured:s`. Small models are bound by the many small steps between their matrix products, not by the products:
+# from the smallest to the largest the share of the measured peak rises from {glue:text}`lowest_share:.0%` to {glue:text}`highest_share:.0%`.
+#
+# ## Which matrices go low: assignments a minute
+#
+# A search of {doc}`chapter 13 <13-how-much-can-go-low>` swaps rounded matrices into a model and scores it, again and again. The engine scores many
+# assignments as one batch. Beside it is a plain loop: one changed copy of the model after another, through its own forward pass, for the loss alone; the
+# engine also gives KL divergence, agreement and accuracy.
+
+# %% tags=["hide-input"]
+swapped = {device: benchmarks.read(f"mixed_{device}") for device in ("cuda", "cpu")}
+assigned = pd.concat([each.rows for each in swapped.values()], ignore_index=True)
+pd.DataFrame(
+    {
+        "device": assigned["device"],
+        "assignments a minute": assigned["assignments_per_minute"].map("{:,.0f}".format),
+        "goal": assigned["goal"].map("{:,.0f}".format),
+        "times the plain loop": assigned["ratio_to_plain_loop"].map("{:.1f}".format),
+    }
+).set_axis(assigned["work"].rename(None))
+
+# %% tags=["remove-cell"]
+assert (assigned["assignments_per_minute"] >= assigned["goal"]).all(), "the text says that the goals are met"
+on_cpu = swapped["cpu"].rows["ratio_to_plain_loop"]
+assert (on_cpu < 1).all(), "the text says that the loop is faster on a processor"
+assert learned.rows["share_of_matmul_peak"].is_monotonic_increasing, "the text says that the share rises with size"
+put_all(
+    lowest_share=learned.rows["share_of_matmul_peak"].min(),
+    highest_share=learned.rows["share_of_matmul_peak"].max(),
+    swapped_on_cuda=swapped["cuda"].measured,
+    swapped_on_cpu=swapped["cpu"].measured,
+    loop_on_cpu=1 / on_cpu.min(),
+)
+
+# %% [markdown]
+# Measured on {glue:text}`swapped_on_cuda:s`, and on {glue:text}`swapped_on_cpu:s`. The goals are met. On a processor a batch saves nothing and the
+# loop, which computes less, is up to {glue:text}`loop_on_cpu:.1f}` times faster.
 #
 # ## On two processor cores
 #

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -43,3 +45,31 @@ def test_status_of_no_table_is_one_line_and_exit_code_one(tmp_path):
 def test_status_loads_no_torch():
     code = "import sys; from helpers.cli import app; app(['status'], standalone_mode=False); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False).returncode == 0
+
+
+CHECKPOINT = "data/tadpole/tadpole-64x3/step-007275"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--budget", "-1"), "budget -1; accepted: 0 or more, nats a token for qid, else a share"),
+        (("--budget", "0.1", "--metric", "kl"), "metric 'kl'; accepted: qid, relative_perplexity, accuracy_drop"),
+        (("--budget", "0.1", "--granularity", "head"), "granularity 'head'; accepted: layer, matmul"),
+        (("--budget", "0.1", "--bits", "1"), "'bits' is 1; accepted: 2 to 8"),
+        (("--budget", "0.1", "--out", CHECKPOINT + "/config.json"), "config.json: exists already; accepted: a file"),
+    ],
+)
+def test_what_no_recipe_can_be_is_one_line_and_exit_code_one(options, message, tmp_path):
+    done = qid("mixed", CHECKPOINT, "--out", str(tmp_path / "recipe.json"), *options)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert message in done.stderr
+    assert not (tmp_path / "recipe.json").exists()
+
+
+def test_a_search_without_its_family_is_one_line_and_exit_code_one(tmp_path):
+    places = ("--records", str(tmp_path / "r"), "--trial-records", str(tmp_path / "t"))
+    done = qid("search", "sweeps/mixed.yml", *places, "--trials", str(tmp_path / "t.parquet"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "sweeps/mixed.yml:" in done.stderr

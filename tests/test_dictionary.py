@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from helpers.dictionary import MEANINGS, columns
-from helpers.specs import CheckpointRow, Measurement
+from helpers.specs import CheckpointRow, Measurement, TrialRow
 
 ROLES = ("key", "covariate", "outcome", "diagnostics", "provenance")
 
@@ -12,7 +12,7 @@ def described(record: type) -> list[str]:
     return [name for part in MEANINGS[record] for meanings in part.values() for name in meanings]
 
 
-@pytest.mark.parametrize("record", [Measurement, CheckpointRow])
+@pytest.mark.parametrize("record", [Measurement, CheckpointRow, TrialRow])
 def test_every_field_is_described_once_and_nothing_else_is(record):
     assert sorted(described(record)) == sorted(field.name for field in dataclasses.fields(record))
 

@@ -152,11 +152,6 @@ CHECKPOINT = {
         "device_type": "cpu or cuda",
     },
 }
-# A trial's columns that mean what a measurement's do.
-LIKE_MEASUREMENTS = {
-    role: {name: meaning for name, meaning in meanings.items() if name not in ("loss_nats", "top1_accuracy")}
-    for role, meanings in MEASUREMENT.items()
-}
 TRIAL = {
     "key": {
         "scheme_id": "of what low precision means: the scheme with nothing kept",
@@ -176,10 +171,17 @@ TRIAL = {
         "top1_accuracy": "share of tokens for which the likeliest token is the right one",
     },
 }
+_OWN_OF_TRIALS = {name for meanings in TRIAL.values() for name in meanings}
+_FIELDS_OF_TRIALS = {field.name for field in dataclasses.fields(TrialRow)} - _OWN_OF_TRIALS
+# A trial's other columns mean what a measurement's of that name do.
+LIKE_MEASUREMENTS = tuple(
+    {role: {n: meaning for n, meaning in part[role].items() if n in _FIELDS_OF_TRIALS} for role in part}
+    for part in (SHARED, MEASUREMENT)
+)
 MEANINGS = {
     Measurement: (SHARED, MEASUREMENT),
     CheckpointRow: (SHARED, CHECKPOINT),
-    TrialRow: (SHARED, LIKE_MEASUREMENTS, TRIAL),
+    TrialRow: (*LIKE_MEASUREMENTS, TRIAL),
 }
 
 

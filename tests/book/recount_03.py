@@ -143,9 +143,9 @@ def planned():
             moved = [name for name in suffixes if isinstance(plan.get(name), list)]
             for value in plan[moved[0]] if moved else [None]:
                 run = f"{model['name']}-{suffixes[moved[0]]}{value:g}" if moved else model["name"]
-                horizon = value if moved == ["horizons"] else math.inf
+                horizon = value if moved == ["horizons"] else model.get("last_step", math.inf)
                 yield plan["family"], run, {step for step in plan["steps"] if step <= horizon}
-            if model["name"] in plan.get("cooldowns", {}).get("models", []):
+            if "cooldowns" in plan and model["name"] in plan["cooldowns"].get("models", [model["name"]]):
                 for at, end in cooldown_ends(plan).items():
                     yield plan["family"], f"{model['name']}-cooldown{at}", {(at + end) // 2, end}
 
@@ -314,7 +314,7 @@ def curvature() -> dict:
     fall = late["hessian_trace"] / early["hessian_trace"]
     error = math.hypot(*(row["hessian_trace_se"] / row["hessian_trace"] for row in (early, late)))
     width = math.exp(stats.t.ppf(0.975, late["hessian_probes"] - 1) * error)
-    ends = where(trained(), schedule="cooldown", learning_rate=0)
+    ends = where(trained(), family="tadpole-trunk", schedule="cooldown", learning_rate=0)
     sharper = [row["hessian_trace"] / of_trunk[row["model"], row["step"]]["hessian_trace"] for row in ends]
     return {
         "n_probes": late["hessian_probes"],

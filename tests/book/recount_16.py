@@ -9,7 +9,7 @@ import json
 import math
 
 import numpy as np
-from recount import ROOT, distinct, geometric_mean, grouped, half_width, label, measurements, where
+from recount import ROOT, distinct, grouped, half_width, label, measurements, where
 from recount_fits import by_run
 from scipy import stats
 
@@ -63,7 +63,8 @@ def kind(row) -> tuple[str, object]:
 
 
 def of_weights() -> list[dict]:
-    return [row for row in every() if row["kind"] != "inputs"]
+    """Return the rows that round weights alone; codes of 8 bits are there for rounded inputs."""
+    return [row for row in every() if row["bits"] < 8]
 
 
 def who() -> dict:
@@ -96,7 +97,8 @@ def fronts() -> dict:
     return {
         "front_points": len(places),
         "front_line": line / len(places),
-        "front_others": 1 - line / len(places),
+        "front_cmpq": len(where(places, kind="cmpq")) / len(places),
+        "front_recipes": len(where(places, kind={BLOCKS, MATRICES})) / len(places),
         "n_recipes_on_front": len(where(places, kind={BLOCKS, MATRICES})),
     }
 
@@ -189,6 +191,8 @@ def compared() -> dict:
         "n_untold": len(ends) - below - above,
         "n_compared": len(against("gptq")),
         "n_left_out": len(others) - len(against("gptq")),
+        "n_cmpq": sum(row["kind"] == "cmpq" for row, _ in against("gptq")),
+        "n_cmpq_below": sum(values[0] < 0 for _, values in against("gptq")),
     }
 
 
@@ -202,15 +206,20 @@ def built_on() -> dict:
 
 def cmpq() -> dict:
     found = {}
-    for name, mean in (("least", 2.25), ("most", 3.5)):
-        found |= ratio(f"cmpq_{name}", ("cmpq", mean))
+    for name, mean in (("low", 2.5), ("high", 3.5)):
+        found |= ratio(f"cmpq_{name}_mean", ("cmpq", mean))
         pairs = cells()["cmpq", mean]
         for end, choose in (("smallest", min), ("largest", max)):
             size = choose(row[N] for row, _ in pairs)
-            own = [(row, values) for row, values in pairs if row[N] == size]
-            found[f"cmpq_{name}_{end}"] = geometric_mean(math.exp(values[0]) for _, values in own)
-            found[f"cmpq_{name}_bits_{end}"] = np.mean([row["stored"] for row, _ in own])
-    return found
+            row, values = max((pair for pair in pairs if pair[0][N] == size), key=lambda pair: pair[0][D])
+            found |= {f"cmpq_{name}_{end}": math.exp(values[0]), f"cmpq_{name}_bits_{end}": row["stored"]}
+        low, high = np.percentile(values[1:], (2.5, 97.5))  # of the largest
+        found |= {f"cmpq_{name}_largest_low": math.exp(low), f"cmpq_{name}_largest_high": math.exp(high)}
+    narrowest = {row["checkpoint_id"]: row for row in where(of_weights(), kind="gptq", setting=2)}
+    pairs = [(row, narrowest[row["checkpoint_id"]]) for row in where(of_weights(), kind="cmpq", setting=2.25)]
+    cheaper = [(row, other) for row, other in pairs if row["stored"] < other["stored"]]
+    wins = sum(row["qid"] < other["qid"] for row, other in cheaper)
+    return found | {"n_cheaper": len(cheaper), "n_cheaper_wins": wins}
 
 
 def recipes() -> dict:
@@ -240,12 +249,13 @@ def slopes() -> dict:
         ]
         if all(len(one) and np.linalg.matrix_rank(one - [0, *one[:, 1:].mean(axis=0)]) == 3 for one in design):
             found[cell] = pooled(pairs, N, D)
-    value, low, high = found["cmpq", 2.25][1]
     counted = {"n_sloped": len(found)}
     for place, name in ((1, "size"), (2, "tokens")):
+        value, low, high = found["cmpq", 2.5][place]
+        counted |= {f"cmpq_{name}": value, f"cmpq_{name}_low": low, f"cmpq_{name}_high": high}
         counted[f"n_{name}_down"] = sum(one[place][2] < 0 for one in found.values())
         counted[f"n_{name}_up"] = sum(one[place][1] > 0 for one in found.values())
-    return counted | {"cmpq_size": value, "cmpq_size_low": low, "cmpq_size_high": high}
+    return counted
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -267,11 +277,28 @@ def inputs() -> dict:
             if bits == 4:
                 narrow[short] = costs
     less = [narrow["cross"][one] < cost for one, cost in narrow["token"].items()]
-    return found | {
-        "n_cross_less": sum(less),
-        "n_narrow": len(less),
-        "cost_factor": found["token_4"] / found["cross_4"],
+    return (
+        found
+        | {
+            "n_cross_less": sum(less),
+            "n_narrow": len(less),
+        }
+        | at_ends(narrow)
+    )
+
+
+def at_ends(narrow) -> dict:
+    """Return costs at the last checkpoint of the smallest and the largest size, and at that of the pocket model's like."""
+    rows = {row["checkpoint_id"]: row for row in every()}.values()
+    last = {size: max(where(rows, **{N: size}), key=lambda row: row[D]) for size in distinct(rows, N)}
+    ends = {"smallest": last[min(last)], "largest": last[max(last)]}
+    found = {
+        f"{short}_{end}": narrow[short][row["checkpoint_id"]]
+        for short in ("token", "cross")
+        for end, row in ends.items()
     }
+    (like,) = where(rows, model=pocket()["kernel_model"], step=7275)
+    return found | {"cost_factor": narrow["token"][like["checkpoint_id"]] / narrow["cross"][like["checkpoint_id"]]}
 
 
 def pocket() -> dict:

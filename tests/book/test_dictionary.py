@@ -8,7 +8,7 @@ import pytest
 
 import dictionary
 from helpers import results
-from helpers.specs import CheckpointRow, Measurement
+from helpers.specs import CheckpointRow, Measurement, TrialRow
 
 ROOT = Path(__file__).parents[2]
 AGAIN = "run: make dictionary"
@@ -30,16 +30,20 @@ def test_the_committed_card_describes_the_committed_tables():
 def test_the_page_has_one_row_of_four_cells_a_column():
     rows = [line for line in dictionary.page().splitlines() if line.startswith("| `")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
-    names = [name for record in (Measurement, CheckpointRow) for name in results.schema(record).names]
+    names = [name for record in (Measurement, CheckpointRow, TrialRow) for name in results.schema(record).names]
     assert [row.split("`")[1] for row in rows] == names
 
 
-@pytest.mark.parametrize(("name", "record"), [("measurements", Measurement), ("checkpoints", CheckpointRow)])
+@pytest.mark.parametrize(
+    ("name", "record"), [("measurements", Measurement), ("checkpoints", CheckpointRow), ("trials", TrialRow)]
+)
 def test_a_tables_fields_are_the_files_columns(tmp_path, name, record):
     results.write_table(tmp_path / f"{name}.parquet", [], record)
     (described,) = dictionary.card(tmp_path)["recordSet"]
     assert [field["source"]["extract"]["column"] for field in described["field"]] == results.schema(record).names
-    assert described["key"]["@id"] in [field["@id"] for field in described["field"]]
+    key = described["key"] if isinstance(described["key"], list) else [described["key"]]
+    assert [part["@id"] for part in key] == [f"{name}/{column}" for column in results.KEY[record]]
+    assert {part["@id"] for part in key} <= {field["@id"] for field in described["field"]}
     lists = [field.name for field in results.schema(record) if str(field.type).startswith("list")]
     assert [field["name"] for field in described["field"] if field.get("repeated")] == lists
 

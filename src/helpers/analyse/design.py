@@ -14,6 +14,7 @@ from helpers.analyse.style import count_label
 # Part of the study -> what it moves, the column that says so, how a value reads; in the order of the table.
 VARIED = {
     "trunk": ("size N", SIZE, count_label),
+    "mixed": ("size N, trained again for chapters 13 to 16", SIZE, count_label),
     "cooldowns": ("a fall to zero over the last fifth, from tokens", "tokens_at_branch", count_label),
     "averages": ("moments in the mean of weights", "n_averaged", "{:g}".format),
     "rates": ("peak learning rate", "peak_learning_rate", "{:g}".format),

@@ -76,7 +76,7 @@ def pooled_ratios(summary: pd.DataFrame) -> Axes:
             style = {"color": colour, "marker": marker, "label": way, "linestyle": ""}
             axes.errorbar(rows["stored_bits"], rows["ratio"], bars, **style)
     axes.set_xlabel(STORED_LABEL)
-    _factors(axes, "y", [0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20], RATIO_LABEL)
+    _factors(axes, "y", [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200], RATIO_LABEL)
     legend_beside(axes)
     return axes
 

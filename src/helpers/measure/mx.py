@@ -24,7 +24,8 @@ def round_to_mxint(weight: Tensor, bits: int, block_size: int | None) -> Tensor:
     blocks, scale = _scaled(weight, block_size, 0)
     most = 2 ** (bits - 1) - 1
     steps = 2 ** (bits - 2)
-    return (torch.round(blocks * steps).clamp(-most, most) / steps * scale).flatten(-2)
+    # in place, and exact in any order: all factors are powers of two
+    return blocks.mul_(steps).round_().clamp_(-most, most).mul_(scale / steps).flatten(-2)
 
 
 def round_to_mxfp4(weight: Tensor, block_size: int | None) -> Tensor:
