@@ -17,11 +17,11 @@
 #
 # *Do large models need small blocks?*
 #
-# A low-precision format rarely gives each value a scale of its own. A *block* of neighbouring values shares one. A large block is
-# cheap and coarse: its largest value sets the step for all others. A small block follows the values and pays for its scale, in
-# memory and in hardware. {cite:t}`cao2024mixed` find that the loss grows as a power of the block size, and a later version of
-# their paper says that large models can do with large blocks. We measure the power on whole training runs, put it into one law
-# with size, tokens and the share that is rounded, and see whether the claim holds.
+# A low-precision format rarely gives each value a scale of its own. A *block* of neighbouring values shares one. A large block
+# is cheap and coarse: its largest value sets the step for all others. A small block follows the values and pays for its scale,
+# in memory and in hardware. {cite:t}`cao2024mixed` find that the loss grows as a power of the block size, and a later version
+# of their paper says that large models can do with large blocks. We measure the power on whole training runs, put it into one
+# law with size, tokens and the share that is rounded, and see whether the claim holds.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -89,19 +89,21 @@ def slopes_of_k(tables):
 # e^{q} - 1 = A\,Q_b^{\,k} ,
 # $$ (eq-block)
 #
-# at one checkpoint and one $Q_r$. Doubling the block multiplies the increase by $2^k$. The paper leaves out increases of 100% and
-# more, and so do we where we set our $k$ beside theirs. For large increases $e^q - 1$ bends upward, and with it $k$. So we also
-# give the exponent of $q$ itself, in nats per token.
+# at one checkpoint and one $Q_r$. Doubling the block multiplies the increase by $2^k$. The paper leaves out increases of 100%
+# and more, and so do we where we set our $k$ beside theirs. For large increases $e^q - 1$ bends upward, and with it $k$. So we
+# also give the exponent of $q$ itself, in nats per token.
 #
-# With *one scale a row* a row of a matrix, or a token's input, is one block. Rows differ in length. The paper puts such a point at
-# the mean length of a row, and so do we, as a hollow marker. It is kept out of the fits but where we say so.
+# With *one scale a row* a row of a matrix, or a token's input, is one block. Rows differ in length. The paper puts such a point
+# at the mean length of a row, and so do we, as a hollow marker. It is kept out of the fits but where we say so.
 #
-# **Rows.** MXINT-4 in weights and inputs, held-out text: {glue:text}`qb_rows:d` rows of {glue:text}`qb_checkpoints:d` checkpoints
-# from {glue:text}`qb_runs:d` training runs at a constant rate, {glue:text}`qb_smallest:s` to {glue:text}`qb_largest:s` parameters.
-# Which matrices are rounded at $Q_r$ = 0.5 and 0.9 was searched for each block size anew (by measured sensitivity; in blocks of 32
-# by more searches than that). A ratio can't be hit exactly, as matrices are whole. Each row is moved to the ratio of its panel by
-# the joint law below, by {glue:text}`qb_moved:.0%` of its QiD at most. Older rows ask the same of another method: GPTQ at 3 bits in groups of 32, 64 and 128 and one scale a row, weights alone, {glue:text}`qb_gptq_rows:d` rows of
-# {glue:text}`qb_gptq_runs:d` runs. There one scale a row is fitted too, for else most sizes would have two points.
+# **Rows.** MXINT-4 in weights and inputs, held-out text: {glue:text}`qb_rows:d` rows of {glue:text}`qb_checkpoints:d`
+# checkpoints from {glue:text}`qb_runs:d` training runs at a constant rate, {glue:text}`qb_smallest:s` to
+# {glue:text}`qb_largest:s` parameters. Which matrices are rounded at $Q_r$ = 0.5 and 0.9 was searched for each block size anew
+# (by measured sensitivity; in blocks of 32 by more searches than that). A ratio can't be hit exactly, as matrices are whole.
+# Each row is moved to the ratio of its panel by the joint law below, by {glue:text}`qb_moved:.0%` of its QiD at most. Older
+# rows ask the same of another method: GPTQ at 3 bits in groups of 32, 64 and 128 and one scale a row, weights alone,
+# {glue:text}`qb_gptq_rows:d` rows of {glue:text}`qb_gptq_runs:d` runs. There one scale a row is fitted too, for else most sizes
+# would have two points.
 
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
@@ -146,9 +148,10 @@ for short, place in (("small", 0), ("large", -1)):
 # length of a row. GPTQ at 3 bits rounds weights alone.
 # ```
 #
-# With everything rounded and blocks of 16, perplexity of the smallest model rises by {glue:text}`qb_first_small:.0%` and that of
-# the largest by {glue:text}`qb_first_large:.0%`. In blocks of 128 the {glue:text}`qb_wide_size:s` model, the smallest that has
-# them, loses {glue:text}`qb_wide_small:.0%` and the largest {glue:text}`qb_wide_large:.0%`. All that size had gained is gone.
+# With everything rounded and blocks of 16, perplexity of the smallest model rises by {glue:text}`qb_first_small:.0%` and that
+# of the largest by {glue:text}`qb_first_large:.0%`. In blocks of 128 it rises by {glue:text}`qb_wide_small:.0%` in the model of
+# {glue:text}`qb_wide_size:s` parameters, the smallest that has them, and by {glue:text}`qb_wide_large:.0%` in the largest: what
+# size had gained is gone.
 #
 # ## The exponent
 
@@ -212,8 +215,8 @@ put_all(qb_k_ratio=words(by_ratio), qb_k_decay=words(by_decay, 3))
 assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the text says: don't clearly move it"
 
 # %% [markdown]
-# *Mean exponents over checkpoints, with 95% intervals that count training runs. The first two columns fit the relative increase of
-# perplexity below 100%, the others QiD in nats. GPTQ's rows with one scale a row are in all columns.*
+# *Mean exponents over checkpoints, with 95% intervals that count training runs. Columns named k alone fit the
+# relative increase of perplexity below 100%, those of QiD nats per token. GPTQ's rows with one scale a row are in all columns.*
 #
 # ```{glue:figure} fig_block_exponents
 # :name: fig-block-exponents
@@ -235,24 +238,25 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 #   rounded (slope in $\ln N$ {glue:text}`qb_size_all_value:.3f` [{glue:text}`qb_size_all_low:.3f`,
 #   {glue:text}`qb_size_all_high:.3f`]); the interval is above zero at the other two ratios as well.
 # - **It rises with training.** The slope in $\ln D$ is {glue:text}`qb_tokens_all_value:.3f`
-#   [{glue:text}`qb_tokens_all_low:.3f`, {glue:text}`qb_tokens_all_high:.3f`], again at every ratio. The paper can't
-#   see this: its models are finished.
-# - **Decay and ratio** don't clearly move it: cooldowns differ from the trunk at equal tokens by
-#   {glue:text}`qb_k_decay:s`, $Q_r$ = 1 from 0.5 by
-#   {glue:text}`qb_k_ratio:s`.
+#   [{glue:text}`qb_tokens_all_low:.3f`, {glue:text}`qb_tokens_all_high:.3f`], again at every ratio. The paper can't see this:
+#   its models are finished.
+# - **Decay and ratio** don't clearly move it: cooldowns differ from the trunk at equal tokens by {glue:text}`qb_k_decay:s`,
+#   $Q_r$ = 1 from 0.5 by {glue:text}`qb_k_ratio:s`.
 # - **GPTQ at 3 bits, weights alone,** has {glue:text}`qb_nats_gptq_value:.2f` [{glue:text}`qb_nats_gptq_low:.2f`,
-#   {glue:text}`qb_nats_gptq_high:.2f`], and no slope that is told from zero: {glue:text}`qb_size_gptq:s` in $\ln N$, {glue:text}`qb_tokens_gptq:s` in $\ln D$.
+#   {glue:text}`qb_nats_gptq_high:.2f`], and no slope that is told from zero: {glue:text}`qb_size_gptq:s` in $\ln N$,
+#   {glue:text}`qb_tokens_gptq:s` in $\ln D$.
 #
 # ## Why: a few channels
 #
-# What differs between the two methods that could know of size and tokens? MXINT-4 rounds the inputs too. As models grow and
-# train, a few channels of the inputs become much larger than the others ({doc}`12-why`). A block that holds such a channel takes
-# its scale from it, and its neighbours are rounded to little or nothing. The larger the blocks, the more channels have such a
-# neighbour. Without outliers a larger block costs only as much as the largest of more ordinary values exceeds that of fewer.
+# MXINT-4 rounds the inputs too, and what inputs look like depends on size and training. A few of their channels are much larger
+# than the others. A block that holds such a channel takes its scale from it, and its neighbours are rounded to little or
+# nothing. The larger the blocks, the more channels have such a neighbour. Without outliers a larger block costs only what the
+# largest of more ordinary values exceeds that of fewer. For GPTQ in groups of 32, which leaves inputs alone, outliers explained
+# nothing ({doc}`12-why`).
 #
-# We measure outliers as the root mean square of the largest channel over that of the mean one, for the inputs of each matrix, and
-# take the geometric mean over matrices. For the checkpoints here it goes from {glue:text}`qb_outliers_least:.1f` to
-# {glue:text}`qb_outliers_most:.1f`.
+# We measure outliers as the root mean square of the largest channel over that of the mean one, for the inputs of each matrix,
+# and take the geometric mean over matrices. From {glue:text}`qb_outliers_least:.1f` at the smallest model's first checkpoint
+# here it rises to {glue:text}`qb_outliers_most:.1f` at a late one of a large model.
 
 # %%
 marked = {name: blocks.with_outliers(one[one["k"].notna()], checkpoints) for name, one in nats.items()}
@@ -271,8 +275,10 @@ for name in ("Qr = 0.5", "Qr = 0.9", "Qr = 1"):
     slopes_told = told[name].loc[[SIZE, TOKENS]]
     assert ((slopes_told["low"] < 0) & (slopes_told["high"] > 0)).all(), "the text says: not told from zero"
     assert (told[name].loc["input_outliers", "low"] > 0) == (name != "Qr = 1")
-seen = pd.concat([marked[name]["input_outliers"] for name in NAMES if name != "GPTQ, 3 bits"])
-put_all(qb_outliers_least=seen.min(), qb_outliers_most=seen.max())
+seen = pd.concat([marked[name] for name in NAMES if name != "GPTQ, 3 bits"]).sort_values("input_outliers")
+put_all(qb_outliers_least=seen["input_outliers"].iloc[0], qb_outliers_most=seen["input_outliers"].iloc[-1])
+assert (seen.iloc[0][[SIZE, TOKENS]] == seen[[SIZE, TOKENS]].min()).all(), "the text says: of the smallest, the first"
+assert seen.iloc[-1][TOKENS] > middle["Qr = 1"][TOKENS].iloc[0], "the text says: a late one"
 
 # %% [markdown]
 # ```{glue:figure} fig_block_outliers
@@ -283,28 +289,27 @@ put_all(qb_outliers_least=seen.min(), qb_outliers_most=seen.max())
 # the same outliers, but for the two largest where everything is rounded. Not so where weights alone are rounded.
 # ```
 #
-# The rank correlation of $k$ and outliers over checkpoints is {glue:text}`qb_rank_half:.2f`, {glue:text}`qb_rank_most:.2f` and
-# {glue:text}`qb_rank_all:.2f` at the three ratios, and {glue:text}`qb_rank_gptq:s` for GPTQ. With outliers beside $\ln N$ and
+# The rank correlation of $k$ and outliers over checkpoints is {glue:text}`qb_rank_half:s`, {glue:text}`qb_rank_most:s` and
+# {glue:text}`qb_rank_all:s` at the three ratios, and {glue:text}`qb_rank_gptq:s` for GPTQ. With outliers beside $\ln N$ and
 # $\ln D$ in one line, the slopes in size and in tokens are no longer told from zero at any ratio, for example
-# {glue:text}`qb_told_size_most:s` and
-# {glue:text}`qb_told_tokens_most:s`
-# at 0.9. That of outliers stays above zero at 0.5 and 0.9; where everything is rounded it is {glue:text}`qb_told_all:s`, and the three can't be told apart. This is an
-# association over eight runs: nobody took outliers out of a model here.
+# {glue:text}`qb_told_size_most:s` and {glue:text}`qb_told_tokens_most:s` at 0.9. That of outliers stays above zero at 0.5 and
+# 0.9; where everything is rounded it is {glue:text}`qb_told_all:s`, and the three can't be told apart. This is an association
+# over eight runs: nobody took outliers out of a model here.
 #
 # ## The joint law
 #
-# Later versions of the paper announce one law in $N$, $Q_r$ and $Q_b$. Its form and constants aren't in anything we could read, so
-# that there is nothing to set ours beside. We start from what its first version has. At a fixed increase it finds
-# $N = e^{k' x + c'}$ with $x = 1 - Q_r$, which is the same as $q \propto e^{c\,Q_r} / N^\alpha$ with $k' = -c / \alpha$. Times the
-# power of the block size, and of the tokens, that the paper doesn't vary:
+# Later versions of the paper announce one law in $N$, $Q_r$ and $Q_b$. Its form and constants aren't in anything we could read,
+# so that there is nothing to set ours beside. We start from what its first version has. At a fixed increase it finds $N = e^{k'
+# x + c'}$ with $x = 1 - Q_r$, which is the same as $q \propto e^{c\,Q_r} / N^\alpha$ with $k' = -c / \alpha$. Times the power
+# of the block size, and of the tokens, that the paper doesn't vary:
 #
 # $$
 # q = k\,\frac{D^\beta\,Q_b^{\,\kappa}\,e^{c\,Q_r}}{N^\alpha} .
 # $$ (eq-joint)
 #
-# Its rivals have other functions of $Q_r$ or $Q_b$, or let one exponent depend on another variable; two controls leave a variable
-# out. One law is told the outliers. All are fitted to {glue:text}`qb_joint_rows:d` rows in blocks, of {glue:text}`qb_joint_runs:d`
-# runs at a constant rate, as everywhere in this book: on the scale of QiD, with intervals by run.
+# Its rivals have other functions of $Q_r$ or $Q_b$, or let one exponent depend on another variable; two controls leave a
+# variable out. One law is told the outliers. All are fitted to {glue:text}`qb_joint_rows:d` rows in blocks, of
+# {glue:text}`qb_joint_runs:d` runs at a constant rate, as everywhere in this book: on the scale of QiD, with intervals by run.
 
 # %%
 fits = {name: fit_by_run(form, data)[0] for name, form in JOINT_FORMS.items()}
@@ -366,21 +371,21 @@ assert rms.min().min() > extrapolation.GOAL_LOG_RMS, "the text says: no law reac
 # - **It isn't separable.** Letting $\kappa$ depend on $N$ lowers AIC by {glue:text}`qb_gain_size:.0f`; on $D$ as well by
 #   {glue:text}`qb_gain_tokens:.0f` more. Then $\kappa$ = {glue:text}`qb_kappa:.2f` for a million parameters at 250M tokens,
 #   plus {glue:text}`qb_mu_value:.2f` [{glue:text}`qb_mu_low:.2f`, {glue:text}`qb_mu_high:.2f`] times $\ln N$ and
-#   {glue:text}`qb_nu_value:.2f` [{glue:text}`qb_nu_low:.2f`, {glue:text}`qb_nu_high:.2f`] times $\ln D$ from there, with $\alpha$
-#   = {glue:text}`qb_alpha_value:.2f` [{glue:text}`qb_alpha_low:.2f`, {glue:text}`qb_alpha_high:.2f`] and $\beta$ =
+#   {glue:text}`qb_nu_value:.2f` [{glue:text}`qb_nu_low:.2f`, {glue:text}`qb_nu_high:.2f`] times $\ln D$ from there, with
+#   $\alpha$ = {glue:text}`qb_alpha_value:.2f` [{glue:text}`qb_alpha_low:.2f`, {glue:text}`qb_alpha_high:.2f`] and $\beta$ =
 #   {glue:text}`qb_beta_value:.2f` [{glue:text}`qb_beta_low:.2f`, {glue:text}`qb_beta_high:.2f`] in blocks of 32. A law that is
 #   told outliers instead does about as well: $\kappa$ = {glue:text}`qb_kappa_even:s` plus {glue:text}`qb_mu_outliers_value:.2f`
-#   [{glue:text}`qb_mu_outliers_low:.2f`, {glue:text}`qb_mu_outliers_high:.2f`] times their logarithm. Had all
-#   channels the same size, it says, block size would hardly matter.
+#   [{glue:text}`qb_mu_outliers_low:.2f`, {glue:text}`qb_mu_outliers_high:.2f`] times their logarithm. Had all channels the same
+#   size, it says, block size would hardly matter.
 # - **Still no law to trust.** The best forms have {glue:text}`qb_best_size:.2f` on the largest size and
 #   {glue:text}`qb_best_tokens:.2f` on the last tokens, typical factors of {glue:text}`qb_best_size_factor:.1f` and
-#   {glue:text}`qb_best_tokens_factor:.1f`. Rows scatter by {glue:text}`qb_tau:.0%` about the best law even where it was fitted: large
-#   models' curves aren't straight in logarithms.
+#   {glue:text}`qb_best_tokens_factor:.1f`. Rows scatter by {glue:text}`qb_tau:.0%` about the best law even where it was fitted:
+#   large models' curves aren't straight in logarithms.
 # - **The first law of the paper.** The separable law gives $-c / \alpha$ = {glue:text}`qb_slope:s`, and the paper prints
 #   {glue:text}`qb_cao_slope_least:s` to {glue:text}`qb_cao_slope_most:s` for models a thousand times as large. With $\alpha$
 #   depending on $Q_r$ it is another number at each ratio ($\mu$ = {glue:text}`qb_mu_ratio_by_size_value:.2f`
-#   [{glue:text}`qb_mu_ratio_by_size_low:.2f`, {glue:text}`qb_mu_ratio_by_size_high:.2f`]), so we take the agreement for luck until
-#   {doc}`13-how-much-can-go-low` has measured it directly.
+#   [{glue:text}`qb_mu_ratio_by_size_low:.2f`, {glue:text}`qb_mu_ratio_by_size_high:.2f`]), so we take the agreement for luck
+#   until {doc}`13-how-much-can-go-low` has measured it directly.
 #
 # The same scores when the relative increase of perplexity is fitted instead of QiD, large increases and all:
 
@@ -430,31 +435,35 @@ assert growth["low"]["size"] > 0 > growth["high"]["both"], "the text says: grows
 # **At equal tokens the claim holds for small blocks, and stops there.** At blocks of 32 and ten million parameters the allowed
 # block grows as $N$ to the power {glue:text}`qb_grows_size_value:.2f` [{glue:text}`qb_grows_size_low:.2f`,
 # {glue:text}`qb_grows_size_high:.2f`]. With everything rounded the law allows the largest model blocks of
-# {glue:text}`qb_allowed_large_value:.0f` [{glue:text}`qb_allowed_large_low:.0f`, {glue:text}`qb_allowed_large_high:.0f`], measured
-# are {glue:text}`qb_measured_large:.0f`; the smallest is allowed none. But the power shrinks as $\kappa$ rises with $N$. Beyond
-# 128 larger models have no advantage left ({numref}`fig-block-curves`).
+# {glue:text}`qb_allowed_large_value:.0f` [{glue:text}`qb_allowed_large_low:.0f`, {glue:text}`qb_allowed_large_high:.0f`],
+# measured are {glue:text}`qb_measured_large:.0f`; the smallest is allowed none. But the power shrinks as $\kappa$ rises with
+# $N$. Beyond 128 larger models have no advantage left ({numref}`fig-block-curves`).
 #
-# **With tokens the need for small blocks grows.** The allowed block falls as $D$ to the power {glue:text}`qb_grows_tokens:s`. Models that are trained on tokens in proportion to
-# their size must shrink their blocks, with the power {glue:text}`qb_grows_both:s`. So for formats like these, of inputs and weights in four bits, "large models don't need small
-# blocks" is the opposite of what these runs say, once larger also means trained for longer. Where weights alone are rounded, block
-# size matters little and about equally at all sizes.
+# **With tokens the need for small blocks grows.** The allowed block falls as $D$ to the power {glue:text}`qb_grows_tokens:s`.
+# Models that are trained on tokens in proportion to their size must shrink their blocks, with the power
+# {glue:text}`qb_grows_both:s`. So for formats like these, of inputs and weights in four bits, "large models don't need small
+# blocks" is the opposite of what these runs say, once larger also means trained for longer. Where weights alone are rounded,
+# block size matters less, and about equally at all sizes.
 #
 # ## What this does not show
 #
-# - **Billions of parameters.** Our widths are 64 to 512, so that a block of 128 is a quarter of a row or more. In a wide model it
-#   is a small part. Whether outliers go on growing, or blocks become narrow enough beside them, can't be read off here.
-# - **Weights against inputs.** No row has MXINT-4 in weights alone in several blocks. That inputs are to blame rests on GPTQ, which
-#   differs in more than that, and on the outliers.
-# - **The format.** In MXINT-4 a scale is a power of two. Finer scales, as NVFP4 has, or rotations that spread outliers would change
-#   $k$.
+# - **Billions of parameters.** Our widths are 64 to 512, so that a block of 128 is a quarter of most rows or more. In a wide
+#   model it is a small part. Whether outliers go on growing, or blocks become narrow enough beside them, can't be read off
+#   here.
+# - **Weights against inputs.** No row has MXINT-4 in weights alone in several blocks. That inputs are to blame rests on GPTQ,
+#   which differs in more than that, and on the outliers.
+# - **The format.** In MXINT-4 a scale is a power of two. Finer scales, as NVFP4 has, or rotations that spread outliers would
+#   change $k$.
+# - **Forms chosen beforehand.** Those in which an exponent moves were added after a look at the exponents. The one that is told
+#   outliers needs the trained model, so that it predicts nothing before there is one.
 # - **Equal search.** Blocks of 32 were searched harder at $Q_r$ below one; one scale a row isn't a block of one length.
-# - **Eight runs,** one a size, one text, one kind of model. The noise floor is the paired error: no replicate with another seed has
-#   these formats.
+# - **Eight runs,** one a size, one text, one kind of model. The noise floor is the paired error: no replicate with another seed
+#   has these formats.
 #
 # ## Exercises
 #
-# **1.** QiD rises as $Q_b^{\,0.5}$. What does going from blocks of 32 to 16 save, and what does it cost in stored bits per weight,
-# with 8 bits a scale?
+# **1.** QiD rises as $Q_b^{\,0.5}$. What does going from blocks of 32 to 16 save, and what does it cost in stored bits per
+# weight, with 8 bits a scale?
 #
 # ```{admonition} Answer
 # :class: dropdown
