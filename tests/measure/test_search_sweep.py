@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tiny import ROOT
+from tiny import ROOT, write_family
 
 from helpers import results
 from helpers.measure import evaluate, mixed, search_sweep
@@ -35,6 +35,18 @@ def _from_the_top_folder(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory) -> tuple[Path, SearchPlaces, search_sweep.SearchReport]:
+    """A sweep's file, where its results went, and the report: searched once for the tests that read."""
+    folder = tmp_path_factory.mktemp("searched")
+    declared = folder / "mixed.yml"
+    declared.write_text(SWEEP.format(family=write_family(folder / "family"), search=SEARCH))
+    places = places_in(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return declared, places, run_search(declared, "cpu", places, QUIET)
+
+
 @pytest.fixture
 def declared(tmp_path, family) -> Path:
     path = tmp_path / "mixed.yml"
@@ -42,14 +54,18 @@ def declared(tmp_path, family) -> Path:
     return path
 
 
+def places_in(folder: Path) -> SearchPlaces:
+    names = ("measurements.parquet", "trials.parquet", "measurements", "trials")
+    return SearchPlaces(*(folder / "out" / name for name in names))
+
+
 @pytest.fixture
 def places(tmp_path) -> SearchPlaces:
-    names = ("measurements.parquet", "trials.parquet", "measurements", "trials")
-    return SearchPlaces(*(tmp_path / "out" / name for name in names))
+    return places_in(tmp_path)
 
 
-def test_trials_and_recipes_are_written_and_a_second_run_finds_them(declared, places):
-    report = run_search(declared, "cpu", places, QUIET)
+def test_trials_and_recipes_are_written_and_a_second_run_finds_them(searched):
+    declared, places, report = searched
     assert report.failures == ()
     assert (report.n_searched, report.n_present) == (2, 0)
     before = places.trials.read_bytes(), places.measurements.read_bytes()
@@ -58,8 +74,8 @@ def test_trials_and_recipes_are_written_and_a_second_run_finds_them(declared, pl
     assert (places.trials.read_bytes(), places.measurements.read_bytes()) == before
 
 
-def test_rows_of_trials_say_what_was_scored(declared, places):
-    run_search(declared, "cpu", places, QUIET)
+def test_rows_of_trials_say_what_was_scored(searched):
+    _, places, _ = searched
     rows = results.read_trials(places.trials).to_pylist()
     of_gptq = [row for row in rows if row["method"] == "gptq" and row["granularity"] == "matmul"]
     counts = {name: sum(row["search"] == name for row in of_gptq) for name in {row["search"] for row in of_gptq}}
@@ -78,8 +94,8 @@ def test_rows_of_trials_say_what_was_scored(declared, places):
             assert row["loss_nats"] >= least[row["target_ratio"]]
 
 
-def test_recipes_are_the_best_trials_rounded_anew(declared, places):
-    run_search(declared, "cpu", places, QUIET)
+def test_recipes_are_the_best_trials_rounded_anew(searched):
+    _, places, _ = searched
     trials = results.read_trials(places.trials).to_pylist()
     rows = results.read_table(places.measurements).to_pylist()
     names = [f"{block}.{layer}" for block in range(2) for layer in
