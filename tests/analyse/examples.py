@@ -9,6 +9,8 @@ from helpers.analyse.fit_records import FitData, FitResult
 from helpers.analyse.fitting import fit_law
 from helpers.analyse.joint_laws import (
     JOINT_FORMS,
+    BlockByBothLaw,
+    BlockByOutliersLaw,
     BlockByRatioLaw,
     BlockBySizeLaw,
     BlockByTokensLaw,
@@ -130,6 +132,14 @@ EXAMPLES |= {
         BlockByTokensLaw(**JOINT, mu=0.1, **ALL),
         lambda x: joint(x) * (x["G"] / 32) ** (0.1 * np.log(x["D"] / 2.5e8)),
     ),
+    "block-by-both": (
+        BlockByBothLaw(**JOINT, mu=0.1, nu=0.2, **ALL),
+        lambda x: joint(x) * (x["G"] / 32) ** (0.1 * np.log(x["N"] / 1e6) + 0.2 * np.log(x["D"] / 2.5e8)),
+    ),
+    "block-by-outliers": (
+        BlockByOutliersLaw(**JOINT, mu=0.3, **ALL),
+        lambda x: joint(x) * (x["G"] / 32) ** (0.3 * np.log(x["O"])),
+    ),
     "block-by-ratio": (
         BlockByRatioLaw(**JOINT, mu=0.2, **ALL),
         lambda x: joint(x) * (x["G"] / 32) ** (-0.2 * (1 - x["Q"])),
@@ -161,6 +171,7 @@ def rows_for(law, seed: int = 0) -> FitData:
         "lr_fraction": generator.choice([0.0, 0.5, 1.0], tokens.size),
         "group_size": generator.choice([32.0, 128.0], tokens.size),
         "quantized_ratio": generator.choice([0.5, 0.9, 1.0], tokens.size),
+        "input_outliers": generator.uniform(1.5, 9.0, tokens.size),
     }
     runs = np.searchsorted(np.unique(n_params), n_params).astype(str)
     return FitData(tokens, n_params, bits, np.ones(tokens.size), np.ones(tokens.size), runs, covariates)
@@ -169,7 +180,8 @@ def rows_for(law, seed: int = 0) -> FitData:
 def letters(data: FitData) -> dict:
     more = data.covariates
     short = {"D": data.tokens, "N": data.n_params, "P": data.bits, "L": more["loss_nats"]}
-    return short | {"r": more["lr_fraction"], "G": more["group_size"], "Q": more["quantized_ratio"]}
+    short |= {"r": more["lr_fraction"], "G": more["group_size"], "Q": more["quantized_ratio"]}
+    return short | {"O": more["input_outliers"]}
 
 
 def planted(law, seed: int, tau: float, floor_nats: float) -> FitData:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from planted_blocks import measurements
+from planted_blocks import LAW, measurements
 
 from helpers.analyse import block_figures, blocks
 from helpers.analyse.degradation import SIZE
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("styled")
 def panels():
     table = blocks.in_relative_perplexity(blocks.rows_of_blocks(measurements()))
     middle = table[table["step"] == 1907]
-    parts = {f"Qr = {ratio:g}": blocks.at_ratio(middle, ratio) for ratio in (0.5, 1.0)}
+    parts = {f"Qr = {ratio:g}": blocks.at_ratio(middle, ratio, LAW) for ratio in (0.5, 1.0)}
     return {name: (rows, blocks.exponents(rows)) for name, rows in parts.items()}
 
 
@@ -42,6 +42,15 @@ def test_exponents_have_a_colour_a_stage_and_lines_of_others(panels):
     assert [text.get_text() for text in first.texts] == ["theirs"]
     assert not second.texts
     assert [text.get_text() for text in second.get_legend().get_texts()] == ["early", "late"]
+
+
+def test_outliers_have_a_marker_a_size(panels):
+    table = panels["Qr = 1"][1]
+    figure = block_figures.exponents_by_outliers({"Qr = 1": table.assign(input_outliers=np.linspace(2, 9, len(table)))})
+    (axes,) = figure.axes
+    assert len(axes.containers) == table[SIZE].nunique()
+    assert sum(len(one[0].get_xdata()) for one in axes.containers) == len(table)
+    assert len(axes.get_legend().get_texts()) == table[SIZE].nunique()
 
 
 def test_budgets_show_lower_limits_as_arrows():

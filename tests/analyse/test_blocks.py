@@ -1,14 +1,16 @@
 """Block sizes on planted rows: blocks counted by hand, exponents and joint laws that come back, hold-outs, budgets."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
-from planted_blocks import LAW, block_sizes, measurements
+from planted_blocks import LAW, SHAPES, block_sizes, measurements
 
 from helpers.analyse import blocks
 from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError
 from helpers.analyse.fit_records import FitData
-from helpers.analyse.joint_laws import JOINT_FORMS, LogBlockLaw, RatioExponentialLaw
+from helpers.analyse.joint_laws import JOINT_FORMS, BlockByBothLaw, LogBlockLaw, RatioExponentialLaw
 from helpers.analyse.judgement import judge, refitted
 from helpers.analyse.mixed import MATRICES
 from helpers.analyse.ratio_trends import trends
@@ -58,15 +60,22 @@ def test_recipes_of_whole_decoder_blocks_are_left_out():
     assert blocks.matrix_by_matrix(rows)["number"].tolist() == [0, 2, 3]
 
 
-def test_a_ratio_takes_what_reaches_it_and_little_more():
-    rows = pd.DataFrame({"quantized_ratio": [0.49, 0.5, 0.54, 0.55, 0.9, 1.0]})
-    assert blocks.at_ratio(rows, 0.5)["quantized_ratio"].tolist() == [0.5, 0.54]
-    assert blocks.at_ratio(rows, 1.0)["quantized_ratio"].tolist() == [1.0]
+def test_a_ratio_takes_the_nearest_recipe_and_moves_it(table):
+    one = table[(table["step"] == 500) & (table["model"] == "tadpole-64x3") & (table["group_size"] == 32)].iloc[[0] * 6]
+    rows = one.assign(quantized_ratio=[0.49, 0.55, 0.52, 0.6, 0.92, 1.0], qid_nats=0.1, qid_se_nats=0.01)
+    rows = rows.reset_index(drop=True)
+    half = blocks.at_ratio(rows, 0.5, LAW)
+    assert half["quantized_ratio"].tolist() == [0.52]
+    assert half["qid_nats"].iloc[0] == pytest.approx(0.1 * np.exp(-2.0 * 0.02), rel=1e-12)  # planted: exp(2 Qr)
+    assert half["qid_se_nats"].iloc[0] == pytest.approx(0.01 * half["moved"].iloc[0], rel=1e-12)
+    assert blocks.at_ratio(rows, 0.9, LAW)["quantized_ratio"].tolist() == [0.92]
+    whole = blocks.at_ratio(rows, 1.0, LAW)
+    assert (whole["quantized_ratio"].tolist(), whole["qid_nats"].tolist()) == ([1.0], [0.1])
 
 
 @pytest.mark.parametrize("ratio", blocks.RATIOS)
 def test_planted_exponents_come_back(table, ratio):
-    found = blocks.exponents(blocks.at_ratio(table, ratio))
+    found = blocks.exponents(blocks.at_ratio(table, ratio, LAW))
     assert len(found) == 31
     assert (found["reason"] == "").all()
     assert found["n_blocks"].tolist() == [len(block_sizes(int(m.split("-")[1].split("x")[0]))) for m in found["model"]]
@@ -79,7 +88,7 @@ def test_planted_exponents_come_back(table, ratio):
 
 
 def test_an_exponent_is_exact_without_noise():
-    rows = blocks.at_ratio(blocks.rows_of_blocks(measurements(tau=0.0, noise=1e-4)), 1.0)
+    rows = blocks.at_ratio(blocks.rows_of_blocks(measurements(tau=0.0, noise=1e-4)), 1.0, LAW)
     found = blocks.exponents(rows)
     # 1e-3: documents scatter by 1e-4 of the mean
     np.testing.assert_allclose(found["k"], 0.4, atol=1e-3)
@@ -89,8 +98,8 @@ def test_an_exponent_is_exact_without_noise():
 
 def test_checkpoints_with_few_blocks_are_left_out_and_failures_say_why(table):
     few = table[table["group_size"] <= 32]
-    assert blocks.exponents(blocks.at_ratio(few, 1.0)).empty
-    flat = blocks.at_ratio(table, 1.0).head(4).assign(qid_nats=-0.01)
+    assert blocks.exponents(blocks.at_ratio(few, 1.0, LAW)).empty
+    flat = blocks.at_ratio(table, 1.0, LAW).head(4).assign(qid_nats=-0.01)
     assert "rows have a QiD above its error" in blocks.exponents(flat)["reason"].iloc[0]
     with pytest.raises(AnalysisError, match="has a block size twice at one ratio"):
         blocks.exponents(table)
@@ -98,14 +107,19 @@ def test_checkpoints_with_few_blocks_are_left_out_and_failures_say_why(table):
 
 def test_hold_outs_divide_the_rows(table):
     found = blocks.splits(table)
-    assert list(found) == ["largest size", "last factor 3.8 in D", "Qr = 1", "largest block", "decayed rate"]
-    trunk = (table["lr_phase"] != "decay").sum()
-    for name, split in found.items():
-        assert len(split.training) + len(split.held) == (len(table) if name == "decayed rate" else trunk)
+    names = ["largest size", "last factor 3.8 in D", "Qr = 1", "largest block", "one scale a row", "decayed rate"]
+    assert list(found) == names
+    trunk = ((table["lr_phase"] != "decay") & (table["scale"] == "block")).sum()
+    for name in names[:4]:
+        assert len(found[name].training) + len(found[name].held) == trunk
+    assert all(len(found[name].training) == trunk for name in names[4:])
     assert found["largest size"].held["model"].unique().tolist() == ["tadpole-512x12"]
     assert found["last factor 3.8 in D"].held["step"].unique().tolist() == [7275]
-    largest = found["largest block"].held
-    assert (largest["scale"] == "row").sum() == len(largest)
+    assert found["largest block"].held.groupby("model")["group_size"].unique().map(list).to_dict() == {
+        f"tadpole-{width}x{layers}": [float(block_sizes(width)[-2])] for width, layers in SHAPES
+    }
+    assert (found["one scale a row"].held["scale"] == "row").all()
+    assert (found["decayed rate"].held["lr_phase"] == "decay").all()
 
 
 def test_the_planted_form_predicts_what_it_has_not_seen(table):
@@ -129,15 +143,45 @@ def test_the_largest_block_of_a_budget_is_solved_from_the_law(table):
     assert grows == pytest.approx(0.25 / 0.4, rel=0.15)
 
 
+def test_a_power_that_is_not_positive_allows_every_block_or_none(table):
+    fit, _ = fit_by_run(RatioExponentialLaw, FitData.from_table(table))
+    flat = dataclasses.replace(fit, law=dataclasses.replace(fit.law, kappa=-0.1), covariance=np.zeros((5, 5)))
+    places = {"tokens": [2.5e8] * 2, "n_params": [1e6] * 2, "quantized_ratio": [1.0, 1.0]}
+    at_32 = float(flat.law.predict(2.5e8, 1e6, 4, group_size=32, quantized_ratio=1.0))
+    for budget, block in ((2 * at_32, np.inf), (at_32 / 2, 0.0)):
+        found = blocks.largest_blocks(flat, budget, places, 3, np.random.default_rng(0))
+        assert found[["block", "low", "high"]].to_numpy().ravel().tolist() == [block] * 6
+
+
 def test_the_allowed_block_grows_with_size_and_shrinks_with_tokens(table):
     fit, _ = fit_by_run(RatioExponentialLaw, FitData.from_table(table))
-    found = blocks.growth_of_blocks(fit, 500, np.random.default_rng(0))
+    place = {"tokens": 2.5e8, "n_params": 1e7, "group_size": 32, "quantized_ratio": 1.0}
+    found = blocks.growth_of_blocks(fit, place, 500, np.random.default_rng(0))
     law = fit.law
     expected = [law.alpha / law.kappa, -law.beta / law.kappa, (law.alpha - law.beta) / law.kappa]
     assert found["value"].tolist() == pytest.approx(expected)
     # planted: 0.25 / 0.4, -0.35 / 0.4, -0.1 / 0.4, each within its interval (seed 0)
     assert (found["low"] < [0.625, -0.875, -0.25]).all()
     assert (found["high"] > [0.625, -0.875, -0.25]).all()
+
+
+def test_growth_is_that_of_the_place_where_kappa_depends_on_it(table):
+    fit, _ = fit_by_run(BlockByBothLaw, FitData.from_table(table))
+    place = {"tokens": 1e9, "n_params": 1e7, "group_size": 64, "quantized_ratio": 0.9}
+    found = blocks.growth_of_blocks(fit, place, 10, np.random.default_rng(0))["value"]
+    law = fit.law
+    kappa = law.kappa + law.mu * np.log(10) + law.nu * np.log(4)
+    by_size, by_tokens = law.alpha - law.mu * np.log(2), -law.beta - law.nu * np.log(2)
+    assert found["size"] == pytest.approx(by_size / kappa, rel=1e-6)
+    assert found["tokens"] == pytest.approx(by_tokens / kappa, rel=1e-6)
+
+
+def test_outliers_are_those_of_the_checkpoint():
+    rows = pd.DataFrame({"weights_sha256": ["a", "b", "a"], "model": "m", "step": 1})
+    checkpoints = pd.DataFrame({"weights_sha256": ["a", "b", "b"], "input_max_over_rms": [[2.0, 8.0], [3.0], [3.0]]})
+    assert blocks.with_outliers(rows, checkpoints)["input_outliers"].tolist() == pytest.approx([4.0, 3.0, 4.0])
+    with pytest.raises(AnalysisError, match="m@1 isn't in the table of checkpoints"):
+        blocks.with_outliers(rows, checkpoints.head(1))
 
 
 def test_the_largest_measured_block_within_a_budget():

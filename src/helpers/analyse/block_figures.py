@@ -24,6 +24,8 @@ from helpers.analyse.style import (
 )
 
 BLOCK_LABEL = "block size Qb (values per scale)"
+EXPONENT_LABEL = "exponent k of block size (no unit)"
+OUTLIERS_LABEL = "outliers of the inputs (largest channel's rms over the mean one's, no unit)"
 INCREASE_LABEL = "relative increase of perplexity"
 BLOCKS = (16, 32, 64, 128, 256, 512)
 STAGE_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")  # Okabe and Ito's
@@ -81,19 +83,45 @@ def exponents_by_size(panels: Mapping[str, pd.DataFrame], published: Mapping[str
     stages = list(dict.fromkeys(stage for table in panels.values() for stage in table["stage"]))
     looks = dict(zip(stages, zip(STAGE_COLOURS, MARKERS, strict=False), strict=False))
     for axes, (title, table) in zip(row[0], panels.items(), strict=True):
-        for name, value in published.get(title, {}).items():
+        theirs = published.get(title, {})
+        for name, value in theirs.items():
             axes.axhline(value, color=INK, linestyle="--", linewidth=0.9)
-            axes.annotate(name, (0.98, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+            side = "bottom" if value == max(theirs.values()) else "top"
+            axes.annotate(name, (0.98, value), xycoords=("axes fraction", "data"), ha="right", va=side, fontsize=8)
         for stage, points in table[table["k"].notna()].sort_values(SIZE).groupby("stage", sort=False):
             colour, marker = looks[stage]
             axes.errorbar(points[SIZE], points["k"], 2 * points["k_se"], color=colour, marker=marker, linewidth=1.0)
-        axes.set(title=title, ylabel="exponent k of block size (no unit)")
+        axes.set(title=title, ylabel=EXPONENT_LABEL)
         count_scale(axes, "x", "")
         axes.label_outer()
     for stage, (colour, marker) in looks.items():
         row[0, -1].plot([], [], color=colour, marker=marker, label=stage)
     legend_beside(row[0, -1])
     figure.supxlabel(SIZE_LABEL, fontsize="medium")
+    return figure
+
+
+def exponents_by_outliers(panels: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the exponent k against the outliers of the inputs, one panel a title, one marker a size.
+
+    Each panel has rows of `blocks.exponents` with the column `input_outliers`; bars are two standard errors, rows taken
+    as independent.
+    """
+    styles = size_styles(pd.concat([table[SIZE] for table in panels.values()]))
+    figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.9 * len(panels) + 1.6, 3.9), squeeze=False)
+    for axes, (title, table) in zip(row[0], panels.items(), strict=True):
+        for size, points in table[table["k"].notna()].groupby(SIZE):
+            look = styles[size] | {"label": "_nolegend_", "linestyle": ""}
+            axes.errorbar(points["input_outliers"], points["k"], 2 * points["k_se"], **look)
+        axes.set(title=title, xscale="log", ylabel=EXPONENT_LABEL)
+        axes.xaxis.set_major_locator(FixedLocator((1, 2, 5, 10)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.label_outer()
+    for size in sorted(styles):
+        row[0, -1].plot([], [], linestyle="", **styles[size])
+    legend_beside(row[0, -1], "size N")
+    figure.supxlabel(OUTLIERS_LABEL, fontsize="medium")
     return figure
 
 

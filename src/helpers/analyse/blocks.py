@@ -16,16 +16,17 @@ from helpers.analyse.counts import LATE_TOKENS
 from helpers.analyse.degradation import SIZE, TOKENS, AnalysisError, degradation, rows_of_fit, study_rows
 from helpers.analyse.fit_records import FitData, FitError, FitResult
 from helpers.analyse.fitting import fit_law
-from helpers.analyse.joint_laws import BlockPowerLaw
+from helpers.analyse.joint_laws import REFERENCE_BLOCK, BlockPowerLaw
 from helpers.analyse.judgement import Split
+from helpers.analyse.laws import Law
 from helpers.analyse.mixed import FAMILY, MATRICES, SLACK, relative_perplexity
 from helpers.analyse.uncertainty import draws_by_run
 
-RATIOS = (0.5, 0.9, 1.0)  # of the block sweep
-RATIO_STEPS = 0.05  # a recipe reaches its target by less than that, or has another
+RATIOS = {0.5: 0.6, 0.9: 0.95, 1.0: 1.1}  # of the block sweep, and below which ratio a recipe counts as one of it
 MOST_EPOCHS = 4
 LATE_FACTOR = 3.8  # holds out what is later than 250M of 954M tokens
-CHECKPOINT = ["run", "model", "step", TOKENS, SIZE, "lr_phase"]
+CHECKPOINT = ["run", "model", "step", TOKENS, SIZE, "lr_phase", "weights_sha256"]
+STEP = 1e-3  # in ln of a variable, for slopes: laws here are at most quadratic there
 TWICE = 1.0  # relative increase of perplexity: points at or above it aren't fitted by Cao et al.
 
 # Cao et al. 2024 (v1), Qwen-1.5, MXINT-4 weights and activations: (model, Qr) -> A in percent and k of A Qb^k.
@@ -90,10 +91,39 @@ def rows_of_blocks(measured: pd.DataFrame) -> pd.DataFrame:
     return in_blocks(matrix_by_matrix(table)).reset_index(drop=True)
 
 
-def at_ratio(table: pd.DataFrame, ratio: float) -> pd.DataFrame:
-    """Return the rows whose quantization ratio is `ratio` or by less than `RATIO_STEPS` more."""
-    above = table["quantized_ratio"] - ratio
-    return table[(above >= -SLACK) & (above < RATIO_STEPS - SLACK)]
+def with_outliers(table: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with `input_outliers` of their checkpoint, no unit: how far the channels of inputs differ.
+
+    Of each matrix's inputs on calibration text the largest root mean square of a channel over the mean one
+    (`CheckpointRow.input_max_over_rms`); their geometric mean over matrices. Raises AnalysisError where `checkpoints`
+    lacks a checkpoint.
+    """
+    outliers = checkpoints.set_index("weights_sha256")["input_max_over_rms"]
+    means = outliers[~outliers.index.duplicated()].map(
+        lambda values: float(np.exp(np.log(np.asarray(values, float)).mean()))
+    )
+    found = table["weights_sha256"].map(means)
+    if found.isna().any():
+        missing = table.loc[found.isna()].iloc[0]
+        raise AnalysisError(f"{missing['model']}@{missing['step']} isn't in the table of checkpoints")
+    return table.assign(input_outliers=found)
+
+
+def at_ratio(table: pd.DataFrame, ratio: float, law: Law) -> pd.DataFrame:
+    """Return the rows of a ratio of RATIOS, with QiD and its error moved from their own ratio to it as `law` says.
+
+    Assignments have steps: a recipe's ratio is that of its target or the next one up, and differs between blocks. Of
+    several in one block size of a checkpoint the nearest counts. Raises LawError where the law needs what rows lack.
+    """
+    own = table["quantized_ratio"]
+    near = table[(own >= ratio - SLACK) & (own < RATIOS[ratio])].sort_values("quantized_ratio", kind="stable")
+    near = near.drop_duplicates([*CHECKPOINT, "group_size"]).sort_index()
+    data = FitData.from_table(near)
+    there = data.with_covariates(quantized_ratio=np.full(len(near), ratio))
+    factor = np.exp([law.evaluate(law.coefficients, one.asked(law))[0] for one in (there, data)])
+    factor = factor[0] / factor[1]
+    moved = {name: near[name] * factor for name in ("qid_nats", "qid_se_nats")}
+    return near.assign(**moved, moved=factor)
 
 
 def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
@@ -124,12 +154,12 @@ def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
 
 
 def splits(table: pd.DataFrame) -> dict[str, Split]:
-    """Return the joint law's hold-outs by name; all but the last are of the trunk, rows at a constant rate.
+    """Return the joint law's hold-outs by name, from rows in blocks at a constant rate.
 
-    The last factor in D is `LATE_FACTOR`; a size's largest block is its own.
+    The last factor in D is `LATE_FACTOR`; a size's largest block is its own. One scale a row counts as `mean_block`.
     """
-    decayed = table["lr_phase"] == "decay"
-    trunk = table[~decayed]
+    decayed, in_block = table["lr_phase"] == "decay", table["scale"] == "block"
+    trunk = table[~decayed & in_block]
     size, tokens, block = (trunk[name] for name in (SIZE, TOKENS, "group_size"))
     masks = {
         "largest size": size == size.max(),
@@ -138,7 +168,8 @@ def splits(table: pd.DataFrame) -> dict[str, Split]:
         "largest block": block == block.groupby(size).transform("max"),
     }
     found = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
-    found["decayed rate"] = Split(trunk, table[decayed])
+    found["one scale a row"] = Split(trunk, table[~decayed & ~in_block])
+    found["decayed rate"] = Split(trunk, table[decayed & in_block])
     return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
 
 
@@ -160,16 +191,24 @@ def largest_measured(table: pd.DataFrame, budget: float) -> pd.DataFrame:
     return table.groupby(CHECKPOINT)[["qid_nats", "group_size"]].apply(of_one).reset_index()
 
 
-def growth_of_blocks(fit: FitResult, n_draws: int, generator: np.random.Generator, level: float = 0.95) -> pd.DataFrame:
-    """Return how the block that a fixed increase allows grows: powers of N, of D, and of N where D grows along.
+def growth_of_blocks(
+    fit: FitResult, place: Mapping[str, float], n_draws: int, generator: np.random.Generator, level: float = 0.95
+) -> pd.DataFrame:
+    """Return how the block that a fixed increase allows grows at a place: powers of N, of D, and of N with D along.
 
-    In a law k D^beta Qb^kappa / N^alpha these are alpha / kappa, -beta / kappa and (alpha - beta) / kappa. The index is
-    `size`, `tokens`, `both`; columns `value`, `low`, `high`, no unit, from draws by training run.
+    With the law's slopes a in ln N, b in ln D and k in ln Qb these are -a / k, -b / k and their sum. The index is
+    `size`, `tokens`, `both`; columns `value`, `low`, `high`, no unit, from draws by training run. `place` gives every
+    variable of the law.
     """
-    names = [fit.parameter_names.index(name) for name in ("alpha", "beta", "kappa")]
-    drawn = draws_by_run(fit, n_draws, generator).coefficients[:, names]
-    alpha, beta, kappa = np.vstack([fit.law.coefficients[names], drawn]).T
-    powers = {"size": alpha / kappa, "tokens": -beta / kappa, "both": (alpha - beta) / kappa}
+    drawn = np.vstack([fit.law.coefficients, draws_by_run(fit, n_draws, generator).coefficients])
+
+    def slope(variable: str) -> np.ndarray:
+        ends = [fit.law.ask(place | {variable: place[variable] * np.exp(step)}) for step in (STEP, -STEP)]
+        high, low = ([float(fit.law.evaluate(one, end)[0]) for one in drawn] for end in ends)
+        return (np.array(high) - np.array(low)) / (2 * STEP)
+
+    size, tokens = (-slope(name) / slope("group_size") for name in ("n_params", "tokens"))
+    powers = {"size": size, "tokens": tokens, "both": size + tokens}
     ends = {name: np.quantile(of[1:], [0.5 - level / 2, 0.5 + level / 2]) for name, of in powers.items()}
     found = {name: {"value": of[0], "low": ends[name][0], "high": ends[name][1]} for name, of in powers.items()}
     return pd.DataFrame.from_dict(found, orient="index")
@@ -180,13 +219,19 @@ def largest_blocks(
 ) -> pd.DataFrame:
     """Return the block size at which a joint law reaches `budget`: one row a place, with `low` and `high` (95%).
 
-    `fit` has its intervals by run; `places` holds the other variables, each of shape (n_places,). A law solved for a
-    block below 1 says that no block is small enough.
+    `fit` has its intervals by run and a law that is a power of the block at each place; `places` holds the other
+    variables, each of shape (n_places,). Where the power isn't positive every block is within the budget (infinity) or
+    none (0). Below 1 no block is small enough.
     """
     known = {name: np.asarray(values, float) for name, values in places.items()}
-    block = fit.law.solve("group_size", budget, **known)
+    ends = [fit.law.ask(known | {"group_size": REFERENCE_BLOCK * np.exp(step)}) for step in (0, 1)]
+
+    def solved(coefficients: np.ndarray) -> np.ndarray:
+        at_32, further = (fit.law.evaluate(coefficients, end)[0] for end in ends)
+        power, left = further - at_32, np.log(budget) - at_32
+        steps = left / np.where(power > 0, power, np.nan)
+        return np.where(power > 0, REFERENCE_BLOCK * np.exp(steps), np.where(left >= 0, np.inf, 0.0))
+
     drawn = draws_by_run(fit, n_draws, generator).coefficients
-    laws = [fit.law.from_coefficients(one, fit.law.source, fit.law.validity) for one in drawn]
-    many = np.array([law.solve("group_size", budget, **known) for law in laws])
-    low, high = np.quantile(many, [0.025, 0.975], axis=0)
-    return pd.DataFrame(known | {"block": block, "low": low, "high": high})
+    low, high = np.quantile([solved(one) for one in drawn], [0.025, 0.975], axis=0, method="nearest")
+    return pd.DataFrame(known | {"block": solved(fit.law.coefficients), "low": low, "high": high})

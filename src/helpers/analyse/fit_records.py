@@ -85,7 +85,7 @@ class FitData:
         """
         names = ["tokens_seen", "n_params_non_embedding", "bits", "qid_nats", "qid_se_nats"]
         columns = {"group_size": "group_size", "lr_fraction": "lr_fraction", "loss_nats": "baseline_loss_nats"}
-        columns |= {"quantized_ratio": "quantized_ratio"}
+        columns |= {name: name for name in ("quantized_ratio", "input_outliers")}
         covariates = {name: table[column].to_numpy(float) for name, column in columns.items() if column in table}
         if "lr_phase" in table and "lr_fraction" in covariates:
             covariates["lr_fraction"] = np.where(table["lr_phase"] == "decay", covariates["lr_fraction"], 1.0)

@@ -10,6 +10,7 @@ What is fitted may be QiD in nats a token or the relative increase of perplexity
 variables either way.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -153,75 +154,106 @@ class RatioRestLaw(BlockLaw):
 
 
 class CrossedLaw(Law):
-    """A law with one coefficient more, the last: that of a product of two variables."""
+    """A law with coefficients of products of two variables, the last of its coefficients, in the order of `CROSSED`."""
 
-    @classmethod
-    def crossing(cls, x: Variables) -> FloatArray:
-        """Return what multiplies the last coefficient, in the shape of the variables."""
-        raise NotImplementedError
+    CROSSED: ClassVar[tuple[Callable[[Variables], FloatArray], ...]]
 
     @classmethod
     def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
         """Return ln QiD and its slopes."""
         value, columns = super().evaluate(coefficients, x)
-        crossing = cls.crossing(x)
-        return value + coefficients[-1] * crossing, np.concatenate([columns, crossing[..., None]], axis=-1)
+        crossed = np.stack([product(x) for product in cls.CROSSED], axis=-1)
+        return value + crossed @ coefficients[-crossed.shape[-1] :], np.concatenate([columns, crossed], axis=-1)
+
+
+def _from_32(x: Variables) -> FloatArray:
+    return np.log(x["group_size"] / REFERENCE_BLOCK)
+
+
+def _block_and_size(x: Variables) -> FloatArray:
+    return _from_32(x) * np.log(x["n_params"] / REFERENCE_SIZE)
+
+
+def _block_and_tokens(x: Variables) -> FloatArray:
+    return _from_32(x) * np.log(x["tokens"] / REFERENCE_TOKENS)
+
+
+def _block_and_outliers(x: Variables) -> FloatArray:
+    return _from_32(x) * np.log(x["input_outliers"])
+
+
+def _block_and_ratio(x: Variables) -> FloatArray:
+    return _from_32(x) * (x["quantized_ratio"] - 1)
+
+
+def _size_and_ratio(x: Variables) -> FloatArray:
+    return (x["quantized_ratio"] - 1) * np.log(x["n_params"] / REFERENCE_SIZE)
 
 
 @dataclass(frozen=True)
 class RatioBySizeLaw(CrossedLaw, RatioExponentialLaw):
-    """The exponential law with c + mu ln(N / 10^6) for c: the larger, the more (or less) the last part costs."""
+    """The exponential law with c + mu ln(N / 10^6) for c; alpha is that of Qr = 1."""
 
     mu: float
 
     PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
-
-    @classmethod
-    def crossing(cls, x: Variables) -> FloatArray:
-        """Return -(1 - Qr) ln(N / 10^6): alpha is that of Qr = 1."""
-        return (x["quantized_ratio"] - 1) * np.log(x["n_params"] / REFERENCE_SIZE)
+    CROSSED: ClassVar = (_size_and_ratio,)
 
 
 @dataclass(frozen=True)
 class BlockBySizeLaw(CrossedLaw, RatioExponentialLaw):
-    """The exponential law with kappa + mu ln(N / 10^6) for kappa: block size matters more, or less, in large models."""
+    """The exponential law with kappa + mu ln(N / 10^6) for kappa; alpha is that of blocks of 32."""
 
     mu: float
 
     PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
-
-    @classmethod
-    def crossing(cls, x: Variables) -> FloatArray:
-        """Return ln(Qb / 32) ln(N / 10^6): alpha is that of blocks of 32."""
-        return np.log(x["group_size"] / REFERENCE_BLOCK) * np.log(x["n_params"] / REFERENCE_SIZE)
+    CROSSED: ClassVar = (_block_and_size,)
 
 
 @dataclass(frozen=True)
 class BlockByTokensLaw(CrossedLaw, RatioExponentialLaw):
-    """The exponential law with kappa + mu ln(D / 2.5e8) for kappa: block size matters more, or less, with training."""
+    """The exponential law with kappa + mu ln(D / 2.5e8) for kappa; beta is that of blocks of 32."""
 
     mu: float
 
     PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
+    CROSSED: ClassVar = (_block_and_tokens,)
 
-    @classmethod
-    def crossing(cls, x: Variables) -> FloatArray:
-        """Return ln(Qb / 32) ln(D / 2.5e8): beta is that of blocks of 32."""
-        return np.log(x["group_size"] / REFERENCE_BLOCK) * np.log(x["tokens"] / REFERENCE_TOKENS)
+
+@dataclass(frozen=True)
+class BlockByBothLaw(CrossedLaw, RatioExponentialLaw):
+    """The exponential law with kappa + mu ln(N / 10^6) + nu ln(D / 2.5e8) for kappa."""
+
+    mu: float
+    nu: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu", "nu")
+    CROSSED: ClassVar = (_block_and_size, _block_and_tokens)
 
 
 @dataclass(frozen=True)
 class BlockByRatioLaw(CrossedLaw, RatioExponentialLaw):
-    """The exponential law with kappa - mu (1 - Qr) for kappa: block size matters less when less is rounded."""
+    """The exponential law with kappa - mu (1 - Qr) for kappa."""
 
     mu: float
 
     PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
+    CROSSED: ClassVar = (_block_and_ratio,)
+
+
+@dataclass(frozen=True)
+class BlockByOutliersLaw(CrossedLaw, RatioExponentialLaw):
+    """The exponential law with kappa + mu ln(outliers) for kappa: it is told how far the inputs' channels differ."""
+
+    mu: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
+    CROSSED: ClassVar = (_block_and_outliers,)
 
     @classmethod
-    def crossing(cls, x: Variables) -> FloatArray:
-        """Return -(1 - Qr) ln(Qb / 32): kappa is that of Qr = 1."""
-        return (x["quantized_ratio"] - 1) * np.log(x["group_size"] / REFERENCE_BLOCK)
+    def needs(cls) -> tuple[str, ...]:
+        """Return the terms' variables and the outliers of the inputs."""
+        return (*super().needs(), "input_outliers")
 
 
 JOINT_FORMS: dict[str, type[Law]] = {
@@ -232,7 +264,9 @@ JOINT_FORMS: dict[str, type[Law]] = {
     "ratio-by-size": RatioBySizeLaw,
     "block-by-size": BlockBySizeLaw,
     "block-by-tokens": BlockByTokensLaw,
+    "block-by-both": BlockByBothLaw,
     "block-by-ratio": BlockByRatioLaw,
+    "block-by-outliers": BlockByOutliersLaw,
     "without-block": WithoutBlockLaw,
     "without-tokens": WithoutTokensLaw,
 }
