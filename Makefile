@@ -61,6 +61,8 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 # Threads that wait sleep instead of spinning: on two cores shared with a browser that is up to twice as fast.
 export OMP_WAIT_POLICY := PASSIVE
+# Fits are of small arrays: on a busy machine the threads of numpy's products cost them minutes and save nothing.
+export OPENBLAS_NUM_THREADS := 1
 ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
