@@ -210,7 +210,7 @@ plt.close("all")
 # In the first block it is {glue:text}`minds_first_mean:.2f` [{glue:text}`minds_first_low:.2f`,
 # {glue:text}`minds_first_high:.2f`], in the last {glue:text}`minds_last_mean:.2f` [{glue:text}`minds_last_low:.2f`,
 # {glue:text}`minds_last_high:.2f`]. So what is worth 16 bits first is the matrix of queries, keys and values, and not the first
-# block; the two outputs of attention and the last block can't be told from one.
+# block. The factors of attention's output and of the last block can't be told from one.
 #
 # ## The largest ratio against size
 
@@ -365,8 +365,9 @@ assert rms["size", "matmul"] < rms["power", "matmul"] < rms["as the next size", 
 # **The form holds far below the sizes it was found on, and the slope nearly so.** At 5% more perplexity $k$ is
 # {glue:text}`k_5:.1f` [{glue:text}`k_5_low:.1f`, {glue:text}`k_5_high:.1f`], and {glue:text}`k_5_printed:.2f` was printed; at 10%
 # {glue:text}`k_10:.1f` [{glue:text}`k_10_low:.1f`, {glue:text}`k_10_high:.1f`] against {glue:text}`k_10_printed:.2f`; at 20%
-# {glue:text}`k_20:.1f` [{glue:text}`k_20_low:.1f`, {glue:text}`k_20_high:.1f`] against {glue:text}`k_20_printed:.2f`. The first
-# agrees; in the other two the ratio rises faster with size here, and at 20% the largest models are at ratio one and have no say.
+# {glue:text}`k_20:.1f` [{glue:text}`k_20_low:.1f`, {glue:text}`k_20_high:.1f`] against {glue:text}`k_20_printed:.2f`. At 5% the
+# printed value lies in our interval. At 10% and 20% the ratio rises faster with size here; at 20% the largest models are at ratio
+# one and have no say.
 # Fitted to the smaller sizes the law predicts the largest within {glue:text}`rms_size:.3f`. A power law of $1 - Q_r$, in
 # which something is always kept, misses by {glue:text}`rms_power:.3f`, and to say that it has the ratio of the next smaller size
 # by {glue:text}`rms_next:.3f`.
@@ -380,11 +381,11 @@ assert rms["size", "matmul"] < rms["power", "matmul"] < rms["as the next size", 
 # ## Searches at equal budget
 #
 # A search costs *trials*, passes over its text. Random search, the paper's, draws an order of the parts and turns them low until
-# the target is met; of {glue:text}`random_trials:d` such draws a target it keeps the best. *Greedy* measures each part alone, once
+# the target is met; of {glue:text}`random_trials:d` such draws a target ({glue:text}`random_trials_largest:d` in the largest model) it
+# keeps the best. *Greedy* measures each part alone, once
 # for all targets, and takes parts by cost per parameter; the *integer programme* takes the same costs and finds the set of the
 # least sum exactly. *Second order* estimates the costs from the curvature of the loss, without a trial. How good the best of $n$
-# random trials is on average follows from the {glue:text}`random_trials:d` that were made, by counting all ways to draw $n$ of
-# them.
+# random trials is on average follows from those that were made, by counting all ways to draw $n$ of them.
 
 # %%
 compared = searches_compared(searched)
@@ -404,6 +405,7 @@ shown.loc[SCHEMES, list(NAMES)].rename(columns=NAMES).rename_axis(columns=None).
 
 # %% tags=["remove-cell"]
 put("random_trials", int(compared["n_random"].max()))
+put("random_trials_largest", int(compared.loc[compared[SIZE] == compared[SIZE].max(), "n_random"].max()))
 second_order = beyond[(beyond["granularity"] == "matmul") & (beyond["search"] == "second_order")].set_index("scheme")
 put("second_order_worst", second_order["mean"].max())
 assert second_order["mean"].idxmax() == "GPTQ 4 bits"
@@ -434,7 +436,7 @@ plt.close("all")
 # :alt: QiD beyond the best known against trials, four panels for targets of 0.5, 0.8, 0.9 and 0.95. A line for random search falls with trials, from over 100 percent in the first panel and from ten percent in the last, and stays well above zero. Markers for greedy search and the integer programme near twenty trials, and for the second-order estimate at one, lie at zero.
 #
 # Knowing what each part costs alone beats drawing, and more so the more is kept. Mean over training runs, MXINT, matrix by matrix;
-# the line ends where some model has no further draw that differs. The second-order estimate needs no trial but the one that scores
+# the line ends where some model has no further draw that differs, or was given none. The second-order estimate needs no trial but the one that scores
 # its choice.
 # ```
 #
@@ -501,7 +503,7 @@ for count in (10, 50, 100):
 # *QiD of the chosen assignment on {glue:text}`ablated_text:d` sequences, beyond the least of all draws there. Left: chosen on fewer
 # sequences. Right: the best of fewer trials, on average.*
 #
-# Little text is enough, as the paper found: a choice made on a single sequence costs {glue:text}`text_1_most:.1%` at
+# Little text is enough (the paper takes 1024 samples): a choice made on a single sequence costs {glue:text}`text_1_most:.1%` at
 # most, on 16 sequences {glue:text}`text_16_most:.1%`, and on 63 nothing. All assignments read the same text, so that what is hard in
 # it cancels. Trials matter more. In the model with {glue:text}`many_size:s` parameters the best of 10 is
 # {glue:text}`trials_10_least:.1%` to {glue:text}`trials_10_most:.1%` above the best of all, of 50
@@ -567,8 +569,8 @@ plt.close("all")
 #
 # ## What this does not show
 #
-# - **Large models.** Ours are a hundred to a million times smaller than those of the paper, trained on one kind of text, with one
-#   seed a size. That the form of the law reaches down here is no proof that it reaches up.
+# - **Large models.** The paper's have half a billion parameters and more, ours {glue:text}`mix_largest:s` at most. They are trained
+#   on one kind of text, with one seed a size. That the form of the law reaches down here is no proof that it reaches up.
 # - **A ratio between two targets.** Recipes were made at a handful of targets, and what lies between is read off a straight line. Cost
 #   rises faster than in proportion, so the line puts the largest ratio too low where the gap is wide: in small models at small
 #   budgets, below the smallest target. Trials, which fill such gaps better, give nearly the same slope.

@@ -69,7 +69,8 @@ def put_row(name, row):
 #
 # between checkpoints of *the same run*: what is special about a size or a seed stays the same and cancels. Three moments at a
 # constant learning rate: {glue:text}`train_first:s`, {glue:text}`train_middle:s` and {glue:text}`train_last:s` tokens, the last for
-# {glue:text}`train_late_runs:d` of {glue:text}`train_runs:d` runs (the largest model ends at the middle one). Beside the middle one
+# {glue:text}`train_late_runs:d` of {glue:text}`train_runs:d` runs (the largest model ends at
+# {glue:text}`large_tokens:s`). Beside the middle one
 # stands a *cooldown* to learning rate zero that ends at the same number of tokens. Means are over runs, one number each, with 95%
 # intervals by Student's t. Where everything is within the budget at both moments the ratio is one at both; such runs say nothing of
 # the change, and are counted but not averaged.
@@ -98,9 +99,9 @@ plt.close("all")
 #
 # ```{glue:figure} fig_ratio_tokens
 # :name: fig-ratio-tokens
-# :alt: Largest quantization ratio against training tokens in three panels for budgets of 5, 10 and 20 percent more perplexity, one line a size. Lines fall from left to right, steeply at first, and keep their order, the largest model on top. Crosses of decayed models lie on or slightly below the lines.
+# :alt: Largest quantization ratio against training tokens in three panels for budgets of 5, 10 and 20 percent more perplexity, one line a size. Lines fall from left to right, steeply at first, and lie in the order of size but for the smallest at the start, the largest model on top. Crosses of decayed models lie on or slightly below the lines.
 #
-# While a model is trained, less and less of it can go low; the larger ones keep their lead. MXINT with four bits for weights and
+# While a model is trained, less and less of it can go low, and in small models least. MXINT with four bits for weights and
 # inputs, matrix by matrix. Crosses: after a decay to zero. Hollow: everything is within the budget (at one), or less than the
 # smallest ratio that was tried.
 # ```
@@ -159,10 +160,10 @@ plt.close("all")
 # {glue:text}`train_budget:.0%` more perplexity allowed, the largest ratio of MXINT changes by {glue:text}`whole_matmul_mean:.2f`
 # [{glue:text}`whole_matmul_low:.2f`, {glue:text}`whole_matmul_high:.2f`] matrix by matrix; it falls in {glue:text}`down:d` of
 # {glue:text}`of_runs:d` runs. Block by block it changes by {glue:text}`whole_layer_mean:.2f` [{glue:text}`whole_layer_low:.2f`,
-# {glue:text}`whole_layer_high:.2f`]. Most of it comes early: {glue:text}`early_matmul_mean:.2f`
+# {glue:text}`whole_layer_high:.2f`]. Most of it comes early: the change is {glue:text}`early_matmul_mean:.2f`
 # [{glue:text}`early_matmul_low:.2f`, {glue:text}`early_matmul_high:.2f`] up to {glue:text}`train_middle:s` tokens, and
 # {glue:text}`late_matmul_mean:.2f` [{glue:text}`late_matmul_low:.2f`, {glue:text}`late_matmul_high:.2f`] in the next
-# {glue:text}`train_factor:.1f`-fold. GPTQ at 2 bits loses {glue:text}`whole_gptq_2_mean:.2f` [{glue:text}`whole_gptq_2_low:.2f`,
+# {glue:text}`train_factor:.1f`-fold. For GPTQ at 2 bits it changes by {glue:text}`whole_gptq_2_mean:.2f` [{glue:text}`whole_gptq_2_low:.2f`,
 # {glue:text}`whole_gptq_2_high:.2f`] at that budget, at 3 bits with 5% more perplexity {glue:text}`whole_gptq_3_mean:.2f`
 # [{glue:text}`whole_gptq_3_low:.2f`, {glue:text}`whole_gptq_3_high:.2f`].
 #
@@ -227,8 +228,8 @@ for granularity in GRANULARITIES:
 # 1 - Q_r = a + b \ln N + g \ln D .
 # $$ (eq-ratio-both)
 #
-# ($N$ and $D$ in billions.) To keep the ratio while the tokens are multiplied, size has to grow as $N \propto D^{p}$ with $p = -g / b$. The unified law of QiD
-# ({eq}`eq-unified`) has such a power too, $\beta / \alpha$.
+# with both in billions. To keep the ratio while the tokens are multiplied, size has to grow as $N \propto D^{p}$ with $p = -g / b$.
+# The unified law of QiD ({eq}`eq-unified`) has such a power too, $\beta / \alpha$.
 
 # %%
 fits = fits_by_question(constant, with_tokens=True)
@@ -278,7 +279,7 @@ for target in (0.5, 0.9, 1.0):
         put_row(f"{word}_at_{name}", {"mean": value, "low": low, "high": high})
 
 # %% [markdown]
-# **Tokens pull the ratio down as surely as size pulls it up.** Matrix by matrix at {glue:text}`train_budget:.0%` more perplexity,
+# **Size pulls the ratio up, tokens pull it down.** Matrix by matrix at {glue:text}`train_budget:.0%` more perplexity,
 # $b$ is {glue:text}`both_size_matmul_mean:.3f` [{glue:text}`both_size_matmul_low:.3f`, {glue:text}`both_size_matmul_high:.3f`] and $g$
 # {glue:text}`both_tokens_matmul_mean:.3f` [{glue:text}`both_tokens_matmul_low:.3f`, {glue:text}`both_tokens_matmul_high:.3f`]; of
 # {glue:text}`both_fits:d` questions that can be fitted, $b$ is clearly negative in {glue:text}`both_size_down:d` and $g$ clearly

@@ -326,6 +326,8 @@ def searches() -> dict:
         "units_low": min(units),
         "units_high": max(units),
     }
+    size = max(row[N] for row in here())
+    found["random_trials_largest"] = max(row["drawn"] for row in _all_drawn(size))
     found["exhaustive_runs"] = len({one["run"] for one in whole})
     for search in ("random_equal", "random_all", "greedy", "second_order", "integer_programme"):
         found |= named(f"beyond_{search}", mean_of(beyond(fine, search, "any")))
@@ -339,8 +341,8 @@ def searches() -> dict:
     return found
 
 
-def _all_drawn() -> list[dict]:
-    random = where(here(), search="random")
+def _all_drawn(size: int | None = None) -> list[dict]:
+    random = [row for row in here() if row["search"] == "random" and size in (None, row[N])]
     return [{"drawn": len(rows)} for rows in grouped(random, "run", "scheme", "granularity", "target_ratio").values()]
 
 
