@@ -104,7 +104,7 @@ def put_row(name, row):
 # The models: {glue:text}`mix_runs:d` training runs at a constant rate, one a size, from {glue:text}`mix_smallest:s` to
 # {glue:text}`mix_largest:s` parameters. Each has up to {glue:text}`mix_depths:d` checkpoints. This chapter compares sizes at
 # {glue:text}`mix_tokens:s` tokens, the most that every size has; {doc}`15-ratio-against-training` is about the others.
-# {glue:text}`mix_trials:d` trials and {glue:text}`mix_recipes:d` recipes were scored, but intervals count training runs.
+# {glue:text}`mix_trials:,d` trials and {glue:text}`mix_recipes:,d` recipes were scored, but intervals count training runs.
 
 # %%
 trials = with_criteria(read_trials(Path("results/trials.parquet")).to_pandas())
@@ -214,7 +214,7 @@ plt.close("all")
 #
 # ## The largest ratio against size
 
-# %%
+# %% tags=["hide-input"]
 largest = largest_ratios(here, RECIPES)
 largest["scheme"] = scheme_names(largest)
 fits = fits_by_question(largest)
@@ -314,7 +314,7 @@ plt.close("all")
 # one chooses and $Q_r$ what one measures, we fit $x$ as a line in $\ln N$ and take $k$ as one over its slope, with an interval by
 # training run. Our $N$ are without embeddings; theirs are the models' names.
 
-# %%
+# %% tags=["hide-input"]
 ours = fits[(fits["scheme"] == MAIN) & (fits["criterion"] == CRITERION) & (fits["granularity"] == "matmul")]
 ours = ours.set_index("budget")["fit"]
 beside = pd.DataFrame(

@@ -384,8 +384,8 @@ assert rms.min().min() > extrapolation.GOAL_LOG_RMS, "the text says: no law reac
 # - **The first law of the paper.** The separable law gives $-c / \alpha$ = {glue:text}`qb_slope:s`, and the paper prints
 #   {glue:text}`qb_cao_slope_least:s` to {glue:text}`qb_cao_slope_most:s` for models a thousand times as large. With $\alpha$
 #   depending on $Q_r$ it is another number at each ratio ($\mu$ = {glue:text}`qb_mu_ratio_by_size_value:.2f`
-#   [{glue:text}`qb_mu_ratio_by_size_low:.2f`, {glue:text}`qb_mu_ratio_by_size_high:.2f`]), so we take the agreement for luck
-#   until {doc}`13-how-much-can-go-low` has measured it directly.
+#   [{glue:text}`qb_mu_ratio_by_size_low:.2f`, {glue:text}`qb_mu_ratio_by_size_high:.2f`]), so we take the agreement for luck:
+#   {doc}`13-how-much-can-go-low`, which measures it directly, finds it at the smallest budget alone.
 #
 # The same scores when the relative increase of perplexity is fitted instead of QiD, large increases and all:
 

@@ -215,7 +215,7 @@ put_all(
 
 # %% [markdown]
 # Measured on {glue:text}`swapped_on_cuda:s`, and on {glue:text}`swapped_on_cpu:s`. The goals are met. On a processor a batch saves nothing and the
-# loop, which computes less, is up to {glue:text}`loop_on_cpu:.1f}` times faster.
+# loop, which computes less, is up to {glue:text}`loop_on_cpu:.1f` times faster.
 #
 # ## On two processor cores
 #
