@@ -113,13 +113,22 @@ def test_recipes_are_the_best_trials_rounded_anew(searched):
                 assert kept[high]["quantized_ratio"] == pytest.approx(best["quantized_ratio"])
 
 
+def test_a_trial_has_the_scheme_of_the_row_with_nothing_kept(searched):
+    """The calibration text is part of it."""
+    _, places, _ = searched
+    rows = [row for row in results.read_table(places.measurements).to_pylist() if row["method"] != "none"]
+    whole = {row["method"]: row["scheme_id"] for row in rows if not row["kept_matrices"]}
+    tried = {row["method"]: row["scheme_id"] for row in results.read_trials(places.trials).to_pylist()}
+    assert tried == whole
+
+
 def test_without_calibration_the_recipe_on_the_searchs_text_is_the_trial(declared, places, family):
     """Round-to-nearest doesn't propagate: swapped in and rounded anew are the same weights, so the same loss."""
     sweep = read_sweep(declared)
     (spec,), scheme = sweep.parts[0].checkpoints, sweep.parts[0].schemes[1]
     engine = search_sweep.Engine(sweep, "cpu", None, places.measurement_records, set(), QUIET)
     loaded = search_sweep._Loaded(spec, "cpu", engine)
-    blocks = search_sweep.corpora.search_blocks(engine.lock.calibration, loaded.tokenizer, 8, 16, 0)
+    blocks = search_sweep.search_blocks(loaded.source, 8, 16, 0)
     (alone,) = mixed.rounded_alone(loaded.checkpoint, [scheme], None, 2**30)
     (trial,) = mixed.Scorer(loaded.checkpoint, alone, blocks, "float32", 2**30).score(["11011111"])
     units = search_sweep.Units.of("matmul", mixed.sizes(loaded.checkpoint))

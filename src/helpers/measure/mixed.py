@@ -7,6 +7,7 @@ nothing. A recipe is an assignment that was chosen, rounded anew as the engine r
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -108,6 +109,11 @@ class Scorer:
         self.names = [f"{name}.weight" for name in checkpoint.decoder.linear_layers()]
         self.known: dict[str, Evaluation] = {}
 
+    @functools.cached_property
+    def estimates(self) -> list[float]:
+        """Return what rounding each matrix alone is expected to cost on this text, nats a token: `sensitivity`."""
+        return sensitivity.second_order(self.checkpoint.decoder, self.rounded, self.blocks.tokens)
+
     def score(self, digits: Sequence[str]) -> list[Evaluation]:
         """Return what the model scores under each assignment (a digit a matrix, 1 for low precision)."""
         wanted = [each for each in dict.fromkeys(digits) if each not in self.known]
@@ -131,8 +137,7 @@ def search(scorer: Scorer, plan: Plan) -> list[Trial]:
     Searches that need no scores are scored together; those that build on the units' own follow.
     """
     units = Units.of(plan.granularity, sizes(scorer.checkpoint))
-    matrices = sensitivity.second_order(scorer.checkpoint.decoder, scorer.rounded, scorer.blocks.tokens)
-    estimates = [sum(matrices[place] for place in members) for members in units.members]
+    estimates = [sum(scorer.estimates[place] for place in members) for members in units.members]
     first = _without_scores(units, plan, estimates)
     trials = _scored(scorer, units, first)
     base = trials[0].loss_nats

@@ -20,7 +20,7 @@ from helpers.measure.methods import Checkpoint
 from helpers.measure.mixed import Plan, Trial
 from helpers.measure.precision import refuse_missing_device
 from helpers.measure.rows import provenance
-from helpers.measure.sweep_engine import Engine, Job
+from helpers.measure.sweep_engine import Engine, Job, Source, search_blocks, with_calibration
 from helpers.measure.sweep_file import SearchEntry, Sweep, Unit, read_sweep
 from helpers.specs import CheckpointSpec, EvalSpec, QidError, QuantScheme, TrialRow, digest, key_of
 
@@ -136,26 +136,22 @@ class _Loaded:
     def __init__(self, spec: CheckpointSpec, device: str, engine: Engine) -> None:
         self.spec, self.device, self.engine = spec, device, engine
         self.local = checkpoints.fetch(spec)
-        self.tokenizer = checkpoints.tokenizer_of(self.local.folder)
+        self.source = Source(engine.lock, checkpoints.tokenizer_of(self.local.folder).to_str())
         self.checkpoint = Checkpoint(checkpoints.load(self.local, "cpu").to(device), self.local.folder)
         self.memory_bytes = memory.default_budget(device) if engine.memory_bytes is None else engine.memory_bytes
 
     def unit_id(self, scheme: QuantScheme, entry: SearchEntry) -> str:
         """Return what names a unit's file: weights, low scheme, what is searched, how and where."""
         evaluation = self.engine.sweep.evaluation
-        parts = [self.local.weights_sha256, key_of(scheme), dataclasses.asdict(entry), evaluation.dtype, self.device]
+        named, _ = with_calibration(scheme, self.source)
+        parts = [self.local.weights_sha256, key_of(named), dataclasses.asdict(entry), evaluation.dtype, self.device]
         return digest(parts)
 
     def searched(self, scheme: QuantScheme, entry: SearchEntry) -> Iterator[TrialRow]:
         """Search for every granularity; yield the trials as rows."""
         dtype = self.engine.sweep.evaluation.dtype
-        files = self.engine.lock.calibration
-        blocks = corpora.search_blocks(files, self.tokenizer, entry.sequences, entry.seq_len, entry.seed)
-        calibration = None
-        if scheme.calib_sequences:
-            calibration, _ = corpora.calibration_tokens(
-                files, self.tokenizer, scheme.calib_sequences, scheme.calib_seq_len, scheme.calib_seed
-            )
+        blocks = search_blocks(self.source, entry.sequences, entry.seq_len, entry.seed)
+        scheme, calibration = with_calibration(scheme, self.source)
         (rounded,) = mixed.rounded_alone(self.checkpoint, [scheme], calibration, self.memory_bytes)
         scorer = mixed.Scorer(self.checkpoint, rounded, blocks, dtype, self.memory_bytes)
         scored = EvalSpec(corpora.SEARCH_DATASET, blocks.sha256, entry.sequences, entry.seq_len, dtype)

@@ -93,14 +93,14 @@ class Engine:
 
     def _prepare(self, job: Job) -> Prepared:
         local = checkpoints.fetch(job.checkpoint)
-        source = _Source(self.lock, checkpoints.tokenizer_of(local.folder).to_str())
+        source = Source(self.lock, checkpoints.tokenizer_of(local.folder).to_str())
         declared = self.sweep.evaluation
         subjects = []
         for name in declared.texts:
             dataset, blocks = _blocks(source, name, declared.sequences, declared.seq_len)
             evaluation = EvalSpec(dataset, blocks.sha256, len(blocks.tokens), declared.seq_len, declared.dtype)
             subjects.append(Subject(job.checkpoint, local, evaluation, blocks, self.device))
-        schemes = dict(_with_calibration(scheme, source) for scheme in job.schemes)
+        schemes = dict(with_calibration(scheme, source) for scheme in job.schemes)
         prepared = Prepared(subjects, schemes, self._missing(subjects, schemes))
         if any(prepared.missing):
             prepared.model = checkpoints.load(local, "cpu")
@@ -240,7 +240,7 @@ def _outcomes(
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """Held-out files and the tokenizer that reads them; hashable, so that token blocks are made once a process."""
 
     lock: corpora.CorpusLock
@@ -248,18 +248,26 @@ class _Source:
 
 
 @functools.lru_cache(maxsize=8)
-def _blocks(source: _Source, text: str, n_sequences: int, seq_len: int) -> tuple[str, corpora.Blocks]:
+def _blocks(source: Source, text: str, n_sequences: int, seq_len: int) -> tuple[str, corpora.Blocks]:
     tokenizer = corpora.Tokenizer.from_str(source.tokenizer_json)
     return corpora.text_blocks(text, source.lock, tokenizer, n_sequences, seq_len)
 
 
 @functools.lru_cache(maxsize=8)
-def _calibration(source: _Source, n_sequences: int, seq_len: int, seed: int) -> tuple[torch.Tensor, str]:
+def _calibration(source: Source, n_sequences: int, seq_len: int, seed: int) -> tuple[torch.Tensor, str]:
     tokenizer = corpora.Tokenizer.from_str(source.tokenizer_json)
     return corpora.calibration_tokens(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
 
 
-def _with_calibration(scheme: QuantScheme, source: _Source) -> tuple[QuantScheme, torch.Tensor | None]:
+@functools.lru_cache(maxsize=8)
+def search_blocks(source: Source, n_sequences: int, seq_len: int, seed: int) -> corpora.Blocks:
+    """Return the blocks that searches score on, as `corpora.search_blocks` does, cut once a process."""
+    tokenizer = corpora.Tokenizer.from_str(source.tokenizer_json)
+    return corpora.search_blocks(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
+
+
+def with_calibration(scheme: QuantScheme, source: Source) -> tuple[QuantScheme, torch.Tensor | None]:
+    """Return a scheme with its calibration's hash, and the tokens (n, L) if it calibrates. Raises CorpusError."""
     if scheme.calib_sequences is None:
         return scheme, None
     tokens, sha256 = _calibration(source, scheme.calib_sequences, scheme.calib_seq_len, scheme.calib_seed)
