@@ -11,13 +11,13 @@ import time
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.bootstrap import WarmFit, score_to_the_top, wild_bootstrap, wild_replicates
-from helpers.analyse.degradation import HELDOUT
-from helpers.analyse.fit_records import FitError, FitResult
-from helpers.analyse.fitting import fit_law
-from helpers.analyse.law_forms import FORMS
-from helpers.analyse.stored_fits import TABLE
-from helpers.analyse.study_fits import parts_of_study, rows_at
+from helpers.analyse.fits.bootstrap import WarmFit, score_to_the_top, wild_bootstrap, wild_replicates
+from helpers.analyse.fits.fit import fit_law
+from helpers.analyse.fits.make_fits import parts_of_study, rows_at
+from helpers.analyse.fits.result import FitError, FitResult
+from helpers.analyse.fits.stored import TABLE
+from helpers.analyse.laws.forms import FORMS
+from helpers.analyse.rows.degradation import HELDOUT
 from report import report
 
 DRAWS = 1000

@@ -8,7 +8,7 @@ core; the bootstrap, 199 refits a table, sees fewer tables. `pytest -m slow` red
 
 import pandas as pd
 
-from helpers.analyse.coverage import (
+from helpers.analyse.fits.coverage import (
     BOOTSTRAP,
     CR2,
     DRAWN,
@@ -24,13 +24,13 @@ from helpers.analyse.coverage import (
     shares,
     trials,
 )
-from helpers.analyse.degradation import HELDOUT
-from helpers.analyse.fitting import fit_law
-from helpers.analyse.judgement import loss_law_of
-from helpers.analyse.law_forms import FORMS
-from helpers.analyse.loss_laws import ChinchillaLaw
-from helpers.analyse.stored_fits import TABLE
-from helpers.analyse.study_fits import parts_of_study, rows_at
+from helpers.analyse.fits.fit import fit_law
+from helpers.analyse.fits.hold_outs import loss_law_of
+from helpers.analyse.fits.make_fits import parts_of_study, rows_at
+from helpers.analyse.fits.stored import TABLE
+from helpers.analyse.laws.forms import FORMS
+from helpers.analyse.laws.loss import ChinchillaLaw
+from helpers.analyse.rows.degradation import HELDOUT
 from report import report
 
 TABLES = 1000

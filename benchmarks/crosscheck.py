@@ -24,11 +24,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from helpers import families
-from helpers.analyse.degradation import paired_error
-from helpers.measure import checkpoints, corpora, evaluate, memory, methods
-from helpers.measure.methods import Checkpoint, Rounded
-from helpers.specs import Diagnostics, QuantizationError, QuantScheme
+from helpers.analyse.rows.degradation import paired_error
+from helpers.measure.models import checkpoints, memory
+from helpers.measure.rounding import methods
+from helpers.measure.rounding.methods import Checkpoint, Rounded
+from helpers.measure.scoring import evaluate
+from helpers.measure.text import token_blocks
+from helpers.table.families import catalogue
+from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
 from report import report
 
 POCKET = "data/tadpole"
@@ -54,7 +57,7 @@ def main(folders: Sequence[Path]) -> None:
 
 def pocket_folders() -> list[Path]:
     """Return the last step of every pocket model."""
-    last = {spec.model: Path(spec.location) for spec in families.checkpoints(POCKET, None, None, POCKET)}
+    last = {spec.model: Path(spec.location) for spec in catalogue.checkpoints(POCKET, None, None, POCKET)}
     return list(last.values())
 
 
@@ -62,9 +65,9 @@ def compare(folder: Path) -> list[dict]:
     """Round one checkpoint by every library; return one row a library and scheme."""
     local = checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None)
     checkpoint = Checkpoint(checkpoints.load(local, "cpu"), folder)
-    lock, tokenizer = corpora.read_lock(), checkpoints.tokenizer_of(folder.resolve())
-    tokens, _ = corpora.calibration_tokens(lock.calibration, tokenizer, N_CALIBRATION, SEQ_LEN, 0)
-    blocks = corpora.heldout_blocks(lock.evaluation, tokenizer, N_EVALUATION, SEQ_LEN)
+    lock, tokenizer = token_blocks.read_lock(), checkpoints.tokenizer_of(folder.resolve())
+    tokens, _ = token_blocks.calibration_tokens(lock.calibration, tokenizer, N_CALIBRATION, SEQ_LEN, 0)
+    blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, N_EVALUATION, SEQ_LEN)
     columns = {layer.in_features for layer in checkpoint.decoder.linear_layers().values()}
     wanted = GROUP_SIZES if max(columns) < WIDE else GROUP_SIZES[-1:]
     groups = [group for group in wanted if all(width % group == 0 for width in columns)]

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from helpers.families import neox_linear_shapes
-from helpers.measure import evaluate
-from helpers.measure.corpora import Blocks
-from helpers.measure.memory import default_budget
-from helpers.measure.methods import Checkpoint, gptq
-from helpers.measure.precision import matrix_products
-from helpers.specs import QuantScheme
+from helpers.measure.models.memory import default_budget
+from helpers.measure.models.precision import matrix_products
+from helpers.measure.rounding.methods import Checkpoint, gptq
+from helpers.measure.scoring import evaluate
+from helpers.measure.text.token_blocks import Blocks
+from helpers.table.families.catalogue import neox_linear_shapes
+from helpers.table.rows import QuantScheme
 from report import keep, report
 
 BITS = (2, 3, 4)

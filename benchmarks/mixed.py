@@ -17,13 +17,13 @@ from torch import nn
 from transformers import GPTNeoXForCausalLM
 
 from engine import WORKS, models, tokens
-from helpers.measure import assignments, mixed
-from helpers.measure.assignments import Units
-from helpers.measure.corpora import Blocks
-from helpers.measure.memory import default_budget
-from helpers.measure.methods import Checkpoint
-from helpers.measure.precision import matrix_products
-from helpers.specs import QuantScheme
+from helpers.measure.mixed import assignments, searches
+from helpers.measure.mixed.assignments import Units
+from helpers.measure.models.memory import default_budget
+from helpers.measure.models.precision import matrix_products
+from helpers.measure.rounding.methods import Checkpoint
+from helpers.measure.text.token_blocks import Blocks
+from helpers.table.rows import QuantScheme
 from report import report
 
 POCKET = Path("data/tadpole/tadpole-128x3/step-007275")
@@ -56,7 +56,7 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def seconds_scoring(scorer: mixed.Scorer, digits: list[str], device: str) -> float:
+def seconds_scoring(scorer: searches.Scorer, digits: list[str], device: str) -> float:
     """Score every assignment anew."""
     scorer.known.clear()
     wait(device)
@@ -67,7 +67,7 @@ def seconds_scoring(scorer: mixed.Scorer, digits: list[str], device: str) -> flo
 
 
 @torch.no_grad()
-def seconds_plainly(scorer: mixed.Scorer, digits: str, device: str) -> float:
+def seconds_plainly(scorer: searches.Scorer, digits: str, device: str) -> float:
     """Swap one assignment into a copy of the model and score that, sequence batches as large as the engine's."""
     wait(device)
     started = time.perf_counter()
@@ -92,9 +92,9 @@ def row(device: str, label: str) -> dict:
     name, checkpoint = checkpoint_on(device)
     n, vocabulary_size = SEQUENCES[device], checkpoint.model.config.vocab_size
     blocks = Blocks(tokens((n, SEQ_LEN + 1), vocabulary_size), tuple(range(n)), n * SEQ_LEN, "random")
-    (rounded,) = mixed.rounded_alone(checkpoint, [SCHEMES[label]], None, default_budget(device))
-    scorer = mixed.Scorer(checkpoint, rounded, blocks, DTYPE[device], default_budget(device))
-    units = Units.of("matmul", mixed.sizes(checkpoint))
+    (rounded,) = searches.rounded_alone(checkpoint, [SCHEMES[label]], None, default_budget(device))
+    scorer = searches.Scorer(checkpoint, rounded, blocks, DTYPE[device], default_budget(device))
+    units = Units.of("matmul", searches.sizes(checkpoint))
     drawn = assignments.drawn(units, 0.7, N_ASSIGNMENTS[device], np.random.default_rng(0))
     digits = [units.digits(low) for low in drawn]
     seconds_scoring(scorer, digits, device)

@@ -18,10 +18,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 
-from helpers import families
-from helpers.measure import checkpoints, corpora, memory
-from helpers.measure.methods import Checkpoint, autogptq, gptq
-from helpers.specs import QuantScheme
+from helpers.measure.models import checkpoints, memory
+from helpers.measure.rounding.methods import Checkpoint, autogptq, gptq
+from helpers.measure.text import token_blocks
+from helpers.table.families import catalogue
+from helpers.table.rows import QuantScheme
 from report import report
 
 GOAL_SECONDS, GOAL_GIB = 180, 2
@@ -63,9 +64,9 @@ def one_size(spec) -> dict[str, float]:
     """Time ours and the peer's rounding at all bit widths, and a plain evaluation, on one checkpoint."""
     local = checkpoints.fetch(spec)
     checkpoint = Checkpoint(checkpoints.load(local, "cpu"), local.folder)
-    lock, tokenizer = corpora.read_lock(), checkpoints.tokenizer_of(local.folder)
-    text, _ = corpora.calibration_tokens(lock.calibration, tokenizer, 32, 512, 0)
-    tokens = corpora.heldout_blocks(lock.evaluation, tokenizer, 128, 512).tokens
+    lock, tokenizer = token_blocks.read_lock(), checkpoints.tokenizer_of(local.folder)
+    text, _ = token_blocks.calibration_tokens(lock.calibration, tokenizer, 32, 512, 0)
+    tokens = token_blocks.heldout_blocks(lock.evaluation, tokenizer, 128, 512).tokens
     schemes = [QuantScheme("gptq", bits=b, group_size=32, symmetric=False, rel_damp=0.01) for b in BITS]
     refused = [QuantScheme("autogptq", bits=5, group_size=32, symmetric=False, rel_damp=0.01)]  # at once: it has no 5
     start_up = seconds(lambda: autogptq.quantize([checkpoint], refused, text[:1], 0))
@@ -81,7 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         whole, rows = sweep("pocket", Path(name))
         peak_gib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    specs = families.read_manifest(Path("data/tadpole"))
+    specs = catalogue.read_manifest(Path("data/tadpole"))
     last = [spec for spec in specs if spec.step == max(each.step for each in specs)]
     times = [one_size(spec) for spec in last]
     ours, peer, scoring = (sum(each[key] for each in times) for key in ("ours", "peer", "scoring"))

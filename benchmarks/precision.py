@@ -12,11 +12,13 @@ from pathlib import Path
 
 import torch
 
-from helpers import families
-from helpers.measure import checkpoints, corpora, evaluate
-from helpers.measure.memory import default_budget
-from helpers.measure.methods import Checkpoint, gptq
-from helpers.specs import QuantScheme
+from helpers.measure.models import checkpoints
+from helpers.measure.models.memory import default_budget
+from helpers.measure.rounding.methods import Checkpoint, gptq
+from helpers.measure.scoring import evaluate
+from helpers.measure.text import token_blocks
+from helpers.table.families import catalogue
+from helpers.table.rows import QuantScheme
 from report import report
 
 BITS = (2, 3, 4)
@@ -24,7 +26,7 @@ SEEDS = (0, 1, 2)
 FAMILY = Path("data/tadpole")
 
 
-def qid(checkpoint: Checkpoint, rounded: list, blocks: corpora.Blocks, dtype: str) -> list[float]:
+def qid(checkpoint: Checkpoint, rounded: list, blocks: token_blocks.Blocks, dtype: str) -> list[float]:
     """Return QiD in nats of each rounded model, scored in `dtype`."""
     baseline, *others = evaluate.evaluate([checkpoint], [rounded], blocks, dtype, default_budget("cuda"))[0]
     return [other.loss_nats - baseline.loss_nats for other in others]
@@ -34,11 +36,11 @@ def rows_of(folder: Path) -> list[dict]:
     """Measure one checkpoint."""
     local = checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None)
     checkpoint = Checkpoint(checkpoints.load(local, "cuda"), folder)
-    lock, tokenizer = corpora.read_lock(), checkpoints.tokenizer_of(folder)
-    blocks = corpora.heldout_blocks(lock.evaluation, tokenizer, 512, 512)
+    lock, tokenizer = token_blocks.read_lock(), checkpoints.tokenizer_of(folder)
+    blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, 512, 512)
     rounded, scored = {}, {}
     for dtype, seed in [("float32", seed) for seed in SEEDS] + [("tfloat32", 0), ("bfloat16", 0)]:
-        text, _ = corpora.calibration_tokens(lock.calibration, tokenizer, 128, 512, seed)
+        text, _ = token_blocks.calibration_tokens(lock.calibration, tokenizer, 128, 512, seed)
         schemes = [
             QuantScheme("gptq", bits=b, group_size=32, symmetric=False, rel_damp=0.01, hessian_dtype=dtype)
             for b in BITS
@@ -66,7 +68,7 @@ def rows_of(folder: Path) -> list[dict]:
 
 def main(folders: list[str]) -> None:
     """Measure the folders named, or the pocket family's last and middle checkpoints."""
-    specs = families.read_manifest(FAMILY)
+    specs = catalogue.read_manifest(FAMILY)
     steps = sorted({spec.step for spec in specs})
     chosen = [spec.location for spec in specs if spec.step in (steps[len(steps) // 2], steps[-1])]
     report("precision", [row for folder in [*chosen, *folders] for row in rows_of(Path(folder))])

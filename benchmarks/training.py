@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from engine import BF16, matmul_peak
-from helpers.measure.training import Batches, Trainer
-from helpers.measure.training_plan import Run, TrainingPlan, read_plan
+from helpers.measure.training.plan import Run, TrainingPlan, read_plan
+from helpers.measure.training.trainer import Batches, Trainer
 from report import keep, report
 
 LOTS, UPDATES = 5, 20

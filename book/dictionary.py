@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from helpers.dictionary import Column, columns
-from helpers.results import KEY
-from helpers.specs import CheckpointRow, Measurement, TrialRow
+from helpers.table.dictionary import Column, columns
+from helpers.table.files import KEY
+from helpers.table.rows import CheckpointRow, Measurement, TrialRow
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, CARD = Path("book/data-dictionary.md"), Path("results/croissant.json")

@@ -3,9 +3,9 @@
 import matplotlib as mpl
 import pandas as pd
 
-from helpers.analyse.degradation import degradation, rows_of_fit, study_rows
-from helpers.analyse.figures import qid_against_tokens
-from helpers.analyse.style import use_house_style
+from helpers.analyse.rows.degradation import degradation, rows_of_fit, study_rows
+from helpers.show.figures.qid import qid_against_tokens
+from helpers.show.style import use_house_style
 
 mpl.use("Agg")
 

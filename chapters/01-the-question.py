@@ -37,11 +37,11 @@ import pandas as pd
 import seaborn as sns
 from scipy import stats
 
-from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import degradation, paired_error, rows_of_every_run, rows_of_fit, study_rows
-from helpers.analyse.gluing import put, put_all
-from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1
-from helpers.analyse.style import (
+from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1
+from helpers.analyse.rows.counts import LATE_TOKENS
+from helpers.analyse.rows.degradation import degradation, paired_error, rows_of_every_run, rows_of_fit, study_rows
+from helpers.show.glue import put, put_all
+from helpers.show.style import (
     BITS_COLOURS,
     INK,
     TOKENS_LABEL,

@@ -36,16 +36,18 @@ import pandas as pd
 import seaborn as sns
 import torch
 
-from helpers.analyse import figures
-from helpers.analyse.degradation import degradation, paired_error
-from helpers.analyse.gluing import put, put_all
-from helpers.analyse.style import BITS_COLOURS, use_house_style
-from helpers.families import read_manifest
+from helpers.analyse.rows.degradation import degradation, paired_error
+from helpers.show.figures import qid
+from helpers.show.glue import put, put_all
+from helpers.show.style import BITS_COLOURS, use_house_style
+from helpers.table.families.catalogue import read_manifest
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
-from helpers.measure import checkpoints, corpora, gptq, grids
-from helpers.measure.decoders import decoder_of
-from helpers.measure.sweep import reader_console, run_sweep
+from helpers.measure.models import checkpoints
+from helpers.measure.models.decoders import decoder_of
+from helpers.measure.rounding import gptq_solver, grids
+from helpers.measure.sweep.run import reader_console, run_sweep
+from helpers.measure.text import token_blocks
 
 use_house_style()
 
@@ -128,7 +130,7 @@ inputs = torch.tensor(
         [1.0, 0.0, 2.0, 1.0],
     ]
 )
-hessian = gptq.second_moments(inputs) / len(inputs)
+hessian = gptq_solver.second_moments(inputs) / len(inputs)
 names = [f"input {i}" for i in (1, 2, 3, 4)]
 pd.DataFrame(hessian.numpy(), names, names).map("{:.1f}".format)
 
@@ -158,7 +160,7 @@ pd.DataFrame(hessian.numpy(), names, names).map("{:.1f}".format)
 
 # %%
 damping = 0.01
-factor, _ = gptq.inverse_factor(hessian, damping)
+factor, _ = gptq_solver.inverse_factor(hessian, damping)
 current = weights.clone()
 history = [current.clone()]
 for j in range(4):
@@ -178,13 +180,13 @@ for j in range(4):
 steps.replace("-", "−", regex=True)
 
 # %% tags=["remove-cell"]
-solution = gptq.solve(weights, hessian, bits, None, False, damping)
+solution = gptq_solver.solve(weights, hessian, bits, None, False, damping)
 assert torch.allclose(solution.weight, current, atol=1e-6), "the loop above is what the book's solver does"
-plainly = gptq.solve_plainly(weights, hessian, bits, None, False, damping)
+plainly = gptq_solver.solve_plainly(weights, hessian, bits, None, False, damping)
 assert torch.allclose(plainly, current, atol=1e-6), "and the text says that solve_plainly is this loop"
 corrected = solution.weight
-lost_nearest = gptq.relative_error(weights, nearest, hessian)
-lost_gptq = gptq.relative_error(weights, corrected, hessian)
+lost_nearest = gptq_solver.relative_error(weights, nearest, hessian)
+lost_gptq = gptq_solver.relative_error(weights, corrected, hessian)
 assert lost_gptq < lost_nearest, "the text says that GPTQ loses less of the output"
 assert (weights - corrected).square().mean() > (weights - nearest).square().mean(), (
     "and that its weights are further off"
@@ -209,7 +211,7 @@ put_all(
 points = (grid.scale[ROW] * (torch.arange(2**bits) - grid.zero[ROW])).numpy()
 figure, panels = plt.subplots(1, 2, figsize=(6.4, 3.2), sharey=True)
 for axes, title, answer in zip(panels, ["round-to-nearest", "GPTQ"], [nearest, corrected], strict=True):
-    figures.weights_on_grid(weights[ROW].numpy(), answer[ROW].numpy(), points, axes)
+    qid.weights_on_grid(weights[ROW].numpy(), answer[ROW].numpy(), points, axes)
     axes.set(title=title, yticks=range(4), yticklabels=[1, 2, 3, 4], ylabel="weight (index)")
     axes.get_legend().remove()
 figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -241,7 +243,7 @@ plt.close(figure)
 
 # %%
 diagonal = torch.diag(hessian.diagonal())
-alone = gptq.solve(weights, diagonal, bits, None, False, damping)
+alone = gptq_solver.solve(weights, diagonal, bits, None, False, damping)
 torch.equal(alone.weight, nearest)
 
 # %% tags=["remove-cell"]
@@ -260,13 +262,15 @@ last = max((spec for spec in family if spec.model == "tadpole-128x3"), key=lambd
 checkpoint = checkpoints.fetch(last)
 model = checkpoints.load(checkpoint, device)
 tokenizer = checkpoints.tokenizer_of(checkpoint.folder)
-text, _ = corpora.calibration_tokens(corpora.read_lock().calibration, tokenizer, n_sequences=32, seq_len=512, seed=seed)
+text, _ = token_blocks.calibration_tokens(
+    token_blocks.read_lock().calibration, tokenizer, n_sequences=32, seq_len=512, seed=seed
+)
 
 layers = decoder_of(model).linear_layers()
 moments = {}
 hooks = [
     layer.register_forward_pre_hook(
-        lambda _, args, name=name: moments.update({name: gptq.second_moments(args[0].flatten(0, 1))})
+        lambda _, args, name=name: moments.update({name: gptq_solver.second_moments(args[0].flatten(0, 1))})
     )
     for name, layer in layers.items()
 ]
@@ -283,10 +287,10 @@ for name, layer in layers.items():
     for width in (2, 3, 4):
         answers = {
             "RTN": grids.round_to_grid(weight, width, False, group),
-            "GPTQ": gptq.solve(weight, hessian, width, group, False, damping).weight,
+            "GPTQ": gptq_solver.solve(weight, hessian, width, group, False, damping).weight,
         }
         for method, answer in answers.items():
-            lost = gptq.relative_error(weight, answer, hessian).item()
+            lost = gptq_solver.relative_error(weight, answer, hessian).item()
             records.append(
                 {"layer": name.split("layers.")[1], "bits": width, "method": method, "output power lost": lost}
             )

@@ -39,12 +39,12 @@ import pandas as pd
 from safetensors import safe_open
 from scipy import stats
 
-from helpers.analyse import figures
-from helpers.analyse.counts import BITS, LATE_TOKENS, count
-from helpers.analyse.degradation import HELDOUT, paired_error, rows_of_every_run, study_rows
-from helpers.analyse.design import design_of, outstanding, study_table
-from helpers.analyse.gluing import put, put_all
-from helpers.analyse.style import (
+from helpers.analyse.rows.counts import BITS, LATE_TOKENS, count
+from helpers.analyse.rows.degradation import HELDOUT, paired_error, rows_of_every_run, study_rows
+from helpers.analyse.rows.design import design_of, outstanding, study_table
+from helpers.show.figures import qid
+from helpers.show.glue import put, put_all
+from helpers.show.style import (
     INK,
     LOSS_LABEL,
     PALE,
@@ -55,11 +55,13 @@ from helpers.analyse.style import (
     size_styles,
     use_house_style,
 )
-from helpers.families import HUB_FAMILIES, neox_linear_shapes, read_manifest
+from helpers.table.families.catalogue import HUB_FAMILIES, neox_linear_shapes, read_manifest
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
-from helpers.measure import checkpoints, corpora, evaluate
-from helpers.measure.training_plan import read_plan
+from helpers.measure.models import checkpoints
+from helpers.measure.scoring import evaluate
+from helpers.measure.text import token_blocks
+from helpers.measure.training.plan import read_plan
 
 use_house_style()
 N, D = "n_params_non_embedding", "tokens_seen"
@@ -139,7 +141,7 @@ put_all(
 # %% tags=["hide-input"]
 public = pd.read_csv("data/published/pythia_public_evals.csv").query("deduped")
 accuracy = public[(public["metric"] == "acc") & (public[D] > 0)]
-put("fig_public", figures.public_trajectory(accuracy, "acc").figure)
+put("fig_public", qid.public_trajectory(accuracy, "acc").figure)
 plt.close("all")
 
 # %% tags=["remove-cell"]
@@ -278,7 +280,7 @@ put_all(
 # %% tags=["hide-input"]
 losses = rows_of_every_run(measured).query("method == 'none' and n_averaged == 1")
 baselines = study_rows(losses).sort_values([N, D])
-put("fig_loss", figures.loss_against_tokens(baselines).figure)
+put("fig_loss", qid.loss_against_tokens(baselines).figure)
 plt.close("all")
 
 # %% tags=["remove-cell"]
@@ -657,7 +659,7 @@ put_all(
 pocket = read_manifest(Path("data/tadpole"))
 files = [checkpoints.weight_files(Path(spec.location))[0] for spec in pocket]
 right = [checkpoints.weights_sha256(Path(spec.location)) == spec.weights_sha256 for spec in pocket]
-lock = corpora.read_lock()
+lock = token_blocks.read_lock()
 
 # Splits
 evaluation = {(file.package, file.path) for file in lock.evaluation}
@@ -669,7 +671,7 @@ widest = max(pocket, key=lambda spec: (spec.d_model, spec.step))
 local = checkpoints.fetch(widest)
 model = checkpoints.load(local, device)
 tokenizer = checkpoints.tokenizer_of(local.folder)
-blocks = corpora.heldout_blocks(lock.evaluation, tokenizer, n_sequences=128, seq_len=512)
+blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, n_sequences=128, seq_len=512)
 again = evaluate.evaluate_model(model, blocks)
 
 # %% tags=["remove-cell"]

@@ -44,8 +44,7 @@ warnings.filterwarnings("ignore", message="IProgress not found")  # transformers
 
 from transformers.utils.logging import disable_progress_bar
 
-from helpers.analyse import comparison_figures, figures
-from helpers.analyse.comparisons import (
+from helpers.analyse.questions.trends import (
     agreement_in_seeds,
     bit_factors,
     calibration_spread,
@@ -60,8 +59,9 @@ from helpers.analyse.comparisons import (
     spread_out,
     trends,
 )
-from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import (
+from helpers.analyse.questions.ways import packages, text_losses
+from helpers.analyse.rows.counts import LATE_TOKENS
+from helpers.analyse.rows.degradation import (
     SIZE,
     TOKENS,
     AnalysisError,
@@ -71,12 +71,13 @@ from helpers.analyse.degradation import (
     rows_of_fit,
     study_rows,
 )
-from helpers.analyse.gluing import put
-from helpers.analyse.style import count_label, use_house_style
-from helpers.analyse.tables import agreement_table, ratio_table, twins_table
-from helpers.analyse.ways import packages, text_losses
-from helpers.measure.sweep import plan, read_sweep, reader_console, run_sweep
-from helpers.specs import QuantScheme
+from helpers.measure.sweep.run import plan, read_sweep, reader_console, run_sweep
+from helpers.show.figures import comparisons
+from helpers.show.figures import qid as figures
+from helpers.show.glue import put
+from helpers.show.style import count_label, use_house_style
+from helpers.show.tables import agreement_table, ratio_table, twins_table
+from helpers.table.rows import QuantScheme
 
 use_house_style()
 disable_progress_bar()  # of loading weights: the sweep has its own
@@ -314,7 +315,7 @@ put("size_helps_from", count_label(by_size.loc[by_size[TOKENS] > hurtful, TOKENS
 assert (late_by_size["change_nats"] < -3 * late_by_size["change_se_nats"]).all(), "the text says: in all of them"
 assert (first_tokens["change_nats"] > 0).all(), "the text says that the largest loses more at the fewest tokens"
 chosen = spread_out(gptq[TOKENS], 6)
-put("fig_size", comparison_figures.qid_against_size_by_tokens(gptq[gptq[TOKENS].isin(chosen)]))
+put("fig_size", comparisons.qid_against_size_by_tokens(gptq[gptq[TOKENS].isin(chosen)]))
 plt.close("all")
 
 # %% [markdown]
@@ -659,7 +660,7 @@ twin_size = apart["twin"].map(trunk.groupby("model")[SIZE].first())
 put("shape_size_gap", (apart[SIZE] / twin_size - 1).abs().max())
 put(
     "fig_else",
-    comparison_figures.ratios_by_way(ratios, "QiD over that of the trunk's twin (factor)", [0.8, 1, 1.25, 1.5]).figure,
+    comparisons.ratios_by_way(ratios, "QiD over that of the trunk's twin (factor)", [0.8, 1, 1.25, 1.5]).figure,
 )
 plt.close("all")
 
@@ -724,7 +725,7 @@ assert rtn_by_size[sizes[-1]] > 1.2 * rtn_by_size[sizes[0]], "the text says that
 rtn_trends = trends(study[(study["method"] == "rtn") & (study[TOKENS] > LATE_TOKENS)], TOKENS, ["model", "bits"])
 put("rtn_series", len(rtn_trends))
 put("rtn_rising", int((rtn_trends["change_nats"] > 0).sum()))
-put("fig_rtn", comparison_figures.ratio_against_tokens(late_rtn, "QiD of RTN / QiD of GPTQ (factor)"))
+put("fig_rtn", comparisons.ratio_against_tokens(late_rtn, "QiD of RTN / QiD of GPTQ (factor)"))
 plt.close("all")
 assert (late_rtn["ratio"] > 1).all(), "the text says: on every checkpoint beyond the early ones"
 assert (rtn["ratio"] + 2 * rtn["ratio_se"] > 1).all(), "and that no early one is clearly below"
@@ -821,9 +822,9 @@ if agreement is not None:
 
 # %% tags=["remove-cell"]
 if agreement is None:
-    put("fig_devices", comparison_figures.note("No stored rows of this sweep's checkpoints to compare with"))
+    put("fig_devices", comparisons.note("No stored rows of this sweep's checkpoints to compare with"))
 else:
-    put("fig_devices", comparison_figures.device_differences(rounded).figure)
+    put("fig_devices", comparisons.device_differences(rounded).figure)
 plt.close("all")
 
 # %% [markdown]

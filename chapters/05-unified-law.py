@@ -30,23 +30,32 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from helpers.analyse import comparison_figures, figures, fit_figures
-from helpers.analyse.byte_units import bytes_per_token, in_bytes
-from helpers.analyse.calculator import prediction_chart
-from helpers.analyse.comparisons import bit_factors, commonest_scheme, mean_over_runs, trends
-from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import HELDOUT, SIZE, TOKENS, degradation, rows_of_every_run, rows_of_fit, study_rows
-from helpers.analyse.fit_records import FitData, FitError, information_by_bits, measured_over_predicted
-from helpers.analyse.gluing import put, put_all
-from helpers.analyse.law_forms import FORMS
-from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
-from helpers.analyse.noise import rows_of_seeds, training_seeds
-from helpers.analyse.paired_laws import fit_pair
-from helpers.analyse.profiles import profile_interval
-from helpers.analyse.style import count_label, use_house_style
-from helpers.analyse.tables import GREEK, differences_table, fits_table
-from helpers.analyse.uncertainty import fit_by_run, hold_out_largest, leave_one_run_out
-from helpers.analyse.ways import document_counts, packages
+from helpers.analyse.fits.by_run import fit_by_run, hold_out_largest, leave_one_run_out
+from helpers.analyse.fits.paired import fit_pair
+from helpers.analyse.fits.profiles import profile_interval
+from helpers.analyse.fits.result import FitData, FitError, information_by_bits, measured_over_predicted
+from helpers.analyse.laws.byte_units import bytes_per_token, in_bytes
+from helpers.analyse.laws.forms import FORMS
+from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.questions.trends import bit_factors, commonest_scheme, mean_over_runs, trends
+from helpers.analyse.questions.ways import document_counts, packages
+from helpers.analyse.rows.counts import LATE_TOKENS
+from helpers.analyse.rows.degradation import (
+    HELDOUT,
+    SIZE,
+    TOKENS,
+    degradation,
+    rows_of_every_run,
+    rows_of_fit,
+    study_rows,
+)
+from helpers.analyse.rows.noise import rows_of_seeds, training_seeds
+from helpers.show.figures import comparisons, qid
+from helpers.show.figures import fits as fit_figures
+from helpers.show.glue import put, put_all
+from helpers.show.live_chart import prediction_chart
+from helpers.show.style import count_label, use_house_style
+from helpers.show.tables import GREEK, differences_table, fits_table
 
 use_house_style()
 
@@ -202,7 +211,7 @@ assert large_3.max() > over_law.iloc[-1].max(), "the text says: at 3 bits farthe
 assert (over_law.iloc[:, 0] < 1).all(), "the text says that every size begins below the law"
 assert back.is_monotonic_decreasing, "the small sizes fall back, the large ones don't"
 assert (over_law.iloc[:, -1][~back] > 1).all()
-put("fig_fitted", figures.measured_against_fitted(fit).figure)
+put("fig_fitted", qid.measured_against_fitted(fit).figure)
 put("fig_residuals", fit_figures.residuals_against_tokens(fit))
 plt.close("all")
 
@@ -244,9 +253,9 @@ in_size["exponent"] = -in_size["exponent"]
 figure, panels = plt.subplots(1, 3, figsize=(11.5, 3.8))
 of_tokens = "exponent of D, β (no unit)"
 for axes, part, title in zip(panels, (in_first, in_later), ("first epoch", "later epochs"), strict=False):
-    comparison_figures.exponents(part, SIZE, of_tokens, axes).get_legend().remove()
+    comparisons.exponents(part, SIZE, of_tokens, axes).get_legend().remove()
     axes.set(title=title, ylim=(0, 1.05 * in_first["exponent"].max()))
-comparison_figures.exponents(in_size, TOKENS, "exponent of N, α (no unit)", panels[2]).set_title("one number of tokens")
+comparisons.exponents(in_size, TOKENS, "exponent of N, α (no unit)", panels[2]).set_title("one number of tokens")
 put("fig_local", figure)
 plt.close("all")
 mean_by_size, first_by_size, later_by_size = (
@@ -387,7 +396,7 @@ hold_out = hold_out_largest(UnifiedLaw, data)
 scores = hold_out.scores()
 
 # %% tags=["remove-cell"]
-put("fig_held_out", figures.measured_against_held_out(hold_out).figure)
+put("fig_held_out", qid.measured_against_held_out(hold_out).figure)
 plt.close("all")
 put_all(held_ratio=np.exp(scores["log_bias"]), held_rms=np.expm1(scores["log_rms"]), held_coverage=scores["coverage"])
 put("held_runs", hold_out.fit.n_runs)

@@ -35,18 +35,19 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analyse import published, published_figures
-from helpers.analyse.comparisons import slope
-from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import TOKENS, degradation, rows_of_fit, study_rows
-from helpers.analyse.fit_records import FitData
-from helpers.analyse.gluing import put_all
-from helpers.analyse.law_forms import KUMAR_2024
-from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
-from helpers.analyse.loss_laws import OUYANG_2024_LOSS
-from helpers.analyse.style import count_label, use_house_style
-from helpers.analyse.uncertainty import fit_by_run, hold_out
-from helpers.families import HUB_FAMILIES
+from helpers.analyse.fits.by_run import fit_by_run, hold_out
+from helpers.analyse.fits.result import FitData
+from helpers.analyse.laws.forms import KUMAR_2024
+from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.loss import OUYANG_2024_LOSS
+from helpers.analyse.questions import published_tables
+from helpers.analyse.questions.trends import slope
+from helpers.analyse.rows.counts import LATE_TOKENS
+from helpers.analyse.rows.degradation import TOKENS, degradation, rows_of_fit, study_rows
+from helpers.show.figures import published as published_figures
+from helpers.show.glue import put_all
+from helpers.show.style import count_label, use_house_style
+from helpers.table.families.catalogue import HUB_FAMILIES
 
 use_house_style()
 
@@ -69,7 +70,7 @@ UNIFIED = dict.fromkeys(WIDTHS, OUYANG_2024)
 
 # %%
 cells = pd.read_csv("data/published/ouyang2024_table1.csv")
-cells["equation"] = published.tokens_of_cells(cells, UNIFIED)
+cells["equation"] = published_tables.tokens_of_cells(cells, UNIFIED)
 cells["ratio"] = cells["tokens_trillions"] / cells["equation"]
 
 # %% tags=["hide-input"]
@@ -83,12 +84,14 @@ wide
 
 # %% tags=["remove-cell"]
 by_width = cells.groupby("bits")["ratio"]
-put_all(cells=len(cells), decimals=round(-math.log10(2 * published.HALF_DIGIT)), widths=", ".join(map(str, WIDTHS)))
+put_all(
+    cells=len(cells), decimals=round(-math.log10(2 * published_tables.HALF_DIGIT)), widths=", ".join(map(str, WIDTHS))
+)
 put_all(sizes=", ".join(count_label(size) for size in cells["n_params"].unique()))
 put_all(levels=", ".join(f"{level:g}" for level in cells["qid_nats"].unique()))
 for bits in WIDTHS:
     put_all(**{f"ratio_{bits}_low": by_width.min()[bits], f"ratio_{bits}_high": by_width.max()[bits]})
-put_all(unified_prints=int(published.prints(cells, cells["equation"]).sum()))
+put_all(unified_prints=int(published_tables.prints(cells, cells["equation"]).sum()))
 put_all(k=OUYANG_2024.k, beta=OUYANG_2024.beta, alpha=OUYANG_2024.alpha, gamma=OUYANG_2024.gamma)
 put_all(fig_cells=published_figures.printed_over_law(cells, cells["equation"]))
 plt.close("all")
@@ -124,17 +127,17 @@ assert by_width.min()[4] < 0.7
 # form could have printed a set of cells is a linear program, and its answer is exact, not a matter of a fit's residuals.
 
 # %%
-nearest = {bits: published.law_through_cells(OneBitWidthLaw, rows) for bits, rows in cells.groupby("bits")}
-one_for_all = published.law_through_cells(UnifiedLaw, cells)
-as_printed = published.law_through_cells(UnifiedLaw, cells[cells["bits"] == 2], published.PRINTED_UNIFIED)
-cells["three laws"] = published.tokens_of_cells(cells, {bits: one.law for bits, one in nearest.items()})
+nearest = {bits: published_tables.law_through_cells(OneBitWidthLaw, rows) for bits, rows in cells.groupby("bits")}
+one_for_all = published_tables.law_through_cells(UnifiedLaw, cells)
+as_printed = published_tables.law_through_cells(UnifiedLaw, cells[cells["bits"] == 2], published_tables.PRINTED_UNIFIED)
+cells["three laws"] = published_tables.tokens_of_cells(cells, {bits: one.law for bits, one in nearest.items()})
 
 # %% tags=["hide-input"]
 pd.DataFrame(
     {
         f"{bits} bits": {
-            "cells printed by its law": f"{int(published.prints(rows, rows['three laws']).sum())} of {len(rows)}",
-            "cells printed by equation 8": f"{int(published.prints(rows, rows['equation']).sum())} of {len(rows)}",
+            "cells printed by its law": f"{int(published_tables.prints(rows, rows['three laws']).sum())} of {len(rows)}",
+            "cells printed by equation 8": f"{int(published_tables.prints(rows, rows['equation']).sum())} of {len(rows)}",
             "β of all laws that print them": "{:.6f} to {:.6f}".format(*nearest[bits].ranges["beta"]),
             "α of all laws that print them": "{:.6f} to {:.6f}".format(*nearest[bits].ranges["alpha"]),
         }
@@ -143,14 +146,14 @@ pd.DataFrame(
 )
 
 # %% tags=["remove-cell"]
-three_print = published.prints(cells, cells["three laws"])
+three_print = published_tables.prints(cells, cells["three laws"])
 put_all(three_prints=int(three_print.sum()))
 for bits, one in nearest.items():
     put_all(**{f"beta_{bits}_width": one.ranges["beta"][1] - one.ranges["beta"][0]})
     for name in ("beta", "alpha"):
         put_all(**{f"{name}_{bits}": (one.ranges[name][0] + one.ranges[name][1]) / 2})
 put_all(beta_2_low=nearest[2].ranges["beta"][0], beta_2_high=nearest[2].ranges["beta"][1])
-digits = published.HALF_DIGIT / cells["tokens_trillions"]
+digits = published_tables.HALF_DIGIT / cells["tokens_trillions"]
 put_all(
     coarsest=digits.max(),
     coarsest_cell=cells["tokens_trillions"].min(),
@@ -161,9 +164,13 @@ assert three_print.all(), "the text says: every cell"
 assert one_for_all.worst > 1, "the text says: no unified law whatever its constants"
 assert 1 < as_printed.worst < 3, "the text says: not even at 2 bits, though nearly"
 one_cell = cells.query("n_params == 1e9 and bits == 4")["tokens_trillions"].iloc[0]
-put_all(one_cell=one_cell, one_cell_low=one_cell - published.HALF_DIGIT, one_cell_high=one_cell + published.HALF_DIGIT)
+put_all(
+    one_cell=one_cell,
+    one_cell_low=one_cell - published_tables.HALF_DIGIT,
+    one_cell_high=one_cell + published_tables.HALF_DIGIT,
+)
 put_all(misses_2=as_printed.worst)
-assert nearest[2].ranges["beta"][1] < published.PRINTED_UNIFIED["beta"][0]
+assert nearest[2].ranges["beta"][1] < published_tables.PRINTED_UNIFIED["beta"][0]
 assert nearest[2].ranges["beta"][1] < nearest[4].ranges["beta"][0] < nearest[3].ranges["beta"][0]
 assert nearest[2].ranges["alpha"][1] < nearest[3].ranges["alpha"][0] < nearest[4].ranges["alpha"][0]
 
@@ -214,7 +221,7 @@ laws = {"equation 8": UNIFIED, "three laws": OUYANG_2024_TABLE_1, "Kumar et al."
 turns = pd.DataFrame(
     {
         (f"{bits} bits", name): {
-            size: published.turning_tokens(laws[name][bits], OUYANG_2024_LOSS, size, bits) for size in sizes
+            size: published_tables.turning_tokens(laws[name][bits], OUYANG_2024_LOSS, size, bits) for size in sizes
         }
         for bits in WIDTHS
         for name in list(laws)[:2]
@@ -237,7 +244,7 @@ put_all(
     box_size=count_label(box.n_params[1]),
 )
 put_all(turn_405b_4_three=count_label(turns.loc[405e9, ("4 bits", "three laws")]))
-reaches_guessing = published.guessing_tokens(OUYANG_2024, loss_law, 7e9, 2, guessing)
+reaches_guessing = published_tables.guessing_tokens(OUYANG_2024, loss_law, 7e9, 2, guessing)
 put_all(guessing_7b=count_label(reaches_guessing))
 assert reaches_guessing < far
 put_all(
@@ -275,7 +282,7 @@ level = 0.95
 study = degradation(study_rows(pd.read_parquet("results/measurements.parquet")))
 rows = rows_of_fit(study, "gptq", 32, symmetric=False)
 rows = rows[rows["bits"].isin(WIDTHS)]
-turned = published.turning_points(rows, np.random.default_rng(seed), level)
+turned = published_tables.turning_points(rows, np.random.default_rng(seed), level)
 
 # %% tags=["hide-input"]
 said = turned.assign(N=turned["n_params"].map(count_label), column=turned["bits"].map("{:g} bits".format)).assign(
@@ -323,7 +330,7 @@ assert count.loc[4, "sum"] == 0, "the text says: none at 4 bits"
 extended = np.geomspace(1.5e5, 405e9, 60)
 curves = pd.DataFrame(
     [
-        {"n_params": size, "bits": bits, "tokens": published.turning_tokens(OUYANG_2024, loss_law, size, bits)}
+        {"n_params": size, "bits": bits, "tokens": published_tables.turning_tokens(OUYANG_2024, loss_law, size, bits)}
         for bits in WIDTHS
         for size in extended
     ]
@@ -331,15 +338,15 @@ curves = pd.DataFrame(
 line = stats.linregress(np.log(two.index), np.log(two["tokens"]))
 half = stats.t.ppf(0.5 + level / 2, len(two) - 2) * line.stderr
 put_all(turn_slope=line.slope, turn_slope_low=line.slope - half, turn_slope_high=line.slope + half)
-at_ours = np.array([published.turning_tokens(OUYANG_2024, loss_law, size, 2) for size in two.index])
+at_ours = np.array([published_tables.turning_tokens(OUYANG_2024, loss_law, size, 2) for size in two.index])
 put_all(law_slope=slope(two.index, at_ours))
 moments = np.log(np.sort(rows[TOKENS].unique()))
 put_all(spacing=math.exp(np.median(np.diff(moments))))
 assert line.slope - half < slope(two.index, at_ours) < line.slope + half, "the text says: the slope is another matter"
 put_all(fig_turns=published_figures.turning_against_size(curves, turned, box.n_params).figure)
 plt.close("all")
-law_at_largest = published.turning_tokens(OUYANG_2024, loss_law, two.index.max(), 2)
-law_at_smallest = published.turning_tokens(OUYANG_2024, loss_law, two.index.min(), 2)
+law_at_largest = published_tables.turning_tokens(OUYANG_2024, loss_law, two.index.max(), 2)
+law_at_smallest = published_tables.turning_tokens(OUYANG_2024, loss_law, two.index.min(), 2)
 put_all(
     law_over_largest=law_at_largest / two["tokens"].iloc[-1], law_over_smallest=law_at_smallest / two["tokens"].iloc[0]
 )
@@ -392,9 +399,9 @@ assert law_at_smallest > 5 * two["tokens"].iloc[0]
 late = FitData.from_table(rows[rows[TOKENS] > LATE_TOKENS])
 fit, no_interval = fit_by_run(UnifiedLaw, late)
 far_level = 0.90
-ahead = published.projections(laws, OUYANG_2024_LOSS, guessing, far, sizes)
+ahead = published_tables.projections(laws, OUYANG_2024_LOSS, guessing, far, sizes)
 grid = ahead.loc[ahead["law"] == "equation 8", ["n_params", "bits", "room_nats"]]
-mine, low, high = published.projected(fit, far, grid["n_params"], grid["bits"], far_level)
+mine, low, high = published_tables.projected(fit, far, grid["n_params"], grid["bits"], far_level)
 ahead = pd.concat([ahead, grid.assign(law="ours", qid_nats=mine, low=low, high=high, beyond="")], ignore_index=True)
 
 # %% tags=["hide-input"]
@@ -411,8 +418,8 @@ cells_ahead[[*laws, "ours"]].rename_axis(columns=None)
 # %% tags=["remove-cell"]
 assert not no_interval
 kumar = KUMAR_2024
-put_all(c_t=kumar.C_T, g_d=kumar.g_D, g_n=kumar.g_N, g_post=kumar.g_post, kumar_b=published.KUMAR_B)
-put_all(kumar_factor=math.exp(published.KUMAR_B), far_level=far_level)
+put_all(c_t=kumar.C_T, g_d=kumar.g_D, g_n=kumar.g_N, g_post=kumar.g_post, kumar_b=published_tables.KUMAR_B)
+put_all(kumar_factor=math.exp(published_tables.KUMAR_B), far_level=far_level)
 put_all(out_tokens=math.log10(far / late.tokens.max()), out_paper=math.log10(far / box.tokens[1]))
 put_all(
     out_kumar=math.log10(far / kumar.validity.tokens[1]),
@@ -522,7 +529,7 @@ guesses = (3.0, 6.0)
 byte_parts = []
 for size in guesses:
     paper = OUYANG_2024.predict(far, grid["n_params"], grid["bits"]) / size
-    mid, _, top = published.projected(fit, far * size / own_bytes, grid["n_params"], grid["bits"], far_level)
+    mid, _, top = published_tables.projected(fit, far * size / own_bytes, grid["n_params"], grid["bits"], far_level)
     byte_parts.append(grid.assign(token_bytes=size, paper=paper, ours=mid / own_bytes, top=top / own_bytes))
 per_byte = pd.concat(byte_parts)
 over = (per_byte["paper"] / per_byte["ours"]).groupby(per_byte["token_bytes"])

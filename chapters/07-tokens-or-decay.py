@@ -35,22 +35,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from helpers.analyse import comparison_figures, decay_figures
-from helpers.analyse.comparisons import slopes_by_pass, trends
-from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.decay import (
+from helpers.analyse.questions.decay import (
     LOSS,
     compared_with_trunk,
     growth_parts,
     mean_over_sizes,
     rounded_differences,
 )
-from helpers.analyse.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
-from helpers.analyse.gluing import put, put_all
-from helpers.analyse.mechanism import describe, with_description
-from helpers.analyse.noise import rows_of_seeds, training_seeds
-from helpers.analyse.ratio_trends import log_trends
-from helpers.analyse.style import count_label, use_house_style
+from helpers.analyse.questions.mechanism import describe, with_description
+from helpers.analyse.questions.slopes_of_ratios import log_trends
+from helpers.analyse.questions.trends import slopes_by_pass, trends
+from helpers.analyse.rows.counts import LATE_TOKENS
+from helpers.analyse.rows.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.rows.noise import rows_of_seeds, training_seeds
+from helpers.show.figures import comparisons, decay
+from helpers.show.glue import put, put_all
+from helpers.show.style import count_label, use_house_style
 
 use_house_style()
 BITS = [2, 3, 4]
@@ -131,7 +131,7 @@ kinds = plain[(plain["schedule"] != "constant") & (plain["n_averaged"] == 1)]
 kinds = kinds.assign(kind=kinds["schedule"])
 averages = plain[plain["n_averaged"] > 1].assign(kind="average")
 at_3 = kinds[kinds["bits"] == 3]
-put("fig_paths", decay_figures.paths(at_3, trunk[trunk["bits"] == 3], TOKENS))
+put("fig_paths", decay.paths(at_3, trunk[trunk["bits"] == 3], TOKENS))
 plt.close("all")
 
 # %% [markdown]
@@ -244,7 +244,7 @@ assert (late_ends["ratio"] > 1).mean() > 0.9, "the text says that late cooldowns
 assert all(moves[bits].loc[TOKENS, "value"] > 0 for bits in (2, 3)), "the caption says that later cooldowns add more"
 assert all(row["low"] < 0 < row["high"] for row in (moves[bits].loc[SIZE] for bits in BITS)), "and sizes don't differ"
 shown = ends.assign(ratio_se=(ends["high"] - ends["low"]) / (2 * 1.96))
-put("fig_added", comparison_figures.ratio_against_tokens(shown, "QiD over that of the trunk (factor)"))
+put("fig_added", comparisons.ratio_against_tokens(shown, "QiD over that of the trunk (factor)"))
 plt.close("all")
 
 # %% [markdown]
@@ -491,7 +491,7 @@ smallest, largest = (
 
 # %% tags=["remove-cell"]
 shown = pd.concat([kinds, averages])
-put("fig_loss", decay_figures.paths(shown[shown["bits"] == 3], trunk[trunk["bits"] == 3], LOSS))
+put("fig_loss", decay.paths(shown[shown["bits"] == 3], trunk[trunk["bits"] == 3], LOSS))
 plt.close("all")
 for bits in BITS:
     put_row(f"loss_cooldown_{bits}", of_loss["cooldown"].loc[bits])
@@ -571,7 +571,7 @@ ends_of_average = plain[plain["n_averaged"] > 1]
 rounded = rounded_differences(ends_of_average, decayed)
 
 # %% tags=["remove-cell"]
-put("fig_ways", decay_figures.at_tokens_and_at_loss(for_figure, "QiD over the trunk's (factor)"))
+put("fig_ways", decay.at_tokens_and_at_loss(for_figure, "QiD over the trunk's (factor)"))
 plt.close("all")
 NAMES = {"half": WAYS[0], "double": WAYS[6], "wd0": WAYS[2], "wd3": WAYS[5], "seed": WAYS[3], "lawa": averaged}
 for name in ("half", "double"):

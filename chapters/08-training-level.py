@@ -35,19 +35,20 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analyse import training_level, training_level_figures
-from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.decay import LOSS, compared_with_trunk, mean_over_sizes
-from helpers.analyse.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
-from helpers.analyse.fit_records import FitData
-from helpers.analyse.gluing import put, put_all
-from helpers.analyse.law_forms import LossLaw
-from helpers.analyse.laws import OUYANG_2024, OUYANG_2024_TABLE_1, UnifiedLaw
-from helpers.analyse.loss_laws import OUYANG_2024_LOSS, OuyangLossLaw
-from helpers.analyse.noise import rows_of_seeds, training_seeds
-from helpers.analyse.stored_fits import read_fits
-from helpers.analyse.style import count_label, use_house_style
-from helpers.analyse.uncertainty import fit_by_run
+from helpers.analyse.fits.by_run import fit_by_run
+from helpers.analyse.fits.result import FitData
+from helpers.analyse.fits.stored import read_fits
+from helpers.analyse.laws.forms import LossLaw
+from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, UnifiedLaw
+from helpers.analyse.laws.loss import OUYANG_2024_LOSS, OuyangLossLaw
+from helpers.analyse.questions import training_level
+from helpers.analyse.questions.decay import LOSS, compared_with_trunk, mean_over_sizes
+from helpers.analyse.rows.counts import LATE_TOKENS
+from helpers.analyse.rows.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.rows.noise import rows_of_seeds, training_seeds
+from helpers.show.figures import training_level as training_level_figures
+from helpers.show.glue import put, put_all
+from helpers.show.style import count_label, use_house_style
 
 use_house_style()
 BITS = [2, 3, 4]

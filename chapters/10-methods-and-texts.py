@@ -33,14 +33,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from helpers.analyse import comparison_figures, ways
-from helpers.analyse.comparisons import calibration_spread, qid_ratio, slope
-from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import SIZE, TOKENS, degradation, rows_of_every_run, study_rows
-from helpers.analyse.gluing import put_all
-from helpers.analyse.ratio_trends import compared, log_trends, size_and_tokens, texts_compared, trends_table
-from helpers.analyse.style import count_label, use_house_style
-from helpers.analyse.tables import ways_table
+from helpers.analyse.questions import ways
+from helpers.analyse.questions.slopes_of_ratios import (
+    compared,
+    log_trends,
+    size_and_tokens,
+    texts_compared,
+    trends_table,
+)
+from helpers.analyse.questions.trends import calibration_spread, qid_ratio, slope
+from helpers.analyse.rows.counts import LATE_TOKENS
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation, rows_of_every_run, study_rows
+from helpers.show.figures import comparisons
+from helpers.show.glue import put_all
+from helpers.show.style import count_label, use_house_style
+from helpers.show.tables import ways_table
 
 use_house_style()
 
@@ -118,7 +125,7 @@ ratios = ways.ratios_to(held_out, GPTQ, documents)
 ratios = ways.with_calibration(ratios, calibration_spread(replicates), level=1 - 0.05 / len(ratios))
 
 # %% tags=["remove-cell"]
-axes = comparison_figures.ratios_by_way(ratios, "QiD over that of GPTQ (factor)", [0.7, 1, 1.5, 2, 3, 4, 5, 6])
+axes = comparisons.ratios_by_way(ratios, "QiD over that of GPTQ (factor)", [0.7, 1, 1.5, 2, 3, 4, 5, 6])
 put_all(fig_ways=axes.figure, n_comparisons=len(ratios), n_clear=int(ratios["clear"].sum()))
 plt.close("all")
 by = ratios.set_index(["way", "bits"])
@@ -179,7 +186,7 @@ put_all(
     gptq_bits=stored[GPTQ, 4], mx_bits=stored["MXFP4", 4], least_bits=EFFECTIVE_BITS[0], most_bits=EFFECTIVE_BITS[-1]
 )
 put_all(largest_model=last["model"].iloc[0], largest_tokens=count_label(last[TOKENS].iloc[0]))
-put_all(fig_effective=comparison_figures.qid_against_effective_bits(last).figure)
+put_all(fig_effective=comparisons.qid_against_effective_bits(last).figure)
 plt.close("all")
 equal = at_bits.pivot(index="way", columns="bits", values="ratio")
 for name, way in (("row", ROW), ("squares", SQUARES), ("symmetric", SYMMETRIC)):
@@ -255,7 +262,7 @@ bounds = 0.4, 5.0
 points = pd.concat([in_study[name] for name in panels])
 beyond = points[~points["ratio"].between(*bounds)]
 drawn = {name: in_study[name] for name in panels}
-put_all(fig_study=comparison_figures.ratios_in_panels(drawn, "ratio of QiDs (factor)", bounds))
+put_all(fig_study=comparisons.ratios_in_panels(drawn, "ratio of QiDs (factor)", bounds))
 put_all(n_points=len(points), n_beyond=len(beyond))
 plt.close("all")
 assert late(beyond).empty, "the caption says that all of them are early"
@@ -365,7 +372,7 @@ for way in (GPTQ, "RTN"):
 put_all(
     prose_first=by_tokens[f"prose, one size, {GPTQ}"]["ratio"].iloc[0], first_tokens=count_label(prose[TOKENS].min())
 )
-put_all(fig_texts=comparison_figures.text_ratios_against_tokens(by_tokens, "QiD over that on code (factor)"))
+put_all(fig_texts=comparisons.text_ratios_against_tokens(by_tokens, "QiD over that on code (factor)"))
 plt.close("all")
 
 # %% [markdown]

@@ -35,9 +35,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from helpers.analyse import benchmarks, comparison_figures
-from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import (
+from helpers.analyse.questions.ways import packages, way_of_rounding
+from helpers.analyse.rows.counts import LATE_TOKENS
+from helpers.analyse.rows.degradation import (
     SIZE,
     TOKENS,
     TRUNK,
@@ -47,8 +47,7 @@ from helpers.analyse.degradation import (
     rows_of_every_run,
     rows_of_fit,
 )
-from helpers.analyse.gluing import put
-from helpers.analyse.noise import (
+from helpers.analyse.rows.noise import (
     calibration_draws,
     clustered_error,
     device_part,
@@ -62,8 +61,10 @@ from helpers.analyse.noise import (
     training_seeds,
     without_rounding,
 )
-from helpers.analyse.style import PALE, count_label, use_house_style
-from helpers.analyse.ways import packages, way_of_rounding
+from helpers.show import benchmarks
+from helpers.show.figures import comparisons
+from helpers.show.glue import put
+from helpers.show.style import PALE, count_label, use_house_style
 
 use_house_style()
 
@@ -151,7 +152,7 @@ assert ((size_trend["low"] < 0) & (size_trend["high"] > 0)).all(), "the text say
 assert (size_trend["low"] > -0.5).all(), "the text rules out 1/sqrt(N)"
 bits_times = last[last["bits"] == 2]["qid_nats"].median() / last[last["bits"] == 4]["qid_nats"].median()
 put("bits_times", bits_times)
-put("fig_draws", comparison_figures.scatter_about_mean(last, SIZE, "calib_seed"))
+put("fig_draws", comparisons.scatter_about_mean(last, SIZE, "calib_seed"))
 plt.close("all")
 
 # %% [markdown]
@@ -276,7 +277,7 @@ assert (between_nearest["relative_sd"] > calibration["high"]).all(), "the text s
 assert between.loc[4, "low"] > calibration.loc[4, "high"], "the text says: clear at 4 bits"
 assert of_seed.loc[3, "low"] > 0, "the text says: above zero at 3"
 assert of_seed.loc[2, "low"] == 0, "and not at 2"
-figure = comparison_figures.scatter_about_mean(of_seeds, TOKENS, "run")
+figure = comparisons.scatter_about_mean(of_seeds, TOKENS, "run")
 for axes in figure.axes:
     axes.axvline(LATE_TOKENS, color=PALE, linewidth=1.0, linestyle="--")
 put("fig_seeds", figure)
@@ -356,7 +357,7 @@ for bits in WIDTHS:
 put("coverage_few", at.xs(16, level="n_documents")["coverage"].min())
 put("coverage_all", at.xs(128, level="n_documents")["coverage"].min())
 assert at.xs(128, level="n_documents")["coverage"].between(0.93, 0.97).all(), "the text says: close to 95%"
-axes = comparison_figures.error_against_documents(subsamples, calibration["relative_sd"])
+axes = comparisons.error_against_documents(subsamples, calibration["relative_sd"])
 put("fig_documents", axes.figure)
 plt.close("all")
 
@@ -523,7 +524,7 @@ assert np.abs(np.log(ratio.to_numpy())).max() < np.log(3), "the text says: about
 #
 # The study's rows share their kind of device and their formats. Compared with each other or with a law fitted to them, what moves
 # them is calibration text and documents, and where another run is meant the training seed. `study_floors` in
-# `helpers.analyse.noise` makes both floors from the table, for any QiD, so that other chapters can ask it.
+# `helpers.analyse.rows.noise` makes both floors from the table, for any QiD, so that other chapters can ask it.
 
 # %%
 typical = first_draw.groupby("bits")["qid_nats"].median()
@@ -596,7 +597,7 @@ spreads = [
     frame.reset_index().assign(part=part)
     for part, frame in (("calibration text", calibration), ("training seed", of_seed))
 ]
-put("fig_parts", comparison_figures.noise_parts(pd.concat([*spreads, points])).figure)
+put("fig_parts", comparisons.noise_parts(pd.concat([*spreads, points])).figure)
 plt.close("all")
 
 # %% [markdown]

@@ -40,22 +40,25 @@ import torch
 from safetensors import safe_open
 from scipy import stats
 
-from helpers.analyse import mechanism, mechanism_figures
-from helpers.analyse.comparisons import mean_over_runs
-from helpers.analyse.counts import LATE_TOKENS
-from helpers.analyse.degradation import SIZE, TOKENS, degradation, rows_of_every_run, rows_of_fit
-from helpers.analyse.design import part_of_study
-from helpers.analyse.gluing import put_all
-from helpers.analyse.mechanism import is_trunk
-from helpers.analyse.ratio_trends import log_trends
-from helpers.analyse.style import count_label, use_house_style
-from helpers.families import read_manifest
+from helpers.analyse.questions import mechanism
+from helpers.analyse.questions.mechanism import is_trunk
+from helpers.analyse.questions.slopes_of_ratios import log_trends
+from helpers.analyse.questions.trends import mean_over_runs
+from helpers.analyse.rows.counts import LATE_TOKENS
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.rows.design import part_of_study
+from helpers.show.figures import mechanism as mechanism_figures
+from helpers.show.glue import put_all
+from helpers.show.style import count_label, use_house_style
+from helpers.table.families.catalogue import read_manifest
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
-from helpers.measure import activations, checkpoints, corpora, curvature, weight_statistics
-from helpers.measure.checkpoint_rows import DEFAULT_SAMPLE, GROUP_SIZE
-from helpers.measure.decoders import decoder_of
-from helpers.measure.precision import matrix_products
+from helpers.measure.describing import curvature, weight_statistics
+from helpers.measure.describing.checkpoint_rows import DEFAULT_SAMPLE, GROUP_SIZE
+from helpers.measure.models import activations, checkpoints
+from helpers.measure.models.decoders import decoder_of
+from helpers.measure.models.precision import matrix_products
+from helpers.measure.text import token_blocks
 
 use_house_style()
 
@@ -116,11 +119,11 @@ def matrices_at(run, step):
         return [file.get_tensor(f"gpt_neox.layers.{name}.weight").float() for name in names]
 
 
-sample, lock = DEFAULT_SAMPLE, corpora.read_lock()
+sample, lock = DEFAULT_SAMPLE, token_blocks.read_lock()
 tokenizer = checkpoints.tokenizer_of(Path("data/tadpole"))
-blocks = corpora.heldout_blocks(lock.evaluation, tokenizer, sample.heldout_sequences, sample.heldout_seq_len)
+blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, sample.heldout_sequences, sample.heldout_seq_len)
 extent = sample.calib_sequences, sample.calib_seq_len, sample.calib_seed
-calibration, calib_sha256 = corpora.calibration_tokens(lock.calibration, tokenizer, *extent)
+calibration, calib_sha256 = token_blocks.calibration_tokens(lock.calibration, tokenizer, *extent)
 
 decoder = decoder_of(checkpoints.load(checkpoints.fetch(spec_of[stored["run"], stored["step"]]), device))
 weights, before = (matrices_at(stored["run"], stored[step]) for step in ("step", "previous_step"))

@@ -35,11 +35,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from helpers.analyse import mixed_figures
-from helpers.analyse.comparisons import mean_over_runs
-from helpers.analyse.degradation import SIZE, TOKENS
-from helpers.analyse.gluing import put, put_all
-from helpers.analyse.mixed import (
+from helpers.analyse.mixed.largest_ratio import RECIPES, largest_ratios
+from helpers.analyse.mixed.largest_ratio_hold_outs import LAWS, predicted, scores
+from helpers.analyse.mixed.largest_ratio_law import CAO_2024, fits_by_question
+from helpers.analyse.mixed.searches import (
+    best_of_random,
+    chosen_on_less,
+    excess,
+    random_excess,
+    regrets,
+    searches_compared,
+)
+from helpers.analyse.mixed.trials import (
     FAMILY,
     MATRICES,
     recipes,
@@ -49,19 +56,12 @@ from helpers.analyse.mixed import (
     swapped_and_rounded,
     with_criteria,
 )
-from helpers.analyse.ratio import RECIPES, largest_ratios
-from helpers.analyse.ratio_judgement import LAWS, predicted, scores
-from helpers.analyse.ratio_law import CAO_2024, fits_by_question
-from helpers.analyse.searches import (
-    best_of_random,
-    chosen_on_less,
-    excess,
-    random_excess,
-    regrets,
-    searches_compared,
-)
-from helpers.analyse.style import count_label, use_house_style
-from helpers.results import read_trials
+from helpers.analyse.questions.trends import mean_over_runs
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.show.figures import mixed
+from helpers.show.glue import put, put_all
+from helpers.show.style import count_label, use_house_style
+from helpers.table.files import read_trials
 
 use_house_style()
 MAIN = "MXINT 4 bits, inputs too"
@@ -145,7 +145,7 @@ shown.rename_axis("low: first, second block")
 second, first, both = two["qid_nats"].iloc[1:]  # 01, 10, 11
 put_all(pair_first=first, pair_second=second, pair_both=both, pair_over=both / (first + second))
 put("pair_size", count_label(example[SIZE].iloc[0]))
-put("fig_assignments", mixed_figures.all_assignments(example))
+put("fig_assignments", mixed.all_assignments(example))
 plt.close("all")
 
 # %% [markdown]
@@ -190,7 +190,7 @@ assert minds["output"]["low"] < 0
 assert minds["last"]["low"] < 0 < minds["last"]["high"]
 assert minds["first"]["high"] < 0
 maps = of_main[of_main["model"].isin(["tadpole-128x3", "tadpole-256x4", "tadpole-320x6", "tadpole-512x12"])]
-put("fig_minds", mixed_figures.sensitivity_maps(maps))
+put("fig_minds", mixed.sensitivity_maps(maps))
 plt.close("all")
 
 # %% [markdown]
@@ -274,7 +274,7 @@ clear = slopes["gain_low"] > 0
 put_all(
     questions=len(fits), fitted=len(slopes), clear_up=int(clear.sum()), clear_down=int((slopes["gain_high"] < 0).sum())
 )
-put("fig_ratio_size", mixed_figures.ratio_against_size(main, {}, "{:.0%} more perplexity"))
+put("fig_ratio_size", mixed.ratio_against_size(main, {}, "{:.0%} more perplexity"))
 plt.close("all")
 
 # %% [markdown]
@@ -425,7 +425,7 @@ curve = random_excess(trials_of_main, searches_compared(trials_of_main))
 guided = by_target.rename(columns={"mean": "excess"}).reset_index()
 guided = guided[guided["search"].isin(["greedy", "integer_programme", "second_order"])]
 guided["n_units"] = np.where(guided["search"] == "second_order", 1.0, units.mean())
-put("fig_searches", mixed_figures.searches_by_trials(curve, guided, [0.5, 0.8, 0.9, 0.95]))
+put("fig_searches", mixed.searches_by_trials(curve, guided, [0.5, 0.8, 0.9, 0.95]))
 plt.close("all")
 
 # %% [markdown]
@@ -542,7 +542,7 @@ for granularity in ("matmul", "layer"):
 put("pairs", here["measurement_id"].nunique())
 assert held_over_trial["GPTQ 2 bits", True]["high"] < held_over_trial[MAIN, True]["low"], "less than the text says"
 assert held_over_trial[MAIN, False]["mean"] > held_over_trial[MAIN, True]["mean"] > 0, "the text: choosing has a price"
-put("fig_swapped", mixed_figures.swapped_against_rounded(here, SCHEMES))
+put("fig_swapped", mixed.swapped_against_rounded(here, SCHEMES))
 plt.close("all")
 
 # %% [markdown]

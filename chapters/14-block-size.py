@@ -34,16 +34,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from helpers.analyse import block_figures, blocks, extrapolation, extrapolation_figures
-from helpers.analyse.degradation import SIZE, TOKENS
-from helpers.analyse.fit_records import FitData
-from helpers.analyse.gluing import put, put_all
-from helpers.analyse.joint_laws import JOINT_FORMS
-from helpers.analyse.judgement import judge, refitted, table_of_scores
-from helpers.analyse.ratio_law import CAO_2024
-from helpers.analyse.ratio_trends import trends
-from helpers.analyse.style import count_label, use_house_style
-from helpers.analyse.uncertainty import fit_by_run
+from helpers.analyse.fits.by_run import fit_by_run
+from helpers.analyse.fits.hold_outs import judge, refitted, table_of_scores
+from helpers.analyse.fits.result import FitData
+from helpers.analyse.laws.joint import JOINT_FORMS
+from helpers.analyse.mixed import block_size as blocks
+from helpers.analyse.mixed.largest_ratio_law import CAO_2024
+from helpers.analyse.questions import extrapolation
+from helpers.analyse.questions.slopes_of_ratios import trends
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.show.figures import block_size as block_figures
+from helpers.show.figures import extrapolation as extrapolation_figures
+from helpers.show.glue import put, put_all
+from helpers.show.style import count_label, use_house_style
 
 use_house_style()
 ENDS = ("value", "low", "high")

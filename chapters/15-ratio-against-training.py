@@ -33,16 +33,16 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from helpers.analyse import mixed_figures
-from helpers.analyse.degradation import SIZE, TOKENS
-from helpers.analyse.gluing import put, put_all
-from helpers.analyse.mixed import FAMILY, recipes, scheme_names, swapped_and_rounded, with_criteria
-from helpers.analyse.ratio import RECIPES, changes_by, cost_at_targets, largest_ratios, paired_changes
-from helpers.analyse.ratio_judgement import predicted, scores
-from helpers.analyse.ratio_law import fits_by_question
-from helpers.analyse.ratio_trends import log_trends
-from helpers.analyse.style import count_label, use_house_style
-from helpers.results import read_trials
+from helpers.analyse.mixed.largest_ratio import RECIPES, changes_by, cost_at_targets, largest_ratios, paired_changes
+from helpers.analyse.mixed.largest_ratio_hold_outs import predicted, scores
+from helpers.analyse.mixed.largest_ratio_law import fits_by_question
+from helpers.analyse.mixed.trials import FAMILY, recipes, scheme_names, swapped_and_rounded, with_criteria
+from helpers.analyse.questions.slopes_of_ratios import log_trends
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.show.figures import mixed
+from helpers.show.glue import put, put_all
+from helpers.show.style import count_label, use_house_style
+from helpers.table.files import read_trials
 
 use_house_style()
 MAIN = "MXINT 4 bits, inputs too"
@@ -91,7 +91,7 @@ for name, step in (("first", FIRST), ("middle", MIDDLE), ("last", LAST)):
     put(f"train_{name}", count_label(at[step][TOKENS].iloc[0]))
 put_all(train_runs=constant["run"].nunique(), train_late_runs=at[LAST]["run"].nunique())
 main = largest[(largest["scheme"] == MAIN) & (largest["criterion"] == CRITERION) & (largest["granularity"] == "matmul")]
-put("fig_ratio_tokens", mixed_figures.ratio_against_tokens(main, "{:.0%} more perplexity"))
+put("fig_ratio_tokens", mixed.ratio_against_tokens(main, "{:.0%} more perplexity"))
 plt.close("all")
 
 # %% [markdown]
@@ -141,7 +141,7 @@ put_all(answers=len(told), answers_down=int((told["high"] < 0).sum()), answers_u
 drawn = shown[shown["n_runs"] > 2]
 schemes = [scheme for scheme in SCHEMES if scheme in set(drawn["scheme"])]
 label = "change of the largest ratio (share of parameters)"
-put("fig_ratio_changes", mixed_figures.changes_by_budget(drawn, schemes, label))
+put("fig_ratio_changes", mixed.changes_by_budget(drawn, schemes, label))
 of_largest = main[(main[SIZE] == main[SIZE].max()) & (main["schedule"] == "constant")].sort_values(TOKENS)
 put_all(train_budget=BUDGET, train_factor=at[LAST][TOKENS].iloc[0] / at[MIDDLE][TOKENS].iloc[0])
 put("large_tokens", count_label(of_largest[TOKENS].iloc[-1]))

@@ -35,17 +35,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from helpers.analyse import comparison_figures, keeping, keeping_figures, ways
-from helpers.analyse.degradation import SIZE, TOKENS, degradation
-from helpers.analyse.gluing import put_all
-from helpers.analyse.style import count_label, use_house_style
-from helpers.analyse.tables import kept_table
-from helpers.families import read_manifest
+from helpers.analyse.mixed import keeping
+from helpers.analyse.questions import ways
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.show.figures import comparisons
+from helpers.show.figures import keeping as keeping_figures
+from helpers.show.glue import put_all
+from helpers.show.style import count_label, use_house_style
+from helpers.show.tables import kept_table
+from helpers.table.families.catalogue import read_manifest
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
-from helpers.measure import activations, checkpoints, corpora
-from helpers.measure.decoders import decoder_of
-from helpers.measure.input_rounding import InputRounding
+from helpers.measure.models import activations, checkpoints
+from helpers.measure.models.decoders import decoder_of
+from helpers.measure.rounding.input_rounding import InputRounding
+from helpers.measure.text import token_blocks
 
 use_house_style()
 
@@ -285,7 +289,7 @@ cells = dict(list(ratios.groupby(["way", "setting"])))
 panels = {title: cells[place] for title, place in PANELS.items()}
 values = pd.concat([one["ratio"] for one in panels.values()])
 bounds = (values.min() / 1.1, values.max() * 1.1)
-put_all(fig_seven_trends=comparison_figures.ratios_in_panels(panels, keeping_figures.RATIO_LABEL, bounds))
+put_all(fig_seven_trends=comparisons.ratios_in_panels(panels, keeping_figures.RATIO_LABEL, bounds))
 plt.close("all")
 slopes = summary.dropna(subset=["size"])
 put_all(n_sloped=len(slopes), n_size_down=int((slopes["size_high"] < 0).sum()))
@@ -373,9 +377,9 @@ put_all(n_cross_less=int((narrow[CROSS] < narrow[TOKEN]).sum()), n_narrow=len(na
 family = Path("data/tadpole")
 spec = max(read_manifest(family), key=lambda one: (one.n_params_total, one.run == one.model, one.step))
 decoder = decoder_of(checkpoints.load(checkpoints.fetch(spec), device))
-text = corpora.heldout_blocks(corpora.read_lock().evaluation, checkpoints.tokenizer_of(family), 128, 512).tokens[
-    :8, :-1
-]
+text = token_blocks.heldout_blocks(
+    token_blocks.read_lock().evaluation, checkpoints.tokenizer_of(family), 128, 512
+).tokens[:8, :-1]
 kernels = pd.DataFrame(
     {"exponent": exponent, "bits": bits, "share": share}
     for exponent in (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)

@@ -30,9 +30,9 @@ seed = 0
 import numpy as np
 import pandas as pd
 
-from helpers import families
-from helpers.analyse import benchmarks
-from helpers.analyse.gluing import put, put_all
+from helpers.show import benchmarks
+from helpers.show.glue import put, put_all
+from helpers.table.families import catalogue
 
 engine, pocket = benchmarks.read("engine"), benchmarks.read("pocket_sweep")
 precision, crosscheck = benchmarks.read("precision"), benchmarks.read("crosscheck")
@@ -102,7 +102,7 @@ assert (over[main["model"] == "pythia-1b"] > 0).all(), "the text says that both 
 assert in_tf32["goal_seconds"] > LARGEST_AGAIN, "and that another run met it"
 assert little["peak_memory_gib"] > 16, "the text says that a card of 16 GiB would be too small"
 assert largest[["date", "commit"]].drop_duplicates().shape[0] == 1, "the text gives one day and commit"
-(described,) = families.checkpoints("pythia", ["pythia-1b"], [0], "90-speed")
+(described,) = catalogue.checkpoints("pythia", ["pythia-1b"], [0], "90-speed")
 put_all(
     engine_measured=engine.measured,
     fast_seconds=fastest["seconds_per_quantized_checkpoint"],

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from helpers import law_commands
-from helpers.specs import QidError, QuantScheme, SpecError
+from helpers.commands import laws
+from helpers.table.rows import QidError, QuantScheme, SpecError
 
 HELDOUT_SEQUENCES = 128  # one of each document, as the readers' sweeps have
 
@@ -44,7 +44,7 @@ def sweep(
     ] = None,
 ) -> None:
     """Measure what a sweep declares and the table doesn't hold yet."""
-    from helpers.measure.sweep import run_sweep
+    from helpers.measure.sweep.run import run_sweep
 
     memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
     report = run_sweep(sweep_file, device, table, records, console, memory_bytes)
@@ -70,7 +70,7 @@ def search(
     ] = None,
 ) -> None:
     """Search which matrices can go to low precision, and measure the recipes found."""
-    from helpers.measure.search_sweep import SearchPlaces, run_search
+    from helpers.measure.sweep.search_run import SearchPlaces, run_search
 
     places = SearchPlaces(table, trials, records, trial_records)
     memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
@@ -97,7 +97,8 @@ def mixed(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Find which matrices must stay in 16 bits for a budget of loss, measure it and save the recipe."""
-    from helpers.measure import budgets, export, recipes
+    from helpers.measure.mixed import budgets, recipes
+    from helpers.measure.packing import export
 
     allowed = budgets.Budget(budget, metric)
     scheme = export.gptq_scheme(bits, None if group_size == -1 else group_size, symmetric)
@@ -127,7 +128,7 @@ def train(
     model: Annotated[list[str] | None, typer.Option(help="A model to train; repeat for more. All by default.")] = None,
 ) -> None:
     """Train a family of models, or go on where a killed run stopped."""
-    from helpers.measure.training import train_family
+    from helpers.measure.training.trainer import train_family
 
     out = Path(".cache") / plan_file.stem.removeprefix("train-") if out is None else out
     console.print(f"{train_family(plan_file, out, device, console, model)}: written")
@@ -154,7 +155,7 @@ def study(
 ) -> None:
     """Train models, measure them and search them, unit by unit, each while the next is trained."""
     from helpers.measure.study import Study, run_study
-    from helpers.measure.sweep_file import Unit
+    from helpers.measure.sweep.declaration import Unit
 
     memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
     declared = Study(sweep_file, device, table, checkpoint_table, records, trials, trial_records, memory_bytes)
@@ -171,7 +172,7 @@ def gather(
     table: Annotated[Path, typer.Option(help="The table to join them into.")] = Path("results/measurements.parquet"),
 ) -> None:
     """Join measurements made on several machines into one table."""
-    from helpers.results import gather as join
+    from helpers.table.files import gather as join
 
     console.print(f"{table}: {join(tables, table)} rows")
 
@@ -184,7 +185,7 @@ def pocket(
     out: Annotated[Path, typer.Option(help="The pocket family's folder.")] = Path("data/tadpole"),
 ) -> None:
     """Copy some checkpoints of a trained family into the repository's pocket family."""
-    from helpers.measure.training_folder import select
+    from helpers.measure.training.folder import select
 
     select(source, run, step, out)
 
@@ -196,7 +197,7 @@ def checkpoints(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Describe a family's checkpoints apart from any rounding: weights, activations, curvature."""
-    from helpers.measure.checkpoint_rows import describe_family
+    from helpers.measure.describing.checkpoint_rows import describe_family
 
     report = describe_family(family, table, device, console)
     console.print(f"{table}: {report.n_described} rows made, {report.n_present} already there")
@@ -211,7 +212,7 @@ def corpus(
     folder: Annotated[Path, typer.Option(help="Where wheels go.")] = Path(".cache/corpus/wheels"),
 ) -> None:
     """Download the wheels that `data/corpus.lock` names, by exact hash, with pip; keep the held-out files beside."""
-    from helpers.measure.corpora import keep_heldout, read_lock
+    from helpers.measure.text.token_blocks import keep_heldout, read_lock
 
     folder.mkdir(parents=True, exist_ok=True)
     pins = folder.parent / "wheels.txt"
@@ -240,11 +241,11 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Count what the tables hold, each thing once."""
-    from helpers import results
-    from helpers.analyse.counts import count
+    from helpers.analyse.rows.counts import count
+    from helpers.table import files
 
-    measured = results.read_table(table).to_pandas()
-    described = results.read_checkpoints(checkpoints).to_pandas() if checkpoints.exists() else None
+    measured = files.read_table(table).to_pandas()
+    described = files.read_checkpoints(checkpoints).to_pandas() if checkpoints.exists() else None
     counts = dataclasses.asdict(count(measured, described))
     if as_json:
         print(json.dumps(counts))
@@ -283,7 +284,7 @@ def export(
 
     With a recipe some matrices stay in 16 bits, and auto-gptq can't load it.
     """
-    from helpers.measure.export import export, refuse, round_folder
+    from helpers.measure.packing.export import export, refuse, round_folder
 
     scheme = _wanted(checkpoint, bits, group_size, symmetric, recipe)
     refuse(scheme, out)
@@ -298,7 +299,8 @@ def _wanted(
     checkpoint: Path, bits: int | None, group_size: int | None, symmetric: bool | None, recipe: Path | None
 ) -> QuantScheme:
     """Return the scheme that options or a recipe ask for; they exclude each other."""
-    from helpers.measure import export, recipes
+    from helpers.measure.mixed import recipes
+    from helpers.measure.packing import export
 
     if recipe is not None:
         if (bits, group_size, symmetric) != (None, None, None):
@@ -312,7 +314,7 @@ def _wanted(
     return export.gptq_scheme(bits, None if columns == -1 else columns, bool(symmetric))
 
 
-law_commands.register(app)
+laws.register(app)
 
 
 def run() -> None:

@@ -1,22 +1,17 @@
-"""Planted laws, small tables of measurements and the style of figures, shared by the tests of the statistics side."""
+"""Planted laws and small tables of measurements, shared by the tests of the statistics side."""
 
 import dataclasses
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.comparisons import agreement_in_seeds, calibration_spread
-from helpers.analyse.degradation import degradation, device_agreement
-from helpers.analyse.fit_records import FitData
-from helpers.analyse.laws import OneBitWidthLaw, UnifiedLaw, ValidityRange
-from helpers.analyse.style import use_house_style
-from helpers.analyse.uncertainty import fit_by_run
-from helpers.specs import Measurement
-
-mpl.use("Agg")
+from helpers.analyse.fits.by_run import fit_by_run
+from helpers.analyse.fits.result import FitData
+from helpers.analyse.laws.law import OneBitWidthLaw, UnifiedLaw, ValidityRange
+from helpers.analyse.questions.trends import agreement_in_seeds, calibration_spread
+from helpers.analyse.rows.degradation import degradation, device_agreement
+from helpers.table.rows import Measurement
 
 ANYWHERE = ValidityRange((0, np.inf), (0, np.inf), (0, np.inf))
 # QiD of 0.5 nats at 2 bits, 1.5M parameters and 250M tokens: a tadpole's order of magnitude
@@ -113,12 +108,3 @@ def fits(planted):
     two = fit_by_run(OneBitWidthLaw, data.where(data.bits == 2))[0]
     few = fit_by_run(UnifiedLaw, planted(1, n_sizes=2))[0]
     return {"all bits": fit_by_run(UnifiedLaw, data)[0], "2 bits": two, "two runs": few}
-
-
-@pytest.fixture
-def styled():
-    """The house style while a test draws; what it drew is closed."""
-    with plt.rc_context():
-        use_house_style()
-        yield
-        plt.close("all")

@@ -5,9 +5,23 @@ import functools
 
 import numpy as np
 
-from helpers.analyse.fit_records import FitData, FitResult
-from helpers.analyse.fitting import fit_law
-from helpers.analyse.joint_laws import (
+from helpers.analyse.fits.fit import fit_law
+from helpers.analyse.fits.result import FitData, FitResult
+from helpers.analyse.laws.forms import (
+    FORMS,
+    BitsLaw,
+    ExponentialLaw,
+    FreeBitsLaw,
+    GroupSizeLaw,
+    LearningRateLaw,
+    LossLaw,
+    LossPowerBitsLaw,
+    RoomLaw,
+    SizeLaw,
+    StepsLaw,
+    TokensLaw,
+)
+from helpers.analyse.laws.joint import (
     JOINT_FORMS,
     BlockByBothLaw,
     BlockByOutliersLaw,
@@ -22,23 +36,9 @@ from helpers.analyse.joint_laws import (
     WithoutBlockLaw,
     WithoutTokensLaw,
 )
-from helpers.analyse.law_forms import (
-    FORMS,
-    BitsLaw,
-    ExponentialLaw,
-    FreeBitsLaw,
-    GroupSizeLaw,
-    LearningRateLaw,
-    LossLaw,
-    LossPowerBitsLaw,
-    RoomLaw,
-    SizeLaw,
-    StepsLaw,
-    TokensLaw,
-)
-from helpers.analyse.law_shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
-from helpers.analyse.law_variables import ValidityRange
-from helpers.analyse.laws import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.law import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
+from helpers.analyse.laws.variables import ValidityRange
 
 ANYWHERE = ValidityRange((1, np.inf), (1, np.inf), (1, np.inf))
 AT = {"source": "planted", "validity": ValidityRange((2e8, 2e8), (1e6, 1e6), (3, 3))}

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.joint_laws import RatioExponentialLaw
-from helpers.analyse.laws import ValidityRange
-from helpers.specs import Measurement
+from helpers.analyse.laws.joint import RatioExponentialLaw
+from helpers.analyse.laws.law import ValidityRange
+from helpers.table.rows import Measurement
 
 BLANK = {field.name: None for field in dataclasses.fields(Measurement)}
 ANYWHERE = ValidityRange((1, np.inf), (1, np.inf), (1, np.inf))

@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.mixed import MATRICES, TARGETS, assignment_of
-from helpers.specs import Measurement, TrialRow
+from helpers.analyse.mixed.trials import MATRICES, TARGETS, assignment_of
+from helpers.table.rows import Measurement, TrialRow
 
 BLANK = {field.name: None for field in dataclasses.fields(TrialRow)}
 BLANK_MEASUREMENT = {field.name: None for field in dataclasses.fields(Measurement)}

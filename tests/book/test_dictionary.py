@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import dictionary
-from helpers import results
-from helpers.specs import CheckpointRow, Measurement, TrialRow
+from helpers.table import files as results
+from helpers.table.rows import CheckpointRow, Measurement, TrialRow
 
 ROOT = Path(__file__).parents[2]
 AGAIN = "run: make dictionary"

@@ -44,7 +44,7 @@ def project(tmp_path):
         (tmp_path / name).write_text("")
     for name in CHAPTERS:
         (tmp_path / "chapters" / f"{name}.py").write_text("")
-    for name in ("src/helpers/specs.py", "sweeps/pocket.yml", "sweeps/pythia.yml", "data/weights"):
+    for name in ("src/helpers/table/rows.py", "sweeps/pocket.yml", "sweeps/pythia.yml", "data/weights"):
         (tmp_path / name).write_text("")
     for name, text in (("python", PYTHON), ("jupyter-book", JUPYTER_BOOK)):
         (tmp_path / ".venv/bin" / name).write_text(text)
@@ -95,7 +95,7 @@ def test_a_second_build_does_nothing(project, jobs):
         ("chapters/04-degradation.py", ["01-the-question", "04-degradation", "05-unified-law"]),
         ("sweeps/pocket.yml", ["01-the-question", "04-degradation", "05-unified-law"]),
         ("results/local.parquet", ["01-the-question", "05-unified-law"]),
-        ("src/helpers/specs.py", CHAPTERS),
+        ("src/helpers/table/rows.py", CHAPTERS),
         ("data/weights", CHAPTERS),
         ("results/fits.json", CHAPTERS),
         ("book/_toc.yml", []),

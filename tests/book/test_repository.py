@@ -43,18 +43,16 @@ def test_no_source_pickles_or_runs_remote_code():
 
 
 def test_tests_mirror_the_sources():
-    sources = list((ROOT / "src" / "helpers").rglob("*.py")) + list((ROOT / "book").rglob("*.py"))
-    names = {path.parent.name if path.stem == "__init__" else path.stem for path in sources}
-    about = {
-        "recount",
-        "environment",
-        "repository",
-        "makefile",
-        "browser",
-        "imports",
-        "cuda",
-        "peers",
-    }  # of the project as a whole
-    parts = re.compile(f"test_({'|'.join(names | about)})(_[a-z_]+)?")  # a module's tests may lie in several files
-    strays = [path for path in (ROOT / "tests").rglob("test_*.py") if not parts.fullmatch(path.stem)]
-    assert strays == [], "a test file is named after the module it tests"
+    """A test lies in the folder of the module that it is named after; a module's tests may lie in several files."""
+    here = [(ROOT / "src/helpers", Path()), (ROOT / "book", Path("book")), (ROOT / "book/_ext", Path("book"))]
+    named = {folder / path.parent.relative_to(top) / path.stem for top, folder in here for path in top.rglob("*.py")}
+    named |= {path.parent / path.parent.name for path in named if path.name == "__init__"}
+    about = {Path(each) for each in ("floors", "measure/cuda", "peers/peers", "recount/recount")}
+    about |= {Path("book") / each for each in ("environment", "repository", "makefile", "browser")}
+    stems = {each.parent / f"test_{each.name}" for each in named | about}
+    strays = [
+        str(path)
+        for path in (each.relative_to(ROOT / "tests") for each in (ROOT / "tests").rglob("test_*.py"))
+        if not any(path.parent == stem.parent and re.fullmatch(f"{stem.name}(_[a-z_]+)?", path.stem) for stem in stems)
+    ]
+    assert strays == [], "a test file lies where the module lies that it is named after"

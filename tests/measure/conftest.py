@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import ROOT, SHAPE, tiny_model, write_family
+from tests.measure.tiny import ROOT, SHAPE, tiny_model, write_family
 from transformers import GPTNeoXForCausalLM
 
-from helpers.measure import corpora
-from helpers.specs import digest
+from helpers.measure.text import token_blocks
+from helpers.table.rows import digest
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,11 +32,11 @@ def family(tmp_path: Path) -> Path:
 def text(tmp_path, monkeypatch) -> Path:
     """A cache with a short training text, so that no wheel is read."""
     monkeypatch.chdir(ROOT)
-    lock = corpora.read_lock()
-    tokenizer = corpora.Tokenizer.from_file("data/tadpole/tokenizer.json")
+    lock = token_blocks.read_lock()
+    tokenizer = token_blocks.Tokenizer.from_file("data/tadpole/tokenizer.json")
     cache = tmp_path / "corpus"
     cache.mkdir()
     tokens = np.arange(20_000, dtype=np.uint16) % 97 + 100
     np.save(cache / f"training-{digest([lock.training_sha256, tokenizer.to_str()])}.npy", tokens)
-    monkeypatch.setattr("helpers.measure.training_text.training_tokens.__defaults__", (cache,))
+    monkeypatch.setattr("helpers.measure.training.corpus.training_tokens.__defaults__", (cache,))
     return cache

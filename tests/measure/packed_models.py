@@ -10,15 +10,16 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import ROOT, tiny_model
+from tests.measure.tiny import ROOT, tiny_model
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from helpers.measure import export, grids
-from helpers.measure.decoders import decoder_of
-from helpers.measure.grids import IntegerWeight
-from helpers.measure.methods import Checkpoint, Rounded, rtn
-from helpers.specs import Diagnostics, QuantScheme
+from helpers.measure.models.decoders import decoder_of
+from helpers.measure.packing import export
+from helpers.measure.rounding import grids
+from helpers.measure.rounding.grids import IntegerWeight
+from helpers.measure.rounding.methods import Checkpoint, Rounded, rtn
+from helpers.table.rows import Diagnostics, QuantScheme
 
 GROUP = 32
 # float16 scales change each weight by at most 2^-11 of itself, up or down: measured below 4e-5, and 3e-4 for the Llama.

@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 
 import torch
-from tiny import tiny_model
+from tests.measure.tiny import tiny_model
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
@@ -16,10 +16,10 @@ from transformers import (
     Qwen3Config,
 )
 
-from helpers.measure import gptq
-from helpers.measure.decoders import decoder_of
-from helpers.measure.methods import Checkpoint
-from helpers.specs import QuantScheme
+from helpers.measure.models.decoders import decoder_of
+from helpers.measure.rounding import gptq_solver
+from helpers.measure.rounding.methods import Checkpoint
+from helpers.table.rows import QuantScheme
 
 COMMON = {
     "vocab_size": 256,
@@ -103,9 +103,9 @@ def walk(model: PreTrainedModel, scheme: QuantScheme, calibration: Tensor) -> di
     for name in order_of_layers(model, calibration[:1]):
         if decoder.short_name(name) in scheme.kept_matrices:
             continue
-        hessian = gptq.second_moments(inputs_of(model, name, calibration).flatten(0, -2)) / calibration.numel()
+        hessian = gptq_solver.second_moments(inputs_of(model, name, calibration).flatten(0, -2)) / calibration.numel()
         layer = model.get_submodule(name)
-        solved = gptq.solve(
+        solved = gptq_solver.solve(
             layer.weight,
             hessian,
             scheme.bits,

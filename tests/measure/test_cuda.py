@@ -7,20 +7,23 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain import build
-from test_gptq import problem
-from tiny import ROOT, tiny_model
+from tests.measure.plain import build
+from tests.measure.rounding.methods.test_gptq import problem
+from tests.measure.tiny import ROOT, tiny_model
 from transformers import GPTNeoXForCausalLM
 
-from helpers.measure import evaluate, gptq, mixed, stacking
-from helpers.measure.corpora import Blocks
-from helpers.measure.decoders import decoder_of, hidden_of
-from helpers.measure.methods import Checkpoint, get
-from helpers.measure.precision import TENSOR_DTYPE, matrix_products
-from helpers.specs import QuantScheme
+from helpers.measure.mixed import searches
+from helpers.measure.models import stacking
+from helpers.measure.models.decoders import decoder_of, hidden_of
+from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products
+from helpers.measure.rounding import gptq_solver
+from helpers.measure.rounding.methods import Checkpoint, get
+from helpers.measure.scoring import evaluate
+from helpers.measure.text.token_blocks import Blocks
+from helpers.table.rows import QuantScheme
 
 if torch.cuda.is_available():
-    from helpers.measure import scores_cuda
+    from helpers.measure.scoring import scores_cuda
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -33,8 +36,10 @@ CASES = st.tuples(
 def both(seed: int, bits: int, group_size: int | None, symmetric: bool, rows: int, columns: int):
     """Round one matrix with the kernel and plainly on the CPU, given the same factor; return weights and problem."""
     weight, hessian = problem(seed, rows=rows, columns=columns, tokens=4 * columns)
-    kernel = gptq.solve(weight.cuda()[None], hessian.cuda()[None], bits, group_size, symmetric, 0.01).weight[0].cpu()
-    return kernel, gptq.solve_plainly(weight, hessian, bits, group_size, symmetric, 0.01), weight, hessian
+    kernel = (
+        gptq_solver.solve(weight.cuda()[None], hessian.cuda()[None], bits, group_size, symmetric, 0.01).weight[0].cpu()
+    )
+    return kernel, gptq_solver.solve_plainly(weight, hessian, bits, group_size, symmetric, 0.01), weight, hessian
 
 
 @settings(deadline=None, max_examples=40)
@@ -43,7 +48,7 @@ def test_the_kernel_loses_no_more_of_the_output_than_the_plain_solver(seed, case
     """A single code that flips at a boundary moves the rest of its row, so few rows are compared by their errors,
     a single one only roughly."""
     kernel, plain, weight, hessian = both(seed, *case, columns=192)
-    one, other = (gptq.relative_error(weight, each, hessian).item() for each in (kernel, plain))
+    one, other = (gptq_solver.relative_error(weight, each, hessian).item() for each in (kernel, plain))
     assert one == pytest.approx(other, rel={1: 0.5, 17: 0.1, 64: 0.02}[case[3]])
 
 
@@ -60,13 +65,13 @@ def test_codes_of_trained_layers_agree(bits, group_size):
     with torch.no_grad():
         model(tokens)
     for name, layer in layers.items():
-        weight, hessian = layer.weight.detach(), gptq.second_moments(seen[name].flatten(0, 1)) / tokens.numel()
-        kernel = gptq.solve(weight.cuda()[None], hessian.cuda()[None], bits, group_size, False, 0.01)
-        plain = gptq.solve_plainly(weight, hessian, bits, group_size, False, 0.01)
+        weight, hessian = layer.weight.detach(), gptq_solver.second_moments(seen[name].flatten(0, 1)) / tokens.numel()
+        kernel = gptq_solver.solve(weight.cuda()[None], hessian.cuda()[None], bits, group_size, False, 0.01)
+        plain = gptq_solver.solve_plainly(weight, hessian, bits, group_size, False, 0.01)
         groups = kernel.scale[0].repeat_interleave(group_size or weight.shape[1], -1).cpu()
         same = (kernel.weight[0].cpu() - plain).abs() < 0.5 * groups
         assert same.float().mean() >= 0.99, name
-        one, other = (gptq.relative_error(weight, each, hessian) for each in (kernel.weight[0].cpu(), plain))
+        one, other = (gptq_solver.relative_error(weight, each, hessian) for each in (kernel.weight[0].cpu(), plain))
         assert one.sqrt().item() == pytest.approx(other.sqrt().item(), rel=1e-3), name
 
 
@@ -94,11 +99,11 @@ def test_the_fused_block_is_transformers_block(parallel, dtype):
 
 
 def test_a_diagonal_hessian_gives_round_to_nearest_bit_for_bit():
-    from helpers.measure import grids
+    from helpers.measure.rounding import grids
 
     weight, hessian = problem(0, rows=40, columns=256)
     for bits in (2, 3, 4, 8):
-        solved = gptq.solve(
+        solved = gptq_solver.solve(
             weight.cuda()[None], torch.diag(hessian.diagonal()).cuda()[None], bits, 32, False, 0.01
         ).weight[0]
         assert torch.equal(solved, grids.round_to_grid(weight.cuda(), bits, False, 32))
@@ -144,7 +149,7 @@ def test_scores_from_the_kernel_are_those_of_the_cpu(vocabulary_size, dtype):
 
 
 def test_running_out_of_memory_halves_the_share_and_records_it(monkeypatch):
-    from helpers.measure import layerwise
+    from helpers.measure.rounding import layerwise
 
     model = tiny_model(3, d_model=64).cuda()
     calibration = torch.randint(0, 1024, (16, 64), generator=torch.Generator().manual_seed(0))
@@ -208,9 +213,11 @@ def test_a_search_finds_on_the_gpu_what_it_finds_on_the_cpu():
     for device in ("cpu", "cuda"):
         folder = ROOT / "data/tadpole/tadpole-64x3/step-007275"
         checkpoint = Checkpoint(GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device), folder)
-        (alone,) = mixed.rounded_alone(checkpoint, [scheme], tokens[:, :128], 2**30)
-        scorer = mixed.Scorer(checkpoint, alone, blocks, "float32", 2**30)
-        seen[device] = mixed.search(scorer, mixed.Plan("matmul", (0.5, 0.9), ("random", "second_order"), trials=5))
+        (alone,) = searches.rounded_alone(checkpoint, [scheme], tokens[:, :128], 2**30)
+        scorer = searches.Scorer(checkpoint, alone, blocks, "float32", 2**30)
+        seen[device] = searches.search(
+            scorer, searches.Plan("matmul", (0.5, 0.9), ("random", "second_order"), trials=5)
+        )
     for one, other in zip(seen["cpu"], seen["cuda"], strict=True):
         assert (one.search, one.number) == (other.search, other.number)
         assert one.loss_nats == pytest.approx(other.loss_nats, abs=2e-3)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
-from tiny import ROOT
+from tests.measure.tiny import ROOT
 
-from helpers import results
 from helpers.measure.study import Study, run_study
-from helpers.measure.sweep_file import Unit, read_sweep
-from helpers.specs import SpecError
+from helpers.measure.sweep.declaration import Unit, read_sweep
+from helpers.table import files
+from helpers.table.rows import SpecError
 
 PLAN = """\
 family: tiny
@@ -64,7 +64,7 @@ def unit(tmp_path) -> Callable[[str], Unit]:
 
 def rows_of(study: Study) -> list[tuple]:
     names = ("family", "model", "step", "method", "bits")
-    return sorted(tuple(str(row[name]) for name in names) for row in results.read_table(study.measurements).to_pylist())
+    return sorted(tuple(str(row[name]) for name in names) for row in files.read_table(study.measurements).to_pylist())
 
 
 def test_every_unit_is_trained_measured_and_described(study, unit):
@@ -80,7 +80,7 @@ def test_a_second_run_adds_what_is_new_and_leaves_the_rest(study, unit, tmp_path
     one, two, families = unit("tiny/tiny-32x1"), unit("tiny/tiny-32x2"), tmp_path / "families"
     run_study(study, [one], Console(quiet=True))
     weights = {path: path.stat().st_mtime_ns for path in families.rglob("*.safetensors")}
-    before = results.read_table(study.measurements).to_pylist()
+    before = files.read_table(study.measurements).to_pylist()
     trained = read_sweep(study.sweep, one)
     assert [[spec.step for spec in part.checkpoints] for part in trained.parts] == [[4, 8], [8]]
     with pytest.raises(SpecError, match="unknown model 'tiny-32x2'; accepted: tiny-32x1"):
@@ -88,7 +88,7 @@ def test_a_second_run_adds_what_is_new_and_leaves_the_rest(study, unit, tmp_path
     with pytest.raises(SpecError, match="unknown family '.cache/tiny'"):
         read_sweep(study.sweep)  # without a unit the family is where the sweep says
     run_study(study, [one, two], Console(quiet=True))
-    after = {row["measurement_id"]: row for row in results.read_table(study.measurements).to_pylist()}
+    after = {row["measurement_id"]: row for row in files.read_table(study.measurements).to_pylist()}
     assert all(after[row["measurement_id"]] == row for row in before)
     assert {row["model"] for row in after.values()} == {"tiny-32x1", "tiny-32x2"}
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
@@ -109,8 +109,8 @@ def test_a_unit_that_is_off_is_named_before_anything_is_trained(study, unit, tex
 
 
 def test_the_committed_study_names_what_the_plans_train():
-    from helpers.measure.sweep_file import family_names
-    from helpers.measure.training_plan import read_plan
+    from helpers.measure.sweep.declaration import family_names
+    from helpers.measure.training.plan import read_plan
 
     for name in family_names(ROOT / "sweeps/study.yml"):
         assert read_plan(ROOT / f"sweeps/train-{name}.yml").family == name

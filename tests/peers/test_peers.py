@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from packed_models import CASES, HALF_SCALES, MIXED_CASES, scored_by
+from tests.measure.packed_models import CASES, HALF_SCALES, MIXED_CASES, scored_by
 
 PEERS_PYTHON = Path(__file__).parents[2] / ".venv-peers/bin/python"
 # Its reference kernel, run in float32, does the same operations: measured 0. (Biases pass through float16 there, which

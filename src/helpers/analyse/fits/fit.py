@@ -1,0 +1,303 @@
+"""Fit a law to QiD on its own scale: values at or below zero stay, and no bit width drowns the others.
+
+The model (arrays in, a `FitResult` out):
+
+    QiD_i ~ mu_i + sqrt(se_i^2 + tau^2 mu_i^2) * e_i,    ln mu_i = what the law says of row i
+
+with e normal, or Student's t where some rows may lie far off. se is the paired error of each row; tau is the relative
+spread that remains (run to run, and lack of fit of the law), estimated with the coefficients by maximum likelihood.
+With tau = 0, pure inverse-variance weights, 2-bit rows would hold nearly all the information and the exponents would
+be theirs alone.
+
+The law may be any function of its coefficients: a fit needs ln mu and its slopes. Slopes are centred and scaled before
+the optimiser sees them (for k that means QiD at the middle of the data instead of at one token and one parameter),
+and the result is carried back to the paper's terms. A log-linear law has the same slopes everywhere; for the others
+the scaling is that of the start, and once more that of the maximum.
+
+The intervals of `fit_law` take rows to be independent. Rows of one training run aren't: see `uncertainty`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln
+from statsmodels.base.model import GenericLikelihoodModel, GenericLikelihoodModelResults
+
+from helpers.analyse.fits.result import FitData, FitError, FitResult, FitStatus, information
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.variables import VARIABLES, FloatArray, Variables
+
+FEW_RUNS_BELOW = 10
+CONDITION_LIMIT = 100.0  # of centred, unit-length slopes; two columns reach it at a correlation of 0.9998
+TAU_BOUNDS = (1e-3, 10.0)
+TAU_STARTS = (0.05, 0.5)
+EFFECT_BOUND = 15.0  # change of ln QiD over one standard deviation of a column
+LARGEST_LOG_MEAN = 100.0  # where a step too far of the optimiser is stopped, before it overflows
+
+Mean = Callable[[FloatArray], tuple[FloatArray, FloatArray]]  # ln mu (n_rows,), slopes (n_rows, n_coefficients)
+
+
+def tail_weights(squares: FloatArray, tail_freedom: float) -> FloatArray:
+    """Return how much each row counts, (v + 1) / (v + z^2) with z^2 = `squares` in variances; 1 for normal errors."""
+    if np.isinf(tail_freedom):
+        return np.ones(squares.shape)
+    return (tail_freedom + 1) / (tail_freedom + squares)
+
+
+class RelativeSpreadModel(GenericLikelihoodModel):
+    """Likelihood of QiD with ln mean and its slopes from `mean` and squared scale se^2 + tau^2 mean^2.
+
+    Parameters are the coefficients followed by ln tau; errors have Student's t with `tail_freedom` (infinite: normal).
+    """
+
+    def __init__(
+        self, qid_nats: FloatArray, mean: Mean, n_coefficients: int, qid_se_nats: FloatArray, tail_freedom: float
+    ) -> None:
+        self.mean, self.qid_se_nats, self.tail_freedom = mean, qid_se_nats, tail_freedom
+        columns = np.eye(qid_nats.size, n_coefficients)  # statsmodels counts parameters by columns; no other use
+        columns[:, 0] = 1.0
+        super().__init__(qid_nats, columns, extra_params_names=["ln_tau"])
+
+    def _moments(self, params: FloatArray) -> tuple[FloatArray, ...]:
+        """Return residual, tau^2 mu^2, the whole squared scale, each of shape (n_rows,), and the slopes."""
+        log_mean, slopes = self.mean(params[:-1])
+        mean = np.exp(np.minimum(log_mean, LARGEST_LOG_MEAN))
+        spread = np.exp(2 * params[-1]) * mean**2
+        return self.endog - mean, spread, self.qid_se_nats**2 + spread, slopes
+
+    def loglikeobs(self, params: FloatArray) -> FloatArray:
+        """Return the log-likelihood of each row, shape (n_rows,)."""
+        residual, _, variance, _ = self._moments(params)
+        squares, v = residual**2 / variance, self.tail_freedom
+        if np.isinf(v):
+            return -0.5 * (np.log(2 * np.pi * variance) + squares)
+        constant = gammaln((v + 1) / 2) - gammaln(v / 2) - 0.5 * np.log(v * np.pi)
+        return constant - 0.5 * np.log(variance) - (v + 1) / 2 * np.log1p(squares / v)
+
+    def score(self, params: FloatArray) -> FloatArray:
+        """Return the gradient of the log-likelihood, shape (n_coefficients + 1,)."""
+        return self._score(*self._moments(params))
+
+    def fisher(self, params: FloatArray) -> FloatArray:
+        """Return the expected information on the parameters, shape (n_coefficients + 1, n_coefficients + 1)."""
+        return self._fisher(*self._moments(params))
+
+    def score_and_fisher(self, params: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return both for one look at the law."""
+        moments = self._moments(params)
+        return self._score(*moments), self._fisher(*moments)
+
+    def _score(self, residual: FloatArray, spread: FloatArray, variance: FloatArray, slopes: FloatArray) -> FloatArray:
+        squares = residual**2 / variance
+        weights = tail_weights(squares, self.tail_freedom)
+        by_ln_tau = spread * (weights * squares - 1) / variance
+        by_ln_mean = weights * residual * (self.endog - residual) / variance + by_ln_tau
+        return np.append(slopes.T @ by_ln_mean, by_ln_tau.sum())
+
+    def _fisher(self, residual: FloatArray, spread: FloatArray, variance: FloatArray, slopes: FloatArray) -> FloatArray:
+        v = self.tail_freedom
+        of_mean, of_scale = (1.0, 2.0) if np.isinf(v) else ((v + 1) / (v + 3), 2 * v / (v + 3))
+        by_scale = np.column_stack([slopes, np.ones(len(slopes))]) * (spread / variance)[:, None]
+        by_mean = slopes * ((self.endog - residual) / np.sqrt(variance))[:, None]
+        found = of_scale * by_scale.T @ by_scale
+        found[:-1, :-1] += of_mean * by_mean.T @ by_mean
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Standardised:
+    """Coordinates in which slopes are centred and of unit deviation: coefficients = `to_coefficients` @ coordinates."""
+
+    to_coefficients: FloatArray
+    scale: FloatArray  # of all coefficients but the first, shape (n_coefficients - 1,)
+
+
+def standardise(slopes: FloatArray) -> Standardised:
+    """Centre and scale the slopes of every coefficient but the first, whose own are about one."""
+    centre, scale = slopes[:, 1:].mean(axis=0), slopes[:, 1:].std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    to_coefficients = np.diag(np.append(1.0, 1.0 / scale))
+    to_coefficients[0, 1:] = -centre / scale
+    return Standardised(to_coefficients, scale)
+
+
+def refuse_constant_variables(law_type: type[Law], x: Variables) -> None:
+    """Raise FitError where a term of the law has one value only, or a variable that is held has several."""
+    for name in law_type.HELD:
+        if np.ptp(x[name]) > 0:
+            values = ", ".join(f"{value:g}" for value in np.unique(x[name])[:5])
+            raise FitError(
+                f"{law_type.__name__} is for one {VARIABLES[name]}; got {values}", FitStatus.NOT_IDENTIFIABLE
+            )
+    for term in law_type.TERMS:
+        if np.ptp(term.column(x)) == 0:
+            raise FitError(
+                f"{term.parameter} can't be identified: every row has the same {VARIABLES[term.variable]}"
+                if np.ptp(x[term.variable]) == 0
+                else f"{term.parameter} can't be identified: no row has its {VARIABLES[term.variable]}",
+                FitStatus.NOT_IDENTIFIABLE,
+            )
+
+
+def condition_number(names: tuple[str, ...], slopes: FloatArray, weights: FloatArray) -> float:
+    """Return the condition number of the slopes, the first column taken out of the others, under `weights`.
+
+    Columns have unit length. Raises FitError above CONDITION_LIMIT, naming the coefficients that the rows (as
+    weighted) can't tell apart: those with large entries in the smallest singular vector (Belsley, Kuh and Welsch 1980,
+    chapter 3).
+    """
+    weighted = np.sqrt(weights)[:, None] * slopes
+    first = weighted[:, 0] / np.linalg.norm(weighted[:, 0])
+    rest = weighted[:, 1:] - np.outer(first, first @ weighted[:, 1:])
+    lengths = np.linalg.norm(rest, axis=0)
+    _, singular, rows = np.linalg.svd(rest / np.where(lengths > 0, lengths, 1.0), full_matrices=False)
+    condition = np.inf if singular[-1] == 0 else singular[0] / singular[-1]
+    if condition > CONDITION_LIMIT:
+        named = [names[1:][index] for index in np.flatnonzero(np.abs(rows[-1]) > 0.3)]
+        message = f"{' and '.join(named)} can't be told apart: condition number {condition:.3g} > {CONDITION_LIMIT:g}"
+        raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+    return float(condition)
+
+
+def _starts(law_type: type[Law], data: FitData, x: Variables) -> list[FloatArray]:
+    """Return starting coefficients: the law's own beyond its terms, the terms by least squares of ln QiD, or flat."""
+    names = law_type.coefficient_names()
+    clear, needed = data.qid_nats > data.qid_se_nats, len(names) + 1
+    if clear.sum() < needed:
+        message = f"only {clear.sum()} rows have a QiD above its error; the law needs {needed} or more"
+        raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+    n_terms, starts = 1 + len(law_type.TERMS), []
+    for more in law_type.starts(x):
+        start = np.array([more.get(name, 0.0) for name in names])
+        flat = start.copy()
+        flat[0] = np.log(data.qid_nats[clear].mean())
+        value, slopes = law_type.evaluate(start, x)
+        usable = clear & np.isfinite(value)
+        start[:n_terms] += np.linalg.lstsq(slopes[usable, :n_terms], np.log(data.qid_nats[usable]) - value[usable])[0]
+        starts += [start, flat]
+    return starts
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """Where the likelihood is largest, or one of the places where it is larger than around."""
+
+    coefficients: FloatArray
+    log_tau: float
+    log_likelihood: float
+    at_bound: np.ndarray  # of the coefficients and ln tau
+
+
+def model_in(
+    scaled: Standardised, law_type: type[Law], data: FitData, x: Variables, tail_freedom: float
+) -> RelativeSpreadModel:
+    """Return the likelihood of the rows as a function of such coordinates and ln tau."""
+
+    def mean(coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
+        value, slopes = law_type.evaluate(scaled.to_coefficients @ coordinates, x)
+        return value, slopes @ scaled.to_coefficients
+
+    return RelativeSpreadModel(data.qid_nats, mean, len(scaled.to_coefficients), data.qid_se_nats, tail_freedom)
+
+
+def scaled_model(
+    law_type: type[Law], data: FitData, x: Variables, coefficients: FloatArray, tail_freedom: float
+) -> tuple[RelativeSpreadModel, Standardised]:
+    """Return the likelihood in coordinates that are standardised at `coefficients`, and these coordinates."""
+    scaled = standardise(law_type.evaluate(coefficients, x)[1])
+    return model_in(scaled, law_type, data, x, tail_freedom), scaled
+
+
+def ends_of_search(
+    law_type: type[Law], x: Variables, scaled: Standardised, begin: FloatArray, reach: float = EFFECT_BOUND
+) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest and highest coordinates and ln tau of a search from `begin`, each of its shape.
+
+    They are the law's own bounds, TAU_BOUNDS, and `reach` to both sides of what the law leaves free.
+    """
+    low, high = begin - reach, begin + reach
+    low[-1], high[-1] = np.log(TAU_BOUNDS)
+    for name, ends in law_type.bounds(x).items():
+        place = law_type.coefficient_names().index(name)
+        low[place], high[place] = np.array(ends) * scaled.scale[place - 1]
+    return low, high
+
+
+def _climb(law_type: type[Law], data: FitData, x: Variables, start: FloatArray, tail_freedom: float) -> Maximum | None:
+    """Return the maximum that L-BFGS reaches from `start` (coefficients, ln tau); None where it doesn't converge."""
+    model, scaled = scaled_model(law_type, data, x, start[:-1], tail_freedom)
+    to = scaled.to_coefficients
+    begin = np.append(np.linalg.solve(to, start[:-1]), start[-1])
+    low, high = ends_of_search(law_type, x, scaled, begin)
+    found: GenericLikelihoodModelResults = model.fit(
+        np.clip(begin, low, high),
+        method="lbfgs",
+        bounds=list(zip(low, high, strict=True)),
+        pgtol=1e-8,
+        factr=10.0,
+        maxiter=2000,
+        disp=0,
+        skip_hessian=True,
+        warn_convergence=False,
+    )
+    if not found.mle_retvals["converged"]:
+        return None
+    at_bound = np.isclose(found.params, low) | np.isclose(found.params, high)
+    return Maximum(to @ found.params[:-1], float(found.params[-1]), float(found.llf), at_bound)
+
+
+def _maximise(law_type: type[Law], data: FitData, x: Variables, tail_freedom: float) -> Maximum:
+    """Return the best of the starts' maxima, climbed once more on its own scaling."""
+    starts = [np.append(one, np.log(tau)) for one in _starts(law_type, data, x) for tau in TAU_STARTS]
+    maxima = [one for start in starts if (one := _climb(law_type, data, x, start, tail_freedom)) is not None]
+    if not maxima:
+        raise FitError(f"none of {len(starts)} starts reached a maximum of the likelihood", FitStatus.FAILED)
+    best = max(maxima, key=lambda one: one.log_likelihood)
+    again = _climb(law_type, data, x, np.append(best.coefficients, best.log_tau), tail_freedom)
+    return best if again is None or again.log_likelihood < best.log_likelihood else again
+
+
+def fit_law(law_type: type[Law], data: FitData, level: float = 0.95, tail_freedom: float = np.inf) -> FitResult:
+    """Fit a law to `data`; `level` is that of the intervals, `tail_freedom` that of Student-t errors.
+
+    Raises FitError where there is no usable estimate: a variable with one value, parameters that can't be told
+    apart, too few rows above their error, no maximum. Soft trouble is the result's `status`.
+    """
+    x, names = data.variables(law_type), law_type.coefficient_names()
+    refuse_constant_variables(law_type, x)
+    columns = law_type.columns(x)
+    condition_number(names[: columns.shape[1]], columns, np.ones(len(columns)))
+    return fit_at(law_type, data, _maximise(law_type, data, x, tail_freedom), level, tail_freedom)
+
+
+def fit_at(law_type: type[Law], data: FitData, maximum: Maximum, level: float, tail_freedom: float) -> FitResult:
+    """Return the result of a fit whose `maximum` is known, with intervals that take rows to be independent.
+
+    Raises FitError where the rows, as weighted there, can't tell parameters apart.
+    """
+    x = data.variables(law_type)
+    names = law_type.coefficient_names()
+    bounds_hit = tuple(name for name, hit in zip((*names, "ln_tau"), maximum.at_bound, strict=True) if hit)
+    few_runs = np.unique(data.runs).size < FEW_RUNS_BELOW
+    log_mean, slopes = law_type.evaluate(maximum.coefficients, x)
+    tau, free = float(np.exp(maximum.log_tau)), ~maximum.at_bound[:-1]
+    weights = information(np.exp(log_mean), data.qid_se_nats, tau)
+    weights *= 1.0 if np.isinf(tail_freedom) else (tail_freedom + 1) / (tail_freedom + 3)  # Fisher's, for Student's t
+    condition = condition_number(tuple(np.array(names)[free]), slopes[:, free], weights)
+    covariance = np.zeros((len(names), len(names)))
+    covariance[np.ix_(free, free)] = np.linalg.inv(slopes[:, free].T @ (weights[:, None] * slopes[:, free]))
+    return FitResult(
+        law=law_type.from_coefficients(maximum.coefficients, "fitted to this project's measurements", data.validity),
+        data=data,
+        covariance=covariance,
+        degrees_of_freedom=np.full(len(names), np.inf),
+        level=level,
+        method="model-based: rows taken to be independent",
+        tau=tau,
+        log_likelihood=maximum.log_likelihood,
+        condition_number=condition,
+        tail_freedom=tail_freedom,
+        bounds_hit=bounds_hit,
+        status=FitStatus.BOUND_HIT if bounds_hit else FitStatus.FEW_RUNS if few_runs else FitStatus.CONVERGED,
+    )

@@ -1,0 +1,198 @@
+"""Which law predicts: laws by hold-outs, each law fitted to training rows and scored on rows that it hasn't seen.
+
+Scores are of ln QiD on rows with a QiD of more than three noise floors, and in nats on the others; see
+`uncertainty.Predictions`. A law that can't be fitted to the training rows or can't say anything of those held out is
+n/a, with the reason. Tables are those of `degradation`, of one scheme (`rows_of_fit`), all families.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helpers.analyse.fits.by_run import Predictions, fit_by_run, hold_out, predictions
+from helpers.analyse.fits.fit import fit_law
+from helpers.analyse.fits.result import FitData, FitError, FitStatus
+from helpers.analyse.laws.law import Law, OneBitWidthLaw
+from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw, fit_loss_law
+from helpers.analyse.laws.variables import FloatArray, LawError
+from helpers.analyse.rows.degradation import SIZE, TOKENS, TRUNK
+from helpers.analyse.rows.noise import NoiseFloor
+
+LATE_FACTOR = 4.0
+FITTED_BITS = (2, 3, 4)
+
+Floor = Callable[[FitData], FloatArray]  # nats a row, shape (n_rows,)
+Predictor = Callable[[FitData, FitData, FloatArray], Predictions]  # training, held out, floor of the latter
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows to fit and rows to predict."""
+
+    training: pd.DataFrame
+    held: pd.DataFrame
+
+
+def floor_by_bits(floors: Mapping[float, NoiseFloor]) -> Floor:
+    """Return the floor of rows from those of `noise.study_floors`: that of another run, for a hold-out is one.
+
+    A bit width without replicates takes the floor of the nearest width that has one.
+    """
+    known = np.array(sorted(floors))
+
+    def floor(data: FitData) -> FloatArray:
+        nearest = known[np.abs(data.bits[:, None] - known).argmin(axis=1)]
+        found = np.empty(data.bits.shape)
+        for bits in known:
+            found[nearest == bits] = floors[bits].of_another_run(data.qid_nats[nearest == bits])
+        return found
+
+    return floor
+
+
+def on_trunk(table: pd.DataFrame) -> pd.Series:
+    """Return which rows are the trunk's own: neither branches nor averages."""
+    return (table["family"] == TRUNK) & (table["run"] == TRUNK + "/" + table["model"])
+
+
+def splits(table: pd.DataFrame, other_text: pd.DataFrame) -> dict[str, Split]:
+    """Return the hold-outs by name, of rows at `FITTED_BITS` and, as one hold-out, at the other bit widths.
+
+    `other_text` holds the same measurements on another evaluation text.
+    """
+    wider = table[on_trunk(table) & ~table["bits"].isin(FITTED_BITS)]
+    table, other_text = (one[one["bits"].isin(FITTED_BITS)] for one in (table, other_text))
+    trunk, unseen = table[on_trunk(table)], other_text[on_trunk(other_text)]
+    size, tokens, bits = (trunk[name] for name in (SIZE, TOKENS, "bits"))
+    decayed = (table["lr_phase"] == "decay") & (table["n_averaged"] == 1)
+    masks = {
+        "largest size": size == size.max(),
+        "last factor 4 in D": tokens > tokens.max() / LATE_FACTOR,
+        "3 bits": bits == 3,
+        "2 bits": bits == 2,
+    }
+    found = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
+    found["decayed rate"] = Split(trunk, table[decayed])
+    cosine = decayed & (table["schedule"] == "cosine")
+    found["cooldown after cosine"] = Split(pd.concat([trunk, table[cosine]]), table[decayed & ~cosine])
+    found["other bits"] = Split(trunk, wider)
+    found["another text"] = Split(trunk, unseen)
+    return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
+
+
+def refitted(law_type: type[Law]) -> Predictor:
+    """Return the plain way: the law fitted to the training rows."""
+    return lambda training, held, floor: hold_out(law_type, training, held, floor)
+
+
+def as_published(laws: Law | Mapping[int, Law]) -> Predictor:
+    """Return predictions of a law (or one a bit width) as it is, constants and all: no interval."""
+
+    def predict(_training: FitData, held: FitData, floor: FloatArray) -> Predictions:
+        predicted = np.empty(held.bits.shape)
+        for bits in np.unique(held.bits):
+            rows = held.bits == bits
+            law = laws if isinstance(laws, Law) else laws.get(bits)
+            if law is None:
+                message = f"published for {', '.join(map(str, laws))} bits, not {bits:g}"
+                raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+            try:
+                predicted[rows] = np.exp(law.evaluate(law.coefficients, held.where(rows).asked(law))[0])
+            except LawError as error:
+                raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
+        nothing = np.full(predicted.shape, np.nan)
+        return Predictions(held, floor, predicted, nothing, nothing, 0.90, "published constants come without errors")
+
+    return predict
+
+
+def per_bit_width(training: FitData, held: FitData, floor: FloatArray) -> Predictions:
+    """Fit one `OneBitWidthLaw` a bit width and predict each width's rows with its own."""
+    predicted, low, high = (np.empty(held.bits.shape) for _ in range(3))
+    trouble, level = "", 0.0
+    for bits in np.unique(held.bits):
+        rows, mine = held.bits == bits, training.bits == bits
+        if not mine.any():
+            raise FitError(f"no training row has {bits:g} bits", FitStatus.NOT_IDENTIFIABLE)
+        one = hold_out(OneBitWidthLaw, training.where(mine), held.where(rows), floor[rows])
+        predicted[rows], low[rows], high[rows] = one.predicted_nats, one.low_nats, one.high_nats
+        trouble, level = trouble or one.no_interval_because, one.level
+    return Predictions(held, floor, predicted, low, high, level, trouble)
+
+
+def loss_law_of(data: FitData, law_type: type[SizeAndTokensLaw] = OuyangLossLaw) -> SizeAndTokensLaw:
+    """Return the loss law fitted to the 16-bit losses of the rows, every model once. Raises FitError without losses.
+
+    On the study's rows equation 3 has alpha_D at its bound (`loss_laws.bounds_hit`): below 1e8 tokens the small models
+    are still above what any power of D says, and fall faster. It stays: Chinchilla's form predicts the losses of the
+    largest size better and those of the last factor 4 in D worse.
+    """
+    if "loss_nats" not in data.covariates:
+        raise FitError("no 16-bit losses ('loss_nats') to fit a loss law to", FitStatus.NOT_IDENTIFIABLE)
+    triples = np.unique(np.column_stack([data.tokens, data.n_params, data.covariates["loss_nats"]]), axis=0)
+    return fit_loss_law(law_type, *triples.T, source="fitted to this project's 16-bit losses")
+
+
+def loss_miss(loss_law: SizeAndTokensLaw, data: FitData) -> float:
+    """Return the root mean square of ln(predicted / measured) 16-bit loss over rows."""
+    said = np.log(loss_law.predict(data.tokens, data.n_params))
+    return float(np.sqrt(np.mean((np.log(data.covariates["loss_nats"]) - said) ** 2)))
+
+
+def with_predicted_loss(law_type: type[Law], loss_law_type: type[SizeAndTokensLaw]) -> Predictor:
+    """Return a law that needs the 16-bit loss as one of D, N and P: of rows held out, a loss law predicts it.
+
+    Both laws are fitted to the training rows, with their measured losses. Intervals hold the loss law's own misses
+    there (root mean square of ln L), times how strongly QiD depends on them.
+    """
+
+    def predict(training: FitData, held: FitData, floor: FloatArray) -> Predictions:
+        loss_law = loss_law_of(training, loss_law_type)
+        miss = loss_miss(loss_law, training)
+        loss = loss_law.predict(held.tokens, held.n_params)
+        fit, trouble = fit_by_run(law_type, training)
+        there, beside = (held.with_covariates(loss_nats=loss * np.exp(one)) for one in (0.0, miss))
+        both = [fit.law.evaluate(fit.law.coefficients, data.asked(fit.law))[0] for data in (there, beside)]
+        return predictions(fit, there, floor, trouble, input_error=both[1] - both[0])
+
+    return predict
+
+
+def judge(predictors: dict[str, Predictor], hold_outs: dict[str, Split], floor: Floor) -> pd.DataFrame:
+    """Return one row a law and hold-out, in order: `law`, `hold_out`, the scores of `Predictions`, `reason`.
+
+    Where a law can't predict the scores are missing and `reason` says why; where it can but without intervals, too.
+    """
+    rows = []
+    for name, predictor in predictors.items():
+        for held_out, split in hold_outs.items():
+            held = FitData.from_table(split.held)
+            try:
+                made = predictor(FitData.from_table(split.training), held, floor(held))
+                rows.append({"law": name, "hold_out": held_out} | made.scores() | {"reason": made.no_interval_because})
+            except FitError as error:
+                rows.append({"law": name, "hold_out": held_out, "reason": str(error)})
+    return pd.DataFrame(rows)
+
+
+def criteria(law_types: dict[str, type[Law]], data: FitData) -> pd.DataFrame:
+    """Return, by law fitted to all rows of `data`, `tau`, `aic`, `bic`, `n_coefficients`, `status` and `reason`."""
+    rows = {}
+    for name, law_type in law_types.items():
+        try:
+            fit = fit_law(law_type, data)
+        except FitError as error:
+            rows[name] = {"status": str(error.status), "reason": str(error)}
+            continue
+        counted = {"n_coefficients": int(fit.free.sum()), "status": str(fit.status), "reason": ""}
+        rows[name] = {"tau": fit.tau, "aic": fit.aic, "bic": fit.bic} | counted
+    columns = ["tau", "aic", "bic", "n_coefficients", "status", "reason"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def table_of_scores(judged: pd.DataFrame, score: str = "log_rms") -> pd.DataFrame:
+    """Return one score of `judge` as a table, laws by hold-outs in their order; NaN: n/a."""
+    wide = judged.pivot(index="law", columns="hold_out", values=score)
+    return wide.loc[judged["law"].unique(), judged["hold_out"].unique()]

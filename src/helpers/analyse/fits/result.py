@@ -1,0 +1,277 @@
+"""What a fit takes and returns: data, status, error, an estimate, the whole result, refits. No fitting happens here."""
+
+import enum
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.variables import FloatArray, LawError, ValidityRange, Variables
+from helpers.table.rows import QidError
+
+
+def information(mean_nats: FloatArray, qid_se_nats: FloatArray, tau: float) -> FloatArray:
+    """Return each row's Fisher information on ln mu under the fitted variance, mu^2 / (se^2 + tau^2 mu^2)."""
+    return mean_nats**2 / (qid_se_nats**2 + (tau * mean_nats) ** 2)
+
+
+def information_by_bits(
+    mean_nats: FloatArray, qid_se_nats: FloatArray, bits: FloatArray, tau: float
+) -> dict[float, float]:
+    """Return each bit width's share of `information`, summed over its rows; the shares sum to 1."""
+    rows = information(mean_nats, qid_se_nats, tau)
+    return {float(width): float(rows[bits == width].sum() / rows.sum()) for width in np.unique(bits)}
+
+
+class FitStatus(enum.StrEnum):
+    """What became of a fit. The last two never come with estimates: they are the `status` of a FitError."""
+
+    CONVERGED = "converged"  # estimates are at a maximum of the likelihood, from ten training runs or more
+    FEW_RUNS = "few_runs"  # the same from fewer than ten runs: use intervals by run, with t(runs - 1) or fewer
+    BOUND_HIT = "bound_hit"  # said before few_runs; `bounds_hit` names it. ln_tau low: se alone explains the scatter
+    NOT_IDENTIFIABLE = "not_identifiable"  # the data can't tell some parameter; the message names it
+    FAILED = "failed"  # data that can't be used, or no start of the optimiser reached a maximum
+
+
+class FitError(QidError):
+    """No usable estimate; `status` says which kind: not identifiable, or failed."""
+
+    def __init__(self, message: str, status: FitStatus) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+OWN_VARIABLES = ("tokens", "n_params", "bits")  # what every row has; other variables are covariates
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """The arrays of one fit, each of shape (n_rows,); QiD and its paired error in nats a token.
+
+    `covariates` holds other variables that a law may need (names as in `law_variables.VARIABLES`); NaN: not known.
+    Raises FitError on unequal lengths, values that aren't finite, or covariates and errors that aren't positive.
+    """
+
+    tokens: FloatArray
+    n_params: FloatArray
+    bits: FloatArray
+    qid_nats: FloatArray
+    qid_se_nats: FloatArray
+    runs: np.ndarray  # one label a row: rows of one training run share it
+    covariates: Variables = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the arrays."""
+        arrays = {name: values for name, values in vars(self).items() if name != "covariates"}
+        shapes = {np.shape(values) for values in [*arrays.values(), *self.covariates.values()]}
+        if len(shapes) > 1 or np.ndim(self.tokens) != 1:
+            raise FitError("the arrays of a fit must be one-dimensional and equally long", FitStatus.FAILED)
+        for name in (*OWN_VARIABLES, "qid_nats", "qid_se_nats"):
+            if not np.all(np.isfinite(arrays[name])):
+                raise FitError(f"'{name}' holds values that aren't finite", FitStatus.FAILED)
+            if name != "qid_nats" and np.any(arrays[name] <= 0):
+                raise FitError(f"'{name}' holds values that aren't positive", FitStatus.FAILED)
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame) -> "FitData":
+        """Take the arrays from a table made by `degradation`, or from one that has its five columns and `run`.
+
+        Covariates come from the columns that are there. `lr_fraction` is what decay has left of the peak learning
+        rate: 1 also during the warm-up, where `lr_phase` tells.
+        """
+        names = ["tokens_seen", "n_params_non_embedding", "bits", "qid_nats", "qid_se_nats"]
+        columns = {"group_size": "group_size", "lr_fraction": "lr_fraction", "loss_nats": "baseline_loss_nats"}
+        columns |= {name: name for name in ("quantized_ratio", "input_outliers")}
+        covariates = {name: table[column].to_numpy(float) for name, column in columns.items() if column in table}
+        if "lr_phase" in table and "lr_fraction" in covariates:
+            covariates["lr_fraction"] = np.where(table["lr_phase"] == "decay", covariates["lr_fraction"], 1.0)
+        if "vocabulary_size" in table and "loss_nats" in covariates:
+            covariates["room_nats"] = np.log(table["vocabulary_size"].to_numpy(float)) - covariates["loss_nats"]
+        return cls(*(table[name].to_numpy(float) for name in names), table["run"].to_numpy(str), covariates)
+
+    def where(self, mask: np.ndarray) -> "FitData":
+        """Return the rows for which `mask`, shape (n_rows,), is True (or those at these places, in their order)."""
+        covariates = {name: values[mask] for name, values in self.covariates.items()}
+        kept = {name: values[mask] for name, values in vars(self).items() if name != "covariates"}
+        return FitData(**kept, covariates=covariates)
+
+    def with_covariates(self, **changed: FloatArray) -> "FitData":
+        """Return the same rows with some covariates added or replaced."""
+        return replace(self, covariates=self.covariates | changed)
+
+    def variables(self, law: type[Law]) -> Variables:
+        """Return what the law needs of these rows. Raises FitError where they don't have it."""
+        try:
+            return law.variables(vars(self) | self.covariates)
+        except LawError as error:
+            raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
+
+    def asked(self, law: Law) -> Variables:
+        """Return what the fitted law needs of these rows. Raises LawError where they hold what it can't say."""
+        return law.ask(vars(self) | self.covariates)
+
+    @property
+    def validity(self) -> ValidityRange:
+        """Return the ranges that the rows cover; of covariates, those that every row has."""
+        known = {name: values for name, values in self.covariates.items() if np.all(np.isfinite(values))}
+        own = {name: getattr(self, name) for name in OWN_VARIABLES}
+        ranges = {name: (float(values.min()), float(values.max())) for name, values in (own | known).items()}
+        return ValidityRange(*(ranges.pop(name) for name in OWN_VARIABLES), covariates=ranges)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One parameter with its standard error and interval (low, high)."""
+
+    value: float
+    standard_error: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """A fitted law with everything needed to judge it. Coefficients are the law's: (ln k, exponents ...)."""
+
+    law: Law
+    data: FitData
+    covariance: FloatArray  # of the coefficients, shape (n_coefficients, n_coefficients); zero for one at its bound
+    degrees_of_freedom: FloatArray  # of each coefficient's t interval, shape (n_coefficients,); infinity: normal
+    level: float  # of the intervals
+    method: str  # of the covariance and the intervals
+    tau: float  # relative spread beyond the paired errors
+    log_likelihood: float
+    condition_number: float  # of the information-weighted, centred, unit-length slopes
+    tail_freedom: float  # degrees of freedom of the Student-t errors; infinity: normal
+    bounds_hit: tuple[str, ...]
+    status: FitStatus
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Return the names of the coefficients: ln_k, since its error is symmetric and that of k isn't."""
+        return self.law.coefficient_names()
+
+    @property
+    def free(self) -> np.ndarray:
+        """Return which coefficients were estimated: all but those at a bound, shape (n_coefficients,)."""
+        return ~np.isin(self.parameter_names, self.bounds_hit)
+
+    @cached_property
+    def slopes(self) -> FloatArray:
+        """Return the slopes of each row's ln QiD in the coefficients, shape (n_rows, n_coefficients)."""
+        return self.law.evaluate(self.law.coefficients, self.data.asked(self.law))[1]
+
+    @property
+    def n_rows(self) -> int:
+        """Return how many rows were fitted."""
+        return self.data.tokens.size
+
+    @property
+    def n_runs(self) -> int:
+        """Return from how many training runs the rows come."""
+        return np.unique(self.data.runs).size
+
+    @property
+    def standard_errors(self) -> FloatArray:
+        """Return the standard error of each coefficient, shape (n_coefficients,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def intervals(self) -> FloatArray:
+        """Return low and high of each coefficient at `level`, shape (n_coefficients, 2)."""
+        quantile = stats.t.ppf(0.5 + self.level / 2, self.degrees_of_freedom)
+        half_width = quantile * self.standard_errors
+        return self.law.coefficients[:, None] + half_width[:, None] * np.array([-1.0, 1.0])
+
+    def estimate(self, name: str) -> Estimate:
+        """Return one coefficient by name (`ln_k`, `beta`, ...). Raises ValueError for another name."""
+        index = self.parameter_names.index(name)
+        low, high = self.intervals[index]
+        return Estimate(float(self.law.coefficients[index]), float(self.standard_errors[index]), low, high)
+
+    @cached_property
+    def fitted_nats(self) -> FloatArray:
+        """Return the QiD that the law gives for each row, in nats a token, shape (n_rows,)."""
+        return np.exp(self.law.evaluate(self.law.coefficients, self.data.asked(self.law))[0])
+
+    @property
+    def residuals_nats(self) -> FloatArray:
+        """Return measured minus fitted QiD, in nats a token, shape (n_rows,)."""
+        return self.data.qid_nats - self.fitted_nats
+
+    @property
+    def standard_deviations_nats(self) -> FloatArray:
+        """Return the fitted standard deviation of each row, sqrt(se^2 + tau^2 mu^2), shape (n_rows,)."""
+        return np.hypot(self.data.qid_se_nats, self.tau * self.fitted_nats)
+
+    @property
+    def aic(self) -> float:
+        """Return Akaike's criterion, 2 parameters (tau is one) - 2 log-likelihood: for fits of the same rows only."""
+        return float(2 * (self.free.sum() + 1) - 2 * self.log_likelihood)
+
+    @property
+    def bic(self) -> float:
+        """Return Schwarz's criterion with the number of rows: generous, since rows of one run aren't independent."""
+        return float(math.log(self.n_rows) * (self.free.sum() + 1) - 2 * self.log_likelihood)
+
+    @property
+    def information_by_bits(self) -> dict[float, float]:
+        """Return the share of the information on the law that the rows of each bit width hold; they sum to 1."""
+        return information_by_bits(self.fitted_nats, self.data.qid_se_nats, self.data.bits, self.tau)
+
+    def summary(self) -> str:
+        """Return the fit as text: one line a parameter, then what it rests on."""
+        width = max(map(len, self.parameter_names))
+        lines = [f"{type(self.law).__name__}: {self.status}, {self.n_rows} rows of {self.n_runs} training runs"]
+        for name, (low, high) in zip(self.parameter_names, self.intervals, strict=True):
+            one = self.estimate(name)
+            lines.append(f"  {name:>{width}} {one.value:9.4f}  se {one.standard_error:.4f}  [{low:.4f}, {high:.4f}]")
+        shares = ", ".join(f"{bits:g} bits {share:.0%}" for bits, share in self.information_by_bits.items())
+        hit = f"; at a bound: {', '.join(self.bounds_hit)}" if self.bounds_hit else ""
+        return "\n".join(
+            [
+                *lines,
+                f"  intervals {self.level:.0%}, {self.method}",
+                f"  tau {self.tau:.3f}; log-likelihood {self.log_likelihood:.2f}; "
+                f"AIC {self.aic:.1f}; BIC {self.bic:.1f}; condition number {self.condition_number:.1f}{hit}",
+                f"  information: {shares}",
+            ]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Coefficients that could be the truth, shape (n_draws, n_coefficients), in the order of `names`, and tau."""
+
+    names: tuple[str, ...]
+    coefficients: FloatArray
+    tau: FloatArray  # shape (n_draws,)
+    n_failed: int = 0  # refits that reached no maximum, where draws are refits
+
+    @property
+    def standard_errors(self) -> FloatArray:
+        """Return the standard deviation of each coefficient over the draws."""
+        return self.coefficients.std(axis=0, ddof=1)
+
+    def intervals(self, level: float = 0.95) -> FloatArray:
+        """Return percentile intervals, shape (n_coefficients, 2)."""
+        return np.quantile(self.coefficients, [0.5 - level / 2, 0.5 + level / 2], axis=0).T
+
+
+def measured_over_predicted(law: Law, data: FitData) -> pd.DataFrame:
+    """Return the sum of measured over the sum of predicted QiD: one row a bit width, one column a size N (no unit).
+
+    On the trunk a size is a training run. Sums, so that a QiD at or below zero counts; `data` may lie outside of what
+    the law was fitted to.
+    """
+    sums = (
+        pd.DataFrame({"bits": data.bits, "size": data.n_params, "measured": data.qid_nats})
+        .assign(predicted=law.predict(data.tokens, data.n_params, data.bits))
+        .groupby(["bits", "size"])[["measured", "predicted"]]
+        .sum()
+    )
+    return (sums["measured"] / sums["predicted"]).unstack()

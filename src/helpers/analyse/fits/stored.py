@@ -1,0 +1,268 @@
+"""The project's fits as a file, `results/fits.json`: what it holds, and how it is written and read.
+
+`study_fits` makes it (`make fits`); chapters and commands read it. It names the table of measurements that it was made
+from by its SHA-256, and is refused when that table has changed since.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers.analyse.fits.result import OWN_VARIABLES, Draws, Estimate, FitError, FitResult, FitStatus
+from helpers.analyse.laws.forms import FORMS
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw, bounds_hit
+from helpers.analyse.laws.names import PER_BIT
+from helpers.analyse.laws.variables import LawError, ValidityRange
+from helpers.table.files import write_atomically
+from helpers.table.rows import ResultsError
+
+FITS = Path("results/fits.json")
+TABLE = Path("results/measurements.parquet")
+VERSION = 1
+DRAW_DIGITS = 7  # significant; the draws' own scatter begins at the second or third
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFit:
+    """A fitted law without its rows: what it says, how surely, and from what."""
+
+    form: str  # a name of `FORMS`
+    law: Law
+    rows: str  # which rows were fitted, in words
+    status: FitStatus
+    bounds_hit: tuple[str, ...]
+    n_rows: int
+    n_runs: int
+    condition_number: float
+    tau: float  # relative spread beyond the paired errors
+    aic: float  # comparable between fits of the same rows only
+    bic: float
+    level: float  # of the parameters' intervals
+    params: dict[str, Estimate]  # by the paper's names; NaN beside the value: at a bound, or no interval by run
+    no_interval_because: str
+    draws: Draws | None  # of the coefficients and tau, see `uncertainty.draws_by_run`
+    no_draws_because: str
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """Return the law's coefficients by name, on the scale of `draws` (`ln_k`, `beta`, ...)."""
+        return dict(zip(self.law.coefficient_names(), self.law.coefficients.tolist(), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class NamedFits:
+    """Fits by name, and what laws among them need that take the 16-bit loss."""
+
+    fits: dict[str, StoredFit]
+    refused: dict[str, FitError]  # what the rows can't identify, with the reason
+    loss_law: SizeAndTokensLaw | None  # of the 16-bit loss, fitted to the same rows; None: they hold too few losses
+    loss_log_rms: float  # of ln(predicted / measured) 16-bit loss on these rows
+
+    @property
+    def widths(self) -> dict[float, str]:
+        """Return the name of the fit of each bit width that `PER_BIT` has."""
+        start = f"{PER_BIT}-"
+        names = [name for name in (*self.fits, *self.refused) if name.startswith(start)]
+        return {float(name.removeprefix(start)): name for name in sorted(names)}
+
+    def fit(self, name: str, bits: float | None = None) -> StoredFit:
+        """Return a fit by name; of `PER_BIT` the one of a bit width.
+
+        Raises FitError for what couldn't be fitted, LawError for a bit width or a name that isn't here.
+        """
+        if name == PER_BIT:
+            if bits not in self.widths:
+                known, said = (
+                    ", ".join(f"{width:g}" for width in self.widths),
+                    "" if bits is None else f"; got {bits:g}",
+                )
+                raise LawError(f"{PER_BIT} is one law a bit width P, of {known}{said}")
+            name = self.widths[bits]
+        if name in self.refused:
+            raise self.refused[name]
+        if name not in self.fits:
+            raise LawError(f"no fit is named '{name}'; there are {', '.join(self.fits)}")
+        return self.fits[name]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFits(NamedFits):
+    """What `results/fits.json` holds."""
+
+    table_sha256: str
+    judged: pd.DataFrame  # `judgement.judge`, with a column `published`: constants as printed, nothing fitted
+    criteria: pd.DataFrame  # `judgement.criteria` of the main fits' rows
+
+
+def parameters(fit: FitResult, no_interval_because: str = "") -> dict[str, Estimate]:
+    """Return the parameters of a fit by the paper's names, carried over from its coefficients.
+
+    Ends of an interval are those of the coefficient's (k from ln k); standard errors go by the slope there (delta
+    method). NaN for a coefficient at a bound, and for all where there is a reason that there is no interval.
+    """
+    found = {}
+    for name, coefficient in zip(fit.law.PARAMETERS, fit.parameter_names, strict=True):
+        value, one = float(getattr(fit.law, name)), fit.estimate(coefficient)
+        if no_interval_because or coefficient in fit.bounds_hit:
+            found[name] = Estimate(value, math.nan, math.nan, math.nan)
+        elif name in fit.law.LOGS:
+            with np.errstate(over="ignore"):
+                low, high = np.exp([one.low, one.high])
+            found[name] = Estimate(value, value * one.standard_error, float(low), float(high))
+        elif name in fit.law.INVERSES:
+            ends = sorted(math.inf if end * value <= 0 else 1 / end for end in (one.low, one.high))
+            found[name] = Estimate(value, value**2 * one.standard_error, *ends)
+        else:
+            found[name] = Estimate(value, one.standard_error, float(one.low), float(one.high))
+    return found
+
+
+def table_digest(path: Path) -> str:
+    """Return the SHA-256 of a table's file. Raises ResultsError where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ResultsError(f"{path}: can't be read ({error.strerror})") from None
+
+
+def write_fits(path: Path, stored: StoredFits) -> None:
+    """Write the fits as JSON, atomically; the bytes depend on them alone. Raises ResultsError if the disk refuses."""
+    found = {
+        "version": VERSION,
+        "table_sha256": stored.table_sha256,
+        "loss_law": _range_to_json(stored.loss_law)
+        | {"parameters": {name: getattr(stored.loss_law, name) for name in stored.loss_law.PARAMETERS}}
+        | {"log_rms": stored.loss_log_rms, "bounds_hit": bounds_hit(stored.loss_law)},
+        "fits": {name: _fit_to_json(fit) for name, fit in stored.fits.items()},
+        "refused": {name: {"status": error.status, "reason": str(error)} for name, error in stored.refused.items()},
+        "judged": stored.judged.to_dict("records"),
+        "criteria": stored.criteria.rename_axis("law").reset_index().to_dict("records"),
+    }
+    write_atomically(path, json.dumps(plain(found), separators=(",", ":"), allow_nan=False).encode() + b"\n")
+
+
+def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
+    """Read the fits made from the table at `table_path`.
+
+    Raises ResultsError where the file is missing or isn't one of fits, and where it was made from another table.
+    """
+    try:
+        found = json.loads(path.read_text())
+        if found["version"] != VERSION:
+            raise ValueError(f"version {found['version']}, not {VERSION}")
+        stored = _from_json(found)
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: no such file; `make fits` makes it") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        words = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ResultsError(f"{path}: not a file of fits ({words}); `make fits` makes it again") from None
+    if stored.table_sha256 != table_digest(table_path):
+        raise ResultsError(f"{path}: stale, {table_path} has changed since; `make fits` makes it again")
+    return stored
+
+
+def plain(value: object) -> object:
+    """Return what JSON can hold: NaN as null, infinities as the texts "inf" and "-inf", arrays as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(one) for one in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _number(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _range_to_json(law: Law) -> dict:
+    ranges = {name: getattr(law.validity, name) for name in OWN_VARIABLES}
+    return {"source": law.source, "range": ranges | law.validity.covariates}
+
+
+def _law_from_json(law_type: type[Law], parameters: Mapping, found: Mapping) -> Law:
+    ranges = {name: (_number(ends[0]), _number(ends[1])) for name, ends in found["range"].items()}
+    own = {name: ranges.pop(name) for name in OWN_VARIABLES}
+    values = {name: _number(value) for name, value in parameters.items()}
+    return law_type(**values, source=found["source"], validity=ValidityRange(**own, covariates=ranges))
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.{DRAW_DIGITS}g}") for value in values]
+
+
+def _draws_to_json(draws: Draws) -> dict:
+    columns = {name: _rounded(column) for name, column in zip(draws.names, draws.coefficients.T, strict=True)}
+    return {"coefficients": columns, "tau": _rounded(draws.tau)}
+
+
+def _draws_from_json(found: Mapping) -> Draws:
+    columns = found["coefficients"]
+    coefficients = np.array(list(columns.values()), float).T
+    return Draws(tuple(columns), coefficients, np.array(found["tau"], float))
+
+
+AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
+NUMBERS = ("condition_number", "tau", "aic", "bic", "level")
+
+
+def _fit_to_json(fit: StoredFit) -> dict:
+    return {
+        **{name: getattr(fit, name) for name in AS_THEY_ARE + NUMBERS},
+        "status": str(fit.status),
+        **_range_to_json(fit.law),
+        "params": {name: estimate_to_json(one) for name, one in fit.params.items()},
+        "coefficients": fit.coefficients,
+        "draws": None if fit.draws is None else _draws_to_json(fit.draws),
+    }
+
+
+def estimate_to_json(one: Estimate) -> dict[str, float]:
+    """Return an estimate under the names that the file and the commands use."""
+    return {"estimate": one.value, "se": one.standard_error, "low": one.low, "high": one.high}
+
+
+def _fit_from_json(found: Mapping) -> StoredFit:
+    kept = {name: found[name] for name in AS_THEY_ARE} | {name: _number(found[name]) for name in NUMBERS}
+    estimates = {
+        name: Estimate(*(_number(one[key]) for key in ("estimate", "se", "low", "high")))
+        for name, one in found["params"].items()
+    }
+    made = {
+        "status": FitStatus(found["status"]),
+        "bounds_hit": tuple(found["bounds_hit"]),
+        "law": _law_from_json(FORMS[found["form"]], {name: one.value for name, one in estimates.items()}, found),
+        "params": estimates,
+        "draws": None if found["draws"] is None else _draws_from_json(found["draws"]),
+    }
+    return StoredFit(**(kept | made))
+
+
+def _frame(records: list[dict], texts: tuple[str, ...]) -> pd.DataFrame:
+    """Return records as a table; all columns but `texts` are numbers, missing ones NaN."""
+    table = pd.DataFrame(records)
+    numbers = [name for name in table.columns if name not in texts]
+    return table.assign(**{name: table[name].map(_number).astype(float) for name in numbers})
+
+
+def _from_json(found: Mapping) -> StoredFits:
+    loss = found["loss_law"]
+    return StoredFits(
+        table_sha256=found["table_sha256"],
+        fits={name: _fit_from_json(one) for name, one in found["fits"].items()},
+        refused={name: FitError(one["reason"], FitStatus(one["status"])) for name, one in found["refused"].items()},
+        loss_law=_law_from_json(OuyangLossLaw, loss["parameters"], loss),
+        loss_log_rms=_number(loss["log_rms"]),
+        judged=_frame(found["judged"], ("law", "hold_out", "reason", "published")),
+        criteria=_frame(found["criteria"], ("law", "status", "reason")).set_index("law"),
+    )

@@ -1,0 +1,84 @@
+"""Fit a form to rows and draw its coefficients: the fits that are stored, and those of a person's own rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from helpers.analyse.fits.by_run import draws_by_run, fit_by_run
+from helpers.analyse.fits.hold_outs import loss_law_of, loss_miss
+from helpers.analyse.fits.result import FitData, FitError
+from helpers.analyse.fits.stored import NamedFits, StoredFit, parameters
+from helpers.analyse.laws.forms import FORMS
+from helpers.analyse.laws.names import PER_BIT
+
+
+@dataclass(frozen=True, eq=False)
+class FitRows:
+    """Rows of one fit and what they are, in words."""
+
+    words: str
+    data: FitData
+
+
+def fit_and_draw(form: str, rows: FitRows, n_draws: int, generator: np.random.Generator) -> StoredFit:
+    """Return one form fitted to rows, with intervals by training run and `n_draws` draws where the runs allow any.
+
+    Raises FitError where the form can't be fitted.
+    """
+    fit, trouble = fit_by_run(FORMS[form], rows.data)
+    no_draws = trouble or ("" if n_draws else "no draws were asked for")
+    return StoredFit(
+        form=form,
+        law=fit.law,
+        rows=rows.words,
+        status=fit.status,
+        bounds_hit=fit.bounds_hit,
+        n_rows=fit.n_rows,
+        n_runs=fit.n_runs,
+        condition_number=fit.condition_number,
+        tau=fit.tau,
+        aic=fit.aic,
+        bic=fit.bic,
+        level=fit.level,
+        params=parameters(fit, trouble),
+        no_interval_because=trouble,
+        draws=None if no_draws else draws_by_run(fit, n_draws, generator),
+        no_draws_because=no_draws,
+    )
+
+
+def by_width(rows: FitRows) -> dict[str, tuple[str, FitRows]]:
+    """Return what `fit_all` takes for one law a bit width: by name of the fit its form and its rows."""
+    widths = np.unique(rows.data.bits)
+    parts = {bits: FitRows(f"{rows.words}, {bits:g} bits", rows.data.where(rows.data.bits == bits)) for bits in widths}
+    return {f"{PER_BIT}-{bits:g}": ("one-bit-width", part) for bits, part in parts.items()}
+
+
+def fit_all(parts: Mapping[str, tuple[str, FitRows]], n_draws: int, generator: np.random.Generator) -> NamedFits:
+    """Return the fits of forms to rows, by name, and why others can't be fitted; no loss law.
+
+    Each fit has a random stream of its own.
+    """
+    fits, refused = {}, {}
+    for (name, (form, rows)), stream in zip(parts.items(), generator.spawn(len(parts)), strict=True):
+        try:
+            fits[name] = fit_and_draw(form, rows, n_draws, stream)
+        except FitError as error:
+            refused[name] = error
+    return NamedFits(fits, refused, None, 0.0)
+
+
+def fits_of(rows: FitRows, name: str, n_draws: int, generator: np.random.Generator) -> NamedFits:
+    """Return the fit of one law to rows (`PER_BIT`: of each bit width), and a law of their losses if it needs one.
+
+    Where the losses are too few for a law of their own there is none: a question then has to bring the loss.
+    """
+    made = fit_all(by_width(rows) if name == PER_BIT else {name: (name, rows)}, n_draws, generator)
+    if name == PER_BIT or not {"loss_nats", "room_nats"} & set(FORMS[name].needs()):
+        return made
+    try:
+        loss_law = loss_law_of(rows.data)
+    except FitError:
+        return made
+    return replace(made, loss_law=loss_law, loss_log_rms=loss_miss(loss_law, rows.data))

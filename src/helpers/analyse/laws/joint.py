@@ -1,0 +1,272 @@
+"""Laws of QiD in size N, training tokens D, quantization ratio Qr and block size Qb: the forms that compete.
+
+Qr is the share of the parameters of the blocks' linear layers that were rounded, Qb the number of neighbouring values
+that share a scale, in weights and activations. Cao et al. (arXiv 2410.06722, later versions) announce such a law in N,
+Qr and Qb for the loss; its form and constants aren't public. Version 1 has two parts of it: N = exp(k x + c) with
+x = 1 - Qr at a fixed loss, which is what `RatioExponentialLaw` says with k = -c / alpha, and loss = A Qb^k
+(`BlockPowerLaw`). Here they are joined, with D, which the paper doesn't vary.
+
+What is fitted may be QiD in nats a token or the relative increase of perplexity, exp(QiD) - 1: a law is a power of its
+variables either way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.shapes import REFERENCE_SIZE
+from helpers.analyse.laws.variables import LINEAR, LOG, SIZE, TOKENS, FloatArray, Scale, Term, Variables
+
+REFERENCE_BLOCK = 32  # values a scale at which exponents that depend on the block are given
+REFERENCE_TOKENS = 2.5e8
+
+LOG_OF_LOG = Scale(lambda values: np.log(np.log(values)), lambda column: np.exp(np.exp(column)))
+BLOCK = Term("kappa", "group_size", LOG, 1)
+RATIO = Term("c", "quantized_ratio", LINEAR, 1)
+
+
+@dataclass(frozen=True)
+class BlockPowerLaw(Law):
+    """Increase = A Qb^k of one checkpoint at one Qr: Cao et al. 2024 (arXiv 2410.06722 v1), the law of block size."""
+
+    A: float
+    k: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ("A", "k")
+    TERMS: ClassVar[tuple[Term, ...]] = (Term("k", "group_size", LOG, 1),)
+    LOGS: ClassVar[frozenset[str]] = frozenset({"A"})
+    HELD: ClassVar[tuple[str, ...]] = ("tokens", "n_params")
+
+
+@dataclass(frozen=True)
+class BlockLaw(Law):
+    """QiD = k D^beta Qb^kappa / N^alpha at one Qr and bit width."""
+
+    k: float
+    beta: float
+    alpha: float
+    kappa: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha", "kappa")
+    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BLOCK)
+
+
+@dataclass(frozen=True)
+class RatioExponentialLaw(Law):
+    """QiD = k D^beta Qb^kappa exp(c Qr) / N^alpha: at a fixed QiD, N = exp(-(c / alpha)(1 - Qr) + ...)."""
+
+    k: float
+    beta: float
+    alpha: float
+    kappa: float
+    c: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*BlockLaw.PARAMETERS, "c")
+    TERMS: ClassVar[tuple[Term, ...]] = (*BlockLaw.TERMS, RATIO)
+
+
+@dataclass(frozen=True)
+class WithoutTokensLaw(Law):
+    """QiD = k Qb^kappa exp(c Qr) / N^alpha: the three variables of Cao et al. alone."""
+
+    k: float
+    alpha: float
+    kappa: float
+    c: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "alpha", "kappa", "c")
+    TERMS: ClassVar[tuple[Term, ...]] = (SIZE, BLOCK, RATIO)
+
+
+@dataclass(frozen=True)
+class WithoutBlockLaw(Law):
+    """QiD = k D^beta exp(c Qr) / N^alpha: every block size the same."""
+
+    k: float
+    beta: float
+    alpha: float
+    c: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha", "c")
+    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, RATIO)
+
+
+@dataclass(frozen=True)
+class RatioPowerLaw(Law):
+    """QiD = k D^beta Qb^kappa Qr^rho / N^alpha: nothing is lost where nothing is rounded."""
+
+    k: float
+    beta: float
+    alpha: float
+    kappa: float
+    rho: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*BlockLaw.PARAMETERS, "rho")
+    TERMS: ClassVar[tuple[Term, ...]] = (*BlockLaw.TERMS, Term("rho", "quantized_ratio", LOG, 1))
+
+
+@dataclass(frozen=True)
+class LogBlockLaw(RatioExponentialLaw):
+    """QiD = k D^beta (ln Qb)^kappa exp(c Qr) / N^alpha.
+
+    The largest of Qb normal values grows as the root of 2 ln Qb, and with it the step of a block whose scale it sets.
+    """
+
+    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, Term("kappa", "group_size", LOG_OF_LOG, 1), RATIO)
+
+
+@dataclass(frozen=True)
+class RatioRestLaw(BlockLaw):
+    """QiD = k D^beta Qb^kappa (1 - (1 - Qr)^rho) / N^alpha: what is kept saves a power of its share."""
+
+    rho: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*BlockLaw.PARAMETERS, "rho")
+    LOGS: ClassVar[frozenset[str]] = frozenset({"k", "rho"})
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln QiD and its slopes."""
+        power, columns = super().evaluate(coefficients, x)
+        rho, rest = np.exp(coefficients[-1]), 1 - x["quantized_ratio"]
+        log_rest = np.log(np.where(rest > 0, rest, 1.0))
+        saved = np.where(rest > 0, np.exp(rho * log_rest), 0.0)
+        slope = -saved * rho * log_rest / (1 - saved)
+        return power + np.log1p(-saved), np.concatenate([columns, slope[..., None]], axis=-1)
+
+    @classmethod
+    def needs(cls) -> tuple[str, ...]:
+        """Return the terms' variables and Qr."""
+        return (*super().needs(), "quantized_ratio")
+
+    @classmethod
+    def starts(cls, x: Variables) -> list[dict[str, float]]:
+        """Return a power below one (the last part costs most) and above."""
+        return [{"ln_rho": np.log(0.3)}, {"ln_rho": np.log(2.0)}]
+
+    @classmethod
+    def bounds(cls, x: Variables) -> dict[str, tuple[float, float]]:
+        """Return bounds of rho."""
+        return {"ln_rho": (np.log(0.01), np.log(100.0))}
+
+
+class CrossedLaw(Law):
+    """A law with coefficients of products of two variables, the last of its coefficients, in the order of `CROSSED`."""
+
+    CROSSED: ClassVar[tuple[Callable[[Variables], FloatArray], ...]]
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln QiD and its slopes."""
+        value, columns = super().evaluate(coefficients, x)
+        crossed = np.stack([product(x) for product in cls.CROSSED], axis=-1)
+        return value + crossed @ coefficients[-crossed.shape[-1] :], np.concatenate([columns, crossed], axis=-1)
+
+
+def _from_32(x: Variables) -> FloatArray:
+    return np.log(x["group_size"] / REFERENCE_BLOCK)
+
+
+def _block_and_size(x: Variables) -> FloatArray:
+    return _from_32(x) * np.log(x["n_params"] / REFERENCE_SIZE)
+
+
+def _block_and_tokens(x: Variables) -> FloatArray:
+    return _from_32(x) * np.log(x["tokens"] / REFERENCE_TOKENS)
+
+
+def _block_and_outliers(x: Variables) -> FloatArray:
+    return _from_32(x) * np.log(x["input_outliers"])
+
+
+def _block_and_ratio(x: Variables) -> FloatArray:
+    return _from_32(x) * (x["quantized_ratio"] - 1)
+
+
+def _size_and_ratio(x: Variables) -> FloatArray:
+    return (x["quantized_ratio"] - 1) * np.log(x["n_params"] / REFERENCE_SIZE)
+
+
+@dataclass(frozen=True)
+class RatioBySizeLaw(CrossedLaw, RatioExponentialLaw):
+    """The exponential law with c + mu ln(N / 10^6) for c; alpha is that of Qr = 1."""
+
+    mu: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
+    CROSSED: ClassVar = (_size_and_ratio,)
+
+
+@dataclass(frozen=True)
+class BlockBySizeLaw(CrossedLaw, RatioExponentialLaw):
+    """The exponential law with kappa + mu ln(N / 10^6) for kappa; alpha is that of blocks of 32."""
+
+    mu: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
+    CROSSED: ClassVar = (_block_and_size,)
+
+
+@dataclass(frozen=True)
+class BlockByTokensLaw(CrossedLaw, RatioExponentialLaw):
+    """The exponential law with kappa + mu ln(D / 2.5e8) for kappa; beta is that of blocks of 32."""
+
+    mu: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
+    CROSSED: ClassVar = (_block_and_tokens,)
+
+
+@dataclass(frozen=True)
+class BlockByBothLaw(CrossedLaw, RatioExponentialLaw):
+    """The exponential law with kappa + mu ln(N / 10^6) + nu ln(D / 2.5e8) for kappa."""
+
+    mu: float
+    nu: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu", "nu")
+    CROSSED: ClassVar = (_block_and_size, _block_and_tokens)
+
+
+@dataclass(frozen=True)
+class BlockByRatioLaw(CrossedLaw, RatioExponentialLaw):
+    """The exponential law with kappa - mu (1 - Qr) for kappa."""
+
+    mu: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
+    CROSSED: ClassVar = (_block_and_ratio,)
+
+
+@dataclass(frozen=True)
+class BlockByOutliersLaw(CrossedLaw, RatioExponentialLaw):
+    """The exponential law with kappa + mu ln(outliers) for kappa: it is told how far the inputs' channels differ."""
+
+    mu: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
+    CROSSED: ClassVar = (_block_and_outliers,)
+
+    @classmethod
+    def needs(cls) -> tuple[str, ...]:
+        """Return the terms' variables and the outliers of the inputs."""
+        return (*super().needs(), "input_outliers")
+
+
+JOINT_FORMS: dict[str, type[Law]] = {
+    "ratio-exponential": RatioExponentialLaw,
+    "ratio-power": RatioPowerLaw,
+    "ratio-rest": RatioRestLaw,
+    "log-block": LogBlockLaw,
+    "ratio-by-size": RatioBySizeLaw,
+    "block-by-size": BlockBySizeLaw,
+    "block-by-tokens": BlockByTokensLaw,
+    "block-by-both": BlockByBothLaw,
+    "block-by-ratio": BlockByRatioLaw,
+    "block-by-outliers": BlockByOutliersLaw,
+    "without-block": WithoutBlockLaw,
+    "without-tokens": WithoutTokensLaw,
+}

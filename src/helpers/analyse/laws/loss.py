@@ -1,0 +1,243 @@
+"""Laws of the loss itself, of the model in 16 bits: L16 in nats a token as a function of D and N.
+
+They are laws like those of QiD (records that predict and are solved), except that `predict` gives a loss. A loss law
+turns a law of QiD that needs the 16-bit loss into one of D, N and P: `ChainedLaw`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize
+
+from helpers.analyse.fits.result import FitError, FitStatus
+from helpers.analyse.laws.law import Law, bisect
+from helpers.analyse.laws.variables import FloatArray, Term, ValidityRange, Variables
+
+ANY_BITS = (0.0, np.inf)
+HUBER_LOG = 1e-3  # of ln loss: where Hoffmann et al. 2022 turn from squares to absolute values
+AT_BOUND = 1e-4  # relative: the search stays strictly between the bounds
+
+
+@dataclass(frozen=True)
+class SizeAndTokensLaw(Law):
+    """What the loss laws share: they need D and N, and all of them is shape."""
+
+    TERMS: ClassVar[tuple[Term, ...]] = ()
+
+    @classmethod
+    def needs(cls) -> tuple[str, ...]:
+        """Return the variables: D and N."""
+        return ("tokens", "n_params")
+
+
+@dataclass(frozen=True)
+class ChinchillaLaw(SizeAndTokensLaw):
+    """L = E + A / N^alpha + B / D^beta: Hoffmann et al. 2022 (arXiv 2203.15556), equation 2."""
+
+    E: float
+    A: float
+    alpha: float
+    B: float
+    beta: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ("E", "A", "alpha", "B", "beta")
+    LOGS: ClassVar[frozenset[str]] = frozenset({"E", "A", "B"})
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln L and its slopes in (ln E, ln A, alpha, ln B, beta)."""
+        log_e, log_a, alpha, log_b, beta = coefficients
+        log_size, log_tokens = np.log(x["n_params"]), np.log(x["tokens"])
+        parts = np.stack([np.full(log_size.shape, log_e), log_a - alpha * log_size, log_b - beta * log_tokens])
+        value = np.logaddexp.reduce(parts, axis=0)
+        rest, of_size, of_tokens = np.exp(parts - value)
+        slopes = [rest, of_size, -of_size * log_size, of_tokens, -of_tokens * log_tokens]
+        return value, np.stack(slopes, axis=-1)
+
+    @classmethod
+    def loss_starts(cls, x: Variables, loss_nats: FloatArray) -> list[FloatArray]:
+        """Return starting coefficients: shares of the loss that don't fall, and exponents, on a grid."""
+        starts, middle = [], np.log([np.median(x["n_params"]), np.median(x["tokens"])])
+        for share in (0.3, 0.6, 0.9):
+            rest = np.log((np.median(loss_nats) - share * loss_nats.min()) / 2)
+            for alpha, beta in ((0.2, 0.2), (0.2, 0.6), (0.6, 0.2), (0.6, 0.6)):
+                log_e = np.log(share * loss_nats.min())
+                starts.append(np.array([log_e, rest + alpha * middle[0], alpha, rest + beta * middle[1], beta]))
+        return starts
+
+
+@dataclass(frozen=True)
+class OuyangLossLaw(SizeAndTokensLaw):
+    """L = ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D: Ouyang et al. 2024, equation 3, after Kaplan 2020."""
+
+    N_c: float
+    alpha_N: float  # noqa: N815 (the paper's name)
+    D_c: float
+    alpha_D: float  # noqa: N815
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ("N_c", "alpha_N", "D_c", "alpha_D")
+    LOGS: ClassVar[frozenset[str]] = frozenset({"N_c", "D_c"})
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln L and its slopes in (ln N_c, alpha_N, ln D_c, alpha_D)."""
+        log_n, alpha_n, log_d, alpha_d = coefficients
+        of_size, of_tokens = log_n - np.log(x["n_params"]), log_d - np.log(x["tokens"])
+        ratio = alpha_n / alpha_d
+        inner = np.logaddexp(ratio * of_size, of_tokens)
+        share = np.exp(ratio * of_size - inner)
+        by_alpha_d = inner - ratio * share * of_size
+        slopes = [alpha_n * share, share * of_size, alpha_d * (1 - share), by_alpha_d]
+        return alpha_d * inner, np.stack(slopes, axis=-1)
+
+    @classmethod
+    def loss_starts(cls, x: Variables, loss_nats: FloatArray) -> list[FloatArray]:
+        """Return starting coefficients: exponents on a grid, the constants so that each part makes half of the loss."""
+        level, starts = np.log(np.median(loss_nats)), []
+        log_size, log_tokens = np.log(np.median(x["n_params"])), np.log(np.median(x["tokens"]))
+        for alpha_n, alpha_d in ((0.05, 0.1), (0.05, 0.4), (0.15, 0.2), (0.15, 0.8)):
+            half = level - alpha_d * np.log(2)
+            starts.append(np.array([log_size + half / alpha_n, alpha_n, log_tokens + half / alpha_d, alpha_d]))
+        return starts
+
+    @classmethod
+    def bounds(cls, x: Variables) -> dict[str, tuple[float, float]]:
+        """Return bounds of the exponents: alpha_D grows without end where L = (N_c / N)^alpha_N exp(d / D) fits best.
+
+        That is its limit, d = alpha_D D_c: a loss that falls with D by the same factor at every size.
+        """
+        return {"alpha_N": (1e-3, 20.0), "alpha_D": (1e-3, 20.0)}
+
+
+@dataclass(frozen=True)
+class ShannonLaw(SizeAndTokensLaw):
+    """L = 1 / C, C = a N^alpha log2(1 + b D^beta / (c (D N)^gamma + d D^delta + e)): Ouyang et al. 2026 (2605.23901).
+
+    It is refitted for each quantization: no bits. The loss may rise with D, so `solve` finds one solution at most. Of
+    b, c, d, e only ratios matter; b = 1 fixes them without loss.
+    """
+
+    a: float
+    alpha: float
+    beta: float
+    c: float
+    gamma: float
+    d: float
+    delta: float
+    e: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ("a", "alpha", "beta", "c", "gamma", "d", "delta", "e")
+    LOGS: ClassVar[frozenset[str]] = frozenset({"a", "c", "d", "e"})
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln L and its slopes in (ln a, alpha, beta, ln c, gamma, ln d, delta, ln e)."""
+        log_a, alpha, beta, log_c, gamma, log_d, delta, log_e = coefficients
+        log_size, log_tokens = np.log(x["n_params"]), np.log(x["tokens"])
+        both = log_size + log_tokens
+        parts = np.stack([log_c + gamma * both, log_d + delta * log_tokens, np.full(both.shape, log_e)])
+        noise = np.logaddexp.reduce(parts, axis=0)
+        log_ratio = beta * log_tokens - noise
+        nats = np.logaddexp(0, log_ratio)
+        falls = 1 / (1 + np.exp(-log_ratio)) / nats  # of ln C with ln of signal over noise
+        of_c, of_d, of_e = np.exp(parts - noise) * falls
+        slopes = [
+            np.ones(both.shape),
+            log_size,
+            falls * log_tokens,
+            -of_c,
+            -of_c * both,
+            -of_d,
+            -of_d * log_tokens,
+            -of_e,
+        ]
+        return -(log_a + alpha * log_size + np.log(nats / np.log(2))), -np.stack(slopes, axis=-1)
+
+    @classmethod
+    def loss_starts(cls, x: Variables, loss_nats: FloatArray) -> list[FloatArray]:
+        """Return starting coefficients: exponents on a grid, the three kinds of noise equal in the middle."""
+        starts, log_size, log_tokens = [], np.log(np.median(x["n_params"])), np.log(np.median(x["tokens"]))
+        for alpha, beta, growth in ((0.05, 0.3, 0.1), (0.1, 0.6, 0.2), (0.05, 1.0, 0.5)):
+            noise = beta * log_tokens - 1
+            log_c, log_d = noise - growth * (log_size + log_tokens), noise - growth * log_tokens
+            log_a = -np.log(np.median(loss_nats)) - alpha * log_size
+            starts.append(np.array([log_a, alpha, beta, log_c, growth, log_d, growth, noise]))
+        return starts
+
+
+OUYANG_2024_LOSS = OuyangLossLaw(
+    N_c=4.74e19,
+    alpha_N=0.045,
+    D_c=7.63e10,
+    alpha_D=0.399,
+    source="Ouyang et al. 2024, arXiv 2411.17691, equation 3 and figure 7 (Pythia, RefinedWeb)",
+    validity=ValidityRange(tokens=(1.07e9, 2.055e11), n_params=(8.506e7, 1.133e10), bits=ANY_BITS),
+)
+
+
+def fit_loss_law(
+    law_type: type[SizeAndTokensLaw], tokens: FloatArray, n_params: FloatArray, loss_nats: FloatArray, source: str
+) -> SizeAndTokensLaw:
+    """Return the loss law with the least Huber loss of ln(predicted / measured), from several starts.
+
+    Arrays have shape (n_models,). Hoffmann et al. 2022 do the same. Raises FitError below two rows a coefficient or
+    where no start converges.
+    """
+    x, names = law_type.variables({"tokens": tokens, "n_params": n_params}), law_type.coefficient_names()
+    if loss_nats.size < 2 * len(names):
+        message = f"{law_type.__name__} has {len(names)} coefficients; {loss_nats.size} losses are too few"
+        raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+    ends = np.array([law_type.bounds(x).get(name, (-np.inf, np.inf)) for name in names]).T
+    found = [
+        optimize.least_squares(
+            lambda c: law_type.evaluate(c, x)[0] - np.log(loss_nats),
+            start,
+            lambda c: law_type.evaluate(c, x)[1],
+            bounds=ends,
+            x_scale="jac",
+            loss="huber",
+            f_scale=HUBER_LOG,
+            ftol=1e-12,
+            xtol=1e-12,
+            max_nfev=2000,
+        )
+        for start in law_type.loss_starts(x, loss_nats)
+    ]
+    converged = [one for one in found if one.success]
+    if not converged:
+        raise FitError(f"none of {len(found)} starts reached a minimum", FitStatus.FAILED)
+    ranges = ((float(values.min()), float(values.max())) for values in (tokens, n_params))
+    box = ValidityRange(*ranges, ANY_BITS)
+    return law_type.from_coefficients(min(converged, key=lambda one: one.cost).x, source, box)
+
+
+def bounds_hit(law: SizeAndTokensLaw) -> tuple[str, ...]:
+    """Return the coefficients of a fitted loss law that lie at a bound: its losses can't tell them.
+
+    What the law predicts there is still what fits best within the bounds.
+    """
+    ends = type(law).bounds({})
+    values = dict(zip(law.coefficient_names(), law.coefficients, strict=True))
+    return tuple(name for name, both in ends.items() if np.isclose(values[name], both, rtol=AT_BOUND, atol=0).any())
+
+
+@dataclass(frozen=True)
+class ChainedLaw:
+    """A law of QiD that needs the 16-bit loss, with that loss predicted: a law of D, N and P."""
+
+    law: Law
+    loss_law: SizeAndTokensLaw
+
+    def predict(self, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike) -> FloatArray:
+        """Return QiD in nats a token, in the broadcast shape of the arguments."""
+        return self.law.predict(tokens, n_params, bits, loss_nats=self.loss_law.predict(tokens, n_params))
+
+    def solve(self, variable: str, qid_nats: ArrayLike, **known: ArrayLike) -> FloatArray:
+        """Return the value of `variable` at which QiD is `qid_nats`, all others `known`, by bisection.
+
+        Raises LawError where there is no solution between the ends of `SEARCHED`.
+        """
+        shape = np.broadcast_shapes(*(np.shape(values) for values in (qid_nats, *known.values())))
+        return bisect(lambda values: self.predict(**known, **{variable: values}) > qid_nats, variable, shape)

@@ -1,0 +1,156 @@
+"""Laws that are more than a product of powers: QiD that levels off, or that begins late."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from helpers.analyse.laws.law import UnifiedLaw
+from helpers.analyse.laws.variables import FloatArray, Variables
+
+REFERENCE_SIZE = 1e6  # non-embedding parameters at which an onset D0 that depends on size is given
+
+
+@dataclass(frozen=True)
+class SaturatingLaw(UnifiedLaw):
+    """1 / QiD = 1 / q + 1 / ceiling with q the unified law: QiD levels off at a fitted ceiling, in nats a token.
+
+    ln V - loss (uniform guessing) is a reference for the ceiling, not a bound: worse models exist.
+    """
+
+    ceiling: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "ceiling")
+    LOGS: ClassVar[frozenset[str]] = frozenset({"k", "ceiling"})
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln QiD and its slopes."""
+        power, slopes = super().evaluate(coefficients, x)
+        filled = np.exp(-np.logaddexp(0, coefficients[-1] - power))  # q / (q + ceiling)
+        slopes = np.concatenate([slopes * (1 - filled)[..., None], filled[..., None]], axis=-1)
+        return power - np.logaddexp(0, power - coefficients[-1]), slopes
+
+    @classmethod
+    def starts(cls, x: Variables) -> list[dict[str, float]]:
+        """Return a low and a high ceiling."""
+        return [{"ln_ceiling": np.log(2.0)}, {"ln_ceiling": np.log(30.0)}]
+
+    @classmethod
+    def bounds(cls, x: Variables) -> dict[str, tuple[float, float]]:
+        """Return bounds of the ceiling; at the upper one the law is the unified law."""
+        return {"ln_ceiling": (np.log(1e-3), np.log(1e4))}
+
+
+@dataclass(frozen=True)
+class ThresholdLaw(UnifiedLaw):
+    """QiD = k (D - D0)^beta / (N^alpha P^gamma) beyond D0 tokens, nothing before."""
+
+    D0: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "D0")
+    LOGS: ClassVar[frozenset[str]] = frozenset({"k", "D0"})
+
+    @classmethod
+    def log_onset(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln D0 of each row and its slopes in the coefficients beyond the terms'."""
+        return np.full(x["tokens"].shape, coefficients[4]), np.ones((*x["tokens"].shape, 1))
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln QiD, minus infinity before D0, and its slopes, zero there."""
+        power, columns = super().evaluate(coefficients, x)
+        log_onset, onset_slopes = cls.log_onset(coefficients, x)
+        ratio = np.exp(log_onset - np.log(x["tokens"]))
+        after = ratio < 1
+        left = np.log1p(-np.where(after, ratio, 0.0))  # ln(1 - D0 / D)
+        columns = columns.copy()
+        columns[..., 1] += left
+        by_onset = -coefficients[1] * np.where(after, ratio, 0.0) / np.where(after, 1 - ratio, 1.0)
+        slopes = np.concatenate([columns, by_onset[..., None] * onset_slopes], axis=-1)
+        value = np.where(after, power + coefficients[1] * left, -np.inf)
+        return value, slopes * after[..., None]
+
+    @classmethod
+    def starts(cls, x: Variables) -> list[dict[str, float]]:
+        """Return onsets before the first rows and among them."""
+        first, middle = x["tokens"].min(), np.median(x["tokens"])
+        return [{"ln_D0": np.log(value)} for value in (0.2 * first, 0.8 * first, (first * middle) ** 0.5)]
+
+    @classmethod
+    def bounds(cls, x: Variables) -> dict[str, tuple[float, float]]:
+        """Return bounds of D0: a thousandth of the fewest tokens (no onset) to the most."""
+        return {"ln_D0": (np.log(x["tokens"].min() / 1e3), np.log(x["tokens"].max()))}
+
+
+@dataclass(frozen=True)
+class ThresholdBySizeLaw(ThresholdLaw):
+    """The threshold law with an onset that depends on size: D0 (N / 10^6)^-nu tokens."""
+
+    nu: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*ThresholdLaw.PARAMETERS, "nu")
+
+    @classmethod
+    def log_onset(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln D0 of each row and its slopes in ln D0 and nu."""
+        log_size = np.log(x["n_params"] / REFERENCE_SIZE)
+        slopes = np.stack([np.ones(log_size.shape), -log_size], axis=-1)
+        return slopes @ coefficients[4:6], slopes
+
+    @classmethod
+    def starts(cls, x: Variables) -> list[dict[str, float]]:
+        """Return the threshold law's, with an onset that doesn't depend on size and one that comes sooner with it."""
+        return [start | {"nu": nu} for start in super().starts(x) for nu in (0.0, 0.3)]
+
+    @classmethod
+    def bounds(cls, x: Variables) -> dict[str, tuple[float, float]]:
+        """Return bounds of D0 and nu."""
+        return super().bounds(x) | {"nu": (-3.0, 3.0)}
+
+
+@dataclass(frozen=True)
+class OnsetLaw(UnifiedLaw):
+    """QiD = k D^beta / (N^alpha P^gamma) / (1 + (D1 / D)^s), D1 = D0 (N / 10^6)^-nu: a smooth onset at D1 tokens.
+
+    Long after the onset it is the unified law; long before it QiD rises as D^(beta + s).
+    """
+
+    D0: float
+    nu: float
+    s: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "D0", "nu", "s")
+    LOGS: ClassVar[frozenset[str]] = frozenset({"k", "D0", "s"})
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln QiD and its slopes."""
+        power, columns = super().evaluate(coefficients, x)
+        log_onset, nu, steepness = coefficients[4], coefficients[5], np.exp(coefficients[6])
+        log_size = np.log(x["n_params"] / REFERENCE_SIZE)
+        before = log_onset - nu * log_size - np.log(x["tokens"])  # ln(D1 / D)
+        missing = np.exp(-np.logaddexp(0, -steepness * before))
+        by_shape = [-steepness * missing, steepness * missing * log_size, -steepness * missing * before]
+        value = power - np.logaddexp(0, steepness * before)
+        return value, np.concatenate([columns, np.stack(by_shape, axis=-1)], axis=-1)
+
+    @classmethod
+    def starts(cls, x: Variables) -> list[dict[str, float]]:
+        """Return early and late onsets, gentle and steep."""
+        first, middle = x["tokens"].min(), np.median(x["tokens"])
+        return [
+            {"ln_D0": np.log(onset), "nu": 0.3, "ln_s": np.log(steepness)}
+            for onset in (first, (first * middle) ** 0.5)
+            for steepness in (1.0, 3.0)
+        ]
+
+    @classmethod
+    def bounds(cls, x: Variables) -> dict[str, tuple[float, float]]:
+        """Return bounds of D0, nu and s."""
+        tokens = x["tokens"]
+        return {
+            "ln_D0": (np.log(tokens.min() / 1e3), np.log(tokens.max() * 1e3)),
+            "nu": (-3.0, 3.0),
+            "ln_s": (np.log(0.1), np.log(20.0)),
+        }

@@ -1,0 +1,130 @@
+"""Which law of the largest quantization ratio predicts: laws by hold-outs, as in `judgement`, scored in ratio itself.
+
+Tables are those of `ratio.largest_ratios`. A prediction is clipped to 0 to 1, where ratios live, so that a checkpoint
+that has everything within the budget (ratio 1) can be scored too. A law that can't be fitted is n/a, with the reason.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+
+from helpers.analyse.fits.hold_outs import Split
+from helpers.analyse.fits.result import FitError, FitStatus
+from helpers.analyse.laws.variables import FloatArray
+from helpers.analyse.mixed.largest_ratio import QUESTION
+from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024, LEAST_RUNS, fit_ratio_law, usable_rows
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+
+Predictor = Callable[[pd.DataFrame, pd.DataFrame], FloatArray]  # training and held-out rows of one question
+
+
+def by_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
+    """Return what the law of Cao et al., fitted to the last training checkpoint of each run, says."""
+    last = training.sort_values(TOKENS).drop_duplicates("run", keep="last")
+    return fit_ratio_law(last).law.largest_ratio(held[SIZE])
+
+
+def by_size_and_tokens(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
+    """Return what the same law with a term in ln D says."""
+    fit = fit_ratio_law(training, with_tokens=True)
+    shift = fit.token_slope.value * np.log(held[TOKENS].to_numpy(float) / BILLION)
+    return fit.law.largest_ratio(held[SIZE]) - shift
+
+
+def by_power(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
+    """Return what a power law says, 1 - Qr = a N^-b: the share that is kept never falls to zero."""
+    last = usable_rows(training).sort_values(TOKENS).drop_duplicates("run", keep="last")
+    if len(last) < LEAST_RUNS:
+        message = f"a power law needs {LEAST_RUNS} runs that aren't at ratio 1; got {len(last)}"
+        raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+    sizes, there = (sm.add_constant(np.log(rows[SIZE].to_numpy(float)), has_constant="add") for rows in (last, held))
+    line = sm.OLS(np.log(1 - last["interpolated"].to_numpy(float)), sizes).fit()
+    return 1 - np.exp(there @ line.params)
+
+
+def next_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
+    """Return the largest training size's last ratio: nothing changes with size."""
+    last = training.sort_values([SIZE, TOKENS]).iloc[-1]
+    return np.full(len(held), float(last["interpolated"]))
+
+
+def own_last(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
+    """Return each model's last ratio in training: nothing changes with tokens. Raises FitError for a model without."""
+    known = training.sort_values(TOKENS).drop_duplicates("model", keep="last").set_index("model")["interpolated"]
+    found = held["model"].map(known)
+    if found.isna().any():
+        raise FitError("a model that isn't among the training rows", FitStatus.NOT_IDENTIFIABLE)
+    return found.to_numpy(float)
+
+
+def as_printed(_training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
+    """Return what the law says with its published constants: of relative perplexity at 5, 10 and 20 percent."""
+    criterion, budget = held[["criterion", "budget"]].iloc[0]
+    if criterion != "relative_perplexity" or budget not in CAO_2024:
+        raise FitError(f"no published law of {criterion} at {budget:g}", FitStatus.NOT_IDENTIFIABLE)
+    return CAO_2024[budget].largest_ratio(held[SIZE])
+
+
+LAWS: dict[str, Predictor] = {
+    "size": by_size,
+    "size and tokens": by_size_and_tokens,
+    "power": by_power,
+    "as the next size": next_size,
+    "as before": own_last,
+    "published": as_printed,
+}
+
+
+def ratio_splits(largest: pd.DataFrame) -> dict[str, Split]:
+    """Return the hold-outs: the largest size, the last tokens, and decayed checkpoints.
+
+    The largest size is held out at the most tokens that it and some other size have. Training rows are checkpoints at a
+    constant rate: for the largest size those of the others with no more tokens, for decay those with fewer tokens or as
+    many.
+    """
+    constant = largest["schedule"] == "constant"
+    trunk, decayed = largest[constant], largest[~constant]
+    size, tokens = trunk[SIZE], trunk[TOKENS]
+    there = tokens[(size == size.max()) & tokens.isin(tokens[size < size.max()])].max()
+    masks = {
+        "largest size": ((size < size.max()) & (tokens <= there), (size == size.max()) & (tokens == there)),
+        "last tokens": (tokens < tokens.max(), tokens == tokens.max()),
+    }
+    found = {name: Split(trunk[training], trunk[held]) for name, (training, held) in masks.items()}
+    if not decayed.empty:
+        found["decayed rate"] = Split(trunk[tokens <= decayed[TOKENS].max()], decayed)
+    return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
+
+
+def predicted(largest: pd.DataFrame, laws: Mapping[str, Predictor] = LAWS) -> pd.DataFrame:
+    """Return each held-out row of each law, hold-out and question, with `predicted`, `error` (of the ratio), `reason`.
+
+    `law` and `hold_out` name them; the other columns are the row's. Where a law can't predict, `predicted` is NaN.
+    """
+    found = []
+    for _, rows in largest.groupby(QUESTION, dropna=False):
+        for hold_out, split in ratio_splits(rows).items():
+            for law, predictor in laws.items():
+                try:
+                    values, reason = np.clip(predictor(split.training, split.held), 0.0, 1.0), ""
+                except FitError as error:
+                    values, reason = np.full(len(split.held), np.nan), str(error)
+                made = {"law": law, "hold_out": hold_out, "predicted": values, "reason": reason}
+                found.append(split.held.assign(**made))
+    table = pd.concat(found, ignore_index=True)
+    return table.assign(error=table["predicted"] - table["interpolated"])
+
+
+def scores(table: pd.DataFrame, by: Iterable[str] = ("law", "hold_out")) -> pd.DataFrame:
+    """Return `bias` and `rms` of the errors of `predicted` (no unit: of a ratio), `n_rows` and `n_missing`, by `by`."""
+    groups = table.groupby(list(by), sort=False)["error"]
+    return pd.DataFrame(
+        {
+            "bias": groups.mean(),
+            "rms": groups.apply(lambda one: float(np.sqrt((one**2).mean()))),
+            "n_rows": groups.count(),
+            "n_missing": groups.apply(lambda one: int(one.isna().sum())),
+        }
+    ).reset_index()

@@ -1,0 +1,273 @@
+"""Ways of rounding side by side, and two texts: ratios of QiD pooled over checkpoints, with intervals by resampling.
+
+Tables are those of `degradation`. Documents are drawn with replacement, the same ones for every row of one text, so a
+comparison on one text is paired. Where files of one package go together, packages are drawn instead. Pooled means the
+geometric mean over checkpoints. The intervals are about text: other training runs and other draws of calibration text
+are not in them (`with_calibration` adds the latter).
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from helpers.analyse.rows.degradation import AnalysisError
+from helpers.analyse.rows.noise import clustered_error
+
+FloatArray = NDArray[np.float64]
+LOCK = Path("data/corpus.lock")
+CELL = ["way", "bits"]
+FORMAT_NAMES = {"mxint": "MXINT", "mxfp": "MXFP", "nf4": "NF"}
+DRAWS = 4000
+
+
+def way_of_rounding(rows: pd.DataFrame) -> pd.Series:
+    """Return what people call each row's way of rounding, without its bits where several share it.
+
+    Asymmetric groups of 32 in the given order on a min-max grid go without saying: `GPTQ`, `GPTQ, symmetric`,
+    `GPTQ, group 64`, `GPTQ, one group a row`, `RTN`, `NF4`, `MXFP4`.
+    """
+
+    def name(row: pd.Series) -> str:
+        if row["format"] in FORMAT_NAMES:
+            return f"{FORMAT_NAMES[row['format']]}{row['bits']:g}"
+        parts = [row["method"].upper()]
+        if pd.isna(row["group_size"]):
+            parts.append("one group a row")
+        elif row["group_size"] != 32:
+            parts.append(f"group {row['group_size']:g}")
+        parts += ["symmetric"] * bool(row["symmetric"])
+        parts += ["activation order"] * (row["order"] == "activation")
+        parts += ["least-squares grid"] * (row["grid_search"] == "mse")
+        return ", ".join(parts)
+
+    return rows.apply(name, axis=1).rename("way")
+
+
+def packages(split: str, path: Path = LOCK) -> list[str]:
+    """Return the package of each document of `split` (evaluation, unseen, prose) in the order of the corpus lock."""
+    try:
+        return [file["package"] for file in json.loads(path.read_text())[split]]
+    except (OSError, ValueError, KeyError) as error:
+        raise AnalysisError(f"{path}: no packages of {split} ({error})") from None
+
+
+def document_counts(
+    n_documents: int, generator: np.random.Generator, groups: Sequence[str] | None = None, n_draws: int = DRAWS
+) -> FloatArray:
+    """Return how often each document is in each draw, (n_documents, n_draws); `groups`: draw these whole."""
+    labels = np.arange(n_documents) if groups is None else np.asarray(groups)
+    if labels.size != n_documents:
+        raise AnalysisError(f"{labels.size} packages for {n_documents} documents")
+    distinct, place = np.unique(labels, return_inverse=True)
+    shares = np.full(distinct.size, 1 / distinct.size)
+    return generator.multinomial(distinct.size, shares, n_draws).T[place].astype(float)
+
+
+def resampled_log_qid(table: pd.DataFrame, counts: FloatArray) -> FloatArray:
+    """Return ln QiD of every row on every draw, (rows, n_draws): all rows on the same documents.
+
+    Raises AnalysisError where rows have several evaluations, or where a QiD isn't positive on some draw: a ratio of
+    such QiDs means nothing.
+    """
+    if table["eval_id"].nunique() != 1:
+        raise AnalysisError(f"documents are drawn for one evaluation at a time; got {table['eval_id'].nunique()}")
+    qid = np.stack(table["document_qid_nats"].to_numpy()) @ counts / counts.sum(axis=0)
+    if (qid <= 0).any():
+        bad = table.iloc[np.flatnonzero((qid <= 0).any(axis=1))[0]]
+        raise AnalysisError(f"{bad['model']}@{bad['step']} {bad['way']}: QiD isn't positive on every draw of documents")
+    return np.log(qid)
+
+
+def _interval(draws: FloatArray, level: float) -> dict[str, float]:
+    low, high = np.exp(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]))
+    return {"low": float(low), "high": float(high), "log_se": float(draws.std())}
+
+
+def _pooled(rows: pd.DataFrame, log_ratios: FloatArray, draws: FloatArray, level: float) -> dict[str, float]:
+    """Summarise the ratios of some checkpoints: ln of each, (n,), and on each draw, (n, n_draws)."""
+    by_run = np.exp(pd.Series(log_ratios, index=rows["run"].to_numpy()).groupby(level=0).mean())
+    counts = {"n_rows": len(rows), "n_checkpoints": rows["checkpoint_id"].nunique(), "n_runs": len(by_run)}
+    runs = {"n_above": int((log_ratios > 0).sum()), "run_lowest": by_run.min(), "run_highest": by_run.max()}
+    return counts | {"ratio": float(np.exp(log_ratios.mean()))} | _interval(draws.mean(axis=0), level) | runs
+
+
+def ratios_to(table: pd.DataFrame, reference: str, counts: FloatArray, level: float = 0.95) -> pd.DataFrame:
+    """Return, by way of rounding and bits, QiD over that of the way `reference` on the same checkpoints and text.
+
+    `table` has the column `way` and one evaluation. Columns: `n_rows`, `n_checkpoints`, `n_runs`, `n_above` (rows with
+    a ratio above one), `ratio` with `low` and `high` (paired by document), `log_se` of ln ratio, and `run_lowest`,
+    `run_highest`: the ratio in single runs. Raises AnalysisError where a checkpoint lacks the reference or has it
+    twice.
+    """
+    table = table.reset_index(drop=True)
+    draws, place = resampled_log_qid(table, counts), table.groupby(["checkpoint_id", "bits"])
+    logs = np.log(table["qid_nats"].to_numpy())
+    below = table["way"].eq(reference).groupby([table["checkpoint_id"], table["bits"]]).transform("sum")
+    if (below != 1).any():
+        raise AnalysisError(f"{reference} isn't there once for every checkpoint and bit width")
+    other = place["way"].transform(lambda ways: ways.index[ways == reference][0]).astype(int).to_numpy()
+    result = {}
+    for cell, rows in table[table["way"] != reference].groupby(CELL):
+        at = rows.index.to_numpy()
+        result[cell] = _pooled(rows, logs[at] - logs[other[at]], draws[at] - draws[other[at]], level)
+    return pd.DataFrame.from_dict(result, orient="index").rename_axis(CELL).reset_index()
+
+
+def with_calibration(ratios: pd.DataFrame, spread: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Return `ratios_to` with `wide_low`, `wide_high`: an interval that counts draws of calibration text too.
+
+    Both QiDs of a ratio are taken to scatter by `calibration_spread`, independently and at every checkpoint alike: ln
+    ratio then scatters by sqrt(2 / n_checkpoints) times that. `clear` says whether the interval leaves out one.
+    """
+    scatter = ratios["bits"].map(spread["relative_sd"]) * np.sqrt(2 / ratios["n_checkpoints"])
+    half = stats.norm.ppf((1 + level) / 2) * np.hypot(ratios["log_se"], scatter)
+    low, high = ratios["ratio"] * np.exp(-half), ratios["ratio"] * np.exp(half)
+    return ratios.assign(wide_low=low, wide_high=high, clear=(low > 1) | (high < 1))
+
+
+def _at_bits(rows: pd.DataFrame, logs: FloatArray, targets: FloatArray) -> FloatArray:
+    """Interpolate `logs` (rows, k) of one line linearly at effective bits `targets`: (targets, k), NaN outside."""
+    order = np.argsort(rows["effective_bits"].to_numpy())
+    known = rows["effective_bits"].to_numpy()[order]
+    return np.stack([np.interp(targets, known, one[order], left=np.nan, right=np.nan) for one in logs.T], axis=1)
+
+
+def at_effective_bits(
+    table: pd.DataFrame, reference: str, targets: Sequence[float], counts: FloatArray, level: float = 0.95
+) -> pd.DataFrame:
+    """Return the ratios of `ratios_to`, but at equal effective bits instead of equal code widths.
+
+    Every way's ln QiD is read off a straight line between its measured places, checkpoint by checkpoint; targets
+    outside a way's or the reference's places are left out. The column `bits` is the target.
+    """
+    table, aims = table.reset_index(drop=True), np.asarray(targets, float)
+    logs = np.column_stack([np.log(table["qid_nats"].to_numpy()), resampled_log_qid(table, counts)])
+    lines = {
+        key: _at_bits(rows, logs[rows.index.to_numpy()], aims) for key, rows in table.groupby(["way", "checkpoint_id"])
+    }
+    found = []
+    for way in table["way"].unique():
+        places = table[(table["way"] == way)].drop_duplicates("checkpoint_id").reset_index(drop=True)
+        ratios = np.stack([lines[way, one] - lines[reference, one] for one in places["checkpoint_id"]])
+        for index, target in enumerate(aims):
+            inside = np.isfinite(ratios[:, index, 0])
+            if way != reference and inside.any():
+                one = ratios[inside, index]
+                found.append({"way": way, "bits": target} | _pooled(places[inside], one[:, 0], one[:, 1:], level))
+    return pd.DataFrame(found)
+
+
+def at_own_effective_bits(numerator: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one way with `ratio`: their QiD over that of the way of `reference` at equal effective bits.
+
+    `reference` has several bit widths a checkpoint; its ln QiD is read off straight lines between them. Raises
+    AnalysisError where a row's effective bits lie outside its checkpoint's lines.
+    """
+    lines = dict(list(reference.groupby("checkpoint_id")))
+    if not set(numerator["checkpoint_id"]) <= set(lines):
+        raise AnalysisError("some checkpoint lacks the reference")
+    logs = []
+    for row in numerator.to_dict("records"):
+        line = lines[row["checkpoint_id"]]
+        known = np.log(line[["qid_nats"]].to_numpy())
+        logs.append(_at_bits(line, known, np.array([row["effective_bits"]]))[0, 0])
+    if np.isnan(logs).any():
+        raise AnalysisError(f"{np.isnan(logs).sum()} rows have effective bits beyond those of the reference")
+    return numerator.assign(ratio=numerator["qid_nats"] / np.exp(logs))
+
+
+def text_ratios(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    counts: tuple[FloatArray, FloatArray],
+    by: Sequence[str] = CELL,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Return QiD on the text of `second` over that on the text of `first`, same checkpoints and ways, by `by`.
+
+    The texts have different documents, so their `counts` are drawn independently of each other. Columns as in
+    `ratios_to`. Raises AnalysisError where the tables don't hold the same rows.
+    """
+    both, draws = between_texts(first, second, counts)
+    result = []
+    for cell, rows in both.groupby(list(by)):
+        at = rows.index.to_numpy()
+        ratios = _pooled(rows, np.log(rows["ratio"].to_numpy()), draws[at], level)
+        result.append(dict(zip(by, cell, strict=True)) | ratios)
+    return pd.DataFrame(result)
+
+
+def between_texts(
+    first: pd.DataFrame, second: pd.DataFrame, counts: tuple[FloatArray, FloatArray]
+) -> tuple[pd.DataFrame, FloatArray]:
+    """Return the rows of `first` with `ratio` (QiD on `second` over it) and `density` (of tokens a byte), and draws.
+
+    The draws are ln ratio, (rows, n_draws). Raises AnalysisError where the tables don't hold the same rows.
+    """
+    key = ["checkpoint_id", *CELL]
+    one, two = (table.sort_values(key).reset_index(drop=True) for table in (first, second))
+    if len(one) != len(two) or not one[key].equals(two[key]):
+        raise AnalysisError("the two texts weren't measured with the same ways of rounding on the same checkpoints")
+    density = (two["n_tokens"] / two["n_bytes"]) / (one["n_tokens"] / one["n_bytes"])
+    draws = resampled_log_qid(two, counts[1]) - resampled_log_qid(one, counts[0])
+    return one.assign(ratio=two["qid_nats"] / one["qid_nats"], density=density), draws
+
+
+def text_losses(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Sequence[str], Sequence[str]]) -> pd.DataFrame:
+    """Return the 16-bit losses of each checkpoint on two texts, from measurements with method none.
+
+    Columns: `model`, `tokens_seen`, `first_nats`, `second_nats`, `difference_nats` (second minus first, nats a token)
+    and its `difference_se_nats`, of two independent sets of documents that go together by `groups` (one for each text).
+    """
+    key = ["checkpoint_id", "model", "tokens_seen"]
+    columns = [*key, "loss_nats", "group_loss"]
+    both = first[columns].merge(second[columns], on=key, suffixes=("_first", "_second"), validate="1:1")
+    errors = [
+        [clustered_error(np.asarray(one, float), group) for one in both[f"group_loss_{name}"]]
+        for name, group in zip(("first", "second"), groups, strict=True)
+    ]
+    renamed = both.rename(columns={"loss_nats_first": "first_nats", "loss_nats_second": "second_nats"})
+    return renamed.drop(columns=["group_loss_first", "group_loss_second"]).assign(
+        difference_nats=both["loss_nats_second"] - both["loss_nats_first"], difference_se_nats=np.hypot(*errors)
+    )
+
+
+def orders(
+    first: pd.DataFrame, second: pd.DataFrame, counts: tuple[FloatArray, FloatArray], level: float = 0.95
+) -> pd.DataFrame:
+    """Return every pair of ways at one bit width: which loses less on either text, and whether that is clear.
+
+    Columns: `bits`, `way`, `other`, `ratio_first`, `ratio_second` (QiD of `way` over that of `other`, on checkpoints
+    that have both), `clear_first`, `clear_second` (the interval leaves out one) and `swapped`.
+    """
+    found = []
+    for bits in np.sort(first["bits"].unique()):
+        pairs = {}
+        for text, table, one in (("first", first, counts[0]), ("second", second, counts[1])):
+            rows = table[table["bits"] == bits].reset_index(drop=True)
+            logs = np.column_stack([np.log(rows["qid_nats"].to_numpy()), resampled_log_qid(rows, one)])
+            for way, other, ratio in _pairs(rows, logs):
+                low, high = np.quantile(ratio[1:], [(1 - level) / 2, (1 + level) / 2])
+                seen = {f"ratio_{text}": np.exp(ratio[0]), f"clear_{text}": bool(low > 0 or high < 0)}
+                pairs.setdefault((way, other), {}).update(seen)
+        found += [{"bits": bits, "way": way, "other": other} | seen for (way, other), seen in pairs.items()]
+    result = pd.DataFrame(found)
+    return result.assign(swapped=(result["ratio_first"] > 1) != (result["ratio_second"] > 1))
+
+
+def _pairs(rows: pd.DataFrame, logs: FloatArray) -> list[tuple[str, str, FloatArray]]:
+    """Return each pair of ways with the mean of their difference of `logs` (rows, k) over common checkpoints: (k,)."""
+    places = {way: dict(zip(one["checkpoint_id"], one.index, strict=True)) for way, one in rows.groupby("way")}
+    ways, found = sorted(places), []
+    for index, way in enumerate(ways):
+        for other in ways[index + 1 :]:
+            common = [one for one in places[way] if one in places[other]]
+            ours, theirs = ([places[name][one] for one in common] for name in (way, other))
+            if common:
+                found.append((way, other, (logs[ours] - logs[theirs]).mean(axis=0)))
+    return found

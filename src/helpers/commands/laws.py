@@ -1,0 +1,276 @@
+"""The commands about laws: `qid fit`, `qid predict`, `qid invert`, `qid laws`. `cli` registers them.
+
+Without `--data` they read `results/fits.json`; with it they fit a person's own rows. JSON goes to stdout, one object;
+what was assumed goes to stderr in words, and into the object.
+"""
+
+import difflib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from helpers.table.rows import QidError
+
+if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
+    from helpers.analyse.fits.answers import Answer, KnownLaw
+    from helpers.analyse.fits.stored import NamedFits, StoredFit
+
+SEED = 0  # of the draws of a person's own fit
+DRAWS = 1000
+VARIABLE_UNITS = {"tokens": "tokens", "n_params": "non-embedding parameters", "bits": "bits a weight"}
+NOTES = Console(stderr=True, highlight=False, soft_wrap=True)
+
+LawName = Annotated[str, typer.Option("--law", help="A law's name; `qid laws` lists them.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Your own rows, .csv or .parquet; by default the project's fits.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+NParams = Annotated[float | None, typer.Option("--n-params", help="Size N: non-embedding parameters.")]
+Tokens = Annotated[float | None, typer.Option("--tokens", help="Training tokens D.")]
+Bits = Annotated[float | None, typer.Option("--bits", help="Bits a weight P.")]
+GroupSize = Annotated[float | None, typer.Option("--group-size", help="Weights that share a scale; law group-size.")]
+LrFraction = Annotated[
+    float | None, typer.Option("--lr-fraction", help="What decay has left of the peak rate; law learning-rate.")
+]
+Loss = Annotated[
+    float | None, typer.Option("--loss", help="16-bit loss, nats a token; laws that need it predict it from N and D.")
+]
+Vocabulary = Annotated[float | None, typer.Option("--vocabulary-size", help="Entries of the vocabulary; law room.")]
+
+
+class CommandError(QidError):
+    """A command was asked for something that it can't do; the text says what is accepted."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the `qid` command."""
+    for command in (fit, predict, invert, laws):
+        app.command()(command)
+
+
+def fit(
+    law: LawName,
+    data: Data = None,
+    by: Annotated[str | None, typer.Option(help="'bits': one fit a bit width.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a fitted law: parameters with standard errors and 95% intervals by training run."""
+    from helpers.analyse.laws.forms import PUBLISHED
+    from helpers.analyse.laws.names import PER_BIT
+
+    _check_name(law)
+    if law in PUBLISHED:
+        raise CommandError(f"{law} is published, nothing is fitted; `qid predict` and `qid invert` use its constants")
+    if by not in (None, "bits"):
+        raise CommandError(f"--by is '{by}'; accepted: bits")
+    if by == "bits" or law == PER_BIT:
+        fits, assumed = _fits_by_bits(law, data)
+        _show({"law": law, "by": "bits", "fits": fits, "assumed": assumed}, as_json, _print_fits)
+        return
+    fits, assumed = _fits(law, data, 0)
+    _show({"law": law, **_fit_to_json(fits.fit(law)), "assumed": assumed}, as_json, _print_fit)
+
+
+def predict(
+    law: LawName,
+    n_params: NParams = None,
+    tokens: Tokens = None,
+    bits: Bits = None,
+    group_size: GroupSize = None,
+    lr_fraction: LrFraction = None,
+    loss: Loss = None,
+    vocabulary_size: Vocabulary = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict QiD, in nats a token, with a 90% interval for a new training run."""
+    from helpers.analyse.fits import answers
+
+    given = _given(tokens=tokens, n_params=n_params, bits=bits, group_size=group_size)
+    given |= _given(lr_fraction=lr_fraction, loss_nats=loss, vocabulary_size=vocabulary_size)
+    known, assumed = _ask(law, bits, data, given)
+    answer = answers.predict(known, given)
+    found = {"law": law, "qid": answer.value, **_answer_to_json(answer), "unit": "nats a token", "given": given}
+    _show(found | {"assumed": assumed}, as_json, lambda shown: _print_answer("QiD", answer.value, shown))
+
+
+def invert(
+    law: LawName,
+    qid: Annotated[float, typer.Option("--qid", help="QiD in nats a token.")],
+    n_params: NParams = None,
+    tokens: Tokens = None,
+    bits: Bits = None,
+    group_size: GroupSize = None,
+    lr_fraction: LrFraction = None,
+    loss: Loss = None,
+    vocabulary_size: Vocabulary = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Solve a law for the one of --tokens, --n-params and --bits that isn't given."""
+    from helpers.analyse.fits import answers
+
+    variables = {"tokens": tokens, "n_params": n_params, "bits": bits}
+    missing = [name for name, value in variables.items() if value is None]
+    if len(missing) != 1:
+        said = ", ".join(f"--{name.replace('_', '-')}" for name in missing) or "none"
+        raise CommandError(f"give two of --tokens, --n-params and --bits; missing: {said}")
+    given = _given(**variables, group_size=group_size)
+    given |= _given(lr_fraction=lr_fraction, loss_nats=loss, vocabulary_size=vocabulary_size)
+    known, assumed = _ask(law, bits, data, given)
+    answer = answers.invert(known, missing[0], qid, given)
+    found = {"law": law, "variable": missing[0], "value": answer.value, **_answer_to_json(answer)}
+    found |= {"unit": VARIABLE_UNITS[missing[0]], "given": {"qid": qid} | given, "assumed": assumed}
+    _show(found, as_json, lambda shown: _print_answer(missing[0], answer.value, shown))
+
+
+def laws(as_json: AsJson = False) -> None:
+    """List the laws: what each says and which variables it needs."""
+    from helpers.analyse.laws.names import LAW_NAMES, law_words
+
+    listed = [law_words(name) for name in LAW_NAMES]
+    if as_json:
+        print(json.dumps({"laws": listed}))
+        return
+    for one in listed:
+        print(f"{one['law']} ({one['kind']}; needs {', '.join(one['needs'])})\n    {one['says']}")
+
+
+def _fits_by_bits(law: str, data: Path | None) -> tuple[dict, list[str]]:
+    """Return by bit width a fit, or its status and reason, and what was assumed. Raises FitError if there is no fit."""
+    from helpers.analyse.laws.names import PER_BIT
+
+    if law not in ("power", PER_BIT):
+        raise CommandError(f"--by bits is for the law power, which is then without P; got {law}")
+    fits, assumed = _fits(PER_BIT, data, 0)
+    found = {
+        f"{bits:g}": _fit_to_json(fits.fits[name])
+        if name in fits.fits
+        else {"status": str(fits.refused[name].status), "reason": str(fits.refused[name])}
+        for bits, name in fits.widths.items()
+    }
+    if not any("params" in one for one in found.values()):
+        raise fits.refused[next(iter(fits.widths.values()))]
+    return found, assumed
+
+
+def _fits(law: str, data: Path | None, n_draws: int) -> "tuple[NamedFits, list[str]]":
+    """Return fits that hold `law`, the project's or those of a person's rows, and what was assumed of these."""
+    if data is None:
+        from helpers.analyse.fits.stored import read_fits
+
+        return read_fits(), []
+    import numpy as np
+
+    from helpers.analyse.fits.own_rows import read_own_rows
+    from helpers.analyse.fits.with_draws import FitRows, fits_of
+
+    own = read_own_rows(data)
+    return fits_of(FitRows(str(data), own.data), law, n_draws, np.random.default_rng(SEED)), list(own.assumed)
+
+
+def _ask(law: str, bits: float | None, data: Path | None, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
+    """Return a law that can be asked, and what was assumed: of a person's rows, and of a loss that isn't given."""
+    from helpers.analyse.fits.answers import fitted_law, published_law
+    from helpers.analyse.laws.forms import PUBLISHED
+
+    _check_name(law)
+    if law not in PUBLISHED:
+        fits, assumed = _fits(law, data, DRAWS)
+        known = fitted_law(fits, law, bits)
+        return known, [*assumed, *filter(None, [known.trouble_with_loss(given)])]
+    if data is not None:
+        raise CommandError(f"{law} is published, nothing is fitted: leave --data out")
+    return published_law(law, bits), []
+
+
+def _check_name(law: str) -> None:
+    from helpers.analyse.laws.names import LAW_NAMES
+
+    if law not in LAW_NAMES:
+        near = difflib.get_close_matches(law, LAW_NAMES, n=1)
+        hint = f" (is '{near[0]}' meant?)" if near else ""
+        raise CommandError(f"no law is named '{law}'{hint}; accepted: {', '.join(LAW_NAMES)}")
+
+
+def _given(**values: float | None) -> dict[str, float]:
+    """Return the values that are there. Raises CommandError for one that isn't finite."""
+    for name, value in values.items():
+        if value is not None and not math.isfinite(value):
+            raise CommandError(f"{name} is {value}; accepted: a finite number")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _answer_to_json(answer: "Answer") -> dict:
+    return {
+        "low": answer.low,
+        "high": answer.high,
+        "extrapolates": bool(answer.outside),
+        "outside": list(answer.outside),
+        "range": answer.ranges,
+        "interval": answer.interval,
+    }
+
+
+def _fit_to_json(fit: "StoredFit") -> dict:
+    from helpers.analyse.fits.stored import estimate_to_json
+
+    shown = ("n_rows", "n_runs", "condition_number", "tau", "aic", "bic", "level", "no_interval_because", "rows")
+    return {
+        "status": str(fit.status),
+        **{name: getattr(fit, name) for name in shown},
+        "params": {name: estimate_to_json(one) for name, one in fit.params.items()},
+        "coefficients": fit.coefficients,
+        "range": {name: fit.law.validity.of(name) for name in fit.law.needs()},
+    }
+
+
+def _show(found: dict, as_json: bool, in_words: Callable[[dict], None]) -> None:
+    from helpers.analyse.fits.stored import plain
+
+    for sentence in found["assumed"]:
+        NOTES.print(f"note: {sentence}")
+    if as_json:
+        print(json.dumps(plain(found), allow_nan=False))
+    else:
+        in_words(found)
+
+
+def _print_fit(shown: dict) -> None:
+    print(f"{shown['law']}: {shown['status']}, {shown['n_rows']} rows of {shown['n_runs']} runs ({shown['rows']})")
+    table = Table("", "estimate", "se", f"{shown['level']:.0%} interval", box=None)
+    for name, one in shown["params"].items():
+        ends = "" if math.isnan(one["low"]) else f"{one['low']:.4g} to {one['high']:.4g}"
+        table.add_row(name, f"{one['estimate']:.4g}", "" if math.isnan(one["se"]) else f"{one['se']:.2g}", ends)
+    Console(highlight=False).print(table)
+    if shown["no_interval_because"]:
+        print(f"no interval: {shown['no_interval_because']}")
+    print(f"relative spread tau {shown['tau']:.3f}, condition number {shown['condition_number']:.3g}")
+    print("D in tokens, N in non-embedding parameters, P in bits a weight, QiD in nats a token")
+
+
+def _print_fits(shown: dict) -> None:
+    for bits, one in shown["fits"].items():
+        if "params" in one:
+            _print_fit({"law": f"{shown['law']}, {bits} bits"} | one)
+        else:
+            print(f"{shown['law']}, {bits} bits: {one['status']}, {one['reason']}")
+
+
+def _print_answer(name: str, value: float, shown: dict) -> None:
+    print(f"{shown['law']}: {name} = {value:.4g} {shown['unit']}")
+    if math.isnan(shown["low"]) and math.isnan(shown["high"]):
+        print(f"no interval: {shown['interval']}")
+    else:
+        low, high = ("open" if math.isnan(shown[end]) else f"{shown[end]:.4g}" for end in ("low", "high"))
+        print(f"interval ({shown['interval']}): {low} to {high}")
+    for variable in shown["outside"]:
+        low, high = shown["range"][variable]
+        fitted = "no range is known" if math.isnan(low) else f"fitted from {low:.4g} to {high:.4g}"
+        print(f"extrapolates: {variable}, {fitted}")

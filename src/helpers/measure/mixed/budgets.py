@@ -1,0 +1,130 @@
+"""The recipe of the highest quantization ratio that keeps a checkpoint within a budget of loss.
+
+Each unit is scored alone in low precision; an exact programme on these costs proposes an assignment for every ratio;
+the proposals are scored as swaps, on text that calibration doesn't see; then, from the highest ratio whose swap keeps
+the budget downwards, proposals are rounded sequentially and measured on held-out text until one keeps it there.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from helpers.measure.mixed import assignments, recipes, searches
+from helpers.measure.mixed.assignments import Units
+from helpers.measure.mixed.recipes import METRICS, Recipe
+from helpers.measure.models import checkpoints, memory
+from helpers.measure.packing import export
+from helpers.measure.rounding.methods import Checkpoint
+from helpers.measure.scoring import evaluate
+from helpers.measure.scoring.evaluate import Evaluation
+from helpers.measure.text import token_blocks
+from helpers.measure.text.token_blocks import Blocks
+from helpers.table.rows import EvalSpec, QuantizationError, QuantScheme, SpecError
+
+STEP = 0.05  # between the ratios that are proposed
+SEQ_LEN = 512
+DTYPE = "float32"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of `metric` may be lost: nats a token for qid, else a share."""
+
+    value: float
+    metric: str = "qid"
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise SpecError(f"metric '{self.metric}'; accepted: {', '.join(METRICS)}")
+        if not (math.isfinite(self.value) and self.value >= 0):
+            raise SpecError(f"budget {self.value:g}; accepted: 0 or more, nats a token for qid, else a share")
+
+    def spent(self, baseline: Evaluation, measured: Evaluation) -> float:
+        """Return how much a rounded model loses against its 16-bit one."""
+        qid = measured.loss_nats - baseline.loss_nats
+        if self.metric == "qid":
+            return qid
+        if self.metric == "relative_perplexity":
+            return math.expm1(qid)
+        return baseline.top1_accuracy - measured.top1_accuracy
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a budget is kept on: blocks for the search and held-out ones for the recipe, with their descriptions."""
+
+    search: Blocks
+    heldout: Blocks
+
+    def of(self, blocks: Blocks, dataset: str) -> EvalSpec:
+        """Return what a row says of one of them."""
+        return EvalSpec(dataset, blocks.sha256, len(blocks.tokens), blocks.tokens.shape[1] - 1, DTYPE)
+
+
+def texts_for(folder: Path, search_sequences: int, heldout_sequences: int, seed: int, seq_len: int = SEQ_LEN) -> Texts:
+    """Return the texts of a checkpoint's tokenizer. Raises CorpusError for numbers of sequences that there aren't."""
+    lock, tokenizer = token_blocks.read_lock(), checkpoints.tokenizer_of(folder.resolve())
+    return Texts(
+        token_blocks.search_blocks(lock.calibration, tokenizer, search_sequences, seq_len, seed),
+        token_blocks.heldout_blocks(lock.evaluation, tokenizer, heldout_sequences, seq_len),
+    )
+
+
+def recipe_within(
+    checkpoint: Checkpoint, weights_sha256: str, scheme: QuantScheme, granularity: str, budget: Budget, texts: Texts
+) -> Recipe:
+    """Return the recipe of the highest ratio that keeps `budget` on both texts.
+
+    Raises SpecError for an unknown granularity, QuantizationError when no proposal with anything in low precision keeps
+    it, and what `export.with_calibration` raises.
+    """
+    units = Units.of(granularity, searches.sizes(checkpoint))
+    scheme, tokens = export.with_calibration(checkpoint, scheme)
+    memory_bytes = memory.default_budget(checkpoint.model.device.type)
+    (alone,) = searches.rounded_alone(checkpoint, [scheme], tokens, memory_bytes)
+    scorer = searches.Scorer(checkpoint, alone, texts.search, DTYPE, memory_bytes)
+    least = math.inf
+    for digits, spent in _proposals(scorer, units, budget):
+        least = min(least, spent)
+        if spent > budget.value:
+            continue
+        wanted = searches.recipe(scheme, units, digits)
+        rounded = export.round_checkpoint(checkpoint, wanted, tokens)
+        ((baseline, measured),) = evaluate.evaluate([checkpoint], [[rounded]], texts.heldout, DTYPE, memory_bytes)
+        spent = budget.spent(baseline, measured)
+        if spent <= budget.value:
+            return Recipe(
+                weights_sha256=weights_sha256,
+                scheme=wanted,
+                granularity=granularity,
+                search="integer_programme",
+                quantized_ratio=rounded.diagnostics.quantized_ratio,
+                loss_nats=measured.loss_nats,
+                qid_nats=measured.loss_nats - baseline.loss_nats,
+                paired_error_nats=recipes.paired_error(measured.group_loss, baseline.group_loss),
+                eval_id=texts.of(texts.heldout, token_blocks.TEXTS["heldout"].dataset).eval_id,
+                search_eval_id=texts.of(texts.search, token_blocks.SEARCH_DATASET).eval_id,
+                device_type=checkpoint.model.device.type,
+                budget=budget.value,
+                metric=budget.metric,
+            )
+        least = min(least, spent)
+    raise QuantizationError(
+        f"no assignment keeps {budget.metric} within {budget.value:g} with {scheme.label};"
+        f" the least of those tried: {least:.3g}"
+    )
+
+
+def _proposals(scorer: searches.Scorer, units: Units, budget: Budget) -> list[tuple[str, float]]:
+    """Return the cheapest assignments, the highest ratio first, and what each spends on the search's text."""
+    nothing = units.digits(units.nothing())
+    baseline, *singles = scorer.score([nothing, *(units.digits(low) for low in units.single())])
+    costs = [single.loss_nats - baseline.loss_nats for single in singles]
+    targets = np.arange(1, round(1 / STEP) + 1) * STEP
+    chosen = {units.digits(low): units.ratio(low) for low in (assignments.cheapest(units, costs, t) for t in targets)}
+    ordered = sorted(chosen, key=chosen.__getitem__, reverse=True)
+    return [
+        (digits, budget.spent(baseline, score)) for digits, score in zip(ordered, scorer.score(ordered), strict=True)
+    ]

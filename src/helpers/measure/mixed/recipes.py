@@ -1,0 +1,112 @@
+"""Recipes: which matrices of one checkpoint stay in 16 bits, how that was found and what it costs, as a JSON file.
+
+A recipe holds for the weights whose hash it names and no others. `scheme` says how the rest is rounded; its
+`kept_matrices` are what stays. Losses are in nats a token on held-out text, of the model rounded as the scheme says
+(block after block), not of matrices swapped in while searching.
+"""
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.measure.mixed import searches
+from helpers.measure.mixed.assignments import GRANULARITIES
+from helpers.measure.models import checkpoints
+from helpers.table import files
+from helpers.table.rows import CheckpointError, QuantScheme, SpecError, from_mapping, key_of
+
+METRICS = ("qid", "relative_perplexity", "accuracy_drop")
+SHA256 = re.compile("[0-9a-f]{16}|[0-9a-f]{64}")  # of a weight file, or the digest of several
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a search chose for one checkpoint, and its loss on held-out text.
+
+    It was found for a `target_ratio` or for a `budget` of a `metric`, not both. `quantized_ratio` is the share of the
+    parameters of the blocks' linear layers that is rounded.
+    """
+
+    weights_sha256: str
+    scheme: QuantScheme
+    granularity: str
+    search: str
+    quantized_ratio: float
+    loss_nats: float
+    qid_nats: float
+    paired_error_nats: float
+    eval_id: str  # of the held-out text
+    search_eval_id: str  # of the text that assignments were scored on
+    device_type: str  # on which it was measured; another kind rounds a little differently
+    target_ratio: float | None = None
+    budget: float | None = None  # of `metric`: nats a token for qid, else a share
+    metric: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.scheme.method == "none":
+            raise SpecError("'scheme' is the 16-bit baseline; accepted: a scheme that rounds")
+        if not SHA256.fullmatch(self.weights_sha256):
+            raise SpecError(f"'weights_sha256' is '{self.weights_sha256}'; accepted: 64 or 16 hexadecimal digits")
+        for name, accepted in (
+            ("granularity", GRANULARITIES),
+            ("search", searches.SEARCHES),
+            ("metric", (None, *METRICS)),
+        ):
+            if getattr(self, name) not in accepted:
+                said = ", ".join("null" if each is None else each for each in accepted)
+                raise SpecError(f"'{name}' is '{getattr(self, name)}'; accepted: {said}")
+        if (self.target_ratio is None) == (self.budget is None) or (self.budget is None) != (self.metric is None):
+            raise SpecError("accepted: 'target_ratio' alone, or 'budget' with 'metric'")
+        self._refuse_numbers()
+
+    def _refuse_numbers(self) -> None:
+        shares = {name: getattr(self, name) for name in ("quantized_ratio", "target_ratio")}
+        for name, value in shares.items():
+            if value is not None and not 0 <= value <= 1:
+                raise SpecError(f"'{name}' is {value}; accepted: 0 to 1")
+        for name in ("loss_nats", "qid_nats", "paired_error_nats", "budget"):
+            value, least = getattr(self, name), -math.inf if name == "qid_nats" else 0
+            if value is not None and not (math.isfinite(value) and value >= least):
+                accepted = "a number" if name == "qid_nats" else "0 or more"
+                raise SpecError(f"'{name}' is {value}; accepted: {accepted}")
+
+
+def write(recipe: Recipe, path: Path) -> None:
+    """Write a recipe as JSON, whole or not at all; what has its default value is left out.
+
+    Raises ResultsError when the disk refuses.
+    """
+    content = key_of(recipe) | {"scheme": key_of(recipe.scheme)}
+    files.write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read(path: Path) -> Recipe:
+    """Read a recipe. Raises SpecError that names the file, the key and what is accepted there."""
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise SpecError(f"{path}: not JSON ({error})") from None
+    if isinstance(content, dict) and "scheme" in content:
+        content["scheme"] = from_mapping(QuantScheme, content["scheme"], f"{path}: scheme")
+    return from_mapping(Recipe, content, str(path))
+
+
+def refuse_other_weights(recipe: Recipe, folder: Path) -> None:
+    """Raise CheckpointError when the checkpoint in `folder` is missing or isn't the recipe's."""
+    found = checkpoints.weights_sha256(folder)
+    if found != recipe.weights_sha256:
+        raise CheckpointError(
+            f"{folder}: not the recipe's weights (sha256 {found[:16]}; accepted: {recipe.weights_sha256[:16]})"
+        )
+
+
+def paired_error(losses: Sequence[float], baseline: Sequence[float]) -> float:
+    """Return the standard error of QiD, nats a token, from the losses of two documents or more and the 16-bit ones."""
+    differences = [a - b for a, b in zip(losses, baseline, strict=True)]
+    return statistics.stdev(differences) / len(differences) ** 0.5

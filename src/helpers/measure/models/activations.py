@@ -1,0 +1,109 @@
+"""What a 16-bit model's activations and predictions look like: inputs of its linear layers, entropy of its answers."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from helpers.measure.models.decoders import Decoder
+from helpers.measure.rounding.input_rounding import InputRounding
+
+SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 32}
+
+
+class _Moments:
+    """Sums over tokens of a layer's inputs: of squares by channel, and of fourth powers."""
+
+    def __init__(self) -> None:
+        self.n_tokens = 0
+        self.squares: Tensor | float = 0.0
+        self.fourths: Tensor | float = 0.0
+
+    def see(self, _layer: nn.Module, args: tuple) -> None:
+        squares = args[0].detach().flatten(0, -2).double().square()
+        self.n_tokens += len(squares)
+        self.squares = self.squares + squares.sum(0)
+        self.fourths = self.fourths + squares.square().sum()
+
+    def outliers(self) -> Tensor:
+        """Return the largest rms of a channel over their mean rms, and the kurtosis: (2,)."""
+        channel_rms = (self.squares / self.n_tokens).sqrt()
+        mean_square = self.squares.sum() / (self.n_tokens * len(channel_rms))
+        mean_fourth = self.fourths / (self.n_tokens * len(channel_rms))
+        return torch.stack([channel_rms.max() / channel_rms.mean(), mean_fourth / mean_square.square()])
+
+
+@torch.no_grad()
+def input_norms(decoder: Decoder, tokens: Tensor) -> list[Tensor]:
+    """Return the Euclidean norm of each input channel over all of `tokens` (n, L), a layer each: float64 (columns,)."""
+    return [each.squares.sqrt() for each in _moments(decoder, tokens)]
+
+
+@torch.no_grad()
+def input_outliers(decoder: Decoder, tokens: Tensor) -> Tensor:
+    """Return for the inputs of every linear layer how far channels stand out, and their kurtosis: float64 (2, layers).
+
+    That is the largest rms of a channel over the channels' mean rms, and the fourth moment over the squared second
+    about zero, all channels together (3 for a Gaussian). `tokens` is int64 (n, L).
+    """
+    return torch.stack([each.outliers() for each in _moments(decoder, tokens)], 1)
+
+
+@torch.no_grad()
+def kernel_shares(decoder: Decoder, tokens: Tensor, rounding: InputRounding) -> list[float]:
+    """Return the share of every linear layer's inputs for `tokens` (n, L) that `rounding` makes zero, a layer each.
+
+    The layers are unrounded, and so are the inputs of the layers before. Inputs that were zero count too.
+    Source: the quantization kernel of CrossQuant (arXiv 2410.07505).
+    """
+    kernels = [_Kernel(rounding) for _ in decoder.linear_layers()]
+    _watch(decoder, tokens, kernels)
+    return [float(each.n_zeros) / each.n_inputs for each in kernels]
+
+
+class _Kernel:
+    """Counts a layer's inputs, and those that become zero."""
+
+    def __init__(self, rounding: InputRounding) -> None:
+        self.rounding = rounding
+        self.n_inputs = 0
+        self.n_zeros: Tensor | int = 0
+
+    def see(self, _layer: nn.Module, args: tuple) -> None:
+        self.n_inputs += args[0].numel()
+        self.n_zeros = self.n_zeros + (self.rounding(args[0]) == 0).sum()
+
+
+def _moments(decoder: Decoder, tokens: Tensor) -> list[_Moments]:
+    moments = [_Moments() for _ in decoder.linear_layers()]
+    _watch(decoder, tokens, moments)
+    return moments
+
+
+def _watch(decoder: Decoder, tokens: Tensor, watchers: Sequence[_Moments | _Kernel]) -> None:
+    """Let each linear layer's watcher see its inputs for `tokens` (n, L)."""
+    with _watched(decoder, watchers):
+        for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
+            decoder.model(batch, use_cache=False)
+
+
+@contextlib.contextmanager
+def _watched(decoder: Decoder, watchers: Sequence[_Moments | _Kernel]) -> Iterator[None]:
+    layers = decoder.linear_layers().values()
+    handles = [layer.register_forward_pre_hook(each.see) for layer, each in zip(layers, watchers, strict=True)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def mean_entropy(decoder: Decoder, tokens: Tensor) -> float:
+    """Return the mean entropy of the prediction after each of `tokens` (n, L), in nats."""
+    total = 0.0
+    for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
+        log_p = decoder.model(batch, use_cache=False).logits.float().log_softmax(-1)
+        total = total - torch.linalg.vecdot(log_p.exp(), log_p).double().sum()
+    return float(total) / tokens.numel()

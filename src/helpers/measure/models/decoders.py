@@ -1,0 +1,197 @@
+"""Any decoder-only model as three parts: what comes before its blocks, the blocks, and what comes after.
+
+Blocks and linear layers are found by type, not by a table of names, and what was found is tried on a few tokens: the
+three parts, run one after the other, must give the model's own logits bit for bit.
+"""
+
+import contextlib
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+
+from helpers.table.rows import CheckpointError
+
+PROBE = torch.arange(16).reshape(2, 8)  # the tokens on which the parts are tried
+
+CAUSES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # of a model that can't be made or run
+
+
+class _StopError(Exception):
+    """Ends a forward pass once the first block's inputs are known."""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A causal language model in parts.
+
+    `prefix` is the blocks' name in the model, `tail` the modules that turn the last block's output (n, L, d) into
+    logits (n, L, vocabulary). The other arguments that `inputs` gives for one sequence serve any number of that length.
+    """
+
+    model: PreTrainedModel
+    prefix: str
+    blocks: nn.ModuleList
+    tail: tuple[nn.Module, ...]
+
+    def inputs(self, tokens: Tensor) -> tuple[Tensor, dict]:
+        """Return the first block's hidden states for `tokens` (n, L), and the other arguments every block gets."""
+        seen: dict = {}
+
+        def remember(_module: nn.Module, args: tuple, kwargs: dict) -> None:
+            seen.update(hidden=args[0] if args else kwargs.pop("hidden_states"), kwargs=kwargs)
+            raise _StopError
+
+        handle = self.blocks[0].register_forward_pre_hook(remember, with_kwargs=True)
+        try:
+            with contextlib.suppress(_StopError):
+                self.model(tokens, use_cache=False)
+        finally:
+            handle.remove()
+        return seen["hidden"], seen["kwargs"]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return the logits for the last block's output."""
+        for module in self.tail:
+            hidden = module(hidden)
+        return hidden
+
+    def linear_names(self) -> tuple[str, ...]:
+        """Return the linear layers of one block, by name in the block: what gets rounded, nothing else."""
+        return tuple(_linear(self.blocks[0]))
+
+    def linear_layers(self) -> dict[str, nn.Linear]:
+        """Return every linear layer of the blocks by its name in the model."""
+        return {
+            f"{self.prefix}.{index}.{name}": block.get_submodule(name)
+            for index, block in enumerate(self.blocks)
+            for name in self.linear_names()
+        }
+
+    def name_of(self, index: int, layer: str) -> str:
+        """Return the parameter name, in the model, of a linear layer's weight in block `index`."""
+        return f"{self.prefix}.{index}.{layer}.weight"
+
+    def short_name(self, layer: str) -> str:
+        """Return block and layer, such as 0.attention.dense, of a linear layer's name in the model."""
+        return layer.removeprefix(f"{self.prefix}.")
+
+
+def hidden_of(output: Tensor | tuple) -> Tensor:
+    """Return a block's hidden states; blocks of some models answer with a tuple."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
+@torch.no_grad()
+def decoder_of(model: PreTrainedModel) -> Decoder:
+    """Find the parts of a model in evaluation mode and try them, without leaving anything behind.
+
+    Raises CheckpointError that names what was found instead.
+    """
+    prefix, blocks = _blocks_of(model)
+    try:
+        tokens = (PROBE % model.config.vocab_size).to(model.device)
+        order = _order_of_modules(model, tokens)
+        _refuse_idle_layers(model, prefix, blocks, order)
+        decoder = Decoder(model, prefix, blocks, _tail_of(blocks, order))
+        if _parts_agree(decoder, tokens):
+            return decoder
+    except CAUSES as error:
+        raise _unknown(model, f"its parts can't be run on their own ({_first_line(error)})") from None
+    tail = ", ".join(type(module).__name__ for module in decoder.tail) or "nothing"
+    raise _unknown(model, f"blocks '{prefix}' and then {tail} don't give the model's own logits")
+
+
+def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
+    """Return (rows, columns) of the linear layers of one block, by name in the block, without making any weights.
+
+    Raises CheckpointError when the configuration isn't a causal language model's or its blocks aren't known.
+    """
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except CAUSES as error:
+        kind = type(config).__name__
+        raise CheckpointError(f"no causal language model can be made of {kind} ({_first_line(error)})") from None
+    _, blocks = _blocks_of(model)
+    return {name: tuple(layer.weight.shape) for name, layer in _linear(blocks[0]).items()}
+
+
+def _unknown(model: nn.Module, complaint: str) -> CheckpointError:
+    return CheckpointError(f"unknown structure {type(model).__name__}: {complaint}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _linear(block: nn.Module) -> dict[str, nn.Linear]:
+    return {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
+
+
+def _blocks_of(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
+    """Return the model's one list of equal blocks and its name; only lists that aren't inside another one count."""
+    lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m)}
+    outer = {name: found for name, found in lists.items() if not any(name.startswith(f"{other}.") for other in lists)}
+    alike = [name for name, found in outer.items() if len({type(block) for block in found}) == 1]
+    if len(alike) != 1:
+        found = ", ".join(f"{name} ({len(blocks)} x {type(blocks[0]).__name__})" for name, blocks in outer.items())
+        raise _unknown(model, f"one list of equal blocks is needed; found: {found or 'none'}")
+    prefix, blocks = alike[0], outer[alike[0]]
+    if len({tuple((name, p.shape) for name, p in block.named_parameters()) for block in blocks}) != 1:
+        raise _unknown(model, f"the blocks of '{prefix}' don't have the same parameters")
+    kinds = sorted(set(getattr(model.config, "layer_types", None) or ()))
+    if len(kinds) > 1:  # a window longer than the trial's few tokens wouldn't show in it
+        raise _unknown(model, f"the blocks of '{prefix}' need different masks; found: {', '.join(kinds)}")
+    _refuse_other_matrices(model, prefix, blocks[0])
+    return prefix, blocks
+
+
+def _refuse_other_matrices(model: nn.Module, prefix: str, block: nn.Module) -> None:
+    """Refuse a block with matrices that aren't a Linear's (experts, Conv1D): they would silently stay as they are."""
+    linear = {f"{name}.weight" for name in _linear(block)}
+    others = [name for name, parameter in block.named_parameters() if parameter.ndim > 1 and name not in linear]
+    if others or not linear:
+        found = f"also {', '.join(others)}" if others else "none"
+        raise _unknown(model, f"only Linear layers in '{prefix}' can be rounded; found: {found}")
+
+
+def _order_of_modules(model: PreTrainedModel, tokens: Tensor) -> list[nn.Module]:
+    """Return the model's modules in the order in which they finish."""
+    order: list[nn.Module] = []
+    handles = [module.register_forward_hook(lambda m, _args, _out: order.append(m)) for module in model.modules()]
+    try:
+        model(tokens, use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return order
+
+
+def _refuse_idle_layers(model: nn.Module, prefix: str, blocks: nn.ModuleList, order: list[nn.Module]) -> None:
+    """Refuse linear layers that don't run once a pass (cross-attention): calibration couldn't tell their inputs."""
+    runs = Counter(order)
+    unusual = sorted({name for block in blocks for name, layer in _linear(block).items() if runs[layer] != 1})
+    if unusual:
+        raise _unknown(model, f"linear layers in '{prefix}' that don't run once a pass: {', '.join(unusual)}")
+
+
+def _tail_of(blocks: nn.ModuleList, order: list[nn.Module]) -> tuple[nn.Module, ...]:
+    """Return the modules without children that finish after the last block."""
+    last = order.index(blocks[-1])
+    return tuple(module for module in order[last + 1 :] if not list(module.children()))
+
+
+def _parts_agree(decoder: Decoder, tokens: Tensor) -> bool:
+    """Tell whether the parts give the model's logits for `tokens` (n, L), with the arguments of one sequence.
+
+    NaN equals NaN: weights that aren't numbers are found elsewhere.
+    """
+    hidden, _ = decoder.inputs(tokens)
+    _, arguments = decoder.inputs(tokens[:1])
+    for block in decoder.blocks:
+        hidden = hidden_of(block(hidden, **arguments))
+    whole = decoder.model(tokens, use_cache=False).logits
+    return torch.allclose(decoder.logits(hidden), whole, rtol=0, atol=0, equal_nan=True)

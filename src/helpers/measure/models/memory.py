@@ -1,0 +1,112 @@
+"""How much goes through a block at once: variants and sequences that fit into a declared amount of memory.
+
+The estimate is what a plan prints before any work: hidden states of everything, one block's activations of a
+micro-batch, one layer's Hessians, one block's weights.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+from helpers.measure.models.decoders import Decoder
+from helpers.table.rows import QuantizationError
+
+SHARE_OF_FREE = 0.6  # of a GPU's free memory, where no budget is declared
+CPU_BYTES = 2**30  # enough for the pocket family beside Python and torch in 2 GiB
+HESSIAN_COPIES = 6  # moments, damped, both factors, their inverse, a product
+WEIGHT_COPIES = 4  # own, rounded, codes with scales, in the dtype of the products
+LOGIT_COPIES = 5  # of the 16-bit model and of a variant, and what their losses need
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many variants and sequences go through a block together, and the bytes that this is expected to take."""
+
+    variants: int
+    sequences: int
+    n_bytes: int
+
+    def halved(self) -> "Share":
+        """Return half as many sequences or, from one sequence on, variants. Raises QuantizationError at one of each."""
+        if self.sequences > 1:
+            return dataclasses.replace(self, sequences=-(-self.sequences // 2))
+        if self.variants > 1:
+            return dataclasses.replace(self, variants=-(-self.variants // 2))
+        raise QuantizationError("out of memory with one variant and one sequence at a time")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be pushed through the blocks: text, dtype, and the sizes that decide how much memory it takes."""
+
+    n_sequences: int
+    seq_len: int
+    itemsize: int  # of the activations, bytes
+    d_model: int
+    widths: int  # inputs and outputs of a block's linear layers, summed
+    block_params: int
+    widest_input: int  # columns of the largest Hessian; 0 where none is needed
+    vocabulary_size: int  # 0 where no logits are needed
+
+    def n_bytes(self, variants: int, sequences: int) -> int:
+        """Return what so many variants and sequences at once are expected to take."""
+        hidden = (self.n_sequences + sequences) * self.seq_len * self.d_model * self.itemsize
+        activations = sequences * self.seq_len * self.widths * self.itemsize
+        logits = LOGIT_COPIES * sequences * self.seq_len * self.vocabulary_size * 4
+        if self.vocabulary_size:  # a 16-bit model's last hidden states wait for its variants
+            logits += hidden
+        hessians = HESSIAN_COPIES * 4 * self.widest_input**2
+        return variants * (hidden + activations + hessians + WEIGHT_COPIES * 4 * self.block_params) + logits
+
+
+def calibration_work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int) -> Work:
+    """Describe calibrating and rounding a model."""
+    return _work(decoder, n_sequences, seq_len, itemsize, hessians=True)
+
+
+def evaluation_work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int) -> Work:
+    """Describe scoring a model."""
+    return _work(decoder, n_sequences, seq_len, itemsize, hessians=False)
+
+
+def _work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int, hessians: bool) -> Work:
+    layers = [decoder.blocks[0].get_submodule(name) for name in decoder.linear_names()]
+    config = decoder.model.config
+    return Work(
+        n_sequences,
+        seq_len,
+        itemsize,
+        config.hidden_size,
+        sum(layer.in_features + layer.out_features for layer in layers),
+        sum(layer.weight.numel() for layer in layers),
+        max(layer.in_features for layer in layers) if hessians else 0,
+        0 if hessians else config.vocab_size,
+    )
+
+
+def share(work: Work, n_variants: int, n_sequences: int, memory_bytes: int) -> Share:
+    """Return the largest share of the work that fits: fewer variants first, then fewer sequences.
+
+    Raises QuantizationError when not even one sequence of one variant fits.
+    """
+    variants, sequences = n_variants, n_sequences
+    while (needed := work.n_bytes(variants, sequences)) > memory_bytes:
+        if variants > 1:
+            variants = -(-variants // 2)
+        elif sequences > 1:
+            sequences = -(-sequences // 2)
+        else:
+            raise QuantizationError(
+                f"a memory budget of {memory_bytes / 2**30:.3g} GiB is less than one block needs"
+                f" ({needed / 2**30:.3g} GiB for one sequence of {work.seq_len} tokens)"
+            )
+    return Share(variants, sequences, needed)
+
+
+def default_budget(device: str) -> int:
+    """Return the bytes that rounding and scoring may take where a person declares nothing."""
+    if device == "cuda":
+        free, _ = torch.cuda.mem_get_info()
+        return int(SHARE_OF_FREE * free)
+    return CPU_BYTES

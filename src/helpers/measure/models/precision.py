@@ -1,0 +1,35 @@
+"""Where and in what a matrix product is computed: parts of a row's key, never a hidden switch."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from helpers.table.rows import QuantizationError, SpecError
+
+TENSOR_DTYPE = {"float32": torch.float32, "tfloat32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def refuse_missing_device(device: str) -> None:
+    """Raise SpecError for a device that isn't cpu or cuda, or isn't there."""
+    accepted = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    if device not in accepted:
+        absent = "" if torch.cuda.is_available() else " (no CUDA device here)"
+        raise SpecError(f"device '{device}'; accepted: {', '.join(accepted)}{absent}")
+
+
+@contextlib.contextmanager
+def matrix_products(dtype: str) -> Iterator[None]:
+    """Let float32 matrix products on a GPU run in TF32 if `dtype` is tfloat32, and in full float32 otherwise."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = dtype == "tfloat32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def refuse_without_tensor_cores(dtype: str, device: torch.device) -> None:
+    """Raise QuantizationError for TF32 on a CPU, which would silently be float32."""
+    if dtype == "tfloat32" and device.type != "cuda":
+        raise QuantizationError(f"dtype 'tfloat32' needs a CUDA device; accepted on {device.type}: float32, bfloat16")

@@ -1,0 +1,181 @@
+"""Several sets of parameters side by side in one decoder block: what makes batching over models possible.
+
+A *variant* is one checkpoint under one scheme. The hidden states of V variants lie one after the other in the batch
+dimension, (V x n, L, d), so attention and everything else without parameters runs as it is written in transformers;
+only the modules that own parameters are replaced by ones that hold V sets of them.
+"""
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from helpers.measure.models.decoders import Decoder
+from helpers.measure.rounding.input_rounding import InputRounding
+
+
+class StackedLinear(nn.Module):
+    """V linear layers: (V x n, ..., columns) -> (V x n, ..., rows), with weight (V, rows, columns), bias (V, rows)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight: Tensor | None = None
+        self.bias: Tensor | None = None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Multiply each variant's inputs with its own weight."""
+        n_variants, rows, columns = self.weight.shape
+        stacked = inputs.reshape(n_variants, -1, columns)
+        outputs = stacked.new_empty(n_variants, stacked.shape[1], rows)
+        for v in range(n_variants):  # one product a variant: wide enough, its bias for nothing, its bits its own
+            if self.bias is None:
+                torch.mm(stacked[v], self.weight[v].mT, out=outputs[v])
+            else:
+                torch.addmm(self.bias[v], stacked[v], self.weight[v].mT, out=outputs[v])
+        return outputs.view(*inputs.shape[:-1], rows)
+
+
+class RoundedInputsLinear(StackedLinear):
+    """Stacked linear layers of which some variants round their inputs, sequence by sequence, before they multiply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.roundings: Sequence[InputRounding | None] = ()  # a variant each
+        self.seq_len = 0  # tokens of a sequence; some models' layers get all tokens in one dimension
+
+    @torch.compiler.disable  # else each new list of roundings, every block, is compiled anew
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Round each variant's inputs, (V x n, L, columns) or (V x n x L, columns), its own way, then multiply."""
+        if not any(self.roundings):
+            return super().forward(inputs)
+        rounded = inputs.clone().view(len(self.roundings), -1, self.seq_len, inputs.shape[-1])
+        for rounding in {each for each in self.roundings if each}:
+            members = [v for v, each in enumerate(self.roundings) if each == rounding]
+            rounded[members] = rounding(rounded[members])
+        return super().forward(rounded.view(inputs.shape))
+
+
+class StackedModule(nn.Module):
+    """A small module (a norm) for V variants, (V x n, ...) -> (V x n, ...).
+
+    Its parameters have shape (V, ...), or their own where all variants are of one checkpoint and share them.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.template = (module,)  # in a tuple: its own parameters aren't this module's
+        self.values: dict[str, Tensor] = {}
+        self.shared = True
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Apply each variant's parameters to its own inputs."""
+        if self.shared:
+            return self._apply(self.values, inputs)
+        n_variants = len(next(iter(self.values.values())))
+        split = inputs.unflatten(0, (n_variants, -1))
+        if inputs.is_cuda:
+            return torch.vmap(self._apply)(self.values, split).flatten(0, 1)
+        each = [{name: value[v] for name, value in self.values.items()} for v in range(n_variants)]
+        # on a CPU one by one, so that the bits of one are its own: vmap takes layer norms apart
+        return torch.cat([self._apply(values, x) for values, x in zip(each, split, strict=True)])
+
+    def _apply(self, values: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        return functional_call(self.template[0], values, (inputs,))
+
+
+def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:
+    """Return a copy of `module` in which every submodule that owns parameters can hold several sets of them."""
+    if isinstance(module, nn.Linear):
+        return linear()
+    if next(module.parameters(recurse=False), None) is not None:
+        return StackedModule(module)
+    twin = copy.copy(module)
+    twin._modules = {name: child and stackable(child, linear) for name, child in module.named_children()}
+    return twin
+
+
+class Stack:
+    """A module that can be any of several checkpoints' modules of its kind, for the variants of each.
+
+    On a GPU it is compiled; a stack is made once for a kind of module and loaded again and again.
+    """
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype, linear: type[StackedLinear]) -> None:
+        self.dtype = dtype
+        self.module = stackable(module, linear)
+        self.layers = {n: m for n, m in self.module.named_modules() if isinstance(m, StackedLinear)}
+        self.others = {n: m for n, m in self.module.named_modules() if isinstance(m, StackedModule)}
+        self.call = self._forward(module)
+
+    def _forward(self, module: nn.Module) -> Callable:
+        """Return what computes the stacked module: on a GPU fused, by hand for the book's own kind of block."""
+        device = next(module.parameters()).device
+        if device.type == "cuda":
+            from helpers.measure.models import neox_cuda  # Triton is there only where CUDA is
+
+            if neox_cuda.fits(module):
+                return functools.partial(neox_cuda.forward, self.module)
+            return torch.compile(self.module)
+        return self.module  # on a CPU compiling costs more than it saves
+
+    def load(self, modules: Sequence[nn.Module], owners: Sequence[int], weights: dict[str, Tensor | None]) -> None:
+        """Take over the parameters of `modules`, one a checkpoint; `owners[v]` is the checkpoint of variant v.
+
+        The linear layers named in `weights` (V, rows, columns) take those instead.
+        """
+        for name, stacked in self.others.items():
+            owned = [dict(module.get_submodule(name).named_parameters()) for module in modules]
+            stacked.shared = len(modules) == 1
+            for key in owned[0]:
+                values = [parameters[key] for parameters in owned]
+                stacked.values[key] = values[0].to(self.dtype) if stacked.shared else self._gather(values, owners)
+        for name, layer in self.layers.items():
+            owned = [module.get_submodule(name) for module in modules]
+            layer.weight = weights[name] if name in weights else self._gather([o.weight for o in owned], owners)
+            layer.bias = None if owned[0].bias is None else self._gather([o.bias for o in owned], owners)
+
+    def clear(self) -> None:
+        """Let go of all parameters."""
+        for layer in self.layers.values():
+            layer.weight = layer.bias = None
+        for stacked in self.others.values():
+            stacked.values = {}
+
+    def _gather(self, parameters: list[Tensor], owners: Sequence[int]) -> Tensor:
+        return torch.stack([parameters[owner].to(self.dtype) for owner in owners])
+
+
+_STACKS: dict[tuple, Stack] = {}  # compiled once a process for each kind of block, dtype and kind of linear layer
+
+
+def block_stack(decoder: Decoder, dtype: torch.dtype, linear: type[StackedLinear] = StackedLinear) -> Stack:
+    """Return the stack for blocks like `decoder`'s."""
+    config = decoder.model.config
+    key = (config.to_json_string(), config._attn_implementation, decoder.model.device, dtype, linear)
+    if key not in _STACKS:
+        _STACKS[key] = Stack(decoder.blocks[0], dtype, linear)
+    return _STACKS[key]
+
+
+def first_inputs(
+    decoders: Sequence[Decoder], owners: Sequence[int], batches: Sequence[Tensor], dtype: torch.dtype
+) -> list[Tensor]:
+    """Return the first block's hidden states for each batch of tokens (n, L), once a variant: (V x n, L, d)."""
+    sizes = [len(batch) for batch in batches]
+    by_decoder = [decoder.inputs(torch.cat(list(batches)))[0].to(dtype).split(sizes) for decoder in decoders]
+    return [torch.cat([by_decoder[owner][i] for owner in owners]) for i in range(len(batches))]
+
+
+def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> dict:
+    """Return what every block gets besides its hidden states, for any number of sequences as long as `tokens`."""
+    _, arguments = decoder.inputs(tokens[:1])
+    return {name: _in_dtype(value, dtype) for name, value in arguments.items()}
+
+
+def _in_dtype(value: object, dtype: torch.dtype) -> object:
+    if isinstance(value, tuple):
+        return tuple(_in_dtype(part, dtype) for part in value)
+    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value

@@ -1,0 +1,144 @@
+"""The pocket family as packed checkpoints with model cards: `python -m helpers.measure.packing.release`.
+
+Each model's last step is rounded by GPTQ to 2, 3 and 4 bits and written beside a README.md (a card as the Hub reads it)
+and a provenance.json. QiD comes from the tracked table, where it has the same weights and the same scheme.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+
+from helpers.measure.mixed import recipes
+from helpers.measure.packing import export
+from helpers.measure.rounding.methods import Rounded
+from helpers.table import files
+from helpers.table.families import catalogue
+from helpers.table.rows import CheckpointSpec, QuantScheme, key_of
+
+FAMILY = Path("data/tadpole")
+TABLE = Path("results/measurements.parquet")
+OUT = Path("build/release")
+BITS = (2, 3, 4)
+GROUP_SIZE = 32
+PACKAGES = ("qid-book", "torch", "transformers", "safetensors", "tokenizers")
+
+CARD = """---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: text-generation
+base_model: {model}
+base_model_relation: quantized
+tags:
+  - gptq
+  - {bits}-bit
+  - quantized
+  - qid
+---
+
+# {title}
+
+`{model}` after {tokens_seen:,} tokens of Python source text ({n_params:,} parameters), its decoder blocks rounded by
+GPTQ to {bits} bits with one scale and zero point for {group_size} weights: {effective_bits:.3f} bits a rounded weight.
+Embeddings, norms, biases and the output head stay in bfloat16. The model is far too small to be of use; it shows what
+rounding costs.
+
+{measured}
+
+Load it with GPTQModel installed: `AutoModelForCausalLM.from_pretrained(folder)`. `provenance.json` says what it was
+made of. It belongs to The QiD Book, version {version}.
+"""
+
+
+def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict]) -> list[dict]:
+    """Return QiD of this checkpoint under this scheme for every evaluation in `rows`: nats a token, paired error."""
+    mine = [row for row in rows if row["weights_sha256"] == spec.weights_sha256 and row["status"] == "ok"]
+    baselines = {(r["eval_id"], r["device_type"]): r for r in mine if r["method"] == "none"}
+    found = []
+    for row in mine:
+        baseline = baselines.get((row["eval_id"], row["device_type"]))
+        if row["scheme_id"] != scheme.scheme_id or baseline is None:
+            continue
+        found.append(
+            {
+                "qid_nats": row["loss_nats"] - baseline["loss_nats"],
+                "paired_error_nats": recipes.paired_error(row["group_loss"], baseline["group_loss"]),
+                "loss_nats": row["loss_nats"],
+                "n_tokens": row["n_tokens"],
+                "eval_sha256": row["eval_sha256"],
+                "device_type": row["device_type"],
+            }
+        )
+    return found
+
+
+def card(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict]) -> str:
+    """Return the model card: front matter and text."""
+    lines = [
+        f"QiD {row['qid_nats']:.4f} ± {row['paired_error_nats']:.4f} nats a token (loss {row['loss_nats']:.4f};"
+        f" {row['n_tokens']:,} held-out tokens, {row['device_type']})."
+        for row in qid
+    ]
+    return CARD.format(
+        title=f"{spec.model}, step {spec.step}, {scheme.label}",
+        model=spec.model,
+        tokens_seen=spec.tokens_seen,
+        n_params=spec.n_params_total,
+        bits=scheme.bits,
+        group_size=scheme.group_size,
+        effective_bits=rounded.diagnostics.effective_bits,
+        measured="\n".join(lines) or "QiD under exactly this scheme hasn't been measured.",
+        version=version("qid-book"),
+    )
+
+
+def provenance(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict], packed: Path) -> dict:
+    """Return what the packed file was made of, by hash and version."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--dirty"], capture_output=True, text=True, check=True
+    )
+    return {
+        "checkpoint": spec.label,
+        "weights_sha256": spec.weights_sha256,
+        "packed_sha256": hashlib.sha256(packed.read_bytes()).hexdigest(),
+        "scheme": key_of(scheme),
+        "calib_sha256": scheme.calib_sha256,
+        "effective_bits": rounded.diagnostics.effective_bits,
+        "git_commit": described.stdout.strip(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "measured": qid,
+    }
+
+
+def release(spec: CheckpointSpec, bits: int, rows: list[dict], out: Path) -> None:
+    """Round one checkpoint and write it with its card and provenance into the new folder `out`."""
+    folder, wanted = Path(spec.location), export.gptq_scheme(bits, GROUP_SIZE, symmetric=False)
+    rounded, scheme = export.round_folder(folder, wanted)
+    qid = measured(spec, scheme, rows)
+    export.export(folder, rounded, scheme, out)
+    made = provenance(spec, scheme, rounded, qid, out / "model.safetensors")
+    (out / "provenance.json").write_text(json.dumps(made, indent=1) + "\n")
+    (out / "README.md").write_text(card(spec, scheme, rounded, qid))
+
+
+def main() -> None:
+    """Write the whole family, or leave what was there."""
+    last: dict[str, CheckpointSpec] = {}
+    for spec in catalogue.checkpoints(str(FAMILY), None, None, str(FAMILY)):
+        last[spec.model] = max(spec, last.get(spec.model, spec), key=lambda each: each.step)
+    rows = files.read_table(TABLE).to_pylist()
+    with export.whole_folder(OUT) as unfinished:
+        for spec in last.values():
+            for bits in BITS:
+                name = f"{spec.model}-step-{spec.step:06d}-gptq-{bits}bit-g{GROUP_SIZE}"
+                release(spec, bits, rows, unfinished / name)
+                Console().print(f"{OUT / name}", highlight=False)
+        shutil.rmtree(OUT, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""Walks the decoder blocks of several checkpoints at once: calibrate, round, pass the rounded block's outputs on.
+
+A *variant* is one checkpoint under one scheme. Each has activations of its own, so that every one is the usual
+sequential GPTQ, and yet all of them go through the Hessian, its factor, the column solver and the forward pass as one
+batch. A layer is rounded the moment its inputs are there, and computes its outputs with the rounded weights: one
+pass over a block is enough, whatever the block looks like inside.
+
+Where the calibration text doesn't fit into memory at once it goes through in micro-batches. One that reaches a layer
+not yet rounded leaves its second moments there and waits; the last one to arrive lets the layer be rounded and goes on.
+"""
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from helpers.measure.models.decoders import Decoder, hidden_of
+from helpers.measure.models.memory import Share, calibration_work, share
+from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
+from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stack, first_inputs
+from helpers.measure.rounding import gptq_solver
+from helpers.measure.rounding.grids import IntegerWeight
+from helpers.measure.rounding.methods import Answers, Checkpoint, Rounded
+from helpers.measure.rounding.methods.matrices import grid_bits, stored_bits, unknown_matrix
+from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+
+Solve = Callable[[Tensor, Tensor, Sequence[QuantScheme]], gptq_solver.Solution]
+
+
+@dataclasses.dataclass
+class Variant:
+    """One checkpoint under one scheme, and what has become of it so far."""
+
+    owner: int
+    scheme: QuantScheme
+    n_params: int  # of the blocks' linear layers
+    weights: dict[str, IntegerWeight] = dataclasses.field(default_factory=dict)
+    seen: list[Tensor] = dataclasses.field(default_factory=list)  # a layer each: error, damping, dead columns
+    failure: QuantizationError | None = None
+
+    def result(self, micro_batch: int) -> Rounded | QuantizationError:
+        """Return the rounded weights and their diagnostics, or the failure."""
+        if self.failure:
+            return self.failure
+        if not self.seen:
+            return Rounded({}, Diagnostics(n_params_quantized=0, quantized_ratio=0.0))
+        errors, damping, dead = torch.stack(self.seen, -1).tolist()
+        n_params_quantized = sum(weight.shape.numel() for weight in self.weights.values())
+        diagnostics = Diagnostics(
+            mean_layer_error=sum(errors) / len(errors),
+            max_layer_error=max(errors),
+            max_rel_damp_used=max(damping),
+            n_layers_redamped=sum(used > self.scheme.rel_damp * 1.001 for used in damping),
+            n_dead_columns=int(sum(dead)),
+            n_params_quantized=n_params_quantized,
+            quantized_ratio=n_params_quantized / self.n_params,
+            effective_bits=stored_bits(list(self.weights.values()), self.scheme, grid_bits(self.scheme)),
+            calib_micro_batch=micro_batch,
+        )
+        return Rounded(self.weights, diagnostics)
+
+
+@torch.no_grad()
+def walk(
+    checkpoints: Sequence[Checkpoint],
+    schemes: Sequence[QuantScheme],
+    calibration: Tensor,
+    memory_bytes: int,
+    solve: Solve,
+) -> Answers:
+    """Round every decoder block in turn, for each checkpoint and scheme.
+
+    `calibration` is int64 (n_sequences, L); `schemes` agree in `hessian_dtype`; `solve(weight, hessian, schemes)` gets
+    weights and Hessians stacked over variants, (V, rows, columns) and (V, columns, columns), float32. Where a scheme
+    propagates in full precision its variants go on with their own weights, so that each matrix is rounded as if it were
+    the only one; matrices it keeps aren't rounded at all. The models stay unchanged. When the device runs out of memory
+    the share of the work that is done at once is halved, and recorded.
+    Raises QuantizationError for a budget smaller than one block.
+    """
+    dtype, device = schemes[0].hessian_dtype, checkpoints[0].model.device
+    refuse_without_tensor_cores(dtype, device)
+    decoders = [checkpoint.decoder for checkpoint in checkpoints]
+    now = share_of(decoders[0], *calibration.shape, dtype, len(checkpoints) * len(schemes), memory_bytes)
+    while True:
+        variants = [_variant(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
+        try:
+            for start in range(0, len(variants), now.variants):
+                members = variants[start : start + now.variants]
+                _Walk(decoders, members, calibration.to(device), now.sequences, dtype, solve).run()
+            break
+        except torch.OutOfMemoryError:
+            now = now.halved()
+            torch.cuda.empty_cache()
+    answers = [variant.result(now.sequences) for variant in variants]
+    return [answers[i : i + len(schemes)] for i in range(0, len(answers), len(schemes))]
+
+
+def _variant(owner: int, decoder: Decoder, scheme: QuantScheme) -> Variant:
+    """Return a variant of which nothing is rounded yet; one that keeps a matrix the model lacks has failed."""
+    unknown = unknown_matrix(decoder, scheme)
+    n_params = sum(layer.weight.numel() for layer in decoder.linear_layers().values())
+    return Variant(
+        owner, scheme, n_params, failure=QuantizationError(f"{scheme.label}: {unknown}") if unknown else None
+    )
+
+
+def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:
+    """Return how much of rounding so many variants is done at once. Raises QuantizationError as `walk` does."""
+    work = calibration_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
+    return share(work, n_variants, n_sequences, memory_bytes)
+
+
+class _WaitError(Exception):
+    """A micro-batch has reached a layer that isn't rounded yet, and isn't the last to reach it."""
+
+
+class _WatchedLinear(StackedLinear):
+    """A stacked linear layer that lets a walk see its inputs before it computes its outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrive: Callable[[StackedLinear, Tensor], None] | None = None
+
+    @torch.compiler.disable
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Show the inputs, then multiply."""
+        self.arrive(self, inputs)
+        return super().forward(inputs)
+
+
+class _Walk:
+    """Takes some variants through all blocks."""
+
+    def __init__(
+        self,
+        decoders: Sequence[Decoder],
+        variants: list[Variant],
+        calibration: Tensor,
+        micro_batch: int,
+        dtype: str,
+        solve: Solve,
+    ) -> None:
+        owned = sorted({variant.owner for variant in variants})
+        self.decoders = [decoders[owner] for owner in owned]
+        self.owners = [owned.index(variant.owner) for variant in variants]
+        self.variants, self.dtype, self.solve = variants, dtype, solve
+        self.batches = calibration.split(micro_batch)
+        self.stack = block_stack(self.decoders[0], TENSOR_DTYPE[dtype], _WatchedLinear)
+        self.names = {layer: name for name, layer in self.stack.layers.items()}
+
+    def run(self) -> None:
+        """Round every block."""
+        for layer in self.names:
+            layer.arrive = self._arrive
+        arguments = block_arguments(self.decoders[0], self.batches[0], self.stack.dtype)
+        hidden = first_inputs(self.decoders, self.owners, self.batches, self.stack.dtype)
+        self.last = len(self.decoders[0].blocks) - 1
+        try:
+            for index in range(self.last + 1):
+                self._round_block(index, hidden, arguments)
+        finally:
+            self.stack.clear()
+            self.shared = None
+            for layer in self.names:  # stacks are kept: one that can call the walk would keep its models
+                layer.arrive = None
+
+    def _round_block(self, index: int, hidden: list[Tensor], arguments: dict) -> None:
+        """Round block `index`; replace `hidden`, one entry a micro-batch, by its outputs (but for the last block)."""
+        self.index = index
+        self.blocks = [decoder.blocks[index] for decoder in self.decoders]
+        self.unrounded = set(self.names.values())
+        self.sums: dict[str, Tensor] = {}
+        self.n_arrived = dict.fromkeys(self.unrounded, 0)
+        self.shared: tuple[Tensor, Tensor] | None = None
+        self.stack.load(self.blocks, self.owners, dict.fromkeys(self.unrounded))
+        waiting = deque(range(len(hidden)))
+        while waiting and not self._nothing_left():
+            number = waiting.popleft()
+            try:
+                with matrix_products(self.dtype):
+                    hidden[number] = hidden_of(self.stack.call(hidden[number], **arguments))
+            except _WaitError:
+                waiting.append(number)
+
+    def _nothing_left(self) -> bool:
+        return self.index == self.last and not self.unrounded
+
+    def _arrive(self, layer: StackedLinear, inputs: Tensor) -> None:
+        """Count `inputs` (V x n, ..., columns) in; round the layer if they are the last, else raise _WaitError."""
+        name = self.names[layer]
+        if name not in self.unrounded:
+            return
+        if self.shared is None or self.shared[0] is not inputs:  # a layer may share its input with the one before
+            self.shared = inputs, self._hessian(name, inputs)
+        with matrix_products("float32"):
+            layer.weight = self._round(name, self.shared[1]).to(self.stack.dtype)
+        self.unrounded.remove(name)
+        if self._nothing_left():
+            raise _WaitError
+
+    def _hessian(self, name: str, inputs: Tensor) -> Tensor:
+        """Return the mean of x x^T over all tokens, (V, columns, columns); raise _WaitError until all are there."""
+        moments = gptq_solver.second_moments(inputs.reshape(len(self.variants), -1, inputs.shape[-1]))
+        self.sums[name] = self.sums[name].add_(moments) if name in self.sums else moments
+        self.n_arrived[name] += 1
+        if self.n_arrived[name] < len(self.batches):
+            raise _WaitError
+        return self.sums.pop(name).div_(sum(tokens.numel() for tokens in self.batches))
+
+    def _round(self, name: str, hessian: Tensor) -> Tensor:
+        """Round a layer for every variant; return the rounded weights (V, rows, columns), float32.
+
+        A variant whose Hessian fails leaves with its reason, and goes on with its own weights, as one that keeps the
+        layer does.
+        """
+        own = [block.get_submodule(name).weight.float() for block in self.blocks]
+        rounded = torch.stack([own[owner] for owner in self.owners])
+        place = self.decoders[0].short_name(self.decoders[0].name_of(self.index, name)).removesuffix(".weight")
+        alike: dict[tuple, list[int]] = {}
+        for i, variant in enumerate(self.variants):
+            if not variant.failure and place not in variant.scheme.kept_matrices:
+                alike.setdefault(_solved_alike(variant.scheme), []).append(i)
+        for members in alike.values():
+            rounded = self._round_together(name, members, rounded, hessian)
+        for i, variant in enumerate(self.variants):
+            if variant.scheme.propagate == "full_precision":
+                rounded[i] = own[self.owners[i]]
+        return rounded
+
+    def _round_together(self, name: str, members: list[int], rounded: Tensor, hessian: Tensor) -> Tensor:
+        """Solve for `members`, whose schemes can share a batch; return `rounded` with their answers in it."""
+        while members:
+            everyone = len(members) == len(self.variants)
+            weight, moments = (rounded, hessian) if everyone else (rounded[members], hessian[members])
+            try:
+                solution = self.solve(weight, moments, [self.variants[i].scheme for i in members])
+            except gptq_solver.SingularHessianError as error:
+                place = self.decoders[0].name_of(self.index, name)
+                for position in error.failed:
+                    self.variants[members[position]].failure = QuantizationError(f"{place}: {error}")
+                members = [i for i in members if not self.variants[i].failure]
+            else:
+                self._record(name, members, solution, gptq_solver.relative_error(weight, solution.weight, moments))
+                if everyone:
+                    return solution.weight
+                rounded[members] = solution.weight
+                return rounded
+        return rounded
+
+    def _record(self, name: str, members: list[int], solution: gptq_solver.Solution, errors: Tensor) -> None:
+        """Note what a layer has become; figures stay on the device, so that it needn't be waited for."""
+        place = self.decoders[0].name_of(self.index, name)
+        seen = torch.stack([errors.double(), solution.rel_damp_used, solution.n_dead_columns.double()], -1)
+        for position, i in enumerate(members):
+            self.variants[i].weights[place] = solution.part(position)
+            self.variants[i].seen.append(seen[position])
+
+
+def _solved_alike(scheme: QuantScheme) -> tuple:
+    """Return what schemes must agree in to be solved as one batch: bits and symmetry may differ."""
+    return scheme.group_size, scheme.rel_damp, scheme.order, scheme.grid_search

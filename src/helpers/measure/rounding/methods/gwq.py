@@ -1,0 +1,97 @@
+"""GWQ: the weights with the largest gradients stay in 16 bits, the others are rounded to nearest (arXiv 2411.00850).
+
+The loss is the mean over the predicted tokens of one calibration sequence, in nats; its absolute gradient at the
+unrounded weights says which `outlier_share` of each matrix's weights stay. The rest goes to the nearest point of
+min-max grids that are fitted to it alone, group by group along a row. The paper's share is 1% and its text names the
+gradient's magnitude; that the share holds matrix by matrix, and min-max grids, are this file's choice.
+
+Stored bits: as for round-to-nearest, a code, and a 16-bit scale and, if asymmetric, a zero point as wide as a code for
+each group; and for every outlier 16 bits and its place in the matrix (`matrices.outlier_bits`).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from transformers import PretrainedConfig
+
+from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.precision import matrix_products
+from helpers.measure.rounding import grids
+from helpers.measure.rounding.methods import Checkpoint, Rounded, alone, not_accepted
+from helpers.measure.rounding.methods.matrices import (
+    PLAIN,
+    grid_bits,
+    largest,
+    n_params,
+    outlier_bits,
+    share_refusal,
+    stored_bits,
+    undivided_layer,
+)
+from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+
+
+def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
+    """Return why GWQ can't do `scheme`, or None; any decoder will do."""
+    return share_refusal(scheme) or not_accepted(
+        scheme,
+        format=("int",),
+        calib_sequences=(1,),
+        propagate=("full_precision",),
+        hessian_dtype=("float32",),
+        **PLAIN,
+    )
+
+
+@alone
+def quantize(
+    checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor
+) -> list[Rounded | QuantizationError]:
+    """Round for all schemes by one gradient."""
+    gradients = loss_gradients(checkpoint.decoder, calibration)
+    if not all(torch.isfinite(gradient).all() for gradient in gradients.values()):
+        return [QuantizationError(f"{scheme.label}: the loss's gradient isn't finite") for scheme in schemes]
+    return [_round_all(checkpoint.decoder, scheme, gradients) for scheme in schemes]
+
+
+def loss_gradients(decoder: Decoder, tokens: Tensor) -> dict[str, Tensor]:
+    """Return the gradient of the mean loss on `tokens` (n, L), in nats a predicted token, by layer, as its weight."""
+    layers = decoder.linear_layers()
+    leaves = {f"{name}.weight": layer.weight.detach().requires_grad_() for name, layer in layers.items()}
+    tokens = tokens.to(decoder.model.device)
+    with torch.enable_grad(), matrix_products("float32"):
+        logits = functional_call(decoder.model, leaves, (tokens[:, :-1],), {"use_cache": False}).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        return dict(zip(layers, torch.autograd.grad(loss, list(leaves.values())), strict=True))
+
+
+def _round_all(decoder: Decoder, scheme: QuantScheme, gradients: dict[str, Tensor]) -> Rounded | QuantizationError:
+    layers = decoder.linear_layers()
+    undivided = undivided_layer(layers, scheme.group_size)
+    if undivided:
+        return QuantizationError(f"{scheme.label}: {undivided}")
+    weights, n_bits = {}, 0
+    for name, layer in layers.items():
+        weight = layer.weight.detach()
+        outliers = largest(gradients[name].abs(), round(scheme.outlier_share * weight.numel()))
+        weights[f"{name}.weight"] = round_rest(weight, outliers, scheme)
+        n_bits += int(outliers.sum()) * outlier_bits(weight)
+    matrices = list(weights.values())
+    diagnostics = Diagnostics(
+        n_params_quantized=n_params(matrices),
+        quantized_ratio=1.0,
+        effective_bits=stored_bits(matrices, scheme, grid_bits(scheme)) + n_bits / n_params(matrices),
+    )
+    return Rounded(weights, diagnostics)
+
+
+def round_rest(weight: Tensor, outliers: Tensor, scheme: QuantScheme) -> Tensor:
+    """Round what of `weight` (rows, columns) isn't among `outliers` (booleans) on grids fitted to just that.
+
+    A grid spans zero in any case, so zeros in the outliers' places leave it to the others.
+    """
+    rest = weight.masked_fill(outliers, 0.0)
+    rounded = grids.round_to_grid(rest, scheme.bits, scheme.symmetric, scheme.group_size)
+    return torch.where(outliers, weight, rounded)

@@ -1,0 +1,284 @@
+"""The loss of models on held-out blocks, under one definition, and how far a rounded model is from its original.
+
+A block of L + 1 tokens gives L predictions, token t + 1 from tokens 1 to t of the same block: no padding, no
+context from outside the block. Loss is the mean negative log likelihood a predicted token, in nats. The matrix products
+run in the evaluation's dtype; log-softmax and means don't go below float32.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from helpers.measure.models.decoders import Decoder, hidden_of
+from helpers.measure.models.memory import Share, default_budget, evaluation_work, share
+from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
+from helpers.measure.models.stacking import (
+    RoundedInputsLinear,
+    StackedLinear,
+    block_arguments,
+    block_stack,
+    first_inputs,
+)
+from helpers.measure.rounding.input_rounding import InputRounding
+from helpers.measure.rounding.methods import Checkpoint, Rounded
+from helpers.measure.text.token_blocks import Blocks
+
+SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 128}  # of one variant: larger is slower on a CPU, and no faster on a GPU
+LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean loss in nats a token and in bits a byte, and by document (equal numbers of tokens each).
+
+    `top1_accuracy` is the share of tokens for which the likeliest one is right. `kl_nats` and `top1_agreement` compare
+    with the 16-bit model, and are None for that model itself.
+    """
+
+    loss_nats: float
+    bits_per_byte: float
+    group_loss: tuple[float, ...]
+    n_tokens: int
+    micro_batch: int
+    top1_accuracy: float
+    kl_nats: float | None = None
+    top1_agreement: float | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether every document's loss is a number."""
+        return all(math.isfinite(loss) for loss in self.group_loss)
+
+
+def evaluate_model(model: PreTrainedModel, blocks: Blocks) -> Evaluation:
+    """Score one model as it is, in float32."""
+    checkpoint = Checkpoint(model, Path(model.name_or_path))
+    return evaluate([checkpoint], [[]], blocks, "float32", default_budget(model.device.type))[0][0]
+
+
+@torch.no_grad()
+def evaluate(
+    checkpoints: Sequence[Checkpoint],
+    rounded: Sequence[Sequence[Rounded]],
+    blocks: Blocks,
+    dtype: str,
+    memory_bytes: int,
+) -> list[list[Evaluation]]:
+    """Score models of one shape: for each its 16-bit weights first, then each of its rounded ones.
+
+    When the device runs out of memory the share of the work that is done at once is halved, and recorded.
+    Raises QuantizationError for a dtype that the device doesn't have or a budget smaller than one block.
+    """
+    refuse_without_tensor_cores(dtype, checkpoints[0].model.device)
+    decoders = [checkpoint.decoder for checkpoint in checkpoints]
+    n_variants = sum(1 + len(each) for each in rounded)
+    now = share_of(decoders[0], *blocks.tokens[:, 1:].shape, dtype, n_variants, memory_bytes)
+    while True:
+        try:
+            scores = _Scores(decoders, rounded, blocks.tokens, dtype, now)
+            return [[_summary(score, blocks, now.sequences) for score in each] for each in scores.by_model()]
+        except torch.OutOfMemoryError:
+            now = now.halved()
+            torch.cuda.empty_cache()
+
+
+def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:
+    """Return how much of scoring so many variants is done at once. Raises QuantizationError as `evaluate` does."""
+    work = evaluation_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
+    return share(work, n_variants, min(SEQUENCES_AT_ONCE[decoder.model.device.type], n_sequences), memory_bytes)
+
+
+@dataclass(frozen=True)
+class _Score:
+    """What was seen of one variant, a block (n,): losses, accuracy and, but for a 16-bit model, KL and agreement."""
+
+    losses: Tensor
+    accuracy: Tensor
+    kl: Tensor | None = None
+    agreement: Tensor | None = None
+
+
+class _Scores:
+    """Takes 16-bit and rounded models through their blocks side by side."""
+
+    def __init__(
+        self,
+        decoders: Sequence[Decoder],
+        rounded: Sequence[Sequence[Rounded]],
+        tokens: Tensor,
+        dtype: str,
+        now: Share,
+    ) -> None:
+        self.decoders, self.dtype, self.now = decoders, dtype, now
+        self.tokens = tokens.to(decoders[0].model.device)
+        self.variants = [(o, r) for o, answers in enumerate(rounded) for r in (None, *answers)]
+
+    def by_model(self) -> list[list[_Score]]:
+        """Return the scores of each model: 16 bits, then its rounded weights in order."""
+        scores: list[list[_Score]] = [[] for _ in self.decoders]
+        original = None  # of the checkpoint whose variants come last in one lot and first in the next
+        for members in self._together():
+            hidden = self._last_hidden(members)
+            for owner in sorted({owner for owner, _ in members}):
+                own = [part for part, (o, _) in zip(hidden, members, strict=True) if o == owner]
+                if not scores[owner]:
+                    original, *own = own
+                with matrix_products(self.dtype):
+                    of_original, *of_rounded = self._scores_of(self.decoders[owner], original, own)
+                scores[owner] += of_rounded if scores[owner] else [of_original, *of_rounded]
+        return scores
+
+    def _together(self) -> list[list[tuple[int, Rounded | None]]]:
+        step = self.now.variants
+        return [self.variants[start : start + step] for start in range(0, len(self.variants), step)]
+
+    def _last_hidden(self, members: list[tuple[int, Rounded | None]]) -> list[Tensor]:
+        """Return what the last block puts out for each of `members`, (n_sequences, L, d)."""
+        owned = sorted({owner for owner, _ in members})
+        decoders = [self.decoders[owner] for owner in owned]
+        owners = [owned.index(owner) for owner, _ in members]
+        rounds_inputs = any(rounded and rounded.inputs for _, rounded in members)
+        linear = RoundedInputsLinear if rounds_inputs else StackedLinear
+        stack = block_stack(decoders[0], TENSOR_DTYPE[self.dtype], linear)
+        batches = self.tokens[:, :-1].split(self.now.sequences)
+        arguments = block_arguments(decoders[0], batches[0], stack.dtype)
+        hidden = first_inputs(decoders, owners, batches, stack.dtype)
+        try:
+            for index in range(len(decoders[0].blocks)):
+                weights = {name: _weights(decoders, owners, members, index, name, stack.dtype) for name in stack.layers}
+                stack.load([decoder.blocks[index] for decoder in decoders], owners, weights)
+                if rounds_inputs:
+                    for name, layer in stack.layers.items():
+                        layer.roundings = _roundings(decoders, owners, members, index, name)
+                        layer.seq_len = batches[0].shape[1]
+                with matrix_products(self.dtype):
+                    for number in range(len(batches)):
+                        hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
+        finally:
+            stack.clear()
+        by_variant = zip(*(batch.chunk(len(members)) for batch in hidden), strict=True)
+        return [torch.cat(parts) for parts in by_variant]
+
+    def _scores_of(self, decoder: Decoder, original: Tensor, rounded: list[Tensor]) -> list[_Score]:
+        """Return the scores of a 16-bit model and of rounded ones from what their last blocks put out."""
+        hidden = [original, *rounded]
+        tail = [
+            module if module.weight.dtype == hidden[0].dtype else copy.deepcopy(module).to(hidden[0].dtype)
+            for module in decoder.tail
+        ]
+        original_scores, rounded_scores = _score_functions(hidden[0].device)
+        step = max(1, LOGITS_AT_ONCE[hidden[0].device.type] // (hidden[0].shape[1] * decoder.model.config.vocab_size))
+        parts: list[list[Tensor]] = [[] for _ in hidden]
+        for start in range(0, len(self.tokens), step):
+            targets = self.tokens[start : start + step, 1:]
+            each = (_logits(tail, of_variant[start : start + step]) for of_variant in hidden)
+            own_scores, compared = original_scores(next(each), targets)
+            parts[0].append(own_scores)
+            for scores, logits in zip(parts[1:], each, strict=True):
+                scores.append(rounded_scores(logits, targets, compared))
+        seen = [torch.cat(scores, -1).cpu() for scores in parts]
+        return [_Score(*scores) for scores in seen]
+
+
+def _logits(tail: Sequence[nn.Module], hidden: Tensor) -> Tensor:
+    for module in tail:
+        hidden = module(hidden)
+    return hidden
+
+
+def _score_functions(device: torch.device) -> tuple[Callable, Callable]:
+    """Return what scores the 16-bit model and what compares a rounded one with it: kernels on a GPU."""
+    if device.type == "cuda":
+        from helpers.measure.scoring import scores_cuda  # Triton is there only where CUDA is
+
+        return scores_cuda.original_scores, scores_cuda.rounded_scores
+    return _original_scores, _rounded_scores
+
+
+def _original_scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Return the 16-bit model's mean loss and accuracy a block (2, n), float64, and what others are compared with.
+
+    That is, by token: its probabilities, the sum of p log p, and its likeliest token.
+    """
+    log_p = logits.float().log_softmax(-1)
+    p, likeliest = log_p.exp(), logits.argmax(-1)
+    return _means(-_at(log_p, targets), likeliest == targets), (p, torch.linalg.vecdot(p, log_p), likeliest)
+
+
+def _rounded_scores(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Return a rounded model's mean loss, accuracy, KL(16-bit model || this one) and agreement a block: (4, n).
+
+    A token is its likeliest where it holds no other for likelier.
+    """
+    p, sum_p_log_p, likeliest = original
+    log_q = logits.float().log_softmax(-1)
+    highest, of_target = log_q.amax(-1), _at(log_q, targets)
+    kl = sum_p_log_p - torch.linalg.vecdot(p, log_q)
+    return _means(-of_target, of_target == highest, kl, _at(log_q, likeliest) == highest)
+
+
+def _means(*of_tokens: Tensor) -> Tensor:
+    """Return the means over a block's tokens of each of (n, L), stacked, float64."""
+    return torch.stack([values.double().mean(-1) for values in of_tokens])
+
+
+def _at(logits: Tensor, targets: Tensor) -> Tensor:
+    return logits.gather(-1, targets[..., None])[..., 0]
+
+
+def _weights(
+    decoders: Sequence[Decoder],
+    owners: Sequence[int],
+    members: Sequence[tuple[int, Rounded | None]],
+    index: int,
+    layer: str,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Return one layer's weights for every variant, (V, rows, columns): rounded, or its own where it isn't."""
+    each = []
+    for owner, (_, rounded) in zip(owners, members, strict=True):
+        name = decoders[owner].name_of(index, layer)
+        kept = rounded is None or name not in rounded.weights
+        each.append(decoders[owner].blocks[index].get_submodule(layer).weight if kept else rounded.decoded(name))
+    return torch.stack([weight.to(dtype) for weight in each])
+
+
+def _roundings(
+    decoders: Sequence[Decoder],
+    owners: Sequence[int],
+    members: Sequence[tuple[int, Rounded | None]],
+    index: int,
+    layer: str,
+) -> list[InputRounding | None]:
+    """Return how each variant rounds the inputs of one layer: as it says, if that layer's weight is rounded."""
+    places = [decoders[owner].name_of(index, layer) for owner in owners]
+    return [
+        rounded.inputs if rounded is not None and place in rounded.weights else None
+        for place, (_, rounded) in zip(places, members, strict=True)
+    ]
+
+
+def _summary(score: _Score, blocks: Blocks, micro_batch: int) -> Evaluation:
+    """Average over documents, which weigh the same because they have the same number of tokens."""
+    documents = torch.tensor(blocks.documents)
+    n_documents = int(documents.max()) + 1
+    group = torch.zeros(n_documents, dtype=torch.float64).index_add_(0, documents, score.losses)
+    group /= torch.bincount(documents, minlength=n_documents)
+    n_tokens = blocks.tokens[:, 1:].numel()
+    loss = score.losses.mean().item()
+    return Evaluation(
+        loss,
+        loss * n_tokens / (math.log(2) * blocks.n_bytes),
+        tuple(group.tolist()),
+        n_tokens,
+        micro_batch,
+        score.accuracy.mean().item(),
+        None if score.kl is None else score.kl.mean().item(),
+        None if score.agreement is None else score.agreement.mean().item(),
+    )

@@ -1,0 +1,278 @@
+"""Measures lots of checkpoints of one shape: prepares them, rounds each once, scores it on every text."""
+
+import dataclasses
+import functools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from helpers.measure.models import checkpoints, decoders, memory
+from helpers.measure.rounding import layerwise, methods
+from helpers.measure.rounding.methods import Rounded
+from helpers.measure.scoring import evaluate
+from helpers.measure.sweep.declaration import Sweep
+from helpers.measure.sweep.rows import Outcome, Subject, make_row
+from helpers.measure.text import token_blocks
+from helpers.table import files
+from helpers.table.rows import (
+    CheckpointSpec,
+    DeviceError,
+    Diagnostics,
+    EvalSpec,
+    Measurement,
+    QidError,
+    QuantizationError,
+    QuantScheme,
+)
+
+BASELINE = QuantScheme()
+UNROUNDED = Rounded({}, Diagnostics())
+
+
+@dataclass(frozen=True)
+class Job:
+    """One checkpoint and every scheme it is rounded by."""
+
+    checkpoint: CheckpointSpec
+    schemes: tuple[QuantScheme, ...]
+
+
+@dataclass
+class Prepared:
+    """A checkpoint ready to be measured: what its rows share, what is missing, and its model on the CPU, if needed."""
+
+    subjects: list[Subject]  # a text each
+    schemes: dict[QuantScheme, Tensor | None]  # with the calibration tokens of each; the baseline isn't one
+    missing: list[list[QuantScheme]]  # of each text, the baseline too
+    model: PreTrainedModel | None = None
+
+    @property
+    def n_present(self) -> int:
+        """Return how many rows were there before."""
+        return len(self.subjects) * (1 + len(self.schemes)) - sum(map(len, self.missing))
+
+    @property
+    def to_round(self) -> dict[QuantScheme, Tensor | None]:
+        """Return the schemes that some text lacks, with their calibration tokens."""
+        lacking = {scheme for of_text in self.missing for scheme in of_text}
+        return {scheme: tokens for scheme, tokens in self.schemes.items() if scheme in lacking}
+
+
+class Engine:
+    """Prepares lots of checkpoints, in a thread of its own while the device works, and measures them."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        device: str,
+        memory_bytes: int | None,
+        records: Path,
+        done: set[str],
+        console: Console,
+    ) -> None:
+        self.sweep, self.device, self.records, self.done, self.console = sweep, device, records, done, console
+        self.memory_bytes = memory_bytes
+        self.lock = token_blocks.read_lock()
+        self.n_measured = self.n_present = 0
+        self.failures: list[str] = []
+        self.announced: set[str] = set()
+
+    def prepare(self, lot: list[Job]) -> list[Prepared]:
+        """Fetch, verify and load what a lot lacks; what can't be had is a failure in the report."""
+        prepared = []
+        for job in lot:
+            try:
+                prepared.append(self._prepare(job))
+            except QidError as error:
+                self.failures.append(f"{job.checkpoint.label}: {error}")
+        return prepared
+
+    def _prepare(self, job: Job) -> Prepared:
+        local = checkpoints.fetch(job.checkpoint)
+        source = Source(self.lock, checkpoints.tokenizer_of(local.folder).to_str())
+        declared = self.sweep.evaluation
+        subjects = []
+        for name in declared.texts:
+            dataset, blocks = _blocks(source, name, declared.sequences, declared.seq_len)
+            evaluation = EvalSpec(dataset, blocks.sha256, len(blocks.tokens), declared.seq_len, declared.dtype)
+            subjects.append(Subject(job.checkpoint, local, evaluation, blocks, self.device))
+        schemes = dict(with_calibration(scheme, source) for scheme in job.schemes)
+        prepared = Prepared(subjects, schemes, self._missing(subjects, schemes))
+        if any(prepared.missing):
+            prepared.model = checkpoints.load(local, "cpu")
+        return prepared
+
+    def _missing(self, subjects: list[Subject], schemes: dict[QuantScheme, Tensor | None]) -> list[list[QuantScheme]]:
+        return [[s for s in (BASELINE, *schemes) if subject.row_id(s) not in self.done] for subject in subjects]
+
+    def measure(self, lot: list[Prepared], advance: Callable[[int], None]) -> None:
+        """Measure what is missing; write a record a row; call `advance` with the number of rows that are there."""
+        together: dict[tuple, list[Prepared]] = defaultdict(list)
+        for prepared in lot:
+            self._forget_what_is_done(prepared)
+            self.n_present += prepared.n_present
+            advance(prepared.n_present)
+            if prepared.model is not None:
+                finite = checkpoints.all_finite(prepared.model)
+                together[finite, tuple(prepared.to_round)].append(prepared)
+        for (finite, _), members in together.items():
+            rows = self._rows(members) if finite else _nonfinite_rows(members)
+            for row in rows:
+                files.write_record(row, self.records)
+                self.done.add(row.measurement_id)  # a later job may have the same weights
+                self.n_measured += 1
+                advance(1)
+
+    def _forget_what_is_done(self, prepared: Prepared) -> None:
+        """Leave out rows that were measured since a checkpoint was prepared: an earlier one had the same weights."""
+        prepared.missing = self._missing(prepared.subjects, prepared.schemes)
+        if not any(prepared.missing):
+            prepared.model = None
+
+    def _rows(self, members: list[Prepared]) -> Iterator[Measurement]:
+        """Round checkpoints by the same schemes and score them; a failure of the whole lot goes into the report."""
+        label = ", ".join(member.subjects[0].spec.label for member in members)
+        try:
+            yield from self._measured(members)
+        except QidError as error:
+            self.failures.append(f"{label}: {error}")
+        except torch.OutOfMemoryError as error:
+            self.failures.append(f"{label}: out of memory ({str(error).splitlines()[0]})")
+        except RuntimeError as error:
+            said = str(error).splitlines()[0]
+            raise DeviceError(
+                f"{label}: {self.device} failed ({said}); all finished rows are kept, rerun to go on"
+            ) from error
+
+    def _measured(self, members: list[Prepared]) -> Iterator[Measurement]:
+        """Round once, then score on every text that lacks a row; its rows are there before the next text's."""
+        for member in members:
+            member.model.to(self.device)
+        memory_bytes = memory.default_budget(self.device) if self.memory_bytes is None else self.memory_bytes
+        self._announce(members, memory_bytes)
+        loaded = [methods.Checkpoint(member.model, member.subjects[0].local.folder) for member in members]
+        answers, seconds = self._rounded(loaded, members[0].to_round, memory_bytes)
+        texts = [text for text in range(len(members[0].subjects)) if any(member.missing[text] for member in members)]
+        for text in texts:
+            started = time.perf_counter()
+            outcomes, n_scored = _outcomes(loaded, answers, members[0].subjects[text], memory_bytes)
+            scoring = (time.perf_counter() - started) / n_scored
+            for member, of_member in zip(members, outcomes, strict=True):
+                for scheme in member.missing[text]:
+                    took = seconds.get(scheme, 0.0) / len(texts) + scoring  # texts share the rounding
+                    yield make_row(member.subjects[text], scheme, of_member[scheme], took)
+        for member in members:
+            member.model = None
+
+    def _rounded(
+        self, loaded: list[methods.Checkpoint], missing: dict[QuantScheme, Tensor | None], memory_bytes: int
+    ) -> tuple[list[dict[QuantScheme, Rounded | QuantizationError]], dict[QuantScheme, float]]:
+        """Return the methods' answers for every checkpoint, by scheme, and the seconds each took a checkpoint."""
+        alike = defaultdict(list)
+        for scheme in missing:
+            alike[scheme.method, scheme.calib_seed, scheme.hessian_dtype].append(scheme)
+        answers: list[dict] = [dict.fromkeys(missing) for _ in loaded]
+        seconds = {}
+        for (method, *_), schemes in alike.items():
+            started = time.perf_counter()
+            each = methods.get(method).quantize(loaded, schemes, missing[schemes[0]], memory_bytes)
+            share = (time.perf_counter() - started) / (len(loaded) * len(schemes))
+            seconds |= dict.fromkeys(schemes, share)
+            for of_checkpoint, answered in zip(answers, each, strict=True):
+                of_checkpoint.update(zip(schemes, answered, strict=True))
+        return answers, seconds
+
+    def _announce(self, members: list[Prepared], memory_bytes: int) -> None:
+        """Say once a model how much memory its rounding and scoring are expected to take, before they begin."""
+        spec = members[0].subjects[0].spec
+        if spec.model in self.announced:
+            return
+        self.announced.add(spec.model)
+        to_round = members[0].to_round
+        decoder, n_variants = decoders.decoder_of(members[0].model), len(members) * len(to_round)
+        scored = members[0].subjects[0].evaluation  # every text has as many tokens
+        shares = {
+            "scoring": evaluate.share_of(
+                decoder, scored.n_sequences, scored.seq_len, scored.eval_dtype, n_variants + len(members), memory_bytes
+            )
+        }
+        calibrated = [scheme for scheme in to_round if scheme.calib_sequences]
+        if calibrated:
+            scheme = calibrated[0]
+            text = scheme.calib_sequences, scheme.calib_seq_len, scheme.hessian_dtype
+            shares["rounding"] = layerwise.share_of(decoder, *text, n_variants, memory_bytes)
+        estimates = [
+            f"{name} {now.n_bytes / 2**30:.2g} GiB ({now.variants} x {now.sequences} sequences at once)"
+            for name, now in shares.items()
+        ]
+        budget = f"of {memory_bytes / 2**30:.3g} GiB"
+        self.console.print(f"{spec.model}: {len(members)} at once, expected {', '.join(estimates)} {budget}")
+
+
+def _nonfinite_rows(members: list[Prepared]) -> list[Measurement]:
+    outcome = Outcome("nonfinite", "nonfinite weights")
+    of_texts = [pair for member in members for pair in zip(member.subjects, member.missing, strict=True)]
+    return [make_row(subject, scheme, outcome, 0.0) for subject, missing in of_texts for scheme in missing]
+
+
+def _outcomes(
+    loaded: list[methods.Checkpoint],
+    answers: list[dict[QuantScheme, Rounded | QuantizationError]],
+    subject: Subject,
+    memory_bytes: int,
+) -> tuple[list[dict[QuantScheme, Outcome]], int]:
+    """Score checkpoints and their rounded weights on a subject's text; return each scheme's outcome, and how many."""
+    kept = [[answer for answer in each.values() if isinstance(answer, Rounded)] for each in answers]
+    scores = evaluate.evaluate(loaded, kept, subject.blocks, subject.evaluation.eval_dtype, memory_bytes)
+    outcomes = []
+    for of_checkpoint, (baseline, *others) in zip(answers, scores, strict=True):
+        remaining = iter(others)
+        rounded = {
+            scheme: Outcome.of(answer, next(remaining) if isinstance(answer, Rounded) else None)
+            for scheme, answer in of_checkpoint.items()
+        }
+        outcomes.append({BASELINE: Outcome.of(UNROUNDED, baseline)} | rounded)
+    return outcomes, sum(map(len, scores))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Held-out files and the tokenizer that reads them; hashable, so that token blocks are made once a process."""
+
+    lock: token_blocks.CorpusLock
+    tokenizer_json: str
+
+
+@functools.lru_cache(maxsize=8)
+def _blocks(source: Source, text: str, n_sequences: int, seq_len: int) -> tuple[str, token_blocks.Blocks]:
+    tokenizer = token_blocks.Tokenizer.from_str(source.tokenizer_json)
+    return token_blocks.text_blocks(text, source.lock, tokenizer, n_sequences, seq_len)
+
+
+@functools.lru_cache(maxsize=8)
+def _calibration(source: Source, n_sequences: int, seq_len: int, seed: int) -> tuple[torch.Tensor, str]:
+    tokenizer = token_blocks.Tokenizer.from_str(source.tokenizer_json)
+    return token_blocks.calibration_tokens(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
+
+
+@functools.lru_cache(maxsize=8)
+def search_blocks(source: Source, n_sequences: int, seq_len: int, seed: int) -> token_blocks.Blocks:
+    """Return the blocks that searches score on, as `corpora.search_blocks` does, cut once a process."""
+    tokenizer = token_blocks.Tokenizer.from_str(source.tokenizer_json)
+    return token_blocks.search_blocks(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
+
+
+def with_calibration(scheme: QuantScheme, source: Source) -> tuple[QuantScheme, torch.Tensor | None]:
+    """Return a scheme with its calibration's hash, and the tokens (n, L) if it calibrates. Raises CorpusError."""
+    if scheme.calib_sequences is None:
+        return scheme, None
+    tokens, sha256 = _calibration(source, scheme.calib_sequences, scheme.calib_seq_len, scheme.calib_seed)
+    named = {"calib_dataset": token_blocks.CALIBRATION_DATASET, "calib_sha256": sha256}
+    return dataclasses.replace(scheme, **named), tokens

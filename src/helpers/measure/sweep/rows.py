@@ -1,0 +1,148 @@
+"""Makes a row of the table from what was measured: covariates, outcome, diagnostics, provenance."""
+
+import dataclasses
+import datetime
+import functools
+import os
+import platform
+import resource
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+
+from helpers.measure.models.checkpoints import LocalCheckpoint
+from helpers.measure.rounding import methods
+from helpers.measure.rounding.methods import Rounded
+from helpers.measure.scoring.evaluate import Evaluation
+from helpers.measure.text.token_blocks import Blocks
+from helpers.table.rows import (
+    CheckpointSpec,
+    Diagnostics,
+    EvalSpec,
+    Measurement,
+    QuantizationError,
+    QuantScheme,
+    measurement_id,
+)
+
+BASELINE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the rows of one checkpoint share: its description, its files, the evaluation and where it runs."""
+
+    spec: CheckpointSpec
+    local: LocalCheckpoint
+    evaluation: EvalSpec
+    blocks: Blocks
+    device: str
+
+    def row_id(self, scheme: QuantScheme) -> str:
+        """Return the key of this checkpoint's row for a scheme."""
+        return measurement_id(self.local.weights_sha256, scheme, self.evaluation, self.device, method_version(scheme))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one scheme: `status` is ok, failed or nonfinite, and only ok has an evaluation."""
+
+    status: str
+    reason: str | None = None
+    evaluation: Evaluation | None = None
+    diagnostics: Diagnostics = dataclasses.field(default_factory=Diagnostics)
+
+    @classmethod
+    def of(cls, answer: Rounded | QuantizationError, evaluation: Evaluation | None) -> "Outcome":
+        """Return what became of a scheme from the method's answer and, if there are rounded weights, their score."""
+        if isinstance(answer, QuantizationError):
+            return cls("failed", str(answer))
+        if not evaluation.finite:
+            return cls("nonfinite", "nonfinite loss", None, answer.diagnostics)
+        return cls("ok", None, evaluation, answer.diagnostics)
+
+
+def method_version(scheme: QuantScheme) -> int:
+    """Return the version of the method that a scheme names."""
+    return BASELINE_VERSION if scheme.method == "none" else methods.get(scheme.method).version
+
+
+def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_seconds: float) -> Measurement:
+    """Return the row of one scheme on one checkpoint."""
+    spec, measured = subject.spec, outcome.evaluation
+    recorded = {f.name for f in dataclasses.fields(Measurement)}
+    covariates = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name in recorded}
+    return Measurement(
+        **covariates
+        | dataclasses.asdict(scheme)
+        | dataclasses.asdict(subject.evaluation)
+        | dataclasses.asdict(outcome.diagnostics)
+        | provenance(subject.device)
+        | {"weights_sha256": subject.local.weights_sha256},
+        measurement_id=subject.row_id(scheme),
+        checkpoint_id=subject.local.weights_sha256[:16],
+        scheme_id=scheme.scheme_id,
+        assignment_sha256=scheme.assignment_sha256,
+        eval_id=subject.evaluation.eval_id,
+        method_version=method_version(scheme),
+        device_type=subject.device,
+        repo_id=spec.location,
+        commit=subject.local.commit,
+        epochs=spec.epochs,
+        lr_fraction=spec.lr_fraction,
+        status=outcome.status,
+        reason=outcome.reason,
+        loss_nats=measured.loss_nats if measured else None,
+        bits_per_byte=measured.bits_per_byte if measured else None,
+        group_loss=measured.group_loss if measured else None,
+        kl_nats=measured.kl_nats if measured else None,
+        top1_agreement=measured.top1_agreement if measured else None,
+        top1_accuracy=measured.top1_accuracy if measured else None,
+        n_tokens=subject.blocks.tokens[:, 1:].numel(),
+        n_bytes=subject.blocks.n_bytes,
+        micro_batch=measured.micro_batch if measured else None,
+        wall_seconds=wall_seconds,
+        peak_memory_gib=_peak_memory_gib(subject.device),
+    )
+
+
+def provenance(device: str) -> dict:
+    """Return what a row says about when and where it was measured."""
+    return {
+        "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "cuda": torch.version.cuda if device == "cuda" else None,
+        "device_name": torch.cuda.get_device_name() if device == "cuda" else _processor_name(),
+    }
+
+
+@functools.cache
+def _git_commit() -> str | None:
+    """Return the commit of this checkout; where there is no git, the one that QID_COMMIT names."""
+    if "QID_COMMIT" in os.environ:
+        return os.environ["QID_COMMIT"]
+    try:
+        answer = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()
+
+
+@functools.cache
+def _processor_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
+def _peak_memory_gib(device: str) -> float:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,0 +1,191 @@
+"""Runs the searches a sweep declares: trials of each checkpoint and low scheme, then the recipes, measured as rows.
+
+A unit of work is one checkpoint, low scheme and plan; its trials are written as one Parquet file when it is done, and a
+unit whose trials are all there isn't searched again. The best assignment found for each granularity and target is a
+recipe: rounded sequentially, scored on the sweep's evaluation texts and written as a measurement.
+"""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from helpers.measure.mixed import searches as mixed
+from helpers.measure.mixed.assignments import Units
+from helpers.measure.mixed.searches import Plan, Trial
+from helpers.measure.models import checkpoints, memory
+from helpers.measure.models.precision import refuse_missing_device
+from helpers.measure.rounding.methods import Checkpoint
+from helpers.measure.sweep.declaration import SearchEntry, Sweep, Unit, read_sweep
+from helpers.measure.sweep.engine import Engine, Job, Source, search_blocks, with_calibration
+from helpers.measure.sweep.rows import provenance
+from helpers.measure.text import token_blocks
+from helpers.table import files
+from helpers.table.rows import CheckpointSpec, EvalSpec, QidError, QuantScheme, TrialRow, digest, key_of
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """What was searched now, what was there, the recipes measured, and what failed, one line each."""
+
+    n_searched: int
+    n_present: int
+    n_recipes: int
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SearchPlaces:
+    """Where a search's results go: the two tables, and the folders of what is finished."""
+
+    measurements: Path
+    trials: Path
+    measurement_records: Path
+    trial_records: Path
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One checkpoint's searches: low schemes, each with a plan and the entry it came from."""
+
+    spec: CheckpointSpec
+    searches: tuple[tuple[QuantScheme, SearchEntry], ...]
+
+
+def run_search(
+    sweep_path: Path,
+    device: str,
+    places: SearchPlaces,
+    console: Console,
+    memory_bytes: int | None = None,
+    unit: Unit | None = None,
+) -> SearchReport:
+    """Search what a sweep's parts with `search` declare and `places` don't hold yet; measure the recipes.
+
+    Raises SpecError before any work as `run_sweep` does; a checkpoint that can't be searched is named in the report.
+    """
+    sweep = read_sweep(sweep_path, unit)
+    refuse_missing_device(device)
+    records, table = places.measurement_records, places.measurements
+    with files.exclusive(records):
+        in_table = set(files.read_table(table).column("measurement_id").to_pylist()) if table.exists() else set()
+        engine = Engine(sweep, device, memory_bytes, records, in_table | files.done_ids(records), console)
+        run = _Run(engine, device, places.trial_records)
+        try:
+            for wanted in _plan(sweep):
+                console.print(f"{wanted.spec.label}: {len(wanted.searches)} searches")
+                run.checkpoint(wanted)
+        finally:
+            finished = sorted(places.trial_records.glob("*.parquet"))
+            if finished:
+                files.gather(finished, places.trials)
+            if files.done_ids(records) - in_table:
+                files.compact(records, table)
+    failures = (*run.failures, *run.engine.failures)
+    return SearchReport(run.n_searched, run.n_present, run.engine.n_measured, failures)
+
+
+def _plan(sweep: Sweep) -> list[_Wanted]:
+    """Return the searches of each checkpoint, smallest models first."""
+    found: dict[CheckpointSpec, dict[tuple[QuantScheme, SearchEntry], None]] = defaultdict(dict)
+    for part in sweep.parts:
+        for spec in part.checkpoints if part.search else ():
+            found[spec] |= dict.fromkeys((scheme, part.search) for scheme in part.schemes)
+    ordered = sorted(found, key=lambda spec: (spec.n_params_total, spec.model, spec.run, spec.step))
+    return [_Wanted(spec, tuple(found[spec])) for spec in ordered]
+
+
+class _Run:
+    """Searches checkpoint by checkpoint and keeps count."""
+
+    def __init__(self, engine: Engine, device: str, records: Path) -> None:
+        self.engine, self.device, self.records = engine, device, records
+        self.n_searched = self.n_present = 0
+        self.failures: list[str] = []
+
+    def checkpoint(self, wanted: _Wanted) -> None:
+        """Search one checkpoint; what fails is named and doesn't stop the others."""
+        try:
+            loaded = _Loaded(wanted.spec, self.device, self.engine)
+            recipes: dict[QuantScheme, None] = {}
+            for scheme, entry in wanted.searches:
+                rows = self._rows(loaded, scheme, entry)
+                recipes |= dict.fromkeys(_recipes(loaded.checkpoint, scheme, entry, rows))
+            prepared = self.engine.prepare([Job(wanted.spec, tuple(recipes))])
+            del loaded
+            self.engine.measure(prepared, lambda n: None)
+        except QidError as error:
+            self.failures.append(f"{wanted.spec.label}: {error}")
+
+    def _rows(self, loaded: "_Loaded", scheme: QuantScheme, entry: SearchEntry) -> list[TrialRow]:
+        """Return a unit's trials: those of its file, or the search's."""
+        path = self.records / f"{loaded.unit_id(scheme, entry)}.parquet"
+        if path.exists():
+            self.n_present += 1
+            return [TrialRow(**row) for row in files.read_trials(path).to_pylist()]
+        rows = list(loaded.searched(scheme, entry))
+        files.write_table(path, [dataclasses.asdict(row) for row in rows], TrialRow)
+        self.n_searched += 1
+        return rows
+
+
+class _Loaded:
+    """A checkpoint on the device with the text that its searches score on."""
+
+    def __init__(self, spec: CheckpointSpec, device: str, engine: Engine) -> None:
+        self.spec, self.device, self.engine = spec, device, engine
+        self.local = checkpoints.fetch(spec)
+        self.source = Source(engine.lock, checkpoints.tokenizer_of(self.local.folder).to_str())
+        self.checkpoint = Checkpoint(checkpoints.load(self.local, "cpu").to(device), self.local.folder)
+        self.memory_bytes = memory.default_budget(device) if engine.memory_bytes is None else engine.memory_bytes
+
+    def unit_id(self, scheme: QuantScheme, entry: SearchEntry) -> str:
+        """Return what names a unit's file: weights, low scheme, what is searched, how and where."""
+        evaluation = self.engine.sweep.evaluation
+        named, _ = with_calibration(scheme, self.source)
+        parts = [self.local.weights_sha256, key_of(named), dataclasses.asdict(entry), evaluation.dtype, self.device]
+        return digest(parts)
+
+    def searched(self, scheme: QuantScheme, entry: SearchEntry) -> Iterator[TrialRow]:
+        """Search for every granularity; yield the trials as rows."""
+        dtype = self.engine.sweep.evaluation.dtype
+        blocks = search_blocks(self.source, entry.sequences, entry.seq_len, entry.seed)
+        scheme, calibration = with_calibration(scheme, self.source)
+        (rounded,) = mixed.rounded_alone(self.checkpoint, [scheme], calibration, self.memory_bytes)
+        scorer = mixed.Scorer(self.checkpoint, rounded, blocks, dtype, self.memory_bytes)
+        scored = EvalSpec(token_blocks.SEARCH_DATASET, blocks.sha256, entry.sequences, entry.seq_len, dtype)
+        seen = provenance(self.device)
+        for granularity in entry.granularity:
+            plan = Plan(granularity, entry.ratios, entry.searches, entry.trials, entry.seed)
+            for trial in mixed.search(scorer, plan):
+                yield self._row(scheme, entry, scored, trial, seen)
+
+    def _row(self, scheme: QuantScheme, entry: SearchEntry, scored: EvalSpec, trial: Trial, seen: dict) -> TrialRow:
+        names = {field.name for field in dataclasses.fields(TrialRow)}
+        known = (dataclasses.asdict(self.spec), dataclasses.asdict(scheme), dataclasses.asdict(scored), seen)
+        values = {name: value for part in known for name, value in part.items() if name in names}
+        return TrialRow(
+            **values
+            | dataclasses.asdict(trial)
+            | {"weights_sha256": self.local.weights_sha256, "lr_fraction": self.spec.lr_fraction},
+            checkpoint_id=self.local.weights_sha256[:16],
+            scheme_id=scheme.scheme_id,
+            eval_id=scored.eval_id,
+            device_type=self.device,
+            search_seed=entry.seed,
+        )
+
+
+def _recipes(
+    checkpoint: Checkpoint, scheme: QuantScheme, entry: SearchEntry, rows: Sequence[TrialRow]
+) -> list[QuantScheme]:
+    """Return the recipe of each granularity and target: the scheme that keeps what the best trial left high."""
+    sizes = mixed.sizes(checkpoint)
+    found = [scheme]  # everything low
+    for granularity in entry.granularity if entry.recipes else ():
+        units, of_it = Units.of(granularity, sizes), [row for row in rows if row.granularity == granularity]
+        found += [mixed.recipe(scheme, units, mixed.best(of_it, target).assignment) for target in entry.ratios]
+    return found

@@ -1,0 +1,63 @@
+"""What a scheme must suit, known at plan time: the widths of a model's matrices, and its configuration."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PretrainedConfig
+
+from helpers.measure.models import checkpoints
+from helpers.measure.models.decoders import linear_shapes
+from helpers.measure.rounding import methods
+from helpers.table.families import catalogue
+from helpers.table.rows import CheckpointError, CheckpointSpec, QuantScheme, SpecError
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a scheme must suit: the linear layers of a model's blocks and, if it is on this disk, its configuration."""
+
+    model: str
+    shapes: dict[str, tuple[int, int]]
+    config: PretrainedConfig | None
+
+
+def structures_of(specs: list[CheckpointSpec], where: str) -> list[Structure]:
+    """Return the different structures among checkpoints. Raises SpecError, after `where`, for one that isn't known."""
+    found = {}
+    for spec in specs:
+        if spec.revision is not None:
+            found[spec.model] = Structure(spec.model, catalogue.neox_linear_shapes(spec.d_model), None)
+            continue
+        try:
+            config = checkpoints.config_of(Path(spec.location))
+            key = (spec.model, config.to_json_string())
+            if key not in found:
+                found[key] = Structure(spec.model, linear_shapes(config), config)
+        except CheckpointError as error:
+            raise SpecError(f"{where}: {spec.label}: {error}") from None
+    return list(found.values())
+
+
+def refuse_impossible(structures: list[Structure], schemes: list[QuantScheme], where: str) -> None:
+    """Raise SpecError, beginning with `where`, for a scheme that one of `structures` can't be rounded by."""
+    for structure, scheme in itertools.product(structures, schemes):
+        reason = _undivided(structure.shapes, scheme)
+        if reason is None and structure.config is not None:
+            reason = methods.get(scheme.method).refusal(structure.config, scheme)
+        if reason is not None:
+            raise SpecError(f"{where}: {scheme.label} on {structure.model}: {reason}")
+
+
+def _undivided(shapes: dict[str, tuple[int, int]], scheme: QuantScheme) -> str | None:
+    widths = {name: columns for name, (_, columns) in shapes.items()}
+    for field, instead in (("group_size", "one scale a row"), ("activation_group_size", "one scale a token")):
+        size = getattr(scheme, field)
+        undivided = [f"{name} ({width})" for name, width in widths.items() if size and width % size]
+        if undivided:
+            return (
+                f"{field} {size} doesn't divide the input width of {', '.join(undivided)}; "
+                f"accepted: a divisor of {math.gcd(*widths.values())}, or null for {instead}"
+            )
+    return None

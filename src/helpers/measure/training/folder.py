@@ -1,0 +1,124 @@
+"""What training leaves on disk: checkpoint folders in Hugging Face layout, their descriptions, and a manifest."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+from helpers.measure.scoring import evaluate
+from helpers.measure.text.token_blocks import Blocks
+from helpers.measure.training.plan import ModelEntry, Run, TrainingPlan
+from helpers.table.families import catalogue
+from helpers.table.files import write_atomically
+from helpers.table.rows import CheckpointSpec
+
+
+def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> GPTNeoXForCausalLM:
+    """Return a freshly initialised model; its random start depends on the seed alone, the global state is kept."""
+    config = GPTNeoXConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=entry.d_model,
+        num_hidden_layers=entry.n_layers,
+        num_attention_heads=entry.n_heads,
+        intermediate_size=4 * entry.d_model,
+        max_position_embeddings=seq_len,
+        bos_token_id=0,
+        eos_token_id=0,
+        use_cache=False,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return GPTNeoXForCausalLM(config)
+
+
+class Writer:
+    """Writes the checkpoints of one run in bfloat16 and scores them on held-out text."""
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        run: Run,
+        out: Path,
+        unique_tokens: int,
+        blocks: Blocks,
+        vocabulary_size: int,
+        device: str,
+    ) -> None:
+        self.plan, self.run, self.out, self.unique_tokens, self.blocks = plan, run, out, unique_tokens, blocks
+        shape = run.model, plan.seq_len, run.seed, vocabulary_size
+        self._half = build(*shape).to(torch.bfloat16)
+        self._scored = build(*shape).to(device).eval().requires_grad_(False)
+
+    def save(self, state: dict[str, Tensor], step: int, n_averaged: int = 1) -> float:
+        """Write the weights `state` of `step`; return their 16-bit loss in nats a token.
+
+        The folder is written under another name, then renamed. An average of moments is a run beside this one.
+        """
+        name = self.run.name if n_averaged == 1 else f"{self.run.name}-average{n_averaged}"
+        final = self.out / name / f"step-{step:06d}"
+        partial = final.with_name(f".{final.name}")
+        shutil.rmtree(partial, ignore_errors=True)
+        self._half.load_state_dict(state)
+        self._half.save_pretrained(partial)
+        self._scored.load_state_dict(self._half.state_dict())
+        loss = evaluate.evaluate_model(self._scored, self.blocks).loss_nats
+        weights_sha256 = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()
+        spec = self._describe(f"{name}/{final.name}", name, step, n_averaged, weights_sha256)
+        described = dataclasses.asdict(spec) | {"loss_nats": loss}
+        (partial / "checkpoint.json").write_text(json.dumps(described, indent=1))
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(partial, final)
+        return loss
+
+    def _describe(self, location: str, name: str, step: int, n_averaged: int, weights_sha256: str) -> CheckpointSpec:
+        run, model, per_step = self.run, self.run.model, self.plan.tokens_per_step
+        averaged = n_averaged > 1
+        return CheckpointSpec(
+            family=self.plan.family,
+            model=model.name,
+            run=name,
+            location=location,
+            step=step,
+            tokens_seen=step * per_step,
+            tokens_planned=run.steps[-1] * per_step,
+            learning_rate=run.learning_rate(step),
+            peak_learning_rate=run.peak_learning_rate,
+            lr_phase=run.phase(step),
+            schedule=run.schedule,
+            n_layers=model.n_layers,
+            d_model=model.d_model,
+            vocabulary_size=self._half.config.vocab_size,
+            n_params_total=sum(p.numel() for p in self._half.parameters()),
+            n_params_non_embedding=model.n_params_non_embedding,
+            weights_sha256=weights_sha256,
+            unique_tokens=self.unique_tokens,
+            weight_decay=run.weight_decay,
+            train_seed=run.seed,
+            branched_from=run.name if averaged else run.branched_from,
+            branched_at_step=step if averaged else run.branched_at_step,
+            n_averaged=n_averaged,
+        )
+
+
+def write_manifest(folder: Path) -> None:
+    """Write `manifest.json` of a family's folder from the description each checkpoint carries."""
+    entries = [json.loads(path.read_text()) for path in folder.glob("*/step-*/checkpoint.json")]
+    entries.sort(key=lambda entry: (entry["n_params_total"], entry["run"], entry["step"]))
+    write_atomically(folder / catalogue.MANIFEST, (json.dumps({"checkpoints": entries}, indent=1) + "\n").encode())
+
+
+def select(source: Path, runs: list[str], steps: list[int], out: Path) -> None:
+    """Copy some checkpoints of a family, with its tokenizer, into a family folder of their own.
+
+    Raises SpecError for a run or step that isn't there.
+    """
+    shutil.copyfile(source / "tokenizer.json", out / "tokenizer.json")
+    for spec in catalogue.checkpoints(str(source), None, steps, str(source), runs):
+        shutil.copytree(spec.location, out / spec.run / Path(spec.location).name, dirs_exist_ok=True)
+    write_manifest(out)

@@ -1,0 +1,251 @@
+"""What is to be trained: a family's YAML, the runs it stands for, and the learning rate of each update."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from helpers.table.families.catalogue import neox_n_params_non_embedding
+from helpers.table.rows import SpecError, from_mapping
+
+COSINE_FLOOR = 0.1  # of the peak, at the end of a cosine
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One shape of a family."""
+
+    name: str
+    d_model: int
+    n_layers: int
+    n_heads: int
+    last_step: int | None = None  # where its runs end, if before the plan's
+
+    @property
+    def n_params_non_embedding(self) -> int:
+        """Return N as the QiD law counts it."""
+        return neox_n_params_non_embedding(self.n_layers, self.d_model)
+
+
+@dataclass(frozen=True)
+class CooldownEntry:
+    """Linear cooldowns to zero that go on from a constant run `at` some of its steps, over `share` of all tokens.
+
+    `models` are those that have them; all, if there are none.
+    """
+
+    at: tuple[int, ...]
+    share: float = 0.2
+    models: tuple[str, ...] = ()
+
+    def last_step(self, branched_at_step: int) -> int:
+        """Return the step at which the learning rate is zero."""
+        return round(branched_at_step / (1 - self.share))
+
+
+@dataclass(frozen=True)
+class AverageEntry:
+    """Averages of weights: `n` moments, evenly spaced over the last `share` of the tokens before a checkpoint.
+
+    Kaddour 2022 (LAWA, arXiv 2209.14981), with moments spaced in proportion to the tokens seen. `models` are those that
+    have them; all, if there are none.
+    """
+
+    n: int = 5
+    share: float = 0.16
+    from_step: int = 1
+    models: tuple[str, ...] = ()
+
+    def moments(self, step: int) -> tuple[int, ...]:
+        """Return the steps whose weights are averaged at `step`, the last being `step` itself."""
+        return tuple(round(step * (1 - self.share * (self.n - 1 - k) / (self.n - 1))) for k in range(self.n))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: AdamW, linear warm-up, then a schedule; a checkpoint at each of `steps`."""
+
+    name: str
+    model: ModelEntry
+    steps: tuple[int, ...]
+    peak_learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    seed: int
+    schedule: str  # constant, cosine or cooldown
+    branched_from: str | None = None
+    branched_at_step: int | None = None
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of the update that makes `step`, the first being step 1."""
+        if step <= self.warmup_steps:
+            return self.peak_learning_rate * step / self.warmup_steps
+        if self.phase(step) == "stable":
+            return self.peak_learning_rate
+        start = self.warmup_steps if self.schedule == "cosine" else self.branched_at_step
+        left = 1 - (step - start) / (self.steps[-1] - start)
+        if self.schedule == "cooldown":
+            return self.peak_learning_rate * left
+        return self.peak_learning_rate * (COSINE_FLOOR + (1 - COSINE_FLOOR) * (1 - math.cos(math.pi * left)) / 2)
+
+    def phase(self, step: int) -> str:
+        """Return warmup, stable or decay."""
+        if step <= self.warmup_steps:
+            return "warmup"
+        decays = self.schedule == "cosine" or (self.schedule == "cooldown" and step > self.branched_at_step)
+        return "decay" if decays else "stable"
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """A family: every model with every peak, weight decay, seed and, for a cosine, horizon, is a run of its own.
+
+    `steps` are the checkpoints; a cosine of a shorter horizon has those up to its end.
+    """
+
+    family: str
+    models: tuple[ModelEntry, ...]
+    steps: tuple[int, ...]
+    peak_learning_rate: float | tuple[float, ...]
+    weight_decay: float | tuple[float, ...] = 0.1
+    seed: int | tuple[int, ...] = 0
+    schedule: str = "constant"
+    horizons: tuple[int, ...] = ()
+    cooldowns: CooldownEntry | None = None
+    averages: AverageEntry | None = None
+    batch_sequences: int = 256
+    seq_len: int = 512
+    warmup_steps: int = 200
+    betas: tuple[float, ...] = (0.9, 0.95)
+    clip_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise SpecError(f"'schedule' is '{self.schedule}'; accepted: {', '.join(SCHEDULES)}")
+        if not self.steps or list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 1:
+            raise SpecError("'steps' must rise and begin at 1 or later")
+        if (self.schedule == "cosine") != bool(self.horizons):
+            raise SpecError("'horizons' are the last steps of cosine runs, one or more; a constant run has none")
+        if self.schedule == "cosine" and (self.cooldowns or self.averages):
+            raise SpecError("'cooldowns' and 'averages' go with schedule constant")
+        for name, wanted in (("horizons", self.horizons), ("cooldowns", self.cooldowns.at if self.cooldowns else ())):
+            missing = sorted(set(wanted) - set(self.steps))
+            if missing:
+                raise SpecError(f"'{name}' has {missing[0]}, which isn't one of 'steps'")
+        ends = [model.last_step for model in self.models if model.last_step is not None]
+        missing = sorted(set(ends) - set(self.steps))
+        if missing or (ends and self.schedule == "cosine"):
+            raise SpecError("'last_step' of a model is one of 'steps'; cosine runs have 'horizons' instead")
+        for name in ("cooldowns", "averages"):
+            unknown = sorted(set(getattr(getattr(self, name), "models", ())) - {model.name for model in self.models})
+            if unknown:
+                raise SpecError(f"'{name}' names model '{unknown[0]}', which isn't one of 'models'")
+        self._refuse_long_averages()
+
+    def _refuse_long_averages(self) -> None:
+        if self.averages is None:
+            return
+        for before, step in itertools.pairwise((0, *self.steps)):
+            first = self.averages.moments(step)[0]
+            if step >= self.averages.from_step and first <= before:
+                raise SpecError(
+                    f"'averages': the one at step {step} begins at {first}, not after the checkpoint before ({before})"
+                )
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Return the tokens one update sees."""
+        return self.batch_sequences * self.seq_len
+
+    def runs(self) -> list[Run]:
+        """Return the runs that begin at step 0, in the order of the YAML."""
+        peaks, decays, seeds = map(_values, (self.peak_learning_rate, self.weight_decay, self.seed))
+        return [
+            Run(
+                name=self._run_name(model, peak, decay, seed, horizon),
+                model=model,
+                steps=tuple(step for step in self.steps if step <= (horizon or model.last_step or self.steps[-1])),
+                peak_learning_rate=peak,
+                warmup_steps=self.warmup_steps,
+                weight_decay=decay,
+                seed=seed,
+                schedule=self.schedule,
+            )
+            for model, peak, decay, seed, horizon in itertools.product(
+                self.models, peaks, decays, seeds, self.horizons or (None,)
+            )
+        ]
+
+    def _run_name(self, model: ModelEntry, peak: float, decay: float, seed: int, horizon: int | None) -> str:
+        """Return the model's name with what this plan varies."""
+        parts = [model.name]
+        parts += [f"lr{peak:g}"] if isinstance(self.peak_learning_rate, (tuple, list)) else []
+        parts += [f"wd{decay:g}"] if isinstance(self.weight_decay, (tuple, list)) else []
+        parts += [f"seed{seed}"] if isinstance(self.seed, (tuple, list)) else []
+        parts += [f"cosine{horizon}"] if horizon is not None else []
+        return "-".join(parts)
+
+    def branches(self, trunk: Run) -> list[Run]:
+        """Return the cooldowns of a constant run: a checkpoint halfway and one at the end."""
+        if self.cooldowns is None or trunk.model.name not in (self.cooldowns.models or (trunk.model.name,)):
+            return []
+        return [self._cooldown(trunk, at) for at in self.cooldowns.at]
+
+    def moments(self, run: Run) -> frozenset[int]:
+        """Return the steps of a run whose weights go into averages."""
+        averages = self.averages
+        named = averages and run.model.name in (averages.models or (run.model.name,))
+        if not named or run.branched_from is not None:
+            return frozenset()
+        return frozenset(m for step in run.steps if step >= averages.from_step for m in averages.moments(step))
+
+    def _cooldown(self, trunk: Run, at: int) -> Run:
+        last = self.cooldowns.last_step(at)
+        return Run(
+            name=f"{trunk.name}-cooldown{at}",
+            model=trunk.model,
+            steps=((at + last) // 2, last),
+            peak_learning_rate=trunk.peak_learning_rate,
+            warmup_steps=trunk.warmup_steps,
+            weight_decay=trunk.weight_decay,
+            seed=trunk.seed,
+            schedule="cooldown",
+            branched_from=trunk.name,
+            branched_at_step=at,
+        )
+
+    def n_updates(self, run: Run) -> int:
+        """Return the updates that a run makes itself."""
+        return run.steps[-1] - (run.branched_at_step or 0)
+
+    def flops(self, run: Run, vocabulary_size: int) -> float:
+        """Return the floating-point operations of a run: 6 a parameter and token, and attention's."""
+        model = run.model
+        products = 6 * (model.n_params_non_embedding + model.d_model * vocabulary_size)
+        attention = 12 * model.n_layers * model.d_model * self.seq_len
+        return self.n_updates(run) * self.tokens_per_step * (products + attention)
+
+
+def _values(value: object) -> tuple:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def read_plan(path: Path) -> TrainingPlan:
+    """Read a family's YAML. Raises SpecError with the file's name for anything that is off."""
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        raise SpecError(f"{path}:{error.problem_mark.line + 1}: not YAML ({error.problem})") from None
+    if not isinstance(raw, dict) or not isinstance(raw.get("models"), list):
+        raise SpecError(f"{path}: a mapping with a list 'models' is expected")
+    values = dict(raw)
+    values["models"] = tuple(from_mapping(ModelEntry, entry, f"{path}: models") for entry in raw["models"])
+    for name, kind in (("cooldowns", CooldownEntry), ("averages", AverageEntry)):
+        if name in raw:
+            values[name] = from_mapping(kind, raw[name], f"{path}: {name}")
+    return from_mapping(TrainingPlan, values, str(path))

@@ -1,0 +1,266 @@
+"""Trains a family of GPT-NeoX models from scratch, run after run: log-spaced checkpoints, cooldowns, averages.
+
+The order of the data depends on the seed alone, so runs of one seed see the same batches; a killed run goes on from
+its last checkpoint to the same weights on the same machine.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from transformers import GPTNeoXForCausalLM
+
+from helpers.measure.models.precision import refuse_missing_device
+from helpers.measure.text import token_blocks
+from helpers.measure.training import corpus
+from helpers.measure.training.folder import Writer, build, write_manifest
+from helpers.measure.training.plan import Run, TrainingPlan, read_plan
+from helpers.table.families import catalogue
+from helpers.table.files import write_atomically
+from helpers.table.rows import CheckpointError, SpecError
+
+STATE = "state.safetensors"
+SHAPES_AT_MOST = 256
+WARMUPS = 3  # updates before a GPU's graph is captured; they are undone
+FLOPS = 200e12  # a second, what an H200 gave for the 14M model; only the printed plan uses it
+
+
+class Batches:
+    """The training text in shuffled blocks: batch `step` is a function of the seed and the step alone."""
+
+    def __init__(self, tokens: Tensor, batch_sequences: int, seq_len: int, seed: int) -> None:
+        self.tokens, self.size, self.width, self.seed = tokens, batch_sequences, seq_len, seed
+        self.n_blocks = (len(tokens) - 1) // seq_len
+        self._orders: dict[int, Tensor] = {}
+
+    @property
+    def unique_tokens(self) -> int:
+        """Return how many different tokens can be predicted."""
+        return self.n_blocks * self.width
+
+    def _block(self, position: Tensor) -> Tensor:
+        passes = position // self.n_blocks
+        picked = torch.empty_like(position)
+        for number in passes.unique().tolist():
+            if number not in self._orders:
+                generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+                self._orders = {number: torch.randperm(self.n_blocks, generator=generator)} | self._orders
+            picked[passes == number] = self._orders[number][position[passes == number] % self.n_blocks]
+        return picked
+
+    def batch(self, step: int) -> Tensor:
+        """Return the blocks of update `step` (from 1): int64 (batch_sequences, seq_len + 1)."""
+        blocks = self._block(torch.arange((step - 1) * self.size, step * self.size))
+        blocks = blocks.to(self.tokens.device, non_blocking=True)
+        index = blocks[:, None] * self.width + torch.arange(self.width + 1, device=self.tokens.device)
+        return self.tokens[index].long()
+
+
+def loss_of(model: GPTNeoXForCausalLM, batch: Tensor) -> Tensor:
+    """Return the mean loss in nats a predicted token of `batch` (n, seq_len + 1)."""
+    logits = model(batch[:, :-1], use_cache=False).logits.float()
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+
+
+def optimizer_of(model: GPTNeoXForCausalLM, weight_decay: float, betas: tuple[float, ...]) -> torch.optim.AdamW:
+    """Return AdamW with weight decay on matrices and embeddings, none on biases and layer norms.
+
+    On a GPU the learning rate is a tensor there, so that a captured graph reads it.
+    """
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    on_gpu = parameters[0].is_cuda
+    for group in groups:
+        group["lr"] = torch.zeros((), device=parameters[0].device)
+    return torch.optim.AdamW(groups, betas=tuple(betas), fused=True, capturable=on_gpu)
+
+
+class Trainer:
+    """A model, its optimizer and its state on disk; on a GPU one update is one captured graph."""
+
+    def __init__(self, plan: TrainingPlan, run: Run, device: str, vocabulary_size: int) -> None:
+        self.plan, self.run = plan, run
+        self.model = build(run.model, plan.seq_len, run.seed, vocabulary_size).to(device)
+        self.optimizer = optimizer_of(self.model, run.weight_decay, plan.betas)
+        self.step = 0
+        self._update: Callable[[Tensor], None] | None = None
+
+    def advance(self, batch: Tensor) -> None:
+        """Make one update with the blocks of its step."""
+        if self._update is None:
+            self._update = self._captured(batch) if batch.is_cuda else self._plain
+        self.step += 1
+        for group in self.optimizer.param_groups:
+            group["lr"].fill_(self.run.learning_rate(self.step))
+        self._update(batch)
+
+    def _plain(self, batch: Tensor, loss_function: Callable[..., Tensor] = loss_of) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(batch.device.type, torch.bfloat16, enabled=batch.is_cuda, cache_enabled=False):
+            loss = loss_function(self.model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
+        self.optimizer.step()
+
+    def _captured(self, batch: Tensor) -> Callable[[Tensor], None]:
+        """Return an update that replays a CUDA graph; what warming up changed is put back."""
+        loss_function, static, before = torch.compile(loss_of), batch.clone(), _copied(self._tensors())
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        # every size compiles anew; beyond the default of 8 PyTorch would go on uncompiled without a word
+        with torch.cuda.stream(stream), torch._dynamo.config.patch(recompile_limit=SHAPES_AT_MOST):
+            for _ in range(WARMUPS):
+                self._plain(static, loss_function)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(graph):
+            self._plain(static, loss_function)
+        self._put_back(before)
+
+        def replay(batch: Tensor) -> None:
+            static.copy_(batch)
+            graph.replay()
+
+        return replay
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return weights and the optimizer's state by name."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        return tensors
+
+    @torch.no_grad()
+    def _put_back(self, before: dict[str, Tensor]) -> None:
+        """Copy earlier values into the tensors that are there; an optimizer that had no state yet starts at zero."""
+        for name, value in self._tensors().items():
+            value.copy_(before[name]) if name in before else value.zero_()
+
+    def save(self, path: Path) -> None:
+        """Write weights, optimizer and step, atomically."""
+        content = safetensors.torch.save(self._tensors(), metadata={"step": str(self.step)})
+        write_atomically(path, content)
+
+    def load(self, path: Path) -> None:
+        """Go on from what `save` wrote. Raises CheckpointError when it can't be read."""
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                self.step = int(file.metadata()["step"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except safetensors.SafetensorError as error:
+            raise CheckpointError(f"{path}: can't be resumed from ({error}); delete it to start again") from None
+        self.model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+        described = self.optimizer.state_dict()
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, field = name.split(".")
+                described["state"].setdefault(int(index), {})[field] = tensor
+        self.optimizer.load_state_dict(described)
+
+
+def train_family(plan_path: Path, out: Path, device: str, console: Console, models: list[str] | None = None) -> Path:
+    """Train the runs of a plan into `out/<run>/step-<n>/` and write the family's manifest; return its path.
+
+    `models` picks some of the plan's models. What is finished stays as it is. A checkpoint folder opens with
+    `GPTNeoXForCausalLM.from_pretrained`. Raises SpecError and CorpusError.
+    """
+    refuse_missing_device(device)
+    plan = read_plan(plan_path)
+    runs = [run for run in plan.runs() if models is None or run.model.name in models]
+    unknown = sorted(set(models or ()) - {model.name for model in plan.models})
+    if unknown:
+        raise SpecError(
+            f"{plan_path}: unknown model '{unknown[0]}'; accepted: {', '.join(m.name for m in plan.models)}"
+        )
+    tokenizer_path = out / "tokenizer.json"
+    if not tokenizer_path.exists():
+        write_atomically(tokenizer_path, token_blocks.TADPOLE_TOKENIZER.read_bytes())
+    tokenizer = token_blocks.Tokenizer.from_file(str(tokenizer_path))
+    console.print(plan_table(plan, runs, tokenizer.get_vocab_size()))
+    lock = token_blocks.read_lock()
+    tokens = corpus.training_tokens(lock, tokenizer)
+    on_device = torch.from_numpy(tokens.view(np.int16)).to(device)
+    blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, token_blocks.DOCUMENTS_PER_SPLIT, plan.seq_len)
+    for trunk in runs:
+        for run in (trunk, *plan.branches(trunk)):
+            if not (out / run.name / f"step-{run.steps[-1]:06d}").exists() or (out / run.name / STATE).exists():
+                batches = Batches(on_device, plan.batch_sequences, plan.seq_len, run.seed)
+                trainer = Trainer(plan, run, device, tokenizer.get_vocab_size())
+                writer = Writer(plan, run, out, batches.unique_tokens, blocks, tokenizer.get_vocab_size(), device)
+                _train_run(trainer, batches, writer, out, console)
+                write_manifest(out)
+    return out / catalogue.MANIFEST
+
+
+def plan_table(plan: TrainingPlan, runs: list[Run], vocabulary_size: int) -> Table:
+    """Return the runs with their tokens, work and expected minutes on one H200."""
+    table = Table("run", "N", "tokens", "PFLOP", f"minutes at {FLOPS / 1e12:g} TFLOP/s", title=plan.family)
+    every = [run for trunk in runs for run in (trunk, *plan.branches(trunk))]
+    total = 0.0
+    for run in every:
+        work = plan.flops(run, vocabulary_size)
+        total += work
+        tokens = plan.n_updates(run) * plan.tokens_per_step
+        size = f"{run.model.n_params_non_embedding / 1e6:.2f}M"
+        table.add_row(run.name, size, f"{tokens / 1e6:.0f}M", f"{work / 1e15:.0f}", f"{work / FLOPS / 60:.1f}")
+    table.add_row(f"{len(every)} runs", "", "", f"{total / 1e15:.0f}", f"{total / FLOPS / 60:.1f}")
+    return table
+
+
+def _train_run(trainer: Trainer, batches: Batches, writer: Writer, out: Path, console: Console) -> None:
+    """Train one run to its end, from its state on disk if there is one. Raises CheckpointError for a lost state."""
+    plan, run, state = trainer.plan, trainer.run, out / trainer.run.name / STATE
+    if state.exists():
+        trainer.load(state)
+        _leave_for_branches(plan, run, trainer.step, out)
+    elif run.branched_from is not None:
+        raise CheckpointError(f"{state}: missing; delete {out / run.branched_from} to train that run again")
+    wanted = plan.moments(run)
+    kept: list[dict[str, Tensor]] = []  # weights of the moments that the next average needs
+    started, first = time.perf_counter(), trainer.step
+    while trainer.step < run.steps[-1]:
+        trainer.advance(batches.batch(trainer.step + 1))
+        if trainer.step in wanted:
+            kept.append(_copied(trainer.model.state_dict()))
+        if trainer.step not in run.steps:
+            continue
+        if kept:
+            writer.save(_mean(kept), trainer.step, n_averaged=len(kept))
+            kept.clear()
+        loss = writer.save(trainer.model.state_dict(), trainer.step)
+        trainer.save(state)
+        _leave_for_branches(plan, run, trainer.step, out)
+        seconds = time.perf_counter() - started
+        speed = (trainer.step - first) * plan.tokens_per_step / seconds / 1e6
+        console.print(f"{run.name} step {trainer.step}: loss {loss:.4f} nats, {speed:.2f}M tokens/s, {seconds:.0f} s")
+    state.unlink(missing_ok=True)
+
+
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in tensors.items()}
+
+
+def _mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+
+
+def _leave_for_branches(plan: TrainingPlan, run: Run, step: int, out: Path) -> None:
+    """Leave a copy of a run's state where each cooldown that branches off at this step will look for its own."""
+    for branch in plan.branches(run) if run.branched_from is None else []:
+        start = out / branch.name / STATE
+        if branch.branched_at_step == step and not start.exists():
+            start.parent.mkdir(parents=True, exist_ok=True)
+            partial = start.with_suffix(".partial")
+            shutil.copyfile(out / run.name / STATE, partial)
+            partial.replace(start)

@@ -1,0 +1,99 @@
+"""Figures of tokens against decay: tables of `decay` in, figures or axes out. Style is in `style`."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.show.style import (
+    BITS_COLOURS,
+    INK,
+    LOSS_LABEL,
+    MARKERS,
+    PALE,
+    QID_LABEL,
+    TOKENS_LABEL,
+    count_label,
+    count_scale,
+    qid_scale,
+)
+
+KINDS = {"cooldown": ("#d55e00", "v"), "cosine": ("#0072b2", "s"), "average": ("#009e73", "D")}
+TRUNK_LABEL = "constant rate"
+
+
+def _path(axes: Axes, run: pd.DataFrame, trunk: pd.DataFrame, along: str, style: dict[str, object]) -> None:
+    """Draw one run as a line, from where it left the trunk if it did, with a marker at its last checkpoint."""
+    start = trunk[trunk["step"].isin(run["branched_at_step"])] if run["n_averaged"].max() == 1 else trunk.head(0)
+    line = pd.concat([start[[along, "qid_nats"]], run.sort_values(TOKENS)[[along, "qid_nats"]]])
+    every = None if run["n_averaged"].max() > 1 else [len(line) - 1]  # averages are points, not a path of training
+    axes.plot(line[along], line["qid_nats"], linewidth=1.2, markevery=every, **style)
+
+
+def paths(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> Figure:
+    """Draw QiD of one bit width along training against tokens or loss (`along`), one panel a size.
+
+    `runs` has the column `kind`, one of KINDS; only sizes that have such runs are drawn. With `along` loss, training
+    goes from right to left.
+    """
+    sizes = np.sort(runs[SIZE].unique())
+    figure, grid = plt.subplots(-(-sizes.size // 3), 3, squeeze=False, figsize=(8.8, 2.7 * -(-sizes.size // 3)))
+    for axes, size in zip(grid.flat, sizes, strict=False):
+        main = trunk[trunk[SIZE] == size].sort_values(TOKENS)
+        axes.plot(main[along], main["qid_nats"], "o-", color=INK, linewidth=1.2, markersize=3)
+        for _, run in runs[runs[SIZE] == size].groupby("run"):
+            colour, marker = KINDS[run["kind"].iloc[0]]
+            _path(axes, run, main, along, {"color": colour, "marker": marker, "alpha": 0.85})
+        if along == TOKENS:
+            count_scale(axes, "x", "")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        qid_scale(axes, "y", main["qid_nats"], "")
+        _plain_ticks(axes)
+        axes.set_title(f"N = {count_label(size)}")
+    for axes in grid.flat[sizes.size :]:
+        axes.set_axis_off()
+    handles = [grid[0, 0].plot([], [], "o-", color=INK, markersize=3, label=TRUNK_LABEL)[0]]
+    present = [kind for kind in KINDS if kind in set(runs["kind"])]
+    handles += [grid[0, 0].plot([], [], color=KINDS[k][0], marker=KINDS[k][1], label=k)[0] for k in present]
+    figure.legend(handles=handles, title="learning rate", loc="outside right upper")
+    figure.supxlabel(TOKENS_LABEL if along == TOKENS else LOSS_LABEL, fontsize="medium")
+    figure.supylabel(QID_LABEL, fontsize="medium")
+    return figure
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Write the ticks of a logarithmic vertical axis as plain numbers at 1, 2, 3, 5 and 7."""
+    low, high = axes.get_ylim()
+    ticks = [one * 10.0**power for power in range(-6, 3) for one in (1, 2, 3, 5, 7)]
+    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def at_tokens_and_at_loss(tables: dict[str, pd.DataFrame], label: str) -> Figure:
+    """Draw ratios of QiD by `way` (rows) and bits, one panel a title; pale strokes reach over single runs.
+
+    Columns: `way`, `bits`, `ratio`, `low` and `high` (NaN: no bar), `run_lowest`, `run_highest`. The ways of all
+    panels stand in the first table's order, the first on top.
+    """
+    order = list(dict.fromkeys(next(iter(tables.values()))["way"]))[::-1]
+    figure, panels = plt.subplots(1, len(tables), sharey=True, squeeze=False, figsize=(8.8, 0.5 * len(order) + 1.3))
+    for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
+        axes.axvline(1.0, color=PALE, linewidth=1.2, zorder=0)
+        for index, (bits, rows) in enumerate(table.groupby("bits")):
+            heights = rows["way"].map(order.index) + 0.22 * (1 - index)
+            axes.hlines(heights, rows["run_lowest"], rows["run_highest"], color=PALE, alpha=0.6, linewidth=4.5)
+            style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+            bars = [rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]]
+            axes.errorbar(rows["ratio"], heights, xerr=bars, linestyle="", **style)
+        axes.set(title=title, xscale="log", xlabel=label)
+        axes.xaxis.set_major_locator(FixedLocator([0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6]))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(visible=False, axis="y")
+    panels[0, 0].set_yticks(range(len(order)), order)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right upper")
+    return figure

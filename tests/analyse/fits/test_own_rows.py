@@ -1,0 +1,174 @@
+"""A person's own table: what is taken from it, what is assumed, and how it is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.analyse.fits.own_rows import MOST_ROWS, REQUIRED, DataError, read_own_rows
+
+
+@pytest.fixture
+def table(planted) -> pd.DataFrame:
+    data = planted(2)
+    return pd.DataFrame(
+        {
+            "n_params_non_embedding": data.n_params,
+            "tokens_seen": data.tokens,
+            "bits": data.bits.astype(int),
+            "qid_nats": data.qid_nats,
+            "qid_se": data.qid_se_nats,
+            "run": data.runs,
+            "note": "not read",
+        }
+    )
+
+
+def written(table: pd.DataFrame, folder, name: str = "mine.csv"):
+    path = folder / name
+    table.to_parquet(path) if name.endswith(".parquet") else table.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.parquet", "MINE.CSV"])
+def test_columns_become_the_data_of_a_fit(table, planted, tmp_path, name):
+    own = read_own_rows(written(table, tmp_path, name))
+    expected = planted(2)
+    for field in ("tokens", "n_params", "bits", "qid_nats", "qid_se_nats"):
+        np.testing.assert_array_equal(getattr(own.data, field), getattr(expected, field))
+    assert list(own.data.runs) == list(expected.runs)
+    assert own.data.covariates == {}
+    assert own.assumed == ()
+
+
+def test_covariates_are_taken_where_they_are_there_and_may_be_unknown(table, tmp_path):
+    more = table.assign(group_size=32, lr_fraction=0.0, loss_nats=2.0, vocabulary_size=1024)
+    more.loc[3, "group_size"] = None
+    covariates = read_own_rows(written(more, tmp_path)).data.covariates
+    assert np.isnan(covariates["group_size"][3])
+    assert np.nansum(covariates["group_size"]) == 32 * (len(table) - 1)
+    assert np.all(covariates["lr_fraction"] == 0)
+    np.testing.assert_allclose(covariates["room_nats"], np.log(1024) - 2)
+
+
+def test_without_runs_and_errors_it_is_said_what_is_assumed(table, tmp_path):
+    bare = table.drop(columns=["run", "qid_se"]).assign(qid_se_nats=0.1)
+    own = read_own_rows(written(bare, tmp_path))
+    assert np.unique(own.data.runs).size == table["n_params_non_embedding"].nunique()
+    by_size = pd.Series(own.data.runs).groupby(own.data.n_params).nunique()
+    assert (by_size == 1).all()
+    assert np.all(own.data.qid_se_nats < 1e-9 * np.abs(own.data.qid_nats))
+    assert own.assumed[0].startswith("no column 'run': rows of one size are taken as one training run")
+    assert own.assumed[1].startswith("no column 'qid_se' (is 'qid_se_nats' meant?): ")
+
+
+def test_a_number_as_text_is_a_number_and_a_qid_may_be_negative(table, tmp_path):
+    texts = table.astype({"qid_nats": str, "bits": str})
+    texts.loc[2, "qid_nats"] = "-0.001"
+    own = read_own_rows(written(texts, tmp_path, "mine.parquet"))
+    assert own.data.qid_nats[2] == -0.001
+    assert own.data.bits[0] == table["bits"][0]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "cell", "said"),
+    [
+        (3, "qid_nats", "a lot", "row 4, column 'qid_nats': 'a lot'; accepted: a number"),
+        (0, "bits", "4 bits", "row 1, column 'bits': '4 bits'; accepted: a number"),
+        (5, "tokens_seen", "1,5", "row 6, column 'tokens_seen': '1,5'; accepted: a number"),
+        (5, "tokens_seen", -1e9, "row 6, column 'tokens_seen': -1e+09; accepted: a positive number"),
+        (6, "n_params_non_embedding", 0, "row 7, column 'n_params_non_embedding': 0; accepted: a positive number"),
+        (7, "bits", 0, "row 8, column 'bits': 0; accepted: a positive number"),
+        (7, "bits", -3, "row 8, column 'bits': -3; accepted: a positive number"),
+        (7, "qid_se", 0, "row 8, column 'qid_se': 0; accepted: a positive number"),
+        (8, "qid_nats", np.nan, "row 9, column 'qid_nats': empty or NaN; accepted: a number"),
+        (8, "qid_nats", np.inf, "row 9, column 'qid_nats': inf; accepted: a finite number"),
+        (8, "tokens_seen", np.inf, "row 9, column 'tokens_seen': inf; accepted: a finite number"),
+        (9, "run", None, "row 10, column 'run': empty; accepted: the name of a training run"),
+    ],
+)
+@pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
+def test_a_cell_that_cannot_be_used_is_named(table, tmp_path, row, column, cell, said, name):
+    table[column] = table[column].astype(object)
+    table.loc[row, column] = cell
+    if name == "mine.parquet" and isinstance(cell, str):
+        table[column] = table[column].astype(str)
+    with pytest.raises(DataError) as caught:
+        read_own_rows(written(table, tmp_path, name))
+    assert str(caught.value) == f"{tmp_path / name}: {said}"
+
+
+@pytest.mark.parametrize("cell", [pd.Timestamp("2026-01-01"), True, [3.0]])
+def test_what_is_no_number_isnt_made_one(table, tmp_path, cell):
+    with pytest.raises(DataError, match=r"row 1 \(and 125 more\), column 'bits': '.*'; accepted: a number"):
+        read_own_rows(written(table.assign(bits=pd.Series([cell] * len(table))), tmp_path, "mine.parquet"))
+
+
+def test_of_several_bad_cells_the_first_is_named_and_the_others_counted(table, tmp_path):
+    table.loc[[4, 6, 9], "bits"] = -1
+    with pytest.raises(DataError, match=r"row 5 \(and 2 more\), column 'bits': -1; accepted: a positive number"):
+        read_own_rows(written(table, tmp_path))
+    with pytest.raises(DataError, match="row 1 .*'lr_fraction': 1.5; accepted: a share of the peak"):
+        read_own_rows(written(table.assign(bits=3, lr_fraction=1.5), tmp_path))
+
+
+@pytest.mark.parametrize("wanted", REQUIRED)
+def test_a_missing_column_is_named_with_the_nearest_name(table, tmp_path, wanted):
+    near = wanted[:-1]
+    with pytest.raises(DataError, match=f"no column '{wanted}'; is '{near}' meant\\?"):
+        read_own_rows(written(table.rename(columns={wanted: near}), tmp_path))
+    with pytest.raises(DataError, match=f"no column '{wanted}'; columns are .*run, note"):
+        read_own_rows(written(table.drop(columns=wanted), tmp_path))
+
+
+def test_the_same_row_twice_is_named(table, tmp_path):
+    twice = pd.concat([table, table.iloc[[5, 9]]])
+    n = len(table)
+    with pytest.raises(DataError, match=rf"row {n + 1} \(and 1 more\) repeats row 6; accepted: each measurement once"):
+        read_own_rows(written(twice, tmp_path))
+    unknown = twice.assign(group_size=np.where(twice["bits"] > 2, 32, np.nan))
+    with pytest.raises(DataError, match="repeats row 6"):
+        read_own_rows(written(unknown, tmp_path))
+    replicate = table.iloc[[5]].assign(qid_nats=table["qid_nats"][5] * 1.01)
+    assert read_own_rows(written(pd.concat([table, replicate]), tmp_path)).data.tokens.size == n + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("mine.csv", b"", "empty; accepted: a first line with the names n_params_non_embedding"),
+        ("mine.csv", b"n_params_non_embedding,tokens_seen,bits,qid_nats\n", "no rows"),
+        ("mine.csv", b"\x89PNG\r\n\x1a\n\x00\xff\xfe", "not a CSV table"),
+        ("mine.csv", b"a,b\n1,2\n1,2,3\n", "not a CSV table"),
+        (
+            "mine.csv",
+            b"n_params_non_embedding;tokens_seen;bits;qid_nats\n1;2;3;4\n",
+            "no column 'n_params_non_embedding'",
+        ),
+        ("mine.parquet", b"", "not a PARQUET table"),
+        ("mine.parquet", b"tokens_seen,bits\n", "not a PARQUET table"),
+        ("mine.xlsx", b"", "accepted are files that end in .csv or .parquet"),
+        ("mine.csv", None, "no such file"),
+    ],
+)
+def test_what_is_no_table_is_one_line(tmp_path, name, content, said):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_own_rows(path)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_column_that_is_there_twice_is_refused(table, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("n_params_non_embedding,tokens_seen,bits,qid_nats,bits\n1e6,1e9,3,0.1,4\n")
+    with pytest.raises(DataError, match="column 'bits' is there twice"):
+        read_own_rows(path)
+
+
+def test_more_rows_than_are_fitted_are_refused_with_their_number(table, tmp_path):
+    many = pd.concat([table] * (MOST_ROWS // len(table) + 1))
+    with pytest.raises(DataError, match=f"{len(many):,} rows; at most {MOST_ROWS:,} are fitted"):
+        read_own_rows(written(many, tmp_path, "mine.parquet"))

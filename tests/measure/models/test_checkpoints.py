@@ -1,0 +1,333 @@
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.measure.tiny import ROOT, tiny_model
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    GPT2Config,
+    LlamaConfig,
+    OPTConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen3Config,
+    T5Config,
+)
+
+from helpers.measure.models import checkpoints
+from helpers.table.families import catalogue
+from helpers.table.rows import CheckpointError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def local(family: Path, index: int = 0) -> checkpoints.LocalCheckpoint:
+    return checkpoints.fetch(catalogue.read_manifest(family)[index])
+
+
+def test_a_good_checkpoint_loads_in_float32_with_the_files_weights(family):
+    checkpoint = local(family)
+    model = checkpoints.load(checkpoint, "cpu")
+    stored = load_file(checkpoint.folder / "model.safetensors")
+    assert torch.equal(model.lm_head.weight, stored["embed_out.weight"].float())
+    assert torch.equal(model.gpt_neox.embed_in.weight, stored["gpt_neox.embed_in.weight"].float())
+    assert model.dtype == torch.float32
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert checkpoints.all_finite(model)
+
+
+def test_every_pocket_checkpoint_is_the_one_the_manifest_describes():
+    for spec in catalogue.read_manifest(ROOT / "data/tadpole"):
+        assert checkpoints.weights_sha256(Path(spec.location)) == spec.weights_sha256
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip"])
+def test_altered_and_truncated_weights_are_refused(family, damage):
+    checkpoint = local(family)
+    path = checkpoint.folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[-1] ^= 1
+    path.write_bytes(content[:-10] if damage == "truncate" else content)
+    with pytest.raises(CheckpointError, match=r"weights are altered or truncated \(sha256 [0-9a-f]{16}, not"):
+        checkpoints.load(checkpoint, "cpu")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_missing_file_is_named(family, name):
+    (family / "tiny/step-000001" / name).unlink()
+    with pytest.raises(CheckpointError, match=f"step-000001/{name}: missing"):
+        local(family)
+
+
+def test_pickled_weights_are_not_looked_at(family):
+    folder = family / "tiny/step-000001"
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: missing"):
+        local(family)
+
+
+@pytest.mark.parametrize("lost", ["embed_out.weight", "gpt_neox.layers.1.attention.dense.weight"])
+def test_a_parameter_that_would_stay_random_is_refused(family, lost):
+    """A head under another name is the classic trap: transformers only warns and goes on with a random one."""
+    path = family / "tiny/step-000001/model.safetensors"
+    weights = load_file(path)
+    weights["renamed.weight"] = weights.pop(lost)
+    save_file(weights, path, metadata={"format": "pt"})
+    checkpoint = checkpoints.LocalCheckpoint(path.parent, checkpoints.weights_sha256(path.parent), None)
+    with pytest.raises(CheckpointError, match=r"parameters missing, unknown or of another shape: .*renamed\.weight"):
+        checkpoints.load(checkpoint, "cpu")
+
+
+def test_a_wrong_shape_is_refused(family):
+    path = family / "tiny/step-000001/model.safetensors"
+    weights = load_file(path)
+    weights["embed_out.weight"] = weights["embed_out.weight"][:, :16].contiguous()
+    save_file(weights, path, metadata={"format": "pt"})
+    checkpoint = checkpoints.LocalCheckpoint(path.parent, checkpoints.weights_sha256(path.parent), None)
+    with pytest.raises(CheckpointError):
+        checkpoints.load(checkpoint, "cpu")
+
+
+def test_weights_of_another_architecture_are_refused(family):
+    path = family / "tiny/step-000001/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "llama"}))
+    with pytest.raises(CheckpointError, match=r"parameters missing.* embed_out\.weight.*model\.norm\.weight"):
+        checkpoints.load(local(family), "cpu")
+
+
+def test_nan_weights_are_seen(family):
+    model = checkpoints.load(local(family), "cpu")
+    model.gpt_neox.layers[0].mlp.dense_h_to_4h.weight[0, 0] = float("nan")
+    assert not checkpoints.all_finite(model)
+
+
+# ---- other decoders --------------------------------------------------------------------------------------------------
+
+SMALL = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+TOKENS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+DECODERS = {
+    "llama": LlamaConfig(**SMALL, **TOKENS, intermediate_size=48),
+    "llama, tied": LlamaConfig(**SMALL, **TOKENS, intermediate_size=48, tie_word_embeddings=True),
+    "qwen3, tied": Qwen3Config(
+        **SMALL, **TOKENS, intermediate_size=48, num_key_value_heads=2, head_dim=8, tie_word_embeddings=True
+    ),
+    "opt": OPTConfig(**SMALL, **TOKENS, ffn_dim=48, word_embed_proj_dim=32),
+    "opt, projected": OPTConfig(**SMALL, **TOKENS, ffn_dim=48, word_embed_proj_dim=16),
+}
+
+
+def saved(folder: Path, config: PretrainedConfig, kind=AutoModelForCausalLM) -> PreTrainedModel:
+    """Write a random model as transformers writes it, in bfloat16; return the same weights in float32."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        model = kind.from_config(config).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.copy_(parameter.bfloat16())
+    copy.deepcopy(model).bfloat16().save_pretrained(folder)
+    return model
+
+
+def load_folder(folder: Path) -> PreTrainedModel:
+    return checkpoints.load(checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None), "cpu")
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_any_decoder_loads_with_the_files_weights(tmp_path, name):
+    """Tied heads aren't in the file and aren't missing."""
+    written = saved(tmp_path, DECODERS[name])
+    assert ("lm_head.weight" in load_file(tmp_path / "model.safetensors")) == (name == "llama")
+    random_state = torch.get_rng_state()
+    model = load_folder(tmp_path)
+    assert type(model) is type(written)
+    assert (model.dtype, model.training) == (torch.float32, False)
+    assert all(torch.equal(tensor, written.state_dict()[key]) for key, tensor in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random_state)
+    tokens = torch.arange(12)[None]
+    assert torch.equal(model(tokens).logits, written(tokens).logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("llama", "lm_head.weight"),
+        ("llama, tied", "model.embed_tokens.weight"),
+        ("opt", "model.decoder.layers.1.fc1.weight"),
+        ("opt, projected", "model.decoder.project_in.weight"),
+    ],
+)
+def test_a_parameter_of_any_decoder_that_would_stay_random_is_refused(tmp_path, name, lost):
+    saved(tmp_path, DECODERS[name])
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights[lost]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"parameters missing, unknown or of another shape: .*{lost}"):
+        load_folder(tmp_path)
+
+
+def test_an_unknown_parameter_of_any_decoder_is_refused(tmp_path):
+    saved(tmp_path, DECODERS["opt"])
+    weights = load_file(tmp_path / "model.safetensors") | {"model.decoder.layers.0.fc3.weight": torch.ones(2, 2)}
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"unknown or of another shape: model\.decoder\.layers\.0\.fc3\.weight"):
+        load_folder(tmp_path)
+
+
+def test_a_structure_that_is_not_known_is_refused_at_load(tmp_path):
+    saved(tmp_path / "gpt2", GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=4, **TOKENS))
+    with pytest.raises(CheckpointError, match=r"unknown structure GPT2LMHeadModel.*attn\.c_attn\.weight"):
+        load_folder(tmp_path / "gpt2")
+    encoder_decoder = T5Config(vocab_size=64, d_model=32, d_kv=8, num_layers=2, num_heads=4, d_ff=48)
+    saved(tmp_path / "t5", encoder_decoder, AutoModelForSeq2SeqLM)
+    with pytest.raises(CheckpointError, match=r"t5: can't be loaded \(Unrecognized configuration class"):
+        load_folder(tmp_path / "t5")
+
+
+def change_config(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("model_type", ["llama", "own"])
+def test_code_that_comes_with_a_checkpoint_is_refused_and_not_run(tmp_path, model_type):
+    saved(tmp_path, DECODERS["llama"])
+    ran = tmp_path / "ran"
+    (tmp_path / "own.py").write_text(f"open({str(ran)!r}, 'w')")
+    change_config(tmp_path, model_type=model_type, auto_map={"AutoConfig": "own.C", "AutoModelForCausalLM": "own.M"})
+    for read in (checkpoints.config_of, load_folder):
+        with pytest.raises(
+            CheckpointError, match=r"config\.json: needs code of its own \('auto_map'\); accepted: [^\n]*$"
+        ):
+            read(tmp_path)
+    assert not ran.exists()
+
+
+def test_a_configuration_that_cannot_be_read_is_one_clear_line(tmp_path):
+    with pytest.raises(CheckpointError, match=r"config\.json: No such file"):
+        checkpoints.config_of(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"config\.json: not JSON"):
+        checkpoints.config_of(tmp_path)
+    for settings in ({"model_type": "own"}, {}):
+        (tmp_path / "config.json").write_text(json.dumps(settings))
+        with pytest.raises(CheckpointError, match=r"config\.json: [^\n]+$"):
+            checkpoints.config_of(tmp_path)
+
+
+def test_the_configuration_alone_is_read(tmp_path):
+    saved(tmp_path, DECODERS["opt"])
+    (tmp_path / "model.safetensors").unlink()
+    assert checkpoints.config_of(tmp_path).ffn_dim == 48
+
+
+# ---- the Hub: a cache folder laid out by hand, with the names and key names of the public Pythia checkpoints ---------
+
+
+def lay_out_hub(cache: Path, repository: str, revision: str, weights: dict, config: dict, shards: int = 1) -> None:
+    """Write a Hub cache as huggingface_hub keeps it: refs/<revision> holds the commit, snapshots/<commit> the files."""
+    place = cache / f"models--{repository.replace('/', '--')}"
+    snapshot = place / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (place / "refs").mkdir(exist_ok=True)
+    (place / "refs" / revision).write_text(COMMIT)
+    (snapshot / "config.json").write_text(json.dumps(config))
+    shutil.copyfile(ROOT / "data/tadpole/tokenizer.json", snapshot / "tokenizer.json")
+    names = sorted(weights)
+    if shards == 1:
+        save_file(weights, snapshot / "model.safetensors", metadata={"format": "pt"})
+        return
+    where = {name: f"model-{i % shards + 1:05d}-of-{shards:05d}.safetensors" for i, name in enumerate(names)}
+    for file in set(where.values()):
+        part = {name: weights[name] for name in names if where[name] == file}
+        save_file(part, snapshot / file, metadata={"format": "pt"})
+    (snapshot / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+
+
+def old_layout(dtype: torch.dtype) -> tuple[dict, dict]:
+    """Weights and configuration as the public files have them: `embed_out`, buffers of old transformers, rotary_pct."""
+    model = tiny_model(seed=3, d_model=32, n_layers=2)
+    weights = {name.replace("lm_head", "embed_out"): t.to(dtype) for name, t in model.state_dict().items()}
+    for layer in range(2):
+        weights[f"gpt_neox.layers.{layer}.attention.bias"] = torch.ones(1, 1, 64, 64, dtype=torch.bool)
+        weights[f"gpt_neox.layers.{layer}.attention.masked_bias"] = torch.tensor(-1e9)
+        weights[f"gpt_neox.layers.{layer}.attention.rotary_emb.inv_freq"] = torch.ones(2)
+    config = {
+        "architectures": ["GPTNeoXForCausalLM"],
+        "model_type": "gpt_neox",
+        "hidden_act": "gelu",
+        "hidden_size": 32,
+        "intermediate_size": 128,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "max_position_embeddings": 64,
+        "rotary_pct": 0.25,
+        "rotary_emb_base": 10000,
+        "layer_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        "torch_dtype": "float16",
+        "use_parallel_residual": True,
+        "vocab_size": 1024,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+    }
+    return weights, config
+
+
+def pythia_spec():
+    return catalogue.checkpoints("pythia", ["pythia-14m"], [1000], "test")[0]
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty Hub cache, and no way to any Hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+@pytest.mark.parametrize(("dtype", "shards"), [(torch.float16, 1), (torch.float16, 3), (torch.bfloat16, 2)])
+def test_a_pythia_revision_loads_from_the_cache_with_every_weight_from_the_file(hub, dtype, shards):
+    weights, config = old_layout(dtype)
+    spec = pythia_spec()
+    lay_out_hub(hub, spec.location, spec.revision, weights, config, shards)
+    checkpoint = checkpoints.fetch(spec)
+    assert checkpoint.commit == COMMIT
+    model = checkpoints.load(checkpoint, "cpu")
+    parameters = dict(model.named_parameters())
+    loaded = {name.replace("embed_out", "lm_head"): tensor for name, tensor in weights.items()}
+    assert all(torch.equal(parameters[name], loaded[name].float()) for name in parameters)
+    assert checkpoints.tokenizer_of(checkpoint.folder).get_vocab_size() == 1024
+    # the same model computes the same losses: the rotary settings of the old configuration were understood
+    reference = tiny_model(seed=3, d_model=32, n_layers=2)
+    reference.load_state_dict({name: loaded[name].float() for name in reference.state_dict()})
+    tokens = torch.arange(40)[None]
+    torch.testing.assert_close(model(tokens).logits, reference(tokens).logits)
+
+
+def test_a_pythia_head_that_would_stay_random_is_refused(hub):
+    weights, config = old_layout(torch.float16)
+    del weights["embed_out.weight"]
+    spec = pythia_spec()
+    lay_out_hub(hub, spec.location, spec.revision, weights, config)
+    with pytest.raises(CheckpointError, match=r"parameters missing.*lm_head\.weight"):
+        checkpoints.load(checkpoints.fetch(spec), "cpu")
+
+
+def test_the_same_step_with_other_weights_is_another_checkpoint(hub):
+    weights, config = old_layout(torch.float16)
+    spec = pythia_spec()
+    lay_out_hub(hub, spec.location, spec.revision, weights, config, shards=2)
+    first = checkpoints.fetch(spec).weights_sha256
+    weights["embed_out.weight"][0, 0] += 1
+    lay_out_hub(hub, spec.location, spec.revision, weights, config, shards=2)
+    assert checkpoints.fetch(spec).weights_sha256 != first
+
+
+def test_a_revision_that_is_nowhere_is_one_clear_line(hub):
+    with pytest.raises(CheckpointError, match="EleutherAI/pythia-14m at step1000: not in the local cache"):
+        checkpoints.fetch(pythia_spec())

@@ -1,0 +1,111 @@
+"""How much goes through a block at once: from a budget to variants and sequences, and what it is made of."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.measure.plain import build
+
+from helpers.measure.models import memory
+from helpers.measure.models.decoders import decoder_of
+from helpers.measure.models.memory import Share, Work, share
+from helpers.table.rows import QuantizationError
+
+WORK = Work(
+    n_sequences=64,
+    seq_len=128,
+    itemsize=4,
+    d_model=64,
+    widths=1024,
+    block_params=50_000,
+    widest_input=256,
+    vocabulary_size=0,
+)
+SCORING = dataclasses.replace(WORK, widest_input=0, vocabulary_size=1024)
+every_work = pytest.mark.parametrize("work", [WORK, SCORING])
+AT_LEAST = {work: work.n_bytes(1, 1) for work in (WORK, SCORING)}
+
+
+@every_work
+@settings(deadline=None)
+@given(st.integers(0, 2**31), st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 64))
+def test_more_memory_never_means_less_at_once_and_a_share_fits(work, one, other, variants, sequences):
+    small, large = (
+        share(work, variants, sequences, AT_LEAST[work] + extra) for extra in (min(one, other), max(one, other))
+    )
+    assert small.variants <= large.variants <= variants
+    assert small.sequences <= large.sequences <= sequences
+    for found, extra in ((small, min(one, other)), (large, max(one, other))):
+        assert found.n_bytes == work.n_bytes(found.variants, found.sequences) <= AT_LEAST[work] + extra
+
+
+@every_work
+@settings(deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 64))
+def test_variants_are_given_up_before_sequences_so_that_sequences_depend_on_no_other_variant(
+    work, extra, variants, sequences
+):
+    """The micro-batch is part of what a row records: it must be the same for a scheme alone and beside others."""
+    budget = AT_LEAST[work] + extra
+    found = share(work, variants, sequences, budget)
+    assert found.variants == 1 or found.sequences == sequences
+    assert found.sequences == share(work, 1, sequences, budget).sequences
+
+
+def test_the_largest_of_the_halves_that_fits_is_taken():
+    assert share(WORK, 12, 64, WORK.n_bytes(12, 64)) == Share(12, 64, WORK.n_bytes(12, 64))
+    assert share(WORK, 12, 64, WORK.n_bytes(12, 64) - 1).variants == 6
+    assert share(WORK, 3, 64, WORK.n_bytes(2, 64)) == Share(2, 64, WORK.n_bytes(2, 64))
+    assert share(WORK, 3, 7, WORK.n_bytes(1, 7) - 1) == Share(1, 4, WORK.n_bytes(1, 4))
+
+
+@every_work
+def test_less_than_one_block_is_refused_with_what_is_needed(work):
+    with pytest.raises(QuantizationError) as caught:
+        share(work, 5, 16, AT_LEAST[work] - 1)
+    needed = f"{AT_LEAST[work] / 2**30:.3g} GiB"
+    given_ = f"{(AT_LEAST[work] - 1) / 2**30:.3g} GiB"
+    assert str(caught.value) == (
+        f"a memory budget of {given_} is less than one block needs ({needed} for one sequence of 128 tokens)"
+    )
+
+
+def test_halving_takes_sequences_then_variants_and_ends_in_an_error():
+    now, seen = Share(5, 6, 0), []
+    for _ in range(6):
+        seen.append((now.variants, now.sequences))
+        if seen[-1] == (1, 1):
+            break
+        now = now.halved()
+    assert seen == [(5, 6), (5, 3), (5, 2), (5, 1), (3, 1), (2, 1)]
+    with pytest.raises(QuantizationError, match="^out of memory with one variant and one sequence at a time$"):
+        Share(1, 1, 0).halved()
+
+
+def test_work_is_counted_from_the_blocks_of_a_model():
+    """Llama, 32 wide, 2 of 4 heads for keys and values, MLP of 48, 256 tokens: by hand."""
+    decoder = decoder_of(build("llama"))
+    shapes = [(32, 32), (16, 32), (16, 32), (32, 32), (48, 32), (48, 32), (32, 48)]
+    calibration, evaluation = memory.calibration_work(decoder, 7, 9, 2), memory.evaluation_work(decoder, 7, 9, 4)
+    for work in (calibration, evaluation):
+        assert (work.n_sequences, work.seq_len, work.d_model) == (7, 9, 32)
+        assert work.widths == sum(rows + columns for rows, columns in shapes)
+        assert work.block_params == sum(rows * columns for rows, columns in shapes)
+    assert (calibration.widest_input, calibration.vocabulary_size, calibration.itemsize) == (48, 0, 2)
+    assert (evaluation.widest_input, evaluation.vocabulary_size, evaluation.itemsize) == (0, 256, 4)
+
+
+@pytest.mark.parametrize("field", ["n_sequences", "seq_len", "itemsize", "d_model", "widths", "block_params"])
+@every_work
+def test_everything_that_grows_takes_more_memory(work, field):
+    larger = dataclasses.replace(work, **{field: 2 * getattr(work, field)})
+    assert larger.n_bytes(3, 5) > work.n_bytes(3, 5)
+
+
+def test_hessians_and_logits_are_counted():
+    without = dataclasses.replace(WORK, widest_input=0)
+    assert WORK.n_bytes(3, 5) - without.n_bytes(3, 5) == 3 * memory.HESSIAN_COPIES * 4 * 256**2
+    without = dataclasses.replace(SCORING, vocabulary_size=0)
+    waiting = (64 + 5) * 128 * 64 * 4  # last hidden states of a 16-bit model
+    assert SCORING.n_bytes(3, 5) - without.n_bytes(3, 5) == memory.LOGIT_COPIES * 5 * 128 * 1024 * 4 + waiting

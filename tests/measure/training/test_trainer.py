@@ -1,0 +1,339 @@
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from tests.measure.tiny import ROOT
+from transformers import GPTNeoXForCausalLM
+
+from helpers.measure.scoring import evaluate
+from helpers.measure.text import token_blocks
+from helpers.measure.training import folder
+from helpers.measure.training import trainer as training
+from helpers.measure.training.folder import build
+from helpers.measure.training.plan import ModelEntry, Run
+from helpers.table.families import catalogue
+from helpers.table.rows import CheckpointError, SpecError
+
+PLAN = """\
+family: tiny
+models:
+  - {name: tiny-32x1, d_model: 32, n_layers: 1, n_heads: 2}
+peak_learning_rate: 0.01
+batch_sequences: 4
+seq_len: 32
+warmup_steps: 4
+steps: [2, 4, 8, 16]
+"""
+
+
+@pytest.fixture
+def plan_path(tmp_path) -> Path:
+    path = tmp_path / "plan.yml"
+    path.write_text(PLAN)
+    return path
+
+
+def train(plan_path: Path, out: Path) -> None:
+    training.train_family(plan_path, out, "cpu", Console(quiet=True))
+
+
+def test_checkpoints_open_with_transformers_and_the_manifest_describes_them(text, plan_path, tmp_path):
+    state = torch.get_rng_state()
+    train(plan_path, tmp_path / "out")
+    assert torch.equal(torch.get_rng_state(), state)
+    specs = catalogue.read_manifest(tmp_path / "out")
+    assert [spec.step for spec in specs] == [2, 4, 8, 16]
+    assert [spec.tokens_seen for spec in specs] == [256, 512, 1024, 2048]
+    assert [spec.lr_phase for spec in specs] == ["warmup", "warmup", "stable", "stable"]
+    assert specs[0].learning_rate == pytest.approx(0.005)
+    for spec in specs:
+        model, info = GPTNeoXForCausalLM.from_pretrained(spec.location, output_loading_info=True)
+        assert not info["missing_keys"]
+        assert model.dtype == torch.bfloat16
+        assert sum(p.numel() for p in model.parameters()) == spec.n_params_total
+    losses = [entry["loss_nats"] for entry in _entries(tmp_path / "out")]
+    assert all(0 < loss < 20 for loss in losses)
+    tokenizer = token_blocks.Tokenizer.from_file("data/tadpole/tokenizer.json")
+    blocks = token_blocks.heldout_blocks(
+        token_blocks.read_lock().evaluation, tokenizer, token_blocks.DOCUMENTS_PER_SPLIT, 32
+    )
+    last = GPTNeoXForCausalLM.from_pretrained(specs[-1].location, dtype=torch.float32).eval()
+    # weights read from a file lie elsewhere in memory, and sums may run in another order
+    assert losses[-1] == pytest.approx(evaluate.evaluate_model(last, blocks).loss_nats, rel=1e-6)
+
+
+def batches_of(tokens: np.ndarray, batch_sequences: int, seq_len: int) -> training.Batches:
+    return training.Batches(torch.from_numpy(tokens.astype(np.int16)), batch_sequences, seq_len, seed=0)
+
+
+def _entries(out: Path) -> list[dict]:
+    import json
+
+    return json.loads((out / "manifest.json").read_text())["checkpoints"]
+
+
+def test_training_learns_its_text(text, plan_path, tmp_path):
+    """The text repeats 97 tokens in order: the training loss must fall far below chance."""
+    train(plan_path, tmp_path / "out")
+    plan = training.read_plan(plan_path)
+    batch = batches_of(np.arange(20_000) % 97 + 100, plan.batch_sequences, plan.seq_len).batch(20)
+    first, last = (
+        training.loss_of(GPTNeoXForCausalLM.from_pretrained(tmp_path / f"out/tiny-32x1/step-{step:06d}").float(), batch)
+        for step in (2, 16)
+    )
+    assert last < first - 1
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(text, plan_path, tmp_path):
+    """SIGKILL after the second checkpoint, train again: bit for bit what an unbroken run writes."""
+    train(plan_path, tmp_path / "whole")
+    cache = str(text)
+    code = (
+        "from pathlib import Path; from rich.console import Console; import torch; torch.set_num_threads(1)\n"
+        "from helpers.measure.training import corpus, trainer\n"
+        f"corpus.training_tokens.__defaults__ = (Path({cache!r}),)\n"
+        "save = trainer.Trainer.save\n"
+        "def slow(self, path):\n"
+        "    save(self, path)\n"
+        "    import time; time.sleep(60 if self.step == 4 else 0)\n"
+        "trainer.Trainer.save = slow\n"
+        f"trainer.train_family(Path({str(plan_path)!r}), Path({str(tmp_path / 'broken')!r}), 'cpu', Console(quiet=True))\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"})
+    state = tmp_path / "broken/tiny-32x1/state.safetensors"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and child.poll() is None:
+        if (
+            state.exists()
+            and (tmp_path / "broken/tiny-32x1/step-000004").exists()
+            and b'"4"' in state.read_bytes()[:9999]
+        ):
+            break
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / "broken/tiny-32x1/step-000008").exists()
+    train(plan_path, tmp_path / "broken")
+    for step in (2, 4, 8, 16):
+        whole, broken = (
+            load_file(tmp_path / which / f"tiny-32x1/step-{step:06d}/model.safetensors")
+            for which in ("whole", "broken")
+        )
+        assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    assert _entries(tmp_path / "whole") == _entries(tmp_path / "broken")
+    assert not state.exists()
+
+
+def test_a_broken_state_is_named(text, plan_path, tmp_path):
+    state = tmp_path / "out/tiny-32x1/state.safetensors"
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"nonsense")
+    with pytest.raises(CheckpointError, match="can't be resumed from"):
+        train(plan_path, tmp_path / "out")
+
+
+def test_batches_cover_each_block_once_a_pass_and_depend_on_seed_and_step_alone():
+    tokens = np.arange(124)  # 12 blocks of 10, with one token after the last
+    batches = batches_of(tokens, 3, 10)
+    assert batches.unique_tokens == 120
+    first_pass = torch.cat([batches.batch(step) for step in (1, 2, 3, 4)])
+    assert sorted(first_pass[:, 0].tolist()) == list(range(0, 120, 10))
+    assert (first_pass[:, 1:] - first_pass[:, :-1] == 1).all()
+    second_pass = torch.cat([batches.batch(step) for step in (5, 6, 7, 8)])
+    assert sorted(second_pass[:, 0].tolist()) == sorted(first_pass[:, 0].tolist())
+    assert not torch.equal(first_pass, second_pass)
+    assert torch.equal(batches_of(tokens, 3, 10).batch(6), batches.batch(6))
+
+
+def test_a_batch_may_span_two_passes():
+    batches = batches_of(np.arange(124), 5, 10)
+    seen = torch.cat([batches.batch(step) for step in range(1, 13)])[:, 0]
+    assert seen[:12].sort().values.tolist() == list(range(0, 120, 10))
+    assert torch.bincount(seen // 10).tolist() == [5] * 12
+
+
+def test_weight_decay_spares_biases_and_norms():
+    model = build(ModelEntry("m", 32, 1, 2), 16, 0, 1024)
+    decayed, spared = training.optimizer_of(model, 0.1, (0.9, 0.95)).param_groups
+    assert {p.ndim for p in decayed["params"]} == {2}
+    assert {p.ndim for p in spared["params"]} == {1}
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+
+
+# ---- cooldowns and averages ------------------------------------------------------------------------------------------
+
+BRANCHED = PLAN + "cooldowns: {at: [8], share: 0.2}\naverages: {n: 3, share: 0.4, from_step: 8}\n"
+
+
+@pytest.fixture
+def branched(text, plan_path, tmp_path) -> dict[tuple[str, int], catalogue.CheckpointSpec]:
+    """Every checkpoint of a family with a cooldown and averages, by run and step."""
+    plan_path.write_text(BRANCHED)
+    train(plan_path, tmp_path / "out")
+    return {(spec.run, spec.step): spec for spec in catalogue.read_manifest(tmp_path / "out")}
+
+
+def test_branches_are_runs_of_their_own_that_say_where_they_come_from(branched):
+    assert set(branched) == {
+        *(("tiny-32x1", step) for step in (2, 4, 8, 16)),
+        *(("tiny-32x1-cooldown8", step) for step in (9, 10)),
+        *(("tiny-32x1-average3", step) for step in (8, 16)),
+    }
+    last = branched["tiny-32x1-cooldown8", 10]
+    assert (last.schedule, last.lr_phase, last.learning_rate, last.tokens_planned) == ("cooldown", "decay", 0.0, 1280)
+    assert (last.branched_from, last.branched_at_step, last.n_averaged) == ("tiny-32x1", 8, 1)
+    average = branched["tiny-32x1-average3", 16]
+    assert (average.schedule, average.branched_from, average.n_averaged) == ("constant", "tiny-32x1", 3)
+    assert {spec.model for spec in branched.values()} == {"tiny-32x1"}
+
+
+def test_a_cooldown_sees_the_batches_that_the_trunk_goes_on_with(branched, text, plan_path, tmp_path):
+    """Trained again by hand from the trunk's updates: eight at the peak, then two that fall to zero."""
+    plan = training.read_plan(plan_path)
+    (trunk,) = plan.runs()
+    (cooldown,) = plan.branches(trunk)
+    trainer = training.Trainer(plan, cooldown, "cpu", 1024)
+    batches = batches_of(np.arange(20_000) % 97 + 100, plan.batch_sequences, plan.seq_len)
+    for step in range(1, 11):
+        trainer.advance(batches.batch(step))
+    written = load_file(Path(branched[cooldown.name, 10].location) / "model.safetensors")
+    for name, value in trainer.model.state_dict().items():
+        assert torch.equal(written[name.replace("lm_head", "embed_out")], value.to(torch.bfloat16)), name
+
+
+def test_an_average_is_the_mean_of_its_moments(branched, plan_path):
+    plan = training.read_plan(plan_path)
+    (run,) = plan.runs()
+    assert plan.averages.moments(16) == (10, 13, 16)
+    trainer = training.Trainer(plan, run, "cpu", 1024)
+    batches = batches_of(np.arange(20_000) % 97 + 100, plan.batch_sequences, plan.seq_len)
+    moments = []
+    for step in range(1, 17):
+        trainer.advance(batches.batch(step))
+        if step in (10, 13, 16):
+            moments.append({name: value.clone() for name, value in trainer.model.state_dict().items()})
+    written = load_file(Path(branched["tiny-32x1-average3", 16].location) / "model.safetensors")
+    for name in moments[0]:
+        mean = torch.stack([moment[name] for moment in moments]).mean(0)
+        assert torch.equal(written[name.replace("lm_head", "embed_out")], mean.to(torch.bfloat16)), name
+
+
+def test_a_cooldown_without_its_start_is_named(branched, plan_path, tmp_path):
+    shutil.rmtree(tmp_path / "out/tiny-32x1-cooldown8")
+    with pytest.raises(CheckpointError, match=r"tiny-32x1-cooldown8/state\.safetensors: missing; delete .*tiny-32x1 "):
+        train(plan_path, tmp_path / "out")
+
+
+def test_a_finished_family_is_left_as_it_is(branched, plan_path, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.safetensors")}
+    train(plan_path, tmp_path / "out")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.safetensors")} == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("family:", "famly:", r"plan\.yml: unknown key 'famly'; accepted: family, models"),
+        ("d_model: 32", "width: 32", r"plan\.yml: models: unknown key 'width'; accepted: name, d_model"),
+        ("[2, 4, 8, 16]", "[4, 2]", "'steps' must rise"),
+        (
+            "steps: [2, 4, 8, 16]",
+            "steps: [2, 4, 8, 16]\nschedule: triangle",
+            "'schedule' is 'triangle'; accepted: constant, cosine",
+        ),
+        ("family:", "schedule: cosine\nfamily:", "'horizons' are the last steps of cosine runs"),
+        ("family:", "schedule: cosine\nhorizons: [7]\nfamily:", "'horizons' has 7, which isn't one of 'steps'"),
+        ("family:", "cooldowns: {at: [3]}\nfamily:", "'cooldowns' has 3, which isn't one of 'steps'"),
+        ("family:", "averages: {share: 0.6}\nfamily:", "'averages': the one at step 4 begins at 2, not after"),
+        (
+            "family:",
+            "cooldowns: {at: [4], models: [big]}\nfamily:",
+            "'cooldowns' names model 'big', which isn't one of",
+        ),
+        ("models:", "model:", "a mapping with a list 'models' is expected"),
+    ],
+)
+def test_a_plan_that_is_off_is_named(tmp_path, old, new, message):
+    (tmp_path / "plan.yml").write_text(PLAN.replace(old, new))
+    with pytest.raises(SpecError, match=message):
+        training.read_plan(tmp_path / "plan.yml")
+
+
+def test_runs_are_every_combination_with_names_of_their_own(tmp_path):
+    (tmp_path / "plan.yml").write_text(
+        PLAN.replace("0.01", "[0.01, 0.02]") + "weight_decay: [0.0, 0.1]\nseed: [0, 1]\n"
+    )
+    runs = training.read_plan(tmp_path / "plan.yml").runs()
+    assert len({run.name for run in runs}) == 8
+    assert {(run.peak_learning_rate, run.weight_decay, run.seed) for run in runs} == set(
+        itertools.product((0.01, 0.02), (0.0, 0.1), (0, 1))
+    )
+    assert "tiny-32x1-lr0.02-wd0-seed1" in {run.name for run in runs}
+
+
+def test_learning_rates_of_the_schedules():
+    shape = {"model": ModelEntry("m", 32, 1, 2), "warmup_steps": 10, "weight_decay": 0.1, "seed": 0}
+    cosine = Run("c", steps=(110,), peak_learning_rate=1.0, schedule="cosine", **shape)
+    assert [cosine.learning_rate(step) for step in (5, 10, 60, 110)] == pytest.approx([0.5, 1.0, 0.55, 0.1])
+    assert [cosine.phase(step) for step in (10, 11)] == ["warmup", "decay"]
+    cooldown = Run("d", steps=(90, 100), peak_learning_rate=2.0, schedule="cooldown", branched_at_step=80, **shape)
+    assert [cooldown.learning_rate(step) for step in (5, 80, 90, 100)] == pytest.approx([1.0, 2.0, 1.0, 0.0])
+    assert [cooldown.phase(step) for step in (80, 81)] == ["stable", "decay"]
+
+
+def test_the_committed_plans_hold_what_the_manifest_says(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plans = [training.read_plan(path) for path in sorted(Path("sweeps").glob("train-*.yml"))]
+    runs = {
+        (plan.family, run.name): (plan, run) for plan in plans for t in plan.runs() for run in (t, *plan.branches(t))
+    }
+    assert len(runs) == sum(1 + len(plan.branches(t)) for plan in plans for t in plan.runs()), "names are unique"
+    for spec in catalogue.read_manifest(Path("data/tadpole")):
+        plan, run = runs[spec.family, spec.run]
+        assert (spec.d_model, spec.n_layers) == (run.model.d_model, run.model.n_layers)
+        assert spec.step in run.steps
+        assert spec.tokens_seen == spec.step * plan.tokens_per_step
+        assert spec.learning_rate == run.learning_rate(spec.step)
+
+
+def test_the_trunk_is_what_the_study_needs(monkeypatch):
+    """At least seven sizes, 18 checkpoints from 4M tokens, 12 of them beyond 60M; tokens a parameter by size."""
+    monkeypatch.chdir(ROOT)
+    plan = training.read_plan(Path("sweeps/train-tadpole-trunk.yml"))
+    tokens = [step * plan.tokens_per_step for step in plan.steps]
+    assert len(plan.models) >= 7
+    assert len(tokens) >= 18
+    assert tokens[0] < 4.5e6
+    assert sum(n > 60e6 for n in tokens) >= 12
+    for model in plan.models:
+        n = model.n_params_non_embedding
+        least = next(ratio for limit, ratio in ((4e5, 2000), (4e6, 250), (1.5e7, 55), (1e12, 25)) if n < limit)
+        assert tokens[-1] / n >= least, model.name
+    (trunk, *_) = plan.runs()
+    ends = [branch.steps[-1] for branch in plan.branches(trunk)]
+    assert set(ends) <= set(plan.steps), "a cooldown ends where the trunk has a checkpoint"
+
+
+def test_selecting_a_pocket_family_keeps_weights_and_description(text, plan_path, tmp_path):
+    train(plan_path, tmp_path / "out")
+    (tmp_path / "pocket").mkdir()
+    folder.select(tmp_path / "out", ["tiny-32x1"], [4, 16], tmp_path / "pocket")
+    pocket = catalogue.read_manifest(tmp_path / "pocket")
+    whole = {spec.step: spec.weights_sha256 for spec in catalogue.read_manifest(tmp_path / "out")}
+    assert {spec.step: spec.weights_sha256 for spec in pocket} == {step: whole[step] for step in (4, 16)}
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(text, plan_path, tmp_path):
+    with pytest.raises(SpecError, match="device 'gpu'; accepted: cpu"):
+        training.train_family(plan_path, tmp_path / "out", "gpu", Console(quiet=True))
+    assert not (tmp_path / "out").exists()

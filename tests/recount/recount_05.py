@@ -1,0 +1,442 @@
+"""Chapter 5 counted again: the unified law and where it breaks, fitted anew with scipy; methods and texts beside each other."""
+
+import functools
+import json
+import math
+
+import numpy as np
+from scipy import stats
+from tests.recount.recount import ROOT, distinct, grouped, half_width, label, standard_error, study, trunk, where
+from tests.recount.recount_04 import interval as of_runs
+from tests.recount.recount_04 import late, line, local, rounded
+from tests.recount.recount_11 import by_lateness, first_draws, of_seeds, seeded
+from tests.recount.recount_fits import (
+    BY_SIZE_AND_TOKENS,
+    POWERS,
+    Fit,
+    by_run,
+    columns,
+    fit,
+    freedom_of,
+    interval,
+    moved,
+    relative_variance,
+)
+
+N, D = "n_params_non_embedding", "tokens_seen"
+EARLY, WIDTHS, EPOCHS, LEVEL, HELD_LEVEL = 60e6, (2, 3, 4), 4, 0.95, 0.9
+PUBLISHED = {"k": 0.017, "beta": 0.5251, "alpha": 0.2261, "gamma": 5.4967}  # Ouyang et al., equation 8
+PAPER_TOKENS, PAPER_SIZES = (1.07e9, 2.055e11), (8.506e7, 1.133e10)  # of the checkpoints that it was fitted to
+TABLE_1 = {
+    2: (3.786727e-4, 0.524053, 0.225002),
+    3: (1.170298e-5, 0.672732, 0.354690),
+    4: (6.132297e-6, 0.655060, 0.383503),
+}
+HELD_OUT, UNSEEN = "wheels-heldout", "wheels-unseen"
+SPLITS = {
+    HELD_OUT: "evaluation",
+    UNSEEN: "unseen",
+    "wheels-prose": "prose",
+}  # in the order in which documents are drawn
+
+PROFILED = "a profile of a law that isn't a product; tests/analyse/test_profiles.py holds profiles to statsmodels"
+EXCEPTED = dict.fromkeys(("ceiling_low", "ceiling_high", "onset_low", "onset_high"), PROFILED)
+# The chapter's optimiser stops within 1e-6 of the maximum, in coordinates where one unit is about one in ln QiD.
+ENDS = ("", "_low", "_high", "_without_low", "_without_high")
+FITTED = {f"{name}{end}" for name in POWERS for end in ENDS} | {
+    f"{name}_{bits}" for name in ("share", "pure") for bits in WIDTHS
+}
+FITTED |= {f"{name}_at_{bits}" for name in BY_SIZE_AND_TOKENS for bits in WIDTHS} | {
+    f"tau{end}" for end in ("", "_all", "_late", "_latest")
+}
+FITTED |= {f"beta_{cut}{end}" for cut in ("late", "one_epoch") for end in ENDS[:3]} | {
+    "beta_all",
+    "beta_most",
+    "beta_latest",
+}
+FITTED |= {f"{name}_cut{end}" for name in ("alpha", "gamma") for end in ENDS[1:3]}
+FITTED |= {f"over_{bits}{end}" for bits in (5, 6, 8) for end in ENDS[:3]} | {"over_3", "over_4"}
+FITTED |= {f"power_{step}" for step in (23, 34, 45, 56)} | {"held_ratio", "held_rms", "held_width", "texts_most"}
+FITTED |= {
+    "median_se",
+    "doubling",
+    "alpha_freedom",
+    "typical_error",
+    "worst_over",
+    "worst_under",
+    "top_ratio",
+    "rtn_alpha",
+}
+FITTED |= {"small_first", "small_top", "small_last", "large_first", "large_last", "large_3", "rtn_factor"}
+FITTED |= {"bits_for_ten", "bits_from_three", "size_for_two", "k_tokens", "k_bytes"}
+# The chapter refits the law on each draw of documents, the recount takes one Newton step on the same draws.
+TOLERANCES = dict.fromkeys(FITTED, 1e-6) | {"texts_reach": 1e-3}
+
+
+def numbers() -> dict:
+    """Return every number of the chapter that is counted again."""
+    parts = [window(), whole(), shape(), places(), widths_alone(), beginnings(), held_out(), more_bits()]
+    parts += [ways(), published(), here(), box(), seeds(), far(), exercises()]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+# ---- the rows --------------------------------------------------------------------------------------------------------
+
+
+def passes(row) -> float:
+    return row[D] / row["unique_tokens"]
+
+
+def rows_of(method="gptq", text=HELD_OUT, widths=WIDTHS) -> list[dict]:
+    """Return the trunk's rows of one method in asymmetric groups of 32, up to four passes through the training text."""
+    found = rounded(trunk(study(text)), method, widths=set(widths))
+    return [row for row in found if passes(row) <= EPOCHS]
+
+
+@functools.cache
+def fitted_rows() -> tuple[dict, ...]:
+    return tuple(late(rows_of()))
+
+
+@functools.cache
+def unified() -> Fit:
+    return fit(fitted_rows())
+
+
+def at_width(bits) -> Fit:
+    return fit(where(fitted_rows(), bits=bits), BY_SIZE_AND_TOKENS)
+
+
+def window() -> dict:
+    rows = fitted_rows()
+    return {
+        "early_tokens": label(EARLY),
+        "most_epochs": EPOCHS,
+        "epochs": max(map(passes, rows)),
+        "unique_tokens": label(rows[0]["unique_tokens"]),
+        "rows": len(rows),
+        "runs": len(distinct(rows, "run")),
+        "level": LEVEL,
+    }
+
+
+# ---- one law ---------------------------------------------------------------------------------------------------------
+
+
+def shares(tau) -> dict[int, float]:
+    """Return each bit width's share of the information on ln QiD."""
+    one, bits = unified(), np.array([row["bits"] for row in fitted_rows()])
+    information = one.fitted**2 / (one.errors**2 + tau**2 * one.fitted**2)
+    return {width: information[bits == width].sum() / information.sum() for width in WIDTHS}
+
+
+def whole() -> dict:
+    one, rows = unified(), fitted_rows()
+    found = {"tau": one.tau, "median_se": np.median(one.errors / one.fitted), "doubling": 2 ** one["beta"]}
+    found |= {f"share_{width}": share for width, share in shares(one.tau).items()}
+    found |= {f"pure_{width}": share for width, share in shares(0.0).items()}
+    without = [fit([row for row in rows if row["run"] != run]) for run in distinct(rows, "run")]
+    for name in POWERS:
+        low, high = interval(one, name)
+        found |= {name: one[name], f"{name}_low": low, f"{name}_high": high, f"{name}_published": PUBLISHED[name]}
+        found[f"{name}_without_low"] = min(other[name] for other in without)
+        found[f"{name}_without_high"] = max(other[name] for other in without)
+    found["alpha_freedom"] = freedom_of(one, "alpha")
+    return found | {"paper_growth": PAPER_SIZES[1] / max(row[N] for row in rows)}
+
+
+def shape() -> dict:
+    one, rows = unified(), fitted_rows()
+    clear = one.qid > 3 * one.errors
+    misses = np.log(one.fitted[clear] / one.qid[clear])
+    over = {}
+    for row, ratio in zip(rows, one.qid / one.fitted, strict=True):
+        over.setdefault(row[N], {}).setdefault(row[D], []).append(ratio)
+    paths = {size: [np.mean(at[tokens]) for tokens in sorted(at)] for size, at in sorted(over.items())}
+    back = [path[0] < 1 < max(path) and path[-1] < 1 for path in paths.values()]
+    top = max(paths, key=lambda size: max(paths[size]))
+    smallest, largest = paths[min(paths)], paths[max(paths)]
+    return {
+        "typical_error": math.exp(math.sqrt(np.mean(misses**2))) - 1,
+        "decades": math.log10(max(one.qid) / min(one.qid)),
+        "worst_over": math.exp(max(misses)),
+        "worst_under": math.exp(-min(misses)),
+        "sizes_back": sum(back),
+        "back_below": label(min(size for size, one in zip(paths, back, strict=True) if not one)),
+        "top_ratio": max(paths[top]),
+        "top_size": label(top),
+        **dict(
+            zip(("small_first", "small_top", "small_last"), (smallest[0], max(smallest), smallest[-1]), strict=True)
+        ),
+        "large_first": largest[0],
+        "large_last": largest[-1],
+        "large_3": max(row["qid"] / said for row, said in zip(rows, one.fitted, strict=True) if _large(row, 3)),
+    }
+
+
+# ---- one size or one number of tokens at a time ----------------------------------------------------------------------
+
+
+def _large(row, bits) -> bool:
+    return row[N] == max(one[N] for one in fitted_rows()) and row["bits"] == bits
+
+
+def powers(rows, along, other) -> dict[int, dict[int, float]]:
+    """Return, by the column `other` and bits, the slope of ln QiD in ln of the column `along`."""
+    found = {}
+    for (place, bits), one in sorted(grouped(rows, other, "bits").items()):
+        found.setdefault(place, {})[bits] = line([row[along] for row in one], [row["qid"] for row in one])
+    return found
+
+
+def means(found) -> dict[int, float]:
+    return {place: math.fsum(by_bits.values()) / len(by_bits) for place, by_bits in found.items()}
+
+
+def places() -> dict:
+    rows = fitted_rows()
+    first, later = ([row for row in rows if (passes(row) <= 1) is one] for one in (True, False))
+    by_size = {"beta": powers(rows, D, N), "first": powers(first, D, N), "later": powers(later, D, N)}
+    of_size = {name: means(found) for name, found in by_size.items()}
+    alphas = {tokens: -value for tokens, value in means(powers(rows_of(), N, D)).items()}
+    small, large = min(of_size["beta"]), max(of_size["beta"])
+    lowest, most = min(of_size["beta"], key=of_size["beta"].get), max(alphas, key=alphas.get)
+    falls = [of_size["first"][size] - of_size["later"][size] for size in of_size["first"]]
+    found = {f"{name}_smallest": of_size[name][small] for name in of_size}
+    found |= {f"{name}_largest": of_size[name][large] for name in of_size}
+    found |= {"beta_lowest": of_size["beta"][lowest], "beta_lowest_size": label(lowest)}
+    found |= {"smallest": label(small), "largest": label(large), "alpha_most": alphas[most]}
+    found |= {"alpha_first": alphas[min(alphas)], "alpha_end": alphas[max(alphas)]}
+    found |= {"first_tokens": label(min(alphas)), "most_tokens": label(most), "last_tokens": label(max(alphas))}
+    slower, steps = (
+        of_runs(falls, "slower"),
+        of_runs([one[2] - one[4] for one in by_size["beta"].values()], "beta_step"),
+    )
+    found |= {key.removesuffix("_mean"): value for key, value in (slower | steps).items()}
+    found["slower_sizes"] = sum(fall > 0 for fall in falls)
+    found["beta_step_sizes"] = sum(one[2] > one[4] for one in by_size["beta"].values())
+    ranges = [max(one.values()) - min(one.values()) for one in by_size["beta"].values()]
+    found["beta_bits_spread"] = math.fsum(ranges) / len(ranges)
+    return found | {"beta_size_spread": max(of_size["beta"].values()) - min(of_size["beta"].values())}
+
+
+def widths_alone() -> dict:
+    laws = {bits: at_width(bits) for bits in WIDTHS}
+    return {f"{name}_at_{bits}": law[name] for bits, law in laws.items() for name in BY_SIZE_AND_TOKENS}
+
+
+def beginnings() -> dict:
+    cuts = [0, 16e6, 33e6, EARLY, 120e6, 240e6, 480e6]
+    laws = [fit([row for row in rows_of() if row[D] > cut]) for cut in cuts]
+    one_pass = fit([row for row in fitted_rows() if passes(row) <= 1])
+    found = {"tau_all": laws[0].tau, "beta_all": laws[0]["beta"], "beta_most": max(law["beta"] for law in laws)}
+    found |= {"tau_late": laws[4].tau, "tau_latest": laws[-1].tau, "beta_latest": laws[-1]["beta"]}
+    found |= {"late_cut": label(cuts[4]), "latest_cut": label(cuts[-1])}
+    for name, law in (("late", laws[4]), ("one_epoch", one_pass)):
+        low, high = interval(law, "beta")
+        found |= {f"beta_{name}": law["beta"], f"beta_{name}_low": low, f"beta_{name}_high": high}
+    for name in ("alpha", "gamma"):
+        found |= {f"{name}_cut_{end.__name__}": end(law[name] for law in laws) for end in (min, max)}
+    named = {"cut_min": "cut_low", "cut_max": "cut_high"}
+    found = {key.replace(key[-7:], named.get(key[-7:], key[-7:])): value for key, value in found.items()}
+    return found | {"paper_ratio": PAPER_TOKENS[1] / PAPER_SIZES[0]}
+
+
+# ---- predicted -------------------------------------------------------------------------------------------------------
+
+
+def held_out() -> dict:
+    rows = fitted_rows()
+    largest = max(row[N] for row in rows)
+    smaller, held = [row for row in rows if row[N] < largest], where(rows, **{N: largest})
+    law = fit(smaller)
+    places, qid = columns(held, law.names), np.array([row["qid"] for row in held])
+    errors = np.array([standard_error(row["document_qid"]) for row in held])
+    said = np.exp(places @ law.coefficients)
+    runs = len(set(law.runs))
+    reach = stats.t.ppf((1 + HELD_LEVEL) / 2, runs - 1) * np.sqrt(errors**2 + said**2 * relative_variance(law, places))
+    misses = np.log(said / qid)[qid > 3 * errors]
+    return {
+        "held_ratio": math.exp(misses.mean()),
+        "held_rms": math.exp(math.sqrt(np.mean(misses**2))) - 1,
+        "held_coverage": np.mean(np.abs(qid - said) <= reach),
+        "held_runs": runs,
+        "held_level": HELD_LEVEL,
+        "held_rows": len(held),
+        "held_jump": largest / max(row[N] for row in smaller),
+        "held_width": np.median(reach / said),
+        "held_above": sum(qid > said + reach),
+        "held_below": sum(qid < said - reach),
+        "held_from": label(min(row[D] for row, over in zip(held, qid > said + reach, strict=True) if over)),
+    }
+
+
+def more_bits() -> dict:
+    law, every = unified(), late(rows_of(widths=(2, 3, 4, 5, 6, 8)))
+    by_bits, found = grouped(every, "bits"), {}
+    for bits, rows in by_bits.items():
+        runs = grouped(rows, "run").values()
+        ratios = [sum(r["qid"] for r in run) / sum(law.at(r[D], r[N], bits) for r in run) for run in runs]
+        mean, half = math.fsum(ratios) / len(ratios), half_width(ratios)
+        found |= {f"over_{bits:g}": mean} if bits in (3, 4, 5, 6, 8) else {}
+        found |= {f"over_{bits:g}_low": mean - half, f"over_{bits:g}_high": mean + half} if bits > 4 else {}
+    eight = by_bits[8]
+    found["unseen_widths"] = ", ".join(f"{bits:g}" for bits in sorted(by_bits) if bits > 4)
+    found |= {"eight_rows": len(eight), "eight_below": sum(row["qid"] <= 0 for row in eight)}
+    found["eight_clear"] = sum(row["qid"] > 2 * standard_error(row["document_qid"]) for row in eight)
+    for few, many in ((2, 3), (3, 4), (4, 5), (5, 6)):
+        runs = [
+            [np.mean([row["qid"] for row in where(run, bits=bits)]) for bits in (few, many)]
+            for run in grouped(every, "run").values()
+        ]
+        found[f"step_{few}{many}"] = np.mean([one / other for one, other in runs])
+        found[f"power_{few}{many}"] = (many / few) ** law["gamma"]
+        found |= {f"grid_{few}{many}": ((2**many - 1) / (2**few - 1)) ** 2} if few > 3 else {}
+    return found
+
+
+# ---- methods and texts -----------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def drawn() -> dict[str, np.ndarray]:
+    """Return how often each document is in 200 draws of whole packages, by text: the chapter's draws, from its seed."""
+    generator, lock, found = np.random.default_rng(0), json.loads((ROOT / "data/corpus.lock").read_text()), {}
+    for text, split in SPLITS.items():
+        owners = [file["package"] for file in lock[split]]
+        names = sorted(set(owners))
+        times = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), 200)
+        found[text] = times[:, [names.index(owner) for owner in owners]].T
+    return found
+
+
+def difference(first, second, names, texts) -> dict[str, tuple[float, float, float]]:
+    """Return by exponent how much larger it is in the second fit, with low and high: runs and documents together."""
+    order = [{(row["weights_sha256"], row["bits"]): row for row in rows} for rows in (first, second)]
+    tables = [[one[key] for key in order[0] if key in order[1]] for one in order]
+    laws = [fit(rows, names) for rows in tables]
+    (slopes, residuals), (others, more) = (law.weighted for law in laws)
+    both = np.block([[slopes, 0 * slopes], [others, others]])
+    covariance, freedom = by_run(both, np.append(residuals, more), laws[0].runs + laws[1].runs)
+    coefficients = []
+    for law, rows, text in zip(laws, tables, texts, strict=True):
+        times = drawn()[text]
+        coefficients.append(moved(law, np.array([row["document_qid"] for row in rows]) @ times / times.sum(axis=0)))
+    documents = (coefficients[1] - coefficients[0]).var(axis=0, ddof=1)
+    found = {}
+    for place, name in enumerate(names, start=1):
+        behind = place + 1 + len(names)
+        half = stats.t.ppf((1 + LEVEL) / 2, freedom[behind]) * math.sqrt(covariance[behind, behind] + documents[place])
+        value = laws[1][name] - laws[0][name]
+        found[name] = (value, value - half, value + half)
+    return found
+
+
+def signed(value) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def summary(kind, pairs) -> dict:
+    """Return what the chapter says of some differences together."""
+    found = [(pair, name, one) for pair, by_name in pairs.items() for name, one in by_name.items()]
+    clear = [(pair, name, value) for pair, name, (value, low, high) in found if low > 0 or high < 0]
+    greek = dict(zip(POWERS, "βαγ", strict=True))
+    told = "; ".join(f"{greek[name]} of {pair}: {signed(value)}" for pair, name, value in clear)
+    told = f"{len(clear)} leave out zero ({told})" if clear else "none leaves out zero"
+    return {f"{kind}_clear": len(clear), f"{kind}_all": len(found), f"{kind}_told": told}
+
+
+def ways() -> dict:
+    gptq, rtn, awq = (late(rows_of(method)) for method in ("gptq", "rtn", "awq"))
+    nf4 = where(trunk(study()), method="nf4", group_size=32, symmetric=True, bits=4)
+    nf4 = [row for row in late(nf4) if passes(row) <= EPOCHS]
+    unseen = {"GPTQ": (gptq, late(rows_of(text=UNSEEN))), "RTN": (rtn, late(rows_of("rtn", UNSEEN)))}
+    texts = {
+        f"unseen − held-out, {way}": difference(*pair, tuple(POWERS), (HELD_OUT, UNSEEN))
+        for way, pair in unseen.items()
+    }
+    same, at_4 = (HELD_OUT, HELD_OUT), where(gptq, bits=4)
+    methods = {
+        f"{way} − GPTQ, 4 bits": difference(at_4, where(rows, bits=4), BY_SIZE_AND_TOKENS, same)
+        for way, rows in (("RTN", rtn), ("AWQ", awq), ("NF4", nf4))
+    }
+    methods["RTN − GPTQ"] = difference(gptq, rtn, tuple(POWERS), same)
+    own, other = (interval(fit(rows), "alpha") for rows in (gptq, rtn))
+    factor = max(row[N] for row in gptq) / min(row[N] for row in gptq)
+    slopes = [one for by_name in texts.values() for name, one in by_name.items() if name != "gamma"]
+    value, low, high = methods["RTN − GPTQ"]["alpha"]
+    return (
+        summary("texts", texts)
+        | summary("methods", methods)
+        | {
+            "alpha_overlap": "overlap" if own[0] < other[1] and other[0] < own[1] else "lie apart",
+            "rtn_alpha": fit(rtn)["alpha"],
+            "rtn_alpha_value": signed(value),
+            "rtn_alpha_low": signed(low),
+            "rtn_alpha_high": signed(high),
+            "size_factor": factor,
+            "rtn_factor": factor**-value,
+            "texts_most": max(abs(one) for one, *_ in slopes),
+            "texts_reach": max(abs(end) for _, *ends in slopes for end in ends),
+        }
+    )
+
+
+# ---- the published law, this machine, the box ------------------------------------------------------------------------
+
+
+def equation_8(tokens, size, bits) -> float:
+    return PUBLISHED["k"] * tokens ** PUBLISHED["beta"] / (size ** PUBLISHED["alpha"] * bits ** PUBLISHED["gamma"])
+
+
+def published() -> dict:
+    ratios = [row["qid"] / equation_8(row[D], row[N], row["bits"]) for row in fitted_rows()]
+    found = {f"table_beta_{bits}": beta for bits, (_, beta, _) in TABLE_1.items()}
+    found |= {"paper_tokens_low": label(PAPER_TOKENS[0]), "paper_size_low": label(PAPER_SIZES[0])}
+    return found | {"ours_low": min(ratios), "ours_median": np.median(ratios), "ours_high": max(ratios)}
+
+
+def here() -> dict:
+    rows = [row for row in late(local("gptq")) if row["run"] == row["model"]]
+    return {"machine_rows": len(rows), "machine_models": len(distinct(rows, "model"))}
+
+
+def box() -> dict:
+    rows = fitted_rows()
+    ends = {"tokens": [row[D] for row in rows], "size": [row[N] for row in rows]}
+    found = {f"box_{name}_{end}": label(of(ends[name])) for name in ends for end, of in (("low", min), ("high", max))}
+    ratios = [row[D] / row[N] for row in rows]
+    found |= {"box_bits_low": float(min(WIDTHS)), "box_bits_high": float(max(WIDTHS))}
+    found |= {"first_row": label(min(row[D] for row in rows)), "largest_qid": max(row["qid"] for row in rows)}
+    token = rows[0]["n_bytes"] / rows[0]["n_tokens"]
+    k = math.exp(unified().coefficients[0])
+    found |= {"token_bytes": token, "k_tokens": k, "k_bytes": k * token ** (-unified()["beta"] - 1)}
+    return found | {"ratio_low": min(ratios), "ratio_high": max(ratios)}
+
+
+def seeds() -> dict:
+    rows = by_lateness(seeded(first_draws()))[1]
+    found = {"seed_models": len(distinct(rows, "model")), "seed_runs": len(distinct(rows, "family", "run"))}
+    found["seed_tokens"] = label(max(row[D] for row in rows))
+    for bits in WIDTHS:
+        found |= of_seeds(bits).glued(f"seed_{bits}")
+    return found
+
+
+def far() -> dict:
+    tokens, size, most = 1e14, 7e9, max(row[D] for row in fitted_rows())
+    k, beta, alpha = TABLE_1[4]
+    return {
+        "far_size": label(size),
+        "far_tokens": label(tokens),
+        "far_factor": tokens / most,
+        "far_paper": tokens / PAPER_TOKENS[1],
+        "far_unified": equation_8(tokens, size, 4),
+        "far_table": k * tokens**beta / size**alpha,
+    }
+
+
+def exercises() -> dict:
+    law = unified()
+    factor = 10 ** (law["beta"] / law["gamma"])
+    return {"bits_for_ten": factor, "bits_from_three": 3 * factor, "size_for_two": 2 ** (law["beta"] / law["alpha"])}

@@ -1,0 +1,417 @@
+"""Chapter 12 counted again: movement of weights, curvature and tails of checkpoints, beside the QiD of RTN and GPTQ.
+
+A row of a measurement gets what its checkpoint is known by, under the names of `described`; clusters are training runs with their branches.
+"""
+
+import functools
+import itertools
+import json
+import math
+
+import numpy as np
+from scipy import stats
+from tests.recount.recount import ROOT, checkpoints, distinct, grouped, half_width, label, study, trunk, where
+from tests.recount.recount_fits import by_run
+
+EXCEPTED = {"live_apart": "the difference to a model that the chapter runs"}
+TOLERANCES = {}
+
+N, D = "n_params_non_embedding", "tokens_seen"
+WIDTHS = (2, 3, 4)
+METHODS = ("rtn", "gptq")
+LATE = 60e6
+NEAR = 0.06  # in ln N, of a depth and its twin on the trunk
+MAIN = {"format": "int", "group_size": 32, "symmetric": False, "order": "given", "grid_search": "minmax"}
+SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights: query, key and value; out; up; down
+
+
+def numbers() -> dict:
+    """Return every number of the chapter that is counted again."""
+    parts = [counts(), live(), movement(), growths(), decayed_movement(), change_in_law(), yardstick(), curvature()]
+    parts += [drift(), decay(), tails(), twins(), together(), exercises()]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+# ---- the rows --------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def described() -> dict[str, dict]:
+    """Return the checkpoints by their weights' hash, with the lists of matrices brought together."""
+    found = {}
+    for row in checkpoints():
+        rms = row["weight_rms"].reshape(-1, 4)
+        norms = rms**2 * SHARES
+        blocks = {bits: (rms * row[f"rtn_error_{bits}_bits"].reshape(-1, 4)) ** 2 @ SHARES for bits in WIDTHS}
+        known = {"cluster": (row["family"], row["branched_from"] or row["run"])}
+        known["rms"] = math.sqrt(norms.sum() / len(norms))
+        known["change"] = None if row["weight_change"] is None else _together(norms, row["weight_change"])
+        for bits, variances in blocks.items():
+            known |= {
+                f"rounding_{bits}": _together(norms, row[f"rtn_error_{bits}_bits"]),
+                f"variance_{bits}": variances.mean(),
+                f"predicted_{bits}": row["hessian_trace_by_block"] @ variances / 2,
+            }
+        for name in ("weight", "input"):
+            known[f"{name}_tails"] = (row[f"{name}_kurtosis"].reshape(-1, 4) @ SHARES).mean()
+        found[row["weights_sha256"]] = row | known
+    return found
+
+
+def _together(norms, values) -> float:
+    """Return the root mean square of one number a matrix, weighted by the matrices' squared norms."""
+    return math.sqrt((norms * values.reshape(-1, 4) ** 2).sum() / norms.sum())
+
+
+@functools.cache
+def rows(method: str, bits: int) -> list[dict]:
+    """Return the study's rows of a method and bit width in asymmetric groups of 32, averages of weights left out."""
+    found = []
+    for row in where(study(), method=method, bits=bits, n_averaged=1, **MAIN):
+        own = described()[row["weights_sha256"]]
+        known = {name: own[name] for name in ("cluster", "change", "hessian_trace", "weight_tails", "input_tails")}
+        known |= {"variance": own[f"variance_{bits}"], "predicted": own[f"predicted_{bits}"]}
+        found.append(row | known | {"plain": row["loss_nats"] - row["qid"]})
+    return found
+
+
+def late(chosen) -> list[dict]:
+    return [row for row in chosen if row[D] > LATE]
+
+
+def late_trunk(method: str, bits: int) -> list[dict]:
+    return trunk(late(rows(method, bits)))
+
+
+def moving() -> list[dict]:
+    """Return the trunk's late checkpoints."""
+    return trunk(late(described().values()))
+
+
+def ends_of_cooldowns() -> list[dict]:
+    return where(described().values(), schedule="cooldown", learning_rate=0.0)
+
+
+def along(chosen) -> list[list[dict]]:
+    """Return the rows of each run in the order of training."""
+    return [sorted(one, key=lambda row: row[D]) for one in grouped(chosen, "family", "run").values()]
+
+
+# ---- formulas --------------------------------------------------------------------------------------------------------
+
+
+def regress(values, columns, clusters) -> list[tuple[float, float, float]]:
+    """Return the mean and the slopes of least squares on centred columns, each with its ends: CR2 by cluster."""
+    design = np.column_stack([np.ones(len(values)), *columns])
+    design[:, 1:] -= design[:, 1:].mean(axis=0)
+    found = np.linalg.lstsq(design, values)[0]
+    covariance, freedom = by_run(design, values - design @ found, clusters)
+    halves = stats.t.ppf(0.975, freedom) * np.sqrt(np.diag(covariance))
+    return list(zip(found, found - halves, found + halves, strict=True))
+
+
+def left_out(values, columns, clusters) -> float:
+    """Return the root mean square error of predicting each cluster from the others."""
+    design, values, errors = np.column_stack([np.ones(len(values)), *columns]), np.asarray(values), []
+    for cluster in set(clusters):
+        out = np.array([one == cluster for one in clusters])
+        errors += list(values[out] - design[out] @ np.linalg.lstsq(design[~out], values[~out])[0])
+    return math.sqrt(np.mean(np.square(errors)))
+
+
+def spread(values, columns) -> float:
+    """Return the standard deviation of what least squares leave over."""
+    design = np.column_stack([np.ones(len(values)), *columns])
+    rest = values - design @ np.linalg.lstsq(design, values)[0]
+    return math.sqrt(rest @ rest / (len(values) - design.shape[1]))
+
+
+def told(name: str, three, scale=float) -> dict[str, float]:
+    return {f"{name}{end}": scale(value) for end, value in zip(("", "_low", "_high"), three, strict=True)}
+
+
+def logs(chosen, name: str) -> np.ndarray:
+    return np.log([row[name] for row in chosen])
+
+
+def by_means(values) -> tuple[float, float, float]:
+    """Return a mean of one value a run with its t interval."""
+    middle, half = math.fsum(values) / len(values), half_width(values)
+    return middle, middle - half, middle + half
+
+
+# ---- how far weights move --------------------------------------------------------------------------------------------
+
+
+def counts() -> dict:
+    every = [row for method in METHODS for bits in WIDTHS for row in rows(method, bits)]
+    of_trunk = trunk(every)
+    return {
+        "n_checkpoints": len(distinct(every, "weights_sha256")),
+        "n_runs": len(distinct(every, "family", "run")),
+        "n_sizes": len(distinct(of_trunk, N)),
+        "smallest": label(min(row[N] for row in of_trunk)),
+        "largest": label(max(row[N] for row in of_trunk)),
+        "early": label(LATE),
+        "most_tokens": label(max(row[D] for row in of_trunk)),
+        "probes": checkpoints()[0]["hessian_probes"],
+    }
+
+
+@functools.cache
+def pocket() -> list[dict]:
+    """Return the checkpoints that come with the book, as their manifest has them."""
+    return json.loads((ROOT / "data/tadpole/manifest.json").read_text())["checkpoints"]
+
+
+def live() -> dict:
+    there = {(spec["run"], spec["step"]) for spec in pocket()}
+    known = [described()[spec["weights_sha256"]] for spec in pocket()]
+    known = [row for row in known if (row["run"], row["previous_step"]) in there]
+    row = min(known, key=lambda one: (one[N], one["step"]))
+    error = 100 * row["hessian_trace_se"] / row["hessian_trace"]
+    return {"live_model": row["model"], "live_step": row["step"], "trace_se": error}
+
+
+def movement() -> dict:
+    over = {bits: [row["change"] / row[f"rounding_{bits}"] for row in moving()] for bits in WIDTHS}
+    constant = late(where(described().values(), schedule="constant", n_averaged=1))
+    return {f"rounding_{bits}": np.mean([row[f"rounding_{bits}"] for row in moving()]) for bits in WIDTHS} | {
+        "over_3_lowest": min(over[3]),
+        "over_4_lowest": min(over[4]),
+        "n_over_2": sum(value >= 1 for value in over[2]),
+        "n_moving": len(over[2]),
+        "over_2_mean": np.mean(over[2]),
+        "change_lowest": min(row["change"] for row in moving()),
+        "change_highest": max(row["change"] for row in moving()),
+        "n_constant": len(distinct(constant, "cluster")),
+    }
+
+
+def growths() -> dict:
+    found = {}
+    of_name = {"change": (moving(), "change")} | {method: (late_trunk(method, 3), "qid") for method in METHODS}
+    for name, (chosen, column) in of_name.items():
+        ratios = [math.log(run[-1][column] / run[0][column]) for run in along(chosen)]
+        found |= told(f"{name}_growth", by_means(ratios), math.exp)
+    return found
+
+
+def decayed_movement() -> dict:
+    ends = ends_of_cooldowns()
+    of_3, of_4 = ([row["change"] / row[f"rounding_{bits}"] for row in ends] for bits in (3, 4))
+    return {"end_3": np.mean(of_3), "end_3_highest": max(of_3), "end_4": np.mean(of_4), "n_ends": len(ends)}
+
+
+def change_in_law() -> dict:
+    chosen = late_trunk("rtn", 3)
+    qid, size, tokens, change = (logs(chosen, name) for name in ("qid", N, D, "change"))
+    slope = regress(qid, [size, tokens, change], [row["cluster"] for row in chosen])[3]
+    return told("slope_change", slope) | {
+        "change_rank": stats.spearmanr(change, qid)[0],
+        "sd_without": spread(qid, [size, tokens]),
+        "sd_with": spread(qid, [size, tokens, change]),
+    }
+
+
+def weights_of(spec) -> np.ndarray:
+    """Return all weights of a pocket checkpoint's matrices, read from the file's bytes, in the order of the table."""
+    content = (ROOT / "data/tadpole" / spec["location"] / "model.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    found = []
+    for name in described()[spec["weights_sha256"]]["matrices"]:
+        tensor = header[f"gpt_neox.layers.{name}.weight"]
+        start, end = (8 + length + at for at in tensor["data_offsets"])
+        if tensor["dtype"] == "BF16":  # the upper half of a float32
+            halves = np.frombuffer(content[start:end], "<u2").astype(np.uint32) << 16
+            found.append(halves.view(np.float32))
+        else:
+            found.append(np.frombuffer(content[start:end], {"F16": "<f2", "F32": "<f4"}[tensor["dtype"]]))
+    return np.concatenate(found).astype(float)
+
+
+@functools.cache
+def travels() -> list[tuple[str, float]]:
+    """Return, for each stretch between pocket checkpoints, its run and h: n legs bring the weights n^h legs away."""
+    found = []
+    for run, specs in grouped(where(pocket(), branched_from=None), "run").items():
+        specs = sorted((spec for spec in specs if spec["step"] >= 500), key=lambda spec: spec["step"])
+        at = {row["step"]: row for row in trunk(described().values()) if row["run"] == run}
+        for first, last in itertools.pairwise(specs):
+            legs = [row for step, row in at.items() if first["step"] < step <= last["step"]]
+            lengths = [row["change"] * at[row["previous_step"]]["rms"] for row in legs]
+            direct = math.sqrt(np.mean((weights_of(last) - weights_of(first)) ** 2))
+            found.append((run, math.log(direct / math.sqrt(np.mean(np.square(lengths)))) / math.log(len(legs))))
+    return found
+
+
+def yardstick() -> dict:
+    powers = [power for _, power in travels()]
+    power = math.fsum(powers) / len(powers)
+    doubling = math.log(2, 1.25) ** power
+    found = {
+        "exponent": power,
+        "exponent_lowest": min(powers),
+        "exponent_highest": max(powers),
+        "n_travels": len(powers),
+        "n_pocket_runs": len({run for run, _ in travels()}),
+        "doubling": doubling,
+        "doubling_lowest": doubling * min(row["change"] for row in moving()),
+        "fixed": min(row["step"] - row["previous_step"] for row in moving()),
+    }
+    for moment, end in (("first", min), ("last", max)):
+        step = end(distinct(moving(), "step"))
+        there = where(moving(), step=step)
+        for name, one in (("", power), ("_walk", 0.5), ("_line", 1.0)):
+            spans = [
+                math.log(row["step"] - row["previous_step"]) + math.log(row["rounding_3"] / row["change"]) / one
+                for row in there
+            ]
+            found[f"updates_{moment}{name}"] = math.exp(np.mean(spans))
+        found |= {f"{moment}_step": step, f"updates_{moment}_share": 100 * found[f"updates_{moment}"] / step}
+    return found
+
+
+# ---- curvature -------------------------------------------------------------------------------------------------------
+
+
+def curvature() -> dict:
+    found, within = {}, []
+    for method, bits in itertools.product(METHODS, WIDTHS):
+        chosen = late_trunk(method, bits)
+        ratios, clusters = logs(chosen, "qid") - logs(chosen, "predicted"), [row["cluster"] for row in chosen]
+        if (method, bits) in {("rtn", 2), ("rtn", 3), ("rtn", 4), ("gptq", 3)}:
+            found |= told(f"{method}_{bits}", regress(ratios, [], clusters)[0], math.exp)
+        if method == "rtn":
+            _, size, tokens = regress(ratios, [logs(chosen, N), logs(chosen, D)], clusters)
+            found |= told(f"rtn_{bits}_size", size) | (told("rtn_2_tokens", tokens) if bits == 2 else {})
+        if method == "rtn" and bits > 2:
+            found[f"rtn_{bits}_rank"] = rank(chosen)
+        within += [rank(run) for run in along(chosen)]
+    return found | {"lowest_within": min(within)}
+
+
+def rank(chosen) -> float:
+    return stats.spearmanr([row["qid"] for row in chosen], [row["predicted"] for row in chosen])[0]
+
+
+def drift() -> dict:
+    largest = max(along(late_trunk("rtn", 3)), key=lambda run: run[0][N])
+    ratios = [row["qid"] / row["predicted"] for row in largest]
+    return {
+        "top_lowest": min(ratios),
+        "top_lowest_tokens": label(largest[int(np.argmin(ratios))][D]),
+        "top_last": ratios[-1],
+    }
+
+
+@functools.cache
+def beside(method: str) -> list[tuple[dict, dict]]:
+    """Return the late rows of 3 bits of other runs, those whose rate decays at their end only, with their twin on the trunk."""
+    of_trunk = {(row[N], row["step"]): row for row in late_trunk(method, 3)}
+    sizes, found = {size for size, _ in of_trunk}, []
+    for run in along(late(rows(method, 3))):
+        if run[0] in trunk(run):
+            continue
+        for row in run if run[0]["schedule"] == "constant" else run[-1:]:
+            size = min(sizes, key=lambda one: abs(math.log(row[N] / one)))
+            if abs(math.log(row[N] / size)) < NEAR and (size, row["step"]) in of_trunk:
+                found.append((row, of_trunk[size, row["step"]]))
+    return found
+
+
+def over_twin(pairs, name: str) -> np.ndarray:
+    return np.array([math.log(row[name] / twin[name]) for row, twin in pairs])
+
+
+def decay() -> dict:
+    found = {}
+    for method in METHODS:
+        pairs = [pair for pair in beside(method) if pair[0]["schedule"] == "cooldown"]
+        models = [row["model"] for row, _ in pairs]
+        found |= told(f"decay_{method}", regress(over_twin(pairs, "qid"), [], models)[0], math.exp)
+        if method == "rtn":
+            found |= told("decay_predicted", regress(over_twin(pairs, "predicted"), [], models)[0], math.exp)
+            for key, name in (("trace", "hessian_trace"), ("variance", "variance"), ("change", "change")):
+                found[f"decay_{key}"] = math.exp(over_twin(pairs, name).mean())
+            found |= {"decay_sizes": len(set(models)), "decay_pairs": len(pairs)}
+            found["decay_r"] = np.corrcoef(over_twin(pairs, "qid"), over_twin(pairs, "predicted"))[0, 1]
+    return found
+
+
+# ---- tails, twins, everything together -------------------------------------------------------------------------------
+
+
+def tails() -> dict:
+    found = {"n_tails": len(along(moving()))}
+    for name in ("weight", "input"):
+        first, last = ([run[at][f"{name}_tails"] for run in along(moving())] for at in (0, -1))
+        found |= {f"{name}_first": np.mean(first), f"{name}_last": np.mean(last)}
+        found[f"{name}_rising"] = sum(two > one for one, two in zip(first, last, strict=True))
+    errors = [row["rounding_3"] for row in moving()]
+    return found | {"rounding_3_low": min(errors), "rounding_3_high": max(errors)}
+
+
+def twins() -> dict:
+    found, names = {}, ("predicted", "input_tails", "weight_tails")
+    for method in METHODS:
+        pairs = beside(method)
+        columns, clusters = [over_twin(pairs, name) for name in names], [row["cluster"] for row, _ in pairs]
+        found |= told(f"{method}_twin_predicted", regress(over_twin(pairs, "qid"), columns, clusters)[1])
+    pairs = beside("rtn")
+    runs = [(row["family"], row["run"]) for row, _ in pairs]
+    means = {}
+    for name in ("qid", *names):
+        by_name = {}
+        for run, value in zip(runs, over_twin(pairs, name), strict=True):
+            by_name.setdefault(run, []).append(value)
+        means[name] = [np.mean(values) for values in by_name.values()]
+    for key, name in (("predicted", "predicted"), ("inputs", "input_tails"), ("weights", "weight_tails")):
+        found[f"r_{key}"] = np.corrcoef(means["qid"], means[name])[0, 1]
+    clusters = {row["cluster"] for row, _ in pairs}
+    return found | {"twin_runs": len(set(runs)), "twin_rows": len(pairs), "twin_clusters": len(clusters)}
+
+
+def together() -> dict:
+    found = {}
+    for method in METHODS:
+        chosen = late(rows(method, 3))
+        qid, clusters = logs(chosen, "qid"), [row["cluster"] for row in chosen]
+        column = {
+            key: logs(chosen, name)
+            for key, name in (("N", N), ("D", D), ("trace", "hessian_trace"), ("variance", "variance"))
+        }
+        column["loss"] = np.array([row["plain"] for row in chosen])
+        accounts = {"base": ("N", "D"), "pair": ("trace", "variance"), "loss": ("N", "D", "loss"), "all": tuple(column)}
+        for name, wanted in accounts.items():
+            found[f"{method}_out_{name}"] = left_out(qid, [column[one] for one in wanted], clusters)
+        if method == "rtn":
+            for name, wanted in (("pair", accounts["pair"]), ("all", accounts["all"])):
+                slopes = regress(qid, [column[one] for one in wanted], clusters)[1:]
+                for one, three in zip(wanted, slopes, strict=True):
+                    found |= told(f"rtn_{name}_{one}", three) if one != "D" else {}
+            found |= {"n_together": len(chosen), "n_together_runs": len(distinct(chosen, "family", "run"))}
+            found["n_clusters"] = len(set(clusters))
+    grown = [
+        (run[-1]["variance_3"] / run[0]["variance_3"], run[-1]["hessian_trace"] / run[0]["hessian_trace"])
+        for run in along(moving())
+    ]
+    variance, trace = (np.exp(np.mean(np.log(one))) for one in zip(*grown, strict=True))
+    falling = sum(one < 1 for _, one in grown)
+    return found | {"grown_variance": variance, "grown_trace": trace, "n_falling": falling}
+
+
+def exercises() -> dict:
+    largest = max(along(moving()), key=lambda run: run[0][N])
+    qid = max(along(late_trunk("rtn", 3)), key=lambda run: run[0][N])
+    names = {"trace": "hessian_trace", "variance": "variance_3", "predicted": "predicted_3"}
+    found = {f"ex_{key}": largest[-1][name] / largest[0][name] for key, name in names.items()}
+    four = {row["weights_sha256"]: row for row in late_trunk("rtn", 4)}
+    pairs = [(row, four[row["weights_sha256"]]) for row in late_trunk("rtn", 3)]
+    return found | {
+        "ex_measured": qid[-1]["qid"] / qid[0]["qid"],
+        "ex_rtn": math.exp(over_twin(pairs, "predicted").mean()),
+        "ex_fall": math.exp(over_twin(pairs, "qid").mean()),
+        "ex_steps": (15 / 7) ** 2,
+    }

@@ -1,0 +1,309 @@
+"""Chapter 16 counted again: seven ways at equal stored bits, what recipes keep, and rounded inputs.
+
+`kinds` names a row by what it keeps; a line is a checkpoint's rows of plain GPTQ (or RTN), read at a row's stored bits by numpy's
+own interpolation. Intervals are CR2 by model (`recount_fits.by_run`) with the scatter between draws of documents in quadrature.
+"""
+
+import functools
+import json
+import math
+
+import numpy as np
+from scipy import stats
+from tests.recount.recount import ROOT, distinct, grouped, half_width, label, measurements, where
+from tests.recount.recount_fits import by_run
+
+LIVE = "counted on a model that the chapter runs"
+KERNELS = [f"kernel_{short}_{bits}" for short in ("token", "cross", "half") for bits in (4, 8)]
+EXCEPTED = dict.fromkeys([*KERNELS, "kernel_factor"], LIVE)
+TOLERANCES = {}
+
+N, D = "n_params_non_embedding", "tokens_seen"
+SEED, DRAWS = 0, 4000
+TARGETS = (0.95, 0.9, 0.8, 0.7, 0.5, 0.3)
+KINDS = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")
+SHORT = dict(zip(("qkv", "dense", "up", "down"), KINDS, strict=True))
+BLOCKS, MATRICES = "blocks", "matrices"
+
+
+def numbers() -> dict:
+    """Return every number of the chapter that is counted again."""
+    parts = [who(), stored(), fronts(), compared(), built_on(), cmpq(), recipes(), slopes(), inputs(), pocket()]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def every() -> tuple[dict, ...]:
+    """Return the rounded rows of the seven ways; each has `kind`, `setting` and `stored`, bits a weight of all matrices."""
+    found = where(
+        measurements(), family="tadpole-mixed", device_type="cuda", eval_dataset="wheels-heldout", n_sequences=256
+    )
+    found = [row for row in found if row["format"] in ("int", "codebook") and row["run"] == row["model"]]
+    found = where(found, calib_seed={None, 0})
+    for row in found:
+        rounded = 1.0 if row["quantized_ratio"] is None else row["quantized_ratio"]
+        row["stored"] = 16.0 - rounded * (16.0 - (row["effective_bits"] or 0.0))
+        row["kind"], row["setting"] = kind(row)
+    return tuple(row for row in found if row["method"] != "none")
+
+
+def kind(row) -> tuple[str, object]:
+    """Return what a row keeps and how much: for example gwq at 3, cmpq at 2.25, matrices at (3, 0.9), inputs at (0.15, 4)."""
+    if row["activation_format"]:
+        return "inputs", (row["activation_exponent"], row["activation_bits"])
+    if row["kept_matrices"]:
+        blocks = grouped([{"block": name.split(".")[0]} for name in row["kept_matrices"]], "block")
+        whole = all(len(names) == len(KINDS) for names in blocks.values())
+        target = next((one for one in TARGETS if row["quantized_ratio"] > one - 1e-9), 0)
+        return BLOCKS if whole else MATRICES, (row["bits"], target)
+    return row["method"], row["average_bits"] if row["average_bits"] is not None else row["bits"]
+
+
+def of_weights() -> list[dict]:
+    """Return the rows that round weights alone; codes of 8 bits are there for rounded inputs."""
+    return [row for row in every() if row["bits"] < 8]
+
+
+def who() -> dict:
+    rows = every()
+    return {
+        "seven_checkpoints": len(distinct(rows, "checkpoint_id")),
+        "seven_sizes": len(distinct(rows, N)),
+        "seven_smallest": label(min(row[N] for row in rows)),
+        "seven_largest": label(max(row[N] for row in rows)),
+        "seven_first": label(min(row[D] for row in rows)),
+        "seven_last": label(max(row[D] for row in rows)),
+        "gwq_share": where(rows, kind="gwq")[0]["outlier_share"],
+    }
+
+
+def stored() -> dict:
+    """A group of 32 on an asymmetric grid has a scale of 16 bits and a zero point as wide as a code."""
+    most = max(row["bits"] for row in where(every(), kind="gptq"))
+    return {"stored_2": 2 + 18 / 32, "stored_end": most + (16 + most) / 32, "most_bits": most}
+
+
+def within() -> list[dict]:
+    """Return the rows that store no more than the widest codes of plain GPTQ."""
+    return [row for row in of_weights() if row["stored"] < stored()["stored_end"] + 1e-9]
+
+
+def fronts() -> dict:
+    places = [row for one in grouped(within(), "checkpoint_id").values() for row in front(one)]
+    line = len(where(places, kind="gptq"))
+    return {
+        "front_points": len(places),
+        "front_line": line / len(places),
+        "front_cmpq": len(where(places, kind="cmpq")) / len(places),
+        "front_recipes": len(where(places, kind={BLOCKS, MATRICES})) / len(places),
+        "n_recipes_on_front": len(where(places, kind={BLOCKS, MATRICES})),
+    }
+
+
+def front(rows) -> list[dict]:
+    """Return the rows of a checkpoint that no other beats, every pair looked at; of two equal ones the first counts."""
+
+    def beats(other, row) -> bool:
+        if (other["stored"], other["qid"]) == (row["stored"], row["qid"]):
+            return rows.index(other) < rows.index(row)
+        return other["stored"] <= row["stored"] and other["qid"] <= row["qid"]
+
+    return [row for row in rows if not any(beats(other, row) for other in rows if other is not row)]
+
+
+# ---- ratios at equal stored bits -------------------------------------------------------------------------------------
+
+
+@functools.cache
+def counts() -> np.ndarray:
+    """Return the shares of documents in each draw, (documents, draws)."""
+    n = len(every()[0]["document_qid"])
+    drawn = np.random.default_rng(SEED).multinomial(n, [1 / n] * n, DRAWS).T
+    return drawn / n
+
+
+@functools.cache
+def logs() -> dict[str, np.ndarray]:
+    """Return ln QiD of the rows that are told from zero, by measurement: as measured, then on each draw."""
+    found = {}
+    for row in every():
+        values = np.append(row["qid"], row["document_qid"] @ counts())
+        if values.min() > 0:
+            found[row["measurement_id"]] = np.log(values)
+    return found
+
+
+@functools.cache
+def against(line: str) -> tuple[tuple[dict, np.ndarray], ...]:
+    """Return each row that a line reaches with ln of its ratio to that line, as measured and on each draw."""
+    lines = grouped([row for row in where(of_weights(), kind=line) if row["measurement_id"] in logs()], "checkpoint_id")
+    found = []
+    for row in of_weights():
+        known = sorted(lines.get(row["checkpoint_id"], []), key=lambda one: one["stored"])
+        if row["kind"] == line or row["measurement_id"] not in logs() or not known:
+            continue
+        places = np.array([one["stored"] for one in known])
+        if not places[0] - 1e-9 <= row["stored"] <= places[-1] + 1e-9:
+            continue
+        weights = np.array([np.interp(row["stored"], places, unit) for unit in np.eye(len(places))])
+        read = weights @ np.array([logs()[one["measurement_id"]] for one in known])
+        found.append((row, logs()[row["measurement_id"]] - read))
+    return tuple(found)
+
+
+def cells(line: str = "gptq") -> dict[tuple, list[tuple[dict, np.ndarray]]]:
+    """Return the ratios of each kind and setting that was measured on two models or more."""
+    found = {}
+    for row, values in against(line):
+        found.setdefault((row["kind"], row["setting"]), []).append((row, values))
+    return {cell: pairs for cell, pairs in found.items() if len({row["model"] for row, _ in pairs}) > 1}
+
+
+def pooled(pairs, *along) -> list[tuple[float, float, float]]:
+    """Return mean and slopes of ln ratio with their ends; documents' scatter is added to that between models."""
+    design = np.array([[1.0, *(math.log(row[name]) for name in along)] for row, _ in pairs])
+    design[:, 1:] -= design[:, 1:].mean(axis=0)
+    values = np.array([one for _, one in pairs])
+    found = np.linalg.lstsq(design, values)[0]
+    models = [row["model"] for row, _ in pairs]
+    covariance, freedom = by_run(design, values[:, 0] - design @ found[:, 0], models)
+    freedom = np.minimum(freedom, len(set(models)) - 1)
+    halves = stats.t.ppf(0.975, freedom) * np.sqrt(np.diag(covariance) + found[:, 1:].var(axis=1))
+    return list(zip(found[:, 0], found[:, 0] - halves, found[:, 0] + halves, strict=True))
+
+
+def ratio(name: str, cell: tuple, line: str = "gptq") -> dict:
+    ((mean, low, high),) = pooled(cells(line)[cell])
+    return {name: math.exp(mean), f"{name}_low": math.exp(low), f"{name}_high": math.exp(high)}
+
+
+def compared() -> dict:
+    ends = [pooled(pairs)[0][1:] for pairs in cells().values()]
+    below, above = sum(high < 0 for _, high in ends), sum(low > 0 for low, _ in ends)
+    others = [row for row in of_weights() if row["kind"] != "gptq"]
+    return {
+        "n_settings": len(ends),
+        "n_below": below,
+        "n_above": above,
+        "n_untold": len(ends) - below - above,
+        "n_compared": len(against("gptq")),
+        "n_left_out": len(others) - len(against("gptq")),
+        "n_cmpq": sum(row["kind"] == "cmpq" for row, _ in against("gptq")),
+        "n_cmpq_below": sum(values[0] < 0 for _, values in against("gptq")),
+    }
+
+
+def built_on() -> dict:
+    found = ratio("awq_rtn", ("awq", 4), "rtn") | ratio("awq_gptq", ("awq", 4)) | ratio("gwq_gptq", ("gwq", 2))
+    for bits in (2, 3):
+        found |= ratio(f"gwq_rtn_{bits}", ("gwq", bits), "rtn")
+    extra = np.mean([row["stored"] for row, _ in cells()["gwq", 2]]) - stored()["stored_2"]
+    return found | {"gwq_extra": extra}
+
+
+def cmpq() -> dict:
+    found = {}
+    for name, mean in (("low", 2.5), ("high", 3.5)):
+        found |= ratio(f"cmpq_{name}_mean", ("cmpq", mean))
+        pairs = cells()["cmpq", mean]
+        for end, choose in (("smallest", min), ("largest", max)):
+            size = choose(row[N] for row, _ in pairs)
+            row, values = max((pair for pair in pairs if pair[0][N] == size), key=lambda pair: pair[0][D])
+            found |= {f"cmpq_{name}_{end}": math.exp(values[0]), f"cmpq_{name}_bits_{end}": row["stored"]}
+        low, high = np.percentile(values[1:], (2.5, 97.5))  # of the largest
+        found |= {f"cmpq_{name}_largest_low": math.exp(low), f"cmpq_{name}_largest_high": math.exp(high)}
+    narrowest = {row["checkpoint_id"]: row for row in where(of_weights(), kind="gptq", setting=2)}
+    pairs = [(row, narrowest[row["checkpoint_id"]]) for row in where(of_weights(), kind="cmpq", setting=2.25)]
+    cheaper = [(row, other) for row, other in pairs if row["stored"] < other["stored"]]
+    wins = sum(row["qid"] < other["qid"] for row, other in cheaper)
+    return found | {"n_cheaper": len(cheaper), "n_cheaper_wins": wins}
+
+
+def recipes() -> dict:
+    found = ratio("matrices_2_less", (MATRICES, (2, 0.8)))
+    for bits in (2, 3):
+        found |= ratio(f"matrices_{bits}", (MATRICES, (bits, 0.9)))
+        rows = where(of_weights(), kind=MATRICES, setting=(bits, 0.9))
+        names = [name.split(".", 1)[1] for row in rows for name in row["kept_matrices"]]
+        n_blocks = sum(row["n_layers"] for row in rows)
+        found |= {f"kept_{short}_{bits}": names.count(name) / n_blocks for short, name in SHORT.items()}
+    blocks = [values[0] for row, values in against("gptq") if row["kind"] == BLOCKS]
+    return found | {
+        "n_recipes": len(where(within(), kind={BLOCKS, MATRICES})),
+        "n_block_recipes": len(where(of_weights(), kind=BLOCKS)),
+        "n_blocks_compared": len(blocks),
+        "n_blocks_below": sum(value < 0 for value in blocks),
+    }
+
+
+def slopes() -> dict:
+    """A slope needs places that no model alone determines: without any one model the design has full rank."""
+    found = {}
+    for cell, pairs in cells().items():
+        models = {row["model"] for row, _ in pairs}
+        design = [
+            np.array([[1, math.log(r[N]), math.log(r[D])] for r, _ in pairs if r["model"] != out]) for out in models
+        ]
+        if all(len(one) and np.linalg.matrix_rank(one - [0, *one[:, 1:].mean(axis=0)]) == 3 for one in design):
+            found[cell] = pooled(pairs, N, D)
+    counted = {"n_sloped": len(found)}
+    for place, name in ((1, "size"), (2, "tokens")):
+        value, low, high = found["cmpq", 2.5][place]
+        counted |= {f"cmpq_{name}": value, f"cmpq_{name}_low": low, f"cmpq_{name}_high": high}
+        counted[f"n_{name}_down"] = sum(one[place][2] < 0 for one in found.values())
+        counted[f"n_{name}_up"] = sum(one[place][1] > 0 for one in found.values())
+    return counted
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def inputs() -> dict:
+    alone = {row["checkpoint_id"]: row["qid"] for row in where(every(), kind="rtn", setting=8)}
+    found, narrow = {}, {}
+    for short, exponent in (("token", 1.0), ("cross", 0.15), ("half", 0.5)):
+        for bits in (4, 8):
+            rows = where(every(), kind="inputs", setting=(exponent, bits))
+            costs = {row["checkpoint_id"]: row["qid"] - alone[row["checkpoint_id"]] for row in rows}
+            models = grouped(rows, "model").values()
+            means = [np.mean([costs[row["checkpoint_id"]] for row in one]) for one in models]
+            mean, half = np.mean(means), half_width(means)
+            found |= {f"{short}_{bits}": mean, f"{short}_{bits}_low": mean - half, f"{short}_{bits}_high": mean + half}
+            if bits == 8:
+                found[f"{short}_8_most"] = max(costs.values())
+            if bits == 4:
+                narrow[short] = costs
+    less = [narrow["cross"][one] < cost for one, cost in narrow["token"].items()]
+    return (
+        found
+        | {
+            "n_cross_less": sum(less),
+            "n_narrow": len(less),
+        }
+        | at_ends(narrow)
+    )
+
+
+def at_ends(narrow) -> dict:
+    """Return costs at the last checkpoint of the smallest and the largest size, and at that of the pocket model's like."""
+    rows = {row["checkpoint_id"]: row for row in every()}.values()
+    last = {size: max(where(rows, **{N: size}), key=lambda row: row[D]) for size in distinct(rows, N)}
+    ends = {"smallest": last[min(last)], "largest": last[max(last)]}
+    found = {
+        f"{short}_{end}": narrow[short][row["checkpoint_id"]]
+        for short in ("token", "cross")
+        for end, row in ends.items()
+    }
+    (like,) = where(rows, model=pocket()["kernel_model"], step=7275)
+    return found | {"cost_factor": narrow["token"][like["checkpoint_id"]] / narrow["cross"][like["checkpoint_id"]]}
+
+
+def pocket() -> dict:
+    """The widest pocket model's last checkpoint, of the run that isn't a branch."""
+    listed = json.loads((ROOT / "data/tadpole/manifest.json").read_text())["checkpoints"]
+    plain = [one for one in listed if one["branched_from"] is None]
+    last = max(plain, key=lambda one: (one["d_model"], one["step"]))
+    return {"kernel_model": last["model"], "kernel_tokens": label(last["tokens_seen"])}

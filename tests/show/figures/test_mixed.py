@@ -1,0 +1,110 @@
+"""Figures of mixed quantization."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.analyse.trials import Model
+
+from helpers.analyse.mixed.largest_ratio_law import RatioLaw
+from helpers.analyse.mixed.trials import MATRICES, with_criteria
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.show.figures import mixed
+
+pytestmark = pytest.mark.usefixtures("styled")
+COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
+
+
+def largest(**other):
+    rows = [
+        {SIZE: size, TOKENS: tokens, "budget": budget, "granularity": granularity, "schedule": "constant"}
+        | {"interpolated": min(1.0, 0.2 + 0.1 * index + budget), "censored": "all" if index == 2 else "no"}
+        for index, size in enumerate((1e6, 3e6, 1e7))
+        for tokens in (6.5e7, 2.5e8)
+        for budget in (0.05, 0.1)
+        for granularity in ("matmul", "layer")
+    ]
+    return pd.DataFrame(rows).assign(**other)
+
+
+def test_every_assignment_is_named_by_its_blocks():
+    trials = with_criteria(Model(COSTS).trials("layer"))
+    figure = mixed.all_assignments(trials[trials["search"] == "exhaustive"])
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    assert sorted(text.get_text() for text in axes.texts) == ["00", "01", "10", "11"]
+    assert "Qr" in axes.get_xlabel()
+    assert "nats" in axes.get_ylabel()
+
+
+def test_maps_have_a_panel_a_model_and_grey_where_nothing_was_measured():
+    rows = [
+        {"title": title, "block": block, "matrix": matrix, "relative": 1.0 + block}
+        for title, blocks in (("small", 2), ("large", 3))
+        for block in range(blocks)
+        for matrix in MATRICES
+    ]
+    relative = pd.DataFrame(rows)
+    relative.loc[0, "relative"] = np.nan
+    figure = mixed.sensitivity_maps(relative)
+    figure.canvas.draw()
+    shapes = [axes.images[0].get_array().shape for axes in figure.axes if axes.images]
+    assert shapes[:2] == [(4, 2), (4, 3)]
+    assert figure.axes[0].images[0].get_array().mask[0, 0]
+
+
+def test_ratio_against_size_has_a_line_a_granularity_and_hollow_ends():
+    one = largest()
+    one = one[one[TOKENS] == 2.5e8]
+    figure = mixed.ratio_against_size(one, {("matmul", 0.05): RatioLaw(-10.0, 1.0)}, "{:.0%} more perplexity")
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ["5% more perplexity", "10% more perplexity"]
+    dashed = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 1
+    hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == mixed.CARD]
+    assert [list(line.get_xdata()) for line in hollow] == [[1e7], [1e7]]
+    assert "parameters" in figure.get_supxlabel()
+
+
+def test_ratio_against_tokens_has_a_line_a_size_and_crosses_for_decay():
+    one = largest(granularity="matmul").drop_duplicates([SIZE, TOKENS, "budget"])
+    decayed = one[one[TOKENS] == 2.5e8].assign(schedule="cooldown")
+    figure = mixed.ratio_against_tokens(pd.concat([one, decayed]), "{:g} nats")
+    figure.canvas.draw()
+    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    assert [len(line.get_xdata()) for line in crosses] == [1, 1, 1]
+    assert len(figure.axes[-1].get_legend().get_texts()) == 3
+
+
+def test_searches_stand_beside_the_random_curve():
+    curves = pd.DataFrame({"target_ratio": 0.5, "n_trials": [1, 2, 3], "excess": [0.5, 0.2, 0.1]})
+    guided = pd.DataFrame({"target_ratio": 0.5, "search": ["greedy"], "n_units": [12], "excess": [0.05]})
+    figure = mixed.searches_by_trials(curves, guided, [0.5])
+    figure.canvas.draw()
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["random, best of n on average", "greedy"]
+    assert figure.axes[0].get_title() == "Qr 0.5 or more"
+
+
+def test_recipes_against_trials_leave_out_what_has_no_logarithm():
+    paired = pd.DataFrame({"scheme": "a", "qid_nats": [0.1, -0.1, 0.3], "swapped_qid_nats": [0.1, 0.1, 0.2]})
+    figure = mixed.swapped_against_rounded(paired, ["a"])
+    figure.canvas.draw()
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [2, 2]
+    assert figure.axes[0].get_xscale() == "log"
+
+
+def test_changes_have_a_row_a_scheme_and_a_panel_a_budget():
+    table = pd.DataFrame(
+        [
+            {"title": title, "scheme": scheme, "granularity": granularity, "mean": -0.1, "low": -0.2, "high": 0.0}
+            | {"lowest": -0.3, "highest": 0.1}
+            for title in ("5%", "10%")
+            for scheme in ("a", "b")
+            for granularity in ("matmul", "layer")
+        ]
+    )
+    figure = mixed.changes_by_budget(table, ["a", "b"], "change of Qr (share)")
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ["5%", "10%"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["b", "a"]
+    assert figure.get_supxlabel() == "change of Qr (share)"

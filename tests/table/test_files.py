@@ -1,0 +1,205 @@
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from helpers.table import files
+from helpers.table.rows import CheckpointRow, Measurement, ResultsError
+
+ROOT = Path(__file__).parents[2]
+
+
+def make_row(number: int, **changes) -> Measurement:
+    """A row whose values are only of the right type."""
+    values = {}
+    for name, annotation in ((f.name, f.type) for f in dataclasses.fields(Measurement)):
+        text = getattr(annotation, "__name__", str(annotation))
+        values[name] = 1 if "int" in text else 0.5 if "float" in text else True if "bool" in text else "x"
+        values[name] = ("x",) if annotation == tuple[str, ...] else values[name]
+    values |= {"measurement_id": f"{number:04d}", "group_loss": (1.0, 2.5)}
+    return Measurement(**values | changes)
+
+
+def test_a_record_comes_back_as_it_was(tmp_path):
+    row = make_row(1, loss_nats=None, reason=None, group_loss=None)
+    files.write_record(row, tmp_path)
+    files.write_record(make_row(2), tmp_path)
+    assert files.read_records(tmp_path)[0] == row
+    assert files.done_ids(tmp_path) == {"0001", "0002"}
+
+
+def test_compaction_depends_on_the_rows_alone(tmp_path):
+    for number in (3, 1, 2):
+        files.write_record(make_row(number), tmp_path / "a")
+    files.compact(tmp_path / "a", tmp_path / "a.parquet")
+    for number in (1, 2):
+        files.write_record(make_row(number), tmp_path / "b")
+    files.compact(tmp_path / "b", tmp_path / "b.parquet")
+    files.write_record(make_row(3), tmp_path / "c")
+    assert files.compact(tmp_path / "c", tmp_path / "b.parquet") == 3
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_a_record_replaces_the_row_of_its_id(tmp_path):
+    files.write_record(make_row(1, loss_nats=1.0), tmp_path / "r")
+    files.compact(tmp_path / "r", tmp_path / "t.parquet")
+    files.write_record(make_row(1, loss_nats=2.0), tmp_path / "r")
+    files.compact(tmp_path / "r", tmp_path / "t.parquet")
+    assert files.read_table(tmp_path / "t.parquet").column("loss_nats").to_pylist() == [2.0]
+
+
+def test_the_schema_says_losses_by_document_are_float32():
+    assert files.schema().field("group_loss").type == pa.list_(pa.float32())
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"measurement_id": 1}', "[1]"])
+def test_a_broken_record_is_named(tmp_path, content):
+    (tmp_path / "0001.json").write_text(content)
+    with pytest.raises(ResultsError, match=r"0001\.json: not a record"):
+        files.read_records(tmp_path)
+
+
+def test_a_missing_a_foreign_and_a_broken_table_are_named(tmp_path):
+    with pytest.raises(ResultsError, match="no such table"):
+        files.read_table(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("hello")
+    with pytest.raises(ResultsError, match="not a Parquet table"):
+        files.read_table(tmp_path / "text.parquet")
+    pq.write_table(pa.table({"colour": ["red"]}), tmp_path / "foreign.parquet")
+    with pytest.raises(ResultsError, match="columns differ.* missing: measurement_id, .*; unknown: colour$"):
+        files.read_table(tmp_path / "foreign.parquet")
+
+
+# ---- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def make_checkpoint_row(**changes) -> dict:
+    """A row of the table of checkpoints whose values are only of the right type."""
+    plain = {pa.string(): "x", pa.int64(): 1, pa.float64(): 0.5, pa.list_(pa.float32()): [0.5, 1.5]}
+    return {f.name: plain.get(f.type, ["a", "b"]) for f in files.schema(CheckpointRow)} | changes
+
+
+def test_checkpoint_rows_come_back_in_order_and_the_same_rows_are_the_same_bytes(tmp_path):
+    rows = [make_checkpoint_row(weights_sha256="b", weight_change=None), make_checkpoint_row(weights_sha256="a")]
+    for name in ("one", "two"):
+        files.write_table(tmp_path / name, rows, CheckpointRow)
+    assert files.read_checkpoints(tmp_path / "one").to_pylist() == rows
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_lists_of_a_checkpoint_are_of_text_or_float32():
+    schema = files.schema(CheckpointRow)
+    assert schema.field("matrices").type == pa.list_(pa.string())
+    assert schema.field("weight_change").type == schema.field("weight_rms").type == pa.list_(pa.float32())
+
+
+def test_a_missing_and_a_foreign_table_of_checkpoints_are_named(tmp_path):
+    with pytest.raises(ResultsError, match="no such table; `qid checkpoints` makes one"):
+        files.read_checkpoints(tmp_path / "none")
+    files.write_table(tmp_path / "measurements", [dataclasses.asdict(make_row(1))], Measurement)
+    with pytest.raises(ResultsError, match="columns differ.* missing: logit_entropy_nats, .*; unknown: measurement_id"):
+        files.read_checkpoints(tmp_path / "measurements")
+
+
+# ---- tables of several machines --------------------------------------------------------------------------------------
+
+
+def test_tables_and_records_are_gathered_and_the_first_of_two_rows_counts(tmp_path):
+    for name, rows in (("a", (1, 2)), ("b", (2, 3))):
+        for number in rows:
+            files.write_record(make_row(number, model=name), tmp_path / name)
+        files.compact(tmp_path / name, tmp_path / f"{name}.parquet")
+    assert files.gather([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "all.parquet") == 3
+    assert files.read_table(tmp_path / "all.parquet").column("model").to_pylist() == ["a", "a", "b"]
+    assert files.gather([tmp_path / "a", tmp_path / "b.parquet"], tmp_path / "again.parquet") == 3
+    assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "all.parquet").read_bytes()
+    assert files.gather([], tmp_path / "all.parquet") == 3, "what the table holds already stays"
+
+
+def test_checkpoints_are_gathered_in_the_order_of_their_table(tmp_path):
+    rows = [make_checkpoint_row(weights_sha256=sha, step=step) for sha, step in (("c", 1), ("a", 2), ("b", 3))]
+    files.write_table(tmp_path / "a.parquet", rows[1:], CheckpointRow)
+    files.write_table(tmp_path / "b.parquet", rows[:2], CheckpointRow)
+    assert files.gather([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "all.parquet") == 3
+    assert files.read_checkpoints(tmp_path / "all.parquet").column("step").to_pylist() == [1, 2, 3]
+    files.write_record(make_row(1), tmp_path / "r")
+    with pytest.raises(ResultsError, match=r"r: holds a Measurement a row, .*all\.parquet a CheckpointRow"):
+        files.gather([tmp_path / "r"], tmp_path / "all.parquet")
+    with pytest.raises(ResultsError, match=r"none\.parquet: no such table"):
+        files.gather([tmp_path / "none.parquet"], tmp_path / "all.parquet")
+
+
+# ---- what may go wrong -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", ["loss_nats", "run"])
+def test_a_missing_column_is_named(tmp_path, lost):
+    row = dataclasses.asdict(make_row(1))
+    del row[lost]
+    schema = pa.schema([files.schema().field(name) for name in row])
+    pq.write_table(pa.Table.from_pylist([row], schema=schema), tmp_path / "t.parquet")
+    with pytest.raises(ResultsError, match=f"columns differ from this version's; missing: {lost}; unknown: none"):
+        files.read_table(tmp_path / "t.parquet")
+    (tmp_path / "0001.json").write_text(json.dumps(row))
+    with pytest.raises(ResultsError, match=f"not a record.*missing key '{lost}'"):
+        files.read_records(tmp_path)
+
+
+def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path):
+    """The limit on file size makes the kernel refuse a write half way, as a full disk does."""
+    files.write_atomically(tmp_path / "table", b"old")
+    code = f"""
+        import resource, signal, sys
+        from pathlib import Path
+        from helpers.table import files
+        from helpers.table.rows import ResultsError
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
+        try:
+            files.write_atomically(Path({str(tmp_path / "table")!r}), b"x" * 100_000)
+        except ResultsError as error:
+            print(error)
+            sys.exit(7)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert done.returncode == 7, done.stderr
+    assert "nothing was lost" in done.stdout
+    assert (tmp_path / "table").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["table"]
+
+
+def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(tmp_path):
+    code = f"""
+        import os, sys
+        from pathlib import Path
+        from helpers.table import files
+        with files.exclusive(Path({str(tmp_path / "records")!r})):
+            print("held", flush=True)
+            sys.stdin.readline()
+            os._exit(9)
+    """
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ResultsError, match="another process"), files.exclusive(tmp_path / "records"):
+            pass
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        assert holder.wait(30) == 9
+    with files.exclusive(tmp_path / "records"):
+        pass
+
+
+def test_records_hold_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_record(make_row(1, loss_nats=float("nan")), tmp_path)
+    assert json.dumps([path.name for path in tmp_path.iterdir()]) == "[]"
