@@ -202,7 +202,7 @@ dictionary: $(ENV) ## write the data dictionary and the tables' Croissant card, 
 
 # By hand, not by freshness: a clone's times say nothing. What reads the fits refuses those of another table.
 fits: $(ENV) ## fit and judge every law on the tracked table, into results/fits.json, after the table is replaced
-	$(PY) -m helpers.analyse.fits.make_fits
+	$(VENV)/bin/qid fits
 
 pair: $(ENV) ## bring the chapters' .ipynb up to their .py (text only, no outputs)
 	$(PY) book/pair.py
@@ -222,7 +222,7 @@ study: $(ENV) corpus ## train and measure UNITS (FAMILY/MODEL ...), each while t
 	$(VENV)/bin/qid study sweeps/study.yml $(UNITS) --device $(DEVICE)
 
 release: $(ENV) ## write the pocket family packed at 2, 3 and 4 bits, with model cards, into build/release/
-	$(PY) -m helpers.measure.packing.release
+	$(VENV)/bin/qid release
 
 benchmark: $(ENV) $(PEERS_LOCKED) ## run every command in benchmarks/
 	@for each in pocket_sweep make_targets crosscheck; do echo "== benchmarks/$$each.py"; $(PY) benchmarks/$$each.py; done

@@ -24,14 +24,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from helpers.analyse.rows.degradation import paired_error
+from helpers.analyse.rows.standard_errors import paired_error
 from helpers.measure.models import checkpoints, memory
 from helpers.measure.rounding import methods
-from helpers.measure.rounding.methods import Checkpoint, Rounded
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.scoring import evaluate
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
+from helpers.table.errors import QuantizationError
 from helpers.table.families import catalogue
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 from report import report
 
 POCKET = "data/tadpole"
@@ -65,7 +67,7 @@ def compare(folder: Path) -> list[dict]:
     """Round one checkpoint by every library; return one row a library and scheme."""
     local = checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None)
     checkpoint = Checkpoint(checkpoints.load(local, "cpu"), folder)
-    lock, tokenizer = token_blocks.read_lock(), checkpoints.tokenizer_of(folder.resolve())
+    lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder.resolve())
     tokens, _ = token_blocks.calibration_tokens(lock.calibration, tokenizer, N_CALIBRATION, SEQ_LEN, 0)
     blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, N_EVALUATION, SEQ_LEN)
     columns = {layer.in_features for layer in checkpoint.decoder.linear_layers().values()}

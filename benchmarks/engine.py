@@ -15,11 +15,12 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from helpers.measure.models.memory import default_budget
 from helpers.measure.models.precision import matrix_products
-from helpers.measure.rounding.methods import Checkpoint, gptq
+from helpers.measure.rounding.methods import gptq
+from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
-from helpers.table.families.catalogue import neox_linear_shapes
-from helpers.table.rows import QuantScheme
+from helpers.table.families.neox import neox_linear_shapes
+from helpers.table.scheme import QuantScheme
 from report import keep, report
 
 BITS = (2, 3, 4)

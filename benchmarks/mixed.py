@@ -21,9 +21,9 @@ from helpers.measure.mixed import assignments, searches
 from helpers.measure.mixed.assignments import Units
 from helpers.measure.models.memory import default_budget
 from helpers.measure.models.precision import matrix_products
-from helpers.measure.rounding.methods import Checkpoint
+from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.text.token_blocks import Blocks
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 from report import report
 
 POCKET = Path("data/tadpole/tadpole-128x3/step-007275")

@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 import torch
 
 from helpers.measure.models import checkpoints, memory
-from helpers.measure.rounding.methods import Checkpoint, autogptq, gptq
-from helpers.measure.text import token_blocks
+from helpers.measure.rounding.methods import autogptq, gptq
+from helpers.measure.rounding.rounded import Checkpoint
+from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table.families import catalogue
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 from report import report
 
 GOAL_SECONDS, GOAL_GIB = 180, 2
@@ -64,7 +65,7 @@ def one_size(spec) -> dict[str, float]:
     """Time ours and the peer's rounding at all bit widths, and a plain evaluation, on one checkpoint."""
     local = checkpoints.fetch(spec)
     checkpoint = Checkpoint(checkpoints.load(local, "cpu"), local.folder)
-    lock, tokenizer = token_blocks.read_lock(), checkpoints.tokenizer_of(local.folder)
+    lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(local.folder)
     text, _ = token_blocks.calibration_tokens(lock.calibration, tokenizer, 32, 512, 0)
     tokens = token_blocks.heldout_blocks(lock.evaluation, tokenizer, 128, 512).tokens
     schemes = [QuantScheme("gptq", bits=b, group_size=32, symmetric=False, rel_damp=0.01) for b in BITS]

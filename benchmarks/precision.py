@@ -14,11 +14,12 @@ import torch
 
 from helpers.measure.models import checkpoints
 from helpers.measure.models.memory import default_budget
-from helpers.measure.rounding.methods import Checkpoint, gptq
+from helpers.measure.rounding.methods import gptq
+from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table.families import catalogue
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 from report import report
 
 BITS = (2, 3, 4)
@@ -36,7 +37,7 @@ def rows_of(folder: Path) -> list[dict]:
     """Measure one checkpoint."""
     local = checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None)
     checkpoint = Checkpoint(checkpoints.load(local, "cuda"), folder)
-    lock, tokenizer = token_blocks.read_lock(), checkpoints.tokenizer_of(folder)
+    lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder)
     blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, 512, 512)
     rounded, scored = {}, {}
     for dtype, seed in [("float32", seed) for seed in SEEDS] + [("tfloat32", 0), ("bfloat16", 0)]:

@@ -3,7 +3,9 @@
 import matplotlib as mpl
 import pandas as pd
 
-from helpers.analyse.rows.degradation import degradation, rows_of_fit, study_rows
+from helpers.analyse.rows.degradation import degradation
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.study import study_rows
 from helpers.show.figures.qid import qid_against_tokens
 from helpers.show.style import use_house_style
 

@@ -37,9 +37,11 @@ import pandas as pd
 import seaborn as sns
 from scipy import stats
 
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import degradation, paired_error, rows_of_every_run, rows_of_fit, study_rows
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
+from helpers.analyse.rows.degradation import degradation
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.standard_errors import paired_error
+from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run, study_rows
 from helpers.show.glue import put, put_all
 from helpers.show.style import (
     BITS_COLOURS,

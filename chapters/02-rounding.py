@@ -36,7 +36,8 @@ import pandas as pd
 import seaborn as sns
 import torch
 
-from helpers.analyse.rows.degradation import degradation, paired_error
+from helpers.analyse.rows.degradation import degradation
+from helpers.analyse.rows.standard_errors import paired_error
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
 from helpers.show.style import BITS_COLOURS, use_house_style
@@ -46,8 +47,9 @@ warnings.filterwarnings("ignore", message="IProgress not found")  # transformers
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import gptq_solver, grids
-from helpers.measure.sweep.run import reader_console, run_sweep
-from helpers.measure.text import token_blocks
+from helpers.measure.sweep.console import reader_console
+from helpers.measure.sweep.run import run_sweep
+from helpers.measure.text import corpus_lock, token_blocks
 
 use_house_style()
 
@@ -263,7 +265,7 @@ checkpoint = checkpoints.fetch(last)
 model = checkpoints.load(checkpoint, device)
 tokenizer = checkpoints.tokenizer_of(checkpoint.folder)
 text, _ = token_blocks.calibration_tokens(
-    token_blocks.read_lock().calibration, tokenizer, n_sequences=32, seq_len=512, seed=seed
+    corpus_lock.read_lock().calibration, tokenizer, n_sequences=32, seq_len=512, seed=seed
 )
 
 layers = decoder_of(model).linear_layers()

@@ -39,11 +39,13 @@ import pandas as pd
 from safetensors import safe_open
 from scipy import stats
 
-from helpers.analyse.rows.counts import BITS, LATE_TOKENS, count
-from helpers.analyse.rows.degradation import HELDOUT, paired_error, rows_of_every_run, study_rows
-from helpers.analyse.rows.design import design_of, outstanding, study_table
+from helpers.analyse.rows.counts import BITS, count
+from helpers.analyse.rows.design import design_of
+from helpers.analyse.rows.standard_errors import paired_error
+from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, rows_of_every_run, study_rows
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
+from helpers.show.study_table import outstanding, study_table
 from helpers.show.style import (
     INK,
     LOSS_LABEL,
@@ -55,12 +57,13 @@ from helpers.show.style import (
     size_styles,
     use_house_style,
 )
-from helpers.table.families.catalogue import HUB_FAMILIES, neox_linear_shapes, read_manifest
+from helpers.table.families.catalogue import HUB_FAMILIES, read_manifest
+from helpers.table.families.neox import neox_linear_shapes
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.models import checkpoints
 from helpers.measure.scoring import evaluate
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training.plan import read_plan
 
 use_house_style()
@@ -659,7 +662,7 @@ put_all(
 pocket = read_manifest(Path("data/tadpole"))
 files = [checkpoints.weight_files(Path(spec.location))[0] for spec in pocket]
 right = [checkpoints.weights_sha256(Path(spec.location)) == spec.weights_sha256 for spec in pocket]
-lock = token_blocks.read_lock()
+lock = corpus_lock.read_lock()
 
 # Splits
 evaluation = {(file.package, file.path) for file in lock.evaluation}

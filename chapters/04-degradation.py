@@ -44,40 +44,26 @@ warnings.filterwarnings("ignore", message="IProgress not found")  # transformers
 
 from transformers.utils.logging import disable_progress_bar
 
-from helpers.analyse.questions.trends import (
-    agreement_in_seeds,
-    bit_factors,
-    calibration_spread,
-    commonest_scheme,
-    differences_of_runs,
-    loss_changes,
-    mean_over_runs,
-    qid_ratio,
-    ratios_to_twins,
-    rows_named,
-    slopes_by_pass,
-    spread_out,
-    trends,
-)
-from helpers.analyse.questions.ways import packages, text_losses
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import (
-    SIZE,
-    TOKENS,
-    AnalysisError,
-    degradation,
-    device_agreement,
-    rows_of_every_run,
-    rows_of_fit,
-    study_rows,
-)
-from helpers.measure.sweep.run import plan, read_sweep, reader_console, run_sweep
+from helpers.analyse.questions.trends import bit_factors, loss_changes, slopes_by_pass, spread_out, trends
+from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
+from helpers.analyse.questions.ways import text_losses
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
+from helpers.analyse.rows.noise import calibration_spread
+from helpers.analyse.rows.resampling import packages
+from helpers.analyse.rows.selection import commonest_scheme, rows_named, rows_of_fit
+from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run, study_rows
+from helpers.measure.sweep.console import reader_console
+from helpers.measure.sweep.declaration import read_sweep
+from helpers.measure.sweep.jobs import plan
+from helpers.measure.sweep.run import run_sweep
 from helpers.show.figures import comparisons
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import agreement_table, ratio_table, twins_table
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 
 use_house_style()
 disable_progress_bar()  # of loading weights: the sweep has its own

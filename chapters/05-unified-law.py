@@ -30,26 +30,23 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from helpers.analyse.fits.by_run import fit_by_run, hold_out_largest, leave_one_run_out
+from helpers.analyse.fits.by_run import fit_by_run, leave_one_run_out
+from helpers.analyse.fits.data import FitData, FitError
 from helpers.analyse.fits.paired import fit_pair
+from helpers.analyse.fits.predictions import hold_out_largest
 from helpers.analyse.fits.profiles import profile_interval
-from helpers.analyse.fits.result import FitData, FitError, information_by_bits, measured_over_predicted
+from helpers.analyse.fits.result import information_by_bits, measured_over_predicted
 from helpers.analyse.laws.byte_units import bytes_per_token, in_bytes
-from helpers.analyse.laws.forms import FORMS
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
-from helpers.analyse.questions.trends import bit_factors, commonest_scheme, mean_over_runs, trends
-from helpers.analyse.questions.ways import document_counts, packages
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import (
-    HELDOUT,
-    SIZE,
-    TOKENS,
-    degradation,
-    rows_of_every_run,
-    rows_of_fit,
-    study_rows,
-)
-from helpers.analyse.rows.noise import rows_of_seeds, training_seeds
+from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.names import FORMS
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
+from helpers.analyse.questions.trends import bit_factors, trends
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.noise import training_seeds
+from helpers.analyse.rows.resampling import document_counts, packages
+from helpers.analyse.rows.selection import commonest_scheme, rows_of_fit
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, rows_of_every_run, rows_of_seeds, study_rows
 from helpers.show.figures import comparisons, qid
 from helpers.show.figures import fits as fit_figures
 from helpers.show.glue import put, put_all

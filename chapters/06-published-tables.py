@@ -35,15 +35,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analyse.fits.by_run import fit_by_run, hold_out
-from helpers.analyse.fits.result import FitData
-from helpers.analyse.laws.forms import KUMAR_2024
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
-from helpers.analyse.laws.loss import OUYANG_2024_LOSS
+from helpers.analyse.fits.by_run import fit_by_run
+from helpers.analyse.fits.data import FitData
+from helpers.analyse.fits.predictions import hold_out
+from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_LOSS, OUYANG_2024_TABLE_1
 from helpers.analyse.questions import published_tables
 from helpers.analyse.questions.trends import slope
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import TOKENS, degradation, rows_of_fit, study_rows
+from helpers.analyse.rows.degradation import TOKENS, degradation
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.study import LATE_TOKENS, study_rows
 from helpers.show.figures import published as published_figures
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style

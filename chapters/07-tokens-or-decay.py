@@ -45,9 +45,10 @@ from helpers.analyse.questions.decay import (
 from helpers.analyse.questions.mechanism import describe, with_description
 from helpers.analyse.questions.slopes_of_ratios import log_trends
 from helpers.analyse.questions.trends import slopes_by_pass, trends
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
-from helpers.analyse.rows.noise import rows_of_seeds, training_seeds
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.noise import training_seeds
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, rows_of_every_run, rows_of_seeds
 from helpers.show.figures import comparisons, decay
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style

@@ -36,16 +36,17 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analyse.fits.by_run import fit_by_run
-from helpers.analyse.fits.result import FitData
+from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.stored import read_fits
-from helpers.analyse.laws.forms import LossLaw
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, UnifiedLaw
-from helpers.analyse.laws.loss import OUYANG_2024_LOSS, OuyangLossLaw
+from helpers.analyse.laws.forms import LossLaw, UnifiedLaw
+from helpers.analyse.laws.loss import OuyangLossLaw
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_LOSS, OUYANG_2024_TABLE_1
 from helpers.analyse.questions import training_level
 from helpers.analyse.questions.decay import LOSS, compared_with_trunk, mean_over_sizes
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
-from helpers.analyse.rows.noise import rows_of_seeds, training_seeds
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.noise import training_seeds
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, rows_of_every_run, rows_of_seeds
 from helpers.show.figures import training_level as training_level_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style

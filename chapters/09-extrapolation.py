@@ -34,17 +34,18 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analyse.fits.hold_outs import FITTED_BITS, floor_by_bits, judge, on_trunk, table_of_scores
+from helpers.analyse.fits.hold_outs import floor_by_bits, judge, table_of_scores
 from helpers.analyse.fits.make_fits import predictors
 from helpers.analyse.fits.stored import read_fits
-from helpers.analyse.laws.forms import KUMAR_2024
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.laws.loss import ChainedLaw
+from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.questions import extrapolation, published_perplexities
-from helpers.analyse.questions.ways import packages
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import SIZE, TOKENS, TRUNK, degradation, rows_of_every_run, rows_of_fit
-from helpers.analyse.rows.noise import rows_of_seeds, study_floors, training_seeds
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.noise import training_seeds
+from helpers.analyse.rows.noise_floor import study_floors
+from helpers.analyse.rows.resampling import packages
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.study import FITTED_BITS, LATE_TOKENS, TRUNK, on_trunk, rows_of_every_run, rows_of_seeds
 from helpers.show.figures import extrapolation as extrapolation_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style

@@ -41,9 +41,12 @@ from helpers.analyse.questions.slopes_of_ratios import (
     texts_compared,
     trends_table,
 )
-from helpers.analyse.questions.trends import calibration_spread, qid_ratio, slope
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation, rows_of_every_run, study_rows
+from helpers.analyse.questions.trends import slope
+from helpers.analyse.questions.twins import qid_ratio
+from helpers.analyse.rows import resampling
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.noise import calibration_spread
+from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run, study_rows
 from helpers.show.figures import comparisons
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
@@ -119,7 +122,7 @@ put_all(least_tokens=count_label(held_out[TOKENS].min()), most_tokens=count_labe
 
 # %%
 generator = np.random.default_rng(seed)
-documents = ways.document_counts(128, generator)
+documents = resampling.document_counts(128, generator)
 replicates = every_draw[(every_draw["eval_dataset"] == HELD_OUT) & (every_draw["way"] == GPTQ)]
 ratios = ways.ratios_to(held_out, GPTQ, documents)
 ratios = ways.with_calibration(ratios, calibration_spread(replicates), level=1 - 0.05 / len(ratios))
@@ -337,8 +340,12 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 # whole packages, independently for each text. The rows are GPTQ and RTN on groups of 32 beyond {glue:text}`early_tokens:s` tokens.
 
 # %%
-in_packages = {HELD_OUT: ways.packages("evaluation"), UNSEEN: ways.packages("unseen"), PROSE: ways.packages("prose")}
-drawn = {text: ways.document_counts(len(names), generator, names) for text, names in in_packages.items()}
+in_packages = {
+    HELD_OUT: resampling.packages("evaluation"),
+    UNSEEN: resampling.packages("unseen"),
+    PROSE: resampling.packages("prose"),
+}
+drawn = {text: resampling.document_counts(len(names), generator, names) for text, names in in_packages.items()}
 on_unseen, on_prose = (drawn[HELD_OUT], drawn[UNSEEN]), (drawn[HELD_OUT], drawn[PROSE])
 trunk = [plain(study_rows(measured, text)) for text in (HELD_OUT, UNSEEN)]
 every_run = [plain(rows_of_every_run(measured, text)) for text in (HELD_OUT, UNSEEN)]

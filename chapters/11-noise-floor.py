@@ -35,32 +35,24 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.questions.ways import packages, way_of_rounding
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import (
-    SIZE,
-    TOKENS,
-    TRUNK,
-    AnalysisError,
-    degradation,
-    device_agreement,
-    rows_of_every_run,
-    rows_of_fit,
-)
+from helpers.analyse.questions.ways import way_of_rounding
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.devices import device_agreement
 from helpers.analyse.rows.noise import (
     calibration_draws,
-    clustered_error,
     device_part,
     documents_needed,
     format_parts,
-    gptq_of_study,
-    rows_of_seeds,
     scatter_ratio,
     scatter_trend,
-    study_floors,
     training_seeds,
     without_rounding,
 )
+from helpers.analyse.rows.noise_floor import study_floors
+from helpers.analyse.rows.resampling import packages
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error
+from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, gptq_of_study, rows_of_every_run, rows_of_seeds
 from helpers.show import benchmarks
 from helpers.show.figures import comparisons
 from helpers.show.glue import put

@@ -43,10 +43,11 @@ from scipy import stats
 from helpers.analyse.questions import mechanism
 from helpers.analyse.questions.mechanism import is_trunk
 from helpers.analyse.questions.slopes_of_ratios import log_trends
-from helpers.analyse.questions.trends import mean_over_runs
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation, rows_of_every_run, rows_of_fit
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.analyse.rows.design import part_of_study
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run
 from helpers.show.figures import mechanism as mechanism_figures
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
@@ -58,7 +59,7 @@ from helpers.measure.describing.checkpoint_rows import DEFAULT_SAMPLE, GROUP_SIZ
 from helpers.measure.models import activations, checkpoints
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.precision import matrix_products
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
 
 use_house_style()
 
@@ -119,7 +120,7 @@ def matrices_at(run, step):
         return [file.get_tensor(f"gpt_neox.layers.{name}.weight").float() for name in names]
 
 
-sample, lock = DEFAULT_SAMPLE, token_blocks.read_lock()
+sample, lock = DEFAULT_SAMPLE, corpus_lock.read_lock()
 tokenizer = checkpoints.tokenizer_of(Path("data/tadpole"))
 blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, sample.heldout_sequences, sample.heldout_seq_len)
 extent = sample.calib_sequences, sample.calib_seq_len, sample.calib_seed

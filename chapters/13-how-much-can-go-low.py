@@ -56,8 +56,8 @@ from helpers.analyse.mixed.trials import (
     swapped_and_rounded,
     with_criteria,
 )
-from helpers.analyse.questions.trends import mean_over_runs
 from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.show.figures import mixed
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style

@@ -35,8 +35,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.fits.by_run import fit_by_run
+from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import judge, refitted, table_of_scores
-from helpers.analyse.fits.result import FitData
 from helpers.analyse.laws.joint import JOINT_FORMS
 from helpers.analyse.mixed import block_size as blocks
 from helpers.analyse.mixed.largest_ratio_law import CAO_2024

@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.mixed import keeping
-from helpers.analyse.questions import ways
+from helpers.analyse.rows import resampling
 from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.show.figures import comparisons
 from helpers.show.figures import keeping as keeping_figures
@@ -46,10 +46,11 @@ from helpers.show.tables import kept_table
 from helpers.table.families.catalogue import read_manifest
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
-from helpers.measure.models import activations, checkpoints
+from helpers.measure.describing import kernel_shares
+from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding.input_rounding import InputRounding
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
 
 use_house_style()
 
@@ -146,7 +147,7 @@ assert (share_of_front[["RTN", "AWQ", "GWQ"]] == 0).all(), "the text says that t
 # (a cluster-robust covariance, CR2, with Student's t), and the documents that both ways read.
 
 # %%
-documents = ways.document_counts(every["n_documents"].iloc[0], np.random.default_rng(seed))
+documents = resampling.document_counts(every["n_documents"].iloc[0], np.random.default_rng(seed))
 ratios, draws = keeping.against_line(weights_only, documents)
 summary = keeping.pooled(ratios, draws)
 
@@ -378,13 +379,13 @@ family = Path("data/tadpole")
 spec = max(read_manifest(family), key=lambda one: (one.n_params_total, one.run == one.model, one.step))
 decoder = decoder_of(checkpoints.load(checkpoints.fetch(spec), device))
 text = token_blocks.heldout_blocks(
-    token_blocks.read_lock().evaluation, checkpoints.tokenizer_of(family), 128, 512
+    corpus_lock.read_lock().evaluation, checkpoints.tokenizer_of(family), 128, 512
 ).tokens[:8, :-1]
 kernels = pd.DataFrame(
     {"exponent": exponent, "bits": bits, "share": share}
     for exponent in (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
     for bits in (4, 8)
-    for share in activations.kernel_shares(decoder, text, InputRounding("int", bits, None, exponent))
+    for share in kernel_shares.kernel_shares(decoder, text, InputRounding("int", bits, None, exponent))
 )
 
 # %% tags=["remove-cell"]

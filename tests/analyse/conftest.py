@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.fits.by_run import fit_by_run
-from helpers.analyse.fits.result import FitData
-from helpers.analyse.laws.law import OneBitWidthLaw, UnifiedLaw, ValidityRange
-from helpers.analyse.questions.trends import agreement_in_seeds, calibration_spread
-from helpers.analyse.rows.degradation import degradation, device_agreement
+from helpers.analyse.fits.data import FitData
+from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.variables import ValidityRange
+from helpers.analyse.rows.degradation import degradation
+from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
+from helpers.analyse.rows.noise import calibration_spread
 from helpers.table.rows import Measurement
 
 ANYWHERE = ValidityRange((0, np.inf), (0, np.inf), (0, np.inf))

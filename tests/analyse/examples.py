@@ -5,10 +5,10 @@ import functools
 
 import numpy as np
 
+from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.fits.result import FitData, FitResult
+from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.forms import (
-    FORMS,
     BitsLaw,
     ExponentialLaw,
     FreeBitsLaw,
@@ -16,10 +16,12 @@ from helpers.analyse.laws.forms import (
     LearningRateLaw,
     LossLaw,
     LossPowerBitsLaw,
+    OneBitWidthLaw,
     RoomLaw,
     SizeLaw,
     StepsLaw,
     TokensLaw,
+    UnifiedLaw,
 )
 from helpers.analyse.laws.joint import (
     JOINT_FORMS,
@@ -36,7 +38,7 @@ from helpers.analyse.laws.joint import (
     WithoutBlockLaw,
     WithoutTokensLaw,
 )
-from helpers.analyse.laws.law import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
 from helpers.analyse.laws.variables import ValidityRange
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.laws.joint import RatioExponentialLaw
-from helpers.analyse.laws.law import ValidityRange
+from helpers.analyse.laws.variables import ValidityRange
 from helpers.table.rows import Measurement
 
 BLANK = {field.name: None for field in dataclasses.fields(Measurement)}

@@ -11,12 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers.analyse.fits.stored import read_fits
-from helpers.analyse.laws.forms import FORMS, KUMAR_2024
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.laws.loss import bounds_hit
-from helpers.analyse.laws.names import LAW_NAMES
+from helpers.analyse.laws.names import FORMS, LAW_NAMES
+from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.cli import app
-from helpers.table.rows import QidError
+from helpers.table.errors import QidError
 
 ROOT = Path(__file__).parents[2]
 BIG = ["--n-params", "70e9", "--tokens", "15e12", "--bits", "4"]

@@ -8,8 +8,8 @@ import torch
 from tests.measure.tiny import ROOT, SHAPE, tiny_model, write_family
 from transformers import GPTNeoXForCausalLM
 
-from helpers.measure.text import token_blocks
-from helpers.table.rows import digest
+from helpers.measure.text import corpus_lock, token_blocks
+from helpers.table.records import digest
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,7 +32,7 @@ def family(tmp_path: Path) -> Path:
 def text(tmp_path, monkeypatch) -> Path:
     """A cache with a short training text, so that no wheel is read."""
     monkeypatch.chdir(ROOT)
-    lock = token_blocks.read_lock()
+    lock = corpus_lock.read_lock()
     tokenizer = token_blocks.Tokenizer.from_file("data/tadpole/tokenizer.json")
     cache = tmp_path / "corpus"
     cache.mkdir()

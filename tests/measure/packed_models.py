@@ -15,11 +15,13 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from helpers.measure.models.decoders import decoder_of
-from helpers.measure.packing import export
+from helpers.measure.packing import export, gptq_format
 from helpers.measure.rounding import grids
 from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.methods import Checkpoint, Rounded, rtn
-from helpers.table.rows import Diagnostics, QuantScheme
+from helpers.measure.rounding.methods import rtn
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 GROUP = 32
 # float16 scales change each weight by at most 2^-11 of itself, up or down: measured below 4e-5, and 3e-4 for the Llama.
@@ -81,14 +83,14 @@ def in_another_order(model: PreTrainedModel, wanted: QuantScheme) -> Rounded:
 
 def losses(model: PreTrainedModel, rounded: Rounded, tokens: Tensor, half: bool) -> Tensor:
     """Return each block's loss with the rounded weights put in, their scales in float16 if `half`."""
-    weights = {n: (export.as_stored(w) if half else w).decode() for n, w in rounded.weights.items()}
+    weights = {n: (gptq_format.as_stored(w) if half else w).decode() for n, w in rounded.weights.items()}
     logits = torch.func.functional_call(model, weights, (tokens[:, :-1],), {"use_cache": False}).logits
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
     return loss.view(len(tokens), -1).double().mean(-1)
 
 
 CASES = {
-    **{f"{bits} bits": (tiny_model, scheme(bits), rounded_by) for bits in export.BITS},
+    **{f"{bits} bits": (tiny_model, scheme(bits), rounded_by) for bits in gptq_format.BITS},
     "symmetric per row": (tiny_model, scheme(4, None, True), rounded_by),
     "3 bits in another order": (tiny_model, scheme(3), in_another_order),
     "llama": (lambda seed: llama(), scheme(3), rounded_by),

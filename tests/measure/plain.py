@@ -18,8 +18,8 @@ from transformers import (
 
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import gptq_solver
-from helpers.measure.rounding.methods import Checkpoint
-from helpers.table.rows import QuantScheme
+from helpers.measure.rounding.rounded import Checkpoint
+from helpers.table.scheme import QuantScheme
 
 COMMON = {
     "vocab_size": 256,

@@ -17,10 +17,11 @@ from helpers.measure.models import stacking
 from helpers.measure.models.decoders import decoder_of, hidden_of
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products
 from helpers.measure.rounding import gptq_solver
-from helpers.measure.rounding.methods import Checkpoint, get
+from helpers.measure.rounding.methods import get
+from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 
 if torch.cuda.is_available():
     from helpers.measure.scoring import scores_cuda

@@ -8,9 +8,10 @@ from rich.console import Console
 from tests.measure.tiny import ROOT
 
 from helpers.measure.study import Study, run_study
-from helpers.measure.sweep.declaration import Unit, read_sweep
+from helpers.measure.sweep.declaration import read_sweep
+from helpers.measure.training.unit import Unit
 from helpers.table import files
-from helpers.table.rows import SpecError
+from helpers.table.errors import SpecError
 
 PLAN = """\
 family: tiny

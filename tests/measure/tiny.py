@@ -12,8 +12,8 @@ import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from helpers.measure.training.folder import write_manifest
-from helpers.table.families import catalogue
-from helpers.table.rows import CheckpointSpec
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.families import neox
 
 ROOT = Path(__file__).parents[2]
 SHAPE = {"d_model": 32, "n_layers": 2}
@@ -61,7 +61,7 @@ def describe(model: GPTNeoXForCausalLM, family: str, name: str, step: int, locat
         d_model=config.hidden_size,
         vocabulary_size=config.vocab_size,
         n_params_total=sum(p.numel() for p in model.parameters()),
-        n_params_non_embedding=catalogue.neox_n_params_non_embedding(config.num_hidden_layers, config.hidden_size),
+        n_params_non_embedding=neox.neox_n_params_non_embedding(config.num_hidden_layers, config.hidden_size),
         weights_sha256=sha256,
         unique_tokens=50_000,
         weight_decay=0.1,

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from helpers.show import benchmarks
-from helpers.table.rows import ResultsError
+from helpers.table.errors import ResultsError
 
 MACHINE = {"processor": "P", "cores": 2, "versions": {"torch": "2"}, "date": "2026-01-01", "commit": "abcdef0123"}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.analyse.fits.by_run import clustered_by_run, fit_by_run
-from helpers.analyse.laws.law import UnifiedLaw
+from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.show.live_chart import expressions, prediction_chart
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.fits.paired import fit_pair
-from helpers.analyse.laws.law import OUYANG_2024, OneBitWidthLaw, UnifiedLaw
-from helpers.analyse.questions.trends import qid_ratio
-from helpers.analyse.questions.ways import document_counts
+from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.published import OUYANG_2024
+from helpers.analyse.questions.twins import qid_ratio
+from helpers.analyse.rows.resampling import document_counts
 from helpers.show.tables import (
     agreement_table,
     differences_table,

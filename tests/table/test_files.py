@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.table import files
-from helpers.table.rows import CheckpointRow, Measurement, ResultsError
+from helpers.table.errors import ResultsError
+from helpers.table.rows import CheckpointRow, Measurement
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,8 +4,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from helpers.table import rows as specs
-from helpers.table.rows import EvalSpec, QuantScheme, SpecError, from_mapping, measurement_id
+from helpers.table import records
+from helpers.table.errors import SpecError
+from helpers.table.records import from_mapping
+from helpers.table.rows import EvalSpec, measurement_id
+from helpers.table.scheme import QuantScheme
 
 ROOT = Path(__file__).parents[2]
 GPTQ = QuantScheme("gptq", bits=3, group_size=32, symmetric=False, rel_damp=0.01)
@@ -13,12 +16,12 @@ EVALUATION = EvalSpec("text", "abc", n_sequences=128, seq_len=512)
 
 
 def test_canonical_json_is_the_same_for_equal_values():
-    assert specs.canonical_json({"b": 1, "a": [1.5, None]}) == specs.canonical_json({"a": (1.5, None), "b": 1})
+    assert records.canonical_json({"b": 1, "a": [1.5, None]}) == records.canonical_json({"a": (1.5, None), "b": 1})
 
 
 def test_canonical_json_refuses_what_is_no_number():
     with pytest.raises(ValueError, match="JSON compliant"):
-        specs.canonical_json(float("nan"))
+        records.canonical_json(float("nan"))
 
 
 def test_an_option_added_later_keeps_the_ids_of_older_rows():
@@ -27,8 +30,8 @@ def test_an_option_added_later_keeps_the_ids_of_older_rows():
         rotation: str | None = None
 
     later = Later(**dataclasses.asdict(GPTQ))
-    assert specs.digest(specs.key_of(later)) == GPTQ.scheme_id
-    assert specs.digest(specs.key_of(dataclasses.replace(later, rotation="hadamard"))) != GPTQ.scheme_id
+    assert records.digest(records.key_of(later)) == GPTQ.scheme_id
+    assert records.digest(records.key_of(dataclasses.replace(later, rotation="hadamard"))) != GPTQ.scheme_id
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The commands about laws: `qid fit`, `qid predict`, `qid invert`, `qid laws`. `cli` registers them.
+"""The commands about laws: `qid fit`, `qid predict`, `qid invert`, `qid laws`, and `qid fits`, which makes their file.
 
 Without `--data` they read `results/fits.json`; with it they fit a person's own rows. JSON goes to stdout, one object;
 what was assumed goes to stderr in words, and into the object.
@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from helpers.table.rows import QidError
+from helpers.table.errors import QidError
 
 if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
     from helpers.analyse.fits.answers import Answer, KnownLaw
@@ -50,7 +50,7 @@ class CommandError(QidError):
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
-    for command in (fit, predict, invert, laws):
+    for command in (fit, predict, invert, laws, fits):
         app.command()(command)
 
 
@@ -61,8 +61,8 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Show a fitted law: parameters with standard errors and 95% intervals by training run."""
-    from helpers.analyse.laws.forms import PUBLISHED
     from helpers.analyse.laws.names import PER_BIT
+    from helpers.analyse.laws.published import PUBLISHED
 
     _check_name(law)
     if law in PUBLISHED:
@@ -142,6 +142,13 @@ def laws(as_json: AsJson = False) -> None:
         print(f"{one['law']} ({one['kind']}; needs {', '.join(one['needs'])})\n    {one['says']}")
 
 
+def fits() -> None:
+    """Fit and judge every law on the tracked table, into `results/fits.json`."""
+    from helpers.analyse.fits.make_fits import write
+
+    write()
+
+
 def _fits_by_bits(law: str, data: Path | None) -> tuple[dict, list[str]]:
     """Return by bit width a fit, or its status and reason, and what was assumed. Raises FitError if there is no fit."""
     from helpers.analyse.laws.names import PER_BIT
@@ -178,7 +185,7 @@ def _fits(law: str, data: Path | None, n_draws: int) -> "tuple[NamedFits, list[s
 def _ask(law: str, bits: float | None, data: Path | None, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
     """Return a law that can be asked, and what was assumed: of a person's rows, and of a loss that isn't given."""
     from helpers.analyse.fits.answers import fitted_law, published_law
-    from helpers.analyse.laws.forms import PUBLISHED
+    from helpers.analyse.laws.published import PUBLISHED
 
     _check_name(law)
     if law not in PUBLISHED:

@@ -12,12 +12,13 @@ from pathlib import Path
 from rich.console import Console
 
 from helpers.measure.describing.checkpoint_rows import describe_family
-from helpers.measure.sweep.declaration import Unit, family_names
+from helpers.measure.sweep.declaration import family_names
 from helpers.measure.sweep.run import run_sweep
 from helpers.measure.sweep.search_run import SearchPlaces, run_search
 from helpers.measure.training.plan import read_plan
 from helpers.measure.training.trainer import train_family
-from helpers.table.rows import SpecError
+from helpers.measure.training.unit import Unit
+from helpers.table.errors import SpecError
 
 
 @dataclass(frozen=True)

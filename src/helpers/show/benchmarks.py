@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.table.rows import ResultsError
+from helpers.table.errors import ResultsError
 
 FOLDER = Path("benchmarks/results")
 

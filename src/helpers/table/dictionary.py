@@ -9,7 +9,8 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 
-from helpers.table.rows import CheckpointRow, Measurement, TrialRow, type_name
+from helpers.table.records import type_name
+from helpers.table.rows import CheckpointRow, Measurement, TrialRow
 
 # Role -> column -> meaning, with the unit; what both tables have stands once.
 SHARED = {

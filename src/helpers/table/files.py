@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from helpers.table.rows import CheckpointRow, Measurement, ResultsError, SpecError, TrialRow, from_mapping
+from helpers.table.errors import ResultsError, SpecError
+from helpers.table.records import from_mapping
+from helpers.table.rows import CheckpointRow, Measurement, TrialRow
 
 # What names a row of each table, and the order its rows are written in.
 TRIAL_KEY = (

@@ -8,11 +8,12 @@ import pytest
 from scipy import stats
 
 from helpers.analyse.fits.answers import KnownLaw, fitted_law, invert, predict, published_law
-from helpers.analyse.fits.result import Draws, FitError
+from helpers.analyse.fits.data import FitError
+from helpers.analyse.fits.result import Draws
 from helpers.analyse.fits.with_draws import FitRows, fits_of
-from helpers.analyse.laws.forms import KUMAR_2024, LossLaw, RoomLaw, StepsLaw
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, UnifiedLaw
+from helpers.analyse.laws.forms import LossLaw, RoomLaw, StepsLaw, UnifiedLaw
 from helpers.analyse.laws.loss import OuyangLossLaw
+from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.laws.shapes import ThresholdLaw
 from helpers.analyse.laws.variables import LawError, ValidityRange
 

@@ -16,9 +16,9 @@ from helpers.analyse.fits.bootstrap import (
     wild_bootstrap,
 )
 from helpers.analyse.fits.by_run import clustered_by_run
+from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.fits.result import FitError, FitStatus
-from helpers.analyse.laws.law import UnifiedLaw
+from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.shapes import SaturatingLaw
 
 

@@ -5,19 +5,12 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from helpers.analyse.fits.by_run import (
-    clustered_by_run,
-    cr2_covariance,
-    draws_by_run,
-    fit_by_run,
-    hold_out,
-    hold_out_largest,
-    leave_one_run_out,
-    predictions,
-)
+from helpers.analyse.fits.by_run import clustered_by_run, cr2_covariance, draws_by_run, fit_by_run, leave_one_run_out
+from helpers.analyse.fits.data import FitData, FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.fits.result import FitData, FitError, FitStatus
-from helpers.analyse.laws.law import OUYANG_2024, OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.fits.predictions import hold_out, hold_out_largest, predictions
+from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.published import OUYANG_2024
 from helpers.analyse.laws.shapes import SaturatingLaw
 
 

@@ -14,13 +14,13 @@ from helpers.analyse.fits.by_run import clustered_by_run, draws_by_run
 from helpers.analyse.fits.coverage import BOOTSTRAP, CR2, DRAWN, METHODS, PREDICTION_METHODS, PROFILE, ROWS, Luck
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.hold_outs import loss_law_of
-from helpers.analyse.fits.make_fits import parts_of_study, rows_at
+from helpers.analyse.fits.make_fits import parts_of_study
 from helpers.analyse.fits.stored import TABLE
-from helpers.analyse.laws.forms import FORMS
-from helpers.analyse.laws.law import UnifiedLaw
+from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.loss import ANY_BITS, ChinchillaLaw
+from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.variables import ValidityRange
-from helpers.analyse.rows.degradation import HELDOUT
+from helpers.analyse.rows.study import HELDOUT, rows_at
 
 COMMITTED = Path("benchmarks/results/coverage.json")
 LUCK = Luck(run=0.1, run_tokens=0.0, run_bits=0.0, row=0.1)

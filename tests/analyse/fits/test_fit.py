@@ -7,9 +7,11 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.tools.numdiff import approx_fprime
 
-from helpers.analyse.fits.fit import RelativeSpreadModel, fit_law
-from helpers.analyse.fits.result import FitData, FitError, FitStatus, information_by_bits
-from helpers.analyse.laws.law import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.fits.data import FitData, FitError, FitStatus
+from helpers.analyse.fits.fit import fit_law
+from helpers.analyse.fits.likelihood import RelativeSpreadModel
+from helpers.analyse.fits.result import information_by_bits
+from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
 
 # Adding a law: one row, its type and the rows of planted data that it describes.
 LAWS = [(UnifiedLaw, (2, 3, 4)), (OneBitWidthLaw, (2,)), (OneBitWidthLaw, (4,))]

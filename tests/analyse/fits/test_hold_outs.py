@@ -6,26 +6,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.analyse.fits.data import FitData, FitError
 from helpers.analyse.fits.hold_outs import (
     as_published,
     criteria,
     floor_by_bits,
     judge,
     loss_law_of,
-    on_trunk,
     per_bit_width,
     refitted,
     splits,
     table_of_scores,
     with_predicted_loss,
 )
-from helpers.analyse.fits.result import FitData, FitError
-from helpers.analyse.laws.forms import FreeBitsLaw, LearningRateLaw, LossLaw, StepsLaw
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.forms import FreeBitsLaw, LearningRateLaw, LossLaw, OneBitWidthLaw, StepsLaw, UnifiedLaw
 from helpers.analyse.laws.loss import ANY_BITS, ChinchillaLaw
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.laws.variables import ValidityRange
-from helpers.analyse.rows.degradation import TRUNK
-from helpers.analyse.rows.noise import EvaluationError, NoiseFloor
+from helpers.analyse.rows.noise import EvaluationError
+from helpers.analyse.rows.noise_floor import NoiseFloor
+from helpers.analyse.rows.study import TRUNK, on_trunk
 
 LOSSES = ChinchillaLaw(1.2, 40.0, 0.3, 1e3, 0.4, source="planted", validity=ValidityRange((1, 2), (1, 2), ANY_BITS))
 TRUTH = LossLaw(0.05, 0.4, 0.3, 1.9, 0.9, source="planted", validity=ValidityRange((1, 2), (1, 2), (1, 2)))

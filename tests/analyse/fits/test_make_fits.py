@@ -7,23 +7,14 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.fits.hold_outs import floor_by_bits, judge, splits
-from helpers.analyse.fits.make_fits import (
-    COMPETING,
-    DRAWS,
-    MOST_EPOCHS,
-    SEED,
-    UNSEEN,
-    parts_of_study,
-    predictors,
-    rows_at,
-)
+from helpers.analyse.fits.make_fits import COMPETING, DRAWS, SEED, parts_of_study, predictors
 from helpers.analyse.fits.stored import PER_BIT, read_fits
 from helpers.analyse.fits.with_draws import fit_and_draw
-from helpers.analyse.laws.forms import FORMS, PUBLISHED
-from helpers.analyse.questions.ways import packages
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import HELDOUT, study_rows
-from helpers.analyse.rows.noise import study_floors
+from helpers.analyse.laws.names import FORMS
+from helpers.analyse.laws.published import PUBLISHED
+from helpers.analyse.rows.noise_floor import study_floors
+from helpers.analyse.rows.resampling import packages
+from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, MOST_EPOCHS, UNSEEN, rows_at, study_rows
 
 RESULTS = Path(__file__).parents[3] / "results"
 

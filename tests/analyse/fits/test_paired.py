@@ -8,11 +8,11 @@ import pytest
 
 from helpers.analyse.fits.bootstrap import wild_bootstrap
 from helpers.analyse.fits.by_run import clustered_by_run, cr2_covariance, weighted_problem
+from helpers.analyse.fits.data import FitData, FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.paired import document_errors, exponent_differences, fit_pair, on_the_same_checkpoints
-from helpers.analyse.fits.result import FitData, FitError, FitStatus
-from helpers.analyse.laws.law import OneBitWidthLaw, UnifiedLaw
-from helpers.analyse.questions.ways import document_counts
+from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.rows.resampling import document_counts
 
 EXPONENTS = ["beta", "alpha", "gamma"]
 SHIFT = np.array([0.05, -0.08, 0.1])  # what the second law has more of each

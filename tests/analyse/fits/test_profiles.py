@@ -8,11 +8,10 @@ from scipy import stats
 from tests.analyse.examples import EXAMPLES, planted
 
 from helpers.analyse.fits.by_run import clustered_by_run
+from helpers.analyse.fits.data import FitData, FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.profiles import profile_interval
-from helpers.analyse.fits.result import FitData, FitError, FitStatus
-from helpers.analyse.laws.forms import TokensLaw
-from helpers.analyse.laws.law import UnifiedLaw
+from helpers.analyse.laws.forms import TokensLaw, UnifiedLaw
 from helpers.analyse.laws.shapes import SaturatingLaw, ThresholdLaw
 
 

@@ -9,15 +9,14 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.fits.by_run import clustered_by_run
+from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.fits.result import FitError, FitStatus
 from helpers.analyse.fits.stored import StoredFits, parameters, read_fits, table_digest, write_fits
 from helpers.analyse.fits.with_draws import FitRows, fit_all
-from helpers.analyse.laws.forms import ExponentialLaw
-from helpers.analyse.laws.law import UnifiedLaw
-from helpers.analyse.laws.loss import OUYANG_2024_LOSS
+from helpers.analyse.laws.forms import ExponentialLaw, UnifiedLaw
+from helpers.analyse.laws.published import OUYANG_2024_LOSS
 from helpers.analyse.laws.variables import LawError
-from helpers.table.rows import ResultsError
+from helpers.table.errors import ResultsError
 
 JUDGED = pd.DataFrame(
     [

@@ -7,9 +7,9 @@ import pytest
 
 from helpers.analyse.fits.by_run import draws_by_run, fit_by_run
 from helpers.analyse.fits.with_draws import FitRows, by_width, fit_all, fit_and_draw, fits_of
-from helpers.analyse.laws.forms import FORMS
-from helpers.analyse.laws.law import UnifiedLaw
+from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.loss import ChinchillaLaw
+from helpers.analyse.laws.names import FORMS
 
 
 @pytest.fixture

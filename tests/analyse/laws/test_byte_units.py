@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from tests.analyse.examples import EXAMPLES, NAMES, rows_for
 
 from helpers.analyse.laws.byte_units import POWERS, bytes_per_token, chain_in_bytes, in_bytes
-from helpers.analyse.laws.forms import TAKEN_AWAY
-from helpers.analyse.laws.law import OUYANG_2024, UnifiedLaw
-from helpers.analyse.laws.loss import OUYANG_2024_LOSS, ChainedLaw, ChinchillaLaw, ShannonLaw, SizeAndTokensLaw
+from helpers.analyse.laws.forms import TAKEN_AWAY, UnifiedLaw
+from helpers.analyse.laws.loss import ChainedLaw, ChinchillaLaw, ShannonLaw, SizeAndTokensLaw
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_LOSS
 from helpers.analyse.laws.variables import LawError, Term, ValidityRange
-from helpers.analyse.rows.degradation import HELDOUT, AnalysisError, rows_of_every_run
+from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.study import HELDOUT, rows_of_every_run
 
 TABLE = Path("results/measurements.parquet")
 BYTES = st.floats(0.3, 12.0)

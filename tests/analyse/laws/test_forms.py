@@ -7,11 +7,13 @@ import pytest
 from statsmodels.tools.numdiff import approx_fprime
 from tests.analyse.examples import EVERY, EXAMPLES, SURFACES, fitted, letters, on_surface, planted, rows_for
 
+from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.fits.result import FitError, FitStatus
-from helpers.analyse.laws.forms import FORMS, KUMAR_2024, FreeBitsLaw, GroupSizeLaw, LearningRateLaw
+from helpers.analyse.laws.forms import FreeBitsLaw, GroupSizeLaw, LearningRateLaw, OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.laws.joint import JOINT_FORMS
-from helpers.analyse.laws.law import Law, OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.names import FORMS
+from helpers.analyse.laws.published import KUMAR_2024
 from helpers.analyse.laws.shapes import SaturatingLaw
 from helpers.analyse.laws.variables import LawError
 

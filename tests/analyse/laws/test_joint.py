@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tests.analyse.examples import EXAMPLES, rows_for
 
+from helpers.analyse.fits.data import FitError
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.fits.result import FitError
 from helpers.analyse.laws.joint import JOINT_FORMS, BlockPowerLaw
 from helpers.analyse.laws.variables import ValidityRange
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.laws.variables import LawError
 
 # Ouyang et al. 2024, Table 1: rows are sizes, columns QiDs (nats), values tokens (10^12), one table a bit width

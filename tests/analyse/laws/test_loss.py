@@ -7,18 +7,11 @@ import pandas as pd
 import pytest
 from statsmodels.tools.numdiff import approx_fprime
 
-from helpers.analyse.fits.result import FitError, FitStatus
+from helpers.analyse.fits.data import FitError, FitStatus
+from helpers.analyse.fits.loss import fit_loss_law
 from helpers.analyse.laws.forms import LossLaw
-from helpers.analyse.laws.loss import (
-    ANY_BITS,
-    OUYANG_2024_LOSS,
-    ChainedLaw,
-    ChinchillaLaw,
-    OuyangLossLaw,
-    ShannonLaw,
-    bounds_hit,
-    fit_loss_law,
-)
+from helpers.analyse.laws.loss import ANY_BITS, ChainedLaw, ChinchillaLaw, OuyangLossLaw, ShannonLaw, bounds_hit
+from helpers.analyse.laws.published import OUYANG_2024_LOSS
 from helpers.analyse.laws.variables import LawError, ValidityRange
 
 POINTS = Path(__file__).parents[3] / "data" / "published" / "chinchilla_points.csv"

@@ -1,5 +1,4 @@
-from helpers.analyse.laws.forms import FORMS
-from helpers.analyse.laws.names import LAW_NAMES, law_words
+from helpers.analyse.laws.names import FORMS, LAW_NAMES, law_words
 
 
 def test_every_law_has_words():

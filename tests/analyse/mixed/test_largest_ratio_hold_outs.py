@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from tests.analyse.mixed.test_largest_ratio_law import SIZES, TRUTH, rows
 
-from helpers.analyse.fits.result import FitError
+from helpers.analyse.fits.data import FitError
 from helpers.analyse.mixed.largest_ratio_hold_outs import LAWS, own_last, predicted, ratio_splits, scores
 from helpers.analyse.mixed.largest_ratio_law import CAO_2024
 from helpers.analyse.rows.degradation import SIZE, TOKENS

@@ -4,7 +4,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from helpers.analyse.fits.result import FitError, FitStatus
+from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024, RatioLaw, fit_ratio_law, fits_by_question
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 

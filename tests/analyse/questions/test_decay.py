@@ -11,8 +11,9 @@ from helpers.analyse.questions.decay import (
     mean_over_sizes,
     rounded_differences,
 )
-from helpers.analyse.questions.trends import TWIN_KEY
-from helpers.analyse.rows.degradation import SIZE, TOKENS, AnalysisError
+from helpers.analyse.questions.twins import TWIN_KEY
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.standard_errors import AnalysisError
 
 DOCUMENTS = np.random.default_rng(5).normal(0, 0.2, 40)
 DOCUMENTS -= DOCUMENTS.mean()

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.fits.result import FitError
+from helpers.analyse.fits.data import FitError
 from helpers.analyse.questions import mechanism
-from helpers.analyse.rows.degradation import AnalysisError
+from helpers.analyse.rows.standard_errors import AnalysisError
 
 LAYERS = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")
 NAMES = tuple(f"{block}.{layer}" for block in range(2) for layer in LAYERS)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.laws.forms import GroupSizeLaw, LossLaw
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1
-from helpers.analyse.laws.loss import OUYANG_2024_LOSS, ChainedLaw
+from helpers.analyse.laws.loss import ChainedLaw
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_LOSS, OUYANG_2024_TABLE_1
 from helpers.analyse.questions.published_perplexities import (
     BROKEN,
     SHAPES,
@@ -18,7 +18,7 @@ from helpers.analyse.questions.published_perplexities import (
     over_laws,
     printed_twice,
 )
-from helpers.analyse.rows.degradation import AnalysisError
+from helpers.analyse.rows.standard_errors import AnalysisError
 
 PRINTED = pd.read_csv(Path(__file__).parents[3] / "data" / "published" / "published_perplexities.csv")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.fits.by_run import predictions
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, OneBitWidthLaw, UnifiedLaw
-from helpers.analyse.laws.loss import OUYANG_2024_LOSS
+from helpers.analyse.fits.predictions import predictions
+from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_LOSS, OUYANG_2024_TABLE_1
 from helpers.analyse.questions.published_tables import (
     HALF_DIGIT,
     PRINTED_UNIFIED,

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers.analyse.fits.result import FitError
+from helpers.analyse.fits.data import FitError
 from helpers.analyse.questions.slopes_of_ratios import (
     compared,
     log_trends,
@@ -11,8 +11,8 @@ from helpers.analyse.questions.slopes_of_ratios import (
     texts_compared,
     trends_table,
 )
-from helpers.analyse.questions.ways import document_counts
 from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.resampling import document_counts
 
 
 def _ratios(generator: np.random.Generator, slope: float = 0.1, by_run: float = 0.0) -> pd.DataFrame:

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers.analyse.fits.by_run import fit_by_run, hold_out
-from helpers.analyse.fits.result import FitData
-from helpers.analyse.laws.forms import SaturatingLaw, StepsLaw
-from helpers.analyse.laws.law import OUYANG_2024, UnifiedLaw
-from helpers.analyse.laws.loss import ANY_BITS, OUYANG_2024_LOSS, ChinchillaLaw
+from helpers.analyse.fits.by_run import fit_by_run
+from helpers.analyse.fits.data import FitData
+from helpers.analyse.fits.predictions import hold_out
+from helpers.analyse.laws.forms import StepsLaw, UnifiedLaw
+from helpers.analyse.laws.loss import ANY_BITS, ChinchillaLaw
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_LOSS
+from helpers.analyse.laws.shapes import SaturatingLaw
 from helpers.analyse.laws.variables import ValidityRange
 from helpers.analyse.questions.decay import LOSS
 from helpers.analyse.questions.training_level import (
@@ -26,7 +28,8 @@ from helpers.analyse.questions.training_level import (
     tokens_where,
     without_own_run,
 )
-from helpers.analyse.rows.degradation import SIZE, TOKENS, AnalysisError
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.standard_errors import AnalysisError
 
 LOSSES = ChinchillaLaw(1.2, 40.0, 0.3, 1e3, 0.4, source="planted", validity=ValidityRange((1, 2), (1, 2), ANY_BITS))
 

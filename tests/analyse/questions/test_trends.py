@@ -2,23 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.questions.trends import (
-    agreement_in_seeds,
-    bit_factors,
-    calibration_spread,
-    commonest_scheme,
-    differences_of_runs,
-    loss_changes,
-    mean_over_runs,
-    qid_ratio,
-    ratios_to_twins,
-    rows_named,
-    slope,
-    slopes_by_pass,
-    spread_out,
-    trends,
-)
-from helpers.analyse.rows.degradation import AnalysisError, degradation, device_agreement
+from helpers.analyse.questions.trends import bit_factors, loss_changes, slope, slopes_by_pass, spread_out, trends
+from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
+from helpers.analyse.rows.degradation import degradation
+from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
+from helpers.analyse.rows.noise import calibration_spread
+from helpers.analyse.rows.selection import commonest_scheme, rows_named
+from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
 
 
 @pytest.fixture

@@ -6,17 +6,15 @@ from helpers.analyse.questions.ways import (
     at_effective_bits,
     at_own_effective_bits,
     between_texts,
-    document_counts,
     orders,
-    packages,
     ratios_to,
-    resampled_log_qid,
     text_losses,
     text_ratios,
     way_of_rounding,
     with_calibration,
 )
-from helpers.analyse.rows.degradation import AnalysisError
+from helpers.analyse.rows.resampling import document_counts, packages, resampled_log_qid
+from helpers.analyse.rows.standard_errors import AnalysisError
 
 DOCUMENTS = np.linspace(0.5, 1.5, 40)  # one model's QiD on each document, before the factors below
 

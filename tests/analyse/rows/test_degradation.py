@@ -2,19 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.rows.degradation import (
-    HELDOUT,
-    STUDY,
-    TRUNK,
-    AnalysisError,
-    degradation,
-    device_agreement,
-    paired_error,
-    rows_of_every_run,
-    rows_of_fit,
-    study_rows,
-)
-from helpers.table.rows import QidError
+from helpers.analyse.rows.degradation import degradation
+from helpers.analyse.rows.devices import device_agreement
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
+from helpers.analyse.rows.study import HELDOUT, STUDY, TRUNK, rows_of_every_run, study_rows
+from helpers.table.errors import QidError
 
 
 def test_paired_error_is_the_textbook_formula():

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.rows.design import design_of, outstanding, part_of_study, study_table
+from helpers.analyse.rows.design import design_of, part_of_study
+from helpers.show.study_table import outstanding, study_table
 
 
 def crossed(**levels: tuple) -> pd.DataFrame:

@@ -3,25 +3,22 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers.analyse.questions.trends import REPLICATE_KEY
-from helpers.analyse.rows.degradation import AnalysisError, paired_error
 from helpers.analyse.rows.noise import (
     EvaluationError,
-    NoiseFloor,
     calibration_draws,
-    clustered_error,
     device_part,
     documents_needed,
     evaluation_error,
     format_parts,
-    gptq_of_study,
-    rows_of_seeds,
     scatter_ratio,
     scatter_trend,
-    study_floors,
     training_seeds,
     without_rounding,
 )
+from helpers.analyse.rows.noise_floor import NoiseFloor, study_floors
+from helpers.analyse.rows.selection import REPLICATE_KEY
+from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error, paired_error
+from helpers.analyse.rows.study import gptq_of_study, rows_of_seeds
 
 EXACT = EvaluationError(scale_nats=0.0, exponent=0.5, n_documents=128, log_sd=0.0)
 

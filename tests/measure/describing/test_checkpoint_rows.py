@@ -16,8 +16,9 @@ from helpers.measure.models import checkpoints
 from helpers.measure.text import token_blocks
 from helpers.measure.training.folder import write_manifest
 from helpers.table import files as results
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import CorpusError, ResultsError, SpecError
 from helpers.table.families import catalogue
-from helpers.table.rows import CheckpointSpec, CorpusError, ResultsError, SpecError
 
 SAMPLE = Sample(
     heldout_seq_len=16, calib_sequences=2, calib_seq_len=16, hessian_sequences=4, hessian_seq_len=8, hessian_probes=2

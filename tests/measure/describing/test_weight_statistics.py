@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers.measure.describing import weight_statistics
-from helpers.table.rows import QuantizationError
+from helpers.table.errors import QuantizationError
 
 
 def test_the_moments_of_a_known_matrix():

@@ -5,7 +5,7 @@ import pytest
 
 from helpers.measure.mixed import assignments
 from helpers.measure.mixed.assignments import Units
-from helpers.table.rows import SpecError
+from helpers.table.errors import SpecError
 
 SIZES = {f"{block}.{name}": n for block in range(2) for name, n in (("qkv", 3), ("dense", 1), ("up", 4), ("down", 4))}
 LAYERS, MATMULS = Units.of("layer", SIZES), Units.of("matmul", SIZES)

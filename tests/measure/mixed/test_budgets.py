@@ -5,10 +5,11 @@ from tests.measure.tiny import ROOT
 
 from helpers.measure.mixed import budgets, recipes
 from helpers.measure.mixed.budgets import Budget, Texts
-from helpers.measure.packing import export
-from helpers.measure.rounding.methods import Checkpoint
+from helpers.measure.rounding import one_checkpoint
+from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
-from helpers.table.rows import QuantizationError, QuantScheme, SpecError
+from helpers.table.errors import QuantizationError, SpecError
+from helpers.table.scheme import QuantScheme
 
 SCHEME = QuantScheme(
     "gptq", bits=2, group_size=16, symmetric=False, rel_damp=0.01, calib_sequences=16, calib_seq_len=64, calib_seed=0
@@ -20,7 +21,7 @@ def loaded() -> tuple[Checkpoint, str, Texts]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         folder = ROOT / "data/tadpole/tadpole-64x3/step-007275"
-        checkpoint, weights_sha256 = export.load_folder(folder, "cpu")
+        checkpoint, weights_sha256 = one_checkpoint.load_folder(folder, "cpu")
         return checkpoint, weights_sha256, budgets.texts_for(folder, 16, 128, 0, seq_len=32)
 
 
@@ -30,8 +31,8 @@ def _from_the_top_folder(monkeypatch):
 
 
 def spent_by(checkpoint: Checkpoint, scheme: QuantScheme, texts: Texts, budget: Budget) -> float:
-    scheme, tokens = export.with_calibration(checkpoint, scheme)
-    rounded = export.round_checkpoint(checkpoint, scheme, tokens)
+    scheme, tokens = one_checkpoint.calibrated(checkpoint, scheme)
+    rounded = one_checkpoint.round_checkpoint(checkpoint, scheme, tokens)
     ((baseline, measured),) = evaluate.evaluate([checkpoint], [[rounded]], texts.heldout, "float32", 2**30)
     return budget.spent(baseline, measured)
 

@@ -11,7 +11,8 @@ import pytest
 from helpers.measure.mixed import recipes
 from helpers.measure.mixed.recipes import Recipe
 from helpers.measure.models import checkpoints
-from helpers.table.rows import CheckpointError, QuantScheme, SpecError
+from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.scheme import QuantScheme
 
 SCHEME = QuantScheme(
     "gptq",

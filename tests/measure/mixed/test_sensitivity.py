@@ -8,8 +8,9 @@ from torch.nn import functional
 from helpers.measure.mixed import sensitivity
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import methods
-from helpers.measure.rounding.methods import Rounded
-from helpers.table.rows import Diagnostics, QuantScheme
+from helpers.measure.rounding.rounded import Rounded
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 TOKENS = torch.randint(0, 256, (6, 17), generator=torch.Generator().manual_seed(0))
 WEIGHTS = {"method": "rtn", "bits": 3, "group_size": 16, "symmetric": True}

@@ -20,8 +20,8 @@ from transformers import (
 )
 
 from helpers.measure.models import checkpoints
+from helpers.table.errors import CheckpointError
 from helpers.table.families import catalogue
-from helpers.table.rows import CheckpointError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -9,7 +9,7 @@ from tests.measure.tiny import SHAPE, tiny_model
 from torch import nn
 
 from helpers.measure.models.decoders import decoder_of, hidden_of, linear_shapes
-from helpers.table.rows import CheckpointError
+from helpers.table.errors import CheckpointError
 
 COMMON = {
     "vocab_size": 64,

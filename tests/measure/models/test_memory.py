@@ -10,7 +10,7 @@ from tests.measure.plain import build
 from helpers.measure.models import memory
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.memory import Share, Work, share
-from helpers.table.rows import QuantizationError
+from helpers.table.errors import QuantizationError
 
 WORK = Work(
     n_sequences=64,

@@ -8,8 +8,7 @@ from torch._dynamo.testing import CompileCounter
 
 from helpers.measure.models import stacking
 from helpers.measure.models.decoders import decoder_of, hidden_of
-from helpers.measure.models.stacking import RoundedInputsLinear
-from helpers.measure.rounding.input_rounding import InputRounding
+from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
 
 TOKENS = torch.randint(0, 256, (3, 10), generator=torch.Generator().manual_seed(0))
 OWNERS = [0, 1, 1, 0]

@@ -29,23 +29,18 @@ from tests.measure.tiny import tiny_model, write_family
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from helpers import cli
+from helpers.commands import packing
 from helpers.measure.mixed import recipes
 from helpers.measure.models import checkpoints
-from helpers.measure.packing import export, release
-from helpers.measure.rounding import grids
+from helpers.measure.packing import export, gptq_format, release
+from helpers.measure.rounding import grids, one_checkpoint
 from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.methods import Rounded
+from helpers.measure.rounding.rounded import Rounded
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import CheckpointError, QidError, QuantizationError, SpecError
 from helpers.table.families import catalogue
-from helpers.table.rows import (
-    CheckpointError,
-    CheckpointSpec,
-    Diagnostics,
-    QidError,
-    QuantizationError,
-    QuantScheme,
-    SpecError,
-)
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 # The same float32 operations in another process: measured 0. Another order of sums would move a loss by some 1e-6.
 SAME_LOSS = 1e-5
@@ -65,17 +60,19 @@ def read_back(folder: Path, name: str, bits: int) -> np.ndarray:
     return (scales[groups] * (codes - zeros[groups])).T
 
 
-@pytest.mark.parametrize("bits", export.BITS)
+@pytest.mark.parametrize("bits", gptq_format.BITS)
 def test_packing_round_trips(bits):
     values = torch.randint(2**bits, (96, 5), generator=torch.Generator().manual_seed(bits))
-    words = export.pack(values, bits)
+    words = gptq_format.pack(values, bits)
     assert words.shape == (96 * bits // 32, 5)
     assert (unpacked(words, bits) == values.numpy()).all()
 
 
 def test_three_bit_fields_cross_words_as_the_format_has_them():
     """Fields 10 and 21 straddle two words: two low bits and one, then one and two."""
-    words = export.pack(torch.tensor([0] * 10 + [0b101] + [0] * 10 + [0b110] + [0] * 10)[:, None], 3)[:, 0].tolist()
+    words = gptq_format.pack(torch.tensor([0] * 10 + [0b101] + [0] * 10 + [0b110] + [0] * 10)[:, None], 3)[
+        :, 0
+    ].tolist()
     assert words == [0b01 << 30, 1, 0b11]
 
 
@@ -98,7 +95,7 @@ def test_every_layer_reads_back_exactly(packed, name):
     case, wanted = packed[name], CASES[name][1]
     for parameter, weight in case["rounded"].weights.items():
         found = read_back(case["out"], parameter.removesuffix(".weight"), wanted.bits)
-        assert (found == export.as_stored(weight).decode().numpy()).all()
+        assert (found == gptq_format.as_stored(weight).decode().numpy()).all()
         exact = weight.decode()
         assert ((torch.from_numpy(found) - exact).abs() <= exact.abs() * 2**-11 + 2**-25 * 2**wanted.bits).all()
 
@@ -205,7 +202,7 @@ def test_a_layer_that_the_checkpoint_lacks_is_refused(source, tmp_path):
 def test_shapes_that_do_not_fill_words_are_refused():
     weight = grids.round_to_integer(torch.randn(48, 32), 4, False, None)
     with pytest.raises(QuantizationError, match="'name' is 48 x 32; accepted in a packed checkpoint: multiples of 32"):
-        export.packed("name", weight, 4)
+        gptq_format.packed("name", weight, 4)
 
 
 @pytest.mark.parametrize("method", ["rtn", "gptq"])
@@ -214,7 +211,7 @@ def test_a_folder_is_rounded_on_the_projects_text(tmp_path, method):
     calibrated = {"rel_damp": 0.01, "calib_sequences": 4, "calib_seq_len": 32, "calib_seed": 0}
     settings = calibrated if method == "gptq" else {}
     wanted = QuantScheme(method=method, bits=4, group_size=GROUP, symmetric=False, **settings)
-    rounded, complete = export.round_folder(folder, wanted)
+    rounded, complete = one_checkpoint.round_folder(folder, wanted)
     assert rounded.diagnostics.effective_bits == 4 + (16 + 4) / GROUP
     assert (complete.calib_sha256 is None) == (method == "rtn")
     export.export(folder, rounded, complete, tmp_path / "out")
@@ -234,7 +231,7 @@ def test_a_folder_is_rounded_on_the_projects_text(tmp_path, method):
 def test_the_command_says_in_one_line_what_is_off(family, tmp_path, changes, message):
     arguments = {"checkpoint": family / "tiny/step-000001", "bits": 4, "out": tmp_path / "out", "group_size": 32}
     with pytest.raises(QidError, match=message) as caught:
-        cli.export(**(arguments | changes))
+        packing.export(**(arguments | changes))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -262,7 +259,7 @@ def described(family) -> CheckpointSpec:
 
 
 def test_a_release_quotes_only_qid_of_its_own_weights_scheme_and_text(described):
-    wanted = export.gptq_scheme(3, GROUP, symmetric=False)
+    wanted = one_checkpoint.gptq_scheme(3, GROUP, symmetric=False)
     rows = [
         row("none", (1.0, 3.0), "none"),
         row(wanted.scheme_id, (1.5, 3.7)),
@@ -278,7 +275,7 @@ def test_a_release_quotes_only_qid_of_its_own_weights_scheme_and_text(described)
 
 @pytest.mark.parametrize("n_measured", [0, 1])
 def test_a_model_card_has_front_matter_and_says_what_was_measured(described, n_measured):
-    wanted = export.gptq_scheme(3, GROUP, symmetric=False)
+    wanted = one_checkpoint.gptq_scheme(3, GROUP, symmetric=False)
     qid = release.measured(described, wanted, [row("none", (1.0, 3.0), "none"), row(wanted.scheme_id, (1.5, 3.7))])
     text = release.card(described, wanted, Rounded({}, Diagnostics(effective_bits=3.59375)), qid[:n_measured])
     _, front, body = text.split("---\n", 2)
@@ -292,7 +289,7 @@ def test_a_model_card_has_front_matter_and_says_what_was_measured(described, n_m
 
 def test_provenance_names_weights_scheme_calibration_commit_and_versions(described, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
-    wanted = dataclasses.replace(export.gptq_scheme(3, GROUP, symmetric=False), calib_sha256="c")
+    wanted = dataclasses.replace(one_checkpoint.gptq_scheme(3, GROUP, symmetric=False), calib_sha256="c")
     made = release.provenance(described, wanted, Rounded({}, Diagnostics()), [], tmp_path / "model.safetensors")
     assert made["weights_sha256"] == "w"
     assert made["packed_sha256"] == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # of no bytes
@@ -329,7 +326,7 @@ def test_kept_matrices_are_stored_as_they_were_and_the_others_packed(mixed, name
     assert sum(key.endswith(".qweight") for key in stored) == len(case["rounded"].weights)
     for parameter, weight in case["rounded"].weights.items():
         found = read_back(case["out"], parameter.removesuffix(".weight"), wanted.bits)
-        assert (found == export.as_stored(weight).decode().numpy()).all()
+        assert (found == gptq_format.as_stored(weight).decode().numpy()).all()
 
 
 @pytest.mark.parametrize("name", MIXED_CASES)
@@ -384,7 +381,7 @@ def test_a_kept_matrix_that_was_rounded_or_is_not_there_is_refused(source, tmp_p
 def recipe(family, tmp_path) -> Path:
     """Write a recipe of the tiny family's first checkpoint."""
     wanted = dataclasses.replace(
-        export.gptq_scheme(4, GROUP, symmetric=False),
+        one_checkpoint.gptq_scheme(4, GROUP, symmetric=False),
         calib_sequences=4,
         calib_seq_len=32,
         kept_matrices=("0.attention.dense", "1.mlp.dense_4h_to_h"),
@@ -399,8 +396,8 @@ def recipe(family, tmp_path) -> Path:
 def test_the_command_exports_a_recipe_with_the_loss_that_the_engine_measures(family, tmp_path, recipe):
     """Read back from the file into the 16-bit model: the loss of what the engine rounds, scales in float16."""
     folder, out = family / "tiny/step-000001", tmp_path / "out"
-    cli.export(checkpoint=folder, out=out, recipe=recipe)
-    rounded, _ = export.round_folder(folder, recipes.read(recipe).scheme)
+    packing.export(checkpoint=folder, out=out, recipe=recipe)
+    rounded, _ = one_checkpoint.round_folder(folder, recipes.read(recipe).scheme)
     assert len(rounded.weights) == 6
     stored = load_file(out / "model.safetensors")
     assert sum(key.endswith(".qweight") for key in stored) == 6
@@ -431,7 +428,7 @@ def test_a_recipe_that_does_not_fit_is_refused_in_one_line(family, tmp_path, rec
     arguments = {"checkpoint": "step-000001", "recipe": recipe, "out": tmp_path / "out"} | options
     arguments["checkpoint"] = family / "tiny" / arguments["checkpoint"]
     with pytest.raises(QidError, match=message) as caught:
-        cli.export(**arguments)
+        packing.export(**arguments)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -452,6 +449,6 @@ def test_a_recipe_whose_scheme_does_not_fit_is_refused_in_one_line(family, tmp_p
     chosen = recipes.read(recipe)
     recipes.write(dataclasses.replace(chosen, scheme=dataclasses.replace(chosen.scheme, **change)), recipe)
     with pytest.raises(QidError, match=message) as caught:
-        cli.export(checkpoint=family / "tiny/step-000001", recipe=recipe, out=tmp_path / "out")
+        packing.export(checkpoint=family / "tiny/step-000001", recipe=recipe, out=tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ import torch
 
 from helpers.measure.rounding import microscaling
 from helpers.measure.rounding.input_rounding import InputRounding, cross_scale
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 
 EXPONENTS = [0.0, 0.15, 0.5, 0.75, 1.0]
 ROUNDINGS = [

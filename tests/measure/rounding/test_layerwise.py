@@ -12,10 +12,12 @@ from tests.measure.tiny import tiny_model
 from helpers.measure.models import memory
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import gptq_solver, layerwise, methods
-from helpers.measure.rounding.methods import Rounded
+from helpers.measure.rounding.rounded import Rounded
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+from helpers.table.errors import QuantizationError
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 CALIBRATION = torch.randint(0, 256, (6, 32), generator=torch.Generator().manual_seed(0))
 MORE = torch.cat([CALIBRATION, CALIBRATION.flip(-1)])  # tokens enough for the widest Hessian's to be well conditioned

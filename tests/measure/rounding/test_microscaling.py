@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from transformers import GPTNeoXConfig
 
 from helpers.measure.rounding import microscaling
-from helpers.measure.rounding.methods import Checkpoint, rtn
-from helpers.table.rows import QuantizationError, QuantScheme
+from helpers.measure.rounding.methods import rtn
+from helpers.measure.rounding.rounded import Checkpoint
+from helpers.table.errors import QuantizationError
+from helpers.table.scheme import QuantScheme
 
 E2M1 = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]  # by code: two bits of exponent, one of mantissa
 

@@ -14,10 +14,12 @@ from helpers.measure.models import memory
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.input_rounding import InputRounding
-from helpers.measure.rounding.methods import Rounded
+from helpers.measure.rounding.rounded import Rounded
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+from helpers.table.errors import QuantizationError
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 TOKENS = torch.randint(0, 256, (6, 17), generator=torch.Generator().manual_seed(0))
 BLOCKS = Blocks(TOKENS, documents=(0, 1, 2, 0, 1, 2), n_bytes=400, sha256="")

@@ -7,8 +7,9 @@ from transformers import GPT2Config, LlamaConfig, MixtralConfig, PretrainedConfi
 
 from helpers.measure.rounding.methods import rtn
 from helpers.measure.sweep.declaration import read_sweep
-from helpers.measure.sweep.run import plan
-from helpers.table.rows import SpecError, key_of
+from helpers.measure.sweep.jobs import plan
+from helpers.table.errors import SpecError
+from helpers.table.records import key_of
 
 GOOD = """\
 name: tiny

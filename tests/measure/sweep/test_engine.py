@@ -20,10 +20,12 @@ from helpers.measure.rounding.methods import gptq as gptq_method
 from helpers.measure.rounding.methods import rtn
 from helpers.measure.scoring import evaluate
 from helpers.measure.sweep import engine
+from helpers.measure.sweep import jobs as jobs_module
 from helpers.measure.sweep import run as sweep
 from helpers.measure.sweep.declaration import Part
-from helpers.measure.training.trainer import write_manifest
-from helpers.table.rows import DeviceError, QuantScheme
+from helpers.measure.training.folder import write_manifest
+from helpers.table.errors import DeviceError
+from helpers.table.scheme import QuantScheme
 
 AS_DECLARED = 10  # rows: two checkpoints, each a baseline and four schemes
 
@@ -64,7 +66,7 @@ def test_a_budget_below_one_block_is_a_failure_that_says_so(declared, tmp_path):
 
 
 def test_a_small_budget_gives_smaller_micro_batches_which_the_rows_record(declared, tmp_path, family):
-    spec = sweep.plan(sweep.read_sweep(declared))[0].checkpoint
+    spec = jobs_module.plan(sweep.read_sweep(declared))[0].checkpoint
     decoder = decoder_of(checkpoints.load(checkpoints.fetch(spec), "cpu"))
     budget = memory.evaluation_work(decoder, 128, 16, 4).n_bytes(1, 2)
     assert memory.calibration_work(decoder, 4, 32, 4).n_bytes(1, 4) < budget
@@ -149,11 +151,11 @@ def test_checkpoints_measured_together_have_the_rows_of_each_alone(tmp_path, mon
 
 
 def test_lots_are_of_one_model_and_equal_schemes(declared):
-    jobs = sweep.plan(sweep.read_sweep(declared))
-    assert [len(lot) for lot in sweep.batches(jobs, "cpu")] == [1, 1]
-    assert [len(lot) for lot in sweep.batches(jobs, "cuda")] == [2]
-    fewer = engine.Job(jobs[1].checkpoint, jobs[1].schemes[:-1])
-    assert [len(lot) for lot in sweep.batches([jobs[0], fewer], "cuda")] == [1, 1]
+    jobs = jobs_module.plan(sweep.read_sweep(declared))
+    assert [len(lot) for lot in jobs_module.batches(jobs, "cpu")] == [1, 1]
+    assert [len(lot) for lot in jobs_module.batches(jobs, "cuda")] == [2]
+    fewer = jobs_module.Job(jobs[1].checkpoint, jobs[1].schemes[:-1])
+    assert [len(lot) for lot in jobs_module.batches([jobs[0], fewer], "cuda")] == [1, 1]
 
 
 def test_the_next_checkpoint_is_loaded_in_a_thread_while_this_one_is_measured(tmp_path, monkeypatch):
@@ -204,7 +206,7 @@ def test_equal_weights_of_two_steps_are_measured_once(declared, tmp_path, family
 
 def test_a_run_and_its_branches_are_measured_in_few_lots(tmp_path, family):
     """A trunk with schemes of its own and runs beside it at the same steps: two lots, not one a step."""
-    specs = sweep.plan(sweep.read_sweep(write_sweep(tmp_path / "s.yml", family, SCHEMES)))
+    specs = jobs_module.plan(sweep.read_sweep(write_sweep(tmp_path / "s.yml", family, SCHEMES)))
     (first, *_) = specs
     more = QuantScheme("rtn", bits=8, group_size=16, symmetric=False)
     parts = []
@@ -212,4 +214,4 @@ def test_a_run_and_its_branches_are_measured_in_few_lots(tmp_path, family):
         checkpoints_of_run = tuple(dataclasses.replace(first.checkpoint, run=name, step=step) for step in (4, 8, 12))
         parts.append(Part(checkpoints_of_run, schemes))
     declared = dataclasses.replace(sweep.read_sweep(tmp_path / "s.yml"), parts=tuple(parts))
-    assert [len(lot) for lot in sweep.batches(sweep.plan(declared), "cuda")] == [6, 3]
+    assert [len(lot) for lot in jobs_module.batches(jobs_module.plan(declared), "cuda")] == [6, 3]

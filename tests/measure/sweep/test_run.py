@@ -16,12 +16,15 @@ from tests.measure.tiny import ROOT, write_sweep
 from helpers.measure.models import checkpoints
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.scoring import evaluate
+from helpers.measure.sweep import jobs
 from helpers.measure.sweep import rows as table_rows
 from helpers.measure.sweep import run as sweep
-from helpers.measure.text import token_blocks
-from helpers.measure.training.trainer import write_manifest
+from helpers.measure.text import corpus_lock, token_blocks
+from helpers.measure.training.folder import write_manifest
 from helpers.table import files
-from helpers.table.rows import EvalSpec, QuantScheme, ResultsError, SpecError, measurement_id
+from helpers.table.errors import ResultsError, SpecError
+from helpers.table.rows import EvalSpec, measurement_id
+from helpers.table.scheme import QuantScheme
 
 QUIET = Console(quiet=True)
 SCHEMES = "[{method: [rtn, gptq], bits: [2, 4], group_size: 16, symmetric: false}]"
@@ -70,10 +73,10 @@ def test_rows_say_what_was_measured(declared, tmp_path, family):
         assert row["device_type"] == "cpu"
     baselines = {row["checkpoint_id"]: row["loss_nats"] for row in found if row["method"] == "none"}
     assert len(baselines) == 2
-    spec = sweep.plan(sweep.read_sweep(declared))[0].checkpoint
+    spec = jobs.plan(sweep.read_sweep(declared))[0].checkpoint
     model = checkpoints.load(checkpoints.fetch(spec), "cpu")
     tokenizer = token_blocks.Tokenizer.from_file(str(family / "tokenizer.json"))
-    blocks = token_blocks.heldout_blocks(token_blocks.read_lock().evaluation, tokenizer, 128, 16)
+    blocks = token_blocks.heldout_blocks(corpus_lock.read_lock().evaluation, tokenizer, 128, 16)
     expected = evaluate.evaluate_model(model, blocks).loss_nats
     assert baselines[spec.weights_sha256[:16]] == pytest.approx(expected, rel=1e-6)
     two_bits = next(row for row in found if row["method"] == "gptq" and row["bits"] == 2)

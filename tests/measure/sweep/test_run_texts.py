@@ -12,7 +12,7 @@ from helpers.measure.rounding.methods import gptq, rtn
 from helpers.measure.scoring import evaluate
 from helpers.measure.sweep import engine
 from helpers.measure.sweep import run as sweep
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock
 from helpers.table import files
 
 OF_A_TEXT = 10  # rows: two checkpoints, each a baseline and four schemes
@@ -23,7 +23,7 @@ OTHER = "wheels-other"
 def _another_text(monkeypatch):
     """A second text from files that are installed: those of calibration."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setitem(token_blocks.TEXTS, "other", token_blocks.Text(OTHER, "calibration"))
+    monkeypatch.setitem(corpus_lock.TEXTS, "other", corpus_lock.Text(OTHER, "calibration"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from helpers.measure.sweep.declaration import read_sweep
 from helpers.measure.sweep.run import run_sweep
 from helpers.measure.sweep.search_run import SearchPlaces, run_search
 from helpers.table import files
-from helpers.table.rows import SpecError
+from helpers.table.errors import SpecError
 
 SWEEP = """\
 name: tiny-mixed

@@ -11,7 +11,8 @@ import torch
 from tests.measure.tiny import ROOT
 from tokenizers import Tokenizer
 
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
+from helpers.measure.text import heldout as heldout_module
 from helpers.measure.training.corpus import (
     NearDuplicates,
     describe_wheel,
@@ -23,16 +24,17 @@ from helpers.measure.training.corpus import (
     write_lock,
 )
 from helpers.table import files as results
-from helpers.table.rows import CorpusError, EvalSpec
+from helpers.table.errors import CorpusError
+from helpers.table.rows import EvalSpec
 
-LOCK = token_blocks.read_lock(ROOT / "data/corpus.lock")
+LOCK = corpus_lock.read_lock(ROOT / "data/corpus.lock")
 TOKENIZER = Tokenizer.from_file(str(ROOT / "data/tadpole/tokenizer.json"))
 NOWHERE = Path("nowhere")
 
 
 def test_the_locked_text_is_what_is_installed_here():
     for file in (*LOCK.evaluation, *LOCK.calibration):
-        assert hashlib.sha256(token_blocks.read_heldout(file, NOWHERE)).hexdigest() == file.sha256, file
+        assert hashlib.sha256(heldout_module.read_heldout(file, NOWHERE)).hexdigest() == file.sha256, file
 
 
 def test_the_locked_descriptions_are_what_is_installed_here():
@@ -40,14 +42,14 @@ def test_the_locked_descriptions_are_what_is_installed_here():
     here = [file for file in LOCK.prose if installed.get(file.package) == file.version]
     assert len(here) > 16
     for file in here:
-        assert hashlib.sha256(token_blocks.read_heldout(file, NOWHERE)).hexdigest() == file.sha256, file
+        assert hashlib.sha256(heldout_module.read_heldout(file, NOWHERE)).hexdigest() == file.sha256, file
 
 
 def test_no_file_is_in_two_splits_and_the_splits_are_wide():
     splits = (LOCK.evaluation, LOCK.calibration, LOCK.unseen, LOCK.prose)
     documents = [(file.package, file.path) for split in splits for file in split]
     assert len(set(documents)) == len(documents)
-    assert len(LOCK.calibration) == token_blocks.DOCUMENTS_PER_SPLIT
+    assert len(LOCK.calibration) == corpus_lock.DOCUMENTS_PER_SPLIT
     assert len({file.package for file in LOCK.evaluation}) >= 64
     assert len({file.package for file in LOCK.unseen}) >= 24
     hashes = [file.sha256 for split in splits for file in split]
@@ -55,18 +57,18 @@ def test_no_file_is_in_two_splits_and_the_splits_are_wide():
 
 
 def test_every_text_has_as_many_documents_as_it_says():
-    for text in token_blocks.TEXTS.values():
+    for text in corpus_lock.TEXTS.values():
         assert len(getattr(LOCK, text.split)) == text.n_documents
 
 
 def test_unseen_packages_are_none_that_training_reads():
     """By normalized name, and a package by another name isn't the same wheel."""
     seen, unseen = (
-        {token_blocks._normalized(w.package) for w in wheels} for wheels in (LOCK.wheels, LOCK.unseen_wheels)
+        {heldout_module._normalized(w.package) for w in wheels} for wheels in (LOCK.wheels, LOCK.unseen_wheels)
     )
     assert not seen & unseen
-    assert {token_blocks._normalized(file.package) for file in LOCK.unseen} == unseen
-    assert {token_blocks._normalized(file.package) for file in LOCK.prose} <= seen
+    assert {heldout_module._normalized(file.package) for file in LOCK.unseen} == unseen
+    assert {heldout_module._normalized(file.package) for file in LOCK.prose} <= seen
     assert all(wheel.filename.endswith("none-any.whl") for wheel in LOCK.unseen_wheels)
 
 
@@ -80,7 +82,7 @@ def test_the_evaluation_of_stored_rows_is_still_cut_from_the_same_text():
     names = ["eval_dataset", "eval_sha256", "n_sequences", "seq_len", "eval_dtype"]
     table = results.read_table(ROOT / "results/measurements.parquet")
     stored = {(row["eval_id"], *(row[n] for n in names)) for row in table.select(["eval_id", *names]).to_pylist()}
-    heldout = {row for row in stored if row[1] == token_blocks.TEXTS["heldout"].dataset}
+    heldout = {row for row in stored if row[1] == corpus_lock.TEXTS["heldout"].dataset}
     assert heldout
     for eval_id, dataset, sha256, n_sequences, seq_len, dtype in heldout:
         name, blocks = token_blocks.text_blocks("heldout", LOCK, TOKENIZER, n_sequences, seq_len)
@@ -109,7 +111,7 @@ def test_blocks_take_the_same_number_of_tokens_from_each_document():
 def test_bytes_are_those_of_the_predicted_tokens():
     (file,) = LOCK.evaluation[:1]
     blocks = token_blocks.heldout_blocks([file], TOKENIZER, 2, 40)
-    text = token_blocks.read_heldout(file)[: token_blocks.DOCUMENT_BYTES].decode("ascii")
+    text = heldout_module.read_heldout(file)[: corpus_lock.DOCUMENT_BYTES].decode("ascii")
     ends = [end for _, end in TOKENIZER.encode(text).offsets]
     assert blocks.n_bytes == ends[80] - ends[0]
 
@@ -170,15 +172,15 @@ def test_other_text_is_said_plainly_and_gets_another_hash(monkeypatch, caplog):
 
 def test_a_missing_package_and_a_missing_file_are_named():
     with pytest.raises(CorpusError, match=r"no-such-package 1\.0 isn't installed; .*`make corpus` downloads it"):
-        token_blocks.read_heldout(token_blocks.HeldoutFile("no-such-package", "1.0", "a.py", "0" * 64), NOWHERE)
+        heldout_module.read_heldout(corpus_lock.HeldoutFile("no-such-package", "1.0", "a.py", "0" * 64), NOWHERE)
     with pytest.raises(CorpusError, match=r"rich .* lacks rich/none\.py, .*`make corpus` downloads that"):
-        token_blocks.read_heldout(token_blocks.HeldoutFile("rich", "1.0", "rich/none.py", "0" * 64), NOWHERE)
+        heldout_module.read_heldout(corpus_lock.HeldoutFile("rich", "1.0", "rich/none.py", "0" * 64), NOWHERE)
     with pytest.raises(CorpusError, match="run from the repository's top folder"):
-        token_blocks.read_lock(NOWHERE / "corpus.lock")
+        corpus_lock.read_lock(NOWHERE / "corpus.lock")
 
 
-def locked(package: str, path: str, document: bytes) -> token_blocks.HeldoutFile:
-    return token_blocks.HeldoutFile(package, "1.0", path, hashlib.sha256(document).hexdigest())
+def locked(package: str, path: str, document: bytes) -> corpus_lock.HeldoutFile:
+    return corpus_lock.HeldoutFile(package, "1.0", path, hashlib.sha256(document).hexdigest())
 
 
 @pytest.fixture
@@ -194,27 +196,27 @@ def downloaded(tmp_path) -> Path:
 
 def test_a_document_is_read_from_a_downloaded_wheel_where_nothing_else_has_it(downloaded):
     file = locked("not.installed", "a.py", b"x = 1\n")
-    assert token_blocks.read_heldout(file, downloaded) == b"x = 1\n"
+    assert heldout_module.read_heldout(file, downloaded) == b"x = 1\n"
     for other in (locked("not.installed", "a.py", b"x = 3\n"), locked("installed", "a.py", b"x = 1\n")):
         with pytest.raises(CorpusError, match="isn't installed"):
-            token_blocks.read_heldout(other, downloaded)
+            heldout_module.read_heldout(other, downloaded)
     (downloaded / "heldout").mkdir()
     (downloaded / "heldout" / file.sha256).write_bytes(b"kept")
-    assert token_blocks.read_heldout(file, downloaded) == b"kept"
+    assert heldout_module.read_heldout(file, downloaded) == b"kept"
 
 
 def test_the_locked_document_of_a_wheel_comes_before_another_that_is_installed(downloaded, caplog):
     file = locked("rich", "rich/console.py", b"x = 2\n")
     wheel = downloaded / "wheels/Not_Installed-1.0-py3-none-any.whl"
     wheel.rename(wheel.with_name("rich-1.0-py3-none-any.whl"))
-    assert token_blocks.read_heldout(file, downloaded) == b"x = 2\n"
+    assert heldout_module.read_heldout(file, downloaded) == b"x = 2\n"
     assert not caplog.records
 
 
 def test_of_metadata_the_description_is_the_document(downloaded):
     text = b"What\n\nit is\n"
     assert (
-        token_blocks.read_heldout(locked("not-installed", "not_installed-1.0.dist-info/METADATA", text), downloaded)
+        heldout_module.read_heldout(locked("not-installed", "not_installed-1.0.dist-info/METADATA", text), downloaded)
         == text
     )
 
@@ -256,7 +258,7 @@ def wheels(tmp_path, monkeypatch):
     return tmp_path
 
 
-def lock_of(wheels: Path) -> token_blocks.CorpusLock:
+def lock_of(wheels: Path) -> corpus_lock.CorpusLock:
     return make_lock(wheels, {"p0", "p1", "p2"}, {"p9"}, TOKENIZER)
 
 
@@ -273,7 +275,7 @@ def test_prose_is_the_descriptions_that_are_near_nothing_else(wheels):
     (wheels / "wheels").mkdir()
     for wheel in wheels.glob("*.whl"):
         wheel.rename(wheels / "wheels" / wheel.name)
-    texts = [token_blocks.read_heldout(file, wheels).decode() for file in lock.prose]
+    texts = [heldout_module.read_heldout(file, wheels).decode() for file in lock.prose]
     assert texts == [source(60) + "P1\n", source(61)]
 
 
@@ -287,12 +289,12 @@ def test_a_description_is_long_and_in_ascii(tmp_path, text, n_found):
 def test_a_lock_splits_without_overlap_and_drops_near_duplicates(wheels, tmp_path):
     lock = lock_of(wheels)
     write_lock(lock, tmp_path / "corpus.lock")
-    assert token_blocks.read_lock(tmp_path / "corpus.lock") == lock
+    assert corpus_lock.read_lock(tmp_path / "corpus.lock") == lock
     documents = training_documents(lock, wheels)
     held = {
         content.decode("latin-1")
         for wheel in lock.wheels
-        for path, content in token_blocks.wheel_documents(wheel, wheels)
+        for path, content in heldout_module.wheel_documents(wheel, wheels)
         if (wheel.package, path) in {(f.package, f.path) for f in (*lock.evaluation, *lock.calibration)}
     }
     assert len(held) == 4
@@ -321,7 +323,7 @@ def test_training_tokens_are_built_once_and_separated(wheels, tmp_path):
     for wheel in wheels.glob("*.whl"):
         wheel.rename(cache / "wheels" / wheel.name)
     tokens = training_tokens(lock, TOKENIZER, cache)
-    end = TOKENIZER.token_to_id(token_blocks.END_OF_TEXT)
+    end = TOKENIZER.token_to_id(corpus_lock.END_OF_TEXT)
     assert (tokens == end).sum() == lock.n_training_documents
     assert len(TOKENIZER.decode(tokens[tokens != end].tolist()).encode()) == lock.n_training_bytes
     for wheel in (cache / "wheels").iterdir():
@@ -350,11 +352,11 @@ def test_held_out_files_are_kept_where_a_bare_machine_reads_them(tmp_path, monke
     few = dataclasses.replace(
         LOCK, evaluation=LOCK.evaluation[:2], calibration=LOCK.calibration[:1], unseen=(), prose=()
     )
-    assert token_blocks.keep_heldout(few, tmp_path) == 3
+    assert heldout_module.keep_heldout(few, tmp_path) == 3
     monkeypatch.setattr(token_blocks, "_installed", lambda file: (None, None))
     for file in (*few.evaluation, *few.calibration):
-        assert hashlib.sha256(token_blocks.read_heldout(file, tmp_path)).hexdigest() == file.sha256
+        assert hashlib.sha256(heldout_module.read_heldout(file, tmp_path)).hexdigest() == file.sha256
     other = dataclasses.replace(few, evaluation=(dataclasses.replace(few.evaluation[0], sha256="0" * 64),))
     monkeypatch.undo()
     with pytest.raises(CorpusError, match="installed in another version"):
-        token_blocks.keep_heldout(other, tmp_path)
+        heldout_module.keep_heldout(other, tmp_path)

@@ -16,13 +16,13 @@ from tests.measure.tiny import ROOT
 from transformers import GPTNeoXForCausalLM
 
 from helpers.measure.scoring import evaluate
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training import folder
 from helpers.measure.training import trainer as training
 from helpers.measure.training.folder import build
 from helpers.measure.training.plan import ModelEntry, Run
+from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families import catalogue
-from helpers.table.rows import CheckpointError, SpecError
 
 PLAN = """\
 family: tiny
@@ -65,7 +65,7 @@ def test_checkpoints_open_with_transformers_and_the_manifest_describes_them(text
     assert all(0 < loss < 20 for loss in losses)
     tokenizer = token_blocks.Tokenizer.from_file("data/tadpole/tokenizer.json")
     blocks = token_blocks.heldout_blocks(
-        token_blocks.read_lock().evaluation, tokenizer, token_blocks.DOCUMENTS_PER_SPLIT, 32
+        corpus_lock.read_lock().evaluation, tokenizer, corpus_lock.DOCUMENTS_PER_SPLIT, 32
     )
     last = GPTNeoXForCausalLM.from_pretrained(specs[-1].location, dtype=torch.float32).eval()
     # weights read from a file lie elsewhere in memory, and sums may run in another order

@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.fits.result import measured_over_predicted
-from helpers.analyse.laws.law import OUYANG_2024
-from helpers.analyse.questions.trends import qid_ratio, trends
-from helpers.analyse.questions.ways import document_counts, ratios_to
+from helpers.analyse.laws.published import OUYANG_2024
+from helpers.analyse.questions.trends import trends
+from helpers.analyse.questions.twins import qid_ratio
+from helpers.analyse.questions.ways import ratios_to
 from helpers.analyse.rows.degradation import SIZE
 from helpers.analyse.rows.noise import documents_needed
+from helpers.analyse.rows.resampling import document_counts
 from helpers.show.figures import comparisons
 from helpers.show.figures import fits as fit_figures
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.laws.law import OUYANG_2024
-from helpers.analyse.laws.loss import OUYANG_2024_LOSS
+from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_LOSS
 from helpers.analyse.questions.published_tables import projections, turning_tokens
 from helpers.show.figures import published as published_figures
 

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from helpers.analyse.fits.by_run import hold_out_largest
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.laws.law import UnifiedLaw
+from helpers.analyse.fits.predictions import hold_out_largest
+from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.rows.degradation import degradation
 from helpers.show.figures import qid
 from helpers.show.style import BITS_COLOURS, CARD, INK, METHOD_COLOURS, count_label, qid_scale

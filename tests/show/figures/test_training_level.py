@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.laws.law import OUYANG_2024
+from helpers.analyse.laws.published import OUYANG_2024
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 from helpers.show.figures import training_level
 

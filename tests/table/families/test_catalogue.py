@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.table.families import catalogue
-from helpers.table.rows import SpecError
+from helpers.table.errors import SpecError
+from helpers.table.families import catalogue, neox
 
 ROOT = Path(__file__).parents[3]
 PYTHIA = catalogue.HUB_FAMILIES["pythia"]
@@ -71,8 +71,8 @@ def test_the_pocket_family_is_three_sizes_and_a_decayed_twin():
     (beside,) = [spec for spec in trunk if (spec.model, spec.step) == (twin.model, twin.step)]
     assert beside.learning_rate == beside.peak_learning_rate
     for spec in specs:
-        assert spec.n_params_non_embedding == catalogue.neox_n_params_non_embedding(spec.n_layers, spec.d_model)
-        assert spec.n_params_total == catalogue.neox_n_params_total(spec.n_layers, spec.d_model, spec.vocabulary_size)
+        assert spec.n_params_non_embedding == neox.neox_n_params_non_embedding(spec.n_layers, spec.d_model)
+        assert spec.n_params_total == neox.neox_n_params_total(spec.n_layers, spec.d_model, spec.vocabulary_size)
         assert spec.epochs < 4
 
 

@@ -17,12 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 from scipy.special import ndtr
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.result import Draws
 from helpers.analyse.fits.stored import NamedFits
-from helpers.analyse.laws.forms import PUBLISHED
 from helpers.analyse.laws.law import Law, bisect
 from helpers.analyse.laws.loss import SizeAndTokensLaw, bounds_hit
-from helpers.analyse.laws.variables import SEARCHED, FloatArray, LawError, Variables
+from helpers.analyse.laws.published import PUBLISHED
+from helpers.analyse.laws.variables import SEARCHED, LawError, Variables
 
 LEVEL = 0.90  # of the intervals
 LOSSES = ("loss_nats", "room_nats")  # what a loss law can fill in

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.analyse.fits.fit import Maximum, RelativeSpreadModel, Standardised, ends_of_search, fit_at, scaled_model
-from helpers.analyse.fits.result import Draws, FitData, FitError, FitResult, FitStatus
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.fits.data import FitData, FitError, FitStatus
+from helpers.analyse.fits.fit import Maximum, Standardised, ends_of_search, fit_at, scaled_model
+from helpers.analyse.fits.likelihood import RelativeSpreadModel
+from helpers.analyse.fits.result import Draws, FitResult
 from helpers.analyse.laws.law import Law
-from helpers.analyse.laws.variables import FloatArray
 
 WEBB = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])
 MOST_STEPS = 200

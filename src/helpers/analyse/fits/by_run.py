@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy import stats
 
-from helpers.analyse.fits.fit import fit_law, tail_weights
-from helpers.analyse.fits.result import Draws, FitData, FitError, FitResult, FitStatus
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.fits.data import FitData, FitError, FitStatus
+from helpers.analyse.fits.fit import fit_law
+from helpers.analyse.fits.likelihood import tail_weights
+from helpers.analyse.fits.result import Draws, FitResult
 from helpers.analyse.laws.law import Law
-from helpers.analyse.laws.variables import FloatArray, LawError
 
 SINGULAR_BELOW = 1e-6  # eigenvalue of I - Q'Q: a run that alone determines a direction of the coefficients
 
@@ -143,118 +143,6 @@ def leave_one_run_out(fit: FitResult) -> pd.DataFrame:
         coefficients = zip(without.parameter_names, without.law.coefficients, strict=True)
         rows.append({"run": label, **dict(coefficients), "tau": without.tau, "reason": ""})
     return pd.DataFrame(rows, columns=["run", *fit.parameter_names, "tau", "reason"])
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """Rows as measured and as predicted without them. Arrays have shape (n_rows,), in nats a token."""
-
-    data: FitData  # the rows held out
-    floor_nats: FloatArray  # noise floor of each: ln QiD means something only well above it
-    predicted_nats: FloatArray
-    low_nats: FloatArray  # of the prediction interval
-    high_nats: FloatArray
-    level: float  # of the prediction interval
-    no_interval_because: str  # empty, or why there is no interval: then low and high are NaN
-
-    @property
-    def clear(self) -> np.ndarray:
-        """Return where the measured QiD exceeds three floors: only there does ln QiD mean something."""
-        return self.data.qid_nats > 3 * self.floor_nats
-
-    @property
-    def log_errors(self) -> FloatArray:
-        """Return ln(predicted / measured) of the clear rows, shape (n_clear,); minus infinity for a prediction of 0."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predicted_nats[self.clear]) - np.log(self.data.qid_nats[self.clear])
-
-    @property
-    def rest_errors_nats(self) -> FloatArray:
-        """Return predicted minus measured of the other rows, in nats a token, shape (n_rows - n_clear,)."""
-        return (self.predicted_nats - self.data.qid_nats)[~self.clear]
-
-    @property
-    def covered(self) -> FloatArray:
-        """Return 1 for rows inside their prediction interval, else 0; NaN where there is none."""
-        inside = (self.low_nats <= self.data.qid_nats) & (self.data.qid_nats <= self.high_nats)
-        return np.full(inside.shape, np.nan) if self.no_interval_because else inside.astype(float)
-
-    @property
-    def coverage(self) -> float:
-        """Return the share of rows inside their prediction interval; NaN where there is none."""
-        return float(self.covered.mean())
-
-    def scores(self) -> dict[str, float]:
-        """Return the figures of merit; those of an empty group of rows are NaN."""
-        return {
-            "n_params": float(self.data.n_params.max()),
-            "n_rows": self.data.tokens.size,
-            "log_bias": _mean(self.log_errors),
-            "log_rms": _mean(self.log_errors**2) ** 0.5,
-            "excluded_share": float(1 - self.clear.mean()),
-            "rest_bias_nats": _mean(self.rest_errors_nats),
-            "rest_rms_nats": _mean(self.rest_errors_nats**2) ** 0.5,
-            "coverage": self.coverage,
-            "clear_coverage": _mean(self.covered[self.clear]),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class HoldOut(Predictions):
-    """How well a fit predicts rows that it hasn't seen."""
-
-    fit: FitResult  # of the training rows, with intervals by run where there can be any
-
-
-def _mean(values: FloatArray) -> float:
-    return float(values.mean()) if values.size else float("nan")
-
-
-def predictions(
-    fit: FitResult,
-    new: FitData,
-    floor_nats: FloatArray,
-    trouble: str,
-    level: float = 0.90,
-    input_error: ArrayLike = 0.0,
-) -> HoldOut:
-    """Return what `fit` says of rows of new runs, with intervals at `level` unless `trouble` says why there are none.
-
-    The variance is se^2 + tau^2 mu^2 (the row itself) plus mu^2 x'Cx (the coefficients, with the slopes x of ln mu and
-    the covariance C of `fit`) plus (mu `input_error`)^2, with t(runs - 1). `input_error` is that of ln mu from
-    covariates that are themselves predicted. Raises FitError where the law can't say anything of the rows.
-    """
-    try:
-        log_mean, slopes = fit.law.evaluate(fit.law.coefficients, new.asked(fit.law))
-    except LawError as error:
-        raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
-    mean = np.exp(log_mean)
-    relative_variance = np.einsum("ni,ij,nj->n", slopes, fit.covariance, slopes) + fit.tau**2 + np.square(input_error)
-    half = stats.t.ppf(0.5 + level / 2, fit.n_runs - 1) * np.hypot(new.qid_se_nats, mean * np.sqrt(relative_variance))
-    half = np.full(mean.shape, np.nan) if trouble else half
-    return HoldOut(new, floor_nats, mean, mean - half, mean + half, level, trouble, fit)
-
-
-def hold_out(
-    law_type: type[Law], training: FitData, held: FitData, floor_nats: FloatArray, level: float = 0.90
-) -> HoldOut:
-    """Fit the law to `training` and predict `held`, with intervals for a new run at `level`.
-
-    Raises FitError where the training rows can't identify the law or the law can't say anything of the others; where
-    they only give no interval by run, `no_interval_because` says so.
-    """
-    fit, trouble = fit_by_run(law_type, training)
-    return predictions(fit, held, floor_nats, trouble, level)
-
-
-def hold_out_largest(law_type: type[Law], data: FitData, level: float = 0.90) -> HoldOut:
-    """Fit the law without the largest size and predict it; the noise floor is the paired error.
-
-    In planted trials with 4 or 6 sizes a nominal 90% covered 95 to 97%. Raises FitError (see `hold_out`).
-    """
-    largest = data.n_params == data.n_params.max()
-    held = data.where(largest)
-    return hold_out(law_type, data.where(~largest), held, held.qid_se_nats, level)
 
 
 def fit_by_run(law_type: type[Law], data: FitData, level: float = 0.95) -> tuple[FitResult, str]:

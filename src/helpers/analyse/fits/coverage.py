@@ -15,15 +15,17 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.answers import KnownLaw, predict
 from helpers.analyse.fits.bootstrap import WarmFit, wild_bootstrap
 from helpers.analyse.fits.by_run import clustered_by_run, draws_by_run
+from helpers.analyse.fits.data import FitData, FitError
 from helpers.analyse.fits.profiles import profile_interval
-from helpers.analyse.fits.result import Draws, FitData, FitError, FitResult
+from helpers.analyse.fits.result import Draws, FitResult
 from helpers.analyse.laws.loss import SizeAndTokensLaw
-from helpers.analyse.laws.variables import FloatArray, Variables
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.noise import gptq_of_study, rows_of_seeds, training_seeds
+from helpers.analyse.laws.variables import Variables
+from helpers.analyse.rows.noise import training_seeds
+from helpers.analyse.rows.study import LATE_TOKENS, gptq_of_study, rows_of_seeds
 
 ROWS, CR2, PROFILE, BOOTSTRAP = "rows independent", "CR2 and t", "profile by run", "wild bootstrap, percentile"
 METHODS = (ROWS, CR2, PROFILE, BOOTSTRAP)

@@ -11,17 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.fits.by_run import Predictions, fit_by_run, hold_out, predictions
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.fits.by_run import fit_by_run
+from helpers.analyse.fits.data import FitData, FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.fits.result import FitData, FitError, FitStatus
-from helpers.analyse.laws.law import Law, OneBitWidthLaw
-from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw, fit_loss_law
-from helpers.analyse.laws.variables import FloatArray, LawError
-from helpers.analyse.rows.degradation import SIZE, TOKENS, TRUNK
-from helpers.analyse.rows.noise import NoiseFloor
+from helpers.analyse.fits.loss import fit_loss_law
+from helpers.analyse.fits.predictions import Predictions, hold_out, predictions
+from helpers.analyse.laws.forms import OneBitWidthLaw
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw
+from helpers.analyse.laws.variables import LawError
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.noise_floor import NoiseFloor
+from helpers.analyse.rows.study import FITTED_BITS, on_trunk
 
 LATE_FACTOR = 4.0
-FITTED_BITS = (2, 3, 4)
 
 Floor = Callable[[FitData], FloatArray]  # nats a row, shape (n_rows,)
 Predictor = Callable[[FitData, FitData, FloatArray], Predictions]  # training, held out, floor of the latter
@@ -50,11 +54,6 @@ def floor_by_bits(floors: Mapping[float, NoiseFloor]) -> Floor:
         return found
 
     return floor
-
-
-def on_trunk(table: pd.DataFrame) -> pd.Series:
-    """Return which rows are the trunk's own: neither branches nor averages."""
-    return (table["family"] == TRUNK) & (table["run"] == TRUNK + "/" + table["model"])
 
 
 def splits(table: pd.DataFrame, other_text: pd.DataFrame) -> dict[str, Split]:

@@ -1,4 +1,4 @@
-"""Make `results/fits.json` from the project's table: `python -m helpers.analyse.fits.make_fits` (`make fits`).
+"""Make `results/fits.json` from the project's table: `qid fits` (`make fits`).
 
 The rows are those of the book's main chapters: GPTQ in asymmetric groups of 32 weights, 2 to 4 bits, the trunk beyond
 `LATE_TOKENS`, at most four epochs. The learning rate's form also gets the rows of decayed rates, that of group size the
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import (
-    FITTED_BITS,
     Predictor,
     as_published,
     criteria,
@@ -19,46 +19,31 @@ from helpers.analyse.fits.hold_outs import (
     judge,
     loss_law_of,
     loss_miss,
-    on_trunk,
     per_bit_width,
     refitted,
     splits,
     with_predicted_loss,
 )
-from helpers.analyse.fits.result import FitData
 from helpers.analyse.fits.stored import FITS, TABLE, StoredFits, read_fits, table_digest, write_fits
 from helpers.analyse.fits.with_draws import FitRows, by_width, fit_all
-from helpers.analyse.laws.forms import FORMS, PUBLISHED
 from helpers.analyse.laws.loss import OuyangLossLaw
-from helpers.analyse.laws.names import PER_BIT
-from helpers.analyse.questions.ways import packages
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import HELDOUT, degradation, rows_of_every_run, rows_of_fit
-from helpers.analyse.rows.noise import study_floors
+from helpers.analyse.laws.names import FORMS, PER_BIT
+from helpers.analyse.laws.published import PUBLISHED
+from helpers.analyse.rows.noise_floor import study_floors
+from helpers.analyse.rows.resampling import packages
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    HELDOUT,
+    UNSEEN,
+    _trunk,
+    rows_at,
+    rows_in_groups,
+)
 
-UNSEEN = "wheels-unseen"
-GROUP_SIZE = 32
-MOST_EPOCHS = 4
 DRAWS = 1000
 SEED = 0
 COMPETING = {name: form for name, form in FORMS.items() if not form.HELD}  # laws of all three: tokens, size, bits
-
-
-def rows_at(measured: pd.DataFrame, text: str, group_size: int = GROUP_SIZE) -> pd.DataFrame:
-    """Return late rows of every run and bit width, of at most `MOST_EPOCHS` epochs, with QiD on one evaluation text."""
-    late = rows_of_fit(degradation(rows_of_every_run(measured, text)), "gptq", group_size, False, LATE_TOKENS)
-    return late[late["epochs"] <= MOST_EPOCHS].reset_index(drop=True)
-
-
-def rows_in_groups(measured: pd.DataFrame) -> pd.DataFrame:
-    """Return the trunk's rows at the fitted bit widths in every group size that was measured."""
-    every = measured.loc[(measured["method"] == "gptq") & ~measured["symmetric"].astype("boolean"), "group_size"]
-    parts = [rows_at(measured, HELDOUT, size) for size in sorted(every.dropna().unique())]
-    return _trunk(pd.concat(parts, ignore_index=True))
-
-
-def _trunk(table: pd.DataFrame) -> pd.DataFrame:
-    return table[on_trunk(table) & table["bits"].isin(FITTED_BITS)]
 
 
 def parts_of_study(measured: pd.DataFrame, table: pd.DataFrame) -> dict[str, tuple[str, FitRows]]:
@@ -105,7 +90,7 @@ def make_fits(
     )
 
 
-def main() -> None:
+def write() -> None:
     """Write `results/fits.json`, and read it again: what can't be read is never left unnoticed."""
     made = make_fits(
         pd.read_parquet(TABLE), table_digest(TABLE), packages("evaluation"), DRAWS, np.random.default_rng(SEED)
@@ -113,7 +98,3 @@ def main() -> None:
     write_fits(FITS, made)
     stored = read_fits(FITS, TABLE)
     print(f"{FITS}: {len(stored.fits)} fits, {len(stored.refused)} forms that these rows can't identify")
-
-
-if __name__ == "__main__":
-    main()

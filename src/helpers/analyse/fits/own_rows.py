@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.fits.result import FitData
-from helpers.table.rows import QidError
+from helpers.analyse.fits.data import FitData
+from helpers.table.errors import QidError
 
 REQUIRED = ("n_params_non_embedding", "tokens_seen", "bits", "qid_nats")
 COVARIATES = ("group_size", "lr_fraction", "loss_nats", "vocabulary_size")  # a cell may be empty: not known

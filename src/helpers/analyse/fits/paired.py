@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.bootstrap import document_refits, refuse_few_converged
 from helpers.analyse.fits.by_run import cr2_covariance, fit_by_run, weighted_problem
-from helpers.analyse.fits.result import FitData, FitError, FitResult, FitStatus
+from helpers.analyse.fits.data import FitData, FitError, FitStatus
+from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.law import Law
-from helpers.analyse.laws.variables import FloatArray
 
 CELL = ["checkpoint_id", "bits"]
 

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.bootstrap import score_to_the_top
-from helpers.analyse.fits.fit import RelativeSpreadModel, Standardised, ends_of_search, model_in
-from helpers.analyse.fits.result import FitError, FitResult, FitStatus
-from helpers.analyse.laws.variables import FloatArray
+from helpers.analyse.fits.data import FitError, FitStatus
+from helpers.analyse.fits.fit import Standardised, ends_of_search, model_in
+from helpers.analyse.fits.likelihood import RelativeSpreadModel
+from helpers.analyse.fits.result import FitResult
 
 ERRORS_SEARCHED = 64.0  # standard errors to both sides of a coefficient for which the law has no bounds
 FIRST_STEPS = 64  # of the range of a coefficient that has no standard error

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.fits.result import OWN_VARIABLES, Draws, Estimate, FitError, FitResult, FitStatus
-from helpers.analyse.laws.forms import FORMS
+from helpers.analyse.fits.data import OWN_VARIABLES, FitError, FitStatus
+from helpers.analyse.fits.result import Draws, Estimate, FitResult
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw, bounds_hit
-from helpers.analyse.laws.names import PER_BIT
+from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.variables import LawError, ValidityRange
+from helpers.table.errors import ResultsError
 from helpers.table.files import write_atomically
-from helpers.table.rows import ResultsError
 
 FITS = Path("results/fits.json")
 TABLE = Path("results/measurements.parquet")

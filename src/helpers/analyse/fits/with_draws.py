@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from helpers.analyse.fits.by_run import draws_by_run, fit_by_run
+from helpers.analyse.fits.data import FitData, FitError
 from helpers.analyse.fits.hold_outs import loss_law_of, loss_miss
-from helpers.analyse.fits.result import FitData, FitError
 from helpers.analyse.fits.stored import NamedFits, StoredFit, parameters
-from helpers.analyse.laws.forms import FORMS
-from helpers.analyse.laws.names import PER_BIT
+from helpers.analyse.laws.names import FORMS, PER_BIT
 
 
 @dataclass(frozen=True, eq=False)

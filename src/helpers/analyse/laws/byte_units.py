@@ -14,10 +14,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import ChainedLaw, ChinchillaLaw, OuyangLossLaw, ShannonLaw, SizeAndTokensLaw
-from helpers.analyse.laws.variables import LINEAR, LOG, FloatArray, LawError, ValidityRange
-from helpers.analyse.rows.degradation import AnalysisError
+from helpers.analyse.laws.variables import LINEAR, LOG, LawError, ValidityRange
+from helpers.analyse.rows.standard_errors import AnalysisError
 
 # A variable in tokens is b to this power times the same in bytes; others have no such unit.
 POWERS = {"tokens": -1, "loss_nats": 1, "room_nats": 1}

@@ -4,15 +4,22 @@ Parameters keep the letters of the unified law where they mean the same: k, beta
 `FORMS` names them all.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from helpers.analyse.laws.law import OUYANG_2024, OUYANG_2024_TABLE_1, Law, OneBitWidthLaw, UnifiedLaw
-from helpers.analyse.laws.shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
-from helpers.analyse.laws.variables import BITS, LINEAR, LOG, SIZE, TOKENS, FloatArray, Scale, Term, ValidityRange
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.variables import (
+    BITS,
+    LINEAR,
+    LOG,
+    SIZE,
+    TOKENS,
+    Scale,
+    Term,
+)
 
 TAKEN_AWAY = Scale(lambda share: 1 - share, lambda column: 1 - column)
 
@@ -30,6 +37,35 @@ def _one_width(bits: int) -> Scale:
 STEPS = Scale(_log_steps, lambda column: np.log2(np.exp(column) + 1) + 1)
 STEPS_OF_BITS = Term("gamma", "bits", STEPS, -1)
 LOSS = Term("lambda_", "loss_nats", LINEAR, -1)
+
+
+@dataclass(frozen=True)
+class UnifiedLaw(Law):
+    """QiD = k D^beta / (N^alpha P^gamma): Ouyang et al. 2024 (arXiv 2411.17691), equation 8."""
+
+    k: float
+    beta: float
+    alpha: float
+    gamma: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha", "gamma")
+    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BITS)
+
+
+@dataclass(frozen=True)
+class OneBitWidthLaw(Law):
+    """QiD = k D^beta / N^alpha at one bit width: the same law without P (Ouyang et al. 2024, figure 9).
+
+    Bits are part of every call, as in the unified law; another bit width than the law's is a LawError.
+    """
+
+    k: float
+    beta: float
+    alpha: float
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha")
+    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE)
+    HELD: ClassVar[tuple[str, ...]] = ("bits",)
 
 
 @dataclass(frozen=True)
@@ -189,42 +225,3 @@ class GroupSizeLaw(Law):
 
     PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "eta")
     TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BITS, Term("eta", "group_size", LOG, 1))
-
-
-FORMS: dict[str, type[Law]] = {
-    "power": UnifiedLaw,
-    "one-bit-width": OneBitWidthLaw,
-    "tokens": TokensLaw,
-    "size": SizeLaw,
-    "bits": BitsLaw,
-    "exponential": ExponentialLaw,
-    "steps": StepsLaw,
-    "free-bits": FreeBitsLaw,
-    "saturating": SaturatingLaw,
-    "threshold": ThresholdLaw,
-    "threshold-by-size": ThresholdBySizeLaw,
-    "onset": OnsetLaw,
-    "loss": LossLaw,
-    "loss-power-bits": LossPowerBitsLaw,
-    "room": RoomLaw,
-    "learning-rate": LearningRateLaw,
-    "group-size": GroupSizeLaw,
-}
-
-# The paper's b (1.1277) is left out: it doesn't spell out where it belongs. Its bit widths are not
-# known here, so that every prediction counts as an extrapolation.
-KUMAR_2024 = ExponentialLaw(
-    C_T=0.0598,
-    g_D=0.5068,
-    g_N=0.3439,
-    g_post=0.5907,
-    source="Kumar et al. 2024, arXiv 2411.04330, table 2 without b (GPTQ, Dolma, 30M to 220M parameters)",
-    validity=ValidityRange(tokens=(1.5e9, 2.6e10), n_params=(3e7, 2.2e8), bits=(math.nan, math.nan)),
-)
-
-# Constants as printed, nothing fitted here; of several laws, one a bit width.
-PUBLISHED: dict[str, Law | dict[int, Law]] = {
-    "ouyang2024": OUYANG_2024,
-    "ouyang2024-per-bit": OUYANG_2024_TABLE_1,
-    "kumar2024": KUMAR_2024,
-}

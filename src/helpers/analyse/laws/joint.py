@@ -16,9 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.shapes import REFERENCE_SIZE
-from helpers.analyse.laws.variables import LINEAR, LOG, SIZE, TOKENS, FloatArray, Scale, Term, Variables
+from helpers.analyse.laws.variables import LINEAR, LOG, SIZE, TOKENS, Scale, Term, Variables
 
 REFERENCE_BLOCK = 32  # values a scale at which exponents that depend on the block are given
 REFERENCE_TOKENS = 2.5e8

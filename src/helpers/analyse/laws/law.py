@@ -10,7 +10,6 @@ the parameters, but for those in `LOGS` (their logarithm, `ln_k`) and in `INVERS
 laws of Ouyang et al. 2024 are here, the others in `law_forms` and `law_shapes`.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,19 +18,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helpers.analyse.laws.variables import (
-    BITS,
-    SEARCHED,
-    SIZE,
-    TOKENS,
-    VARIABLES,
-    FloatArray,
-    LawError,
-    Scale,
-    Term,
-    ValidityRange,
-    Variables,
-)
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.laws.variables import SEARCHED, VARIABLES, LawError, Scale, Term, ValidityRange, Variables
 
 GRID_POINTS = 241  # of the search for a solution without a closed form
 BISECTIONS = 60  # of one cell of that grid, at most 0.25 in ln: far below rounding error
@@ -204,57 +192,3 @@ class Law:
     def bits_at(self, qid_nats: ArrayLike, tokens: ArrayLike, n_params: ArrayLike, **more: ArrayLike) -> FloatArray:
         """Return the bits a weight P (not rounded to an integer) at which QiD has fallen to `qid_nats`."""
         return self.solve("bits", qid_nats, tokens=tokens, n_params=n_params, **more)
-
-
-@dataclass(frozen=True)
-class UnifiedLaw(Law):
-    """QiD = k D^beta / (N^alpha P^gamma): Ouyang et al. 2024 (arXiv 2411.17691), equation 8."""
-
-    k: float
-    beta: float
-    alpha: float
-    gamma: float
-
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha", "gamma")
-    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BITS)
-
-
-@dataclass(frozen=True)
-class OneBitWidthLaw(Law):
-    """QiD = k D^beta / N^alpha at one bit width: the same law without P (Ouyang et al. 2024, figure 9).
-
-    Bits are part of every call, as in the unified law; another bit width than the law's is a LawError.
-    """
-
-    k: float
-    beta: float
-    alpha: float
-
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha")
-    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE)
-    HELD: ClassVar[tuple[str, ...]] = ("bits",)
-
-
-OUYANG_2024 = UnifiedLaw(
-    k=0.017,
-    beta=0.5251,
-    alpha=0.2261,
-    gamma=5.4967,
-    source="Ouyang et al. 2024, arXiv 2411.17691, equation 8 and figure 6 (GPTQ, Pythia, RefinedWeb)",
-    validity=ValidityRange(tokens=(1.07e9, 2.055e11), n_params=(8.506e7, 1.133e10), bits=(2, 4)),  # Pythia 160M to 12B
-)
-
-
-def _table_1_law(bits: float, k: float, beta: float, alpha: float) -> OneBitWidthLaw:
-    source = f"fitted to the 16 {bits:g}-bit cells of Table 1, Ouyang et al. 2024, arXiv 2411.17691"
-    validity = dataclasses.replace(OUYANG_2024.validity, bits=(bits, bits))
-    return OneBitWidthLaw(k, beta, alpha, source=source, validity=validity)
-
-
-# Table 1 of the paper was not made by its equation 8. These three (least squares of ln D, each cell weighted by its
-# printed digits) are close to what made it; `published.law_through_cells` finds laws that print all its cells.
-OUYANG_2024_TABLE_1 = {
-    2: _table_1_law(2, 3.786727e-4, 0.524053, 0.225002),
-    3: _table_1_law(3, 1.170298e-5, 0.672732, 0.354690),
-    4: _table_1_law(4, 6.132297e-6, 0.655060, 0.383503),
-}

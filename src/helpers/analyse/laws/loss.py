@@ -9,14 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize
 
-from helpers.analyse.fits.result import FitError, FitStatus
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.laws.law import Law, bisect
-from helpers.analyse.laws.variables import FloatArray, Term, ValidityRange, Variables
+from helpers.analyse.laws.variables import Term, Variables
 
 ANY_BITS = (0.0, np.inf)
-HUBER_LOG = 1e-3  # of ln loss: where Hoffmann et al. 2022 turn from squares to absolute values
 AT_BOUND = 1e-4  # relative: the search stays strictly between the bounds
 
 
@@ -165,52 +163,6 @@ class ShannonLaw(SizeAndTokensLaw):
             log_a = -np.log(np.median(loss_nats)) - alpha * log_size
             starts.append(np.array([log_a, alpha, beta, log_c, growth, log_d, growth, noise]))
         return starts
-
-
-OUYANG_2024_LOSS = OuyangLossLaw(
-    N_c=4.74e19,
-    alpha_N=0.045,
-    D_c=7.63e10,
-    alpha_D=0.399,
-    source="Ouyang et al. 2024, arXiv 2411.17691, equation 3 and figure 7 (Pythia, RefinedWeb)",
-    validity=ValidityRange(tokens=(1.07e9, 2.055e11), n_params=(8.506e7, 1.133e10), bits=ANY_BITS),
-)
-
-
-def fit_loss_law(
-    law_type: type[SizeAndTokensLaw], tokens: FloatArray, n_params: FloatArray, loss_nats: FloatArray, source: str
-) -> SizeAndTokensLaw:
-    """Return the loss law with the least Huber loss of ln(predicted / measured), from several starts.
-
-    Arrays have shape (n_models,). Hoffmann et al. 2022 do the same. Raises FitError below two rows a coefficient or
-    where no start converges.
-    """
-    x, names = law_type.variables({"tokens": tokens, "n_params": n_params}), law_type.coefficient_names()
-    if loss_nats.size < 2 * len(names):
-        message = f"{law_type.__name__} has {len(names)} coefficients; {loss_nats.size} losses are too few"
-        raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
-    ends = np.array([law_type.bounds(x).get(name, (-np.inf, np.inf)) for name in names]).T
-    found = [
-        optimize.least_squares(
-            lambda c: law_type.evaluate(c, x)[0] - np.log(loss_nats),
-            start,
-            lambda c: law_type.evaluate(c, x)[1],
-            bounds=ends,
-            x_scale="jac",
-            loss="huber",
-            f_scale=HUBER_LOG,
-            ftol=1e-12,
-            xtol=1e-12,
-            max_nfev=2000,
-        )
-        for start in law_type.loss_starts(x, loss_nats)
-    ]
-    converged = [one for one in found if one.success]
-    if not converged:
-        raise FitError(f"none of {len(found)} starts reached a minimum", FitStatus.FAILED)
-    ranges = ((float(values.min()), float(values.max())) for values in (tokens, n_params))
-    box = ValidityRange(*ranges, ANY_BITS)
-    return law_type.from_coefficients(min(converged, key=lambda one: one.cost).x, source, box)
 
 
 def bounds_hit(law: SizeAndTokensLaw) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from helpers.analyse.laws.law import UnifiedLaw
-from helpers.analyse.laws.variables import FloatArray, Variables
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.laws.forms import UnifiedLaw
+from helpers.analyse.laws.variables import Variables
 
 REFERENCE_SIZE = 1e6  # non-embedding parameters at which an onset D0 that depends on size is given
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helpers.table.rows import QidError
+from helpers.analyse.arrays import FloatArray
+from helpers.table.errors import QidError
 
-FloatArray = NDArray[np.float64]
 Variables = dict[str, FloatArray]  # arrays of one shape, by name
 
 # What a law may depend on, and how messages call it.

@@ -13,14 +13,17 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.fits.by_run import draws_by_run
+from helpers.analyse.fits.data import FitData, FitError
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.hold_outs import Split
-from helpers.analyse.fits.result import FitData, FitError, FitResult
+from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.joint import REFERENCE_BLOCK, BlockPowerLaw
 from helpers.analyse.laws.law import Law
 from helpers.analyse.mixed.trials import FAMILY, MATRICES, SLACK, relative_perplexity
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import SIZE, TOKENS, AnalysisError, degradation, rows_of_fit, study_rows
+from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.study import LATE_TOKENS, study_rows
 
 RATIOS = {0.5: 0.6, 0.9: 0.95, 1.0: 1.1}  # of the block sweep, and below which ratio a recipe counts as one of it
 MOST_EPOCHS = 4

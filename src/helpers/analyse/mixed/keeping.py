@@ -10,15 +10,15 @@ Tables are those of `degradation`. Documents are drawn with replacement, the sam
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from helpers.analyse.fits.result import FitError
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.fits.data import FitError
 from helpers.analyse.mixed.trials import FAMILY, MATRICES, SLACK, TARGETS
 from helpers.analyse.questions.slopes_of_ratios import trends
-from helpers.analyse.questions.trends import mean_over_runs
-from helpers.analyse.rows.degradation import HELDOUT, SIZE, TOKENS, AnalysisError, paired_error
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs, paired_error
+from helpers.analyse.rows.study import HELDOUT
 
-FloatArray = NDArray[np.float64]
 SEVEN = {"family": FAMILY, "device_type": "cuda", "eval_dataset": HELDOUT, "n_sequences": 256}
 KEPT_BITS = 16  # of a weight that isn't rounded
 LINE, NEAREST, BLOCKS, SINGLE = "GPTQ", "RTN", "GPTQ, blocks kept", "GPTQ, matrices kept"

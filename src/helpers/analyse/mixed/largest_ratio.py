@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.mixed.trials import LOW_SCHEME, SERIES, SLACK, TARGETS, front, meeting
-from helpers.analyse.questions.trends import mean_over_runs
-from helpers.analyse.rows.degradation import SIZE, TOKENS, AnalysisError
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
 
 BUDGETS = {
     "relative_perplexity": (0.05, 0.1, 0.2),  # share: those of Cao et al. (2024, arXiv 2410.06722)

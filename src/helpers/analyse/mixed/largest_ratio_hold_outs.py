@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.hold_outs import Split
-from helpers.analyse.fits.result import FitError, FitStatus
-from helpers.analyse.laws.variables import FloatArray
 from helpers.analyse.mixed.largest_ratio import QUESTION
 from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024, LEAST_RUNS, fit_ratio_law, usable_rows
 from helpers.analyse.rows.degradation import SIZE, TOKENS

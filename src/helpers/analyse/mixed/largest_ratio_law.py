@@ -17,10 +17,11 @@ import statsmodels.api as sm
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import cr2_covariance
+from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.fit import FEW_RUNS_BELOW
-from helpers.analyse.fits.result import Estimate, FitError, FitStatus
-from helpers.analyse.laws.variables import FloatArray
+from helpers.analyse.fits.result import Estimate
 from helpers.analyse.mixed.largest_ratio import QUESTION, Censored
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 

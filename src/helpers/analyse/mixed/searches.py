@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.mixed.trials import SERIES, best_at_targets
-from helpers.analyse.questions.trends import mean_over_runs
-from helpers.analyse.rows.degradation import SIZE, TOKENS, AnalysisError
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
 
-FloatArray = NDArray[np.float64]
 PROBLEM = [*SERIES, "target_ratio"]
 DESCRIBED = ["run", "model", SIZE, TOKENS, "schedule", "method", "format", "bits", "group_size", "n_layers"]
 GUIDED = ("second_order", "greedy", "integer_programme")

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from helpers.analyse.rows.degradation import BASELINE_KEY, AnalysisError, degradation, run_label
+from helpers.analyse.rows.degradation import BASELINE_KEY, degradation, run_label
+from helpers.analyse.rows.standard_errors import AnalysisError
 
 FAMILY = "tadpole-mixed"
 TARGETS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)

@@ -7,8 +7,10 @@ its QiD is read off between two that it has, along a straight line in ln QiD. Ta
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.questions.trends import TWIN_KEY, differences_of_runs, mean_over_runs, ratios_to_twins
-from helpers.analyse.rows.degradation import SIZE, TOKENS, TRUNK, AnalysisError, paired_error
+from helpers.analyse.questions.twins import TWIN_KEY, differences_of_runs, ratios_to_twins
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs, paired_error
+from helpers.analyse.rows.study import TRUNK
 
 LOSS = "baseline_loss_nats"
 SERIES = ["model", "eval_id", "device_type", "bits"]

@@ -13,10 +13,12 @@ import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy import stats
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import cr2_covariance
-from helpers.analyse.rows.degradation import SIZE, TRUNK, AnalysisError
+from helpers.analyse.rows.degradation import SIZE
+from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.study import TRUNK
 
-FloatArray = NDArray[np.float64]
 BITS = (2, 3, 4)  # those that rounding errors are stored of
 SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights, in the order of `matrices` of a GPT-NeoX block
 MATRICES = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")

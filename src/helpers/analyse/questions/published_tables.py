@@ -14,13 +14,16 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.result import FitResult
-from helpers.analyse.laws.law import OUYANG_2024, Law, bisect
+from helpers.analyse.laws.law import Law, bisect
 from helpers.analyse.laws.loss import SizeAndTokensLaw
-from helpers.analyse.laws.variables import FloatArray, ValidityRange
-from helpers.analyse.questions.ways import document_counts
-from helpers.analyse.rows.degradation import SIZE, TOKENS, paired_error
-from helpers.table.rows import QidError
+from helpers.analyse.laws.published import OUYANG_2024
+from helpers.analyse.laws.variables import ValidityRange
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.resampling import document_counts
+from helpers.analyse.rows.standard_errors import paired_error
+from helpers.table.errors import QidError
 
 TRILLION = 1e12
 HALF_DIGIT = 0.5e-4  # half a unit of the last printed digit of Table 1, in 10^12 tokens

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import cr2_covariance
-from helpers.analyse.questions.trends import qid_ratio
+from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.questions.ways import at_own_effective_bits, between_texts
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 
-FloatArray = NDArray[np.float64]
 COARSE = "GPTQ, group 128"
 BY_WIDTH = {f"RTN / GPTQ, {bits} bits": ("RTN", "GPTQ", bits) for bits in (2, 3, 4)}  # way, the other way, bits
 BY_WIDTH |= {

@@ -13,13 +13,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import fit_by_run
-from helpers.analyse.fits.result import FitData, FitResult
+from helpers.analyse.fits.data import FitData
+from helpers.analyse.fits.loss import fit_loss_law
+from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.law import Law, bisect
-from helpers.analyse.laws.loss import SizeAndTokensLaw, fit_loss_law
-from helpers.analyse.laws.variables import FloatArray
+from helpers.analyse.laws.loss import SizeAndTokensLaw
 from helpers.analyse.questions.decay import LOSS
-from helpers.analyse.rows.degradation import SIZE, TOKENS, AnalysisError
+from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.standard_errors import AnalysisError
 
 OFF_SCALE = (2.0, 5e23)  # tokens: a reading at or beyond these ends is zero or infinite
 LEAST_NATS = 1e-12  # what a QiD that isn't positive counts as, so that a line in logarithms can start there

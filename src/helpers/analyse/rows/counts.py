@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.study import LATE_TOKENS
 
 QUANTIZED_KEY = ["weights_sha256", "method", "format", "bits", "group_size", "symmetric"]
 BASELINE_KEY = ["weights_sha256", "eval_id", "device_type"]
 DESCRIBED = ["weights_sha256", "family", "run", "n_averaged", TOKENS, SIZE]
 BITS = (2, 4)
-LATE_TOKENS = 60e6  # QiD of the tadpoles rises from here on
 
 
 @dataclass(frozen=True)

@@ -14,38 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import special, stats
 
-from helpers.analyse.questions.trends import REPLICATE_KEY
-from helpers.analyse.rows.counts import LATE_TOKENS
-from helpers.analyse.rows.degradation import (
-    HELDOUT,
-    STUDY,
-    TOKENS,
-    TRUNK,
-    AnalysisError,
-    degradation,
-    paired_error,
-    rows_of_fit,
-)
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.rows.selection import REPLICATE_KEY
+from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error
 
-FloatArray = NDArray[np.float64]
-SEEDS = "tadpole-seeds"  # the family that trains some of the trunk's models from other seeds
 MOMENT_KEY = ["model", "step", "bits"]
-
-
-def clustered_error(differences: FloatArray, groups: Sequence[str] | None = None) -> float:
-    """Return the standard error of the mean of per-document differences when documents of one group go together.
-
-    Without `groups` it is `paired_error`. Raises AnalysisError where there is no group for every document, or only one.
-    """
-    if groups is None:
-        return paired_error(differences)
-    sums = pd.Series(differences - differences.mean()).groupby(np.asarray(groups)).sum()
-    if len(groups) != differences.size or len(sums) < 2:
-        raise AnalysisError(f"{len(sums)} groups, {len(groups)} labels for {differences.size} documents")
-    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / differences.size)
 
 
 @dataclass(frozen=True)
@@ -145,20 +120,6 @@ def calibration_draws(table: pd.DataFrame) -> pd.DataFrame:
     return _pooled(scatter, (scatter["n_seeds"] - 1).groupby(scatter["bits"]).sum())
 
 
-def rows_of_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `table` of models that were trained from several seeds, at the steps that the seeds share.
-
-    They are those of the family `tadpole-seeds` and of the trunk's runs of the same models. Raises AnalysisError
-    where there are none.
-    """
-    usual = (table["family"] == TRUNK) & (table["run"] == TRUNK + "/" + table["model"])
-    chosen = table[usual | (table["family"] == SEEDS)]
-    several = chosen.groupby(["model", "step"])["train_seed"].transform("nunique") > 1
-    if not several.any():
-        raise AnalysisError("no model was trained from two seeds or more")
-    return chosen[several].reset_index(drop=True)
-
-
 def training_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Return, by bit width, how QiD scatters between models trained from several seeds.
 
@@ -234,73 +195,18 @@ def format_parts(precision: pd.DataFrame) -> pd.DataFrame:
     return np.sqrt((moved**2).groupby(bits).mean())
 
 
-@dataclass(frozen=True)
-class NoiseFloor:
-    """How far one QiD of one bit width may be off: relative parts are standard deviations over it.
+def calibration_spread(table: pd.DataFrame) -> pd.DataFrame:
+    """Return, by bit width, how far QiD scatters between calibration seeds, all else equal.
 
-    Leave the device's part at zero where rows compared come from one kind of device, the format's where they share
-    formats. A floor is twice the root of the sum of squares: a QiD that differs from a fixed number (a prediction) by
-    less means nothing. That of one model is about a trained model at hand; that of another run, with the training
-    seed's part, about a prediction for a model that is trained anew.
+    The index is `bits`; `n_checkpoints` and `n_seeds` say from what; `relative_sd` is the standard deviation over the
+    mean, root mean square over checkpoints. Raises AnalysisError where no checkpoint has two calibration seeds.
     """
-
-    bits: float
-    evaluation: EvaluationError
-    calibration_relative: float
-    training_seed_relative: float
-    device_relative: float = 0.0
-    number_format_relative: float = 0.0
-
-    @property
-    def rounding_relative(self) -> float:
-        """Return the parts that grow with QiD together, but for the training seed's."""
-        return float(np.hypot(np.hypot(self.calibration_relative, self.device_relative), self.number_format_relative))
-
-    def of_one_model(self, qid_nats: float) -> float:
-        """Return the floor in nats a token of the QiD `qid_nats` of one trained model."""
-        return 2 * np.hypot(self.rounding_relative * qid_nats, self.evaluation.at(qid_nats))
-
-    def of_another_run(self, qid_nats: float) -> float:
-        """Return the floor in nats a token of the QiD `qid_nats` that is predicted for another training run."""
-        return np.hypot(self.of_one_model(qid_nats), 2 * self.training_seed_relative * qid_nats)
-
-    @property
-    def smallest_qid_nats(self) -> float:
-        """Return the QiD that equals its own floor of one model; infinite where noise grows faster than QiD.
-
-        Raises AnalysisError where the evaluation's error falls as fast as QiD or faster: nothing sets an end then.
-        """
-        if self.evaluation.exponent >= 1:
-            raise AnalysisError(f"an error that goes as QiD^{self.evaluation.exponent:.2f} sets no smallest QiD")
-        left = 1 - 4 * self.rounding_relative**2
-        if left <= 0:
-            return float("inf")
-        return (4 * self.evaluation.scale_nats**2 / left) ** (0.5 / (1 - self.evaluation.exponent))
-
-
-def gptq_of_study(measurements: pd.DataFrame, text: str = HELDOUT) -> pd.DataFrame:
-    """Return `degradation` of the study's rows that the floor is about: GPTQ, asymmetric groups of 32, 2 to 4 bits.
-
-    They are of all runs on one evaluation text, with every draw of calibration text.
-    """
-    of_study = (measurements[list(STUDY)] == pd.Series(STUDY)).all(axis=1) & (measurements["eval_dataset"] == text)
-    rows = degradation(measurements[of_study & measurements["method"].isin(["gptq", "none"])])
-    plain = rows_of_fit(rows, "gptq", 32, symmetric=False)
-    return plain[plain["bits"].between(2, 4)].reset_index(drop=True)
-
-
-def study_floors(measurements: pd.DataFrame, groups: Sequence[str]) -> dict[float, NoiseFloor]:
-    """Return by bits the noise floor of the study's rows beyond 60M tokens, from the project's table.
-
-    It holds for the rows of `gptq_of_study` on the held-out text, one draw of calibration text each. `groups`: the
-    package of each held-out document. RTN has no calibration: of its floor only `evaluation` is known.
-    """
-    rows = gptq_of_study(measurements)
-    first, calibration = rows[rows["calib_seed"] == 0], calibration_draws(rows)
-    between = training_seeds(rows_of_seeds(first[first[TOKENS] > LATE_TOKENS]))
-    seed = without_rounding(between, calibration)["relative_sd"]
-    relative = calibration["relative_sd"]
-    return {
-        bits: NoiseFloor(bits, evaluation_error(one, groups), float(relative[bits]), float(seed[bits]))
-        for bits, one in first.groupby("bits")
-    }
+    by_seed = table[table["calib_seed"].notna()].groupby(REPLICATE_KEY, dropna=False)["qid_nats"]
+    spread = by_seed.agg(["count", "mean", "std"]).query("count >= 2").reset_index()
+    if spread.empty:
+        raise AnalysisError("no checkpoint was rounded with two calibration seeds or more")
+    spread["variance"] = (spread["std"] / spread["mean"]) ** 2
+    pooled = spread.groupby("bits").agg(
+        n_checkpoints=("mean", "size"), n_seeds=("count", "max"), variance=("variance", "mean")
+    )
+    return pooled.assign(relative_sd=np.sqrt(pooled["variance"])).drop(columns="variance")

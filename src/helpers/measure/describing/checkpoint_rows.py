@@ -15,10 +15,12 @@ from helpers.measure.describing import curvature, weight_statistics
 from helpers.measure.models import activations, checkpoints
 from helpers.measure.models.decoders import Decoder, decoder_of
 from helpers.measure.models.precision import matrix_products, refuse_missing_device
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table import files as results
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.families import catalogue
-from helpers.table.rows import CheckpointError, CheckpointRow, CheckpointSpec, QuantizationError
+from helpers.table.rows import CheckpointRow
 
 GROUP_SIZE = 32  # of the rounding errors
 STATISTICS = {
@@ -123,14 +125,14 @@ class _Describer:
         """Return the held-out blocks; like the calibration text, read only when there is something to describe."""
         extent = self.sample.heldout_sequences, self.sample.heldout_seq_len
         return token_blocks.heldout_blocks(
-            token_blocks.read_lock().evaluation, checkpoints.tokenizer_of(self.folder), *extent
+            corpus_lock.read_lock().evaluation, checkpoints.tokenizer_of(self.folder), *extent
         )
 
     @functools.cached_property
     def calibration(self) -> tuple[Tensor, str]:
         """Return the calibration tokens and their hash."""
         extent = self.sample.calib_sequences, self.sample.calib_seq_len, self.sample.calib_seed
-        files = token_blocks.read_lock().calibration
+        files = corpus_lock.read_lock().calibration
         return token_blocks.calibration_tokens(files, checkpoints.tokenizer_of(self.folder), *extent)
 
     def row(self, spec: CheckpointSpec, local: checkpoints.LocalCheckpoint) -> CheckpointRow:

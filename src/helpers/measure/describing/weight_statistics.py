@@ -7,7 +7,7 @@ many can be read at once. Sums are taken in float64. Moments are about zero, whe
 from torch import Tensor
 
 from helpers.measure.rounding import grids
-from helpers.table.rows import QuantizationError
+from helpers.table.errors import QuantizationError
 
 
 def rms(weight: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from helpers.table.rows import SpecError
+from helpers.table.errors import SpecError
 
 GRANULARITIES = ("layer", "matmul")
 DRAWS_A_TRIAL = 20  # before a space is taken to hold no more assignments that differ

@@ -15,13 +15,15 @@ from helpers.measure.mixed import assignments, recipes, searches
 from helpers.measure.mixed.assignments import Units
 from helpers.measure.mixed.recipes import METRICS, Recipe
 from helpers.measure.models import checkpoints, memory
-from helpers.measure.packing import export
-from helpers.measure.rounding.methods import Checkpoint
+from helpers.measure.rounding import one_checkpoint
+from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
 from helpers.measure.scoring.evaluate import Evaluation
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.text.token_blocks import Blocks
-from helpers.table.rows import EvalSpec, QuantizationError, QuantScheme, SpecError
+from helpers.table.errors import QuantizationError, SpecError
+from helpers.table.rows import EvalSpec
+from helpers.table.scheme import QuantScheme
 
 STEP = 0.05  # between the ratios that are proposed
 SEQ_LEN = 512
@@ -65,7 +67,7 @@ class Texts:
 
 def texts_for(folder: Path, search_sequences: int, heldout_sequences: int, seed: int, seq_len: int = SEQ_LEN) -> Texts:
     """Return the texts of a checkpoint's tokenizer. Raises CorpusError for numbers of sequences that there aren't."""
-    lock, tokenizer = token_blocks.read_lock(), checkpoints.tokenizer_of(folder.resolve())
+    lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder.resolve())
     return Texts(
         token_blocks.search_blocks(lock.calibration, tokenizer, search_sequences, seq_len, seed),
         token_blocks.heldout_blocks(lock.evaluation, tokenizer, heldout_sequences, seq_len),
@@ -78,10 +80,10 @@ def recipe_within(
     """Return the recipe of the highest ratio that keeps `budget` on both texts.
 
     Raises SpecError for an unknown granularity, QuantizationError when no proposal with anything in low precision keeps
-    it, and what `export.with_calibration` raises.
+    it, and what `one_checkpoint.calibrated` raises.
     """
     units = Units.of(granularity, searches.sizes(checkpoint))
-    scheme, tokens = export.with_calibration(checkpoint, scheme)
+    scheme, tokens = one_checkpoint.calibrated(checkpoint, scheme)
     memory_bytes = memory.default_budget(checkpoint.model.device.type)
     (alone,) = searches.rounded_alone(checkpoint, [scheme], tokens, memory_bytes)
     scorer = searches.Scorer(checkpoint, alone, texts.search, DTYPE, memory_bytes)
@@ -91,7 +93,7 @@ def recipe_within(
         if spent > budget.value:
             continue
         wanted = searches.recipe(scheme, units, digits)
-        rounded = export.round_checkpoint(checkpoint, wanted, tokens)
+        rounded = one_checkpoint.round_checkpoint(checkpoint, wanted, tokens)
         ((baseline, measured),) = evaluate.evaluate([checkpoint], [[rounded]], texts.heldout, DTYPE, memory_bytes)
         spent = budget.spent(baseline, measured)
         if spent <= budget.value:
@@ -104,8 +106,8 @@ def recipe_within(
                 loss_nats=measured.loss_nats,
                 qid_nats=measured.loss_nats - baseline.loss_nats,
                 paired_error_nats=recipes.paired_error(measured.group_loss, baseline.group_loss),
-                eval_id=texts.of(texts.heldout, token_blocks.TEXTS["heldout"].dataset).eval_id,
-                search_eval_id=texts.of(texts.search, token_blocks.SEARCH_DATASET).eval_id,
+                eval_id=texts.of(texts.heldout, corpus_lock.TEXTS["heldout"].dataset).eval_id,
+                search_eval_id=texts.of(texts.search, corpus_lock.SEARCH_DATASET).eval_id,
                 device_type=checkpoint.model.device.type,
                 budget=budget.value,
                 metric=budget.metric,

@@ -17,7 +17,9 @@ from helpers.measure.mixed import searches
 from helpers.measure.mixed.assignments import GRANULARITIES
 from helpers.measure.models import checkpoints
 from helpers.table import files
-from helpers.table.rows import CheckpointError, QuantScheme, SpecError, from_mapping, key_of
+from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.records import from_mapping, key_of
+from helpers.table.scheme import QuantScheme
 
 METRICS = ("qid", "relative_perplexity", "accuracy_drop")
 SHA256 = re.compile("[0-9a-f]{16}|[0-9a-f]{64}")  # of a weight file, or the digest of several

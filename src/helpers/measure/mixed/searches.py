@@ -17,11 +17,13 @@ from torch import Tensor
 from helpers.measure.mixed import assignments, sensitivity
 from helpers.measure.mixed.assignments import Units
 from helpers.measure.rounding import methods
-from helpers.measure.rounding.methods import Checkpoint, Rounded
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.scoring import evaluate
 from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text.token_blocks import Blocks
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme, SpecError
+from helpers.table.errors import QuantizationError, SpecError
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 SEARCHES = ("random", "greedy", "second_order", "integer_programme", "exhaustive")
 MOST_EXHAUSTIVE = 256  # assignments; larger spaces have no exhaustive search

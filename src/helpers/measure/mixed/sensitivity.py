@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.measure.models.decoders import Decoder
-from helpers.measure.rounding.methods import Rounded
+from helpers.measure.rounding.rounded import Rounded
 
 SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 16}
 

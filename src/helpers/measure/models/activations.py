@@ -2,14 +2,21 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from helpers.measure.models.decoders import Decoder
-from helpers.measure.rounding.input_rounding import InputRounding
 
 SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 32}
+
+
+class Watcher(Protocol):
+    """Looks at what goes into a linear layer, as a forward pre-hook."""
+
+    def see(self, _layer: nn.Module, args: tuple) -> None:
+        """Look at the layer's arguments; the first of them is its input (..., columns)."""
 
 
 class _Moments:
@@ -50,38 +57,13 @@ def input_outliers(decoder: Decoder, tokens: Tensor) -> Tensor:
     return torch.stack([each.outliers() for each in _moments(decoder, tokens)], 1)
 
 
-@torch.no_grad()
-def kernel_shares(decoder: Decoder, tokens: Tensor, rounding: InputRounding) -> list[float]:
-    """Return the share of every linear layer's inputs for `tokens` (n, L) that `rounding` makes zero, a layer each.
-
-    The layers are unrounded, and so are the inputs of the layers before. Inputs that were zero count too.
-    Source: the quantization kernel of CrossQuant (arXiv 2410.07505).
-    """
-    kernels = [_Kernel(rounding) for _ in decoder.linear_layers()]
-    _watch(decoder, tokens, kernels)
-    return [float(each.n_zeros) / each.n_inputs for each in kernels]
-
-
-class _Kernel:
-    """Counts a layer's inputs, and those that become zero."""
-
-    def __init__(self, rounding: InputRounding) -> None:
-        self.rounding = rounding
-        self.n_inputs = 0
-        self.n_zeros: Tensor | int = 0
-
-    def see(self, _layer: nn.Module, args: tuple) -> None:
-        self.n_inputs += args[0].numel()
-        self.n_zeros = self.n_zeros + (self.rounding(args[0]) == 0).sum()
-
-
 def _moments(decoder: Decoder, tokens: Tensor) -> list[_Moments]:
     moments = [_Moments() for _ in decoder.linear_layers()]
-    _watch(decoder, tokens, moments)
+    watch(decoder, tokens, moments)
     return moments
 
 
-def _watch(decoder: Decoder, tokens: Tensor, watchers: Sequence[_Moments | _Kernel]) -> None:
+def watch(decoder: Decoder, tokens: Tensor, watchers: Sequence[Watcher]) -> None:
     """Let each linear layer's watcher see its inputs for `tokens` (n, L)."""
     with _watched(decoder, watchers):
         for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
@@ -89,7 +71,7 @@ def _watch(decoder: Decoder, tokens: Tensor, watchers: Sequence[_Moments | _Kern
 
 
 @contextlib.contextmanager
-def _watched(decoder: Decoder, watchers: Sequence[_Moments | _Kernel]) -> Iterator[None]:
+def _watched(decoder: Decoder, watchers: Sequence[Watcher]) -> Iterator[None]:
     layers = decoder.linear_layers().values()
     handles = [layer.register_forward_pre_hook(each.see) for layer, each in zip(layers, watchers, strict=True)]
     try:

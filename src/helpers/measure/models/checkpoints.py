@@ -17,7 +17,9 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from helpers.measure.models.decoders import decoder_of
-from helpers.table.rows import CheckpointError, CheckpointSpec, digest
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import CheckpointError
+from helpers.table.records import digest
 
 HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer.json")
 # Buffers that checkpoints of older transformers carry and newer ones compute

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from helpers.table.rows import CheckpointError
+from helpers.table.errors import CheckpointError
 
 PROBE = torch.arange(16).reshape(2, 8)  # the tokens on which the parts are tried
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from helpers.measure.models.decoders import Decoder
-from helpers.table.rows import QuantizationError
+from helpers.table.errors import QuantizationError
 
 SHARE_OF_FREE = 0.6  # of a GPU's free memory, where no budget is declared
 CPU_BYTES = 2**30  # enough for the pocket family beside Python and torch in 2 GiB

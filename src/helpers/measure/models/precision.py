@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from helpers.table.rows import QuantizationError, SpecError
+from helpers.table.errors import QuantizationError, SpecError
 
 TENSOR_DTYPE = {"float32": torch.float32, "tfloat32": torch.float32, "bfloat16": torch.bfloat16}
 

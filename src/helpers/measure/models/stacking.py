@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from helpers.measure.models.decoders import Decoder
-from helpers.measure.rounding.input_rounding import InputRounding
 
 
 class StackedLinear(nn.Module):
@@ -36,26 +35,6 @@ class StackedLinear(nn.Module):
             else:
                 torch.addmm(self.bias[v], stacked[v], self.weight[v].mT, out=outputs[v])
         return outputs.view(*inputs.shape[:-1], rows)
-
-
-class RoundedInputsLinear(StackedLinear):
-    """Stacked linear layers of which some variants round their inputs, sequence by sequence, before they multiply."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.roundings: Sequence[InputRounding | None] = ()  # a variant each
-        self.seq_len = 0  # tokens of a sequence; some models' layers get all tokens in one dimension
-
-    @torch.compiler.disable  # else each new list of roundings, every block, is compiled anew
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Round each variant's inputs, (V x n, L, columns) or (V x n x L, columns), its own way, then multiply."""
-        if not any(self.roundings):
-            return super().forward(inputs)
-        rounded = inputs.clone().view(len(self.roundings), -1, self.seq_len, inputs.shape[-1])
-        for rounding in {each for each in self.roundings if each}:
-            members = [v for v, each in enumerate(self.roundings) if each == rounding]
-            rounded[members] = rounding(rounded[members])
-        return super().forward(rounded.view(inputs.shape))
 
 
 class StackedModule(nn.Module):

@@ -1,4 +1,4 @@
-"""The pocket family as packed checkpoints with model cards: `python -m helpers.measure.packing.release`.
+"""The pocket family as packed checkpoints with model cards: `qid release` (`make release`).
 
 Each model's last step is rounded by GPTQ to 2, 3 and 4 bits and written beside a README.md (a card as the Hub reads it)
 and a provenance.json. QiD comes from the tracked table, where it has the same weights and the same scheme.
@@ -15,14 +15,16 @@ from rich.console import Console
 
 from helpers.measure.mixed import recipes
 from helpers.measure.packing import export
-from helpers.measure.rounding.methods import Rounded
+from helpers.measure.rounding import one_checkpoint
+from helpers.measure.rounding.rounded import Rounded
 from helpers.table import files
+from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
-from helpers.table.rows import CheckpointSpec, QuantScheme, key_of
+from helpers.table.records import key_of
+from helpers.table.scheme import QuantScheme
 
 FAMILY = Path("data/tadpole")
 TABLE = Path("results/measurements.parquet")
-OUT = Path("build/release")
 BITS = (2, 3, 4)
 GROUP_SIZE = 32
 PACKAGES = ("qid-book", "torch", "transformers", "safetensors", "tokenizers")
@@ -116,8 +118,8 @@ def provenance(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid:
 
 def release(spec: CheckpointSpec, bits: int, rows: list[dict], out: Path) -> None:
     """Round one checkpoint and write it with its card and provenance into the new folder `out`."""
-    folder, wanted = Path(spec.location), export.gptq_scheme(bits, GROUP_SIZE, symmetric=False)
-    rounded, scheme = export.round_folder(folder, wanted)
+    folder, wanted = Path(spec.location), one_checkpoint.gptq_scheme(bits, GROUP_SIZE, symmetric=False)
+    rounded, scheme = one_checkpoint.round_folder(folder, wanted)
     qid = measured(spec, scheme, rows)
     export.export(folder, rounded, scheme, out)
     made = provenance(spec, scheme, rounded, qid, out / "model.safetensors")
@@ -125,20 +127,16 @@ def release(spec: CheckpointSpec, bits: int, rows: list[dict], out: Path) -> Non
     (out / "README.md").write_text(card(spec, scheme, rounded, qid))
 
 
-def main() -> None:
-    """Write the whole family, or leave what was there."""
+def release_family(out: Path, console: Console) -> None:
+    """Write the whole pocket family into `out`, or leave what was there."""
     last: dict[str, CheckpointSpec] = {}
     for spec in catalogue.checkpoints(str(FAMILY), None, None, str(FAMILY)):
         last[spec.model] = max(spec, last.get(spec.model, spec), key=lambda each: each.step)
     rows = files.read_table(TABLE).to_pylist()
-    with export.whole_folder(OUT) as unfinished:
+    with export.whole_folder(out) as unfinished:
         for spec in last.values():
             for bits in BITS:
                 name = f"{spec.model}-step-{spec.step:06d}-gptq-{bits}bit-g{GROUP_SIZE}"
                 release(spec, bits, rows, unfinished / name)
-                Console().print(f"{OUT / name}", highlight=False)
-        shutil.rmtree(OUT, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()
+                console.print(f"{out / name}", highlight=False)
+        shutil.rmtree(out, ignore_errors=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from helpers.measure.rounding import grids
-from helpers.table.rows import QuantizationError
+from helpers.table.errors import QuantizationError
 
 LAZY_COLUMNS = 128  # columns corrected together before the rest of the matrix is (no effect on the result)
 # The second moments: tokens added at once (their order is part of the result), and column panels of wide layers

@@ -5,13 +5,15 @@ Formats: `mxint` (blocks of neighbouring inputs share a power of two; OCP Micros
 with exponent 1 the usual scale a token). Everything is dynamic: scales come from the very inputs rounded.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from helpers.measure.models.stacking import StackedLinear
 from helpers.measure.rounding import microscaling
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,23 @@ def cross_scale(inputs: Tensor, bits: int, exponent: float) -> Tensor:
     token, channel = magnitudes.amax(-1, keepdim=True).double(), magnitudes.amax(-2, keepdim=True).double()
     scale = token.pow(exponent).float() * channel.pow(1 - exponent).float() / (2 ** (bits - 1) - 1)
     return torch.where(scale > 0, scale, 1.0)
+
+
+class RoundedInputsLinear(StackedLinear):
+    """Stacked linear layers of which some variants round their inputs, sequence by sequence, before they multiply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.roundings: Sequence[InputRounding | None] = ()  # a variant each
+        self.seq_len = 0  # tokens of a sequence; some models' layers get all tokens in one dimension
+
+    @torch.compiler.disable  # else each new list of roundings, every block, is compiled anew
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Round each variant's inputs, (V x n, L, columns) or (V x n x L, columns), its own way, then multiply."""
+        if not any(self.roundings):
+            return super().forward(inputs)
+        rounded = inputs.clone().view(len(self.roundings), -1, self.seq_len, inputs.shape[-1])
+        for rounding in {each for each in self.roundings if each}:
+            members = [v for v, each in enumerate(self.roundings) if each == rounding]
+            rounded[members] = rounding(rounded[members])
+        return super().forward(rounded.view(inputs.shape))

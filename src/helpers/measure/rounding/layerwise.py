@@ -22,9 +22,12 @@ from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refu
 from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stack, first_inputs
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.methods import Answers, Checkpoint, Rounded
-from helpers.measure.rounding.methods.matrices import grid_bits, stored_bits, unknown_matrix
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+from helpers.measure.rounding.refusals import unknown_matrix
+from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded
+from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
+from helpers.table.errors import QuantizationError
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 Solve = Callable[[Tensor, Tensor, Sequence[QuantScheme]], gptq_solver.Solution]
 

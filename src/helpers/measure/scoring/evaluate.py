@@ -18,15 +18,9 @@ from transformers import PreTrainedModel
 from helpers.measure.models.decoders import Decoder, hidden_of
 from helpers.measure.models.memory import Share, default_budget, evaluation_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
-from helpers.measure.models.stacking import (
-    RoundedInputsLinear,
-    StackedLinear,
-    block_arguments,
-    block_stack,
-    first_inputs,
-)
-from helpers.measure.rounding.input_rounding import InputRounding
-from helpers.measure.rounding.methods import Checkpoint, Rounded
+from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stack, first_inputs
+from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.text.token_blocks import Blocks
 
 SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 128}  # of one variant: larger is slower on a CPU, and no faster on a GPU

@@ -1,68 +1,30 @@
 """Measures lots of checkpoints of one shape: prepares them, rounds each once, scores it on every text."""
 
-import dataclasses
-import functools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from helpers.measure.models import checkpoints, decoders, memory
 from helpers.measure.rounding import layerwise, methods
-from helpers.measure.rounding.methods import Rounded
+from helpers.measure.rounding import rounded as rounded_module
+from helpers.measure.rounding.rounded import Rounded
 from helpers.measure.scoring import evaluate
 from helpers.measure.sweep.declaration import Sweep
+from helpers.measure.sweep.jobs import BASELINE, Job, Prepared
 from helpers.measure.sweep.rows import Outcome, Subject, make_row
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock
+from helpers.measure.text.tokenized import Source, evaluation_blocks, with_calibration
 from helpers.table import files
-from helpers.table.rows import (
-    CheckpointSpec,
-    DeviceError,
-    Diagnostics,
-    EvalSpec,
-    Measurement,
-    QidError,
-    QuantizationError,
-    QuantScheme,
-)
+from helpers.table.errors import DeviceError, QidError, QuantizationError
+from helpers.table.rows import Diagnostics, EvalSpec, Measurement
+from helpers.table.scheme import QuantScheme
 
-BASELINE = QuantScheme()
 UNROUNDED = Rounded({}, Diagnostics())
-
-
-@dataclass(frozen=True)
-class Job:
-    """One checkpoint and every scheme it is rounded by."""
-
-    checkpoint: CheckpointSpec
-    schemes: tuple[QuantScheme, ...]
-
-
-@dataclass
-class Prepared:
-    """A checkpoint ready to be measured: what its rows share, what is missing, and its model on the CPU, if needed."""
-
-    subjects: list[Subject]  # a text each
-    schemes: dict[QuantScheme, Tensor | None]  # with the calibration tokens of each; the baseline isn't one
-    missing: list[list[QuantScheme]]  # of each text, the baseline too
-    model: PreTrainedModel | None = None
-
-    @property
-    def n_present(self) -> int:
-        """Return how many rows were there before."""
-        return len(self.subjects) * (1 + len(self.schemes)) - sum(map(len, self.missing))
-
-    @property
-    def to_round(self) -> dict[QuantScheme, Tensor | None]:
-        """Return the schemes that some text lacks, with their calibration tokens."""
-        lacking = {scheme for of_text in self.missing for scheme in of_text}
-        return {scheme: tokens for scheme, tokens in self.schemes.items() if scheme in lacking}
 
 
 class Engine:
@@ -79,7 +41,7 @@ class Engine:
     ) -> None:
         self.sweep, self.device, self.records, self.done, self.console = sweep, device, records, done, console
         self.memory_bytes = memory_bytes
-        self.lock = token_blocks.read_lock()
+        self.lock = corpus_lock.read_lock()
         self.n_measured = self.n_present = 0
         self.failures: list[str] = []
         self.announced: set[str] = set()
@@ -100,7 +62,7 @@ class Engine:
         declared = self.sweep.evaluation
         subjects = []
         for name in declared.texts:
-            dataset, blocks = _blocks(source, name, declared.sequences, declared.seq_len)
+            dataset, blocks = evaluation_blocks(source, name, declared.sequences, declared.seq_len)
             evaluation = EvalSpec(dataset, blocks.sha256, len(blocks.tokens), declared.seq_len, declared.dtype)
             subjects.append(Subject(job.checkpoint, local, evaluation, blocks, self.device))
         schemes = dict(with_calibration(scheme, source) for scheme in job.schemes)
@@ -157,7 +119,7 @@ class Engine:
             member.model.to(self.device)
         memory_bytes = memory.default_budget(self.device) if self.memory_bytes is None else self.memory_bytes
         self._announce(members, memory_bytes)
-        loaded = [methods.Checkpoint(member.model, member.subjects[0].local.folder) for member in members]
+        loaded = [rounded_module.Checkpoint(member.model, member.subjects[0].local.folder) for member in members]
         answers, seconds = self._rounded(loaded, members[0].to_round, memory_bytes)
         texts = [text for text in range(len(members[0].subjects)) if any(member.missing[text] for member in members)]
         for text in texts:
@@ -172,7 +134,7 @@ class Engine:
             member.model = None
 
     def _rounded(
-        self, loaded: list[methods.Checkpoint], missing: dict[QuantScheme, Tensor | None], memory_bytes: int
+        self, loaded: list[rounded_module.Checkpoint], missing: dict[QuantScheme, Tensor | None], memory_bytes: int
     ) -> tuple[list[dict[QuantScheme, Rounded | QuantizationError]], dict[QuantScheme, float]]:
         """Return the methods' answers for every checkpoint, by scheme, and the seconds each took a checkpoint."""
         alike = defaultdict(list)
@@ -223,7 +185,7 @@ def _nonfinite_rows(members: list[Prepared]) -> list[Measurement]:
 
 
 def _outcomes(
-    loaded: list[methods.Checkpoint],
+    loaded: list[rounded_module.Checkpoint],
     answers: list[dict[QuantScheme, Rounded | QuantizationError]],
     subject: Subject,
     memory_bytes: int,
@@ -240,39 +202,3 @@ def _outcomes(
         }
         outcomes.append({BASELINE: Outcome.of(UNROUNDED, baseline)} | rounded)
     return outcomes, sum(map(len, scores))
-
-
-@dataclass(frozen=True)
-class Source:
-    """Held-out files and the tokenizer that reads them; hashable, so that token blocks are made once a process."""
-
-    lock: token_blocks.CorpusLock
-    tokenizer_json: str
-
-
-@functools.lru_cache(maxsize=8)
-def _blocks(source: Source, text: str, n_sequences: int, seq_len: int) -> tuple[str, token_blocks.Blocks]:
-    tokenizer = token_blocks.Tokenizer.from_str(source.tokenizer_json)
-    return token_blocks.text_blocks(text, source.lock, tokenizer, n_sequences, seq_len)
-
-
-@functools.lru_cache(maxsize=8)
-def _calibration(source: Source, n_sequences: int, seq_len: int, seed: int) -> tuple[torch.Tensor, str]:
-    tokenizer = token_blocks.Tokenizer.from_str(source.tokenizer_json)
-    return token_blocks.calibration_tokens(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
-
-
-@functools.lru_cache(maxsize=8)
-def search_blocks(source: Source, n_sequences: int, seq_len: int, seed: int) -> token_blocks.Blocks:
-    """Return the blocks that searches score on, as `corpora.search_blocks` does, cut once a process."""
-    tokenizer = token_blocks.Tokenizer.from_str(source.tokenizer_json)
-    return token_blocks.search_blocks(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
-
-
-def with_calibration(scheme: QuantScheme, source: Source) -> tuple[QuantScheme, torch.Tensor | None]:
-    """Return a scheme with its calibration's hash, and the tokens (n, L) if it calibrates. Raises CorpusError."""
-    if scheme.calib_sequences is None:
-        return scheme, None
-    tokens, sha256 = _calibration(source, scheme.calib_sequences, scheme.calib_seq_len, scheme.calib_seed)
-    named = {"calib_dataset": token_blocks.CALIBRATION_DATASET, "calib_sha256": sha256}
-    return dataclasses.replace(scheme, **named), tokens

@@ -15,18 +15,13 @@ import transformers
 
 from helpers.measure.models.checkpoints import LocalCheckpoint
 from helpers.measure.rounding import methods
-from helpers.measure.rounding.methods import Rounded
+from helpers.measure.rounding.rounded import Rounded
 from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text.token_blocks import Blocks
-from helpers.table.rows import (
-    CheckpointSpec,
-    Diagnostics,
-    EvalSpec,
-    Measurement,
-    QuantizationError,
-    QuantScheme,
-    measurement_id,
-)
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import QuantizationError
+from helpers.table.rows import Diagnostics, EvalSpec, Measurement, measurement_id
+from helpers.table.scheme import QuantScheme
 
 BASELINE_VERSION = 1
 

@@ -1,21 +1,18 @@
 """Runs a sweep: one job a checkpoint, one atomic record a measurement, resumed by difference."""
 
-import os
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from helpers.measure.models.precision import refuse_missing_device
-from helpers.measure.sweep.declaration import Sweep, Unit, read_sweep
-from helpers.measure.sweep.engine import Engine, Job
+from helpers.measure.sweep.console import _progress
+from helpers.measure.sweep.declaration import read_sweep
+from helpers.measure.sweep.engine import Engine
+from helpers.measure.sweep.jobs import batches, plan
+from helpers.measure.training.unit import Unit
 from helpers.table import files
-from helpers.table.rows import CheckpointSpec, QuantScheme
-
-PARAMS_AT_ONCE = {"cpu": 0, "cuda": 2**28}  # of the checkpoints measured together
 
 
 @dataclass(frozen=True)
@@ -25,51 +22,6 @@ class Report:
     n_measured: int
     n_present: int
     failures: tuple[str, ...]
-
-
-def plan(sweep: Sweep) -> list[Job]:
-    """Return the jobs of a sweep, smallest models first; a checkpoint named by several parts is one job."""
-    schemes: dict[CheckpointSpec, dict[QuantScheme, None]] = defaultdict(dict)
-    for part in sweep.parts:
-        for spec in part.checkpoints:
-            schemes[spec] |= dict.fromkeys(part.schemes)
-    jobs = [Job(spec, tuple(wanted)) for spec, wanted in schemes.items()]
-    # run by run: what is measured together has the same schemes, and a run's checkpoints mostly have
-    return sorted(jobs, key=lambda job: (*_size(job.checkpoint), job.checkpoint.run, job.checkpoint.step))
-
-
-def _size(spec: CheckpointSpec) -> tuple[int, str]:
-    return spec.n_params_total, spec.model
-
-
-def batches(jobs: list[Job], device: str) -> list[list[Job]]:
-    """Split jobs, in order, into lots of one model and the same schemes that are measured together.
-
-    On a CPU a lot is one checkpoint; on a GPU so many that they hold `PARAMS_AT_ONCE` parameters.
-    """
-    lots: list[list[Job]] = []
-    for job in jobs:
-        limit = max(1, PARAMS_AT_ONCE[device] // job.checkpoint.n_params_total)
-        if lots and _alike(lots[-1][0]) == _alike(job) and len(lots[-1]) < limit:
-            lots[-1].append(job)
-        else:
-            lots.append([job])
-    return lots
-
-
-def _alike(job: Job) -> tuple:
-    return job.checkpoint.family, job.checkpoint.model, job.schemes
-
-
-def reader_console() -> Console:
-    """Return a console for a sweep that runs inside a chapter: the terminal of who builds the book, or a quiet one.
-
-    `book/execute.py` names that terminal in QID_TERMINAL when a person watches.
-    """
-    terminal = os.environ.get("QID_TERMINAL")
-    if terminal:
-        return Console(file=open(terminal, "w"), force_terminal=True)
-    return Console(quiet=True)
 
 
 def run_sweep(
@@ -112,8 +64,3 @@ def run_sweep(
             if files.done_ids(records) - in_table or not table_path.exists():
                 files.compact(records, table_path)
     return Report(engine.n_measured, engine.n_present, tuple(engine.failures))
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)

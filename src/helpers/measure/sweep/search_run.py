@@ -18,13 +18,21 @@ from helpers.measure.mixed.assignments import Units
 from helpers.measure.mixed.searches import Plan, Trial
 from helpers.measure.models import checkpoints, memory
 from helpers.measure.models.precision import refuse_missing_device
-from helpers.measure.rounding.methods import Checkpoint
-from helpers.measure.sweep.declaration import SearchEntry, Sweep, Unit, read_sweep
-from helpers.measure.sweep.engine import Engine, Job, Source, search_blocks, with_calibration
+from helpers.measure.rounding.rounded import Checkpoint
+from helpers.measure.sweep.declaration import Sweep, read_sweep
+from helpers.measure.sweep.engine import Engine
+from helpers.measure.sweep.entries import SearchEntry
+from helpers.measure.sweep.jobs import Job
 from helpers.measure.sweep.rows import provenance
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock
+from helpers.measure.text.tokenized import Source, search_blocks, with_calibration
+from helpers.measure.training.unit import Unit
 from helpers.table import files
-from helpers.table.rows import CheckpointSpec, EvalSpec, QidError, QuantScheme, TrialRow, digest, key_of
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import QidError
+from helpers.table.records import digest, key_of
+from helpers.table.rows import EvalSpec, TrialRow
+from helpers.table.scheme import QuantScheme
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ class _Loaded:
         scheme, calibration = with_calibration(scheme, self.source)
         (rounded,) = mixed.rounded_alone(self.checkpoint, [scheme], calibration, self.memory_bytes)
         scorer = mixed.Scorer(self.checkpoint, rounded, blocks, dtype, self.memory_bytes)
-        scored = EvalSpec(token_blocks.SEARCH_DATASET, blocks.sha256, entry.sequences, entry.seq_len, dtype)
+        scored = EvalSpec(corpus_lock.SEARCH_DATASET, blocks.sha256, entry.sequences, entry.seq_len, dtype)
         seen = provenance(self.device)
         for granularity in entry.granularity:
             plan = Plan(granularity, entry.ratios, entry.searches, entry.trials, entry.seed)

@@ -10,8 +10,10 @@ from transformers import PretrainedConfig
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import linear_shapes
 from helpers.measure.rounding import methods
-from helpers.table.families import catalogue
-from helpers.table.rows import CheckpointError, CheckpointSpec, QuantScheme, SpecError
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.families import neox
+from helpers.table.scheme import QuantScheme
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ def structures_of(specs: list[CheckpointSpec], where: str) -> list[Structure]:
     found = {}
     for spec in specs:
         if spec.revision is not None:
-            found[spec.model] = Structure(spec.model, catalogue.neox_linear_shapes(spec.d_model), None)
+            found[spec.model] = Structure(spec.model, neox.neox_linear_shapes(spec.d_model), None)
             continue
         try:
             config = checkpoints.config_of(Path(spec.location))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from helpers.measure.text.token_blocks import (
+from helpers.measure.text.corpus_lock import (
     CACHE,
     DOCUMENT_BYTES,
     DOCUMENTS_PER_SPLIT,
@@ -23,10 +23,10 @@ from helpers.measure.text.token_blocks import (
     CorpusLock,
     HeldoutFile,
     Wheel,
-    document_in,
-    wheel_documents,
 )
-from helpers.table.rows import CorpusError, digest
+from helpers.measure.text.heldout import document_in, wheel_documents
+from helpers.table.errors import CorpusError
+from helpers.table.records import digest
 
 SIMILARITY = 0.6  # two files whose sets of lines overlap more than this (Jaccard) are near-duplicates
 PERMUTATIONS = 64

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from helpers.table.families.catalogue import neox_n_params_non_embedding
-from helpers.table.rows import SpecError, from_mapping
+from helpers.table.errors import SpecError
+from helpers.table.families.neox import neox_n_params_non_embedding
+from helpers.table.records import from_mapping
 
 COSINE_FLOOR = 0.1  # of the peak, at the end of a cosine
 SCHEDULES = ("constant", "cosine")

@@ -18,13 +18,13 @@ from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
 from helpers.measure.models.precision import refuse_missing_device
-from helpers.measure.text import token_blocks
+from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training import corpus
 from helpers.measure.training.folder import Writer, build, write_manifest
 from helpers.measure.training.plan import Run, TrainingPlan, read_plan
+from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families import catalogue
 from helpers.table.files import write_atomically
-from helpers.table.rows import CheckpointError, SpecError
 
 STATE = "state.safetensors"
 SHAPES_AT_MOST = 256
@@ -185,13 +185,13 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console, mode
         )
     tokenizer_path = out / "tokenizer.json"
     if not tokenizer_path.exists():
-        write_atomically(tokenizer_path, token_blocks.TADPOLE_TOKENIZER.read_bytes())
+        write_atomically(tokenizer_path, corpus_lock.TADPOLE_TOKENIZER.read_bytes())
     tokenizer = token_blocks.Tokenizer.from_file(str(tokenizer_path))
     console.print(plan_table(plan, runs, tokenizer.get_vocab_size()))
-    lock = token_blocks.read_lock()
+    lock = corpus_lock.read_lock()
     tokens = corpus.training_tokens(lock, tokenizer)
     on_device = torch.from_numpy(tokens.view(np.int16)).to(device)
-    blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, token_blocks.DOCUMENTS_PER_SPLIT, plan.seq_len)
+    blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, corpus_lock.DOCUMENTS_PER_SPLIT, plan.seq_len)
     for trunk in runs:
         for run in (trunk, *plan.branches(trunk)):
             if not (out / run.name / f"step-{run.steps[-1]:06d}").exists() or (out / run.name / STATE).exists():

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from helpers.measure.rounding import gptq_solver
-from helpers.measure.rounding.methods import Checkpoint, Rounded, autogptq, autogptq_child
+from helpers.measure.rounding.methods import autogptq, autogptq_child
 from helpers.measure.rounding.methods import gptq as methods_gptq
-from helpers.table.rows import QuantizationError, QuantScheme
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.table.errors import QuantizationError
+from helpers.table.scheme import QuantScheme
 
 REL_DAMP = 0.01
 WIDTHS = (64, 256)

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from transformers import GPTNeoXConfig, LlamaConfig, LlamaForCausalLM
 
 from helpers.measure.models.decoders import decoder_of
-from helpers.measure.rounding import grids, methods
-from helpers.measure.rounding.methods import Checkpoint, Rounded, awq, matrices, rtn
-from helpers.table.rows import QuantizationError, QuantScheme
+from helpers.measure.rounding import grids, methods, stored_bits
+from helpers.measure.rounding.methods import awq, rtn
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.table.errors import QuantizationError
+from helpers.table.scheme import QuantScheme
 
 VOCABULARY = 128
 
@@ -273,7 +275,9 @@ def test_what_is_recorded(model):
     (answer,) = rounded_by("awq", model, [scheme()])
     assert answer.diagnostics.effective_bits == 3 + (16 + 3) / 16
     codes = [weight for weight in answer.weights.values() if isinstance(weight, grids.IntegerWeight)]
-    assert answer.diagnostics.effective_bits == matrices.stored_bits(codes, scheme(), matrices.grid_bits(scheme()))
+    assert answer.diagnostics.effective_bits == stored_bits.stored_bits(
+        codes, scheme(), stored_bits.grid_bits(scheme())
+    )
     assert answer.diagnostics.n_params_quantized == 2 * 12 * 32**2
     assert answer.diagnostics.calib_micro_batch == awq.MICRO_BATCH
     assert {answer.decoded(each).dtype for each in answer.weights} == {torch.float32}

@@ -11,8 +11,9 @@ from transformers import GPTNeoXConfig
 from helpers.measure.models import activations
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import methods
-from helpers.measure.rounding.methods import Checkpoint, Rounded, cmpq
-from helpers.table.rows import QuantScheme
+from helpers.measure.rounding.methods import cmpq
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.table.scheme import QuantScheme
 
 
 def generator(seed: int) -> torch.Generator:

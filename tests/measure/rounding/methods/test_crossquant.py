@@ -4,12 +4,13 @@ from tests.measure.plain import inputs_of
 from torch import Tensor
 from transformers import GPTNeoXConfig
 
-from helpers.measure.models.activations import kernel_shares
+from helpers.measure.describing.kernel_shares import kernel_shares
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.input_rounding import InputRounding
-from helpers.measure.rounding.methods import Checkpoint, crossquant, rtn
-from helpers.table.rows import QuantScheme
+from helpers.measure.rounding.methods import crossquant, rtn
+from helpers.measure.rounding.rounded import Checkpoint
+from helpers.table.scheme import QuantScheme
 
 
 def tokens() -> Tensor:

@@ -10,8 +10,10 @@ from transformers import GPTNeoXConfig
 
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import grids, methods
-from helpers.measure.rounding.methods import Checkpoint, Rounded, gwq, matrices
-from helpers.table.rows import QuantizationError, QuantScheme
+from helpers.measure.rounding.methods import gwq, matrices
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.table.errors import QuantizationError
+from helpers.table.scheme import QuantScheme
 
 
 def generator(seed: int) -> Tensor:

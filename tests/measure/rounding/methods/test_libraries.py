@@ -16,8 +16,10 @@ from transformers import GPTNeoXConfig
 
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import grids, methods
-from helpers.measure.rounding.methods import Checkpoint, Rounded, hqq, int8, libraries, nf4, torchao
-from helpers.table.rows import QuantizationError, QuantScheme
+from helpers.measure.rounding.methods import hqq, int8, libraries, nf4, torchao
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.table.errors import QuantizationError
+from helpers.table.scheme import QuantScheme
 
 LIBRARY = {"nf4": nf4, "int8": int8, "hqq": hqq, "torchao": torchao}
 SCHEMES = {

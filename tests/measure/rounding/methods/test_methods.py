@@ -9,7 +9,8 @@ from transformers import GPTNeoXConfig
 
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.input_rounding import InputRounding
-from helpers.table.rows import QuantizationError, QuantScheme
+from helpers.table.errors import QuantizationError
+from helpers.table.scheme import QuantScheme
 
 MIXED = {"rtn", "gptq", "crossquant"}
 ACTIVATIONS = {

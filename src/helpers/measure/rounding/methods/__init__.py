@@ -12,56 +12,19 @@ that fails doesn't take the others with it.
 says at plan time, from a checkpoint's `config.json` alone, why a scheme can't be done on such a model.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
-from torch import Tensor
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig
 
-from helpers.measure.models.decoders import Decoder, decoder_of
-from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.input_rounding import InputRounding
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme, SpecError, canonical_json
+from helpers.measure.rounding.refusals import not_accepted
+from helpers.measure.rounding.rounded import Answers
+from helpers.table.errors import SpecError
+from helpers.table.scheme import QuantScheme
 
 OPTIONS = ("outlier_share", "average_bits")  # fields of a scheme that only some methods make use of
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A loaded model and the folder its verified weights came from."""
-
-    model: PreTrainedModel
-    folder: Path
-
-    @functools.cached_property
-    def decoder(self) -> Decoder:
-        """Return the model's parts, found once."""
-        return decoder_of(self.model)
-
-
-@dataclass(frozen=True)
-class Rounded:
-    """Rounded weights by parameter name, on the model's device, and what happened on the way.
-
-    A weight is an integer one (codes with their grid) or, in other formats, float32 values. Matrices without one stay
-    as they are; those with one round their inputs as `inputs` says.
-    """
-
-    weights: dict[str, IntegerWeight | Tensor]
-    diagnostics: Diagnostics
-    inputs: InputRounding | None = None
-
-    def decoded(self, name: str) -> Tensor:
-        """Return one rounded weight in float32."""
-        weight = self.weights[name]
-        return weight.decode() if isinstance(weight, IntegerWeight) else weight
-
-
-Answers = list[list[Rounded | QuantizationError]]
 
 
 @dataclass(frozen=True)
@@ -138,32 +101,3 @@ def get(name: str) -> Method:
     if name not in METHODS:
         raise SpecError(f"unknown method '{name}'; accepted: {', '.join(METHODS)}")
     return METHODS[name]
-
-
-def alone(quantize_one: Callable[..., list[Rounded | QuantizationError]]) -> Callable[..., Answers]:
-    """Make a `quantize` of a function that treats one checkpoint: (checkpoint, schemes, calibration)."""
-
-    def quantize(
-        checkpoints: Sequence[Checkpoint], schemes: Sequence[QuantScheme], calibration: Tensor | None, memory_bytes: int
-    ) -> Answers:
-        return [quantize_one(checkpoint, schemes, calibration) for checkpoint in checkpoints]
-
-    quantize.__doc__ = quantize_one.__doc__
-    return quantize
-
-
-def not_accepted(scheme: QuantScheme, **accepted: tuple) -> str | None:
-    """Return the first field of `scheme` that has none of the values accepted there, in words, or None."""
-    for name, values in accepted.items():
-        value = getattr(scheme, name)
-        if value not in values:
-            return wrong(scheme, name, ", ".join(canonical_json(each) for each in values))
-    return None
-
-
-def wrong(scheme: QuantScheme, name: str, accepted: str) -> str:
-    """Return, in words, that a field of `scheme` has a value that isn't among the `accepted` ones."""
-    return f"{scheme.method}: '{name}' is {canonical_json(getattr(scheme, name))}; accepted: {accepted}"
-
-
-__all__ = ["METHODS", "OPTIONS", "Answers", "Checkpoint", "Method", "Rounded", "alone", "get", "not_accepted", "wrong"]

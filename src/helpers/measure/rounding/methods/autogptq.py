@@ -35,9 +35,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
-from helpers.measure.rounding.methods import Checkpoint, Rounded, alone, not_accepted
-from helpers.measure.rounding.methods.matrices import grid_bits, stored_bits
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+from helpers.measure.rounding.methods.matrices import alone
+from helpers.measure.rounding.refusals import not_accepted
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
+from helpers.table.errors import QuantizationError
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 CHILD = "helpers.measure.rounding.methods.autogptq_child"
 PACKAGE = "auto_gptq"

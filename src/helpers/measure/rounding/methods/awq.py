@@ -26,9 +26,13 @@ from transformers import PretrainedConfig
 from helpers.measure.models.decoders import Decoder, decoder_of, hidden_of
 from helpers.measure.rounding import grids
 from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.methods import Checkpoint, Rounded, alone, not_accepted
-from helpers.measure.rounding.methods.matrices import grid_bits, n_params, stored_bits, undivided_layer
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+from helpers.measure.rounding.methods.matrices import alone
+from helpers.measure.rounding.refusals import not_accepted, undivided_layer
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.measure.rounding.stored_bits import grid_bits, n_params, stored_bits
+from helpers.table.errors import QuantizationError
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 ALPHAS = tuple(step / 20 for step in range(20))
 SMALLEST_SCALE = 1e-4  # for channels that are never active

@@ -23,9 +23,13 @@ from transformers import PretrainedConfig
 from helpers.measure.models.activations import input_norms
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.precision import matrix_products
-from helpers.measure.rounding.methods import Checkpoint, Rounded, alone, not_accepted, wrong
-from helpers.measure.rounding.methods.matrices import PLAIN, VALUE_BITS, largest, n_params, outlier_bits, share_refusal
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+from helpers.measure.rounding.methods.matrices import alone, largest
+from helpers.measure.rounding.refusals import PLAIN, not_accepted, share_refusal, wrong
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.measure.rounding.stored_bits import VALUE_BITS, n_params, outlier_bits
+from helpers.table.errors import QuantizationError
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 LEAST_BITS = 2
 ITERATIONS = 30

@@ -3,17 +3,19 @@
 Weights are rounded to nearest on symmetric 8-bit grids. The scale of an input is t^a c^(1 - a) / (2^(bits - 1) - 1)
 for t the largest magnitude of its token, c that of its channel in the sequence, and a the `activation_exponent`
 (`helpers.measure.rounding.input_rounding`); a = 1 would be the usual scale a token, which is `rtn` with the same
-inputs. What it is for is the kernel: the inputs that become zero (`helpers.measure.models.activations.kernel_shares`).
-Which of the two magnitudes the paper's exponent belongs to is as we know it, not as we read it.
+inputs. What it is for is the kernel: the inputs that become zero (`helpers.measure.describing.kernel_shares`). Which
+of the two magnitudes the paper's exponent belongs to is as we know it, not as we read it.
 
 Stored bits: 8 and a 16-bit scale for each group or row; scales of inputs are made on the way and not stored.
 """
 
 from transformers import PretrainedConfig
 
-from helpers.measure.rounding.methods import not_accepted, rtn, wrong
-from helpers.measure.rounding.methods.matrices import PLAIN, by_matrix, grid_bits
-from helpers.table.rows import QuantScheme
+from helpers.measure.rounding.methods import rtn
+from helpers.measure.rounding.methods.matrices import by_matrix
+from helpers.measure.rounding.refusals import PLAIN, not_accepted, wrong
+from helpers.measure.rounding.stored_bits import grid_bits
+from helpers.table.scheme import QuantScheme
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:

@@ -7,8 +7,9 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from helpers.measure.rounding import gptq_solver, layerwise
-from helpers.measure.rounding.methods import Answers, Checkpoint, not_accepted
-from helpers.table.rows import QuantScheme
+from helpers.measure.rounding.refusals import not_accepted
+from helpers.measure.rounding.rounded import Answers, Checkpoint
+from helpers.table.scheme import QuantScheme
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:

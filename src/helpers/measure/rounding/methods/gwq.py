@@ -19,18 +19,13 @@ from transformers import PretrainedConfig
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.precision import matrix_products
 from helpers.measure.rounding import grids
-from helpers.measure.rounding.methods import Checkpoint, Rounded, alone, not_accepted
-from helpers.measure.rounding.methods.matrices import (
-    PLAIN,
-    grid_bits,
-    largest,
-    n_params,
-    outlier_bits,
-    share_refusal,
-    stored_bits,
-    undivided_layer,
-)
-from helpers.table.rows import Diagnostics, QuantizationError, QuantScheme
+from helpers.measure.rounding.methods.matrices import alone, largest
+from helpers.measure.rounding.refusals import PLAIN, not_accepted, share_refusal, undivided_layer
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.measure.rounding.stored_bits import grid_bits, n_params, outlier_bits, stored_bits
+from helpers.table.errors import QuantizationError
+from helpers.table.rows import Diagnostics
+from helpers.table.scheme import QuantScheme
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:

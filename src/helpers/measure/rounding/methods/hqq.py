@@ -16,7 +16,7 @@ from transformers import PretrainedConfig
 
 from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 
 PACKAGE, VERSION = "hqq", "0.2.8.post1"
 GROUP_MULTIPLE = 8

@@ -13,7 +13,7 @@ from transformers import PretrainedConfig
 
 from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 
 PACKAGE, VERSION = "bitsandbytes", "0.50.2"
 

@@ -11,7 +11,7 @@ from transformers import PretrainedConfig
 
 from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
-from helpers.table.rows import QuantScheme
+from helpers.table.scheme import QuantScheme
 
 PACKAGE, VERSION = "bitsandbytes", "0.50.2"
 BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)  # the paper's is 64

@@ -10,9 +10,10 @@ from transformers import PretrainedConfig
 
 from helpers.measure.rounding import grids, microscaling
 from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.methods import not_accepted
-from helpers.measure.rounding.methods.matrices import PLAIN, by_matrix, grid_bits
-from helpers.table.rows import QuantScheme
+from helpers.measure.rounding.methods.matrices import by_matrix
+from helpers.measure.rounding.refusals import PLAIN, not_accepted
+from helpers.measure.rounding.stored_bits import grid_bits
+from helpers.table.scheme import QuantScheme
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:

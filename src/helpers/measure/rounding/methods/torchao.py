@@ -14,8 +14,9 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from helpers.measure.rounding.methods.libraries import imported
-from helpers.measure.rounding.methods.matrices import by_matrix, grid_bits, library_refusal
-from helpers.table.rows import QuantScheme
+from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
+from helpers.measure.rounding.stored_bits import grid_bits
+from helpers.table.scheme import QuantScheme
 
 PACKAGE, VERSION = "torchao", "0.18.0"
 

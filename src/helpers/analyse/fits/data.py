@@ -1,0 +1,108 @@
+"""What a law is fitted to, and what can go wrong with it."""
+
+import enum
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from helpers.analyse.arrays import FloatArray
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.variables import LawError, ValidityRange, Variables
+from helpers.table.errors import QidError
+
+
+class FitStatus(enum.StrEnum):
+    """What became of a fit. The last two never come with estimates: they are the `status` of a FitError."""
+
+    CONVERGED = "converged"  # estimates are at a maximum of the likelihood, from ten training runs or more
+    FEW_RUNS = "few_runs"  # the same from fewer than ten runs: use intervals by run, with t(runs - 1) or fewer
+    BOUND_HIT = "bound_hit"  # said before few_runs; `bounds_hit` names it. ln_tau low: se alone explains the scatter
+    NOT_IDENTIFIABLE = "not_identifiable"  # the data can't tell some parameter; the message names it
+    FAILED = "failed"  # data that can't be used, or no start of the optimiser reached a maximum
+
+
+class FitError(QidError):
+    """No usable estimate; `status` says which kind: not identifiable, or failed."""
+
+    def __init__(self, message: str, status: FitStatus) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+OWN_VARIABLES = ("tokens", "n_params", "bits")  # what every row has; other variables are covariates
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """The arrays of one fit, each of shape (n_rows,); QiD and its paired error in nats a token.
+
+    `covariates` holds other variables that a law may need (names as in `law_variables.VARIABLES`); NaN: not known.
+    Raises FitError on unequal lengths, values that aren't finite, or covariates and errors that aren't positive.
+    """
+
+    tokens: FloatArray
+    n_params: FloatArray
+    bits: FloatArray
+    qid_nats: FloatArray
+    qid_se_nats: FloatArray
+    runs: np.ndarray  # one label a row: rows of one training run share it
+    covariates: Variables = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the arrays."""
+        arrays = {name: values for name, values in vars(self).items() if name != "covariates"}
+        shapes = {np.shape(values) for values in [*arrays.values(), *self.covariates.values()]}
+        if len(shapes) > 1 or np.ndim(self.tokens) != 1:
+            raise FitError("the arrays of a fit must be one-dimensional and equally long", FitStatus.FAILED)
+        for name in (*OWN_VARIABLES, "qid_nats", "qid_se_nats"):
+            if not np.all(np.isfinite(arrays[name])):
+                raise FitError(f"'{name}' holds values that aren't finite", FitStatus.FAILED)
+            if name != "qid_nats" and np.any(arrays[name] <= 0):
+                raise FitError(f"'{name}' holds values that aren't positive", FitStatus.FAILED)
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame) -> "FitData":
+        """Take the arrays from a table made by `degradation`, or from one that has its five columns and `run`.
+
+        Covariates come from the columns that are there. `lr_fraction` is what decay has left of the peak learning
+        rate: 1 also during the warm-up, where `lr_phase` tells.
+        """
+        names = ["tokens_seen", "n_params_non_embedding", "bits", "qid_nats", "qid_se_nats"]
+        columns = {"group_size": "group_size", "lr_fraction": "lr_fraction", "loss_nats": "baseline_loss_nats"}
+        columns |= {name: name for name in ("quantized_ratio", "input_outliers")}
+        covariates = {name: table[column].to_numpy(float) for name, column in columns.items() if column in table}
+        if "lr_phase" in table and "lr_fraction" in covariates:
+            covariates["lr_fraction"] = np.where(table["lr_phase"] == "decay", covariates["lr_fraction"], 1.0)
+        if "vocabulary_size" in table and "loss_nats" in covariates:
+            covariates["room_nats"] = np.log(table["vocabulary_size"].to_numpy(float)) - covariates["loss_nats"]
+        return cls(*(table[name].to_numpy(float) for name in names), table["run"].to_numpy(str), covariates)
+
+    def where(self, mask: np.ndarray) -> "FitData":
+        """Return the rows for which `mask`, shape (n_rows,), is True (or those at these places, in their order)."""
+        covariates = {name: values[mask] for name, values in self.covariates.items()}
+        kept = {name: values[mask] for name, values in vars(self).items() if name != "covariates"}
+        return FitData(**kept, covariates=covariates)
+
+    def with_covariates(self, **changed: FloatArray) -> "FitData":
+        """Return the same rows with some covariates added or replaced."""
+        return replace(self, covariates=self.covariates | changed)
+
+    def variables(self, law: type[Law]) -> Variables:
+        """Return what the law needs of these rows. Raises FitError where they don't have it."""
+        try:
+            return law.variables(vars(self) | self.covariates)
+        except LawError as error:
+            raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
+
+    def asked(self, law: Law) -> Variables:
+        """Return what the fitted law needs of these rows. Raises LawError where they hold what it can't say."""
+        return law.ask(vars(self) | self.covariates)
+
+    @property
+    def validity(self) -> ValidityRange:
+        """Return the ranges that the rows cover; of covariates, those that every row has."""
+        known = {name: values for name, values in self.covariates.items() if np.all(np.isfinite(values))}
+        own = {name: getattr(self, name) for name in OWN_VARIABLES}
+        ranges = {name: (float(values.min()), float(values.max())) for name, values in (own | known).items()}
+        return ValidityRange(*(ranges.pop(name) for name in OWN_VARIABLES), covariates=ranges)

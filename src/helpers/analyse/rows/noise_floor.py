@@ -1,0 +1,79 @@
+"""The noise floor: below which QiD a difference is nothing but noise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helpers.analyse.rows.degradation import TOKENS
+from helpers.analyse.rows.noise import (
+    EvaluationError,
+    calibration_draws,
+    evaluation_error,
+    training_seeds,
+    without_rounding,
+)
+from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.study import LATE_TOKENS, gptq_of_study, rows_of_seeds
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """How far one QiD of one bit width may be off: relative parts are standard deviations over it.
+
+    Leave the device's part at zero where rows compared come from one kind of device, the format's where they share
+    formats. A floor is twice the root of the sum of squares: a QiD that differs from a fixed number (a prediction) by
+    less means nothing. That of one model is about a trained model at hand; that of another run, with the training
+    seed's part, about a prediction for a model that is trained anew.
+    """
+
+    bits: float
+    evaluation: EvaluationError
+    calibration_relative: float
+    training_seed_relative: float
+    device_relative: float = 0.0
+    number_format_relative: float = 0.0
+
+    @property
+    def rounding_relative(self) -> float:
+        """Return the parts that grow with QiD together, but for the training seed's."""
+        return float(np.hypot(np.hypot(self.calibration_relative, self.device_relative), self.number_format_relative))
+
+    def of_one_model(self, qid_nats: float) -> float:
+        """Return the floor in nats a token of the QiD `qid_nats` of one trained model."""
+        return 2 * np.hypot(self.rounding_relative * qid_nats, self.evaluation.at(qid_nats))
+
+    def of_another_run(self, qid_nats: float) -> float:
+        """Return the floor in nats a token of the QiD `qid_nats` that is predicted for another training run."""
+        return np.hypot(self.of_one_model(qid_nats), 2 * self.training_seed_relative * qid_nats)
+
+    @property
+    def smallest_qid_nats(self) -> float:
+        """Return the QiD that equals its own floor of one model; infinite where noise grows faster than QiD.
+
+        Raises AnalysisError where the evaluation's error falls as fast as QiD or faster: nothing sets an end then.
+        """
+        if self.evaluation.exponent >= 1:
+            raise AnalysisError(f"an error that goes as QiD^{self.evaluation.exponent:.2f} sets no smallest QiD")
+        left = 1 - 4 * self.rounding_relative**2
+        if left <= 0:
+            return float("inf")
+        return (4 * self.evaluation.scale_nats**2 / left) ** (0.5 / (1 - self.evaluation.exponent))
+
+
+def study_floors(measurements: pd.DataFrame, groups: Sequence[str]) -> dict[float, NoiseFloor]:
+    """Return by bits the noise floor of the study's rows beyond 60M tokens, from the project's table.
+
+    It holds for the rows of `gptq_of_study` on the held-out text, one draw of calibration text each. `groups`: the
+    package of each held-out document. RTN has no calibration: of its floor only `evaluation` is known.
+    """
+    rows = gptq_of_study(measurements)
+    first, calibration = rows[rows["calib_seed"] == 0], calibration_draws(rows)
+    between = training_seeds(rows_of_seeds(first[first[TOKENS] > LATE_TOKENS]))
+    seed = without_rounding(between, calibration)["relative_sd"]
+    relative = calibration["relative_sd"]
+    return {
+        bits: NoiseFloor(bits, evaluation_error(one, groups), float(relative[bits]), float(seed[bits]))
+        for bits, one in first.groupby("bits")
+    }

@@ -1,0 +1,70 @@
+"""Which rows are compared: those of one scheme, those that share a fit, the keys that join them."""
+
+import pandas as pd
+
+from helpers.analyse.rows.degradation import SCHEME_OPTIONS, TOKENS
+from helpers.analyse.rows.standard_errors import AnalysisError
+
+PAIR_KEY = ["checkpoint_id", "eval_id", "device_type", "bits"]
+SCHEME_FAMILY = ["group_size", "symmetric", *SCHEME_OPTIONS]
+REPLICATE_KEY = [*PAIR_KEY, "method", *SCHEME_FAMILY]
+
+
+def rows_named(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `table` that agree with some row of `wanted` in all its columns; missing matches missing.
+
+    Raises AnalysisError where none does.
+    """
+    names = list(wanted.columns)
+    keys = [frame[names].astype(object).where(frame[names].notna(), None) for frame in (table, wanted)]
+    found, asked = (list(map(tuple, key.to_numpy())) for key in keys)
+    chosen = table[[row in set(asked) for row in found]]
+    if chosen.empty:
+        raise AnalysisError(f"none of the {len(wanted)} rows asked for is in the table of {len(table)}")
+    return chosen.reset_index(drop=True)
+
+
+def commonest_scheme(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return the rows of `method` with its commonest group size, symmetry and options, of the lowest calibration seed.
+
+    That leaves one scheme a bit width. Raises AnalysisError where the method isn't in the table.
+    """
+    rows = table[table["method"] == method]
+    if rows.empty:
+        raise AnalysisError(f"no {method} row in the table; there are: {', '.join(sorted(table['method'].unique()))}")
+    rows = rows[rows["calib_seed"].isna() | (rows["calib_seed"] == rows["calib_seed"].min())]
+    families = [frame for _, frame in rows.groupby(SCHEME_FAMILY, dropna=False)]
+    return max(families, key=len).reset_index(drop=True)
+
+
+ONE_VALUE_A_FIT = [
+    "device_type",
+    "eval_id",
+    "method_version",
+    "calib_dataset",
+    "rel_damp",
+    "hessian_dtype",
+    "propagate",
+    *SCHEME_OPTIONS,
+]
+
+
+def rows_of_fit(
+    table: pd.DataFrame, method: str, group_size: int | None, symmetric: bool, tokens_above: float = 0.0
+) -> pd.DataFrame:
+    """Return the rows of one scheme family: one method, group size (None: per row) and symmetry, all bit widths.
+
+    `table` comes from `degradation`; only checkpoints with more than `tokens_above` training tokens are kept.
+    Raises AnalysisError where nothing is left, or where a column of `ONE_VALUE_A_FIT` has several values: a checkpoint
+    counted twice would look like more evidence than it is. Calibration seeds may differ: they are replicates.
+    """
+    same_group = table["group_size"].isna() if group_size is None else table["group_size"] == group_size
+    family = (table["method"] == method) & same_group & (table["symmetric"] == symmetric)
+    chosen = table[family & (table[TOKENS] > tokens_above)]
+    if chosen.empty:
+        raise AnalysisError(f"no {method} row with group size {group_size}, symmetric {symmetric}, is left to fit")
+    for column in ONE_VALUE_A_FIT:
+        if chosen[column].nunique() > 1:
+            values = ", ".join(str(value) for value in chosen[column].unique())
+            raise AnalysisError(f"rows of one fit mix several values of {column}: {values}")
+    return chosen.reset_index(drop=True)

@@ -1,0 +1,98 @@
+"""The packed format of GPTQ checkpoints: codes in 32-bit words, scales, zero points, their configuration."""
+
+import re
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import torch
+from torch import Tensor
+
+from helpers.measure.rounding.grids import IntegerWeight
+from helpers.table.errors import QuantizationError
+from helpers.table.scheme import QuantScheme
+
+BITS = (2, 3, 4, 8)
+FIELDS_PER_WORDS = 32  # this many values fill whole 32-bit words, `bits` of them
+
+
+def pack(values: Tensor, bits: int) -> Tensor:
+    """Pack `values` (n, m), whole numbers from 0 to 2^bits - 1, down each column: int32 (n x bits / 32, m).
+
+    Value i takes bits i x bits onwards of its column's stream, lowest first; 32 divides n.
+    """
+    fields = values.to(torch.int64).unflatten(0, (-1, FIELDS_PER_WORDS))
+    words = fields.new_zeros(len(fields), bits, values.shape[1])
+    for i in range(FIELDS_PER_WORDS):
+        word, shift = divmod(i * bits, 32)
+        field = fields[:, i] << shift
+        words[:, word] |= field & 0xFFFFFFFF
+        if shift + bits > 32:
+            words[:, word + 1] |= field >> 32
+    return ((words ^ 0x80000000) - 0x80000000).to(torch.int32).flatten(0, 1)  # the same 32 bits, as signed numbers
+
+
+def mirrored(weight: IntegerWeight, bits: int) -> IntegerWeight:
+    """Return the same weights with every group whose zero point is 0 stored from its other end, scale negated."""
+    max_code = 2**bits - 1
+    at_zero = weight.zero == 0
+    return IntegerWeight(
+        torch.where(at_zero[:, weight.group_of_column], max_code - weight.codes, weight.codes),
+        torch.where(at_zero, -weight.scale, weight.scale),
+        torch.where(at_zero, max_code - weight.zero, weight.zero),
+        weight.group_of_column,
+    )
+
+
+def packed(name: str, weight: IntegerWeight, bits: int) -> dict[str, Tensor]:
+    """Return the four stored tensors of the layer called `name`, on the CPU.
+
+    Raises QuantizationError when a zero point or scale has no place in the format or 32 doesn't divide the shape.
+    """
+    rows, columns = weight.shape
+    if rows % FIELDS_PER_WORDS or columns % FIELDS_PER_WORDS:
+        raise QuantizationError(f"'{name}' is {rows} x {columns}; accepted in a packed checkpoint: multiples of 32")
+    if not bool(((weight.zero == weight.zero.round()) & (weight.zero >= 0) & (weight.zero < 2**bits)).all()):
+        raise QuantizationError(f"'{name}' has a zero point that isn't a code; accepted: 0 to {2**bits - 1}")
+    stored = mirrored(weight, bits)
+    scales = stored.scale.half()
+    unfit = ~scales.isfinite() | (scales == 0)
+    if unfit.any():
+        found = float(weight.scale[unfit][0])
+        raise QuantizationError(f"'{name}' has a scale of {found:.3g}; accepted in float16: 3e-8 to 65504")
+    tensors = {
+        "qweight": pack(stored.codes.T, bits),
+        "qzeros": pack(stored.zero - 1, bits).T,
+        "scales": scales.T,
+        "g_idx": stored.group_of_column.to(torch.int32),
+    }
+    return {f"{name}.{field}": tensor.cpu().contiguous() for field, tensor in tensors.items()}
+
+
+def as_stored(weight: IntegerWeight) -> IntegerWeight:
+    """Return the weight as a reader of the packed file sees it: scales rounded to float16."""
+    return IntegerWeight(weight.codes, weight.scale.half().float(), weight.zero, weight.group_of_column)
+
+
+def quantization_config(scheme: QuantScheme, in_order: bool) -> dict:
+    """Return what `config.json` and `quantize_config.json` say about the scheme; `in_order`: groups are neighbours."""
+    config = {
+        "quant_method": "gptq",
+        "checkpoint_format": "gptq",
+        "bits": scheme.bits,
+        "group_size": -1 if scheme.group_size is None else scheme.group_size,
+        "sym": scheme.symmetric,
+        "desc_act": not in_order,
+        "true_sequential": True,
+        "meta": {"quantizer": [f"qid-book:{version('qid-book')}"], "method": scheme.method},
+    }
+    return config if scheme.rel_damp is None else config | {"damp_percent": scheme.rel_damp}
+
+
+def kept_config(packed_modules: Sequence[str], kept_modules: Sequence[str]) -> dict:
+    """Return what the configuration adds where modules, by full name, are kept: for GPTQModel, and for transformers."""
+    if not kept_modules:
+        return {}
+    return {
+        "dynamic": {f"-:^{re.escape(name)}$": {} for name in kept_modules},
+        "modules_in_block_to_quantize": [list(packed_modules)],
+    }

@@ -1,0 +1,90 @@
+"""One folder, loaded, calibrated and rounded: what `qid export` and budgets of loss begin with."""
+
+import json
+from pathlib import Path
+
+from torch import Tensor
+
+from helpers.measure.models import checkpoints, memory
+from helpers.measure.models.precision import refuse_missing_device
+from helpers.measure.rounding import methods
+from helpers.measure.rounding.refusals import unknown_matrix
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.measure.text.corpus_lock import read_lock
+from helpers.measure.text.tokenized import Source, with_calibration
+from helpers.table.errors import QuantizationError
+from helpers.table.scheme import QuantScheme
+
+
+def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantScheme:
+    """Return GPTQ as this project runs it: damping 0.01, 128 calibration sequences of 512 tokens."""
+    return QuantScheme(
+        method="gptq",
+        bits=bits,
+        group_size=group_size,
+        symmetric=symmetric,
+        rel_damp=0.01,
+        calib_sequences=128,
+        calib_seq_len=512,
+        calib_seed=0,
+    )
+
+
+def load_folder(folder: Path, device: str) -> tuple[Checkpoint, str]:
+    """Load the checkpoint in `folder` on `device`; return it and the hash of its weights.
+
+    Raises CheckpointError when the weights aren't those described beside them, SpecError for a device that isn't there.
+    """
+    refuse_missing_device(device)
+    local = checkpoints.LocalCheckpoint(folder, _expected_sha256(folder), None)
+    return Checkpoint(checkpoints.load(local, device), folder), local.weights_sha256
+
+
+def round_folder(folder: Path, scheme: QuantScheme, device: str = "cpu") -> tuple[Rounded, QuantScheme]:
+    """Load the checkpoint in `folder` and round it. Raises what `load_folder` and `round_checkpoint` do."""
+    checkpoint, _ = load_folder(folder, device)
+    scheme, tokens = calibrated(checkpoint, scheme)
+    return round_checkpoint(checkpoint, scheme, tokens), scheme
+
+
+def calibrated(checkpoint: Checkpoint, scheme: QuantScheme) -> tuple[QuantScheme, Tensor | None]:
+    """Return the scheme with its calibration's hash, and the tokens of the project's own text.
+
+    Raises QuantizationError when the scheme doesn't fit the model or names another calibration text than there is,
+    CorpusError without the text.
+    """
+    _refuse_what_does_not_fit(checkpoint, scheme)
+    if not methods.get(scheme.method).calibrated:
+        return scheme, None
+    tokenizer = checkpoints.tokenizer_of(checkpoint.folder.resolve())
+    return with_calibration(scheme, Source(read_lock(), tokenizer.to_str()))
+
+
+def _refuse_what_does_not_fit(checkpoint: Checkpoint, scheme: QuantScheme) -> None:
+    unknown = unknown_matrix(checkpoint.decoder, scheme)
+    if unknown:
+        raise QuantizationError(unknown)
+    for name, layer in checkpoint.decoder.linear_layers().items():
+        if layer.in_features % (scheme.group_size or 1):
+            raise QuantizationError(
+                f"'group_size' {scheme.group_size} doesn't divide {name}'s {layer.in_features} columns"
+            )
+    reason = methods.get(scheme.method).refusal(checkpoint.model.config, scheme)
+    if reason:
+        raise QuantizationError(reason)
+
+
+def round_checkpoint(checkpoint: Checkpoint, scheme: QuantScheme, tokens: Tensor | None) -> Rounded:
+    """Round one checkpoint. Raises QuantizationError when that fails, as where the device lacks the scheme's dtype."""
+    method, budget = methods.get(scheme.method), memory.default_budget(checkpoint.model.device.type)
+    ((answer,),) = method.quantize([checkpoint], [scheme], tokens, budget)
+    if isinstance(answer, QuantizationError):
+        raise answer
+    return answer
+
+
+def _expected_sha256(folder: Path) -> str:
+    """Return what the description beside the weights says of them; without one, what they are."""
+    description = folder / "checkpoint.json"
+    found = checkpoints.weights_sha256(folder)  # raises first when there is no checkpoint
+    return json.loads(description.read_text())["weights_sha256"] if description.exists() else found

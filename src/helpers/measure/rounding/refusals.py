@@ -1,0 +1,50 @@
+"""Why a scheme can't be done, in words."""
+
+from torch import nn
+
+from helpers.measure.models.decoders import Decoder
+from helpers.table.records import canonical_json
+from helpers.table.scheme import QuantScheme
+
+
+def not_accepted(scheme: QuantScheme, **accepted: tuple) -> str | None:
+    """Return the first field of `scheme` that has none of the values accepted there, in words, or None."""
+    for name, values in accepted.items():
+        value = getattr(scheme, name)
+        if value not in values:
+            return wrong(scheme, name, ", ".join(canonical_json(each) for each in values))
+    return None
+
+
+def wrong(scheme: QuantScheme, name: str, accepted: str) -> str:
+    """Return, in words, that a field of `scheme` has a value that isn't among the `accepted` ones."""
+    return f"{scheme.method}: '{name}' is {canonical_json(getattr(scheme, name))}; accepted: {accepted}"
+
+
+# What a scheme must say where no Hessian tells how much a column matters.
+PLAIN = {"grid_search": ("minmax",), "order": ("given",), "rel_damp": (None,)}
+
+
+def unknown_matrix(decoder: Decoder, scheme: QuantScheme) -> str | None:
+    """Return which of the matrices that `scheme` keeps the model doesn't have, in words, or None."""
+    known = {decoder.short_name(name) for name in decoder.linear_layers()}
+    unknown = [name for name in scheme.kept_matrices if name not in known]
+    if not unknown:
+        return None
+    blocks, layers = len(decoder.blocks), ", ".join(decoder.linear_names())
+    return f"'kept_matrices' has '{unknown[0]}'; accepted: a block from 0 to {blocks - 1}, a dot and one of {layers}"
+
+
+def undivided_layer(layers: dict[str, nn.Linear], group_size: int | None, field: str = "group_size") -> str | None:
+    """Return which layer's input width a scheme's `field` of size `group_size` doesn't divide, in words, or None."""
+    for name, layer in layers.items():
+        if group_size and layer.in_features % group_size:
+            return f"{field} {group_size} doesn't divide the input width {layer.in_features} of '{name}'"
+    return None
+
+
+def share_refusal(scheme: QuantScheme) -> str | None:
+    """Return why `outlier_share` isn't a share of weights that can stay in 16 bits, or None."""
+    if scheme.outlier_share is None or not 0 < scheme.outlier_share < 1:
+        return wrong(scheme, "outlier_share", "more than 0, less than 1")
+    return None

@@ -1,0 +1,48 @@
+"""What a method takes and gives: checkpoints in, rounded weights with diagnostics out."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from helpers.measure.models.decoders import Decoder, decoder_of
+from helpers.measure.rounding.grids import IntegerWeight
+from helpers.measure.rounding.input_rounding import InputRounding
+from helpers.table.errors import QuantizationError
+from helpers.table.rows import Diagnostics
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded model and the folder its verified weights came from."""
+
+    model: PreTrainedModel
+    folder: Path
+
+    @functools.cached_property
+    def decoder(self) -> Decoder:
+        """Return the model's parts, found once."""
+        return decoder_of(self.model)
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """Rounded weights by parameter name, on the model's device, and what happened on the way.
+
+    A weight is an integer one (codes with their grid) or, in other formats, float32 values. Matrices without one stay
+    as they are; those with one round their inputs as `inputs` says.
+    """
+
+    weights: dict[str, IntegerWeight | Tensor]
+    diagnostics: Diagnostics
+    inputs: InputRounding | None = None
+
+    def decoded(self, name: str) -> Tensor:
+        """Return one rounded weight in float32."""
+        weight = self.weights[name]
+        return weight.decode() if isinstance(weight, IntegerWeight) else weight
+
+
+Answers = list[list[Rounded | QuantizationError]]

@@ -1,0 +1,22 @@
+"""What a sweep shows while it runs."""
+
+import os
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+def reader_console() -> Console:
+    """Return a console for a sweep that runs inside a chapter: the terminal of who builds the book, or a quiet one.
+
+    `book/execute.py` names that terminal in QID_TERMINAL when a person watches.
+    """
+    terminal = os.environ.get("QID_TERMINAL")
+    if terminal:
+        return Console(file=open(terminal, "w"), force_terminal=True)
+    return Console(quiet=True)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)

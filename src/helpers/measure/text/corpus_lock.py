@@ -1,0 +1,98 @@
+"""The corpus lock: which files of which wheels are the texts, by hash."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.table.errors import CorpusError
+from helpers.table.records import from_mapping
+
+LOCK = Path("data/corpus.lock")
+CACHE = Path(".cache/corpus")
+TADPOLE_TOKENIZER = Path("data/tadpole/tokenizer.json")
+CALIBRATION_DATASET = "wheels-calibration"
+SEARCH_DATASET = "wheels-search"  # the same files, other blocks
+DOCUMENTS_PER_SPLIT = 128
+BLOCKS_PER_DOCUMENT = 4
+PROSE_DOCUMENTS = 64  # no more descriptions of wheels trained on are in ASCII, long enough and a round number
+PROSE_BLOCKS_PER_DOCUMENT = 2
+DOCUMENT_BYTES = 12_000  # held-out files are at least this long, and no more of them is read
+END_OF_TEXT = "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One wheel training text is read from."""
+
+    package: str
+    version: str
+    filename: str
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class HeldoutFile:
+    """One document kept from training; `sha256` is of its bytes as `document_in` gives them."""
+
+    package: str
+    version: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CorpusLock:
+    """What the text is made of. `training_sha256` covers the training documents in order, after near-duplicates.
+
+    `unseen` are files of `unseen_wheels`, which training doesn't read; `prose` are descriptions of `wheels`.
+    """
+
+    wheels: tuple[Wheel, ...]
+    evaluation: tuple[HeldoutFile, ...]
+    calibration: tuple[HeldoutFile, ...]
+    training_sha256: str
+    n_training_documents: int
+    n_training_bytes: int
+    unseen_wheels: tuple[Wheel, ...]
+    unseen: tuple[HeldoutFile, ...]
+    prose: tuple[HeldoutFile, ...]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text that models are scored on: its name in rows, and the field of the lock with its documents."""
+
+    dataset: str
+    split: str
+    n_documents: int = DOCUMENTS_PER_SPLIT
+    blocks_per_document: int = BLOCKS_PER_DOCUMENT
+
+    @property
+    def sequences_accepted(self) -> list[int]:
+        """Return how many blocks can be cut from it."""
+        return _sequences_accepted(self.n_documents, self.blocks_per_document)
+
+
+TEXTS = {
+    "heldout": Text("wheels-heldout", "evaluation"),  # held-out files of the packages trained on
+    "unseen": Text("wheels-unseen", "unseen"),  # files of packages not trained on
+    "prose": Text("wheels-prose", "prose", PROSE_DOCUMENTS, PROSE_BLOCKS_PER_DOCUMENT),  # descriptions of packages
+}
+
+
+def read_lock(path: Path = LOCK) -> CorpusLock:
+    """Read `data/corpus.lock`. Raises CorpusError when it is missing, SpecError when a field is off."""
+    try:
+        raw = json.loads(path.read_text())
+    except OSError as error:
+        raise CorpusError(f"{path}: {error.strerror}; run from the repository's top folder") from None
+    for name in ("wheels", "unseen_wheels"):
+        raw[name] = tuple(from_mapping(Wheel, wheel, f"{path}: {name}") for wheel in raw[name])
+    for split in ("evaluation", "calibration", "unseen", "prose"):
+        raw[split] = tuple(from_mapping(HeldoutFile, file, f"{path}: {split}") for file in raw[split])
+    return CorpusLock(**raw)
+
+
+def _sequences_accepted(n_documents: int, blocks_per_document: int) -> list[int]:
+    return [n_documents * k for k in range(1, blocks_per_document + 1)]

@@ -1,0 +1,29 @@
+"""The tree of exceptions."""
+
+
+class QidError(Exception):
+    """Base of every error this package raises on purpose; its text is one line for a person."""
+
+
+class SpecError(QidError):
+    """A sweep, family or record says something that isn't accepted."""
+
+
+class CheckpointError(QidError):
+    """Weights are missing, altered, or of a structure that isn't known."""
+
+
+class CorpusError(QidError):
+    """Text for training, calibration or evaluation is missing or too short."""
+
+
+class QuantizationError(QidError):
+    """A layer can't be rounded as the scheme says."""
+
+
+class DeviceError(QidError):
+    """The device failed in the middle of the work."""
+
+
+class ResultsError(QidError):
+    """The table of measurements can't be read, or another process holds it."""

@@ -1,0 +1,77 @@
+"""Records from mappings, their canonical JSON and the ids made of it."""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+
+from helpers.table.errors import SpecError
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON that is equal for equal values: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of `value`'s canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def key_of(record: object) -> dict:
+    """Return the fields of a frozen record that differ from their defaults: what its id is made of."""
+    return {
+        f.name: getattr(record, f.name)
+        for f in dataclasses.fields(record)
+        if f.default is dataclasses.MISSING or getattr(record, f.name) != f.default
+    }
+
+
+def _accepts(annotation: object, value: object) -> bool:
+    if isinstance(annotation, types.UnionType):
+        return any(_accepts(part, value) for part in typing.get_args(annotation))
+    if typing.get_origin(annotation) is tuple:
+        return isinstance(value, (list, tuple)) and all(_accepts(typing.get_args(annotation)[0], v) for v in value)
+    if annotation is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return value is None if annotation is type(None) else isinstance(value, annotation)
+
+
+def type_name(annotation: object) -> str:
+    """Return how an annotation reads in an error message, for example `int or null`."""
+    if isinstance(annotation, types.UnionType):
+        return " or ".join(type_name(part) for part in typing.get_args(annotation))
+    if typing.get_origin(annotation) is tuple:
+        return f"list of {type_name(typing.get_args(annotation)[0])}"
+    return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def from_mapping(cls: type, values: dict, where: str, lines: dict[str, int] | None = None):
+    """Build a frozen record from `values`, lists as tuples, refusing unknown fields and wrong types.
+
+    Raises SpecError, beginning with `where` (and the field's line, if `lines` has it), that names the field and
+    what is accepted.
+    """
+    annotations = typing.get_type_hints(cls)
+    if not isinstance(values, dict):
+        raise SpecError(f"{where}: {values!r} where a mapping is expected; keys: {', '.join(annotations)}")
+    for name, value in values.items():
+        place = f"{where}:{lines[name]}" if lines else where
+        if name not in annotations:
+            raise SpecError(f"{place}: unknown key '{name}'; accepted: {', '.join(annotations)}")
+        if not _accepts(annotations[name], value):
+            raise SpecError(f"{place}: '{name}' is {value!r}; accepted: {type_name(annotations[name])}")
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in values
+    ]
+    if missing:
+        raise SpecError(f"{where}: missing key '{missing[0]}'")
+    try:
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
