@@ -47,7 +47,7 @@ def refuse_impossible(structures: list[Structure], schemes: list[QuantScheme], w
     for structure, scheme in itertools.product(structures, schemes):
         reason = _undivided(structure.shapes, scheme)
         if reason is None and structure.config is not None:
-            reason = methods.get(scheme.method).refusal(structure.config, scheme)
+            reason = methods.method_named(scheme.method).refusal(structure.config, scheme)
         if reason is not None:
             raise SpecError(f"{where}: {scheme.label} on {structure.model}: {reason}")
 
