@@ -54,7 +54,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """One assignment as a search scored it; names of fields as in `helpers.table.rows.TrialRow`."""
+    """One assignment as a search scored it; names of fields as in `helpers.table.trial_rows.TrialRow`."""
 
     granularity: str
     search: str

@@ -20,7 +20,7 @@ from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import QuantizationError
-from helpers.table.rows import Diagnostics, EvalSpec, Measurement, measurement_id
+from helpers.table.rows import SCHEMA_VERSION, Diagnostics, EvalSpec, Measurement, measurement_id
 from helpers.table.scheme import QuantScheme
 
 BASELINE_VERSION = 1
@@ -106,6 +106,7 @@ def _scores(evaluation: Evaluation | None) -> dict[str, object]:
 def provenance(device: str) -> dict:
     """Return what a row says about when and where it was measured."""
     return {
+        "schema_version": SCHEMA_VERSION,
         "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "git_commit": _git_commit(),
         "python": platform.python_version(),
