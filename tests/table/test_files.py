@@ -160,7 +160,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path):
         import resource, signal, sys
         from pathlib import Path
         from helpers.table import files
-        from helpers.table.rows import ResultsError
+        from helpers.table.errors import ResultsError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
         try:

@@ -255,7 +255,7 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(declared, tmp_pat
 
 def test_a_sweep_of_pythia_runs_from_a_hub_cache(tmp_path, monkeypatch):
     """The owner's path, `PROFILE=pythia`, on a cache folder with small random weights under Pythia's names."""
-    from test_checkpoints import COMMIT, lay_out_hub, old_layout
+    from tests.measure.models.test_checkpoints import COMMIT, lay_out_hub, old_layout
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
