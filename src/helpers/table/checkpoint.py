@@ -8,7 +8,10 @@ from helpers.table.roles import covariate, key, provenance
 
 @dataclass(frozen=True)
 class CheckpointSpec:
-    """Which weights: one step of one training run, with everything a law may need to know about it."""
+    """Which weights: one step of one training run, with everything a law may need to know about it.
+
+    None stands for what no source says.
+    """
 
     family: Annotated[str, covariate("models made in the same way in several sizes")]
     model: Annotated[str, covariate("name of the size within the family")]
@@ -17,10 +20,10 @@ class CheckpointSpec:
     step: Annotated[int, covariate("updates made")]
     tokens_seen: Annotated[int, covariate("training tokens seen, repetitions counted (D)")]
     tokens_planned: Annotated[int, covariate("training tokens of the whole run as its schedule plans it")]
-    learning_rate: Annotated[float, covariate("learning rate of the update that made `step`")]
-    peak_learning_rate: Annotated[float, covariate("the run's largest learning rate")]
-    lr_phase: Annotated[str, covariate("warmup, stable or decay")]
-    schedule: Annotated[str, covariate("of the learning rate: constant, cosine or cooldown")]
+    learning_rate: Annotated[float | None, covariate("learning rate of the update that made `step`")]
+    peak_learning_rate: Annotated[float | None, covariate("the run's largest learning rate")]
+    lr_phase: Annotated[str | None, covariate("warmup, stable or decay")]
+    schedule: Annotated[str, covariate("of the learning rate: constant, cosine, cooldown or warmup_stable_decay")]
     n_layers: Annotated[int, covariate("decoder blocks")]
     d_model: Annotated[int, covariate("width of the residual stream")]
     vocabulary_size: Annotated[int, covariate("rows of the token embedding, padding counted")]
@@ -50,8 +53,10 @@ class CheckpointSpec:
         return None if self.unique_tokens is None else self.tokens_seen / self.unique_tokens
 
     @property
-    def lr_fraction(self) -> float:
+    def lr_fraction(self) -> float | None:
         """Learning rate at this step, as a share of its peak."""
+        if self.learning_rate is None or self.peak_learning_rate is None:
+            return None
         return self.learning_rate / self.peak_learning_rate
 
     @property

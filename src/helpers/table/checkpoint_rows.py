@@ -33,10 +33,10 @@ class CheckpointRow:
     tokens_planned: int
     unique_tokens: int | None
     epochs: float | None
-    learning_rate: float
-    peak_learning_rate: float
-    lr_fraction: float
-    lr_phase: str
+    learning_rate: float | None
+    peak_learning_rate: float | None
+    lr_fraction: float | None
+    lr_phase: str | None
     schedule: str
     weight_decay: float | None
     # size

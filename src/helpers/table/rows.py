@@ -105,10 +105,10 @@ class Measurement:
     tokens_planned: int
     unique_tokens: int | None
     epochs: Annotated[float | None, covariate("passes over the training text: `tokens_seen` / `unique_tokens`")]
-    learning_rate: float
-    peak_learning_rate: float
-    lr_fraction: Annotated[float, covariate("`learning_rate` as a share of its peak")]
-    lr_phase: str
+    learning_rate: float | None
+    peak_learning_rate: float | None
+    lr_fraction: Annotated[float | None, covariate("`learning_rate` as a share of its peak")]
+    lr_phase: str | None
     schedule: str
     weight_decay: float | None
     # size

@@ -39,9 +39,9 @@ class TrialRow:
     # training
     step: int
     tokens_seen: int
-    learning_rate: float
-    lr_fraction: float
-    lr_phase: str
+    learning_rate: float | None
+    lr_fraction: float | None
+    lr_phase: str | None
     schedule: str
     # size
     n_params_total: int
