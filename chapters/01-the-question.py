@@ -386,7 +386,7 @@ assert (by_branch.count(axis=1) == by_branch.shape[1]).all()
 assert largest.model != large, "the text calls it the largest of those that branched"
 numbers = {
     "n_branch_points": by_branch.shape[1],
-    "n_branches": at_3["run"].nunique(),
+    "n_branches": at_3["run_label"].nunique(),
     "n_branched": at_3["model"].nunique(),
     "branched_largest": count_label(largest[N]),
     "n_clearly": sum(clearly),

@@ -42,7 +42,18 @@ from scipy import stats
 from helpers.analyse.rows.counts import BITS, count
 from helpers.analyse.rows.design import design_of
 from helpers.analyse.rows.standard_errors import paired_error
-from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, rows_of_every_run, study_rows
+from helpers.analyse.rows.study import (
+    DEPTH,
+    HELDOUT,
+    LATE_TOKENS,
+    RATES,
+    SEEDS,
+    TRUNK,
+    UNSEEN,
+    on_trunk,
+    rows_of_every_run,
+    study_rows,
+)
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
 from helpers.show.study_table import outstanding, study_table
@@ -93,7 +104,7 @@ N, D = "n_params_non_embedding", "tokens_seen"
 measured = pd.read_parquet("results/measurements.parquet")
 described = pd.read_parquet("results/checkpoints.parquet")  # one row a checkpoint; averages of weights are there too
 trained = described[described["n_averaged"] == 1]
-trunk = trained[(trained["family"] == "tadpole-trunk") & (trained["run"] == trained["model"])]
+trunk = trained[on_trunk(trained)]
 pythia = HUB_FAMILIES["pythia-deduped"]
 public_runs = pd.DataFrame(
     dataclasses.asdict(pythia.checkpoint(m, step)) for m in pythia.models for step in pythia.steps
@@ -423,7 +434,7 @@ beyond = trained[trained["epochs"] > 1]
 of_trunk = trunk[trunk["epochs"] > 1]
 assert trained["epochs"].max() <= MOST_PASSES, "the text says that fits use every checkpoint"
 assert (trained["unique_tokens"] * trained["epochs"]).round().equals(trained[D].astype(float)), "what epochs means"
-for text in (HELDOUT, "wheels-unseen"):
+for text in (HELDOUT, UNSEEN):
     rows = study_rows(measured, text).query("method == 'none'").pivot(index=D, columns=N, values="loss_nats")
     assert (np.diff(rows, axis=0) < 0).all(), "the text says that loss keeps falling on both texts"
 put_all(
@@ -492,9 +503,7 @@ assert peaks["peak_learning_rate"].is_monotonic_decreasing, "the text says that 
 assert (
     runs[runs["lr_phase"] == "decay"].groupby("model")["learning_rate"].apply(lambda r: r.is_monotonic_decreasing)
 ).all()
-rates = set(
-    trained.loc[trained["family"] == "tadpole-rates", "peak_learning_rate"] / trunk["peak_learning_rate"].iloc[0]
-)
+rates = set(trained.loc[trained["family"] == RATES, "peak_learning_rate"] / trunk["peak_learning_rate"].iloc[0])
 assert rates == {0.5, 2.0}, "the legend says halved and doubled"
 assert {run.learning_rate(run.steps[-1]) / run.peak_learning_rate for run in by_family["cosine"].runs()} == {0.1}
 assert by_family["trunk"].cooldowns.share == 1 / 5, "the text says that cooldowns take the last fifth of the tokens"
@@ -581,7 +590,7 @@ put_all(
 # %% tags=["hide-input"]
 figure, axes = plt.subplots()
 styles = size_styles(trunk[N])
-branches = trained[(trained["family"] == "tadpole-trunk") & (trained["schedule"] == "cooldown")]
+branches = trained[(trained["family"] == TRUNK) & (trained["schedule"] == "cooldown")]
 ends_of_cooldowns = branches[branches["learning_rate"] == 0]
 for size, rows in trunk.sort_values(D).groupby(N):
     axes.errorbar(rows[D], rows["hessian_trace"], rows["hessian_trace_se"], linewidth=1.2, **styles[size])
@@ -728,9 +737,9 @@ put_all(
 )
 
 # %% tags=["remove-cell"]
-last_common = trained.loc[trained["family"] == "tadpole-seeds", "step"].max()
+last_common = trained.loc[trained["family"] == SEEDS, "step"].max()
 same_rate = losses[(losses["step"] == last_common) & (losses["schedule"] == "constant")]
-same_rate = same_rate[same_rate["family"].isin(["tadpole-trunk", "tadpole-seeds", "tadpole-depth"])]
+same_rate = same_rate[same_rate["family"].isin([TRUNK, SEEDS, DEPTH])]
 seeded = same_rate.groupby("model").filter(lambda rows: rows["train_seed"].nunique() > 1)
 assert same_rate["peak_learning_rate"].nunique() == 1
 assert same_rate["weight_decay"].nunique() == 1
@@ -779,7 +788,7 @@ put_all(
 # ## Exercises
 
 # %% tags=["remove-cell"]
-trunk_plan = next(plan for plan in plans if plan.family == "tadpole-trunk")
+trunk_plan = next(plan for plan in plans if plan.family == TRUNK)
 branched = next(run for run in trunk_plan.runs() if trunk_plan.branches(run))
 cooldowns = trunk_plan.branches(branched)
 pythia_step = 1000

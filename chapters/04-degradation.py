@@ -53,7 +53,16 @@ from helpers.analyse.rows.noise import calibration_spread
 from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.selection import commonest_scheme, rows_named, rows_of_fit
 from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
-from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run, study_rows
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    HELDOUT,
+    LATE_TOKENS,
+    UNSEEN,
+    on_trunk,
+    rows_of_every_run,
+    study_rows,
+)
 from helpers.measure.sweep.console import reader_console
 from helpers.measure.sweep.declaration import read_sweep
 from helpers.measure.sweep.jobs import plan
@@ -69,7 +78,7 @@ use_house_style()
 disable_progress_bar()  # of loading weights: the sweep has its own
 
 
-BITS = [2, 3, 4]
+BITS = list(FITTED_BITS)
 
 # %% [markdown]
 # ## Measure
@@ -154,7 +163,7 @@ put("example_perplexity", np.expm1(example["qid_nats"]))
 
 # %% tags=["remove-cell"]
 branched = mine_gptq["branched_from"].notna()
-mine_trends = trends(mine_gptq[~branched], TOKENS, ["run", "bits"])
+mine_trends = trends(mine_gptq[~branched], TOKENS, ["run_label", "bits"])
 put("fig_mine", figures.qid_against_tokens(mine_gptq))
 plt.close("all")
 put("mine_series", len(mine_trends))
@@ -180,11 +189,11 @@ put("mine_high", count_label(mine_gptq[TOKENS].max()))
 named = mine_gptq.assign(twin=mine_gptq["model"])
 ended = branched & (named["learning_rate"] == 0)
 try:
-    twins = ratios_to_twins(named[ended], named[~branched], ["run", TOKENS, "bits"])
+    twins = ratios_to_twins(named[ended], named[~branched], ["run_label", TOKENS, "bits"])
 except AnalysisError as error:
-    twins = pd.DataFrame({"run": [], TOKENS: []})
+    twins = pd.DataFrame({"run_label": [], TOKENS: []})
     display(Markdown(f"**This sweep has no branch with a decayed learning rate:** {error}. The study below has some."))
-for (run, tokens), one in twins.groupby(["run", TOKENS]):
+for (run, tokens), one in twins.groupby(["run_label", TOKENS]):
     cells = [f"{row.ratio:.2f} [{row.low:.2f}, {row.high:.2f}] at {row.bits:g} bits" for row in one.itertuples()]
     change, error = one[["loss_change_nats", "loss_change_se_nats"]].iloc[0]
     change = f"{change:+.3f}".replace("-", "−")
@@ -208,7 +217,7 @@ for (run, tokens), one in twins.groupby(["run", TOKENS]):
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
 study = degradation(study_rows(measured))
-every_width = rows_of_fit(study, "gptq", 32, symmetric=False)
+every_width = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
 gptq = every_width[every_width["bits"].isin(BITS)]
 late = gptq[gptq[TOKENS] > LATE_TOKENS]
 
@@ -378,7 +387,7 @@ shown["divided by"] = pd.Series(cells)
 shown.fillna("").rename(index="{:g} bits".format).rename_axis(index=None)
 
 # %% tags=["remove-cell"]
-other_text = rows_of_fit(degradation(study_rows(measured, "wheels-unseen")), "gptq", 32, False, LATE_TOKENS)
+other_text = rows_of_fit(degradation(study_rows(measured, UNSEEN)), "gptq", GROUP_SIZE, False, LATE_TOKENS)
 at_8 = wide_late[wide_late["bits"] == 8]
 both = at_8.merge(other_text[other_text["bits"] == 8], on="checkpoint_id", suffixes=("", "_other"))
 negative, negative_other = both["qid_nats"] < 0, both["qid_nats_other"] < 0
@@ -442,9 +451,9 @@ assert (negative & negative_other).sum() > 2 * negative.sum() * negative_other.m
 PASSES = [0.25, 0.5, 1, 2, 4]
 slopes = slopes_by_pass(gptq, PASSES)
 over_sizes = slopes.groupby(["bits", "start"])["exponent"].apply(lambda one: pd.Series(mean_over_runs(one))).unstack()
-bends = slopes.pivot(index=["bits", "run"], columns="start", values="exponent").diff(axis=1)
+bends = slopes.pivot(index=["bits", "run_label"], columns="start", values="exponent").diff(axis=1)
 
-texts = [study_rows(measured, text).query("method == 'none'") for text in ("wheels-heldout", "wheels-unseen")]
+texts = [study_rows(measured, text).query("method == 'none'") for text in (HELDOUT, UNSEEN)]
 files = packages("evaluation"), packages("unseen")
 gaps = text_losses(*texts, files).merge(texts[0][["checkpoint_id", "epochs", SIZE]], on="checkpoint_id")
 gaps = gaps[gaps[TOKENS] > LATE_TOKENS]
@@ -474,7 +483,7 @@ put("slope_smallest", first_piece[sizes[0]])
 put("slope_largest", first_piece[sizes[-1]])
 assert first_piece[sizes[0]] > 1.5 * first_piece[sizes[-1]], "a caption says: at first most steeply in small models"
 upwards = bends[2].unstack("bits")
-large = slopes[slopes[SIZE] >= sizes[-2]]["run"].unique()
+large = slopes[slopes[SIZE] >= sizes[-2]]["run_label"].unique()
 put("large_up", int((upwards.loc[large] > 0).to_numpy().sum()))
 put("large_bends", upwards.loc[large].size)
 put("small_up", int((upwards.drop(large) > 0).to_numpy().sum()))
@@ -574,12 +583,12 @@ plt.close("all")
 # %%
 SHAPES = {"64x12": "128x3", "160x2": "128x3", "128x16": "256x4", "352x2": "256x4"}
 every = degradation(of_every_run[of_every_run["method"].isin(["none", "gptq"])])
-every = rows_of_fit(every, "gptq", 32, symmetric=False, tokens_above=LATE_TOKENS)
+every = rows_of_fit(every, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
 every = every[every["bits"].isin(BITS)]
 every["twin"] = every["model"].replace({f"tadpole-{one}": f"tadpole-{other}" for one, other in SHAPES.items()})
-on_trunk = every["run"].isin(gptq["run"])
+of_trunk = on_trunk(every)
 ended = (every["schedule"] == "constant") | (every[TOKENS] == every["tokens_planned"])
-trunk, others = every[on_trunk], every[~on_trunk & ended]
+trunk, others = every[of_trunk], every[~of_trunk & ended]
 others = others.assign(way=differences_of_runs(others, trunk))
 ratios = ratios_to_twins(others, trunk, ["way", "bits"])
 twins_table(ratios)
@@ -626,7 +635,7 @@ for bits in BITS:
     for name in ("mean", "low", "high"):
         put(f"cooldown_{bits}_{name}", np.exp(one[name]))
     assert (one["low"] > 0) == (bits < 4), "the text says: raised at each bit width, not clearly at 4"
-by_branch = ratios_to_twins(cooldowns, trunk, ["run"])
+by_branch = ratios_to_twins(cooldowns, trunk, ["run_label"])
 put("cooldown_sizes", cooldowns["model"].nunique())
 put("cooldown_lower", int((by_branch["loss_change_nats"] < 0).sum()))
 assert (at.loc[KINDS["average"], "run_highest"] < 1).all(), "the text says: lower QiD in every run"
@@ -641,7 +650,7 @@ assert cosines["loss_change_nats"].iloc[0] > 0 > cosines["loss_change_nats"].ilo
 for name in ("deep_small", "deep_large"):
     assert (at_last.loc[KINDS[name], "ratio"] > at.loc[KINDS[name], "ratio"]).all(), "the text says that it grows"
 assert ratios["ratio"].max() < growth.min(), "the text says that tokens move QiD further than any of these"
-apart = others.drop_duplicates("run").query("model != twin")
+apart = others.drop_duplicates("run_label").query("model != twin")
 twin_size = apart["twin"].map(trunk.groupby("model")[SIZE].first())
 put("shape_size_gap", (apart[SIZE] / twin_size - 1).abs().max())
 put(

@@ -46,7 +46,19 @@ from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.resampling import document_counts, packages
 from helpers.analyse.rows.selection import commonest_scheme, rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
-from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, rows_of_every_run, rows_of_seeds, study_rows
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    HELDOUT,
+    LATE_TOKENS,
+    MOST_EPOCHS,
+    PROSE,
+    UNSEEN,
+    rows_of_every_run,
+    rows_of_seeds,
+    study_rows,
+    unbranched,
+)
 from helpers.show.figures import comparisons, qid
 from helpers.show.figures import fits as fit_figures
 from helpers.show.glue import put, put_all
@@ -57,9 +69,7 @@ from helpers.show.tables import GREEK, differences_table, fits_table
 use_house_style()
 
 
-UNSEEN, PROSE = "wheels-unseen", "wheels-prose"
-MOST_EPOCHS = 4
-WIDTHS = [2, 3, 4]
+WIDTHS = list(FITTED_BITS)
 EXPONENTS = ["beta", "alpha", "gamma"]
 
 # %% [markdown]
@@ -90,7 +100,7 @@ EXPONENTS = ["beta", "alpha", "gamma"]
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
 study = degradation(study_rows(measured))
-every_width = rows_of_fit(study, "gptq", 32, symmetric=False)
+every_width = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
 every_width = every_width[every_width["epochs"] <= MOST_EPOCHS]
 every_moment = every_width[every_width["bits"].isin(WIDTHS)]
 rows = every_moment[every_moment[TOKENS] > LATE_TOKENS]
@@ -515,7 +525,7 @@ same, other = (drawn[HELDOUT], drawn[HELDOUT]), (drawn[HELDOUT], drawn[UNSEEN])
 
 
 def of_way(method, text=HELDOUT, symmetric=False):
-    chosen = rows_of_fit(degradation(study_rows(measured, text)), method, 32, symmetric, LATE_TOKENS)
+    chosen = rows_of_fit(degradation(study_rows(measured, text)), method, GROUP_SIZE, symmetric, LATE_TOKENS)
     return chosen[chosen["bits"].isin(WIDTHS) & (chosen["epochs"] <= MOST_EPOCHS)]
 
 
@@ -527,7 +537,9 @@ of_methods = {way: fit_pair(OneBitWidthLaw, four["GPTQ"], four[way], same) for w
 of_methods = {f"{way} − GPTQ, 4 bits": pair for way, pair in of_methods.items()}
 of_methods["RTN − GPTQ"] = rtn = fit_pair(UnifiedLaw, rows, ways["RTN"], same)
 try:
-    prose = rows_of_fit(degradation(measured[measured["eval_dataset"] == PROSE]), "gptq", 32, False, LATE_TOKENS)
+    prose = rows_of_fit(
+        degradation(measured[measured["eval_dataset"] == PROSE]), "gptq", GROUP_SIZE, False, LATE_TOKENS
+    )
     of_texts["prose − held-out, GPTQ"] = fit_pair(UnifiedLaw, rows, prose, (drawn[HELDOUT], drawn[PROSE]))
 except FitError as error:
     display(Markdown(f"**A third text, English prose, gives no law:** {error}."))
@@ -607,7 +619,7 @@ local = pd.read_parquet(results_path)
 local = local[local["device_type"] == device]
 latest_family = local.loc[local["measured_at"].idxmax(), ["family", "n_sequences"]]
 local = local[(local["family"] == latest_family["family"]) & (local["n_sequences"] == latest_family["n_sequences"])]
-constant = local[local["run"] == local["model"]]  # no branch, and so no decay
+constant = local[unbranched(local)]  # no branch, and so no decay
 mine = commonest_scheme(degradation(constant), "gptq")
 mine = mine[mine[TOKENS] > LATE_TOKENS]
 try:
@@ -642,7 +654,7 @@ put_all(box_tokens_low=count_label(box.tokens[0]), box_tokens_high=count_label(b
 put_all(box_size_low=count_label(box.n_params[0]), box_size_high=count_label(box.n_params[1]))
 put_all(box_bits_low=box.bits[0], box_bits_high=box.bits[1], ratio_low=float((data.tokens / data.n_params).min()))
 put("ratio_high", float((data.tokens / data.n_params).max()))
-every_run = rows_of_fit(degradation(rows_of_every_run(measured)), "gptq", 32, False, tokens_above=LATE_TOKENS)
+every_run = rows_of_fit(degradation(rows_of_every_run(measured)), "gptq", GROUP_SIZE, False, tokens_above=LATE_TOKENS)
 reseeded = rows_of_seeds(every_run[every_run["bits"].isin(WIDTHS)])
 seeds = training_seeds(reseeded)
 put_all(seed_models=int(seeds["n_models"].max()), seed_runs=int(seeds["n_runs"].max()))

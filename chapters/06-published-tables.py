@@ -44,7 +44,7 @@ from helpers.analyse.questions import published_tables
 from helpers.analyse.questions.trends import slope
 from helpers.analyse.rows.degradation import TOKENS, degradation
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import LATE_TOKENS, study_rows
+from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, LATE_TOKENS, study_rows
 from helpers.show.figures import published as published_figures
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
@@ -59,7 +59,7 @@ def scientific(value):
     return f"{mantissa} · 10{exponent.translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
-WIDTHS = [2, 3, 4]
+WIDTHS = list(FITTED_BITS)
 UNIFIED = dict.fromkeys(WIDTHS, OUYANG_2024)
 
 # %% [markdown]
@@ -281,7 +281,7 @@ assert (turns["4 bits"] > box.tokens[1]).all(axis=None), "the text says: beyond 
 # %%
 level = 0.95
 study = degradation(study_rows(pd.read_parquet("results/measurements.parquet")))
-rows = rows_of_fit(study, "gptq", 32, symmetric=False)
+rows = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
 rows = rows[rows["bits"].isin(WIDTHS)]
 turned = published_tables.turning_points(rows, np.random.default_rng(seed), level)
 

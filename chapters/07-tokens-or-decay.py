@@ -43,18 +43,26 @@ from helpers.analyse.questions.decay import (
     rounded_differences,
 )
 from helpers.analyse.questions.mechanism import describe, with_description
-from helpers.analyse.questions.slopes_of_ratios import log_trends
+from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.questions.trends import slopes_by_pass, trends
 from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, rows_of_every_run, rows_of_seeds
+from helpers.analyse.rows.study import (
+    DEPTH,
+    FITTED_BITS,
+    GROUP_SIZE,
+    LATE_TOKENS,
+    on_trunk,
+    rows_of_every_run,
+    rows_of_seeds,
+)
 from helpers.show.figures import comparisons, decay
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
 
 use_house_style()
-BITS = [2, 3, 4]
+BITS = list(FITTED_BITS)
 PAPER_UPDATES = 190_000  # of the controlled runs of Catalan-Tatjer et al.
 PASSES = [0.25, 0.5, 1, 2, 4]
 MEANS = ["mean", "low", "high", "lowest", "highest"]
@@ -92,7 +100,7 @@ def signed(value):
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq", "rtn"])]))
-every = every[every["family"] != "tadpole-depth"].assign(twin=every["model"])
+every = every[every["family"] != DEPTH].assign(twin=every["model"])
 
 
 def of_scheme(method, group_size, symmetric):
@@ -100,9 +108,9 @@ def of_scheme(method, group_size, symmetric):
     return rows[rows["bits"].isin(BITS)].reset_index(drop=True)
 
 
-plain = of_scheme("gptq", 32, symmetric=False)
+plain = of_scheme("gptq", GROUP_SIZE, symmetric=False)
 coarse = of_scheme("gptq", 128, symmetric=True)
-trunk = plain[plain["run"] == TRUNK + "/" + plain["model"]]
+trunk = plain[on_trunk(plain)]
 at_tokens, at_loss = compared_with_trunk(plain, TOKENS), compared_with_trunk(plain, LOSS)
 
 # %% [markdown]
@@ -127,7 +135,7 @@ cooldowns = plain[plain["schedule"] == "cooldown"]
 decayed = cooldowns[cooldowns["learning_rate"] == 0]
 longest = plain[(plain["schedule"] == "cosine")]
 longest = longest[longest["tokens_planned"] == longest.groupby("model")["tokens_planned"].transform("max")]
-beside_longest = at_tokens[at_tokens["run"].isin(longest["run"])]
+beside_longest = at_tokens[at_tokens["run_label"].isin(longest["run_label"])]
 kinds = plain[(plain["schedule"] != "constant") & (plain["n_averaged"] == 1)]
 kinds = kinds.assign(kind=kinds["schedule"])
 averages = plain[plain["n_averaged"] > 1].assign(kind="average")
@@ -148,7 +156,7 @@ plt.close("all")
 
 # %%
 slopes = slopes_by_pass(trunk, PASSES)
-per_doubling = slopes.assign(model=slopes["run"], doubling=np.log(2) * slopes["exponent"])
+per_doubling = slopes.assign(model=slopes["run_label"], doubling=np.log(2) * slopes["exponent"])
 over_sizes = np.exp(mean_over_sizes(per_doubling, "doubling", ["bits", "start"])[MEANS])
 whole = trends(trunk, TOKENS, ["model", SIZE, "bits"])
 
@@ -180,7 +188,7 @@ put_all(slowed=int(slowed.sum()), slowed_to=count_label(at_three.index[slowed].m
 put_all(trunk_largest=count_label(at_three.index.max()))
 put_all(**{f"largest_{start:g}": at_three[start].iloc[-1] for start in (0.5, 2.0)})
 last_pieces = doubling[2.0].rename("ratio").reset_index()
-by_size_late = log_trends(last_pieces, [SIZE], cluster=SIZE).loc[SIZE]
+by_size_late = log_mean_and_slopes(last_pieces, [SIZE], cluster=SIZE).loc[SIZE]
 put_all(**{f"late_size_{column}": signed(by_size_late[column]) for column in ("value", "low", "high")})
 assert slowed.iloc[0] > slowed.iloc[-1], "the text says that growth slows in small models"
 assert slowed.is_monotonic_decreasing, "and in them alone"
@@ -215,7 +223,7 @@ ends = at_tokens[at_tokens["way"] == "cooldown, at its end"]
 added = {"half": halfway, "end": ends}
 by_bits = {name: np.exp(mean_over_sizes(rows, "log_ratio", ["bits"])[MEANS]) for name, rows in added.items()}
 by_end = np.exp(mean_over_sizes(ends, "log_ratio", ["bits", TOKENS])[MEANS])
-moves = {bits: log_trends(rows, [TOKENS, SIZE], cluster="model") for bits, rows in ends.groupby("bits")}
+moves = {bits: log_mean_and_slopes(rows, [TOKENS, SIZE], cluster="model") for bits, rows in ends.groupby("bits")}
 
 # %% tags=["remove-cell"]
 for bits in BITS:
@@ -233,7 +241,7 @@ share = mean_over_sizes(halfway, "log_ratio", ["bits"])["mean"] / mean_over_size
 put("share_half_low", share.min())
 put("share_half_high", share.max())
 put("cooldown_sizes", ends["model"].nunique())
-put("cooldown_runs", ends["run"].nunique())
+put("cooldown_runs", ends["run_label"].nunique())
 put("first_end", count_label(ends[TOKENS].min()))
 put("last_end", count_label(ends[TOKENS].max()))
 late_ends = ends[ends[TOKENS] == ends[TOKENS].max()]
@@ -345,7 +353,7 @@ metrics |= {f"relative, {name}": rows.assign(qid_nats=rows["qid_nats"] / rows[LO
 after, constant = {}, {}
 for name, rows in metrics.items():
     done = rows[(rows["schedule"] == "cooldown") & (rows["learning_rate"] == 0)]
-    same = rows[(rows["run"] == TRUNK + "/" + rows["model"]) & rows["model"].isin(done["model"])]
+    same = rows[on_trunk(rows) & rows["model"].isin(done["model"])]
     after[name] = trends(done, TOKENS, ["model", "bits"])
     constant[name] = trends(same[same["step"].isin(done["step"])], TOKENS, ["model", "bits"])
 exponents = {
@@ -422,7 +430,7 @@ along["ends of cooldowns, same tokens"] = trends(of_cooldowns, TOKENS, ["model",
 cosine, flat = (along[name].set_index(["model", "bits"])["exponent"] for name in list(along)[:2])
 excess = (cosine - flat).rename("excess").reset_index()
 of_seeds = rows_of_seeds(plain)
-between = trends(of_seeds, TOKENS, ["run", "model", "bits"]).groupby(["bits", "model"])["exponent"].std()
+between = trends(of_seeds, TOKENS, ["run_label", "model", "bits"]).groupby(["bits", "model"])["exponent"].std()
 
 # %% tags=["hide-input"]
 cells = pd.concat([rows.assign(path=name) for name, rows in along.items()])
@@ -480,7 +488,8 @@ at_equal = {
 }
 of_loss = {name: np.exp(mean_over_sizes(rows, "log_ratio", ["bits"])[MEANS]) for name, rows in at_equal.items()}
 by_size = {
-    bits: log_trends(rows, [SIZE], cluster="model").loc[SIZE] for bits, rows in at_equal["cooldown"].groupby("bits")
+    bits: log_mean_and_slopes(rows, [SIZE], cluster="model").loc[SIZE]
+    for bits, rows in at_equal["cooldown"].groupby("bits")
 }
 smallest, largest = (
     np.exp(rows.groupby("bits")["log_ratio"].mean())
@@ -504,7 +513,7 @@ for bits in (2, 3):
 put_all(loss_smallest_2=smallest[2], loss_largest_2=largest[2])
 put("smallest_size", count_label(at_equal["cooldown"][SIZE].min()))
 put("largest_size", count_label(at_equal["cooldown"][SIZE].max()))
-put("loss_rows", at_equal["cooldown"]["run"].nunique())
+put("loss_rows", at_equal["cooldown"]["run_label"].nunique())
 put("average_sizes", at_equal["average"]["model"].nunique())
 assert (of_loss["average"]["highest"] < 1).all(), "the text says: averages lie below in each size"
 assert (of_loss["cooldown"]["mean"] < 1).all(), "the text says: no higher than the trunk at the same loss"
@@ -643,9 +652,9 @@ assert (rounded["plain_nats"] > 0).all(), "the text says that averages have the 
 
 # %%
 described = pd.read_parquet("results/checkpoints.parquet")
-nearest = of_scheme("rtn", 32, symmetric=False)
+nearest = of_scheme("rtn", GROUP_SIZE, symmetric=False)
 curved = with_description(pd.concat([plain, nearest], ignore_index=True), describe(described)).query("bits == 3")
-own, twins = (curved[curved["run"].isin(rows["run"])] for rows in (decayed, trunk))
+own, twins = (curved[curved["run_label"].isin(rows["run_label"])] for rows in (decayed, trunk))
 columns = ["qid_nats", "hessian_trace", "variance", "predicted_nats"]
 both = own[own["learning_rate"] == 0].merge(twins, on=["model", "step", "method"], suffixes=("", "_trunk"))
 sharper = both.assign(**{name: np.log(both[name] / both[f"{name}_trunk"]) for name in columns})

@@ -46,14 +46,22 @@ from helpers.analyse.questions.decay import LOSS, compared_with_trunk, mean_over
 from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, rows_of_every_run, rows_of_seeds
+from helpers.analyse.rows.study import (
+    DEPTH,
+    FITTED_BITS,
+    GROUP_SIZE,
+    LATE_TOKENS,
+    MOST_EPOCHS,
+    on_trunk,
+    rows_of_every_run,
+    rows_of_seeds,
+)
 from helpers.show.figures import training_level as training_level_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
 
 use_house_style()
-BITS = [2, 3, 4]
-MOST_EPOCHS = 4
+BITS = list(FITTED_BITS)
 LEVELS = {2: 0.4, 3: 0.05, 4: 0.01}  # nats a token that most sizes reach while they are trained
 INTERVAL = 0.90
 
@@ -79,10 +87,10 @@ INTERVAL = 0.90
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])]))
-every = every[(every["family"] != "tadpole-depth") & (every["epochs"] <= MOST_EPOCHS)]
-plain = rows_of_fit(every, "gptq", 32, symmetric=False, tokens_above=LATE_TOKENS)
+every = every[(every["family"] != DEPTH) & (every["epochs"] <= MOST_EPOCHS)]
+plain = rows_of_fit(every, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
 plain = plain[plain["bits"].isin(BITS)].reset_index(drop=True)
-trunk = plain[plain["run"] == TRUNK + "/" + plain["model"]]
+trunk = plain[on_trunk(plain)]
 stored = read_fits()
 fit, no_interval = fit_by_run(UnifiedLaw, FitData.from_table(trunk))
 

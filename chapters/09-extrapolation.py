@@ -45,7 +45,16 @@ from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.noise_floor import study_floors
 from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import FITTED_BITS, LATE_TOKENS, TRUNK, on_trunk, rows_of_every_run, rows_of_seeds
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    LATE_TOKENS,
+    MOST_EPOCHS,
+    TRUNK,
+    on_trunk,
+    rows_of_every_run,
+    rows_of_seeds,
+)
 from helpers.show.figures import extrapolation as extrapolation_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
@@ -97,8 +106,8 @@ shown.rename_axis("held out")
 # %% tags=["remove-cell"]
 measured = pd.read_parquet("results/measurements.parquet")
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])]))
-late = rows_of_fit(every[every["epochs"] <= 4], "gptq", 32, symmetric=False, tokens_above=LATE_TOKENS)
-seeds = training_seeds(rows_of_seeds(late[late["bits"].isin([2, 3, 4])]))["relative_sd"]
+late = rows_of_fit(every[every["epochs"] <= MOST_EPOCHS], "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
+seeds = training_seeds(rows_of_seeds(late[late["bits"].isin(FITTED_BITS)]))["relative_sd"]
 power = stored.fits["power"].law
 sizes = np.sort(every.loc[every["family"] == TRUNK, SIZE].unique())
 put_all(goal_rms=extrapolation.GOAL_LOG_RMS, goal_factor=np.exp(extrapolation.GOAL_LOG_RMS), level=0.90)

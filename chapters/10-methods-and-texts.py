@@ -36,7 +36,7 @@ import pandas as pd
 from helpers.analyse.questions import ways
 from helpers.analyse.questions.slopes_of_ratios import (
     compared,
-    log_trends,
+    log_mean_and_slopes,
     size_and_tokens,
     texts_compared,
     trends_table,
@@ -46,7 +46,17 @@ from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.rows import resampling
 from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.analyse.rows.noise import calibration_spread
-from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run, study_rows
+from helpers.analyse.rows.study import (
+    HELDOUT,
+    LATE_TOKENS,
+    POCKET,
+    PROSE,
+    TRUNK,
+    UNSEEN,
+    agreeing,
+    rows_of_every_run,
+    study_rows,
+)
 from helpers.show.figures import comparisons
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
@@ -65,7 +75,6 @@ def plain(rows):
     return found[found["way"].isin([GPTQ, "RTN"]) & (found["bits"] <= 4)]
 
 
-HELD_OUT, UNSEEN, PROSE = "wheels-heldout", "wheels-unseen", "wheels-prose"
 GPTQ, COARSE, ROW = "GPTQ", "GPTQ, group 128", "GPTQ, one group a row"
 SQUARES, ORDER, SYMMETRIC = "GPTQ, least-squares grid", "GPTQ, activation order", "GPTQ, symmetric"
 EFFECTIVE_BITS = [2.6, 3.0, 3.5, 4.0]
@@ -78,13 +87,13 @@ EFFECTIVE_BITS = [2.6, 3.0, 3.5, 4.0]
 
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
-rows = measured.query("device_type == 'cpu' and family == 'tadpole-trunk' and n_sequences == 128")
+rows = measured[agreeing(measured, POCKET | {"family": TRUNK})]
 every_draw = degradation(rows).assign(way=ways.way_of_rounding)
 table = every_draw[every_draw["calib_seed"].fillna(0) == 0]
-held_out, unseen = (table[table["eval_dataset"] == text] for text in (HELD_OUT, UNSEEN))
+held_out, unseen = (table[table["eval_dataset"] == text] for text in (HELDOUT, UNSEEN))
 
 # %% tags=["remove-cell"]
-put_all(n_checkpoints=held_out["checkpoint_id"].nunique(), n_runs=held_out["run"].nunique())
+put_all(n_checkpoints=held_out["checkpoint_id"].nunique(), n_runs=held_out["run_label"].nunique())
 put_all(n_ways=held_out["way"].nunique(), calibration_cpu=int(held_out["calib_sequences"].max()))
 put_all(least_tokens=count_label(held_out[TOKENS].min()), most_tokens=count_label(held_out[TOKENS].max()))
 
@@ -123,9 +132,9 @@ put_all(least_tokens=count_label(held_out[TOKENS].min()), most_tokens=count_labe
 # %%
 generator = np.random.default_rng(seed)
 documents = resampling.document_counts(128, generator)
-replicates = every_draw[(every_draw["eval_dataset"] == HELD_OUT) & (every_draw["way"] == GPTQ)]
+replicates = every_draw[(every_draw["eval_dataset"] == HELDOUT) & (every_draw["way"] == GPTQ)]
 ratios = ways.ratios_to(held_out, GPTQ, documents)
-ratios = ways.with_calibration(ratios, calibration_spread(replicates), level=1 - 0.05 / len(ratios))
+ratios = ways.with_calibration_scatter(ratios, calibration_spread(replicates), level=1 - 0.05 / len(ratios))
 
 # %% tags=["remove-cell"]
 axes = comparisons.ratios_by_way(ratios, "QiD over that of GPTQ (factor)", [0.7, 1, 1.5, 2, 3, 4, 5, 6])
@@ -341,14 +350,14 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 
 # %%
 in_packages = {
-    HELD_OUT: resampling.packages("evaluation"),
+    HELDOUT: resampling.packages("evaluation"),
     UNSEEN: resampling.packages("unseen"),
     PROSE: resampling.packages("prose"),
 }
 drawn = {text: resampling.document_counts(len(names), generator, names) for text, names in in_packages.items()}
-on_unseen, on_prose = (drawn[HELD_OUT], drawn[UNSEEN]), (drawn[HELD_OUT], drawn[PROSE])
-trunk = [plain(study_rows(measured, text)) for text in (HELD_OUT, UNSEEN)]
-every_run = [plain(rows_of_every_run(measured, text)) for text in (HELD_OUT, UNSEEN)]
+on_unseen, on_prose = (drawn[HELDOUT], drawn[UNSEEN]), (drawn[HELDOUT], drawn[PROSE])
+trunk = [plain(study_rows(measured, text)) for text in (HELDOUT, UNSEEN)]
+every_run = [plain(rows_of_every_run(measured, text)) for text in (HELDOUT, UNSEEN)]
 prose = plain(measured[measured["eval_dataset"] == PROSE])
 code = trunk[0][trunk[0]["checkpoint_id"].isin(prose["checkpoint_id"])]
 texts = {
@@ -358,14 +367,14 @@ texts = {
 of_every_run = ways.text_ratios(*map(late, every_run), on_unseen, ["bits"])
 
 # %% tags=["remove-cell"]
-for name, text, one in (("held_out", HELD_OUT, code), ("unseen", UNSEEN, trunk[1]), ("prose", PROSE, prose)):
+for name, text, one in (("held_out", HELDOUT, code), ("unseen", UNSEEN, trunk[1]), ("prose", PROSE, prose)):
     put_all(**{f"packages_{name}": len(set(in_packages[text]))})
     put_all(**{f"bytes_{name}": (one["n_bytes"] / one["n_tokens"]).iloc[0]})
-put_all(documents_held_out=len(in_packages[HELD_OUT]), documents_prose=len(in_packages[PROSE]))
+put_all(documents_held_out=len(in_packages[HELDOUT]), documents_prose=len(in_packages[PROSE]))
 base = late(measured[(measured["method"] == "none") & (measured["device_type"] == "cuda")])
 others = {"unseen": (UNSEEN, study_rows(base, UNSEEN)), "prose": (PROSE, base[base["eval_dataset"] == PROSE])}
 for name, (text, other) in others.items():
-    losses = ways.text_losses(study_rows(base), other, (in_packages[HELD_OUT], in_packages[text])).sort_values(TOKENS)
+    losses = ways.text_losses(study_rows(base), other, (in_packages[HELDOUT], in_packages[text])).sort_values(TOKENS)
     more, error = losses["difference_nats"], losses["difference_se_nats"].median()
     put_all(**{f"loss_{name}_least": more.min(), f"loss_{name}_most": more.max(), f"loss_{name}_se": error})
     assert (more > 0).all(), "the text says that it is harder for every checkpoint"
@@ -402,7 +411,7 @@ both = pd.concat(texts)
 trends_table(both.set_axis([f"{text}, {bits:g} bits" for text, bits in both.index]))
 
 # %% tags=["remove-cell"]
-put_all(every_runs=every_run[0]["run"].nunique(), every_checkpoints=late(every_run[0])["checkpoint_id"].nunique())
+put_all(every_runs=every_run[0]["run_label"].nunique(), every_checkpoints=late(every_run[0])["checkpoint_id"].nunique())
 assert by_tokens[f"prose, one size, {GPTQ}"]["high"].iloc[0] < 1, "the text says that it begins below"
 put_all(every_low=of_every_run["low"].min(), every_high=of_every_run["high"].max())
 for bits, row in texts["prose"].iterrows():
@@ -418,7 +427,7 @@ put_all(n_text_ratios=len(cpu_texts), n_text_holding=int(holding.sum()))
 lead, lead_code = (qid_ratio(one[one["way"] == "RTN"], one[one["way"] == GPTQ]) for one in (late(prose), late(code)))
 lead = lead.merge(lead_code[["checkpoint_id", "bits", "ratio"]], on=["checkpoint_id", "bits"], suffixes=("", "_code"))
 lead["ratio"] /= lead["ratio_code"]
-leads = {bits: np.exp(log_trends(one, [], "checkpoint_id").loc["mean"]) for bits, one in lead.groupby("bits")}
+leads = {bits: np.exp(log_mean_and_slopes(one, [], "checkpoint_id").loc["mean"]) for bits, one in lead.groupby("bits")}
 for bits, row in leads.items():
     put_all(**{f"lead_{bits:g}": row["value"], f"lead_{bits:g}_low": row["low"], f"lead_{bits:g}_high": row["high"]})
 pairs = ways.orders(held_out, unseen, on_unseen)

@@ -52,7 +52,19 @@ from helpers.analyse.rows.noise_floor import study_floors
 from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error
-from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, gptq_of_study, rows_of_every_run, rows_of_seeds
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    HELDOUT,
+    LATE_TOKENS,
+    POCKET,
+    UNSEEN,
+    agreeing,
+    gptq_of_study,
+    on_trunk,
+    rows_of_every_run,
+    rows_of_seeds,
+)
 from helpers.show import benchmarks
 from helpers.show.figures import comparisons
 from helpers.show.glue import put
@@ -66,8 +78,7 @@ def put_interval(name, row, middle="relative_sd"):
         put(name + suffix, row[column])
 
 
-HELD_OUT, UNSEEN = "wheels-heldout", "wheels-unseen"
-WIDTHS = [2, 3, 4]
+WIDTHS = list(FITTED_BITS)
 SIZES = [8, 16, 32, 64, 128]
 
 # %% [markdown]
@@ -98,9 +109,7 @@ measured = pd.read_parquet("results/measurements.parquet")
 rows = gptq_of_study(measured)
 unseen = gptq_of_study(measured, UNSEEN)
 first = rows[rows["calib_seed"] == 0]
-last = rows[
-    (rows["family"] == TRUNK) & (rows["run"] == TRUNK + "/" + rows["model"]) & (rows["step"] == rows["step"].max())
-]
+last = rows[on_trunk(rows) & (rows["step"] == rows["step"].max())]
 floors = study_floors(measured, packages("evaluation"))
 
 # %% [markdown]
@@ -185,9 +194,9 @@ plt.close("all")
 # text scatter half as much, as a mean would?
 
 # %%
-stored = measured[(measured["device_type"] == "cpu") & (measured["n_sequences"] == 128)]
+stored = measured[agreeing(measured, POCKET)]
 on_cpu = degradation(stored)
-on_cpu = on_cpu[(way_of_rounding(on_cpu) == "GPTQ") & (on_cpu["eval_dataset"] == HELD_OUT)]
+on_cpu = on_cpu[(way_of_rounding(on_cpu) == "GPTQ") & (on_cpu["eval_dataset"] == HELDOUT)]
 pocket = on_cpu[on_cpu["step"] == on_cpu["step"].max()]
 few = calibration_draws(pocket)
 many = calibration_draws(last[last["model"].isin(pocket["model"])])
@@ -232,10 +241,12 @@ token_trend = scatter_trend(by_tokens.reset_index(), TOKENS)
 # %% tags=["remove-cell"]
 unseen_seeds = rows_of_seeds(unseen[(unseen["calib_seed"] == 0) & (unseen[TOKENS] > LATE_TOKENS)])
 between_unseen = training_seeds(unseen_seeds)
-nearest = rows_of_fit(degradation(rows_of_every_run(measured)), "rtn", 32, symmetric=False, tokens_above=LATE_TOKENS)
+nearest = rows_of_fit(
+    degradation(rows_of_every_run(measured)), "rtn", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS
+)
 between_nearest = training_seeds(rows_of_seeds(nearest))
 names = [name.removeprefix("tadpole-") for name in of_seeds["model"].unique()]
-losses = of_seeds.drop_duplicates(["run", "step"]).groupby(["model", TOKENS])["baseline_loss_nats"].std()
+losses = of_seeds.drop_duplicates(["run_label", "step"]).groupby(["model", TOKENS])["baseline_loss_nats"].std()
 late_losses = losses[losses.index.get_level_values(TOKENS) > LATE_TOKENS]
 last_seeds = by_tokens.xs(of_seeds[TOKENS].max(), level=TOKENS)
 leaders = late.loc[late.groupby(["model", "step", "bits"])["qid_nats"].idxmax()]
@@ -269,7 +280,7 @@ assert (between_nearest["relative_sd"] > calibration["high"]).all(), "the text s
 assert between.loc[4, "low"] > calibration.loc[4, "high"], "the text says: clear at 4 bits"
 assert of_seed.loc[3, "low"] > 0, "the text says: above zero at 3"
 assert of_seed.loc[2, "low"] == 0, "and not at 2"
-figure = comparisons.scatter_about_mean(of_seeds, TOKENS, "run")
+figure = comparisons.scatter_about_mean(of_seeds, TOKENS, "run_label")
 for axes in figure.axes:
     axes.axvline(LATE_TOKENS, color=PALE, linewidth=1.0, linestyle="--")
 put("fig_seeds", figure)
@@ -372,7 +383,7 @@ plt.close("all")
 # Beyond that, more draws of calibration text would buy more than more documents.
 
 # %%
-in_packages = {HELD_OUT: packages("evaluation"), UNSEEN: packages("unseen")}
+in_packages = {HELDOUT: packages("evaluation"), UNSEEN: packages("unseen")}
 every = pd.concat([first, unseen[unseen["calib_seed"] == 0]], ignore_index=True)
 widened = every.assign(
     own_error=[clustered_error(row.document_qid_nats, in_packages[row.eval_dataset]) for row in every.itertuples()]
@@ -380,9 +391,8 @@ widened = every.assign(
 widened["factor"] = widened["own_error"] / widened["qid_se_nats"]
 on_gpu = degradation(
     measured[
-        (measured["device_type"] == "cuda")
-        & (measured["n_sequences"] == 128)
-        & (measured["eval_dataset"] == HELD_OUT)
+        agreeing(measured, POCKET | {"device_type": "cuda"})
+        & (measured["eval_dataset"] == HELDOUT)
         & (measured["calib_sequences"].isna() | (measured["calib_sequences"] == pocket["calib_sequences"].iloc[0]))
     ]
 )
@@ -392,9 +402,9 @@ blocks["gain"] = blocks["qid_se_nats_four"] / blocks["qid_se_nats_one"]
 
 # %% tags=["remove-cell"]
 factors = widened.groupby("eval_dataset")["factor"].median()
-put("factor_held_out", factors[HELD_OUT])
+put("factor_held_out", factors[HELDOUT])
 put("factor_unseen", factors[UNSEEN])
-put("packages_held_out", len(set(in_packages[HELD_OUT])))
+put("packages_held_out", len(set(in_packages[HELDOUT])))
 put("packages_unseen", len(set(in_packages[UNSEEN])))
 put("blocks_gain", blocks["gain"].median())
 put("n_blocks", len(blocks))
@@ -544,7 +554,7 @@ for bits, floor in floors.items():
 pd.DataFrame(columns)
 
 # %% tags=["remove-cell"]
-own = widened[widened["eval_dataset"] == HELD_OUT]
+own = widened[widened["eval_dataset"] == HELDOUT]
 relative = own["bits"].map({bits: floor.rounding_relative for bits, floor in floors.items()})
 below = own[own["qid_nats"] < 2 * np.hypot(own["own_error"], relative * own["qid_nats"])]
 least = own.groupby("bits")["qid_nats"].min()

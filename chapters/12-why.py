@@ -41,13 +41,12 @@ from safetensors import safe_open
 from scipy import stats
 
 from helpers.analyse.questions import mechanism
-from helpers.analyse.questions.mechanism import is_trunk
-from helpers.analyse.questions.slopes_of_ratios import log_trends
+from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.analyse.rows.design import part_of_study
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
-from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run
+from helpers.analyse.rows.study import LATE_TOKENS, on_trunk, rows_of_every_run
 from helpers.show.figures import mechanism as mechanism_figures
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
@@ -86,11 +85,11 @@ every = degradation(rows_of_every_run(pd.read_parquet("results/measurements.parq
 rounded = pd.concat([rows_of_fit(every, method, 32, symmetric=False) for method in ("gptq", "rtn")])
 joined = mechanism.with_description(rounded, described)
 late = joined[joined[TOKENS] > LATE_TOKENS]
-trunk, late_trunk = joined[is_trunk(joined)], late[is_trunk(late)]
+trunk, late_trunk = joined[on_trunk(joined)], late[on_trunk(late)]
 
 # %% tags=["remove-cell"]
 counted = joined.drop_duplicates("weights_sha256")
-put_all(n_checkpoints=len(counted), n_runs=counted["run"].nunique(), n_sizes=trunk[SIZE].nunique())
+put_all(n_checkpoints=len(counted), n_runs=counted["run_label"].nunique(), n_sizes=trunk[SIZE].nunique())
 put_all(smallest=count_label(trunk[SIZE].min()), largest=count_label(trunk[SIZE].max()), early=count_label(LATE_TOKENS))
 put_all(most_tokens=count_label(trunk[TOKENS].max()), probes=int(described["hessian_probes"].iloc[0]))
 assert (rounded["epochs"] <= 4).all(), "the text says that no run reads its text more than four times"
@@ -177,11 +176,11 @@ assert not same_text or apart < 0.002, "the text says that the row comes back"
 # $\lVert W - Q \rVert / \lVert W \rVert$ for the error of RTN, all matrices together. Neither has a unit.
 
 # %% tags=["remove-cell"]
-moving = described[is_trunk(described) & (described[TOKENS] > LATE_TOKENS)]
+moving = described[on_trunk(described) & (described[TOKENS] > LATE_TOKENS)]
 ends = described[(described["schedule"] == "cooldown") & (described["learning_rate"] == 0)]
 spacing = moving["step"] / moving["previous_step"]
 assert spacing.between(1.2, 1.3).all(), "the text says that neighbours are a quarter of the tokens apart"
-axes = mechanism_figures.change_and_rounding(described[is_trunk(described) & described["change"].notna()], ends)
+axes = mechanism_figures.change_and_rounding(described[on_trunk(described) & described["change"].notna()], ends)
 axes.axvline(LATE_TOKENS, color="#9aa0a8", linewidth=1.0, linestyle=":")
 put_all(fig_change=axes.figure)
 plt.close("all")
@@ -279,7 +278,7 @@ assert by_change["low"] < 0 < by_change["high"], "the text says that nothing is 
 # straight line. The pocket checkpoints say which, here and now: they are several legs apart, and the table has the length of each leg.
 
 # %%
-at = described[is_trunk(described)].set_index(["run", "step"]).sort_index()
+at = described[on_trunk(described)].set_index(["run", "step"]).sort_index()
 travels = []
 for run in sorted({spec.run for spec in pocket if spec.branched_from is None}):
     steps = sorted(step for name, step in spec_of if name == run and step >= 500)
@@ -361,8 +360,8 @@ summary = {}
 for method in ("rtn", "gptq"):
     for bits in (2, 3, 4):
         rows = of(late_trunk, method, bits)
-        mean, trend = np.exp(log_trends(rows, []).loc["mean"]), log_trends(rows, [SIZE, TOKENS])
-        by_run = rows.groupby("run")[["qid_nats", "predicted_nats"]]
+        mean, trend = np.exp(log_mean_and_slopes(rows, []).loc["mean"]), log_mean_and_slopes(rows, [SIZE, TOKENS])
+        by_run = rows.groupby("run_label")[["qid_nats", "predicted_nats"]]
         rank = stats.spearmanr(rows["qid_nats"], rows["predicted_nats"])[0]
         within = by_run.apply(lambda one: stats.spearmanr(one["qid_nats"], one["predicted_nats"])[0]).min()
         summary[method, bits] = {"ratio": mean, "trend": trend, "sd": np.log(rows["ratio"]).std(), "rank": rank}
@@ -455,7 +454,7 @@ decayed = beside[beside["part"] == "cooldowns"]
 def decay(name, method, bits=3):
     """Return a cooldown's value over the trunk's: geometric mean with its interval, counting sizes."""
     rows = of(decayed, method, bits)
-    return np.exp(log_trends(rows.assign(ratio=np.exp(rows[f"log_{name}"])), [], cluster="model").loc["mean"])
+    return np.exp(log_mean_and_slopes(rows.assign(ratio=np.exp(rows[f"log_{name}"])), [], cluster="model").loc["mean"])
 
 
 # %% tags=["remove-cell"]
@@ -524,7 +523,7 @@ for method in ("rtn", "gptq"):
     outcome, clusters = rows["log_qid_nats"], rows["cluster"]
     twins[method] = mechanism.nested(outcome, rows, sets, clusters)
     twin_slopes[method] = mechanism.regression(outcome, rows[list(names.values())], clusters)
-by_run = of(beside, "rtn", 3).groupby(["part", "run"])[[f"log_{name}" for name in columns]].mean()
+by_run = of(beside, "rtn", 3).groupby(["part", "run_label"])[[f"log_{name}" for name in columns]].mean()
 
 # %% tags=["remove-cell"]
 against = {
@@ -536,7 +535,7 @@ plt.close("all")
 rates = of(beside, "rtn", 3).query("part == 'rates'")
 faster = rates["learning_rate"] > trunk["learning_rate"].max()
 for one, sign in ((rates[faster], 1), (rates[~faster], -1)):
-    means = one.groupby("run")[["log_mean_input_kurtosis", "log_hessian_trace"]].mean()
+    means = one.groupby("run_label")[["log_mean_input_kurtosis", "log_hessian_trace"]].mean()
     assert (means.mul([sign, -sign]) > 0).all(axis=None), "the text says that a high rate makes tails heavy, loss flat"
 r = by_run.corr()["log_qid_nats"]
 put_all(
@@ -629,7 +628,7 @@ put_all(
 put_all(n_falling=int((grown["hessian_trace"] < 1).sum()))
 assert (grown["hessian_trace"] * grown["variance_3"] > 1).all(), "the text says that the variance outgrows the trace"
 rows = of(late, "rtn", 3)
-put_all(n_together=len(rows), n_together_runs=rows["run"].nunique(), n_clusters=rows["cluster"].nunique())
+put_all(n_together=len(rows), n_together_runs=rows["run_label"].nunique(), n_clusters=rows["cluster"].nunique())
 for name in ("N", "loss", "trace", "variance"):
     put_interval(f"rtn_all_{name}", slopes["rtn"].loc[name])
 for method in ("rtn", "gptq"):

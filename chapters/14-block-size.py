@@ -39,9 +39,9 @@ from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import judge, refitted, table_of_scores
 from helpers.analyse.laws.joint import JOINT_FORMS
 from helpers.analyse.mixed import block_size as blocks
-from helpers.analyse.mixed.largest_ratio_law import CAO_2024
+from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS
 from helpers.analyse.questions import extrapolation
-from helpers.analyse.questions.slopes_of_ratios import trends
+from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 from helpers.show.figures import block_size as block_figures
 from helpers.show.figures import extrapolation as extrapolation_figures
@@ -70,12 +70,13 @@ def estimated(fit, name):
 
 
 def mean_k(tables):
-    return {name: trends(one[one["k"].notna()], "k", []).loc["mean"] for name, one in tables.items()}
+    return {name: mean_and_slopes(one[one["k"].notna()], "k", []).loc["mean"] for name, one in tables.items()}
 
 
 def slopes_of_k(tables):
     return {
-        name: trends(one[one["k"].notna()], "k", [SIZE, TOKENS]).loc[[SIZE, TOKENS]] for name, one in tables.items()
+        name: mean_and_slopes(one[one["k"].notna()], "k", [SIZE, TOKENS]).loc[[SIZE, TOKENS]]
+        for name, one in tables.items()
     }
 
 
@@ -115,7 +116,7 @@ table = blocks.with_outliers(blocks.rows_of_blocks(measured), checkpoints)
 trunk = table[table["lr_phase"] != "decay"]
 data = FitData.from_table(trunk[trunk["scale"] == "block"])
 joint = fit_by_run(JOINT_FORMS["block-by-both"], data)[0]
-parts = {f"Qr = {ratio:g}": blocks.at_ratio(trunk, ratio, joint.law) for ratio in blocks.RATIOS}
+parts = {f"Qr = {ratio:g}": blocks.at_quantized_ratio(trunk, ratio, joint.law) for ratio in blocks.QUANTIZED_RATIOS}
 parts["GPTQ, 3 bits"] = blocks.rows_of_groups(measured)
 relative = {name: blocks.in_relative_perplexity(rows) for name, rows in parts.items()}
 
@@ -128,10 +129,10 @@ put(
     block_figures.curves({name: (rows, blocks.exponents(drawn[name])) for name, rows in middle.items()}),
 )
 plt.close("all")
-put_all(qb_rows=len(trunk), qb_runs=trunk["run"].nunique(), qb_checkpoints=trunk["checkpoint_id"].nunique())
+put_all(qb_rows=len(trunk), qb_runs=trunk["run_label"].nunique(), qb_checkpoints=trunk["checkpoint_id"].nunique())
 put_all(qb_smallest=count_label(every[SIZE].min()), qb_largest=count_label(every[SIZE].max()), qb_budget=BUDGET)
 put_all(qb_middle=count_label(middle["Qr = 1"][TOKENS].iloc[0]))
-put_all(qb_gptq_rows=len(parts["GPTQ, 3 bits"]), qb_gptq_runs=parts["GPTQ, 3 bits"]["run"].nunique())
+put_all(qb_gptq_rows=len(parts["GPTQ, 3 bits"]), qb_gptq_runs=parts["GPTQ, 3 bits"]["run_label"].nunique())
 put("qb_moved", max(abs(rows["moved"] - 1).max() for rows in parts.values() if "moved" in rows))
 wide = middle["Qr = 1"].query("group_size == 128 and scale == 'block'").sort_values(SIZE)
 put_all(qb_wide_size=count_label(wide[SIZE].iloc[0]))
@@ -169,9 +170,9 @@ means = {"share": mean_k(shares), "row": mean_k(with_row), "nats": mean_k(nats)}
 slopes = {"share": slopes_of_k(shares), "nats": slopes_of_k(nats)}
 
 # %% tags=["hide-input"]
-theirs = pd.Series({law: k for law, (_, k) in blocks.CAO_2024.items()})
+theirs = pd.Series({law: k for law, (_, k) in blocks.CAO_2024_POWERS.items()})
 shown = {}
-for name, ratio in zip(NAMES, [*blocks.RATIOS, None], strict=True):
+for name, ratio in zip(NAMES, [*blocks.QUANTIZED_RATIOS, None], strict=True):
     shown[name] = {
         "checkpoints": f"{shares[name]['k'].notna().sum()}",
         "k": words(means["share"][name]),
@@ -203,17 +204,17 @@ inside = theirs.xs(0.9, level=1).between(means["share"]["Qr = 0.9"]["low"], mean
 assert inside.sum() == 1, "the text says: its interval holds one of their two"
 stages = {name: one.assign(stage=block_figures.stage_name(one)) for name, one in nats.items()}
 stages["GPTQ, 3 bits"] = stages["GPTQ, 3 bits"][stages["GPTQ, 3 bits"]["step"].isin(trunk["step"].unique())]
-published = {f"Qr = {ratio:g}": {} for _, ratio in blocks.CAO_2024}
+published = {f"Qr = {ratio:g}": {} for _, ratio in blocks.CAO_2024_POWERS}
 for (model, ratio), k in theirs.items():
     published[f"Qr = {ratio:g}"][f"Cao et al., {model}"] = k
 put("fig_block_exponents", block_figures.exponents_by_size(stages, published))
 plt.close("all")
 pairs = nats["Qr = 1"].dropna().merge(nats["Qr = 0.5"].dropna(), on=blocks.CHECKPOINT, suffixes=("", "_half"))
-by_ratio = trends(pairs.assign(more=pairs["k"] - pairs["k_half"]), "more", []).loc["mean"]
+by_ratio = mean_and_slopes(pairs.assign(more=pairs["k"] - pairs["k_half"]), "more", []).loc["mean"]
 decayed = table[(table["lr_phase"] == "decay") & (table["scale"] == "block")]
-decayed = blocks.exponents(blocks.at_ratio(decayed, 1.0, joint.law)).dropna()
+decayed = blocks.exponents(blocks.at_quantized_ratio(decayed, 1.0, joint.law)).dropna()
 beside = decayed.merge(nats["Qr = 1"].query("step == @MIDDLE").dropna(), on="model", suffixes=("", "_trunk"))
-by_decay = trends(beside.assign(more=beside["k"] - beside["k_trunk"]), "more", []).loc["mean"]
+by_decay = mean_and_slopes(beside.assign(more=beside["k"] - beside["k_trunk"]), "more", []).loc["mean"]
 put_all(qb_k_ratio=words(by_ratio), qb_k_decay=words(by_decay, 3))
 assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the text says: don't clearly move it"
 
@@ -263,7 +264,7 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 
 # %%
 marked = {name: blocks.with_outliers(one[one["k"].notna()], checkpoints) for name, one in nats.items()}
-told = {name: trends(one, "k", ["input_outliers", SIZE, TOKENS]) for name, one in marked.items()}
+told = {name: mean_and_slopes(one, "k", ["input_outliers", SIZE, TOKENS]) for name, one in marked.items()}
 
 # %% tags=["remove-cell"]
 put("fig_block_outliers", block_figures.exponents_by_outliers(marked))
@@ -317,8 +318,8 @@ assert seen.iloc[-1][TOKENS] > middle["Qr = 1"][TOKENS].iloc[0], "the text says:
 # %%
 fits = {name: fit_by_run(form, data)[0] for name, form in JOINT_FORMS.items()}
 forms = {name: refitted(form) for name, form in JOINT_FORMS.items()}
-judged = judge(forms, blocks.splits(table), blocks.paired_floor)
-judged_shares = judge(forms, blocks.splits(blocks.in_relative_perplexity(table)), blocks.paired_floor)
+judged = judge(forms, blocks.block_splits(table), blocks.paired_floor)
+judged_shares = judge(forms, blocks.block_splits(blocks.in_relative_perplexity(table)), blocks.paired_floor)
 rms, coverage = (table_of_scores(judged, score) for score in ("log_rms", "coverage"))
 
 # %% tags=["hide-input"]
@@ -351,8 +352,8 @@ put("qb_gain_tokens", fits["block-by-size"].aic - joint.aic)
 plain = fits["ratio-exponential"].law
 for key, slope in {
     "qb_slope": -plain.c / plain.alpha,
-    "qb_cao_slope_least": max(law.k for law in CAO_2024.values()),
-    "qb_cao_slope_most": min(law.k for law in CAO_2024.values()),
+    "qb_cao_slope_least": max(law.k for law in CAO_2024_LAWS.values()),
+    "qb_cao_slope_most": min(law.k for law in CAO_2024_LAWS.values()),
 }.items():
     put(key, f"{slope:.1f}".replace("-", "−"))
 assert joint.aic == least, "the text says: the best of them"
@@ -410,9 +411,11 @@ allowed = {
     ratio: blocks.largest_blocks(
         joint, np.log(1 + BUDGET), known | {"quantized_ratio": np.full(30, ratio)}, 1000, np.random.default_rng(seed)
     )
-    for ratio in blocks.RATIOS
+    for ratio in blocks.QUANTIZED_RATIOS
 }
-at_budget = [blocks.largest_measured(middle[f"Qr = {ratio:g}"], BUDGET).assign(ratio=ratio) for ratio in blocks.RATIOS]
+at_budget = [
+    blocks.largest_measured(middle[f"Qr = {ratio:g}"], BUDGET).assign(ratio=ratio) for ratio in blocks.QUANTIZED_RATIOS
+]
 
 # %% tags=["remove-cell"]
 put("fig_block_budget", block_figures.block_budgets(allowed, pd.concat(at_budget)))

@@ -36,9 +36,10 @@ import pandas as pd
 from helpers.analyse.mixed.largest_ratio import RECIPES, changes_by, cost_at_targets, largest_ratios, paired_changes
 from helpers.analyse.mixed.largest_ratio_hold_outs import predicted, scores
 from helpers.analyse.mixed.largest_ratio_law import fits_by_question
-from helpers.analyse.mixed.trials import FAMILY, recipes, scheme_names, swapped_and_rounded, with_criteria
-from helpers.analyse.questions.slopes_of_ratios import log_trends
+from helpers.analyse.mixed.trials import recipes, scheme_names, swapped_and_rounded, with_criteria
+from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
@@ -79,7 +80,7 @@ def put_row(name, row):
 trials = with_criteria(read_trials(Path("results/trials.parquet")).to_pandas())
 trials["scheme"] = scheme_names(trials)
 searched = trials[trials["scheme"].isin(SCHEMES) & (trials["n_sequences"] == SEQUENCES)]
-measured = pd.read_parquet("results/measurements.parquet", filters=[("family", "==", FAMILY)])
+measured = pd.read_parquet("results/measurements.parquet", filters=[("family", "==", MIXED)])
 held_out = swapped_and_rounded(searched, recipes(measured))
 largest = largest_ratios(held_out, RECIPES)
 largest["scheme"] = scheme_names(largest)
@@ -89,7 +90,7 @@ at = {step: constant[constant["step"] == step] for step in (FIRST, MIDDLE, LAST)
 # %% tags=["remove-cell"]
 for name, step in (("first", FIRST), ("middle", MIDDLE), ("last", LAST)):
     put(f"train_{name}", count_label(at[step][TOKENS].iloc[0]))
-put_all(train_runs=constant["run"].nunique(), train_late_runs=at[LAST]["run"].nunique())
+put_all(train_runs=constant["run_label"].nunique(), train_late_runs=at[LAST]["run_label"].nunique())
 main = largest[(largest["scheme"] == MAIN) & (largest["criterion"] == CRITERION) & (largest["granularity"] == "matmul")]
 put("fig_ratio_tokens", mixed.ratio_against_tokens(main, "{:.0%} more perplexity"))
 plt.close("all")
@@ -238,7 +239,7 @@ both = fits[(fits["scheme"] == MAIN) & (fits["criterion"] == CRITERION)].set_ind
 costs = cost_at_targets(held_out[held_out["schedule"] == "constant"], RECIPES)
 costs = costs[(scheme_names(costs) == MAIN) & (costs["granularity"] == "matmul")]
 growth = {
-    target: log_trends(rows.assign(ratio=rows["qid_nats"]), [SIZE, TOKENS])
+    target: log_mean_and_slopes(rows.assign(ratio=rows["qid_nats"]), [SIZE, TOKENS])
     for target, rows in costs.groupby("target_ratio")
     if (rows["qid_nats"] > 0).all()
 }

@@ -63,10 +63,10 @@ def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
     A cell says QiD on the CPU, then CPU minus CUDA, both in nats per token, then in brackets the difference over its
     own paired error; or `same` instead of the two where the difference is below SAME_BELOW_NATS.
     """
-    order = agreement.sort_values([SIZE, "run", TOKENS])
+    order = agreement.sort_values([SIZE, "run_label", TOKENS])
     columns = {}
     for bits, rows in order.groupby("bits"):
-        runs = rows["run"].str.rsplit("/", n=1).str[-1].str.replace("-", "\u2011")
+        runs = rows["run"].str.replace("-", "\u2011")
         index = [runs, rows[TOKENS].map(count_label).rename("D")]
         columns[f"{bits:g} bits"] = rows.apply(_agreement_cell, axis=1).set_axis(pd.MultiIndex.from_arrays(index))
     return pd.DataFrame(columns)

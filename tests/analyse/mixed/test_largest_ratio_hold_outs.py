@@ -5,7 +5,7 @@ from tests.analyse.mixed.test_largest_ratio_law import SIZES, TRUTH, rows
 
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.mixed.largest_ratio_hold_outs import LAWS, own_last, predicted, ratio_splits, scores
-from helpers.analyse.mixed.largest_ratio_law import CAO_2024
+from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 
 DEPTHS = (6.5e7, 2.5e8, 9.54e8)
@@ -16,7 +16,9 @@ def largest():
     """Eight sizes at three numbers of tokens; the largest size ends earlier, as in the study; cooldowns at the middle."""
     trunk = rows(tokens=DEPTHS, token_slope=0.05)
     trunk = trunk[(trunk[SIZE] < SIZES[-1]) | (trunk[TOKENS] < DEPTHS[-1])]
-    decayed = trunk[trunk[TOKENS] == DEPTHS[1]].assign(schedule="cooldown", run=lambda table: table["run"] + "-c")
+    decayed = trunk[trunk[TOKENS] == DEPTHS[1]].assign(
+        schedule="cooldown", run_label=lambda table: table["run_label"] + "-c"
+    )
     return pd.concat([trunk, decayed.assign(interpolated=decayed["interpolated"] - 0.03)], ignore_index=True)
 
 
@@ -48,7 +50,7 @@ def test_the_planted_law_predicts_and_the_others_miss_by_what_they_leave_out(lar
     step = np.log(SIZES[-1] / SIZES[-2]) / -TRUTH.k
     assert rms["as the next size", "largest size"] == pytest.approx(step)
     printed = table[(table["law"] == "published") & (table["hold_out"] == "largest size")].iloc[0]
-    assert printed["predicted"] == np.clip(CAO_2024[0.1].largest_ratio(SIZES[-1]), 0, 1)
+    assert printed["predicted"] == np.clip(CAO_2024_LAWS[0.1].largest_ratio(SIZES[-1]), 0, 1)
 
 
 def test_a_law_that_can_not_predict_is_missing_with_its_reason(largest):

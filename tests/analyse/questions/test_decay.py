@@ -28,11 +28,18 @@ RUN = {
 
 def row(tokens, qid, loss, model="m", run=None, bits=3.0, **other):
     """Return one row of `degradation` with 40 documents: QiD `qid` and 16-bit loss `loss` (nats a token)."""
-    run = f"tadpole-trunk/{run or model}"
+    run = run or model
     documents = qid * (1 + DOCUMENTS)
     return (
         RUN
-        | {"family": "tadpole-trunk", "model": model, "run": run, "step": int(tokens / 1e6), TOKENS: tokens}
+        | {
+            "family": "tadpole-trunk",
+            "model": model,
+            "run": run,
+            "run_label": f"tadpole-trunk/{run}",
+            "step": int(tokens / 1e6),
+            TOKENS: tokens,
+        }
         | {"tokens_planned": tokens, "bits": bits, "eval_id": "e", "device_type": "cuda", "n_averaged": 1, SIZE: 1e6}
         | {"checkpoint_id": f"{run}@{tokens:g}", "qid_nats": qid, LOSS: loss, "loss_nats": loss + qid}
         | {"document_qid_nats": documents, "group_loss": loss + DOCUMENTS + documents}
@@ -111,7 +118,7 @@ def test_runs_beside_the_trunk_are_named_and_the_trunk_is_left_out(trunk):
     others = [row(2e8, 0.3, 1.2, **decaying), row(4e8, 0.5, 0.9, **decaying)]
     others += [row(4e8, 0.3, 1.1, run="m-wd", weight_decay=0.3), row(4e8, 0.3, 1.1, "unknown", run="unknown-wd")]
     found = compared_with_trunk(pd.concat([trunk, pd.DataFrame(others)], ignore_index=True), TOKENS)
-    named = {(one.run.rsplit("/", 1)[-1], one.step): one.way for one in found.itertuples()}
+    named = {(one.run, one.step): one.way for one in found.itertuples()}
     assert named == {
         ("m-cooldown", 200): "cooldown, on the way",
         ("m-cooldown", 400): "cooldown, at its end",

@@ -64,7 +64,7 @@ def trunk():
     )
     qid = OUYANG_2024.predict(tokens, sizes, bits) * np.where(sizes == sizes.max(), 2.0, 1.0)
     named = {"n_params_non_embedding": sizes, "tokens_seen": tokens, "bits": bits, "qid_nats": qid}
-    return pd.DataFrame(named | {"qid_se_nats": 0.01 * qid, "run": [f"run-{size:.0f}" for size in sizes]})
+    return pd.DataFrame(named | {"qid_se_nats": 0.01 * qid, "run_label": [f"run-{size:.0f}" for size in sizes]})
 
 
 def test_each_size_is_held_out_with_all_smaller_ones_to_fit(trunk):

@@ -6,7 +6,7 @@ from scipy import stats
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.questions.slopes_of_ratios import (
     compared,
-    log_trends,
+    log_mean_and_slopes,
     size_and_tokens,
     texts_compared,
     trends_table,
@@ -22,12 +22,12 @@ def _ratios(generator: np.random.Generator, slope: float = 0.1, by_run: float = 
         shift = generator.normal(0, by_run)
         for tokens in np.geomspace(6e7, 1e9, 6):
             log = 0.5 + slope * np.log(size / 1e6) - 0.05 * np.log(tokens / 2.4e8) + shift + generator.normal(0, 0.01)
-            rows.append({"run": f"run {index}", SIZE: size, TOKENS: tokens, "ratio": np.exp(log)})
+            rows.append({"run_label": f"run {index}", SIZE: size, TOKENS: tokens, "ratio": np.exp(log)})
     return pd.DataFrame(rows)
 
 
 def test_planted_slopes_come_back():
-    trend = log_trends(_ratios(np.random.default_rng(1)), [SIZE, TOKENS])
+    trend = log_mean_and_slopes(_ratios(np.random.default_rng(1)), [SIZE, TOKENS])
     assert trend.index.tolist() == ["mean", SIZE, TOKENS]
     assert trend.loc[SIZE, "value"] == pytest.approx(0.1, abs=0.005)  # noise of 0.01 on 48 rows: se 0.001
     assert trend.loc[TOKENS, "value"] == pytest.approx(-0.05, abs=0.008)
@@ -38,17 +38,17 @@ def test_planted_slopes_come_back():
 def test_a_mean_alone_has_the_interval_of_the_runs_means():
     """Balanced runs: CR2 with a constant alone is the textbook interval of the mean of run means."""
     ratios = _ratios(np.random.default_rng(2), by_run=0.1)
-    means = np.log(ratios["ratio"]).groupby(ratios["run"]).mean()
+    means = np.log(ratios["ratio"]).groupby(ratios["run_label"]).mean()
     half = stats.t.ppf(0.975, len(means) - 1) * means.std() / np.sqrt(len(means))
     expected = [means.mean(), means.mean() - half, means.mean() + half]
-    assert log_trends(ratios, []).loc["mean"].tolist() == pytest.approx(expected)
+    assert log_mean_and_slopes(ratios, []).loc["mean"].tolist() == pytest.approx(expected)
 
 
 def test_intervals_by_run_cover_where_runs_have_their_luck():
     """A slope in size with luck by run: 95% covers about as said; rows taken as independent would cover half of it."""
     inside = 0
     for seed in range(200):
-        slope = log_trends(_ratios(np.random.default_rng(seed), by_run=0.1), [SIZE, TOKENS]).loc[SIZE]
+        slope = log_mean_and_slopes(_ratios(np.random.default_rng(seed), by_run=0.1), [SIZE, TOKENS]).loc[SIZE]
         inside += slope["low"] < 0.1 < slope["high"]
     assert 0.90 <= inside / 200 <= 0.995  # a share of 200 has a standard error of 0.015
 
@@ -57,7 +57,7 @@ def test_draws_of_documents_widen_an_interval():
     generator = np.random.default_rng(4)
     ratios = _ratios(generator)
     common = np.repeat(generator.normal(0, 0.1, (1, 4000)), len(ratios), axis=0)  # all rows read the same documents
-    alone, both = (log_trends(ratios, [TOKENS], draws=draws) for draws in (None, common))
+    alone, both = (log_mean_and_slopes(ratios, [TOKENS], draws=draws) for draws in (None, common))
     np.testing.assert_allclose(both.loc[TOKENS], alone.loc[TOKENS])  # a common shift isn't a slope
     se = (both.loc["mean", "high"] - both.loc["mean", "value"]) / stats.t.ppf(0.975, 7)
     own = (alone.loc["mean", "high"] - alone.loc["mean", "value"]) / stats.t.ppf(0.975, 7)
@@ -73,7 +73,7 @@ def test_size_and_tokens_says_it_all_in_one_row():
     assert found["size_low"] < 0.1 < found["size_high"]
     assert found["tokens_high"] < 0
     with pytest.raises(FitError, match="two runs or more"):
-        size_and_tokens(ratios[ratios["run"] == "run 1"])
+        size_and_tokens(ratios[ratios["run_label"] == "run 1"])
 
 
 def _measured(qid: dict[tuple[str, float], float], text: str = "held-out", n_sizes: int = 4) -> pd.DataFrame:
@@ -81,7 +81,7 @@ def _measured(qid: dict[tuple[str, float], float], text: str = "held-out", n_siz
     generator = np.random.default_rng(7)
     return pd.DataFrame(
         {"way": way, "bits": bits, "effective_bits": bits + (0.1 if "row" in way or "group" in way else 0.5)}
-        | {"run": f"run {size}", SIZE: 10.0**size, TOKENS: tokens, "checkpoint_id": f"{size}@{tokens}"}
+        | {"run_label": f"run {size}", SIZE: 10.0**size, TOKENS: tokens, "checkpoint_id": f"{size}@{tokens}"}
         | {"eval_id": text, "device_type": "cuda", "n_tokens": 1000, "n_bytes": 2000, "qid_nats": value}
         | {"document_qid_nats": value * (1 + 0.1 * generator.normal(size=40))}
         for (way, bits), value in qid.items()

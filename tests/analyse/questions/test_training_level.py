@@ -38,7 +38,7 @@ LOSSES = ChinchillaLaw(1.2, 40.0, 0.3, 1e3, 0.4, source="planted", validity=Vali
 def study(planted) -> pd.DataFrame:
     """Rows of six planted runs, with 16-bit losses that follow a law exactly."""
     data = planted(3)
-    columns = {SIZE: data.n_params, TOKENS: data.tokens, "bits": data.bits, "run": data.runs, "model": data.runs}
+    columns = {SIZE: data.n_params, TOKENS: data.tokens, "bits": data.bits, "run_label": data.runs, "model": data.runs}
     columns |= {"qid_nats": data.qid_nats, "qid_se_nats": data.qid_se_nats}
     return pd.DataFrame(columns | {LOSS: LOSSES.predict(data.tokens, data.n_params)})
 
@@ -116,7 +116,7 @@ def test_losses_read_as_their_tokens():
 def test_every_run_is_read_by_the_law_of_the_others(kept):
     found = without_own_run(UnifiedLaw, kept)
     assert found.index.sort_values().equals(kept.index)
-    one = kept["run"] == "run 2"
+    one = kept["run_label"] == "run 2"
     fit, _ = fit_by_run(UnifiedLaw, FitData.from_table(kept[~one]))
     alone = readings(fit, FitData.from_table(kept[one]))
     np.testing.assert_array_equal(found.loc[kept.index[one], "read"], alone["read"])
@@ -126,7 +126,7 @@ def test_every_run_is_read_by_the_law_of_the_others(kept):
 
 def test_without_scatter_the_others_law_reads_the_truth(planted):
     data = planted(1, tau_run=0.0, tau_row=0.0, floor_nats=1e-6)
-    columns = {SIZE: data.n_params, TOKENS: data.tokens, "bits": data.bits, "run": data.runs}
+    columns = {SIZE: data.n_params, TOKENS: data.tokens, "bits": data.bits, "run_label": data.runs}
     table = pd.DataFrame(columns | {"qid_nats": data.qid_nats, "qid_se_nats": data.qid_se_nats})
     found = without_own_run(UnifiedLaw, table)
     # QiD is off by 0.4%, and 1 / beta = 2.5 times that is 1%: ten of these
@@ -135,10 +135,10 @@ def test_without_scatter_the_others_law_reads_the_truth(planted):
 
 def test_an_exact_loss_law_reads_exactly(study):
     found = loss_without_own_run(ChinchillaLaw, study)
-    assert len(found) == study.groupby(["run", TOKENS]).ngroups
+    assert len(found) == study.groupby(["run_label", TOKENS]).ngroups
     np.testing.assert_allclose(found["ratio"], 1, rtol=1e-3)
-    worse = study.assign(**{LOSS: study[LOSS] * np.where(study["run"] == "run 5", 1.05, 1.0)})
-    found = loss_without_own_run(ChinchillaLaw, worse).query("run == 'run 5'")
+    worse = study.assign(**{LOSS: study[LOSS] * np.where(study["run_label"] == "run 5", 1.05, 1.0)})
+    found = loss_without_own_run(ChinchillaLaw, worse).query("run_label == 'run 5'")
     np.testing.assert_allclose(
         LOSSES.predict(found["read"], found[SIZE]), 1.05 * LOSSES.predict(found[TOKENS], found[SIZE]), rtol=1e-3
     )
@@ -163,7 +163,7 @@ def test_levels_are_read_off_between_checkpoints():
 
 def test_gains_are_those_of_half_the_tokens():
     rows = pd.DataFrame(
-        {"run": "a", "bits": 3.0, TOKENS: [1e8, 2e8, 4e8], "qid_nats": [0.1, 0.2, 0.4], LOSS: [3.0, 2.8, 2.7]}
+        {"run_label": "a", "bits": 3.0, TOKENS: [1e8, 2e8, 4e8], "qid_nats": [0.1, 0.2, 0.4], LOSS: [3.0, 2.8, 2.7]}
     )
     found = gains_of_doubling(rows).set_index(TOKENS)
     assert list(found.index) == [2e8, 4e8]

@@ -11,7 +11,7 @@ from helpers.analyse.questions.ways import (
     text_losses,
     text_ratios,
     way_of_rounding,
-    with_calibration,
+    with_calibration_scatter,
 )
 from helpers.analyse.rows.resampling import document_counts, packages, resampled_log_qid
 from helpers.analyse.rows.standard_errors import AnalysisError
@@ -29,7 +29,7 @@ def _rows(factors: dict[str, float], text: str = "held-out", n_checkpoints: int 
             "checkpoint_id": f"checkpoint {number}",
             "model": "tadpole",
             "step": number,
-            "run": f"run {number}",
+            "run_label": f"run {number}",
             "eval_id": text,
             "n_tokens": 1000,
             "n_bytes": 2000,
@@ -108,7 +108,7 @@ def test_the_interval_is_that_of_resampled_documents():
 
 def test_ratios_show_single_runs(counts):
     table = _rows({"GPTQ": 0.1, "RTN": 0.2})
-    worse = (table["way"] == "RTN") & (table["run"] == "run 3")
+    worse = (table["way"] == "RTN") & (table["run_label"] == "run 3")
     table.loc[worse, "qid_nats"] *= 8
     table.loc[worse, "document_qid_nats"] = table.loc[worse, "document_qid_nats"].map(lambda one: one * 8)
     ratio = ratios_to(table, "GPTQ", counts).iloc[0]
@@ -130,7 +130,7 @@ def test_ratios_refuse_what_they_cannot_mean(counts):
 def test_calibration_widens_an_interval(counts):
     ratios = ratios_to(_rows({"GPTQ": 0.1, "RTN": 0.104, "AWQ": 0.2}), "GPTQ", counts)
     spread = pd.DataFrame({"relative_sd": [0.03]}, index=pd.Index([4.0], name="bits"))
-    wide = with_calibration(ratios, spread, 0.95).set_index("way")
+    wide = with_calibration_scatter(ratios, spread, 0.95).set_index("way")
     half = 1.96 * 0.03 * np.sqrt(2 / 3)
     assert wide.loc["RTN", "wide_high"] == pytest.approx(1.04 * np.exp(half), rel=1e-3)
     assert wide["clear"].to_dict() == {"RTN": False, "AWQ": True}

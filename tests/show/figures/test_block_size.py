@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("styled")
 def panels():
     table = blocks.in_relative_perplexity(blocks.rows_of_blocks(measurements()))
     middle = table[table["step"] == 1907]
-    parts = {f"Qr = {ratio:g}": blocks.at_ratio(middle, ratio, LAW) for ratio in (0.5, 1.0)}
+    parts = {f"Qr = {ratio:g}": blocks.at_quantized_ratio(middle, ratio, LAW) for ratio in (0.5, 1.0)}
     return {name: (rows, blocks.exponents(rows)) for name, rows in parts.items()}
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("styled")
 
 def line_of(size, run, tokens, factor, **other):
     tokens = np.array(tokens, float)
-    columns = {SIZE: size, "run": run, "step": tokens / 1e6, TOKENS: tokens, LOSS: 3 - np.log10(tokens) / 10}
+    columns = {SIZE: size, "run_label": run, "step": tokens / 1e6, TOKENS: tokens, LOSS: 3 - np.log10(tokens) / 10}
     return pd.DataFrame(
         columns | {"qid_nats": factor * tokens / 1e9, "n_averaged": 1, "branched_at_step": None} | other
     )

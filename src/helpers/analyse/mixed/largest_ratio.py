@@ -1,8 +1,8 @@
 """How much can go to low precision: the largest quantization ratio Qr that keeps a criterion within a budget.
 
-Tables hold assignments with `quantized_ratio` and the columns of `mixed.CRITERIA`: trials (`mixed.with_criteria`) or
-recipes (`mixed.recipes`). Of each search problem only the front counts (`mixed.front`); nothing in low precision costs
-nothing, so every front begins at ratio 0 and cost 0, or at what costs less than nothing.
+Tables hold assignments with `quantized_ratio` and the columns of `trials.CRITERIA`: trials (`trials.with_criteria`) or
+recipes (`trials.recipes`). Of each search problem only the front counts (`trials.front`); nothing in low precision
+costs nothing, so every front begins at ratio 0 and cost 0, or at what costs less than nothing.
 """
 
 import enum
@@ -21,7 +21,7 @@ BUDGETS = {
     "accuracy_drop": (0.005, 0.01, 0.02),  # share of tokens: half a point, one point, two points
 }
 RECIPES = ["checkpoint_id", "granularity", "eval_id", "device_type", *LOW_SCHEME]  # a search problem of recipes
-CARRIED = ["run", "family", "model", SIZE, TOKENS, "step", "schedule", "lr_phase", "n_layers", *LOW_SCHEME]
+CARRIED = ["run_label", "family", "model", SIZE, TOKENS, "step", "schedule", "lr_phase", "n_layers", *LOW_SCHEME]
 QUESTION = ["granularity", *LOW_SCHEME, "criterion", "budget"]  # what a law answers
 ASKED = ["model", *QUESTION]  # a question to one model's checkpoints
 

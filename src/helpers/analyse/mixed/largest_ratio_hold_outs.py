@@ -1,7 +1,8 @@
-"""Which law of the largest quantization ratio predicts: laws by hold-outs, as in `judgement`, scored in ratio itself.
+"""Which law of the largest quantization ratio predicts: laws by hold-outs as in `fits.hold_outs`, scored in ratio.
 
-Tables are those of `ratio.largest_ratios`. A prediction is clipped to 0 to 1, where ratios live, so that a checkpoint
-that has everything within the budget (ratio 1) can be scored too. A law that can't be fitted is n/a, with the reason.
+Tables are those of `largest_ratio.largest_ratios`. A prediction is clipped to 0 to 1, where ratios live, so that a
+checkpoint that has everything within the budget (ratio 1) can be scored too. A law that can't be fitted is n/a, with
+the reason.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +15,7 @@ from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.hold_outs import Split
 from helpers.analyse.mixed.largest_ratio import QUESTION
-from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024, LEAST_RUNS, fit_ratio_law, usable_rows
+from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024_LAWS, LEAST_RUNS, fit_ratio_law, usable_rows
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 
 Predictor = Callable[[pd.DataFrame, pd.DataFrame], FloatArray]  # training and held-out rows of one question
@@ -22,7 +23,7 @@ Predictor = Callable[[pd.DataFrame, pd.DataFrame], FloatArray]  # training and h
 
 def by_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return what the law of Cao et al., fitted to the last training checkpoint of each run, says."""
-    last = training.sort_values(TOKENS).drop_duplicates("run", keep="last")
+    last = training.sort_values(TOKENS).drop_duplicates("run_label", keep="last")
     return fit_ratio_law(last).law.largest_ratio(held[SIZE])
 
 
@@ -35,7 +36,7 @@ def by_size_and_tokens(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray
 
 def by_power(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return what a power law says, 1 - Qr = a N^-b: the share that is kept never falls to zero."""
-    last = usable_rows(training).sort_values(TOKENS).drop_duplicates("run", keep="last")
+    last = usable_rows(training).sort_values(TOKENS).drop_duplicates("run_label", keep="last")
     if len(last) < LEAST_RUNS:
         message = f"a power law needs {LEAST_RUNS} runs that aren't at ratio 1; got {len(last)}"
         raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
@@ -62,9 +63,9 @@ def own_last(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
 def as_printed(_training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return what the law says with its published constants: of relative perplexity at 5, 10 and 20 percent."""
     criterion, budget = held[["criterion", "budget"]].iloc[0]
-    if criterion != "relative_perplexity" or budget not in CAO_2024:
+    if criterion != "relative_perplexity" or budget not in CAO_2024_LAWS:
         raise FitError(f"no published law of {criterion} at {budget:g}", FitStatus.NOT_IDENTIFIABLE)
-    return CAO_2024[budget].largest_ratio(held[SIZE])
+    return CAO_2024_LAWS[budget].largest_ratio(held[SIZE])
 
 
 LAWS: dict[str, Predictor] = {

@@ -10,11 +10,11 @@ import pandas as pd
 from helpers.analyse.questions.twins import TWIN_KEY, differences_of_runs, ratios_to_twins
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs, paired_error
-from helpers.analyse.rows.study import TRUNK
+from helpers.analyse.rows.study import on_trunk
 
 LOSS = "baseline_loss_nats"
 SERIES = ["model", "eval_id", "device_type", "bits"]
-CHECKPOINT = ["way", "family", "run", "model", SIZE, "step", TOKENS, "bits", "qid_nats", LOSS]
+CHECKPOINT = ["way", "run_label", "family", "run", "model", SIZE, "step", TOKENS, "bits", "qid_nats", LOSS]
 
 
 def _places(rows: pd.DataFrame, along: str) -> np.ndarray:
@@ -97,8 +97,9 @@ def compared_with_trunk(rows: pd.DataFrame, along: str) -> pd.DataFrame:
     The column `way` says what was done, in the words of `differences_of_runs`; a checkpoint whose learning rate is
     still on its way down is `SCHEDULE, on the way`.
     """
-    trunk = rows[rows["run"] == TRUNK + "/" + rows["model"]]
-    others = rows[~rows["run"].isin(trunk["run"]) & rows["model"].isin(trunk["model"])]
+    of_trunk = on_trunk(rows)
+    trunk = rows[of_trunk]
+    others = rows[~of_trunk & rows["model"].isin(trunk["model"])]
     ways = differences_of_runs(others.assign(twin=others["model"]), trunk)
     done = (others["schedule"] == "constant") | (others[TOKENS] == others["tokens_planned"])
     return by_checkpoint(others.assign(way=ways.where(done, others["schedule"] + ", on the way")), trunk, along)

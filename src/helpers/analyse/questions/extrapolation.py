@@ -1,6 +1,6 @@
 """What hold-outs say: one law's scores against a goal and against other laws, and each size in turn as the largest.
 
-Tables of scores are those of `judgement.judge`.
+Tables of scores are those of `hold_outs.judge`.
 """
 
 from collections.abc import Sequence

@@ -167,7 +167,7 @@ def projected(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return QiD of a new run far outside of the data by `fit`, and low and high of its interval, in nats a token.
 
-    It is the interval of `uncertainty.predictions` for a row without error of its own, laid on ln QiD: far out the
+    It is the interval of `predictions.predictions` for a row without error of its own, laid on ln QiD: far out the
     relative error isn't small, and one laid on QiD would reach below zero. It takes the form of the law to be true.
     """
     x = fit.law.ask({"tokens": tokens, "n_params": n_params, "bits": bits})

@@ -82,8 +82,8 @@ def without_own_run(law_type: type[Law], table: pd.DataFrame, level: float = 0.9
     `table`: rows of `degradation`, one run a size. Raises FitError where the other runs can't identify the law.
     """
     parts = []
-    for run, rows in table.groupby("run"):
-        fit, _ = fit_by_run(law_type, FitData.from_table(table[table["run"] != run]))
+    for run, rows in table.groupby("run_label"):
+        fit, _ = fit_by_run(law_type, FitData.from_table(table[table["run_label"] != run]))
         parts.append(_judged(rows, readings(fit, FitData.from_table(rows), level)).assign(bits=rows["bits"]))
     return pd.concat(parts)
 
@@ -93,23 +93,23 @@ def loss_without_own_run(law_type: type[SizeAndTokensLaw], table: pd.DataFrame, 
 
     The interval takes the root mean square of the law's own misses, and t(runs - 1) of the other runs.
     """
-    table, parts = table.drop_duplicates(["run", TOKENS]), []
-    for run, rows in table.groupby("run"):
-        others = table[table["run"] != run]
+    table, parts = table.drop_duplicates(["run_label", TOKENS]), []
+    for run, rows in table.groupby("run_label"):
+        others = table[table["run_label"] != run]
         arrays = [others[name].to_numpy(float) for name in (TOKENS, SIZE, LOSS)]
         law = fit_loss_law(law_type, *arrays, source="fitted to the other runs")
         miss = np.sqrt(np.mean(np.log(law.predict(*arrays[:2]) / arrays[2]) ** 2))
-        half = stats.t.ppf(0.5 + level / 2, others["run"].nunique() - 1) * miss
+        half = stats.t.ppf(0.5 + level / 2, others["run_label"].nunique() - 1) * miss
         parts.append(_judged(rows, readings_of_loss(law, *(rows[name].to_numpy(float) for name in (SIZE, LOSS)), half)))
     return pd.concat(parts)
 
 
 def _judged(rows: pd.DataFrame, read: pd.DataFrame) -> pd.DataFrame:
-    """Return readings beside the truth: `run`, size, tokens, `read`, `low`, `high`, `ratio`, `covered`.
+    """Return readings beside the truth: `run_label`, size, tokens, `read`, `low`, `high`, `ratio`, `covered`.
 
     `ratio`: tokens read over true tokens; `covered`: whether the truth lies inside the interval.
     """
-    both = rows[["run", SIZE, TOKENS]].join(read.set_index(rows.index))
+    both = rows[["run_label", SIZE, TOKENS]].join(read.set_index(rows.index))
     inside = (both["low"] <= both[TOKENS]) & (both[TOKENS] <= both["high"])
     return both.assign(ratio=both["read"] / both[TOKENS], covered=inside)
 
@@ -144,7 +144,7 @@ def gains_of_doubling(table: pd.DataFrame) -> pd.DataFrame:
     and `doublings`, QiD over it: how many such doublings rounding takes back (no unit).
     """
     parts = []
-    for _, rows in table.groupby(["run", "bits"]):
+    for _, rows in table.groupby(["run_label", "bits"]):
         rows = rows.sort_values(TOKENS)
         places = np.log(rows[TOKENS].to_numpy(float))
         half = np.interp(places - np.log(2), places, rows[LOSS], left=np.nan)

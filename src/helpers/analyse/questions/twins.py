@@ -49,7 +49,9 @@ def differences_of_runs(runs: pd.DataFrame, trunk: pd.DataFrame) -> pd.Series:
         }
         found = [name for name, holds in candidates.items() if holds]
         if len(found) != 1:
-            raise AnalysisError(f"{row['run']}@{row['step']} differs from the trunk in {len(found)} things, not in one")
+            raise AnalysisError(
+                f"{row['run_label']}@{row['step']} differs from the trunk in {len(found)} things, not in one"
+            )
         return found[0]
 
     return runs.apply(difference, axis=1)
@@ -84,7 +86,7 @@ def ratios_to_twins(runs: pd.DataFrame, trunk: pd.DataFrame, by: list[str], leve
     rows = []
     for key, one in both.groupby(by):
         logs = np.log(one["qid_nats"] / one["qid_nats_twin"])
-        by_run = np.exp(logs.groupby(one["run"]).mean())
+        by_run = np.exp(logs.groupby(one["run_label"]).mean())
         (ours, our_loss), (theirs, their_loss) = _by_document(one, ""), _by_document(one, "_twin")
         error = paired_error((ours - theirs).mean(axis=0))
         rows.append(

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.study import LATE_TOKENS
+from helpers.analyse.rows.study import FITTED_BITS, LATE_TOKENS
 
 QUANTIZED_KEY = ["weights_sha256", "method", "format", "bits", "group_size", "symmetric"]
 BASELINE_KEY = ["weights_sha256", "eval_id", "device_type"]
 DESCRIBED = ["weights_sha256", "family", "run", "n_averaged", TOKENS, SIZE]
-BITS = (2, 4)
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def count(measurements: pd.DataFrame, checkpoints: pd.DataFrame | None = None) -
     """Count what rows of `Measurement` and, if there are any, of `CheckpointRow` hold."""
     usable = measurements[measurements["status"] == "ok"]
     rounded = usable[usable["method"] != "none"]
-    quantized = rounded[rounded["bits"].between(*BITS)].drop_duplicates(QUANTIZED_KEY)
+    quantized = rounded[rounded["bits"].between(min(FITTED_BITS), max(FITTED_BITS))].drop_duplicates(QUANTIZED_KEY)
     late = (quantized["method"] == "gptq") & (quantized[TOKENS] > LATE_TOKENS)
     weights = pd.concat([frame[DESCRIBED] for frame in (usable, checkpoints) if frame is not None])
     weights = weights[weights[TOKENS] > 0].drop_duplicates("weights_sha256")

@@ -37,7 +37,7 @@ def device_agreement(qid_cpu: pd.DataFrame, qid_cuda: pd.DataFrame) -> pd.DataFr
     or where one table holds a measurement twice.
     """
     measured = ["qid_nats", "qid_se_nats", "document_qid_nats"]
-    covariates = ["run", "family", "model", "step", TOKENS, SIZE, "method", "bits"]
+    covariates = ["run_label", "run", "family", "model", "step", TOKENS, SIZE, "method", "bits"]
     for table in (qid_cpu, qid_cuda):
         refuse_rows(table[table.duplicated(AGREEMENT_KEY)], "measured more than once")
     joined = qid_cpu[[*AGREEMENT_KEY, *covariates, *measured]].merge(

@@ -130,7 +130,7 @@ def training_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """
     scatter = pd.DataFrame([{"bits": key[-1]} | _scatter(rows) for key, rows in table.groupby(MOMENT_KEY)])
     by_bits = table.groupby("bits")
-    counts = pd.DataFrame({"n_models": by_bits["model"].nunique(), "n_runs": by_bits["run"].nunique()})
+    counts = pd.DataFrame({"n_models": by_bits["model"].nunique(), "n_runs": by_bits["run_label"].nunique()})
     return _pooled(scatter, counts["n_runs"] - counts["n_models"]).join(counts)
 
 

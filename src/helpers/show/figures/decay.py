@@ -44,7 +44,7 @@ def paths(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> Figure:
     for axes, size in zip(grid.flat, sizes, strict=False):
         main = trunk[trunk[SIZE] == size].sort_values(TOKENS)
         axes.plot(main[along], main["qid_nats"], "o-", color=INK, linewidth=1.2, markersize=3)
-        for _, run in runs[runs[SIZE] == size].groupby("run"):
+        for _, run in runs[runs[SIZE] == size].groupby("run_label"):
             colour, marker = KINDS[run["kind"].iloc[0]]
             _path(axes, run, main, along, {"color": colour, "marker": marker, "alpha": 0.85})
         if along == TOKENS:

@@ -79,7 +79,7 @@ def score_map(log_rms: pd.DataFrame, coverage: pd.DataFrame, apart: Collection[s
 def one_size_up(judged: pd.DataFrame, largest: pd.DataFrame, goal: float) -> Figure:
     """Draw rms of ln(predicted / measured) of sizes left out, one line a law, and ratios of the largest against tokens.
 
-    `judged` comes from `judgement.judge` on `extrapolation.each_as_largest`, `largest` from
+    `judged` comes from `hold_outs.judge` on `extrapolation.each_as_largest`, `largest` from
     `extrapolation.over_predicted`.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.9))

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from helpers.analyse.questions.mechanism import BITS
+from helpers.analyse.questions.mechanism import DESCRIBED_BITS
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 from helpers.show.figures.comparisons import panels_by_bits
 from helpers.show.style import (
@@ -52,11 +52,11 @@ def change_and_rounding(trunk: pd.DataFrame, decayed: pd.DataFrame, axes: Axes |
         ends = decayed[decayed[SIZE] == size]
         hollow = {"linestyle": "", "markerfacecolor": "none", "markersize": 7}
         axes.plot(ends[TOKENS], ends["change"], **hollow, **{key: styles[size][key] for key in ("color", "marker")})
-    for bits in BITS:
+    for bits in DESCRIBED_BITS:
         errors = trunk[f"rounding_{bits}"]
         axes.axhspan(errors.min(), errors.max(), color=BITS_COLOURS[bits], alpha=0.45, linewidth=0)
         # Late lines run between the bands of 2 and 3 bits; the labels stay on the other sides.
-        side, end = ("bottom", errors.max()) if bits == min(BITS) else ("top", errors.min())
+        side, end = ("bottom", errors.max()) if bits == min(DESCRIBED_BITS) else ("top", errors.min())
         axes.annotate(f"{bits} bits", (0.99, end), xycoords=("axes fraction", "data"), ha="right", va=side, color=INK)
     count_scale(axes, "x", TOKENS_LABEL)
     _factor_scale(axes, "y", [0.05, 0.1, 0.2, 0.4, 0.8])

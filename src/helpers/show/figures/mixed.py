@@ -174,7 +174,7 @@ def searches_by_trials(curves: pd.DataFrame, guided: pd.DataFrame, targets: Sequ
 def swapped_against_rounded(paired: pd.DataFrame, schemes: Sequence[str]) -> Figure:
     """Draw QiD of recipes, rounded block after block and on held-out text, against that of the trial they come from.
 
-    `paired` comes from `mixed.swapped_and_rounded` and has the column `scheme`; `schemes` are its values, in order.
+    `paired` comes from `trials.swapped_and_rounded` and has the column `scheme`; `schemes` are its values, in order.
     """
     figure, axes = plt.subplots(figsize=(6.6, 4.6))
     positive = paired[(paired["qid_nats"] > 0) & (paired["swapped_qid_nats"] > 0)]
@@ -194,7 +194,7 @@ def swapped_against_rounded(paired: pd.DataFrame, schemes: Sequence[str]) -> Fig
 def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -> Figure:
     """Draw mean changes of the largest ratio with their intervals: rows are low schemes, one panel a budget.
 
-    `table` comes from `ratio.changes_by` and has the columns `scheme` (one of `schemes`, the first on top),
+    `table` comes from `largest_ratio.changes_by` and has the columns `scheme` (one of `schemes`, the first on top),
     `granularity` and `title` (of the panel). Pale strokes reach over single runs.
     """
     titles = list(table["title"].unique())

@@ -43,7 +43,7 @@ def _lines_by_size(axes: Axes, table: pd.DataFrame, x: str, y: str, error: str |
     """Draw one line with error bars for each training run of `table`, styled by size; branches of a run are hollow."""
     styles = size_styles(table[SIZE])
     labelled = set()
-    keys = [name for name in (SIZE, "model", "run") if name in table]
+    keys = [name for name in (SIZE, "model", "family", "run") if name in table]
     for (size, *_), rows in table.sort_values(x).groupby(keys):
         style = styles[size] | {"label": "_nolegend_" if size in labelled else styles[size]["label"]}
         if "branched_from" in rows and rows["branched_from"].notna().any():
