@@ -48,6 +48,7 @@ from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import gptq_solver, grids
 from helpers.measure.sweep.console import reader_console
+from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.run import run_sweep
 from helpers.measure.text import corpus_lock, token_blocks
 
@@ -371,14 +372,7 @@ put_all(
 
 # %% tags=["remove-stdout", "remove-stderr"]
 crosscheck = Path("sweeps/crosscheck.yml")
-records = Path("results/measurements")
-report = run_sweep(
-    crosscheck,
-    device,
-    Path(results_path),
-    records,
-    reader_console(),
-)
+report = run_sweep(crosscheck, device, Places(Path(results_path)), reader_console())
 if report.failures:
     raise RuntimeError("; ".join(report.failures))
 

@@ -39,11 +39,12 @@ import pandas as pd
 from safetensors import safe_open
 from scipy import stats
 
-from helpers.analyse.rows.counts import BITS, count
+from helpers.analyse.rows.counts import count
 from helpers.analyse.rows.design import design_of
 from helpers.analyse.rows.standard_errors import paired_error
 from helpers.analyse.rows.study import (
     DEPTH,
+    FITTED_BITS,
     HELDOUT,
     LATE_TOKENS,
     RATES,
@@ -214,7 +215,7 @@ pd.DataFrame(
             "training runs",
             "sizes",
             "measurements",
-            f"quantized checkpoints, {BITS[0]} to {BITS[1]} bits",
+            f"quantized checkpoints, {FITTED_BITS[0]} to {FITTED_BITS[-1]} bits",
             f"of these by GPTQ, beyond {count_label(LATE_TOKENS)} tokens",
         ],
         "how many": [

@@ -66,6 +66,7 @@ from helpers.analyse.rows.study import (
 from helpers.measure.sweep.console import reader_console
 from helpers.measure.sweep.declaration import read_sweep
 from helpers.measure.sweep.jobs import plan
+from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.run import run_sweep
 from helpers.show.figures import comparisons
 from helpers.show.figures import qid as figures
@@ -87,8 +88,7 @@ BITS = list(FITTED_BITS)
 # linear layers with each scheme, and measures the loss again. What was measured before is not measured twice.
 
 # %% tags=["remove-stdout"]
-table, records = Path(results_path), Path("results/measurements")
-report = run_sweep(Path(sweep), device, table, records, reader_console())
+report = run_sweep(Path(sweep), device, Places(Path(results_path)), reader_console())
 if report.failures:
     raise RuntimeError("; ".join(report.failures))
 put("sweep_rows", report.n_measured + report.n_present)

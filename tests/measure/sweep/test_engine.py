@@ -23,6 +23,7 @@ from helpers.measure.sweep import engine
 from helpers.measure.sweep import jobs as jobs_module
 from helpers.measure.sweep import run as sweep
 from helpers.measure.sweep.declaration import Part
+from helpers.measure.sweep.places import Places
 from helpers.measure.training.folder import write_manifest
 from helpers.table.errors import DeviceError
 from helpers.table.scheme import QuantScheme
@@ -138,7 +139,7 @@ def test_checkpoints_measured_together_have_the_rows_of_each_alone(tmp_path, mon
     alone, together = tmp_path / "alone", tmp_path / "together"
     run(declared, alone)
     with monkeypatch.context() as patched:
-        patched.setattr(sweep, "PARAMS_AT_ONCE", {"cpu": 2**28})
+        patched.setattr(jobs_module, "PARAMS_AT_ONCE", {"cpu": 2**28})
         sizes, real = [], evaluate.evaluate
         patched.setattr(evaluate, "evaluate", lambda models, *rest: sizes.append(len(models)) or real(models, *rest))
         run(declared, together)
@@ -181,7 +182,7 @@ def test_the_next_checkpoint_is_loaded_in_a_thread_while_this_one_is_measured(tm
 
     monkeypatch.setattr(engine.Engine, "_prepare", noted_prepare)
     monkeypatch.setattr(engine.Engine, "measure", noted_measure)
-    sweep.run_sweep(declared, "cpu", tmp_path / "table.parquet", tmp_path / "records", QUIET)
+    sweep.run_sweep(declared, "cpu", Places(tmp_path / "table.parquet", tmp_path / "records"), QUIET)
     assert order == [
         ("prepared", 1, False),
         ("prepared", 2, False),

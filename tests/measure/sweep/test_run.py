@@ -19,6 +19,7 @@ from helpers.measure.scoring import evaluate
 from helpers.measure.sweep import jobs
 from helpers.measure.sweep import rows as table_rows
 from helpers.measure.sweep import run as sweep
+from helpers.measure.sweep.places import Places
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training.folder import write_manifest
 from helpers.table import files
@@ -41,10 +42,14 @@ def declared(tmp_path, family) -> Path:
     return write_sweep(tmp_path / "sweep.yml", family, SCHEMES)
 
 
+def places_in(folder: Path) -> Places:
+    return Places(folder / "table.parquet", folder / "records")
+
+
 def run(
     declared: Path, tmp_path: Path, device: str = "cpu", console: Console = QUIET, memory_bytes: int | None = None
 ) -> sweep.Report:
-    return sweep.run_sweep(declared, device, tmp_path / "table.parquet", tmp_path / "records", console, memory_bytes)
+    return sweep.run_sweep(declared, device, places_in(tmp_path), console, memory_bytes)
 
 
 def rows(path: Path) -> dict[str, dict]:
@@ -255,7 +260,7 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(declared, tmp_pat
 
 def test_a_sweep_of_pythia_runs_from_a_hub_cache(tmp_path, monkeypatch):
     """The owner's path, `PROFILE=pythia`, on a cache folder with small random weights under Pythia's names."""
-    from test_checkpoints import COMMIT, lay_out_hub, old_layout
+    from tests.measure.models.test_checkpoints import COMMIT, lay_out_hub, old_layout
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
