@@ -37,11 +37,11 @@ import seaborn as sns
 import torch
 
 from helpers.analyse.rows.degradation import degradation
-from helpers.analyse.rows.standard_errors import paired_error
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
 from helpers.show.style import BITS_COLOURS, use_house_style
 from helpers.table.families.catalogue import read_manifest
+from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.models import checkpoints

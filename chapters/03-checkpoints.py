@@ -41,7 +41,6 @@ from scipy import stats
 
 from helpers.analyse.rows.counts import count
 from helpers.analyse.rows.design import design_of
-from helpers.analyse.rows.standard_errors import paired_error
 from helpers.analyse.rows.study import (
     DEPTH,
     FITTED_BITS,
@@ -71,6 +70,7 @@ from helpers.show.style import (
 )
 from helpers.table.families.catalogue import HUB_FAMILIES, read_manifest
 from helpers.table.families.neox import neox_linear_shapes
+from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.models import checkpoints

@@ -50,9 +50,8 @@ from helpers.analyse.questions.ways import text_losses
 from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
 from helpers.analyse.rows.noise import calibration_spread
-from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.selection import commonest_scheme, rows_named, rows_of_fit
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import (
     FITTED_BITS,
     GROUP_SIZE,
@@ -73,6 +72,8 @@ from helpers.show.figures import qid as figures
 from helpers.show.glue import put
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import agreement_table, ratio_table, twins_table
+from helpers.table.corpus import packages
+from helpers.table.errors import AnalysisError
 from helpers.table.scheme import QuantScheme
 
 use_house_style()

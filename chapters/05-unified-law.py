@@ -43,7 +43,7 @@ from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.questions.trends import bit_factors, trends
 from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.analyse.rows.noise import training_seeds
-from helpers.analyse.rows.resampling import document_counts, packages
+from helpers.analyse.rows.resampling import document_counts
 from helpers.analyse.rows.selection import commonest_scheme, rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import (
@@ -65,6 +65,7 @@ from helpers.show.glue import put, put_all
 from helpers.show.live_chart import prediction_chart
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import GREEK, differences_table, fits_table
+from helpers.table.corpus import packages
 
 use_house_style()
 

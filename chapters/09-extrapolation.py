@@ -43,7 +43,6 @@ from helpers.analyse.questions import extrapolation, published_perplexities
 from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.noise_floor import study_floors
-from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import (
     FITTED_BITS,
@@ -58,6 +57,7 @@ from helpers.analyse.rows.study import (
 from helpers.show.figures import extrapolation as extrapolation_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
+from helpers.table.corpus import packages
 
 use_house_style()
 CHOSEN = "loss, loss predicted"

@@ -61,6 +61,7 @@ from helpers.show.figures import comparisons
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import ways_table
+from helpers.table.corpus import packages
 
 use_house_style()
 
@@ -350,9 +351,9 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 
 # %%
 in_packages = {
-    HELDOUT: resampling.packages("evaluation"),
-    UNSEEN: resampling.packages("unseen"),
-    PROSE: resampling.packages("prose"),
+    HELDOUT: packages("evaluation"),
+    UNSEEN: packages("unseen"),
+    PROSE: packages("prose"),
 }
 drawn = {text: resampling.document_counts(len(names), generator, names) for text, names in in_packages.items()}
 on_unseen, on_prose = (drawn[HELDOUT], drawn[UNSEEN]), (drawn[HELDOUT], drawn[PROSE])

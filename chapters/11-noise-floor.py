@@ -49,9 +49,8 @@ from helpers.analyse.rows.noise import (
     without_rounding,
 )
 from helpers.analyse.rows.noise_floor import study_floors
-from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error
+from helpers.analyse.rows.standard_errors import clustered_error
 from helpers.analyse.rows.study import (
     FITTED_BITS,
     GROUP_SIZE,
@@ -69,6 +68,8 @@ from helpers.show import benchmarks
 from helpers.show.figures import comparisons
 from helpers.show.glue import put
 from helpers.show.style import PALE, count_label, use_house_style
+from helpers.table.corpus import packages
+from helpers.table.errors import AnalysisError
 
 use_house_style()
 

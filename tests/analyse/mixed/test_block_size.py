@@ -15,7 +15,7 @@ from helpers.analyse.mixed import block_size
 from helpers.analyse.mixed.trials import MATRICES
 from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 
 @pytest.fixture(scope="module")

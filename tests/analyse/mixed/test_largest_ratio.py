@@ -15,7 +15,8 @@ from helpers.analyse.mixed.largest_ratio import (
 )
 from helpers.analyse.mixed.trials import recipes, with_criteria
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.table.errors import AnalysisError
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 

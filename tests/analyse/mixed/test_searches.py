@@ -15,7 +15,7 @@ from helpers.analyse.mixed.searches import (
     searches_compared,
 )
 from helpers.analyse.mixed.trials import SERIES, TARGETS, with_criteria
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 

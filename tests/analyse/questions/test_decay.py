@@ -13,7 +13,7 @@ from helpers.analyse.questions.decay import (
 )
 from helpers.analyse.questions.twins import TWIN_KEY
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 DOCUMENTS = np.random.default_rng(5).normal(0, 0.2, 40)
 DOCUMENTS -= DOCUMENTS.mean()

@@ -8,7 +8,7 @@ from helpers.analyse.fits.hold_outs import Split, as_published, refitted
 from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.published import OUYANG_2024
 from helpers.analyse.questions.extrapolation import best_laws, each_as_largest, over_predicted, verdict
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 EXACT = 1e-5  # relative, of exact rows: tau is at least 1e-3, and its likelihood's maximum is off by about tau^2
 COLUMNS = ["law", "hold_out", "log_rms", "coverage"]

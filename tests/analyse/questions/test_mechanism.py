@@ -4,8 +4,8 @@ import pytest
 
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.questions import mechanism
-from helpers.analyse.rows.standard_errors import AnalysisError
 from helpers.analyse.rows.study import on_trunk
+from helpers.table.errors import AnalysisError
 
 LAYERS = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")
 NAMES = tuple(f"{block}.{layer}" for block in range(2) for layer in LAYERS)

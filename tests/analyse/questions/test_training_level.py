@@ -29,7 +29,7 @@ from helpers.analyse.questions.training_level import (
     without_own_run,
 )
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 LOSSES = ChinchillaLaw(1.2, 40.0, 0.3, 1e3, 0.4, source="planted", validity=ValidityRange((1, 2), (1, 2), ANY_BITS))
 

@@ -8,7 +8,8 @@ from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
 from helpers.analyse.rows.noise import calibration_spread
 from helpers.analyse.rows.selection import commonest_scheme, rows_named
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.table.errors import AnalysisError
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from helpers.analyse.questions.ways import (
     way_of_rounding,
     with_calibration_scatter,
 )
-from helpers.analyse.rows.resampling import document_counts, packages, resampled_log_qid
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.resampling import document_counts, resampled_log_qid
+from helpers.table.errors import AnalysisError
 
 DOCUMENTS = np.linspace(0.5, 1.5, 40)  # one model's QiD on each document, before the factors below
 
@@ -72,14 +72,6 @@ def test_documents_of_a_package_are_drawn_together():
     np.testing.assert_array_equal(counts[0] + counts[2] + counts[3], 3)
     with pytest.raises(AnalysisError, match="2 packages for 6 documents"):
         document_counts(6, np.random.default_rng(5), ["a", "b"])
-
-
-def test_packages_come_from_the_lock(tmp_path):
-    lock = tmp_path / "corpus.lock"
-    lock.write_text('{"unseen": [{"package": "b"}, {"package": "a"}, {"package": "b"}]}')
-    assert packages("unseen", lock) == ["b", "a", "b"]
-    with pytest.raises(AnalysisError, match="no packages of prose"):
-        packages("prose", lock)
 
 
 def test_ratios_are_geometric_means_and_pairing_leaves_no_error(counts):

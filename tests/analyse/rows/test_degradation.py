@@ -5,24 +5,7 @@ import pytest
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.devices import device_agreement
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
-from helpers.table.errors import QidError
-
-
-def test_paired_error_is_the_textbook_formula():
-    generator = np.random.default_rng(3)
-    differences = generator.normal(0.3, 0.1, 20)
-    squares = sum((value - sum(differences) / 20) ** 2 for value in differences)
-    # 1e-12: the same sums in another order
-    assert paired_error(differences) == pytest.approx((squares / 19 / 20) ** 0.5, rel=1e-12)
-
-
-def test_paired_error_is_the_spread_over_fresh_documents():
-    generator = np.random.default_rng(4)
-    trials = generator.normal(0.3, 0.1, (4000, 25))
-    errors = np.array([paired_error(trial) for trial in trials])
-    # the spread of 4000 means is known to 1.1% (one sd); 4% leaves more than three
-    assert np.sqrt(np.mean(errors**2)) == pytest.approx(trials.mean(axis=1).std(), rel=0.04)
+from helpers.table.errors import AnalysisError, QidError
 
 
 def test_degradation_is_the_difference_of_two_rows_on_the_same_documents(rows):

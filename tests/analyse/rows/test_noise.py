@@ -17,8 +17,10 @@ from helpers.analyse.rows.noise import (
 )
 from helpers.analyse.rows.noise_floor import NoiseFloor, study_floors
 from helpers.analyse.rows.selection import REPLICATE_KEY
-from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error, paired_error
+from helpers.analyse.rows.standard_errors import clustered_error
 from helpers.analyse.rows.study import gptq_of_study
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 EXACT = EvaluationError(scale_nats=0.0, exponent=0.5, n_documents=128, log_sd=0.0)
 

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.rows.degradation import degradation
-from helpers.analyse.rows.standard_errors import AnalysisError
 from helpers.analyse.rows.study import (
     FITTED_BITS,
     HELDOUT,
@@ -19,6 +18,7 @@ from helpers.analyse.rows.study import (
     trunk_rows,
     unbranched,
 )
+from helpers.table.errors import AnalysisError
 
 
 def test_rows_agree_that_have_every_value():

@@ -30,7 +30,6 @@ from helpers.analyse.laws.loss import OuyangLossLaw
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.rows.noise_floor import study_floors
-from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.study import (
     FITTED_BITS,
     GROUP_SIZE,
@@ -40,6 +39,7 @@ from helpers.analyse.rows.study import (
     rows_in_groups,
     trunk_rows,
 )
+from helpers.table.corpus import packages
 
 DRAWS = 1000
 SEED = 0

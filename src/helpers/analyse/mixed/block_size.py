@@ -22,8 +22,8 @@ from helpers.analyse.laws.law import Law
 from helpers.analyse.mixed.trials import MATRICES, SLACK, relative_perplexity
 from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.standard_errors import AnalysisError
 from helpers.analyse.rows.study import LATE_TOKENS, MIXED, MOST_EPOCHS, study_rows
+from helpers.table.errors import AnalysisError
 
 QUANTIZED_RATIOS = {
     0.5: 0.6,

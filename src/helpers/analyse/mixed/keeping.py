@@ -16,8 +16,10 @@ from helpers.analyse.fits.data import FitError
 from helpers.analyse.mixed.trials import MATRICES, SLACK, TARGETS
 from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs, paired_error
+from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import HELDOUT, MIXED, agreeing, unbranched
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 SEVEN = {"family": MIXED, "device_type": "cuda", "eval_dataset": HELDOUT, "n_sequences": 256}
 KEPT_BITS = 16  # of a weight that isn't rounded

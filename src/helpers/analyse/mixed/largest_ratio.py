@@ -13,7 +13,8 @@ import pandas as pd
 
 from helpers.analyse.mixed.trials import LOW_SCHEME, SERIES, SLACK, TARGETS, front, meeting
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.table.errors import AnalysisError
 
 BUDGETS = {
     "relative_perplexity": (0.05, 0.1, 0.2),  # share: those of Cao et al. (2024, arXiv 2410.06722)

@@ -14,7 +14,8 @@ from scipy.special import gammaln
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.mixed.trials import SERIES, best_at_targets
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.table.errors import AnalysisError
 
 PROBLEM = [*SERIES, "target_ratio"]
 DESCRIBED = ["run_label", "model", SIZE, TOKENS, "schedule", "method", "format", "bits", "group_size", "n_layers"]

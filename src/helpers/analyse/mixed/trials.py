@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from helpers.analyse.rows.degradation import BASELINE_KEY, degradation, run_label
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 TARGETS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 MATRICES = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")  # of a block

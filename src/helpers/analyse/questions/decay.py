@@ -9,8 +9,10 @@ import pandas as pd
 
 from helpers.analyse.questions.twins import TWIN_KEY, differences_of_runs, ratios_to_twins
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs, paired_error
+from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import on_trunk
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 LOSS = "baseline_loss_nats"
 SERIES = ["model", "eval_id", "device_type", "bits"]

@@ -10,7 +10,7 @@ import pandas as pd
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import Predictor, Split
 from helpers.analyse.rows.degradation import SIZE
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 GOAL_LOG_RMS = 0.15  # of ln(predicted / measured)
 GOAL_COVERAGE = 0.85  # of nominal 90% intervals

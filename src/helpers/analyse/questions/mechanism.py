@@ -16,8 +16,8 @@ from scipy import stats
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import cr2_covariance
 from helpers.analyse.rows.degradation import SIZE
-from helpers.analyse.rows.standard_errors import AnalysisError
 from helpers.analyse.rows.study import on_trunk
+from helpers.table.errors import AnalysisError
 
 DESCRIBED_BITS = (2, 3, 4)  # those that rounding errors are stored of
 SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights, in the order of `matrices` of a GPT-NeoX block

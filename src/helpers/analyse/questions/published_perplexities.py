@@ -16,7 +16,7 @@ from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import ChainedLaw
 from helpers.analyse.laws.variables import LawError
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 PER_WORD = ("LAMBADA(openai)",)
 SETTING = ["model", "method", "bits", "group_size", "dataset"]

@@ -22,8 +22,8 @@ from helpers.analyse.laws.published import OUYANG_2024
 from helpers.analyse.laws.variables import ValidityRange
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 from helpers.analyse.rows.resampling import document_counts
-from helpers.analyse.rows.standard_errors import paired_error
 from helpers.table.errors import QidError
+from helpers.table.paired_error import paired_error
 
 TRILLION = 1e12
 HALF_DIGIT = 0.5e-4  # half a unit of the last printed digit of Table 1, in 10^12 tokens

@@ -22,7 +22,7 @@ from helpers.analyse.laws.law import Law, bisect
 from helpers.analyse.laws.loss import SizeAndTokensLaw
 from helpers.analyse.questions.decay import LOSS
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 OFF_SCALE = (2.0, 5e23)  # tokens: a reading at or beyond these ends is zero or infinite
 LEAST_NATS = 1e-12  # what a QiD that isn't positive counts as, so that a line in logarithms can start there

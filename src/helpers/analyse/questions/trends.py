@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> float:

@@ -6,7 +6,8 @@ from scipy import stats
 
 from helpers.analyse.rows.degradation import TOKENS
 from helpers.analyse.rows.selection import PAIR_KEY
-from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 TWIN_KEY = ["twin", TOKENS, "eval_id", "device_type", "bits"]
 

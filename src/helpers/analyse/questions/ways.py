@@ -14,7 +14,8 @@ from scipy import stats
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.rows.resampling import resampled_log_qid
-from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error
+from helpers.analyse.rows.standard_errors import clustered_error
+from helpers.table.errors import AnalysisError
 
 CELL = ["way", "bits"]
 FORMAT_NAMES = {"mxint": "MXINT", "mxfp": "MXFP", "nf4": "NF"}

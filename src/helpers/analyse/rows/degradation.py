@@ -11,7 +11,8 @@ own table and a reader's local one are never concatenated before this step: each
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
 BASELINE_KEY = ["checkpoint_id", "eval_id", "device_type"]

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.rows.degradation import SIZE, TOKENS, refuse_rows
-from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 
 def agreement_in_seeds(agreement: pd.DataFrame, spread: pd.DataFrame) -> pd.DataFrame:

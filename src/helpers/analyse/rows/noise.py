@@ -18,7 +18,8 @@ from scipy import special, stats
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.rows.selection import REPLICATE_KEY
-from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error
+from helpers.analyse.rows.standard_errors import clustered_error
+from helpers.table.errors import AnalysisError
 
 MOMENT_KEY = ["model", "step", "bits"]
 

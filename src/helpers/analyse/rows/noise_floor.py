@@ -14,8 +14,8 @@ from helpers.analyse.rows.noise import (
     training_seeds,
     without_rounding,
 )
-from helpers.analyse.rows.standard_errors import AnalysisError
 from helpers.analyse.rows.study import LATE_TOKENS, gptq_of_study, rows_of_seeds
+from helpers.table.errors import AnalysisError
 
 
 @dataclass(frozen=True)

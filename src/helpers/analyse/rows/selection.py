@@ -3,7 +3,7 @@
 import pandas as pd
 
 from helpers.analyse.rows.degradation import SCHEME_OPTIONS, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 PAIR_KEY = ["checkpoint_id", "eval_id", "device_type", "bits"]
 SCHEME_FAMILY = ["group_size", "symmetric", *SCHEME_OPTIONS]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 TRUNK = "tadpole-trunk"  # the family the book's main chapters are about
 SEEDS = "tadpole-seeds"  # the family that trains some of the trunk's models from other seeds
