@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.rows.degradation import BASELINE_KEY, degradation, run_label
 from helpers.table.errors import AnalysisError
 
@@ -38,7 +39,7 @@ CRITERIA = {
 SLACK = 1e-9  # of a ratio against its target: both are quotients of whole numbers
 
 
-def relative_perplexity(qid_nats: ArrayLike) -> NDArray[np.float64]:
+def relative_perplexity(qid_nats: ArrayLike) -> FloatArray:
     """Return the relative rise of the perplexity, exp(QiD) - 1, no unit: the criterion of Cao et al. (2024)."""
     return np.expm1(np.asarray(qid_nats, float))
 

@@ -1,7 +1,6 @@
-"""Comparisons of QiD: along one variable, between schemes, runs, calibration seeds, devices.
+"""How QiD moves along one variable: steps and slopes in tokens or size, factors per bit, pieces of training.
 
-Tables are those of `degradation`, one row a measurement; nothing is fitted here but straight lines. Many ways of
-rounding, or two texts, are compared in `ways`.
+Tables are those of `degradation`, one row per measurement; nothing is fitted here but straight lines.
 """
 
 from collections.abc import Sequence

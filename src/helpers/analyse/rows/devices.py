@@ -7,24 +7,6 @@ from helpers.analyse.rows.degradation import SIZE, TOKENS, refuse_rows
 from helpers.table.errors import AnalysisError
 from helpers.table.paired_error import paired_error
 
-
-def agreement_in_seeds(agreement: pd.DataFrame, spread: pd.DataFrame) -> pd.DataFrame:
-    """Return `device_agreement` with the difference seen against `calibration_spread`.
-
-    Adds `relative_difference` (over the CUDA value), `difference_in_own_se` (over the difference's paired error) and
-    `difference_in_seeds`: over what two calibration seeds differ by, sqrt(2) standard deviations; NaN where the
-    method or bit width has no spread.
-    """
-    relative = agreement["difference_nats"] / agreement["qid_nats_cuda"].abs()
-    calibrated = agreement["method"] == "gptq"
-    yardstick = agreement["bits"].map(spread["relative_sd"]).where(calibrated) * np.sqrt(2)
-    return agreement.assign(
-        relative_difference=relative,
-        difference_in_own_se=agreement["difference_nats"] / agreement["difference_se_nats"],
-        difference_in_seeds=relative / yardstick,
-    )
-
-
 AGREEMENT_KEY = ["checkpoint_id", "scheme_id", "eval_id"]
 
 
@@ -53,4 +35,21 @@ def device_agreement(qid_cpu: pd.DataFrame, qid_cuda: pd.DataFrame) -> pd.DataFr
         difference_nats=difference,
         difference_se_nats=[paired_error(cpu - cuda) for cpu, cuda in pairs],
         difference_in_qid_se=difference / error,
+    )
+
+
+def agreement_in_seeds(agreement: pd.DataFrame, spread: pd.DataFrame) -> pd.DataFrame:
+    """Return `device_agreement` with the difference seen against `calibration_spread`.
+
+    Adds `relative_difference` (over the CUDA value), `difference_in_own_se` (over the difference's paired error) and
+    `difference_in_seeds`: over what two calibration seeds differ by, sqrt(2) standard deviations; NaN where the
+    method or bit width has no spread.
+    """
+    relative = agreement["difference_nats"] / agreement["qid_nats_cuda"].abs()
+    calibrated = agreement["method"] == "gptq"
+    yardstick = agreement["bits"].map(spread["relative_sd"]).where(calibrated) * np.sqrt(2)
+    return agreement.assign(
+        relative_difference=relative,
+        difference_in_own_se=agreement["difference_nats"] / agreement["difference_se_nats"],
+        difference_in_seeds=relative / yardstick,
     )

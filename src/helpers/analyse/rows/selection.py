@@ -8,6 +8,16 @@ from helpers.table.errors import AnalysisError
 PAIR_KEY = ["checkpoint_id", "eval_id", "device_type", "bits"]
 SCHEME_FAMILY = ["group_size", "symmetric", *SCHEME_OPTIONS]
 REPLICATE_KEY = [*PAIR_KEY, "method", *SCHEME_FAMILY]
+ONE_VALUE_A_FIT = [
+    "device_type",
+    "eval_id",
+    "method_version",
+    "calib_dataset",
+    "rel_damp",
+    "hessian_dtype",
+    "propagate",
+    *SCHEME_OPTIONS,
+]
 
 
 def rows_named(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
@@ -35,18 +45,6 @@ def commonest_scheme(table: pd.DataFrame, method: str) -> pd.DataFrame:
     rows = rows[rows["calib_seed"].isna() | (rows["calib_seed"] == rows["calib_seed"].min())]
     families = [frame for _, frame in rows.groupby(SCHEME_FAMILY, dropna=False)]
     return max(families, key=len).reset_index(drop=True)
-
-
-ONE_VALUE_A_FIT = [
-    "device_type",
-    "eval_id",
-    "method_version",
-    "calib_dataset",
-    "rel_damp",
-    "hessian_dtype",
-    "propagate",
-    *SCHEME_OPTIONS,
-]
 
 
 def rows_of_fit(

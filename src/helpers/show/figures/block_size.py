@@ -1,4 +1,4 @@
-"""Figures of block sizes: curves, exponents, budgets. Tables of `blocks` in, figures out; style is in `style`."""
+"""Figures of block sizes: tables of `mixed.block_size` in, figures out. Style is in `style`."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Figures of comparisons: tables of `comparisons`, `ways` or `noise` in, axes or a figure out. Style is in `style`."""
+"""Figures of comparisons: tables of `trends`, `twins`, `ways` or `noise` in, axes or figures out. Style: `style`."""
 
 from collections.abc import Iterable
 

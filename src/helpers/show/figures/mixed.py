@@ -1,4 +1,4 @@
-"""Figures of mixed quantization: tables of `mixed`, `searches` and `ratio` in, figures out. Style is in `style`."""
+"""Figures of mixed quantization: tables of `trials`, `searches`, `largest_ratio` in, figures out. Style: `style`."""
 
 from collections.abc import Mapping, Sequence
 
