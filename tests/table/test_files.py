@@ -12,7 +12,7 @@ import pytest
 
 from helpers.table import files
 from helpers.table.errors import ResultsError
-from helpers.table.rows import CheckpointRow, Measurement
+from helpers.table.rows import CheckpointRow, Measurement, TrialRow
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +34,29 @@ def test_a_record_comes_back_as_it_was(tmp_path):
     files.write_record(make_row(2), tmp_path)
     assert files.read_records(tmp_path)[0] == row
     assert files.done_ids(tmp_path) == {"0001", "0002"}
+
+
+UNKNOWN = dict.fromkeys(("learning_rate", "peak_learning_rate", "lr_fraction", "lr_phase", "weight_decay"))
+
+
+def test_what_is_not_known_of_a_schedule_comes_back_as_null(tmp_path):
+    row = make_row(1, **UNKNOWN)
+    files.write_record(row, tmp_path / "records")
+    assert files.read_records(tmp_path / "records") == [row]
+    files.compact(tmp_path / "records", tmp_path / "table.parquet")
+    (stored,) = files.read_table(tmp_path / "table.parquet").to_pylist()
+    assert {name: stored[name] for name in UNKNOWN} == UNKNOWN
+    files.write_table(tmp_path / "checkpoints.parquet", [make_checkpoint_row(**UNKNOWN)], CheckpointRow)
+    assert files.read_checkpoints(tmp_path / "checkpoints.parquet").to_pylist() == [make_checkpoint_row(**UNKNOWN)]
+
+
+@pytest.mark.parametrize(
+    ("name", "record"), [("measurements", Measurement), ("checkpoints", CheckpointRow), ("trials", TrialRow)]
+)
+def test_columns_of_the_tracked_tables_have_the_types_of_their_records(name, record):
+    expected = files.schema(record)
+    for field in pq.read_schema(ROOT / f"results/{name}.parquet"):
+        assert field.equals(expected.field(field.name)), field.name
 
 
 def test_compaction_depends_on_the_rows_alone(tmp_path):
@@ -160,7 +183,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path):
         import resource, signal, sys
         from pathlib import Path
         from helpers.table import files
-        from helpers.table.rows import ResultsError
+        from helpers.table.errors import ResultsError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
         try:

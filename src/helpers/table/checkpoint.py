@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CheckpointSpec:
-    """Which weights: one step of one training run, with everything a law may need to know about it."""
+    """Which weights: one step of one training run, with everything a law may need to know about it.
+
+    None stands for what no source says.
+    """
 
     family: str
     model: str
@@ -14,10 +17,10 @@ class CheckpointSpec:
     step: int
     tokens_seen: int
     tokens_planned: int
-    learning_rate: float
-    peak_learning_rate: float
-    lr_phase: str  # warmup, stable or decay
-    schedule: str  # constant, cosine or cooldown
+    learning_rate: float | None
+    peak_learning_rate: float | None
+    lr_phase: str | None  # warmup, stable or decay
+    schedule: str  # constant, cosine, cooldown or warmup_stable_decay
     n_layers: int
     d_model: int
     vocabulary_size: int
@@ -38,8 +41,10 @@ class CheckpointSpec:
         return None if self.unique_tokens is None else self.tokens_seen / self.unique_tokens
 
     @property
-    def lr_fraction(self) -> float:
+    def lr_fraction(self) -> float | None:
         """Learning rate at this step, as a share of its peak."""
+        if self.learning_rate is None or self.peak_learning_rate is None:
+            return None
         return self.learning_rate / self.peak_learning_rate
 
     @property

@@ -98,10 +98,10 @@ class Measurement:
     tokens_planned: int
     unique_tokens: int | None
     epochs: float | None
-    learning_rate: float
-    peak_learning_rate: float
-    lr_fraction: float
-    lr_phase: str
+    learning_rate: float | None
+    peak_learning_rate: float | None
+    lr_fraction: float | None
+    lr_phase: str | None
     schedule: str
     weight_decay: float | None
     # size
@@ -199,10 +199,10 @@ class CheckpointRow:
     tokens_planned: int
     unique_tokens: int | None
     epochs: float | None  # passes over the training text
-    learning_rate: float  # a step
-    peak_learning_rate: float  # a step
-    lr_fraction: float  # share of the peak
-    lr_phase: str
+    learning_rate: float | None  # a step
+    peak_learning_rate: float | None  # a step
+    lr_fraction: float | None  # share of the peak
+    lr_phase: str | None
     schedule: str
     weight_decay: float | None  # a step, times the learning rate
     # size
@@ -267,9 +267,9 @@ class TrialRow:
     # training
     step: int
     tokens_seen: int
-    learning_rate: float
-    lr_fraction: float
-    lr_phase: str
+    learning_rate: float | None
+    lr_fraction: float | None
+    lr_phase: str | None
     schedule: str
     # size
     n_params_total: int

@@ -1,1 +1,1 @@
-"""."""
+"""Formulas of QiD and of the 16-bit loss; no data. Floor 3."""
