@@ -44,7 +44,7 @@ from helpers.analyse.questions.slopes_of_ratios import (
 from helpers.analyse.questions.trends import slope
 from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.rows import resampling
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import calibration_spread
 from helpers.analyse.rows.study import (
     HELDOUT,
@@ -67,7 +67,7 @@ use_house_style()
 
 
 def late(rows):
-    return rows[rows[TOKENS] > LATE_TOKENS]
+    return rows[rows[TOKENS_SEEN] > LATE_TOKENS]
 
 
 def plain(rows):
@@ -96,7 +96,7 @@ held_out, unseen = (table[table["eval_dataset"] == text] for text in (HELDOUT, U
 # %% tags=["remove-cell"]
 put_all(n_checkpoints=held_out["checkpoint_id"].nunique(), n_runs=held_out["run_label"].nunique())
 put_all(n_ways=held_out["way"].nunique(), calibration_cpu=int(held_out["calib_sequences"].max()))
-put_all(least_tokens=count_label(held_out[TOKENS].min()), most_tokens=count_label(held_out[TOKENS].max()))
+put_all(least_tokens=count_label(held_out[TOKENS_SEEN].min()), most_tokens=count_label(held_out[TOKENS_SEEN].max()))
 
 # %% [markdown]
 # On the CPU there are {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` training runs, from {glue:text}`least_tokens:s` to
@@ -188,8 +188,8 @@ ways_table(ratios)
 # {glue:text}`overhead_32:.2f` bits more than its codes at 2 bits, a group of 128 only {glue:text}`overhead_128:.2f`. Is the small group worth it?
 
 # %%
-largest = held_out[held_out[SIZE] == held_out[SIZE].max()]
-last = largest[largest[TOKENS] == largest[TOKENS].max()]
+largest = held_out[held_out[N_PARAMS] == held_out[N_PARAMS].max()]
+last = largest[largest[TOKENS_SEEN] == largest[TOKENS_SEEN].max()]
 at_bits = ways.at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents)
 
 # %% tags=["remove-cell"]
@@ -198,7 +198,7 @@ put_all(overhead_32=stored[GPTQ, 2] - 2, overhead_128=stored[COARSE, 2] - 2, nf4
 put_all(
     gptq_bits=stored[GPTQ, 4], mx_bits=stored["MXFP4", 4], least_bits=EFFECTIVE_BITS[0], most_bits=EFFECTIVE_BITS[-1]
 )
-put_all(largest_model=last["model"].iloc[0], largest_tokens=count_label(last[TOKENS].iloc[0]))
+put_all(largest_model=last["model"].iloc[0], largest_tokens=count_label(last[TOKENS_SEEN].iloc[0]))
 put_all(fig_effective=comparisons.qid_against_effective_bits(last).figure)
 plt.close("all")
 equal = at_bits.pivot(index="way", columns="bits", values="ratio")
@@ -263,7 +263,7 @@ in_study, on_cpu = compared(study), compared(held_out)
 trends = pd.DataFrame({name: size_and_tokens(late(one)) for name, one in in_study.items()}).T
 
 # %% tags=["remove-cell"]
-sizes_of_study = np.sort(study[SIZE].unique())
+sizes_of_study = np.sort(study[N_PARAMS].unique())
 put_all(study_smallest=count_label(sizes_of_study[0]), study_largest=count_label(sizes_of_study[-1]))
 put_all(study_steps=study["step"].nunique(), early_tokens=count_label(LATE_TOKENS), tenfold=10**0.1)
 put_all(study_runs=int(trends["n_runs"].max()), group_runs=int(trends["n_runs"].min()))
@@ -302,9 +302,9 @@ ends |= {"row": panels[7], "row_equal": panels[8]}
 for name, what in ends.items():
     put_all(**{f"study_{name}_{end}": trends.loc[what, end] for end in ("smallest", "largest")})
 put_all(**dict(zip(("rtn4_tokens", "nf4_tokens", "awq_tokens"), trends.loc[nearest, "tokens"], strict=True)))
-of_largest = {name: one[one[SIZE] == sizes_of_study[-1]].sort_values(TOKENS) for name, one in in_study.items()}
+of_largest = {name: one[one[N_PARAMS] == sizes_of_study[-1]].sort_values(TOKENS_SEEN) for name, one in in_study.items()}
 at_end = {name: one["ratio"].iloc[-1] for name, one in of_largest.items()}
-widest = late(of_largest[panels[0]]).set_index(TOKENS)["ratio"]
+widest = late(of_largest[panels[0]]).set_index(TOKENS_SEEN)["ratio"]
 put_all(rtn2_widest=widest.max(), rtn2_widest_tokens=count_label(widest.idxmax()), rtn2_end_largest=widest.iloc[-1])
 put_all(awq_end_largest=at_end[nearest[2]], nf4_end_largest=at_end[nearest[1]])
 put_all(row_shortest=int(study["d_model"].min()), row_longest=4 * int(study["d_model"].max()))
@@ -362,8 +362,8 @@ every_run = [plain(rows_of_every_run(measured, text)) for text in (HELDOUT, UNSE
 prose = plain(measured[measured["eval_dataset"] == PROSE])
 code = trunk[0][trunk[0]["checkpoint_id"].isin(prose["checkpoint_id"])]
 texts = {
-    "unseen": texts_compared(*map(late, trunk), on_unseen, {SIZE: "size", TOKENS: "tokens"}),
-    "prose": texts_compared(late(code), late(prose), on_prose, {TOKENS: "tokens"}, "checkpoint_id"),
+    "unseen": texts_compared(*map(late, trunk), on_unseen, {N_PARAMS: "size", TOKENS_SEEN: "tokens"}),
+    "prose": texts_compared(late(code), late(prose), on_prose, {TOKENS_SEEN: "tokens"}, "checkpoint_id"),
 }
 of_every_run = ways.text_ratios(*map(late, every_run), on_unseen, ["bits"])
 
@@ -375,19 +375,22 @@ put_all(documents_held_out=len(in_packages[HELDOUT]), documents_prose=len(in_pac
 base = late(measured[(measured["method"] == "none") & (measured["device_type"] == "cuda")])
 others = {"unseen": (UNSEEN, study_rows(base, UNSEEN)), "prose": (PROSE, base[base["eval_dataset"] == PROSE])}
 for name, (text, other) in others.items():
-    losses = ways.text_losses(study_rows(base), other, (in_packages[HELDOUT], in_packages[text])).sort_values(TOKENS)
+    losses = ways.text_losses(study_rows(base), other, (in_packages[HELDOUT], in_packages[text])).sort_values(
+        TOKENS_SEEN
+    )
     more, error = losses["difference_nats"], losses["difference_se_nats"].median()
     put_all(**{f"loss_{name}_least": more.min(), f"loss_{name}_most": more.max(), f"loss_{name}_se": error})
     assert (more > 0).all(), "the text says that it is harder for every checkpoint"
 loss_factor = losses["second_nats"].iloc[-1] / losses["first_nats"].iloc[-1]
 put_all(loss_factor=loss_factor, prose_model=prose["model"].iloc[0])
-usable = [one[(one["bits"] < 4) | (one[TOKENS] > LATE_TOKENS)] for one in (*trunk, code, prose)]
-by_tokens = {"unseen, every size": ways.text_ratios(*usable[:2], on_unseen, ["bits", TOKENS])}
+usable = [one[(one["bits"] < 4) | (one[TOKENS_SEEN] > LATE_TOKENS)] for one in (*trunk, code, prose)]
+by_tokens = {"unseen, every size": ways.text_ratios(*usable[:2], on_unseen, ["bits", TOKENS_SEEN])}
 for way in (GPTQ, "RTN"):
     pair = [one[one["way"] == way] for one in usable[2:]]
-    by_tokens[f"prose, one size, {way}"] = ways.text_ratios(*pair, on_prose, ["bits", TOKENS])
+    by_tokens[f"prose, one size, {way}"] = ways.text_ratios(*pair, on_prose, ["bits", TOKENS_SEEN])
 put_all(
-    prose_first=by_tokens[f"prose, one size, {GPTQ}"]["ratio"].iloc[0], first_tokens=count_label(prose[TOKENS].min())
+    prose_first=by_tokens[f"prose, one size, {GPTQ}"]["ratio"].iloc[0],
+    first_tokens=count_label(prose[TOKENS_SEEN].min()),
 )
 put_all(fig_texts=comparisons.text_ratios_against_tokens(by_tokens, "QiD over that on code (factor)"))
 plt.close("all")
@@ -419,7 +422,7 @@ for bits, row in texts["prose"].iterrows():
     put_all(**{f"prose_{bits:g}": row["ratio"], f"prose_{bits:g}_byte": row["per_byte"]})
     for name, one in (("code", code), ("prose", prose)):
         chosen = late(one[(one["bits"] == bits) & (one["way"] == GPTQ)])
-        put_all(**{f"power_{name}_{bits:g}": slope(chosen[TOKENS].to_numpy(float), chosen["qid_nats"].to_numpy())})
+        put_all(**{f"power_{name}_{bits:g}": slope(chosen[TOKENS_SEEN].to_numpy(float), chosen["qid_nats"].to_numpy())})
 cpu_texts = ways.text_ratios(held_out, unseen, on_unseen)
 holding = (cpu_texts["low"] < 1) & (cpu_texts["high"] > 1)
 assert (cpu_texts.loc[~holding, "ratio"] > 1).all(), "the text says that the rest lie above"

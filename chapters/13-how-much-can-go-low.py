@@ -55,7 +55,7 @@ from helpers.analyse.mixed.trials import (
     swapped_and_rounded,
     with_criteria,
 )
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed
@@ -120,8 +120,8 @@ here = held_out[held_out["step"] == STEP]
 # %% tags=["remove-cell"]
 put_all(mix_group=int(searched.loc[searched["scheme"] == MAIN, "group_size"].iloc[0]), mix_sequences=SEQUENCES)
 put_all(mix_runs=every["run_label"].nunique(), mix_depths=int(every.groupby("model")["step"].nunique().max()))
-put_all(mix_smallest=count_label(every[SIZE].min()), mix_largest=count_label(every[SIZE].max()))
-put("mix_tokens", count_label(searched[TOKENS].iloc[0]))
+put_all(mix_smallest=count_label(every[N_PARAMS].min()), mix_largest=count_label(every[N_PARAMS].max()))
+put("mix_tokens", count_label(searched[TOKENS_SEEN].iloc[0]))
 put_all(mix_trials=len(every), mix_recipes=len(held_out.drop_duplicates("measurement_id")))
 assert searched["run_label"].nunique() == every["run_label"].nunique()
 
@@ -144,7 +144,7 @@ shown.rename_axis("low: first, second block")
 # %% tags=["remove-cell"]
 second, first, both = two["qid_nats"].iloc[1:]  # 01, 10, 11
 put_all(pair_first=first, pair_second=second, pair_both=both, pair_over=both / (first + second))
-put("pair_size", count_label(example[SIZE].iloc[0]))
+put("pair_size", count_label(example[N_PARAMS].iloc[0]))
 put("fig_assignments", mixed.all_assignments(example))
 plt.close("all")
 
@@ -168,8 +168,8 @@ plt.close("all")
 
 # %%
 alone = relative_sensitivities(sensitivities(searched[searched["granularity"] == "matmul"]))
-of_main = alone[alone["scheme"] == MAIN].sort_values(SIZE)
-of_main["title"] = of_main[SIZE].map(count_label)
+of_main = alone[alone["scheme"] == MAIN].sort_values(N_PARAMS)
+of_main["title"] = of_main[N_PARAMS].map(count_label)
 logs = of_main.assign(log=np.log(of_main["relative"]))
 minds = {
     label: mean_over_runs(logs[logs["matrix"] == name].groupby("run_label")["log"].mean())
@@ -182,7 +182,7 @@ minds |= {label: mean_over_runs(logs[place].groupby("run_label")["log"].mean()) 
 # %% tags=["remove-cell"]
 for label, found in minds.items():
     put_row(f"minds_{label}", {part: np.exp(found[part]) for part in ("mean", "low", "high")})
-of_largest = of_main.loc[of_main[SIZE] == of_main[SIZE].max(), "relative"]
+of_largest = of_main.loc[of_main[N_PARAMS] == of_main[N_PARAMS].max(), "relative"]
 put("minds_spread", of_largest.max() / of_largest.min())
 assert of_main["relative"].notna().all(), "every matrix costs something alone"
 assert minds["qkv"]["low"] > 0 > minds["up"]["high"], "the text says: attention more, the MLP less than its size"
@@ -222,7 +222,7 @@ fits = fits_by_question(largest)
 fits["scheme"] = scheme_names(fits)
 main = largest[(largest["scheme"] == MAIN) & (largest["criterion"] == CRITERION)]
 at_budget = {
-    granularity: rows.sort_values(SIZE).set_index("model")["interpolated"]
+    granularity: rows.sort_values(N_PARAMS).set_index("model")["interpolated"]
     for granularity, rows in main[main["budget"] == BUDGET].groupby("granularity")
 }
 finer = mean_over_runs(at_budget["matmul"] - at_budget["layer"])
@@ -327,9 +327,9 @@ beside = pd.DataFrame(
             "c": fit.law.c,
             "k, printed": CAO_2024_LAWS[budget].k,
             "c, printed": CAO_2024_LAWS[budget].c,
-            "Qr of the largest, printed law": CAO_2024_LAWS[budget].largest_ratio(here[SIZE].max()),
+            "Qr of the largest, printed law": CAO_2024_LAWS[budget].largest_ratio(here[N_PARAMS].max()),
             "Qr of the largest, measured": main[(main["budget"] == budget) & (main["granularity"] == "matmul")]
-            .sort_values(SIZE)["interpolated"]
+            .sort_values(N_PARAMS)["interpolated"]
             .iloc[-1],
         }
         for budget, fit in ours.items()
@@ -349,7 +349,7 @@ for budget, fit in ours.items():
     name, (low, high) = f"{budget:.0%}".removesuffix("%"), fit.k_interval
     put_all(**{f"k_{name}": fit.law.k, f"k_{name}_low": low, f"k_{name}_high": high})
     put(f"k_{name}_printed", CAO_2024_LAWS[budget].k)
-    put(f"printed_large_{name}", float(CAO_2024_LAWS[budget].largest_ratio(here[SIZE].max())))
+    put(f"printed_large_{name}", float(CAO_2024_LAWS[budget].largest_ratio(here[N_PARAMS].max())))
     put(f"measured_large_{name}", beside.loc[budget, "Qr of the largest, measured"])
 rms = judged.set_index(["law", "granularity"])["rms"]
 put_all(rms_size=rms["size", "matmul"], rms_power=rms["power", "matmul"], rms_next=rms["as the next size", "matmul"])
@@ -408,7 +408,7 @@ shown.loc[SCHEMES, list(NAMES)].rename(columns=NAMES).rename_axis(columns=None).
 
 # %% tags=["remove-cell"]
 put("random_trials", int(compared["n_random"].max()))
-put("random_trials_largest", int(compared.loc[compared[SIZE] == compared[SIZE].max(), "n_random"].max()))
+put("random_trials_largest", int(compared.loc[compared[N_PARAMS] == compared[N_PARAMS].max(), "n_random"].max()))
 second_order = beyond[(beyond["granularity"] == "matmul") & (beyond["search"] == "second_order")].set_index("scheme")
 put("second_order_worst", second_order["mean"].max())
 assert second_order["mean"].idxmax() == "GPTQ 4 bits"
@@ -491,8 +491,8 @@ pd.concat(shown, axis=1).map(lambda value: "" if pd.isna(value) else f"{value:.1
 put_all(ablated_models=ablated["model"].nunique(), ablated_target=float(of_text["target_ratio"].iloc[0]))
 put_all(ablated_trials=int(curves["n_trials"].max()), ablated_text=int(ablated["n_sequences"].max()))
 made = curves.groupby("model")["n_trials"].max()
-put_all(few_draws=int(made.min()), few_size=count_label(curves.loc[curves["model"] == made.idxmin(), SIZE].iloc[0]))
-put("many_size", count_label(curves.loc[curves["model"] == made.idxmax(), SIZE].iloc[0]))
+put_all(few_draws=int(made.min()), few_size=count_label(curves.loc[curves["model"] == made.idxmin(), N_PARAMS].iloc[0]))
+put("many_size", count_label(curves.loc[curves["model"] == made.idxmax(), N_PARAMS].iloc[0]))
 of_many = curves[curves["model"] == made.idxmax()]
 assert (of_text.loc[of_text["n_sequences"] == 63, "excess"] == 0).all(), "the text says: nothing"
 for count in (1, 16):

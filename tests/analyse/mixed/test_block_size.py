@@ -14,7 +14,7 @@ from helpers.analyse.laws.joint import JOINT_FORMS, BlockByBothLaw, LogBlockLaw,
 from helpers.analyse.mixed import block_size
 from helpers.analyse.mixed.trials import MATRICES
 from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.table.errors import AnalysisError
 
 
@@ -80,12 +80,12 @@ def test_planted_exponents_come_back(table, ratio):
     assert len(found) == 31
     assert (found["reason"] == "").all()
     assert found["n_blocks"].tolist() == [len(block_sizes(int(m.split("-")[1].split("x")[0]))) for m in found["model"]]
-    row = mean_and_slopes(found, "k", [SIZE, TOKENS])
+    row = mean_and_slopes(found, "k", [N_PARAMS, TOKENS_SEEN])
     # 31 exponents that scatter by about 0.03 each (a spread of 5% over a span of ln Qb of 2 to 3.5): their mean
     # to 0.006, three of its errors
     assert row.loc["mean", "value"] == pytest.approx(0.4, abs=0.02)
     assert (row["low"] <= row["value"]).all()
-    assert row.loc[SIZE, "low"] < 0 < row.loc[SIZE, "high"]
+    assert row.loc[N_PARAMS, "low"] < 0 < row.loc[N_PARAMS, "high"]
 
 
 def test_an_exponent_is_exact_without_noise():
@@ -94,7 +94,9 @@ def test_an_exponent_is_exact_without_noise():
     # 1e-3: documents scatter by 1e-4 of the mean
     np.testing.assert_allclose(found["k"], 0.4, atol=1e-3)
     one = found.iloc[0]
-    assert one["A"] == pytest.approx(LAW.predict(one[TOKENS], one[SIZE], 4, group_size=1, quantized_ratio=1), rel=1e-2)
+    assert one["A"] == pytest.approx(
+        LAW.predict(one[TOKENS_SEEN], one[N_PARAMS], 4, group_size=1, quantized_ratio=1), rel=1e-2
+    )
 
 
 def test_checkpoints_with_few_blocks_are_left_out_and_failures_say_why(table):

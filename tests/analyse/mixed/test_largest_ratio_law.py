@@ -6,7 +6,7 @@ from scipy import stats
 
 from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024_LAWS, RatioLaw, fit_ratio_law, fits_by_question
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 TRUTH = RatioLaw(k=-11.0, c=2.0)
 SIZES = np.geomspace(1.5e5, 3.8e7, 8)
@@ -23,7 +23,13 @@ def rows(law=TRUTH, scatter=0.0, tokens=(1e9,), token_slope=0.0, seed=0, sizes=S
             kept += generator.normal(0, scatter) + of_run[index]
             censored = "all" if kept <= 0 else "no"
             found.append(
-                {"run_label": f"f/{index}", "model": str(index), SIZE: size, TOKENS: count, "schedule": "constant"}
+                {
+                    "run_label": f"f/{index}",
+                    "model": str(index),
+                    N_PARAMS: size,
+                    TOKENS_SEEN: count,
+                    "schedule": "constant",
+                }
                 | {"interpolated": 1 - max(kept, 0.0), "censored": censored, "method": "rtn", "format": "mxint"}
                 | {"bits": 4, "group_size": 32, "symmetric": True, "activation_format": None, "activation_bits": None}
                 | {"activation_group_size": None, "granularity": "matmul", "criterion": "relative_perplexity"}
@@ -55,7 +61,7 @@ def test_a_planted_law_comes_back_exactly():
 def test_intervals_are_those_of_a_line_with_two_runs_less():
     table = rows(scatter=0.05)
     fit = fit_ratio_law(table)
-    line = sm.OLS(1 - table["interpolated"], sm.add_constant(np.log(table[SIZE] / BILLION))).fit()
+    line = sm.OLS(1 - table["interpolated"], sm.add_constant(np.log(table[N_PARAMS] / BILLION))).fit()
     low, high = line.conf_int().iloc[1]
     assert (fit.size_slope.low, fit.size_slope.high) == pytest.approx((low, high))
     half = stats.t.ppf(0.975, 6) * fit.size_slope.standard_error

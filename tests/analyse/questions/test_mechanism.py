@@ -132,14 +132,18 @@ def trunk_and_others() -> pd.DataFrame:
     base |= {"method": "rtn", "bits": 3.0, "qid_nats": 0.1}
     sizes = {"small": 100_000, "large": 1_000_000}
     rows = [
-        base | _named(run, run) | {mechanism.SIZE: n, "step": step} for run, n in sizes.items() for step in (500, 625)
+        base | _named(run, run) | {mechanism.N_PARAMS: n, "step": step}
+        for run, n in sizes.items()
+        for step in (500, 625)
     ]
-    seed = base | _named("seed") | {"family": "tadpole-seeds", mechanism.SIZE: 100_000, "qid_nats": 0.2}
+    seed = base | _named("seed") | {"family": "tadpole-seeds", mechanism.N_PARAMS: 100_000, "qid_nats": 0.2}
     rows += [seed | {"step": step} for step in (500, 625)]
-    cooldown = base | _named("cooldown") | {"branched_from": "large", "schedule": "cooldown", mechanism.SIZE: 1_000_000}
+    cooldown = (
+        base | _named("cooldown") | {"branched_from": "large", "schedule": "cooldown", mechanism.N_PARAMS: 1_000_000}
+    )
     rows += [cooldown | {"step": step, "qid_nats": 0.3} for step in (500, 625)]
-    rows += [seed | _named("far") | {"step": 500, mechanism.SIZE: 300_000}]
-    rows += [seed | _named("deep") | {"step": 500, mechanism.SIZE: 1_040_000}]
+    rows += [seed | _named("far") | {"step": 500, mechanism.N_PARAMS: 300_000}]
+    rows += [seed | _named("deep") | {"step": 500, mechanism.N_PARAMS: 1_040_000}]
     return pd.DataFrame(rows)
 
 

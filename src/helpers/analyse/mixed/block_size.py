@@ -20,7 +20,7 @@ from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.joint import REFERENCE_BLOCK, BlockPowerLaw
 from helpers.analyse.laws.law import Law
 from helpers.analyse.mixed.trials import MATRICES, SLACK, relative_perplexity
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import LATE_TOKENS, MIXED, MOST_EPOCHS, study_rows
 from helpers.table.errors import AnalysisError
@@ -31,7 +31,7 @@ QUANTIZED_RATIOS = {
     1.0: 1.1,
 }  # of the sweep, and below what a recipe counts as one of it
 LATE_FACTOR = 3.8  # holds out what is later than 250M of 954M tokens
-CHECKPOINT = ["run_label", "model", "step", TOKENS, SIZE, "lr_phase", "weights_sha256"]
+CHECKPOINT = ["run_label", "model", "step", TOKENS_SEEN, N_PARAMS, "lr_phase", "weights_sha256"]
 STEP = 1e-3  # in ln of a variable, for slopes: laws here are at most quadratic there
 TWICE = 1.0  # relative increase of perplexity: points at or above it aren't fitted by Cao et al.
 
@@ -166,7 +166,7 @@ def block_splits(table: pd.DataFrame) -> dict[str, Split]:
     """
     decayed, in_block = table["lr_phase"] == "decay", table["scale"] == "block"
     trunk = table[~decayed & in_block]
-    size, tokens, block = (trunk[name] for name in (SIZE, TOKENS, "group_size"))
+    size, tokens, block = (trunk[name] for name in (N_PARAMS, TOKENS_SEEN, "group_size"))
     masks = {
         "largest size": size == size.max(),
         f"last factor {LATE_FACTOR:g} in D": tokens > tokens.max() / LATE_FACTOR,

@@ -15,7 +15,7 @@ from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.mixed.trials import MATRICES, SLACK, TARGETS
 from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import HELDOUT, MIXED, agreeing, unbranched
 from helpers.table.errors import AnalysisError
@@ -153,14 +153,14 @@ def pooled(ratios: pd.DataFrame, draws: FloatArray) -> pd.DataFrame:
 
 def _slopes(logs: pd.DataFrame, draws: FloatArray) -> dict[str, float]:
     """Return the slopes of ln ratio in ln N and ln D with their intervals; nothing where the rows don't give them."""
-    if logs[TOKENS].nunique() < 2:
+    if logs[TOKENS_SEEN].nunique() < 2:
         return {}
     try:
-        found = mean_and_slopes(logs, "ratio", [SIZE, TOKENS], "model", draws)
+        found = mean_and_slopes(logs, "ratio", [N_PARAMS, TOKENS_SEEN], "model", draws)
     except FitError:  # one model alone determines a slope
         return {}
     ends = {"": "value", "_low": "low", "_high": "high"}
-    names = {"size": SIZE, "tokens": TOKENS}
+    names = {"size": N_PARAMS, "tokens": TOKENS_SEEN}
     return {f"{name}{end}": found.at[row, column] for name, row in names.items() for end, column in ends.items()}
 
 

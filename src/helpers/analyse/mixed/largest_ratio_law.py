@@ -24,7 +24,7 @@ from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.fit import FEW_RUNS_BELOW
 from helpers.analyse.fits.result import Estimate
 from helpers.analyse.mixed.largest_ratio import QUESTION, Censored
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 BILLION = 1e9
 LEAST_RUNS = 3  # a line through two has no scatter left
@@ -82,7 +82,7 @@ class RatioFit:
 
 
 def _design(rows: pd.DataFrame, with_tokens: bool) -> FloatArray:
-    columns = [SIZE, TOKENS] if with_tokens else [SIZE]
+    columns = [N_PARAMS, TOKENS_SEEN] if with_tokens else [N_PARAMS]
     return sm.add_constant(np.log(rows[columns].to_numpy(float) / BILLION), has_constant="add")
 
 
@@ -107,7 +107,7 @@ def _refuse(rows: pd.DataFrame, with_tokens: bool) -> None:
     """Raise FitError where `rows` can't identify the law."""
     n_runs, columns = (
         rows["run_label"].nunique(),
-        {SIZE: "size"} | ({TOKENS: "number of training tokens"} if with_tokens else {}),
+        {N_PARAMS: "size"} | ({TOKENS_SEEN: "number of training tokens"} if with_tokens else {}),
     )
     if n_runs < LEAST_RUNS:
         message = f"a law of the largest ratio needs {LEAST_RUNS} runs that aren't at ratio 1; got {n_runs}"

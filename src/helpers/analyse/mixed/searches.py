@@ -13,12 +13,23 @@ from scipy.special import gammaln
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.mixed.trials import SERIES, best_at_targets
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.table.errors import AnalysisError
 
 PROBLEM = [*SERIES, "target_ratio"]
-DESCRIBED = ["run_label", "model", SIZE, TOKENS, "schedule", "method", "format", "bits", "group_size", "n_layers"]
+DESCRIBED = [
+    "run_label",
+    "model",
+    N_PARAMS,
+    TOKENS_SEEN,
+    "schedule",
+    "method",
+    "format",
+    "bits",
+    "group_size",
+    "n_layers",
+]
 GUIDED = ("second_order", "greedy", "integer_programme")
 RANDOM = ("random_equal", "random_shared", "random_all")
 

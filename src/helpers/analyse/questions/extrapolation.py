@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import Predictor, Split
-from helpers.analyse.rows.degradation import SIZE
+from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.table.errors import AnalysisError
 
 GOAL_LOG_RMS = 0.15  # of ln(predicted / measured)
@@ -47,8 +47,8 @@ def each_as_largest(trunk: pd.DataFrame, fewest_smaller: int = 4) -> dict[float,
 
     `trunk`: rows with one run a size. Sizes with less than `fewest_smaller` smaller ones are left out.
     """
-    sizes = sorted(trunk[SIZE].unique())[fewest_smaller:]
-    return {float(size): Split(trunk[trunk[SIZE] < size], trunk[trunk[SIZE] == size]) for size in sizes}
+    sizes = sorted(trunk[N_PARAMS].unique())[fewest_smaller:]
+    return {float(size): Split(trunk[trunk[N_PARAMS] < size], trunk[trunk[N_PARAMS] == size]) for size in sizes}
 
 
 def over_predicted(predictor: Predictor, split: Split) -> pd.DataFrame:

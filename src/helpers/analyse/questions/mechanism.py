@@ -15,7 +15,7 @@ from scipy import stats
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import cr2_covariance
-from helpers.analyse.rows.degradation import SIZE
+from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.analyse.rows.study import on_trunk
 from helpers.table.errors import AnalysisError
 
@@ -114,13 +114,13 @@ def beside_trunk(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     at their end only. `table` is of `with_description`. Raises AnalysisError where no row has a twin.
     """
     trunk = on_trunk(table)
-    sizes = np.sort(table.loc[trunk, SIZE].unique())
+    sizes = np.sort(table.loc[trunk, N_PARAMS].unique())
     others = table[~trunk]
     at_end = others["step"] == others.groupby("run_label")["step"].transform("max")
     others = others[(others["schedule"] == "constant") | at_end]
-    apart = np.abs(np.log(others[SIZE].to_numpy(float)[:, None] / sizes))
+    apart = np.abs(np.log(others[N_PARAMS].to_numpy(float)[:, None] / sizes))
     others = others.assign(twin=sizes[apart.argmin(axis=1)])[apart.min(axis=1) < NEAR]
-    twins = table[trunk].rename(columns={SIZE: "twin"})[[*SAME_PLACE, *columns]]
+    twins = table[trunk].rename(columns={N_PARAMS: "twin"})[[*SAME_PLACE, *columns]]
     both = others.merge(twins, on=SAME_PLACE, suffixes=("", "_twin"), validate="m:1")
     if both.empty:
         raise AnalysisError("no row of another run has a twin on the trunk")

@@ -14,7 +14,7 @@ from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import cr2_covariance
 from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.questions.ways import at_own_effective_bits, between_texts
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 COARSE = "GPTQ, group 128"
 BY_WIDTH = {f"RTN / GPTQ, {bits} bits": ("RTN", "GPTQ", bits) for bits in (2, 3, 4)}  # way, the other way, bits
@@ -90,10 +90,10 @@ def size_and_tokens(ratios: pd.DataFrame) -> dict[str, float]:
     with `_low` and `_high`: slope of ln ratio in ln N and in ln D.
     """
     mean = np.exp(log_mean_and_slopes(ratios, []).loc["mean"])
-    slopes = log_mean_and_slopes(ratios, [SIZE, TOKENS])
-    by_size = np.exp(np.log(ratios["ratio"]).groupby(ratios[SIZE]).mean())
+    slopes = log_mean_and_slopes(ratios, [N_PARAMS, TOKENS_SEEN])
+    by_size = np.exp(np.log(ratios["ratio"]).groupby(ratios[N_PARAMS]).mean())
     found = {"n_runs": ratios["run_label"].nunique(), "smallest": by_size.iloc[0], "largest": by_size.iloc[-1]}
-    for name, row in (("ratio", mean), ("size", slopes.loc[SIZE]), ("tokens", slopes.loc[TOKENS])):
+    for name, row in (("ratio", mean), ("size", slopes.loc[N_PARAMS]), ("tokens", slopes.loc[TOKENS_SEEN])):
         found |= {name: row["value"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
     return found
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.table.errors import AnalysisError
 from helpers.table.paired_error import paired_error
 
@@ -80,11 +80,13 @@ def slopes_by_pass(table: pd.DataFrame, ends: Sequence[float]) -> pd.DataFrame:
     Columns: `run_label`, size, `bits`, `start` and `end` in passes, `exponent` (no unit).
     """
     rows = []
-    for (run, size, bits), one in table.groupby(["run_label", SIZE, "bits"]):
+    for (run, size, bits), one in table.groupby(["run_label", N_PARAMS, "bits"]):
         for start, end, first, last in _pieces(one["epochs"], ends):
             inside = one[one["epochs"].between(first, last)]
-            exponent = slope(inside[TOKENS].to_numpy(float), inside["qid_nats"].to_numpy(float))
-            rows.append({"run_label": run, SIZE: size, "bits": bits, "start": start, "end": end, "exponent": exponent})
+            exponent = slope(inside[TOKENS_SEEN].to_numpy(float), inside["qid_nats"].to_numpy(float))
+            rows.append(
+                {"run_label": run, N_PARAMS: size, "bits": bits, "start": start, "end": end, "exponent": exponent}
+            )
     return pd.DataFrame(rows)
 
 

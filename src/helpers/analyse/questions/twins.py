@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analyse.rows.degradation import TOKENS
+from helpers.analyse.rows.degradation import TOKENS_SEEN
 from helpers.analyse.rows.selection import PAIR_KEY
 from helpers.table.errors import AnalysisError
 from helpers.table.paired_error import paired_error
 
-TWIN_KEY = ["twin", TOKENS, "eval_id", "device_type", "bits"]
+TWIN_KEY = ["twin", TOKENS_SEEN, "eval_id", "device_type", "bits"]
 
 
 def qid_ratio(numerator: pd.DataFrame, denominator: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pandas as pd
 from helpers.table.errors import AnalysisError
 from helpers.table.paired_error import paired_error
 
-SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
+N_PARAMS, TOKENS_SEEN = "n_params_non_embedding", "tokens_seen"
 BASELINE_KEY = ["checkpoint_id", "eval_id", "device_type"]
 SCHEME_OPTIONS = ["format", "grid_search", "order"]
 

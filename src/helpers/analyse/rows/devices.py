@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.rows.degradation import SIZE, TOKENS, refuse_rows
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, refuse_rows
 from helpers.table.errors import AnalysisError
 from helpers.table.paired_error import paired_error
 
@@ -20,7 +20,7 @@ def device_agreement(qid_cpu: pd.DataFrame, qid_cuda: pd.DataFrame) -> pd.DataFr
     or where one table holds a measurement twice.
     """
     measured = ["qid_nats", "qid_se_nats", "document_qid_nats"]
-    covariates = ["run_label", "run", "family", "model", "step", TOKENS, SIZE, "method", "bits"]
+    covariates = ["run_label", "run", "family", "model", "step", TOKENS_SEEN, N_PARAMS, "method", "bits"]
     for table in (qid_cpu, qid_cuda):
         refuse_rows(table[table.duplicated(AGREEMENT_KEY)], "measured more than once")
     joined = qid_cpu[[*AGREEMENT_KEY, *covariates, *measured]].merge(

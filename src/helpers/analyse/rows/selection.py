@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from helpers.analyse.rows.degradation import SCHEME_OPTIONS, TOKENS
+from helpers.analyse.rows.degradation import SCHEME_OPTIONS, TOKENS_SEEN
 from helpers.table.errors import AnalysisError
 
 PAIR_KEY = ["checkpoint_id", "eval_id", "device_type", "bits"]
@@ -58,7 +58,7 @@ def rows_of_fit(
     """
     same_group = table["group_size"].isna() if group_size is None else table["group_size"] == group_size
     family = (table["method"] == method) & same_group & (table["symmetric"] == symmetric)
-    chosen = table[family & (table[TOKENS] > tokens_above)]
+    chosen = table[family & (table[TOKENS_SEEN] > tokens_above)]
     if chosen.empty:
         raise AnalysisError(f"no {method} row with group size {group_size}, symmetric {symmetric}, is left to fit")
     for column in ONE_VALUE_A_FIT:
