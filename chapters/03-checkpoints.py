@@ -250,7 +250,7 @@ assert trained[["vocabulary_size", "unique_tokens"]].nunique().max() == 1, "the 
 assert (trained[D] // trained["step"]).nunique() == 1
 others = trained[trained["family"] != "tadpole-decay"]
 assert others["weight_decay"].nunique() == 1, "the text says that only one family moves the weight decay"
-assert others.loc[others["family"] != "tadpole-seeds", "train_seed"].nunique() == 1
+assert others.loc[others["family"] != SEEDS, "train_seed"].nunique() == 1
 constant = trunk[trunk["lr_phase"] == "stable"]
 assert constant["learning_rate"].nunique() == 1, "the text says that the trunk's learning rate is constant"
 assert trunk.groupby("step")[[D, "learning_rate"]].nunique().max(axis=None) == 1, "and that no size differs in it"

@@ -112,7 +112,8 @@ def paired_changes(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
 
     Both come from `largest_ratios`, with one checkpoint a model. Columns: ASKED, N_PARAMS, `first_tokens`,
     `last_tokens`, `first_ratio`, `last_ratio` (interpolated), `change`, and `at_one`: both ends have everything within
-    the budget, so the change is 0 whatever happened. Raises AnalysisError where a model has two checkpoints, or none matches.
+    the budget, so the change is 0 whatever happened. Raises AnalysisError where a model has two checkpoints, or none
+    matches.
     """
     columns = {TOKENS_SEEN: "tokens", "interpolated": "ratio", "censored": "censored"}
     tables = []

@@ -100,9 +100,8 @@ def loss_without_own_run(law_type: type[SizeAndTokensLaw], table: pd.DataFrame, 
         law = fit_loss_law(law_type, *arrays, source="fitted to the other runs")
         miss = np.sqrt(np.mean(np.log(law.predict(*arrays[:2]) / arrays[2]) ** 2))
         half = stats.t.ppf(0.5 + level / 2, others["run_label"].nunique() - 1) * miss
-        parts.append(
-            _judged(rows, readings_of_loss(law, *(rows[name].to_numpy(float) for name in (N_PARAMS, LOSS)), half))
-        )
+        own = (rows[name].to_numpy(float) for name in (N_PARAMS, LOSS))
+        parts.append(_judged(rows, readings_of_loss(law, *own, half)))
     return pd.concat(parts)
 
 
@@ -125,9 +124,8 @@ def tokens_at_levels(table: pd.DataFrame, levels: Mapping[float, float]) -> pd.D
     checkpoint, or "not yet" at the last.
     """
     found = []
-    for (size, bits), rows in (
-        table[table["bits"].isin(list(levels))].sort_values(TOKENS_SEEN).groupby([N_PARAMS, "bits"])
-    ):
+    asked = table[table["bits"].isin(list(levels))].sort_values(TOKENS_SEEN)
+    for (size, bits), rows in asked.groupby([N_PARAMS, "bits"]):
         places, reached = np.log(rows[TOKENS_SEEN].to_numpy(float)), (rows["qid_nats"] >= levels[bits]).to_numpy()
         crossed = "before" if reached[0] else "here" if reached.any() else "not yet"
         place = np.nan
