@@ -24,7 +24,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from helpers.analyse.rows.standard_errors import paired_error
 from helpers.measure.models import checkpoints, memory
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
@@ -32,6 +31,7 @@ from helpers.measure.scoring import evaluate
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table.errors import QuantizationError
 from helpers.table.families import catalogue
+from helpers.table.paired_error import paired_error
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 from report import report

@@ -40,7 +40,6 @@ from scipy import stats
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.standard_errors import paired_error
 from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run, study_rows
 from helpers.show.glue import put, put_all
 from helpers.show.style import (
@@ -53,6 +52,7 @@ from helpers.show.style import (
     qid_scale,
     use_house_style,
 )
+from helpers.table.paired_error import paired_error
 
 use_house_style()
 N = "n_params_non_embedding"
@@ -386,7 +386,7 @@ assert (by_branch.count(axis=1) == by_branch.shape[1]).all()
 assert largest.model != large, "the text calls it the largest of those that branched"
 numbers = {
     "n_branch_points": by_branch.shape[1],
-    "n_branches": at_3["run"].nunique(),
+    "n_branches": at_3["run_label"].nunique(),
     "n_branched": at_3["model"].nunique(),
     "branched_largest": count_label(largest[N]),
     "n_clearly": sum(clearly),

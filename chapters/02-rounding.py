@@ -37,17 +37,18 @@ import seaborn as sns
 import torch
 
 from helpers.analyse.rows.degradation import degradation
-from helpers.analyse.rows.standard_errors import paired_error
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
 from helpers.show.style import BITS_COLOURS, use_house_style
 from helpers.table.families.catalogue import read_manifest
+from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import gptq_solver, grids
 from helpers.measure.sweep.console import reader_console
+from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.run import run_sweep
 from helpers.measure.text import corpus_lock, token_blocks
 
@@ -371,14 +372,7 @@ put_all(
 
 # %% tags=["remove-stdout", "remove-stderr"]
 crosscheck = Path("sweeps/crosscheck.yml")
-records = Path("results/measurements")
-report = run_sweep(
-    crosscheck,
-    device,
-    Path(results_path),
-    records,
-    reader_console(),
-)
+report = run_sweep(crosscheck, device, Places(Path(results_path)), reader_console())
 if report.failures:
     raise RuntimeError("; ".join(report.failures))
 

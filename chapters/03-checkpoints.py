@@ -39,10 +39,21 @@ import pandas as pd
 from safetensors import safe_open
 from scipy import stats
 
-from helpers.analyse.rows.counts import BITS, count
+from helpers.analyse.rows.counts import count
 from helpers.analyse.rows.design import design_of
-from helpers.analyse.rows.standard_errors import paired_error
-from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, rows_of_every_run, study_rows
+from helpers.analyse.rows.study import (
+    DEPTH,
+    FITTED_BITS,
+    HELDOUT,
+    LATE_TOKENS,
+    RATES,
+    SEEDS,
+    TRUNK,
+    UNSEEN,
+    on_trunk,
+    rows_of_every_run,
+    study_rows,
+)
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
 from helpers.show.study_table import outstanding, study_table
@@ -60,6 +71,7 @@ from helpers.show.style import (
 from helpers.table.families.catalogue import HUB_FAMILIES, read_manifest
 from helpers.table.families.neox import neox_linear_shapes
 from helpers.table.families.pythia import WARMUP_STEPS
+from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.models import checkpoints
@@ -94,7 +106,7 @@ N, D = "n_params_non_embedding", "tokens_seen"
 measured = pd.read_parquet("results/measurements.parquet")
 described = pd.read_parquet("results/checkpoints.parquet")  # one row a checkpoint; averages of weights are there too
 trained = described[described["n_averaged"] == 1]
-trunk = trained[(trained["family"] == "tadpole-trunk") & (trained["run"] == trained["model"])]
+trunk = trained[on_trunk(trained)]
 pythia = HUB_FAMILIES["pythia-deduped"]
 public_runs = pd.DataFrame(map(dataclasses.asdict, pythia.checkpoints()))
 every = pd.concat([trained, public_runs]).drop_duplicates("model").sort_values(N).set_index("model").rename_axis(None)
@@ -202,7 +214,7 @@ pd.DataFrame(
             "training runs",
             "sizes",
             "measurements",
-            f"quantized checkpoints, {BITS[0]} to {BITS[1]} bits",
+            f"quantized checkpoints, {FITTED_BITS[0]} to {FITTED_BITS[-1]} bits",
             f"of these by GPTQ, beyond {count_label(LATE_TOKENS)} tokens",
         ],
         "how many": [
@@ -238,7 +250,7 @@ assert trained[["vocabulary_size", "unique_tokens"]].nunique().max() == 1, "the 
 assert (trained[D] // trained["step"]).nunique() == 1
 others = trained[trained["family"] != "tadpole-decay"]
 assert others["weight_decay"].nunique() == 1, "the text says that only one family moves the weight decay"
-assert others.loc[others["family"] != "tadpole-seeds", "train_seed"].nunique() == 1
+assert others.loc[others["family"] != SEEDS, "train_seed"].nunique() == 1
 constant = trunk[trunk["lr_phase"] == "stable"]
 assert constant["learning_rate"].nunique() == 1, "the text says that the trunk's learning rate is constant"
 assert trunk.groupby("step")[[D, "learning_rate"]].nunique().max(axis=None) == 1, "and that no size differs in it"
@@ -422,7 +434,7 @@ beyond = trained[trained["epochs"] > 1]
 of_trunk = trunk[trunk["epochs"] > 1]
 assert trained["epochs"].max() <= MOST_PASSES, "the text says that fits use every checkpoint"
 assert (trained["unique_tokens"] * trained["epochs"]).round().equals(trained[D].astype(float)), "what epochs means"
-for text in (HELDOUT, "wheels-unseen"):
+for text in (HELDOUT, UNSEEN):
     rows = study_rows(measured, text).query("method == 'none'").pivot(index=D, columns=N, values="loss_nats")
     assert (np.diff(rows, axis=0) < 0).all(), "the text says that loss keeps falling on both texts"
 put_all(
@@ -491,9 +503,7 @@ assert peaks["peak_learning_rate"].is_monotonic_decreasing, "the text says that 
 assert (
     runs[runs["lr_phase"] == "decay"].groupby("model")["learning_rate"].apply(lambda r: r.is_monotonic_decreasing)
 ).all()
-rates = set(
-    trained.loc[trained["family"] == "tadpole-rates", "peak_learning_rate"] / trunk["peak_learning_rate"].iloc[0]
-)
+rates = set(trained.loc[trained["family"] == RATES, "peak_learning_rate"] / trunk["peak_learning_rate"].iloc[0])
 assert rates == {0.5, 2.0}, "the legend says halved and doubled"
 assert {run.learning_rate(run.steps[-1]) / run.peak_learning_rate for run in by_family["cosine"].runs()} == {0.1}
 assert by_family["trunk"].cooldowns.share == 1 / 5, "the text says that cooldowns take the last fifth of the tokens"
@@ -580,7 +590,7 @@ put_all(
 # %% tags=["hide-input"]
 figure, axes = plt.subplots()
 styles = size_styles(trunk[N])
-branches = trained[(trained["family"] == "tadpole-trunk") & (trained["schedule"] == "cooldown")]
+branches = trained[(trained["family"] == TRUNK) & (trained["schedule"] == "cooldown")]
 ends_of_cooldowns = branches[branches["learning_rate"] == 0]
 for size, rows in trunk.sort_values(D).groupby(N):
     axes.errorbar(rows[D], rows["hessian_trace"], rows["hessian_trace_se"], linewidth=1.2, **styles[size])
@@ -727,9 +737,9 @@ put_all(
 )
 
 # %% tags=["remove-cell"]
-last_common = trained.loc[trained["family"] == "tadpole-seeds", "step"].max()
+last_common = trained.loc[trained["family"] == SEEDS, "step"].max()
 same_rate = losses[(losses["step"] == last_common) & (losses["schedule"] == "constant")]
-same_rate = same_rate[same_rate["family"].isin(["tadpole-trunk", "tadpole-seeds", "tadpole-depth"])]
+same_rate = same_rate[same_rate["family"].isin([TRUNK, SEEDS, DEPTH])]
 seeded = same_rate.groupby("model").filter(lambda rows: rows["train_seed"].nunique() > 1)
 assert same_rate["peak_learning_rate"].nunique() == 1
 assert same_rate["weight_decay"].nunique() == 1
@@ -778,7 +788,7 @@ put_all(
 # ## Exercises
 
 # %% tags=["remove-cell"]
-trunk_plan = next(plan for plan in plans if plan.family == "tadpole-trunk")
+trunk_plan = next(plan for plan in plans if plan.family == TRUNK)
 branched = next(run for run in trunk_plan.runs() if trunk_plan.branches(run))
 cooldowns = trunk_plan.branches(branched)
 pythia_step = 1000

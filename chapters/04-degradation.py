@@ -47,29 +47,40 @@ from transformers.utils.logging import disable_progress_bar
 from helpers.analyse.questions.trends import bit_factors, loss_changes, slopes_by_pass, spread_out, trends
 from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
 from helpers.analyse.questions.ways import text_losses
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
 from helpers.analyse.rows.noise import calibration_spread
-from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.selection import commonest_scheme, rows_named, rows_of_fit
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
-from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run, study_rows
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    HELDOUT,
+    LATE_TOKENS,
+    UNSEEN,
+    on_trunk,
+    rows_of_every_run,
+    study_rows,
+)
 from helpers.measure.sweep.console import reader_console
 from helpers.measure.sweep.declaration import read_sweep
 from helpers.measure.sweep.jobs import plan
+from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.run import run_sweep
 from helpers.show.figures import comparisons
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import agreement_table, ratio_table, twins_table
+from helpers.table.corpus import packages
+from helpers.table.errors import AnalysisError
 from helpers.table.scheme import QuantScheme
 
 use_house_style()
 disable_progress_bar()  # of loading weights: the sweep has its own
 
 
-BITS = [2, 3, 4]
+BITS = list(FITTED_BITS)
 
 # %% [markdown]
 # ## Measure
@@ -78,8 +89,7 @@ BITS = [2, 3, 4]
 # linear layers with each scheme, and measures the loss again. What was measured before is not measured twice.
 
 # %% tags=["remove-stdout"]
-table, records = Path(results_path), Path("results/measurements")
-report = run_sweep(Path(sweep), device, table, records, reader_console())
+report = run_sweep(Path(sweep), device, Places(Path(results_path)), reader_console())
 if report.failures:
     raise RuntimeError("; ".join(report.failures))
 put("sweep_rows", report.n_measured + report.n_present)
@@ -127,7 +137,7 @@ put("sweep_tokens", int(mine["n_tokens"].max()))
 # %%
 bits_nearest_3 = min(mine_gptq["bits"].unique(), key=lambda bits: abs(bits - 3))
 example = mine_gptq[mine_gptq["bits"] == bits_nearest_3]
-example = example.sort_values([SIZE, TOKENS]).iloc[-1]
+example = example.sort_values([N_PARAMS, TOKENS_SEEN]).iloc[-1]
 rounded_losses = np.asarray(example["group_loss"], dtype=float)  # one mean loss a document
 losses = rounded_losses - example["document_qid_nats"]  # of the 16-bit model
 unpaired = np.hypot(losses.std(ddof=1), rounded_losses.std(ddof=1))
@@ -136,7 +146,7 @@ unpaired = unpaired / np.sqrt(example["n_documents"])
 # %% tags=["remove-cell"]
 put("example_bits", bits_nearest_3)
 put("example_model", example["model"])
-put("example_tokens", count_label(example[TOKENS]))
+put("example_tokens", count_label(example[TOKENS_SEEN]))
 put("example_qid", example["qid_nats"])
 put("example_se", example["qid_se_nats"])
 put("example_unpaired", unpaired)
@@ -154,15 +164,15 @@ put("example_perplexity", np.expm1(example["qid_nats"]))
 
 # %% tags=["remove-cell"]
 branched = mine_gptq["branched_from"].notna()
-mine_trends = trends(mine_gptq[~branched], TOKENS, ["run", "bits"])
+mine_trends = trends(mine_gptq[~branched], TOKENS_SEEN, ["run_label", "bits"])
 put("fig_mine", figures.qid_against_tokens(mine_gptq))
 plt.close("all")
 put("mine_series", len(mine_trends))
 put("mine_rising", int((mine_trends["change_nats"] > 2 * mine_trends["change_se_nats"]).sum()))
 put("mine_steps", int(mine_trends["n_steps"].sum()))
 put("mine_up", int(mine_trends["n_up"].sum()))
-put("mine_low", count_label(mine_gptq[TOKENS].min()))
-put("mine_high", count_label(mine_gptq[TOKENS].max()))
+put("mine_low", count_label(mine_gptq[TOKENS_SEEN].min()))
+put("mine_high", count_label(mine_gptq[TOKENS_SEEN].max()))
 
 # %% [markdown]
 # ```{glue:figure} fig_mine
@@ -180,11 +190,11 @@ put("mine_high", count_label(mine_gptq[TOKENS].max()))
 named = mine_gptq.assign(twin=mine_gptq["model"])
 ended = branched & (named["learning_rate"] == 0)
 try:
-    twins = ratios_to_twins(named[ended], named[~branched], ["run", TOKENS, "bits"])
+    twins = ratios_to_twins(named[ended], named[~branched], ["run_label", TOKENS_SEEN, "bits"])
 except AnalysisError as error:
-    twins = pd.DataFrame({"run": [], TOKENS: []})
+    twins = pd.DataFrame({"run_label": [], TOKENS_SEEN: []})
     display(Markdown(f"**This sweep has no branch with a decayed learning rate:** {error}. The study below has some."))
-for (run, tokens), one in twins.groupby(["run", TOKENS]):
+for (run, tokens), one in twins.groupby(["run_label", TOKENS_SEEN]):
     cells = [f"{row.ratio:.2f} [{row.low:.2f}, {row.high:.2f}] at {row.bits:g} bits" for row in one.itertuples()]
     change, error = one[["loss_change_nats", "loss_change_se_nats"]].iloc[0]
     change = f"{change:+.3f}".replace("-", "−")
@@ -208,12 +218,12 @@ for (run, tokens), one in twins.groupby(["run", TOKENS]):
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
 study = degradation(study_rows(measured))
-every_width = rows_of_fit(study, "gptq", 32, symmetric=False)
+every_width = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
 gptq = every_width[every_width["bits"].isin(BITS)]
-late = gptq[gptq[TOKENS] > LATE_TOKENS]
+late = gptq[gptq[TOKENS_SEEN] > LATE_TOKENS]
 
 # %% tags=["remove-cell"]
-sizes = np.sort(gptq[SIZE].unique())
+sizes = np.sort(gptq[N_PARAMS].unique())
 of_every_run = rows_of_every_run(measured)
 put("all_runs", of_every_run.query("n_averaged == 1")["run"].nunique())
 put("study_sizes", len(sizes))
@@ -221,9 +231,9 @@ put("study_steps", gptq["step"].nunique())
 put("study_smallest", count_label(sizes[0]))
 put("study_largest", count_label(sizes[-1]))
 put("early_tokens", count_label(LATE_TOKENS))
-put("late_first", count_label(late[TOKENS].min()))
-put("late_last", count_label(late[TOKENS].max()))
-by_tokens = trends(late, TOKENS, ["model", SIZE, "bits"])
+put("late_first", count_label(late[TOKENS_SEEN].min()))
+put("late_last", count_label(late[TOKENS_SEEN].max()))
+by_tokens = trends(late, TOKENS_SEEN, ["model", N_PARAMS, "bits"])
 down = by_tokens["n_steps"] - by_tokens["n_up"]
 growth = by_tokens["end_nats"] / by_tokens["start_nats"]
 put("tokens_series", len(by_tokens))
@@ -257,20 +267,20 @@ plt.close("all")
 # is a quarter more tokens and moves QiD little, and the mere choice of calibration text moves it by some percent, as we shall see.
 
 # %% tags=["remove-cell"]
-early = gptq[gptq[TOKENS] < LATE_TOKENS]
-largest = early[(early[SIZE] == sizes[-1]) & (early["bits"] == 2)].sort_values(TOKENS)
+early = gptq[gptq[TOKENS_SEEN] < LATE_TOKENS]
+largest = early[(early[N_PARAMS] == sizes[-1]) & (early["bits"] == 2)].sort_values(TOKENS_SEEN)
 dip = largest.loc[largest["qid_nats"].idxmin()]
-early_trends = trends(early, TOKENS, ["model", SIZE, "bits"])
+early_trends = trends(early, TOKENS_SEEN, ["model", N_PARAMS, "bits"])
 put("early_steps", int(early_trends["n_steps"].sum()))
 put("early_down", int((early_trends["n_steps"] - early_trends["n_up"]).sum()))
-put("large_first_tokens", count_label(largest[TOKENS].iloc[0]))
+put("large_first_tokens", count_label(largest[TOKENS_SEEN].iloc[0]))
 put("large_first", largest["qid_nats"].iloc[0])
-put("large_dip_tokens", count_label(dip[TOKENS]))
+put("large_dip_tokens", count_label(dip[TOKENS_SEEN]))
 put("large_dip", dip["qid_nats"])
 put("large_early_last", largest["qid_nats"].iloc[-1])
-put("large_early_last_tokens", count_label(largest[TOKENS].iloc[-1]))
+put("large_early_last_tokens", count_label(largest[TOKENS_SEEN].iloc[-1]))
 assert dip["qid_nats"] < largest["qid_nats"].iloc[-1] < largest["qid_nats"].iloc[0], "the text says: not back yet"
-falling_models = early_trends[early_trends["n_up"] < early_trends["n_steps"]][SIZE]
+falling_models = early_trends[early_trends["n_up"] < early_trends["n_steps"]][N_PARAMS]
 put("early_down_smallest", count_label(falling_models.min()))
 
 # %% [markdown]
@@ -286,22 +296,22 @@ put("early_down_smallest", count_label(falling_models.min()))
 # ### Size
 
 # %% tags=["remove-cell"]
-by_size = trends(gptq, SIZE, [TOKENS, "bits"])
-late_by_size = by_size[by_size[TOKENS] > LATE_TOKENS]
-first_tokens = by_size[by_size[TOKENS] == by_size[TOKENS].min()]
-hurtful = by_size.loc[by_size["change_nats"] >= 0, TOKENS].max()  # the last at which some bit width sees no help
+by_size = trends(gptq, N_PARAMS, [TOKENS_SEEN, "bits"])
+late_by_size = by_size[by_size[TOKENS_SEEN] > LATE_TOKENS]
+first_tokens = by_size[by_size[TOKENS_SEEN] == by_size[TOKENS_SEEN].min()]
+hurtful = by_size.loc[by_size["change_nats"] >= 0, TOKENS_SEEN].max()  # the last at which some bit width sees no help
 put("size_series", len(late_by_size))
 put("size_falling", int((late_by_size["change_nats"] < -3 * late_by_size["change_se_nats"]).sum()))
 put("size_steps", int(late_by_size["n_steps"].sum()))
 put("size_down", int((late_by_size["n_steps"] - late_by_size["n_up"]).sum()))
 put("size_first_rising", int((first_tokens["change_nats"] > 0).sum()))
 put("size_first_series", len(first_tokens))
-put("size_first_tokens", count_label(first_tokens[TOKENS].iloc[0]))
-put("size_helps_from", count_label(by_size.loc[by_size[TOKENS] > hurtful, TOKENS].min()))
+put("size_first_tokens", count_label(first_tokens[TOKENS_SEEN].iloc[0]))
+put("size_helps_from", count_label(by_size.loc[by_size[TOKENS_SEEN] > hurtful, TOKENS_SEEN].min()))
 assert (late_by_size["change_nats"] < -3 * late_by_size["change_se_nats"]).all(), "the text says: in all of them"
 assert (first_tokens["change_nats"] > 0).all(), "the text says that the largest loses more at the fewest tokens"
-chosen = spread_out(gptq[TOKENS], 6)
-put("fig_size", comparisons.qid_against_size_by_tokens(gptq[gptq[TOKENS].isin(chosen)]))
+chosen = spread_out(gptq[TOKENS_SEEN], 6)
+put("fig_size", comparisons.qid_against_size_by_tokens(gptq[gptq[TOKENS_SEEN].isin(chosen)]))
 plt.close("all")
 
 # %% [markdown]
@@ -322,9 +332,9 @@ plt.close("all")
 # ### Bits
 
 # %% tags=["remove-cell"]
-by_bits = trends(gptq, "bits", [SIZE, TOKENS])
-late_by_bits = by_bits[by_bits[TOKENS] > LATE_TOKENS]
-pairs = late.pivot(index=[SIZE, TOKENS], columns="bits", values="qid_nats")
+by_bits = trends(gptq, "bits", [N_PARAMS, TOKENS_SEEN])
+late_by_bits = by_bits[by_bits[TOKENS_SEEN] > LATE_TOKENS]
+pairs = late.pivot(index=[N_PARAMS, TOKENS_SEEN], columns="bits", values="qid_nats")
 put("bits_series", len(by_bits))
 put("bits_falling", int((by_bits["n_up"] == 0).sum()))
 put("bit_32", (pairs[2] / pairs[3]).median())
@@ -334,7 +344,7 @@ put("bits_steep_high", -late_by_bits["exponent"].min())
 assert (by_bits["n_up"] == 0).all(), "the text says: at all checkpoints"
 assert (pairs[2] > 2 * pairs[3]).all(), "the caption says that the third bit takes away most of the loss"
 assert (pairs[3] > 2 * pairs[4]).all(), "and the fourth most of the rest"
-put("fig_bits", figures.qid_against_bits(every_width[every_width[TOKENS] == late[TOKENS].max()]).figure)
+put("fig_bits", figures.qid_against_bits(every_width[every_width[TOKENS_SEEN] == late[TOKENS_SEEN].max()]).figure)
 plt.close("all")
 
 # %% [markdown]
@@ -358,7 +368,7 @@ plt.close("all")
 # counts training runs. From 6 to 8 bits it is the factor of each of the two.
 
 # %% tags=["hide-input"]
-wide_late = every_width[every_width[TOKENS] > LATE_TOKENS]
+wide_late = every_width[every_width[TOKENS_SEEN] > LATE_TOKENS]
 factors = bit_factors(wide_late)
 taken = pd.DataFrame({step: mean_over_runs(np.log(factors[step])) for step in factors}).T[["mean", "low", "high"]]
 taken = np.exp(taken).assign(rule=[((2**many - 1) / (2**few - 1)) ** (2 / (many - few)) for few, many in taken.index])
@@ -378,7 +388,7 @@ shown["divided by"] = pd.Series(cells)
 shown.fillna("").rename(index="{:g} bits".format).rename_axis(index=None)
 
 # %% tags=["remove-cell"]
-other_text = rows_of_fit(degradation(study_rows(measured, "wheels-unseen")), "gptq", 32, False, LATE_TOKENS)
+other_text = rows_of_fit(degradation(study_rows(measured, UNSEEN)), "gptq", GROUP_SIZE, False, LATE_TOKENS)
 at_8 = wide_late[wide_late["bits"] == 8]
 both = at_8.merge(other_text[other_text["bits"] == 8], on="checkpoint_id", suffixes=("", "_other"))
 negative, negative_other = both["qid_nats"] < 0, both["qid_nats_other"] < 0
@@ -442,14 +452,14 @@ assert (negative & negative_other).sum() > 2 * negative.sum() * negative_other.m
 PASSES = [0.25, 0.5, 1, 2, 4]
 slopes = slopes_by_pass(gptq, PASSES)
 over_sizes = slopes.groupby(["bits", "start"])["exponent"].apply(lambda one: pd.Series(mean_over_runs(one))).unstack()
-bends = slopes.pivot(index=["bits", "run"], columns="start", values="exponent").diff(axis=1)
+bends = slopes.pivot(index=["bits", "run_label"], columns="start", values="exponent").diff(axis=1)
 
-texts = [study_rows(measured, text).query("method == 'none'") for text in ("wheels-heldout", "wheels-unseen")]
+texts = [study_rows(measured, text).query("method == 'none'") for text in (HELDOUT, UNSEEN)]
 files = packages("evaluation"), packages("unseen")
-gaps = text_losses(*texts, files).merge(texts[0][["checkpoint_id", "epochs", SIZE]], on="checkpoint_id")
-gaps = gaps[gaps[TOKENS] > LATE_TOKENS]
+gaps = text_losses(*texts, files).merge(texts[0][["checkpoint_id", "epochs", N_PARAMS]], on="checkpoint_id")
+gaps = gaps[gaps[TOKENS_SEEN] > LATE_TOKENS]
 changes = [loss_changes(text, PASSES) for text in texts]
-widening = text_losses(*changes, files).merge(changes[0][["checkpoint_id", "start", SIZE]], on="checkpoint_id")
+widening = text_losses(*changes, files).merge(changes[0][["checkpoint_id", "start", N_PARAMS]], on="checkpoint_id")
 widening["share"] = widening["second_nats"] / widening["first_nats"]
 
 # %% tags=["remove-cell"]
@@ -469,12 +479,12 @@ for bits in BITS:
                 put(f"bend_{piece}_{bits}_{name}", f"{bend[name]:+.2f}".replace("-", "−"))
         clear = bend["high"] < 0 or bend["low"] > 0
         assert clear == ((piece, bits) in CLEAR_BENDS), f"{piece}, {bits} bits: the text says which bends are clear"
-first_piece = slopes[(slopes["start"] == 0.25) & (slopes["bits"] == 2)].set_index(SIZE)["exponent"]
+first_piece = slopes[(slopes["start"] == 0.25) & (slopes["bits"] == 2)].set_index(N_PARAMS)["exponent"]
 put("slope_smallest", first_piece[sizes[0]])
 put("slope_largest", first_piece[sizes[-1]])
 assert first_piece[sizes[0]] > 1.5 * first_piece[sizes[-1]], "a caption says: at first most steeply in small models"
 upwards = bends[2].unstack("bits")
-large = slopes[slopes[SIZE] >= sizes[-2]]["run"].unique()
+large = slopes[slopes[N_PARAMS] >= sizes[-2]]["run_label"].unique()
 put("large_up", int((upwards.loc[large] > 0).to_numpy().sum()))
 put("large_bends", upwards.loc[large].size)
 put("small_up", int((upwards.drop(large) > 0).to_numpy().sum()))
@@ -485,18 +495,18 @@ for start, piece in ((0.5, "before"), (1, "second"), (2, "last")):
     for name in ("mean", "low", "high"):
         put(f"wider_{piece}_{name}", wider[name])
     if start >= 1:
-        put(f"share_{piece}_small", rows.loc[rows[SIZE] < sizes[-2], "share"].mean())
-        put(f"share_{piece}_large", rows.loc[rows[SIZE] >= sizes[-2], "share"].mean())
+        put(f"share_{piece}_small", rows.loc[rows[N_PARAMS] < sizes[-2], "share"].mean())
+        put(f"share_{piece}_large", rows.loc[rows[N_PARAMS] >= sizes[-2], "share"].mean())
     assert wider["low"] > 0, "the text says that the gap grows in each piece"
-widest = widening[widening["start"] == 2].set_index(SIZE).loc[sizes[-1]]
+widest = widening[widening["start"] == 2].set_index(N_PARAMS).loc[sizes[-1]]
 put("widest", widest["difference_nats"])
 put("widest_se", widest["difference_se_nats"])
 put("gap_se", gaps["difference_se_nats"].median())
-of_two = gptq.pivot(index=["bits", TOKENS], columns=SIZE, values="qid_nats")
+of_two = gptq.pivot(index=["bits", TOKENS_SEEN], columns=N_PARAMS, values="qid_nats")
 last_step = of_two[sizes[-1]] / of_two[sizes[-2]]
-once = gptq.loc[epochs <= 1, TOKENS].max()
+once = gptq.loc[epochs <= 1, TOKENS_SEEN].max()
 for bits in BITS:
-    in_pass, at_end = last_step[bits, once], last_step[bits, gptq[TOKENS].max()]
+    in_pass, at_end = last_step[bits, once], last_step[bits, gptq[TOKENS_SEEN].max()]
     put(f"last_step_{bits}_once", in_pass)
     put(f"last_step_{bits}_end", at_end)
     assert at_end > (1.5 if bits > 2 else 1.1) * in_pass, "the text says that it ends nearer to one at each width"
@@ -574,20 +584,20 @@ plt.close("all")
 # %%
 SHAPES = {"64x12": "128x3", "160x2": "128x3", "128x16": "256x4", "352x2": "256x4"}
 every = degradation(of_every_run[of_every_run["method"].isin(["none", "gptq"])])
-every = rows_of_fit(every, "gptq", 32, symmetric=False, tokens_above=LATE_TOKENS)
+every = rows_of_fit(every, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
 every = every[every["bits"].isin(BITS)]
 every["twin"] = every["model"].replace({f"tadpole-{one}": f"tadpole-{other}" for one, other in SHAPES.items()})
-on_trunk = every["run"].isin(gptq["run"])
-ended = (every["schedule"] == "constant") | (every[TOKENS] == every["tokens_planned"])
-trunk, others = every[on_trunk], every[~on_trunk & ended]
+of_trunk = on_trunk(every)
+ended = (every["schedule"] == "constant") | (every[TOKENS_SEEN] == every["tokens_planned"])
+trunk, others = every[of_trunk], every[~of_trunk & ended]
 others = others.assign(way=differences_of_runs(others, trunk))
 ratios = ratios_to_twins(others, trunk, ["way", "bits"])
 twins_table(ratios)
 
 # %% tags=["remove-cell"]
 at = ratios.set_index(["way", "bits"])
-latest = others[others["schedule"] == "constant"].query("n_averaged == 1")[TOKENS].max()
-at_last = ratios_to_twins(others[others[TOKENS] == latest], trunk, ["way", "bits"]).set_index(["way", "bits"])
+latest = others[others["schedule"] == "constant"].query("n_averaged == 1")[TOKENS_SEEN].max()
+at_last = ratios_to_twins(others[others[TOKENS_SEEN] == latest], trunk, ["way", "bits"]).set_index(["way", "bits"])
 KINDS = {
     "seed": "another training seed",
     "cooldown": "cooldown, at its end",
@@ -615,7 +625,7 @@ for name in ("seed", "cooldown"):
 put("average_loss", f"{at.loc[KINDS['average'], 'loss_change_nats'].iloc[0]:+.3f}".replace("-", "−"))
 put("latest", count_label(latest))
 put("mates", others.loc[others["way"] == KINDS["seed"], "model"].nunique())
-grouped = pd.concat([others[others["way"] == KINDS["seed"]], trunk]).groupby(["model", TOKENS, "bits"])["qid_nats"]
+grouped = pd.concat([others[others["way"] == KINDS["seed"]], trunk]).groupby(["model", TOKENS_SEEN, "bits"])["qid_nats"]
 scatter = (grouped.std() / grouped.mean()).dropna() ** 2
 for bits, value in np.sqrt(scatter.groupby("bits").mean()).items():
     put(f"seed_sd_{bits:g}", value)
@@ -626,7 +636,7 @@ for bits in BITS:
     for name in ("mean", "low", "high"):
         put(f"cooldown_{bits}_{name}", np.exp(one[name]))
     assert (one["low"] > 0) == (bits < 4), "the text says: raised at each bit width, not clearly at 4"
-by_branch = ratios_to_twins(cooldowns, trunk, ["run"])
+by_branch = ratios_to_twins(cooldowns, trunk, ["run_label"])
 put("cooldown_sizes", cooldowns["model"].nunique())
 put("cooldown_lower", int((by_branch["loss_change_nats"] < 0).sum()))
 assert (at.loc[KINDS["average"], "run_highest"] < 1).all(), "the text says: lower QiD in every run"
@@ -641,9 +651,9 @@ assert cosines["loss_change_nats"].iloc[0] > 0 > cosines["loss_change_nats"].ilo
 for name in ("deep_small", "deep_large"):
     assert (at_last.loc[KINDS[name], "ratio"] > at.loc[KINDS[name], "ratio"]).all(), "the text says that it grows"
 assert ratios["ratio"].max() < growth.min(), "the text says that tokens move QiD further than any of these"
-apart = others.drop_duplicates("run").query("model != twin")
-twin_size = apart["twin"].map(trunk.groupby("model")[SIZE].first())
-put("shape_size_gap", (apart[SIZE] / twin_size - 1).abs().max())
+apart = others.drop_duplicates("run_label").query("model != twin")
+twin_size = apart["twin"].map(trunk.groupby("model")[N_PARAMS].first())
+put("shape_size_gap", (apart[N_PARAMS] / twin_size - 1).abs().max())
 put(
     "fig_else",
     comparisons.ratios_by_way(ratios, "QiD over that of the trunk's twin (factor)", [0.8, 1, 1.25, 1.5]).figure,
@@ -698,17 +708,19 @@ plt.close("all")
 
 # %% tags=["remove-cell"]
 rtn = qid_ratio(rows_of_fit(study, "rtn", 32, symmetric=False), gptq)
-late_rtn = rtn[rtn[TOKENS] > LATE_TOKENS]
+late_rtn = rtn[rtn[TOKENS_SEEN] > LATE_TOKENS]
 put("rtn_rows", len(rtn))
 put("rtn_worse", int((rtn["ratio"] > 1).sum()))
 put("rtn_late_rows", len(late_rtn))
 for bits, rows in late_rtn.groupby("bits"):
     put(f"rtn_ratio_{bits:g}", rows["ratio"].median())
-rtn_by_size = late_rtn[late_rtn["bits"] == 2].groupby(SIZE)["ratio"].median()
+rtn_by_size = late_rtn[late_rtn["bits"] == 2].groupby(N_PARAMS)["ratio"].median()
 put("rtn_smallest", rtn_by_size[sizes[0]])
 put("rtn_largest", rtn_by_size[sizes[-1]])
 assert rtn_by_size[sizes[-1]] > 1.2 * rtn_by_size[sizes[0]], "the text says that GPTQ gains more in the largest model"
-rtn_trends = trends(study[(study["method"] == "rtn") & (study[TOKENS] > LATE_TOKENS)], TOKENS, ["model", "bits"])
+rtn_trends = trends(
+    study[(study["method"] == "rtn") & (study[TOKENS_SEEN] > LATE_TOKENS)], TOKENS_SEEN, ["model", "bits"]
+)
 put("rtn_series", len(rtn_trends))
 put("rtn_rising", int((rtn_trends["change_nats"] > 0).sum()))
 put("fig_rtn", comparisons.ratio_against_tokens(late_rtn, "QiD of RTN / QiD of GPTQ (factor)"))
@@ -780,7 +792,7 @@ if agreement is not None:
     bases = local.merge(on_gpu, on=["checkpoint_id", "scheme_id", "eval_id"])
     bases = bases[bases["method_x"] == "none"]
     base_gap = (bases["loss_nats_x"] - bases["loss_nats_y"]).abs().max()
-    within = (rounded["difference_in_seeds"].abs() < 2).groupby(rounded[TOKENS] > LATE_TOKENS).agg(["sum", "size"])
+    within = (rounded["difference_in_seeds"].abs() < 2).groupby(rounded[TOKENS_SEEN] > LATE_TOKENS).agg(["sum", "size"])
     counts = " and ".join(
         f"{row['sum']} of {row['size']} rows {'beyond' if is_late else 'before'} {count_label(LATE_TOKENS)} tokens"
         for is_late, row in within.sort_index(ascending=False).iterrows()
@@ -798,7 +810,7 @@ if agreement is not None:
             f"**What doesn't.** The other {(~same).sum()} differ by up to {rounded['difference_nats'].abs().max():.3f} nats (median "
             f"{rounded['difference_nats'][~same].abs().median():.4f}), and by up to "
             f"{rounded['difference_in_own_se'][~same].abs().max():.0f} times the paired error of the difference. Of the QiDs that exceed three errors, farthest off relative to its size is "
-            f"`{worst['model']}` after {count_label(worst[TOKENS])} tokens at {worst['bits']:g} bits: {worst['qid_nats_cpu']:.4f} here and "
+            f"`{worst['model']}` after {count_label(worst[TOKENS_SEEN])} tokens at {worst['bits']:g} bits: {worst['qid_nats_cpu']:.4f} here and "
             f"{worst['qid_nats_cuda']:.4f} in the table.\n\n"
             f"**Does it matter?** Between calibration seeds QiD scatters by {spreads} (standard deviation relative to QiD). "
             f"{counts} differ between the machines by less than twice what two seeds typically differ by. The seeds were tried at the last checkpoint, "
@@ -874,7 +886,9 @@ if agreement is not None:
 # before you look.
 
 # %% tags=["remove-cell"]
-end = study[(study[SIZE] == sizes[-1]) & (study[TOKENS] == study[TOKENS].max()) & (study["group_size"] == 32)]
+end = study[
+    (study[N_PARAMS] == sizes[-1]) & (study[TOKENS_SEEN] == study[TOKENS_SEEN].max()) & (study["group_size"] == 32)
+]
 end = end.set_index(["method", "bits"])["qid_nats"]
 put("end_rtn_3", end["rtn", 3])
 put("end_gptq_2", end["gptq", 2])

@@ -41,25 +41,36 @@ from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.questions.trends import bit_factors, trends
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import training_seeds
-from helpers.analyse.rows.resampling import document_counts, packages
+from helpers.analyse.rows.resampling import document_counts
 from helpers.analyse.rows.selection import commonest_scheme, rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
-from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, rows_of_every_run, rows_of_seeds, study_rows
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    HELDOUT,
+    LATE_TOKENS,
+    MOST_EPOCHS,
+    PROSE,
+    UNSEEN,
+    rows_of_every_run,
+    rows_of_seeds,
+    study_rows,
+    unbranched,
+)
 from helpers.show.figures import comparisons, qid
 from helpers.show.figures import fits as fit_figures
 from helpers.show.glue import put, put_all
 from helpers.show.live_chart import prediction_chart
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import GREEK, differences_table, fits_table
+from helpers.table.corpus import packages
 
 use_house_style()
 
 
-UNSEEN, PROSE = "wheels-unseen", "wheels-prose"
-MOST_EPOCHS = 4
-WIDTHS = [2, 3, 4]
+WIDTHS = list(FITTED_BITS)
 EXPONENTS = ["beta", "alpha", "gamma"]
 
 # %% [markdown]
@@ -90,10 +101,10 @@ EXPONENTS = ["beta", "alpha", "gamma"]
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
 study = degradation(study_rows(measured))
-every_width = rows_of_fit(study, "gptq", 32, symmetric=False)
+every_width = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
 every_width = every_width[every_width["epochs"] <= MOST_EPOCHS]
 every_moment = every_width[every_width["bits"].isin(WIDTHS)]
-rows = every_moment[every_moment[TOKENS] > LATE_TOKENS]
+rows = every_moment[every_moment[TOKENS_SEEN] > LATE_TOKENS]
 data = FitData.from_table(rows)
 
 # %% [markdown]
@@ -196,7 +207,7 @@ log_errors = np.log(fit.fitted_nats[clear] / data.qid_nats[clear])
 put("typical_error", float(np.expm1(np.sqrt(np.mean(log_errors**2)))))
 put("decades", float(np.log10(data.qid_nats.max() / data.qid_nats.min())))
 put_all(worst_over=float(np.exp(log_errors.max())), worst_under=float(np.exp(-log_errors.min())))
-over_law = rows.assign(ratio=data.qid_nats / fit.fitted_nats).pivot_table("ratio", SIZE, TOKENS)
+over_law = rows.assign(ratio=data.qid_nats / fit.fitted_nats).pivot_table("ratio", N_PARAMS, TOKENS_SEEN)
 back = (over_law.iloc[:, 0] < 1) & (over_law.max(axis=1) > 1) & (over_law.iloc[:, -1] < 1)
 put_all(sizes_back=int(back.sum()), back_below=count_label(over_law.index[~back].min()))
 put_all(top_ratio=over_law.max(axis=None), top_size=count_label(over_law.max(axis=1).idxmax()))
@@ -242,23 +253,25 @@ plt.close("all")
 
 # %% tags=["hide-input"]
 first_epoch, later_epochs = rows[rows["epochs"] <= 1], rows[rows["epochs"] > 1]
-in_tokens, in_first, in_later = (trends(part, TOKENS, [SIZE, "bits"]) for part in (rows, first_epoch, later_epochs))
-in_size = trends(every_moment, SIZE, [TOKENS, "bits"])
+in_tokens, in_first, in_later = (
+    trends(part, TOKENS_SEEN, [N_PARAMS, "bits"]) for part in (rows, first_epoch, later_epochs)
+)
+in_size = trends(every_moment, N_PARAMS, [TOKENS_SEEN, "bits"])
 in_size["exponent"] = -in_size["exponent"]
 
 # %% tags=["remove-cell"]
 figure, panels = plt.subplots(1, 3, figsize=(11.5, 3.8))
 of_tokens = "exponent of D, β (no unit)"
 for axes, part, title in zip(panels, (in_first, in_later), ("first epoch", "later epochs"), strict=False):
-    comparisons.exponents(part, SIZE, of_tokens, axes).get_legend().remove()
+    comparisons.exponents(part, N_PARAMS, of_tokens, axes).get_legend().remove()
     axes.set(title=title, ylim=(0, 1.05 * in_first["exponent"].max()))
-comparisons.exponents(in_size, TOKENS, "exponent of N, α (no unit)", panels[2]).set_title("one number of tokens")
+comparisons.exponents(in_size, TOKENS_SEEN, "exponent of N, α (no unit)", panels[2]).set_title("one number of tokens")
 put("fig_local", figure)
 plt.close("all")
 mean_by_size, first_by_size, later_by_size = (
-    part.groupby(SIZE)["exponent"].mean() for part in (in_tokens, in_first, in_later)
+    part.groupby(N_PARAMS)["exponent"].mean() for part in (in_tokens, in_first, in_later)
 )
-mean_by_tokens = in_size.groupby(TOKENS)["exponent"].mean()
+mean_by_tokens = in_size.groupby(TOKENS_SEEN)["exponent"].mean()
 for name, part in (("beta", mean_by_size), ("first", first_by_size), ("later", later_by_size)):
     put(f"{name}_smallest", part.iloc[0])
     put(f"{name}_largest", part.iloc[-1])
@@ -270,7 +283,7 @@ put("last_tokens", count_label(mean_by_tokens.index[-1]))
 slower = mean_over_runs(first_by_size - later_by_size)
 put_all(slower=slower["mean"], slower_low=slower["low"], slower_high=slower["high"])
 put("slower_sizes", int((first_by_size > later_by_size).sum()))
-spread_bits = in_tokens.pivot(index=SIZE, columns="bits", values="exponent")
+spread_bits = in_tokens.pivot(index=N_PARAMS, columns="bits", values="exponent")
 put("beta_bits_spread", (spread_bits.max(axis=1) - spread_bits.min(axis=1)).mean())
 put("beta_size_spread", mean_by_size.max() - mean_by_size.min())
 beta_step = mean_over_runs(spread_bits[2] - spread_bits[4])
@@ -329,7 +342,7 @@ assert all(
 # %% tags=["hide-input"]
 cuts = [0, 16e6, 33e6, LATE_TOKENS, 120e6, 240e6, 480e6]
 names = ["all", *(f"D > {count_label(cut)}" for cut in cuts[1:])]
-parts = {name: every_moment[every_moment[TOKENS] > cut] for name, cut in zip(names, cuts, strict=True)}
+parts = {name: every_moment[every_moment[TOKENS_SEEN] > cut] for name, cut in zip(names, cuts, strict=True)}
 parts |= {f"first epoch, D > {count_label(LATE_TOKENS)}": first_epoch}
 cut_fits = {name: fit_by_run(UnifiedLaw, FitData.from_table(part))[0] for name, part in parts.items()}
 fits_table(cut_fits)
@@ -425,7 +438,7 @@ assert abs(scores["log_bias"]) < 0.5 * scores["log_rms"], "the text says: no lea
 # ## Bits that the fit has not seen
 
 # %% tags=["hide-input"]
-late_widths = every_width[every_width[TOKENS] > LATE_TOKENS]
+late_widths = every_width[every_width[TOKENS_SEEN] > LATE_TOKENS]
 over_widths = measured_over_predicted(fit.law, FitData.from_table(late_widths))
 means = {bits: mean_over_runs(ratios) for bits, ratios in over_widths.iterrows()}
 pd.DataFrame(means).T[["mean", "low", "high"]].rename_axis("bits").map("{:.2f}".format)
@@ -515,7 +528,7 @@ same, other = (drawn[HELDOUT], drawn[HELDOUT]), (drawn[HELDOUT], drawn[UNSEEN])
 
 
 def of_way(method, text=HELDOUT, symmetric=False):
-    chosen = rows_of_fit(degradation(study_rows(measured, text)), method, 32, symmetric, LATE_TOKENS)
+    chosen = rows_of_fit(degradation(study_rows(measured, text)), method, GROUP_SIZE, symmetric, LATE_TOKENS)
     return chosen[chosen["bits"].isin(WIDTHS) & (chosen["epochs"] <= MOST_EPOCHS)]
 
 
@@ -527,7 +540,9 @@ of_methods = {way: fit_pair(OneBitWidthLaw, four["GPTQ"], four[way], same) for w
 of_methods = {f"{way} − GPTQ, 4 bits": pair for way, pair in of_methods.items()}
 of_methods["RTN − GPTQ"] = rtn = fit_pair(UnifiedLaw, rows, ways["RTN"], same)
 try:
-    prose = rows_of_fit(degradation(measured[measured["eval_dataset"] == PROSE]), "gptq", 32, False, LATE_TOKENS)
+    prose = rows_of_fit(
+        degradation(measured[measured["eval_dataset"] == PROSE]), "gptq", GROUP_SIZE, False, LATE_TOKENS
+    )
     of_texts["prose − held-out, GPTQ"] = fit_pair(UnifiedLaw, rows, prose, (drawn[HELDOUT], drawn[PROSE]))
 except FitError as error:
     display(Markdown(f"**A third text, English prose, gives no law:** {error}."))
@@ -607,9 +622,9 @@ local = pd.read_parquet(results_path)
 local = local[local["device_type"] == device]
 latest_family = local.loc[local["measured_at"].idxmax(), ["family", "n_sequences"]]
 local = local[(local["family"] == latest_family["family"]) & (local["n_sequences"] == latest_family["n_sequences"])]
-constant = local[local["run"] == local["model"]]  # no branch, and so no decay
+constant = local[unbranched(local)]  # no branch, and so no decay
 mine = commonest_scheme(degradation(constant), "gptq")
-mine = mine[mine[TOKENS] > LATE_TOKENS]
+mine = mine[mine[TOKENS_SEEN] > LATE_TOKENS]
 try:
     my_fit, my_trouble = fit_by_run(UnifiedLaw, FitData.from_table(mine))
     display(fits_table({"machine": my_fit, "study": fit}))
@@ -642,11 +657,11 @@ put_all(box_tokens_low=count_label(box.tokens[0]), box_tokens_high=count_label(b
 put_all(box_size_low=count_label(box.n_params[0]), box_size_high=count_label(box.n_params[1]))
 put_all(box_bits_low=box.bits[0], box_bits_high=box.bits[1], ratio_low=float((data.tokens / data.n_params).min()))
 put("ratio_high", float((data.tokens / data.n_params).max()))
-every_run = rows_of_fit(degradation(rows_of_every_run(measured)), "gptq", 32, False, tokens_above=LATE_TOKENS)
+every_run = rows_of_fit(degradation(rows_of_every_run(measured)), "gptq", GROUP_SIZE, False, tokens_above=LATE_TOKENS)
 reseeded = rows_of_seeds(every_run[every_run["bits"].isin(WIDTHS)])
 seeds = training_seeds(reseeded)
 put_all(seed_models=int(seeds["n_models"].max()), seed_runs=int(seeds["n_runs"].max()))
-put("seed_tokens", count_label(reseeded[TOKENS].max()))
+put("seed_tokens", count_label(reseeded[TOKENS_SEEN].max()))
 for bits, scatter in seeds.iterrows():
     put(f"seed_{bits:g}", scatter["relative_sd"])
     put(f"seed_{bits:g}_low", scatter["low"])

@@ -42,9 +42,9 @@ from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_LOSS, OUYANG_2024_TABLE_1
 from helpers.analyse.questions import published_tables
 from helpers.analyse.questions.trends import slope
-from helpers.analyse.rows.degradation import TOKENS, degradation
+from helpers.analyse.rows.degradation import TOKENS_SEEN, degradation
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import LATE_TOKENS, study_rows
+from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, LATE_TOKENS, study_rows
 from helpers.show.figures import published as published_figures
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
@@ -59,7 +59,7 @@ def scientific(value):
     return f"{mantissa} · 10{exponent.translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
-WIDTHS = [2, 3, 4]
+WIDTHS = list(FITTED_BITS)
 UNIFIED = dict.fromkeys(WIDTHS, OUYANG_2024)
 
 # %% [markdown]
@@ -281,7 +281,7 @@ assert (turns["4 bits"] > box.tokens[1]).all(axis=None), "the text says: beyond 
 # %%
 level = 0.95
 study = degradation(study_rows(pd.read_parquet("results/measurements.parquet")))
-rows = rows_of_fit(study, "gptq", 32, symmetric=False)
+rows = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
 rows = rows[rows["bits"].isin(WIDTHS)]
 turned = published_tables.turning_points(rows, np.random.default_rng(seed), level)
 
@@ -319,7 +319,7 @@ put_all(
 put_all(
     smallest=count_label(two.index.min()),
     largest=count_label(two.index.max()),
-    last_tokens=count_label(rows[TOKENS].max()),
+    last_tokens=count_label(rows[TOKENS_SEEN].max()),
 )
 put_all(first_pass=count_label(rows["unique_tokens"].max()))
 within_pass = int((two["tokens"] < rows["unique_tokens"].max()).sum())
@@ -341,7 +341,7 @@ half = stats.t.ppf(0.5 + level / 2, len(two) - 2) * line.stderr
 put_all(turn_slope=line.slope, turn_slope_low=line.slope - half, turn_slope_high=line.slope + half)
 at_ours = np.array([published_tables.turning_tokens(OUYANG_2024, loss_law, size, 2) for size in two.index])
 put_all(law_slope=slope(two.index, at_ours))
-moments = np.log(np.sort(rows[TOKENS].unique()))
+moments = np.log(np.sort(rows[TOKENS_SEEN].unique()))
 put_all(spacing=math.exp(np.median(np.diff(moments))))
 assert line.slope - half < slope(two.index, at_ours) < line.slope + half, "the text says: the slope is another matter"
 put_all(fig_turns=published_figures.turning_against_size(curves, turned, box.n_params).figure)
@@ -397,7 +397,7 @@ assert law_at_smallest > 5 * two["tokens"].iloc[0]
 # value by {glue:text}`kumar_factor:.1f`.
 
 # %%
-late = FitData.from_table(rows[rows[TOKENS] > LATE_TOKENS])
+late = FitData.from_table(rows[rows[TOKENS_SEEN] > LATE_TOKENS])
 fit, no_interval = fit_by_run(UnifiedLaw, late)
 far_level = 0.90
 ahead = published_tables.projections(laws, OUYANG_2024_LOSS, guessing, far, sizes)

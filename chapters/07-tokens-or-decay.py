@@ -43,18 +43,26 @@ from helpers.analyse.questions.decay import (
     rounded_differences,
 )
 from helpers.analyse.questions.mechanism import describe, with_description
-from helpers.analyse.questions.slopes_of_ratios import log_trends
+from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.questions.trends import slopes_by_pass, trends
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, rows_of_every_run, rows_of_seeds
+from helpers.analyse.rows.study import (
+    DEPTH,
+    FITTED_BITS,
+    GROUP_SIZE,
+    LATE_TOKENS,
+    on_trunk,
+    rows_of_every_run,
+    rows_of_seeds,
+)
 from helpers.show.figures import comparisons, decay
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
 
 use_house_style()
-BITS = [2, 3, 4]
+BITS = list(FITTED_BITS)
 PAPER_UPDATES = 190_000  # of the controlled runs of Catalan-Tatjer et al.
 PASSES = [0.25, 0.5, 1, 2, 4]
 MEANS = ["mean", "low", "high", "lowest", "highest"]
@@ -92,7 +100,7 @@ def signed(value):
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq", "rtn"])]))
-every = every[every["family"] != "tadpole-depth"].assign(twin=every["model"])
+every = every[every["family"] != DEPTH].assign(twin=every["model"])
 
 
 def of_scheme(method, group_size, symmetric):
@@ -100,10 +108,10 @@ def of_scheme(method, group_size, symmetric):
     return rows[rows["bits"].isin(BITS)].reset_index(drop=True)
 
 
-plain = of_scheme("gptq", 32, symmetric=False)
+plain = of_scheme("gptq", GROUP_SIZE, symmetric=False)
 coarse = of_scheme("gptq", 128, symmetric=True)
-trunk = plain[plain["run"] == TRUNK + "/" + plain["model"]]
-at_tokens, at_loss = compared_with_trunk(plain, TOKENS), compared_with_trunk(plain, LOSS)
+trunk = plain[on_trunk(plain)]
+at_tokens, at_loss = compared_with_trunk(plain, TOKENS_SEEN), compared_with_trunk(plain, LOSS)
 
 # %% [markdown]
 # **The yardstick.** Training runs that differ in the seed alone differ in QiD too. From another seed, with another rounding, one
@@ -127,12 +135,12 @@ cooldowns = plain[plain["schedule"] == "cooldown"]
 decayed = cooldowns[cooldowns["learning_rate"] == 0]
 longest = plain[(plain["schedule"] == "cosine")]
 longest = longest[longest["tokens_planned"] == longest.groupby("model")["tokens_planned"].transform("max")]
-beside_longest = at_tokens[at_tokens["run"].isin(longest["run"])]
+beside_longest = at_tokens[at_tokens["run_label"].isin(longest["run_label"])]
 kinds = plain[(plain["schedule"] != "constant") & (plain["n_averaged"] == 1)]
 kinds = kinds.assign(kind=kinds["schedule"])
 averages = plain[plain["n_averaged"] > 1].assign(kind="average")
 at_3 = kinds[kinds["bits"] == 3]
-put("fig_paths", decay.paths(at_3, trunk[trunk["bits"] == 3], TOKENS))
+put("fig_paths", decay.paths(at_3, trunk[trunk["bits"] == 3], TOKENS_SEEN))
 plt.close("all")
 
 # %% [markdown]
@@ -148,14 +156,16 @@ plt.close("all")
 
 # %%
 slopes = slopes_by_pass(trunk, PASSES)
-per_doubling = slopes.assign(model=slopes["run"], doubling=np.log(2) * slopes["exponent"])
+per_doubling = slopes.assign(model=slopes["run_label"], doubling=np.log(2) * slopes["exponent"])
 over_sizes = np.exp(mean_over_sizes(per_doubling, "doubling", ["bits", "start"])[MEANS])
-whole = trends(trunk, TOKENS, ["model", SIZE, "bits"])
+whole = trends(trunk, TOKENS_SEEN, ["model", N_PARAMS, "bits"])
 
 # %% tags=["hide-input"]
-cells = slopes.assign(factor=2 ** slopes["exponent"], N=slopes[SIZE].map(count_label)).sort_values([SIZE, "start"])
-cells = cells.groupby([SIZE, "N", "bits"])["factor"].apply(lambda rows: ", ".join(f"{row:.2f}" for row in rows))
-cells.unstack("bits").droplevel(SIZE).rename(columns="{:g} bits".format).rename_axis(index="size N", columns=None)
+cells = slopes.assign(factor=2 ** slopes["exponent"], N=slopes[N_PARAMS].map(count_label)).sort_values(
+    [N_PARAMS, "start"]
+)
+cells = cells.groupby([N_PARAMS, "N", "bits"])["factor"].apply(lambda rows: ", ".join(f"{row:.2f}" for row in rows))
+cells.unstack("bits").droplevel(N_PARAMS).rename(columns="{:g} bits".format).rename_axis(index="size N", columns=None)
 
 # %% tags=["remove-cell"]
 for bits, start in [(3, start) for start in PASSES[:-1]] + [(2, PASSES[-2]), (4, PASSES[-2])]:
@@ -167,20 +177,20 @@ put("whole_times", whole["end"].iloc[0] / whole["start"].iloc[0])
 put("pieces", len(slopes))
 put("pieces_rising", int((slopes["exponent"] > 0).sum()))
 put("lowest_doubling", 2 ** lowest["exponent"])
-put("lowest_size", count_label(lowest[SIZE]))
+put("lowest_size", count_label(lowest[N_PARAMS]))
 put("lowest_bits", lowest["bits"])
 put("trunk_sizes", trunk["model"].nunique())
 assert (slopes["exponent"] > 0).mean() > 0.95, "the text says that no piece of training is flat, but for single ones"
 assert (whole["change_nats"] > 3 * whole["change_se_nats"]).all(), "the text says that QiD rises at every size"
 assert (over_sizes["low"] > 1).all(), "the text says that every interval lies above one"
-doubling = (2 ** slopes.set_index([SIZE, "bits", "start"])["exponent"]).unstack("start")
+doubling = (2 ** slopes.set_index([N_PARAMS, "bits", "start"])["exponent"]).unstack("start")
 at_three = doubling.xs(3, level="bits")
 slowed = at_three[2.0] < at_three[0.5]
 put_all(slowed=int(slowed.sum()), slowed_to=count_label(at_three.index[slowed].max()))
 put_all(trunk_largest=count_label(at_three.index.max()))
 put_all(**{f"largest_{start:g}": at_three[start].iloc[-1] for start in (0.5, 2.0)})
 last_pieces = doubling[2.0].rename("ratio").reset_index()
-by_size_late = log_trends(last_pieces, [SIZE], cluster=SIZE).loc[SIZE]
+by_size_late = log_mean_and_slopes(last_pieces, [N_PARAMS], cluster=N_PARAMS).loc[N_PARAMS]
 put_all(**{f"late_size_{column}": signed(by_size_late[column]) for column in ("value", "low", "high")})
 assert slowed.iloc[0] > slowed.iloc[-1], "the text says that growth slows in small models"
 assert slowed.is_monotonic_decreasing, "and in them alone"
@@ -214,36 +224,42 @@ halfway = at_tokens[at_tokens["way"] == "cooldown, on the way"]
 ends = at_tokens[at_tokens["way"] == "cooldown, at its end"]
 added = {"half": halfway, "end": ends}
 by_bits = {name: np.exp(mean_over_sizes(rows, "log_ratio", ["bits"])[MEANS]) for name, rows in added.items()}
-by_end = np.exp(mean_over_sizes(ends, "log_ratio", ["bits", TOKENS])[MEANS])
-moves = {bits: log_trends(rows, [TOKENS, SIZE], cluster="model") for bits, rows in ends.groupby("bits")}
+by_end = np.exp(mean_over_sizes(ends, "log_ratio", ["bits", TOKENS_SEEN])[MEANS])
+moves = {
+    bits: log_mean_and_slopes(rows, [TOKENS_SEEN, N_PARAMS], cluster="model") for bits, rows in ends.groupby("bits")
+}
 
 # %% tags=["remove-cell"]
 for bits in BITS:
     for name, rows in by_bits.items():
         put_row(f"{name}_{bits}", rows.loc[bits])
     for column in ("value", "low", "high"):
-        put(f"move_tokens_{bits}_{column}", signed(moves[bits].loc[TOKENS, column]))
-    put(f"move_size_{bits}_value", signed(moves[bits].loc[SIZE, "value"]))
-put_row("end_first_2", by_end.loc[(2, ends[TOKENS].min())])
-put_row("end_last_2", by_end.loc[(2, ends[TOKENS].max())])
-put("end_last_3_mean", by_end.loc[(3, ends[TOKENS].max()), "mean"])
+        put(f"move_tokens_{bits}_{column}", signed(moves[bits].loc[TOKENS_SEEN, column]))
+    put(f"move_size_{bits}_value", signed(moves[bits].loc[N_PARAMS, "value"]))
+put_row("end_first_2", by_end.loc[(2, ends[TOKENS_SEEN].min())])
+put_row("end_last_2", by_end.loc[(2, ends[TOKENS_SEEN].max())])
+put("end_last_3_mean", by_end.loc[(3, ends[TOKENS_SEEN].max()), "mean"])
 relative = np.exp(mean_over_sizes(ends, "log_relative", ["bits"])["mean"])
 put_all(**{f"relative_{bits}_mean": relative[bits] for bits in BITS})
 share = mean_over_sizes(halfway, "log_ratio", ["bits"])["mean"] / mean_over_sizes(ends, "log_ratio", ["bits"])["mean"]
 put("share_half_low", share.min())
 put("share_half_high", share.max())
 put("cooldown_sizes", ends["model"].nunique())
-put("cooldown_runs", ends["run"].nunique())
-put("first_end", count_label(ends[TOKENS].min()))
-put("last_end", count_label(ends[TOKENS].max()))
-late_ends = ends[ends[TOKENS] == ends[TOKENS].max()]
+put("cooldown_runs", ends["run_label"].nunique())
+put("first_end", count_label(ends[TOKENS_SEEN].min()))
+put("last_end", count_label(ends[TOKENS_SEEN].max()))
+late_ends = ends[ends[TOKENS_SEEN] == ends[TOKENS_SEEN].max()]
 put("last_beyond", int((late_ends["ratio"] > 1).sum()))
 put("last_rows", len(late_ends))
 assert (by_bits["end"].loc[[2, 3], "low"] > 1).all(), "the text says that decay adds to QiD, clearly at 2 and 3 bits"
 assert (by_bits["half"]["mean"] > 1).all(), "and that part of it is there halfway"
 assert (late_ends["ratio"] > 1).mean() > 0.9, "the text says that late cooldowns end higher"
-assert all(moves[bits].loc[TOKENS, "value"] > 0 for bits in (2, 3)), "the caption says that later cooldowns add more"
-assert all(row["low"] < 0 < row["high"] for row in (moves[bits].loc[SIZE] for bits in BITS)), "and sizes don't differ"
+assert all(moves[bits].loc[TOKENS_SEEN, "value"] > 0 for bits in (2, 3)), (
+    "the caption says that later cooldowns add more"
+)
+assert all(row["low"] < 0 < row["high"] for row in (moves[bits].loc[N_PARAMS] for bits in BITS)), (
+    "and sizes don't differ"
+)
 shown = ends.assign(ratio_se=(ends["high"] - ends["low"]) / (2 * 1.96))
 put("fig_added", comparisons.ratio_against_tokens(shown, "QiD over that of the trunk (factor)"))
 plt.close("all")
@@ -285,21 +301,21 @@ plt.close("all")
 # cell says growth = tokens × decay.
 
 # %%
-parts = growth_parts(ends, ["way", "model", SIZE, "bits"])
-parts_of_cosine = growth_parts(beside_longest.assign(way="cosine, along"), ["way", "model", SIZE, "bits"])
+parts = growth_parts(ends, ["way", "model", N_PARAMS, "bits"])
+parts_of_cosine = growth_parts(beside_longest.assign(way="cosine, along"), ["way", "model", N_PARAMS, "bits"])
 shares = {
     name: mean_over_sizes(rows, "decay_share", ["bits"])
     for name, rows in (("cooldown", parts), ("cosine", parts_of_cosine))
 }
 
 # %% tags=["hide-input"]
-cells = pd.concat([parts, parts_of_cosine]).sort_values(["way", SIZE])
+cells = pd.concat([parts, parts_of_cosine]).sort_values(["way", N_PARAMS])
 cells = cells.assign(
     cell=[f"{row.growth:.2f} = {row.tokens_part:.2f} × {row.decay_part:.2f}" for row in cells.itertuples()],
     run=cells["way"].replace({"cooldown, at its end": "cooldown ends"}),
-    N=cells[SIZE].map(count_label),
+    N=cells[N_PARAMS].map(count_label),
 )
-cells = cells.pivot(index=["run", SIZE, "N"], columns="bits", values="cell").droplevel(SIZE)
+cells = cells.pivot(index=["run", N_PARAMS, "N"], columns="bits", values="cell").droplevel(N_PARAMS)
 cells.rename(columns="{:g} bits".format).rename_axis(columns=None)
 
 # %% tags=["remove-cell"]
@@ -345,16 +361,16 @@ metrics |= {f"relative, {name}": rows.assign(qid_nats=rows["qid_nats"] / rows[LO
 after, constant = {}, {}
 for name, rows in metrics.items():
     done = rows[(rows["schedule"] == "cooldown") & (rows["learning_rate"] == 0)]
-    same = rows[(rows["run"] == TRUNK + "/" + rows["model"]) & rows["model"].isin(done["model"])]
-    after[name] = trends(done, TOKENS, ["model", "bits"])
-    constant[name] = trends(same[same["step"].isin(done["step"])], TOKENS, ["model", "bits"])
+    same = rows[on_trunk(rows) & rows["model"].isin(done["model"])]
+    after[name] = trends(done, TOKENS_SEEN, ["model", "bits"])
+    constant[name] = trends(same[same["step"].isin(done["step"])], TOKENS_SEEN, ["model", "bits"])
 exponents = {
     (kind, name): mean_over_sizes(rows, "exponent", ["bits"])
     for kind, found in (("after decay", after), ("constant rate", constant))
     for name, rows in found.items()
 }
 last_two = np.sort(decayed["step"].unique())[-2:]
-last_doubling = trends(decayed[decayed["step"].isin(last_two)], TOKENS, ["model", "bits"])
+last_doubling = trends(decayed[decayed["step"].isin(last_two)], TOKENS_SEEN, ["model", "bits"])
 
 # %% tags=["hide-input"]
 cells = {
@@ -375,10 +391,10 @@ put("after_times_low", growth["times"].min())
 put("after_times_high", growth["times"].max())
 put("after_series", len(growth))
 put("after_rising", int((growth["n_up"] == growth["n_steps"]).sum()))
-put("two_from", count_label(decayed.loc[decayed["step"] == last_two[0], TOKENS].iloc[0]))
+put("two_from", count_label(decayed.loc[decayed["step"] == last_two[0], TOKENS_SEEN].iloc[0]))
 put("coarse_sizes", after["QiD, group 128, symmetric"]["model"].nunique())
-put("per_parameter_low", (decayed[TOKENS] / decayed[SIZE]).min())
-put("per_parameter_high", (decayed[TOKENS] / decayed[SIZE]).max())
+put("per_parameter_low", (decayed[TOKENS_SEEN] / decayed[N_PARAMS]).min())
+put("per_parameter_high", (decayed[TOKENS_SEEN] / decayed[N_PARAMS]).max())
 assert (growth["change_nats"] > 3 * growth["change_se_nats"]).all(), "the text says: from the first end to the last"
 assert (last_doubling["change_nats"] > 2 * last_doubling["change_se_nats"]).all(), "and from the last but one"
 assert all((rows["low"] > 0).all() for rows in exponents.values()), "the text says that all exponents are above zero"
@@ -412,22 +428,22 @@ for name in metrics:
 # %%
 same_places = trunk.merge(longest[["model", "step"]].drop_duplicates())
 along = {
-    "along the cosine": trends(longest, TOKENS, ["model", SIZE, "bits"]),
-    "constant rate, same tokens": trends(same_places, TOKENS, ["model", SIZE, "bits"]),
+    "along the cosine": trends(longest, TOKENS_SEEN, ["model", N_PARAMS, "bits"]),
+    "constant rate, same tokens": trends(same_places, TOKENS_SEEN, ["model", N_PARAMS, "bits"]),
 }
-of_ends = plain[(plain["schedule"] == "cosine") & (plain[TOKENS] == plain["tokens_planned"])]
-along["ends of cosines of several lengths"] = trends(of_ends, TOKENS, ["model", SIZE, "bits"])
+of_ends = plain[(plain["schedule"] == "cosine") & (plain[TOKENS_SEEN] == plain["tokens_planned"])]
+along["ends of cosines of several lengths"] = trends(of_ends, TOKENS_SEEN, ["model", N_PARAMS, "bits"])
 of_cooldowns = decayed[decayed["model"].isin(of_ends["model"]) & decayed["step"].isin(of_ends["step"])]
-along["ends of cooldowns, same tokens"] = trends(of_cooldowns, TOKENS, ["model", SIZE, "bits"])
+along["ends of cooldowns, same tokens"] = trends(of_cooldowns, TOKENS_SEEN, ["model", N_PARAMS, "bits"])
 cosine, flat = (along[name].set_index(["model", "bits"])["exponent"] for name in list(along)[:2])
 excess = (cosine - flat).rename("excess").reset_index()
 of_seeds = rows_of_seeds(plain)
-between = trends(of_seeds, TOKENS, ["run", "model", "bits"]).groupby(["bits", "model"])["exponent"].std()
+between = trends(of_seeds, TOKENS_SEEN, ["run_label", "model", "bits"]).groupby(["bits", "model"])["exponent"].std()
 
 # %% tags=["hide-input"]
 cells = pd.concat([rows.assign(path=name) for name, rows in along.items()])
-cells = cells.assign(N=cells[SIZE].map(count_label), path=pd.Categorical(cells["path"], list(along)))
-cells = cells.pivot(index=[SIZE, "N", "path"], columns="bits", values="exponent").sort_index().droplevel(SIZE)
+cells = cells.assign(N=cells[N_PARAMS].map(count_label), path=pd.Categorical(cells["path"], list(along)))
+cells = cells.pivot(index=[N_PARAMS, "N", "path"], columns="bits", values="exponent").sort_index().droplevel(N_PARAMS)
 cells.map(lambda value: "" if pd.isna(value) else f"{value:.2f}").rename(columns="{:g} bits".format).rename_axis(
     columns=None
 )
@@ -448,8 +464,8 @@ put("flat_high", flat.max())
 assert (excess_over_sizes["mean"] > 0).all(), "the text says that a cosine overstates the exponent"
 assert list(excess_over_sizes.index[excess_over_sizes["low"] > 0]) == [2], "clearly at 2 bits only"
 below_4 = beside_longest[beside_longest["bits"] < 4]
-put("cosine_early", np.exp(below_4[below_4[TOKENS] <= longest["tokens_planned"].max() / 2]["log_ratio"].mean()))
-put("cosine_late_last", np.exp(below_4[below_4[TOKENS] == below_4[TOKENS].max()]["log_ratio"].mean()))
+put("cosine_early", np.exp(below_4[below_4[TOKENS_SEEN] <= longest["tokens_planned"].max() / 2]["log_ratio"].mean()))
+put("cosine_late_last", np.exp(below_4[below_4[TOKENS_SEEN] == below_4[TOKENS_SEEN].max()]["log_ratio"].mean()))
 assert (excess_over_sizes["mean"] < flat.groupby("bits").mean() / 2).all(), "and by less than half of it"
 
 # %% [markdown]
@@ -480,12 +496,13 @@ at_equal = {
 }
 of_loss = {name: np.exp(mean_over_sizes(rows, "log_ratio", ["bits"])[MEANS]) for name, rows in at_equal.items()}
 by_size = {
-    bits: log_trends(rows, [SIZE], cluster="model").loc[SIZE] for bits, rows in at_equal["cooldown"].groupby("bits")
+    bits: log_mean_and_slopes(rows, [N_PARAMS], cluster="model").loc[N_PARAMS]
+    for bits, rows in at_equal["cooldown"].groupby("bits")
 }
 smallest, largest = (
     np.exp(rows.groupby("bits")["log_ratio"].mean())
     for rows in (
-        at_equal["cooldown"][at_equal["cooldown"][SIZE] == at_equal["cooldown"][SIZE].agg(end)]
+        at_equal["cooldown"][at_equal["cooldown"][N_PARAMS] == at_equal["cooldown"][N_PARAMS].agg(end)]
         for end in ("min", "max")
     )
 )
@@ -502,9 +519,9 @@ put_row("loss_average_2", of_loss["average"].loc[2], ("lowest", "highest"))
 for bits in (2, 3):
     put_all(**{f"loss_size_{bits}_{column}": signed(by_size[bits][column]) for column in ("value", "low", "high")})
 put_all(loss_smallest_2=smallest[2], loss_largest_2=largest[2])
-put("smallest_size", count_label(at_equal["cooldown"][SIZE].min()))
-put("largest_size", count_label(at_equal["cooldown"][SIZE].max()))
-put("loss_rows", at_equal["cooldown"]["run"].nunique())
+put("smallest_size", count_label(at_equal["cooldown"][N_PARAMS].min()))
+put("largest_size", count_label(at_equal["cooldown"][N_PARAMS].max()))
+put("loss_rows", at_equal["cooldown"]["run_label"].nunique())
 put("average_sizes", at_equal["average"]["model"].nunique())
 assert (of_loss["average"]["highest"] < 1).all(), "the text says: averages lie below in each size"
 assert (of_loss["cooldown"]["mean"] < 1).all(), "the text says: no higher than the trunk at the same loss"
@@ -643,13 +660,13 @@ assert (rounded["plain_nats"] > 0).all(), "the text says that averages have the 
 
 # %%
 described = pd.read_parquet("results/checkpoints.parquet")
-nearest = of_scheme("rtn", 32, symmetric=False)
+nearest = of_scheme("rtn", GROUP_SIZE, symmetric=False)
 curved = with_description(pd.concat([plain, nearest], ignore_index=True), describe(described)).query("bits == 3")
-own, twins = (curved[curved["run"].isin(rows["run"])] for rows in (decayed, trunk))
+own, twins = (curved[curved["run_label"].isin(rows["run_label"])] for rows in (decayed, trunk))
 columns = ["qid_nats", "hessian_trace", "variance", "predicted_nats"]
 both = own[own["learning_rate"] == 0].merge(twins, on=["model", "step", "method"], suffixes=("", "_trunk"))
 sharper = both.assign(**{name: np.log(both[name] / both[f"{name}_trunk"]) for name in columns})
-grown = twins[twins["step"].isin(decayed["step"])].sort_values(TOKENS).groupby(["method", "model"])[columns]
+grown = twins[twins["step"].isin(decayed["step"])].sort_values(TOKENS_SEEN).groupby(["method", "model"])[columns]
 grown = np.log(grown.last() / grown.first()).reset_index()
 
 # %% tags=["remove-cell"]
@@ -664,7 +681,7 @@ assert sharper["variance"].mean() < 0, "and lowers the variance of the error"
 assert grown["variance"].mean() > 0 > grown["hessian_trace"].mean(), "the text says: tokens act through the error"
 
 # %% tags=["remove-cell"]
-put("trunk_last", count_label(trunk[TOKENS].max()))
+put("trunk_last", count_label(trunk[TOKENS_SEEN].max()))
 put("trunk_updates", int(trunk["step"].max()))
 put("unique_tokens", count_label(trunk["unique_tokens"].iloc[0]))
 shortest = of_ends.loc[of_ends["tokens_planned"].idxmin()]
@@ -675,7 +692,9 @@ put("updates_times", PAPER_UPDATES / trunk["step"].max())
 put(
     "exercise_off",
     np.log(
-        beside_longest[(beside_longest["bits"] < 4) & (beside_longest[TOKENS] == beside_longest[TOKENS].max())]["ratio"]
+        beside_longest[
+            (beside_longest["bits"] < 4) & (beside_longest[TOKENS_SEEN] == beside_longest[TOKENS_SEEN].max())
+        ]["ratio"]
     ).mean()
     / np.log(3),
 )
@@ -684,7 +703,7 @@ of_trunk = trunk[(trunk["bits"] == 3)].set_index(["model", "step"])["qid_nats"]
 left = of_trunk.xs(int(last_ones["branched_at_step"].iloc[0]), level="step")
 put("naive_3", np.exp(np.log(last_ones["qid_nats"] / left).mean()))
 put("naive_trunk_3", np.exp(np.log(of_trunk.xs(last_two[-1], level="step") / left)[last_ones.index].mean()))
-large = decayed[(decayed[SIZE] == decayed[SIZE].max()) & (decayed["step"] == last_two[-1])].set_index("bits")
+large = decayed[(decayed[N_PARAMS] == decayed[N_PARAMS].max()) & (decayed["step"] == last_two[-1])].set_index("bits")
 same = trunk[(trunk["model"] == large["model"].iloc[0]) & (trunk["step"] == last_two[-1])].set_index("bits")
 for bits, suffix in ((3, ""), (2, "_2")):
     put(f"choice_cooldown{suffix}", large.loc[bits, "loss_nats"])

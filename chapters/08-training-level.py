@@ -43,17 +43,25 @@ from helpers.analyse.laws.loss import OuyangLossLaw
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_LOSS, OUYANG_2024_TABLE_1
 from helpers.analyse.questions import training_level
 from helpers.analyse.questions.decay import LOSS, compared_with_trunk, mean_over_sizes
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, rows_of_every_run, rows_of_seeds
+from helpers.analyse.rows.study import (
+    DEPTH,
+    FITTED_BITS,
+    GROUP_SIZE,
+    LATE_TOKENS,
+    MOST_EPOCHS,
+    on_trunk,
+    rows_of_every_run,
+    rows_of_seeds,
+)
 from helpers.show.figures import training_level as training_level_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
 
 use_house_style()
-BITS = [2, 3, 4]
-MOST_EPOCHS = 4
+BITS = list(FITTED_BITS)
 LEVELS = {2: 0.4, 3: 0.05, 4: 0.01}  # nats a token that most sizes reach while they are trained
 INTERVAL = 0.90
 
@@ -79,10 +87,10 @@ INTERVAL = 0.90
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])]))
-every = every[(every["family"] != "tadpole-depth") & (every["epochs"] <= MOST_EPOCHS)]
-plain = rows_of_fit(every, "gptq", 32, symmetric=False, tokens_above=LATE_TOKENS)
+every = every[(every["family"] != DEPTH) & (every["epochs"] <= MOST_EPOCHS)]
+plain = rows_of_fit(every, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
 plain = plain[plain["bits"].isin(BITS)].reset_index(drop=True)
-trunk = plain[plain["run"] == TRUNK + "/" + plain["model"]]
+trunk = plain[on_trunk(plain)]
 stored = read_fits()
 fit, no_interval = fit_by_run(UnifiedLaw, FitData.from_table(trunk))
 
@@ -92,7 +100,11 @@ law = fit.law
 seed_sd = training_seeds(rows_of_seeds(plain)).loc[3, "relative_sd"]
 put_all(beta=law.beta, blow_up=1 / law.beta, tau=fit.tau, tau_factor=np.exp(fit.tau / law.beta))
 put_all(seed_sd=seed_sd, seed_factor=np.exp(seed_sd / law.beta), late_tokens=count_label(LATE_TOKENS))
-put_all(sizes=trunk[SIZE].nunique(), smallest=count_label(trunk[SIZE].min()), largest=count_label(trunk[SIZE].max()))
+put_all(
+    sizes=trunk[N_PARAMS].nunique(),
+    smallest=count_label(trunk[N_PARAMS].min()),
+    largest=count_label(trunk[N_PARAMS].max()),
+)
 
 # %% [markdown]
 # ## One QiD, many sizes
@@ -102,17 +114,17 @@ put_all(sizes=trunk[SIZE].nunique(), smallest=count_label(trunk[SIZE].min()), la
 
 # %%
 levels = training_level.tokens_at_levels(trunk, LEVELS)
-levels["per_parameter"] = levels["tokens"] / levels[SIZE]
-trunk = trunk.assign(per_parameter=trunk[TOKENS] / trunk[SIZE], fallen=-trunk[LOSS])
+levels["per_parameter"] = levels["tokens"] / levels[N_PARAMS]
+trunk = trunk.assign(per_parameter=trunk[TOKENS_SEEN] / trunk[N_PARAMS], fallen=-trunk[LOSS])
 agree = {
     name: {bits: training_level.concordance(trunk[trunk["bits"] == bits], "qid_nats", name) for bits in BITS}
-    for name in (TOKENS, "per_parameter", "fallen")
+    for name in (TOKENS_SEEN, "per_parameter", "fallen")
 }
 
 # %% tags=["hide-input"]
 names = {"tokens": "tokens D", "per_parameter": "tokens per parameter", "loss_nats": "16-bit loss"}
 shown = levels[(levels["bits"] == 3) & levels["tokens"].notna()]
-shown = shown.set_index(shown[SIZE].map(count_label).rename("N"))
+shown = shown.set_index(shown[N_PARAMS].map(count_label).rename("N"))
 shown = shown[list(names)].rename(columns=names)
 shown.assign(**{"tokens D": shown["tokens D"].map(count_label)}).round({"tokens per parameter": 0, "16-bit loss": 2})
 
@@ -120,12 +132,13 @@ shown.assign(**{"tokens D": shown["tokens D"].map(count_label)}).round({"tokens 
 for bits, level in LEVELS.items():
     put(f"level_{bits}", level)
 settled = levels[levels["tokens"] > 2 * LATE_TOKENS]
-at_3 = settled[settled["bits"] == 3].sort_values(SIZE)
-early = levels[(levels["bits"] == 3) & (levels["tokens"] <= 2 * LATE_TOKENS)].sort_values(SIZE)
+at_3 = settled[settled["bits"] == 3].sort_values(N_PARAMS)
+early = levels[(levels["bits"] == 3) & (levels["tokens"] <= 2 * LATE_TOKENS)].sort_values(N_PARAMS)
 put_all(settled_after=count_label(2 * LATE_TOKENS), settled_sizes=len(at_3))
-put_all(settled_small=count_label(at_3[SIZE].iloc[0]), settled_large=count_label(at_3[SIZE].iloc[-1]))
+put_all(settled_small=count_label(at_3[N_PARAMS].iloc[0]), settled_large=count_label(at_3[N_PARAMS].iloc[-1]))
 put_all(
-    times_size=at_3[SIZE].iloc[-1] / at_3[SIZE].iloc[0], times_tokens=at_3["tokens"].iloc[-1] / at_3["tokens"].iloc[0]
+    times_size=at_3[N_PARAMS].iloc[-1] / at_3[N_PARAMS].iloc[0],
+    times_tokens=at_3["tokens"].iloc[-1] / at_3["tokens"].iloc[0],
 )
 put_all(per_low=settled["per_parameter"].min(), per_high=settled["per_parameter"].max())
 put_all(loss_first=at_3["loss_nats"].iloc[0], loss_last=at_3["loss_nats"].iloc[-1])
@@ -137,11 +150,12 @@ half = stats.t.ppf(0.975, fit.degrees_of_freedom.min()) * spread
 put_all(power=power, power_low=power - half, power_high=power + half, power_paper=OUYANG_2024.alpha / OUYANG_2024.beta)
 per_bit_powers = [one.alpha / one.beta for one in OUYANG_2024_TABLE_1.values()]
 put_all(power_table_low=min(per_bit_powers), power_table_high=max(per_bit_powers))
-put_all(agree_tokens=agree[TOKENS][3], agree_ratio=agree["per_parameter"][3], agree_loss=agree["fallen"][3])
+put_all(agree_tokens=agree[TOKENS_SEEN][3], agree_ratio=agree["per_parameter"][3], agree_loss=agree["fallen"][3])
 curves = {
-    key: (rows["per_parameter"], rows["qid_nats"]) for key, rows in trunk.sort_values(TOKENS).groupby([SIZE, "bits"])
+    key: (rows["per_parameter"], rows["qid_nats"])
+    for key, rows in trunk.sort_values(TOKENS_SEEN).groupby([N_PARAMS, "bits"])
 }
-above, largest = trunk[SIZE].drop_duplicates().nlargest(2).iloc[::-1]
+above, largest = trunk[N_PARAMS].drop_duplicates().nlargest(2).iloc[::-1]
 put("last_ratio", curves[largest, 3][0].iloc[-1])
 for bits in BITS:
     ratio, qid = curves[largest, bits]
@@ -157,7 +171,9 @@ assert at_3["tokens"].iloc[-1] > 4 * at_3["tokens"].iloc[0], "the text says: tok
 assert at_3["loss_nats"].iloc[0] - at_3["loss_nats"].iloc[-1] > 0.3, "the text says: and so does the loss"
 assert early["per_parameter"].min() > settled["per_parameter"].max(), "the text says: the small sizes are the exception"
 assert power - half < 1 < power + half, "the text says: one lies in the interval"
-assert all(agree["per_parameter"][bits] > 0.9 > agree[TOKENS][bits] for bits in BITS), "QiD orders tokens per parameter"
+assert all(agree["per_parameter"][bits] > 0.9 > agree[TOKENS_SEEN][bits] for bits in BITS), (
+    "QiD orders tokens per parameter"
+)
 assert all(agree["fallen"][bits] < 0.5 for bits in BITS), "and doesn't order losses"
 
 # %% [markdown]
@@ -232,16 +248,16 @@ put("typical_both", scores.loc["QiD and 16-bit loss", columns["typical"]])
 for part in ("typical", "covered", "width"):
     put(f"{part}_loss", scores.loc["16-bit loss", columns[part]])
 put("beta_both", stored.fits["loss"].law.beta)
-of_largest = by_qid[by_qid[SIZE] == by_qid[SIZE].max()]
+of_largest = by_qid[by_qid[N_PARAMS] == by_qid[N_PARAMS].max()]
 put("typical_largest", judged(of_largest)["typical factor"])
-put("typical_largest_loss", judged(by_loss[by_loss[SIZE] == by_loss[SIZE].max()])["typical factor"])
-at_3_bits = of_largest[of_largest["bits"] == 3].sort_values(TOKENS)["ratio"]
+put("typical_largest_loss", judged(by_loss[by_loss[N_PARAMS] == by_loss[N_PARAMS].max()])["typical factor"])
+at_3_bits = of_largest[of_largest["bits"] == 3].sort_values(TOKENS_SEEN)["ratio"]
 put_all(largest_first=at_3_bits.iloc[0], largest_last=at_3_bits.iloc[-1], unread=int(np.isinf(by_loss["ratio"]).sum()))
 worst = by_qid.loc[np.log(by_qid["ratio"]).abs().idxmax()]
-put_all(worst=worst["ratio"], worst_size=count_label(worst[SIZE]), worst_tokens=count_label(worst[TOKENS]))
+put_all(worst=worst["ratio"], worst_size=count_label(worst[N_PARAMS]), worst_tokens=count_label(worst[TOKENS_SEEN]))
 put("worst_bits", int(worst["bits"]))
 missed = by_qid[~by_qid["covered"]]
-put_all(missed=len(missed), rows=len(by_qid), missed_early=int((missed[TOKENS] <= 2 * LATE_TOKENS).sum()))
+put_all(missed=len(missed), rows=len(by_qid), missed_early=int((missed[TOKENS_SEEN] <= 2 * LATE_TOKENS).sum()))
 put(
     "fig_readings",
     training_level_figures.reading_over_truth(
@@ -253,17 +269,17 @@ assert scores.loc["QiD, all three", columns["typical"]] < 1.3, "the text says: a
 assert abs(scores.loc["QiD, all three", columns["typical"]] - scores.loc["16-bit loss", columns["typical"]]) < 0.1
 assert scores.loc["QiD and 16-bit loss", columns["typical"]] > scores.loc["QiD, all three", columns["typical"]]
 assert (scores[columns["width"]] > 2.5).all(), "the text says that all intervals are wide"
-by_moment = np.abs(np.log(by_loss["ratio"])).groupby(by_loss[TOKENS]).median()  # one without a reading is far off
-assert by_loss.loc[np.isinf(by_loss["ratio"]), TOKENS].eq(by_loss[TOKENS].max()).all()
+by_moment = np.abs(np.log(by_loss["ratio"])).groupby(by_loss[TOKENS_SEEN]).median()  # one without a reading is far off
+assert by_loss.loc[np.isinf(by_loss["ratio"]), TOKENS_SEEN].eq(by_loss[TOKENS_SEEN].max()).all()
 assert at_3_bits.iloc[0] < 0.7 < 1.4 < at_3_bits.iloc[-1], "the text says: from below to above"
 assert by_moment.iloc[-1] > 1.5 * by_moment.iloc[len(by_moment) // 2], (
     "the caption says: the 16-bit loss wears out late"
 )
-assert worst[TOKENS] <= 2 * LATE_TOKENS, "the text says: hardly begun to learn"
-assert worst[SIZE] == trunk[SIZE].min()
+assert worst[TOKENS_SEEN] <= 2 * LATE_TOKENS, "the text says: hardly begun to learn"
+assert worst[N_PARAMS] == trunk[N_PARAMS].min()
 assert scores.loc["QiD, all three", columns["covered"]] > 0.85, "the text says: as promised"
 assert stored.fits["loss"].law.beta < law.beta, "the text says: less steep at a given loss"
-assert missed[TOKENS].median() <= 3 * LATE_TOKENS, "the text says: most misses are early"
+assert missed[TOKENS_SEEN].median() <= 3 * LATE_TOKENS, "the text says: most misses are early"
 
 # %% [markdown]
 # ```{glue:figure} fig_readings
@@ -299,7 +315,7 @@ assert missed[TOKENS].median() <= 3 * LATE_TOKENS, "the text says: most misses a
 # QiD to the power $1/\beta$; by the 16-bit loss, the tokens at which its own trunk has the same loss.
 
 # %%
-compared = compared_with_trunk(plain, TOKENS)
+compared = compared_with_trunk(plain, TOKENS_SEEN)
 apparent = training_level.apparent_tokens(compared, trunk, law)
 seen = apparent.dropna(subset="log_by_loss")
 parts = {f"{bits} bits": (seen[seen["bits"] == bits], "log_by_qid") for bits in BITS}
@@ -391,21 +407,21 @@ assert table[(NAMES["double"], "3 bits")] < 1 < table[(NAMES["double"], "16-bit 
 
 # %%
 gains = training_level.gains_of_doubling(trunk)
-last = gains[gains[TOKENS] == gains.groupby("model")[TOKENS].transform("max")]
+last = gains[gains[TOKENS_SEEN] == gains.groupby("model")[TOKENS_SEEN].transform("max")]
 
 # %% tags=["remove-cell"]
 put("fig_doublings", training_level_figures.lost_doublings(gains))
 plt.close("all")
 for bits, rows in last.groupby("bits"):
-    rows = rows.sort_values(SIZE)
+    rows = rows.sort_values(N_PARAMS)
     put(f"beyond_{bits:g}", int((rows["doublings"] > 1).sum()))
-at_2 = last[last["bits"] == 2].sort_values(SIZE)["doublings"]
-put_all(last_tokens=count_label(last[TOKENS].max()), doublings_small=at_2.iloc[0], doublings_large=at_2.iloc[-1])
-steps = np.log(gains.sort_values(TOKENS).set_index(["model", "bits"])[["doublings", "gain_nats"]])
+at_2 = last[last["bits"] == 2].sort_values(N_PARAMS)["doublings"]
+put_all(last_tokens=count_label(last[TOKENS_SEEN].max()), doublings_small=at_2.iloc[0], doublings_large=at_2.iloc[-1])
+steps = np.log(gains.sort_values(TOKENS_SEEN).set_index(["model", "bits"])[["doublings", "gain_nats"]])
 steps = steps.groupby(["model", "bits"]).last() - steps.groupby(["model", "bits"]).first()
 rising, shrinking = np.exp(steps["doublings"]), -steps["gain_nats"] / steps["doublings"]
 put_all(grown_low=rising.min(), grown_high=rising.max(), shrink_low=shrinking.min(), shrink_high=shrinking.max())
-put("doublings_first", count_label(gains.groupby("model")[TOKENS].min().max()))
+put("doublings_first", count_label(gains.groupby("model")[TOKENS_SEEN].min().max()))
 assert rising.min() > 1, "the text says that it grows everywhere"
 assert (last.loc[last["bits"] == 2, "doublings"] > 1).all(), "the text says: at 2 bits every size"
 assert (last[last["bits"] == 4]["doublings"] < 1).any(), "and at 4 bits not all"

@@ -40,15 +40,24 @@ from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.laws.loss import ChainedLaw
 from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.questions import extrapolation, published_perplexities
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.noise_floor import study_floors
-from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import FITTED_BITS, LATE_TOKENS, TRUNK, on_trunk, rows_of_every_run, rows_of_seeds
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    LATE_TOKENS,
+    MOST_EPOCHS,
+    TRUNK,
+    on_trunk,
+    rows_of_every_run,
+    rows_of_seeds,
+)
 from helpers.show.figures import extrapolation as extrapolation_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
+from helpers.table.corpus import packages
 
 use_house_style()
 CHOSEN = "loss, loss predicted"
@@ -97,10 +106,10 @@ shown.rename_axis("held out")
 # %% tags=["remove-cell"]
 measured = pd.read_parquet("results/measurements.parquet")
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])]))
-late = rows_of_fit(every[every["epochs"] <= 4], "gptq", 32, symmetric=False, tokens_above=LATE_TOKENS)
-seeds = training_seeds(rows_of_seeds(late[late["bits"].isin([2, 3, 4])]))["relative_sd"]
+late = rows_of_fit(every[every["epochs"] <= MOST_EPOCHS], "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
+seeds = training_seeds(rows_of_seeds(late[late["bits"].isin(FITTED_BITS)]))["relative_sd"]
 power = stored.fits["power"].law
-sizes = np.sort(every.loc[every["family"] == TRUNK, SIZE].unique())
+sizes = np.sort(every.loc[every["family"] == TRUNK, N_PARAMS].unique())
 put_all(goal_rms=extrapolation.GOAL_LOG_RMS, goal_factor=np.exp(extrapolation.GOAL_LOG_RMS), level=0.90)
 put_all(goal_coverage=extrapolation.GOAL_COVERAGE, largest=count_label(sizes[-1]), jump=sizes[-1] / sizes[-2])
 for bits in (2, 3, 4):
@@ -238,15 +247,15 @@ put("next_largest", count_label(sizes[-2]))
 put_all(
     **{f"before_{short}": before[law] for law, short in (("power", "power"), ("steps", "steps"), (CHOSEN, "chosen"))}
 )
-ratios = largest.groupby(TOKENS)["ratio"].agg(lambda one: np.exp(np.log(one).mean()))
+ratios = largest.groupby(TOKENS_SEEN)["ratio"].agg(lambda one: np.exp(np.log(one).mean()))
 put_all(ratio_first=ratios.iloc[0], ratio_last=ratios.iloc[-1], ratio_most=largest["ratio"].max())
 put_all(first_tokens=count_label(ratios.index[0]), last_tokens=count_label(ratios.index[-1]))
 most = largest.loc[largest["ratio"].idxmax()]
-one_epoch = ratios[largest.loc[largest["epochs"] <= 1, TOKENS].max()]
+one_epoch = ratios[largest.loc[largest["epochs"] <= 1, TOKENS_SEEN].max()]
 put("ratio_one_epoch", one_epoch)
 assert one_epoch > ratios.iloc[0] + 0.1, "the text says: it has come up before"
-put_all(most_bits=int(most["bits"]), most_tokens=count_label(most[TOKENS]))
-own = published_perplexities.exponents(trunk, TOKENS, [SIZE, "bits"]).groupby(SIZE)["exponent"].mean()
+put_all(most_bits=int(most["bits"]), most_tokens=count_label(most[TOKENS_SEEN]))
+own = published_perplexities.exponents(trunk, TOKENS_SEEN, [N_PARAMS, "bits"]).groupby(N_PARAMS)["exponent"].mean()
 # smaller ones rise steeply at the start, see chapter 8
 middle = own[(own.index < sizes[-1]) & (own.index > 1.5e6)]
 put_all(own_last=own.iloc[-1], own_low=middle.min(), own_high=middle.max(), own_from=count_label(middle.index[0]))
@@ -438,10 +447,10 @@ put_all(byte_factor=2 ** (1 + grouped.beta), winner_alpha=winner.law.alpha, winn
 assert winner.law.alpha > power.alpha
 put_all(points=len(per_token), zeros=int((per_token["qid_nats"] <= 0).sum()), models=per_token["model"].nunique())
 put_all(
-    out_size=np.log10(per_token[SIZE].max() / sizes[-1]),
-    out_tokens=np.log10(per_token[TOKENS].max() / power.validity.tokens[1]),
+    out_size=np.log10(per_token[N_PARAMS].max() / sizes[-1]),
+    out_tokens=np.log10(per_token[TOKENS_SEEN].max() / power.validity.tokens[1]),
 )
-put_all(in_box=int(OUYANG_2024.validity.contains(per_token[TOKENS], per_token[SIZE], per_token["bits"]).sum()))
+put_all(in_box=int(OUYANG_2024.validity.contains(per_token[TOKENS_SEEN], per_token[N_PARAMS], per_token["bits"]).sum()))
 three = per_token[per_token["bits"] == 3].set_index("model")["qid_nats"]
 put_all(outlier=three["OPT-66B"] / three["OPT-30B"], eta=grouped.eta, coarser=4**grouped.eta)
 twice = published_perplexities.printed_twice(every_point)
@@ -451,7 +460,8 @@ assert factors.loc["equation 8", "middle"].max() < 0.6, "the text says: equation
 assert factors.loc["ours, power", "middle"].between(1 / 2, 2).all(), "the text says: ours come near"
 assert factors.loc["ours, loss", "middle"].min() > 3, "the text says: the winner says far too little"
 assert not any(
-    law.validity.contains(per_token[TOKENS], per_token[SIZE], per_token["bits"]).any() for law in (power, grouped)
+    law.validity.contains(per_token[TOKENS_SEEN], per_token[N_PARAMS], per_token["bits"]).any()
+    for law in (power, grouped)
 )
 assert three["OPT-66B"] > 5 * three["OPT-30B"]
 
@@ -503,7 +513,7 @@ sets = {
     "Spectra, per word": words_of,
 }
 in_size = pd.concat(
-    [published_perplexities.exponents(rows, SIZE, ["bits"]).assign(points=name) for name, rows in sets.items()]
+    [published_perplexities.exponents(rows, N_PARAMS, ["bits"]).assign(points=name) for name, rows in sets.items()]
 )
 in_size[["exponent", "low", "high"]] *= -1
 in_size = in_size.rename(columns={"low": "high", "high": "low", "exponent": "alpha"}).set_index(["points", "bits"])
@@ -531,7 +541,7 @@ gammas = -in_bits.groupby("family")["exponent"].mean()
 put_all(gamma_opt=gammas["OPT"], gamma_llama=gammas["LLaMA"], gamma_paper=OUYANG_2024.gamma, gamma_ours=power.gamma)
 pairs = [("OPT-6.7B", "LLaMA-1-7B"), ("OPT-13B", "LLaMA-1-13B")]
 four = per_token[per_token["bits"] == 4].set_index("model")["qid_nats"]
-more = per_token.drop_duplicates("model").set_index("model")[TOKENS]
+more = per_token.drop_duplicates("model").set_index("model")[TOKENS_SEEN]
 between = [np.log(one[b] / one[a]) / np.log(more[b] / more[a]) for a, b in pairs for one in (three, four)]
 put_all(between_low=min(between), between_high=max(between), beta_ours=power.beta, beta_paper=OUYANG_2024.beta)
 steep = in_size.loc[

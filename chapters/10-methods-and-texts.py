@@ -36,7 +36,7 @@ import pandas as pd
 from helpers.analyse.questions import ways
 from helpers.analyse.questions.slopes_of_ratios import (
     compared,
-    log_trends,
+    log_mean_and_slopes,
     size_and_tokens,
     texts_compared,
     trends_table,
@@ -44,19 +44,30 @@ from helpers.analyse.questions.slopes_of_ratios import (
 from helpers.analyse.questions.trends import slope
 from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.rows import resampling
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import calibration_spread
-from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run, study_rows
+from helpers.analyse.rows.study import (
+    HELDOUT,
+    LATE_TOKENS,
+    POCKET,
+    PROSE,
+    TRUNK,
+    UNSEEN,
+    agreeing,
+    rows_of_every_run,
+    study_rows,
+)
 from helpers.show.figures import comparisons
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import ways_table
+from helpers.table.corpus import packages
 
 use_house_style()
 
 
 def late(rows):
-    return rows[rows[TOKENS] > LATE_TOKENS]
+    return rows[rows[TOKENS_SEEN] > LATE_TOKENS]
 
 
 def plain(rows):
@@ -65,7 +76,6 @@ def plain(rows):
     return found[found["way"].isin([GPTQ, "RTN"]) & (found["bits"] <= 4)]
 
 
-HELD_OUT, UNSEEN, PROSE = "wheels-heldout", "wheels-unseen", "wheels-prose"
 GPTQ, COARSE, ROW = "GPTQ", "GPTQ, group 128", "GPTQ, one group a row"
 SQUARES, ORDER, SYMMETRIC = "GPTQ, least-squares grid", "GPTQ, activation order", "GPTQ, symmetric"
 EFFECTIVE_BITS = [2.6, 3.0, 3.5, 4.0]
@@ -78,15 +88,15 @@ EFFECTIVE_BITS = [2.6, 3.0, 3.5, 4.0]
 
 # %%
 measured = pd.read_parquet("results/measurements.parquet")
-rows = measured.query("device_type == 'cpu' and family == 'tadpole-trunk' and n_sequences == 128")
+rows = measured[agreeing(measured, POCKET | {"family": TRUNK})]
 every_draw = degradation(rows).assign(way=ways.way_of_rounding)
 table = every_draw[every_draw["calib_seed"].fillna(0) == 0]
-held_out, unseen = (table[table["eval_dataset"] == text] for text in (HELD_OUT, UNSEEN))
+held_out, unseen = (table[table["eval_dataset"] == text] for text in (HELDOUT, UNSEEN))
 
 # %% tags=["remove-cell"]
-put_all(n_checkpoints=held_out["checkpoint_id"].nunique(), n_runs=held_out["run"].nunique())
+put_all(n_checkpoints=held_out["checkpoint_id"].nunique(), n_runs=held_out["run_label"].nunique())
 put_all(n_ways=held_out["way"].nunique(), calibration_cpu=int(held_out["calib_sequences"].max()))
-put_all(least_tokens=count_label(held_out[TOKENS].min()), most_tokens=count_label(held_out[TOKENS].max()))
+put_all(least_tokens=count_label(held_out[TOKENS_SEEN].min()), most_tokens=count_label(held_out[TOKENS_SEEN].max()))
 
 # %% [markdown]
 # On the CPU there are {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` training runs, from {glue:text}`least_tokens:s` to
@@ -123,9 +133,9 @@ put_all(least_tokens=count_label(held_out[TOKENS].min()), most_tokens=count_labe
 # %%
 generator = np.random.default_rng(seed)
 documents = resampling.document_counts(128, generator)
-replicates = every_draw[(every_draw["eval_dataset"] == HELD_OUT) & (every_draw["way"] == GPTQ)]
+replicates = every_draw[(every_draw["eval_dataset"] == HELDOUT) & (every_draw["way"] == GPTQ)]
 ratios = ways.ratios_to(held_out, GPTQ, documents)
-ratios = ways.with_calibration(ratios, calibration_spread(replicates), level=1 - 0.05 / len(ratios))
+ratios = ways.with_calibration_scatter(ratios, calibration_spread(replicates), level=1 - 0.05 / len(ratios))
 
 # %% tags=["remove-cell"]
 axes = comparisons.ratios_by_way(ratios, "QiD over that of GPTQ (factor)", [0.7, 1, 1.5, 2, 3, 4, 5, 6])
@@ -178,8 +188,8 @@ ways_table(ratios)
 # {glue:text}`overhead_32:.2f` bits more than its codes at 2 bits, a group of 128 only {glue:text}`overhead_128:.2f`. Is the small group worth it?
 
 # %%
-largest = held_out[held_out[SIZE] == held_out[SIZE].max()]
-last = largest[largest[TOKENS] == largest[TOKENS].max()]
+largest = held_out[held_out[N_PARAMS] == held_out[N_PARAMS].max()]
+last = largest[largest[TOKENS_SEEN] == largest[TOKENS_SEEN].max()]
 at_bits = ways.at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents)
 
 # %% tags=["remove-cell"]
@@ -188,7 +198,7 @@ put_all(overhead_32=stored[GPTQ, 2] - 2, overhead_128=stored[COARSE, 2] - 2, nf4
 put_all(
     gptq_bits=stored[GPTQ, 4], mx_bits=stored["MXFP4", 4], least_bits=EFFECTIVE_BITS[0], most_bits=EFFECTIVE_BITS[-1]
 )
-put_all(largest_model=last["model"].iloc[0], largest_tokens=count_label(last[TOKENS].iloc[0]))
+put_all(largest_model=last["model"].iloc[0], largest_tokens=count_label(last[TOKENS_SEEN].iloc[0]))
 put_all(fig_effective=comparisons.qid_against_effective_bits(last).figure)
 plt.close("all")
 equal = at_bits.pivot(index="way", columns="bits", values="ratio")
@@ -253,7 +263,7 @@ in_study, on_cpu = compared(study), compared(held_out)
 trends = pd.DataFrame({name: size_and_tokens(late(one)) for name, one in in_study.items()}).T
 
 # %% tags=["remove-cell"]
-sizes_of_study = np.sort(study[SIZE].unique())
+sizes_of_study = np.sort(study[N_PARAMS].unique())
 put_all(study_smallest=count_label(sizes_of_study[0]), study_largest=count_label(sizes_of_study[-1]))
 put_all(study_steps=study["step"].nunique(), early_tokens=count_label(LATE_TOKENS), tenfold=10**0.1)
 put_all(study_runs=int(trends["n_runs"].max()), group_runs=int(trends["n_runs"].min()))
@@ -292,9 +302,9 @@ ends |= {"row": panels[7], "row_equal": panels[8]}
 for name, what in ends.items():
     put_all(**{f"study_{name}_{end}": trends.loc[what, end] for end in ("smallest", "largest")})
 put_all(**dict(zip(("rtn4_tokens", "nf4_tokens", "awq_tokens"), trends.loc[nearest, "tokens"], strict=True)))
-of_largest = {name: one[one[SIZE] == sizes_of_study[-1]].sort_values(TOKENS) for name, one in in_study.items()}
+of_largest = {name: one[one[N_PARAMS] == sizes_of_study[-1]].sort_values(TOKENS_SEEN) for name, one in in_study.items()}
 at_end = {name: one["ratio"].iloc[-1] for name, one in of_largest.items()}
-widest = late(of_largest[panels[0]]).set_index(TOKENS)["ratio"]
+widest = late(of_largest[panels[0]]).set_index(TOKENS_SEEN)["ratio"]
 put_all(rtn2_widest=widest.max(), rtn2_widest_tokens=count_label(widest.idxmax()), rtn2_end_largest=widest.iloc[-1])
 put_all(awq_end_largest=at_end[nearest[2]], nf4_end_largest=at_end[nearest[1]])
 put_all(row_shortest=int(study["d_model"].min()), row_longest=4 * int(study["d_model"].max()))
@@ -341,43 +351,46 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 
 # %%
 in_packages = {
-    HELD_OUT: resampling.packages("evaluation"),
-    UNSEEN: resampling.packages("unseen"),
-    PROSE: resampling.packages("prose"),
+    HELDOUT: packages("evaluation"),
+    UNSEEN: packages("unseen"),
+    PROSE: packages("prose"),
 }
 drawn = {text: resampling.document_counts(len(names), generator, names) for text, names in in_packages.items()}
-on_unseen, on_prose = (drawn[HELD_OUT], drawn[UNSEEN]), (drawn[HELD_OUT], drawn[PROSE])
-trunk = [plain(study_rows(measured, text)) for text in (HELD_OUT, UNSEEN)]
-every_run = [plain(rows_of_every_run(measured, text)) for text in (HELD_OUT, UNSEEN)]
+on_unseen, on_prose = (drawn[HELDOUT], drawn[UNSEEN]), (drawn[HELDOUT], drawn[PROSE])
+trunk = [plain(study_rows(measured, text)) for text in (HELDOUT, UNSEEN)]
+every_run = [plain(rows_of_every_run(measured, text)) for text in (HELDOUT, UNSEEN)]
 prose = plain(measured[measured["eval_dataset"] == PROSE])
 code = trunk[0][trunk[0]["checkpoint_id"].isin(prose["checkpoint_id"])]
 texts = {
-    "unseen": texts_compared(*map(late, trunk), on_unseen, {SIZE: "size", TOKENS: "tokens"}),
-    "prose": texts_compared(late(code), late(prose), on_prose, {TOKENS: "tokens"}, "checkpoint_id"),
+    "unseen": texts_compared(*map(late, trunk), on_unseen, {N_PARAMS: "size", TOKENS_SEEN: "tokens"}),
+    "prose": texts_compared(late(code), late(prose), on_prose, {TOKENS_SEEN: "tokens"}, "checkpoint_id"),
 }
 of_every_run = ways.text_ratios(*map(late, every_run), on_unseen, ["bits"])
 
 # %% tags=["remove-cell"]
-for name, text, one in (("held_out", HELD_OUT, code), ("unseen", UNSEEN, trunk[1]), ("prose", PROSE, prose)):
+for name, text, one in (("held_out", HELDOUT, code), ("unseen", UNSEEN, trunk[1]), ("prose", PROSE, prose)):
     put_all(**{f"packages_{name}": len(set(in_packages[text]))})
     put_all(**{f"bytes_{name}": (one["n_bytes"] / one["n_tokens"]).iloc[0]})
-put_all(documents_held_out=len(in_packages[HELD_OUT]), documents_prose=len(in_packages[PROSE]))
+put_all(documents_held_out=len(in_packages[HELDOUT]), documents_prose=len(in_packages[PROSE]))
 base = late(measured[(measured["method"] == "none") & (measured["device_type"] == "cuda")])
 others = {"unseen": (UNSEEN, study_rows(base, UNSEEN)), "prose": (PROSE, base[base["eval_dataset"] == PROSE])}
 for name, (text, other) in others.items():
-    losses = ways.text_losses(study_rows(base), other, (in_packages[HELD_OUT], in_packages[text])).sort_values(TOKENS)
+    losses = ways.text_losses(study_rows(base), other, (in_packages[HELDOUT], in_packages[text])).sort_values(
+        TOKENS_SEEN
+    )
     more, error = losses["difference_nats"], losses["difference_se_nats"].median()
     put_all(**{f"loss_{name}_least": more.min(), f"loss_{name}_most": more.max(), f"loss_{name}_se": error})
     assert (more > 0).all(), "the text says that it is harder for every checkpoint"
 loss_factor = losses["second_nats"].iloc[-1] / losses["first_nats"].iloc[-1]
 put_all(loss_factor=loss_factor, prose_model=prose["model"].iloc[0])
-usable = [one[(one["bits"] < 4) | (one[TOKENS] > LATE_TOKENS)] for one in (*trunk, code, prose)]
-by_tokens = {"unseen, every size": ways.text_ratios(*usable[:2], on_unseen, ["bits", TOKENS])}
+usable = [one[(one["bits"] < 4) | (one[TOKENS_SEEN] > LATE_TOKENS)] for one in (*trunk, code, prose)]
+by_tokens = {"unseen, every size": ways.text_ratios(*usable[:2], on_unseen, ["bits", TOKENS_SEEN])}
 for way in (GPTQ, "RTN"):
     pair = [one[one["way"] == way] for one in usable[2:]]
-    by_tokens[f"prose, one size, {way}"] = ways.text_ratios(*pair, on_prose, ["bits", TOKENS])
+    by_tokens[f"prose, one size, {way}"] = ways.text_ratios(*pair, on_prose, ["bits", TOKENS_SEEN])
 put_all(
-    prose_first=by_tokens[f"prose, one size, {GPTQ}"]["ratio"].iloc[0], first_tokens=count_label(prose[TOKENS].min())
+    prose_first=by_tokens[f"prose, one size, {GPTQ}"]["ratio"].iloc[0],
+    first_tokens=count_label(prose[TOKENS_SEEN].min()),
 )
 put_all(fig_texts=comparisons.text_ratios_against_tokens(by_tokens, "QiD over that on code (factor)"))
 plt.close("all")
@@ -402,14 +415,14 @@ both = pd.concat(texts)
 trends_table(both.set_axis([f"{text}, {bits:g} bits" for text, bits in both.index]))
 
 # %% tags=["remove-cell"]
-put_all(every_runs=every_run[0]["run"].nunique(), every_checkpoints=late(every_run[0])["checkpoint_id"].nunique())
+put_all(every_runs=every_run[0]["run_label"].nunique(), every_checkpoints=late(every_run[0])["checkpoint_id"].nunique())
 assert by_tokens[f"prose, one size, {GPTQ}"]["high"].iloc[0] < 1, "the text says that it begins below"
 put_all(every_low=of_every_run["low"].min(), every_high=of_every_run["high"].max())
 for bits, row in texts["prose"].iterrows():
     put_all(**{f"prose_{bits:g}": row["ratio"], f"prose_{bits:g}_byte": row["per_byte"]})
     for name, one in (("code", code), ("prose", prose)):
         chosen = late(one[(one["bits"] == bits) & (one["way"] == GPTQ)])
-        put_all(**{f"power_{name}_{bits:g}": slope(chosen[TOKENS].to_numpy(float), chosen["qid_nats"].to_numpy())})
+        put_all(**{f"power_{name}_{bits:g}": slope(chosen[TOKENS_SEEN].to_numpy(float), chosen["qid_nats"].to_numpy())})
 cpu_texts = ways.text_ratios(held_out, unseen, on_unseen)
 holding = (cpu_texts["low"] < 1) & (cpu_texts["high"] > 1)
 assert (cpu_texts.loc[~holding, "ratio"] > 1).all(), "the text says that the rest lie above"
@@ -418,7 +431,7 @@ put_all(n_text_ratios=len(cpu_texts), n_text_holding=int(holding.sum()))
 lead, lead_code = (qid_ratio(one[one["way"] == "RTN"], one[one["way"] == GPTQ]) for one in (late(prose), late(code)))
 lead = lead.merge(lead_code[["checkpoint_id", "bits", "ratio"]], on=["checkpoint_id", "bits"], suffixes=("", "_code"))
 lead["ratio"] /= lead["ratio_code"]
-leads = {bits: np.exp(log_trends(one, [], "checkpoint_id").loc["mean"]) for bits, one in lead.groupby("bits")}
+leads = {bits: np.exp(log_mean_and_slopes(one, [], "checkpoint_id").loc["mean"]) for bits, one in lead.groupby("bits")}
 for bits, row in leads.items():
     put_all(**{f"lead_{bits:g}": row["value"], f"lead_{bits:g}_low": row["low"], f"lead_{bits:g}_high": row["high"]})
 pairs = ways.orders(held_out, unseen, on_unseen)

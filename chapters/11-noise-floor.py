@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.questions.ways import way_of_rounding
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.devices import device_agreement
 from helpers.analyse.rows.noise import (
     calibration_draws,
@@ -49,14 +49,27 @@ from helpers.analyse.rows.noise import (
     without_rounding,
 )
 from helpers.analyse.rows.noise_floor import study_floors
-from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error
-from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, gptq_of_study, rows_of_every_run, rows_of_seeds
+from helpers.analyse.rows.standard_errors import clustered_error
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    HELDOUT,
+    LATE_TOKENS,
+    POCKET,
+    UNSEEN,
+    agreeing,
+    gptq_of_study,
+    on_trunk,
+    rows_of_every_run,
+    rows_of_seeds,
+)
 from helpers.show import benchmarks
 from helpers.show.figures import comparisons
 from helpers.show.glue import put
 from helpers.show.style import PALE, count_label, use_house_style
+from helpers.table.corpus import packages
+from helpers.table.errors import AnalysisError
 
 use_house_style()
 
@@ -66,8 +79,7 @@ def put_interval(name, row, middle="relative_sd"):
         put(name + suffix, row[column])
 
 
-HELD_OUT, UNSEEN = "wheels-heldout", "wheels-unseen"
-WIDTHS = [2, 3, 4]
+WIDTHS = list(FITTED_BITS)
 SIZES = [8, 16, 32, 64, 128]
 
 # %% [markdown]
@@ -98,9 +110,7 @@ measured = pd.read_parquet("results/measurements.parquet")
 rows = gptq_of_study(measured)
 unseen = gptq_of_study(measured, UNSEEN)
 first = rows[rows["calib_seed"] == 0]
-last = rows[
-    (rows["family"] == TRUNK) & (rows["run"] == TRUNK + "/" + rows["model"]) & (rows["step"] == rows["step"].max())
-]
+last = rows[on_trunk(rows) & (rows["step"] == rows["step"].max())]
 floors = study_floors(measured, packages("evaluation"))
 
 # %% [markdown]
@@ -112,8 +122,10 @@ floors = study_floors(measured, packages("evaluation"))
 # %%
 calibration = calibration_draws(last)
 elsewhere = calibration_draws(unseen)
-by_size = pd.concat({size: calibration_draws(part) for size, part in last.groupby(SIZE)}, names=[SIZE]).reset_index()
-size_trend = scatter_trend(by_size, SIZE)
+by_size = pd.concat(
+    {size: calibration_draws(part) for size, part in last.groupby(N_PARAMS)}, names=[N_PARAMS]
+).reset_index()
+size_trend = scatter_trend(by_size, N_PARAMS)
 
 # %% tags=["remove-cell"]
 effects = last.assign(effect=last["qid_nats"] / last.groupby(["model", "bits"])["qid_nats"].transform("mean"))
@@ -125,11 +137,11 @@ put("group", int(last["group_size"].iloc[0]))
 put("calib_sequences", int(last["calib_sequences"].iloc[0]))
 put("n_sequences", int(last["n_sequences"].iloc[0]))
 put("n_documents", int(last["n_documents"].iloc[0]))
-put("last_tokens", count_label(last[TOKENS].iloc[0]))
+put("last_tokens", count_label(last[TOKENS_SEEN].iloc[0]))
 put("n_seeds", int(calibration["n_seeds"].max()))
 put("n_models", int(calibration["n_checkpoints"].max()))
 put("freedom", int(calibration["degrees_of_freedom"].max()))
-put("size_times", last[SIZE].max() / last[SIZE].min())
+put("size_times", last[N_PARAMS].max() / last[N_PARAMS].min())
 for bits in WIDTHS:
     put_interval(f"cal_{bits}", calibration.loc[bits])
     put_interval(f"size_trend_{bits}", size_trend.loc[bits], "exponent")
@@ -144,7 +156,7 @@ assert ((size_trend["low"] < 0) & (size_trend["high"] > 0)).all(), "the text say
 assert (size_trend["low"] > -0.5).all(), "the text rules out 1/sqrt(N)"
 bits_times = last[last["bits"] == 2]["qid_nats"].median() / last[last["bits"] == 4]["qid_nats"].median()
 put("bits_times", bits_times)
-put("fig_draws", comparisons.scatter_about_mean(last, SIZE, "calib_seed"))
+put("fig_draws", comparisons.scatter_about_mean(last, N_PARAMS, "calib_seed"))
 plt.close("all")
 
 # %% [markdown]
@@ -185,9 +197,9 @@ plt.close("all")
 # text scatter half as much, as a mean would?
 
 # %%
-stored = measured[(measured["device_type"] == "cpu") & (measured["n_sequences"] == 128)]
+stored = measured[agreeing(measured, POCKET)]
 on_cpu = degradation(stored)
-on_cpu = on_cpu[(way_of_rounding(on_cpu) == "GPTQ") & (on_cpu["eval_dataset"] == HELD_OUT)]
+on_cpu = on_cpu[(way_of_rounding(on_cpu) == "GPTQ") & (on_cpu["eval_dataset"] == HELDOUT)]
 pocket = on_cpu[on_cpu["step"] == on_cpu["step"].max()]
 few = calibration_draws(pocket)
 many = calibration_draws(last[last["model"].isin(pocket["model"])])
@@ -223,32 +235,36 @@ assert (quarter["high"] > 2).to_dict() == {2: False, 3: True, 4: False}, "the te
 
 # %%
 of_seeds = rows_of_seeds(first)
-late = of_seeds[of_seeds[TOKENS] > LATE_TOKENS]
-between, early = training_seeds(late), training_seeds(of_seeds[of_seeds[TOKENS] <= LATE_TOKENS])
+late = of_seeds[of_seeds[TOKENS_SEEN] > LATE_TOKENS]
+between, early = training_seeds(late), training_seeds(of_seeds[of_seeds[TOKENS_SEEN] <= LATE_TOKENS])
 of_seed = without_rounding(between, calibration)
-by_tokens = pd.concat({count: training_seeds(part) for count, part in of_seeds.groupby(TOKENS)}, names=[TOKENS])
-token_trend = scatter_trend(by_tokens.reset_index(), TOKENS)
+by_tokens = pd.concat(
+    {count: training_seeds(part) for count, part in of_seeds.groupby(TOKENS_SEEN)}, names=[TOKENS_SEEN]
+)
+token_trend = scatter_trend(by_tokens.reset_index(), TOKENS_SEEN)
 
 # %% tags=["remove-cell"]
-unseen_seeds = rows_of_seeds(unseen[(unseen["calib_seed"] == 0) & (unseen[TOKENS] > LATE_TOKENS)])
+unseen_seeds = rows_of_seeds(unseen[(unseen["calib_seed"] == 0) & (unseen[TOKENS_SEEN] > LATE_TOKENS)])
 between_unseen = training_seeds(unseen_seeds)
-nearest = rows_of_fit(degradation(rows_of_every_run(measured)), "rtn", 32, symmetric=False, tokens_above=LATE_TOKENS)
+nearest = rows_of_fit(
+    degradation(rows_of_every_run(measured)), "rtn", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS
+)
 between_nearest = training_seeds(rows_of_seeds(nearest))
 names = [name.removeprefix("tadpole-") for name in of_seeds["model"].unique()]
-losses = of_seeds.drop_duplicates(["run", "step"]).groupby(["model", TOKENS])["baseline_loss_nats"].std()
-late_losses = losses[losses.index.get_level_values(TOKENS) > LATE_TOKENS]
-last_seeds = by_tokens.xs(of_seeds[TOKENS].max(), level=TOKENS)
+losses = of_seeds.drop_duplicates(["run_label", "step"]).groupby(["model", TOKENS_SEEN])["baseline_loss_nats"].std()
+late_losses = losses[losses.index.get_level_values(TOKENS_SEEN) > LATE_TOKENS]
+last_seeds = by_tokens.xs(of_seeds[TOKENS_SEEN].max(), level=TOKENS_SEEN)
 leaders = late.loc[late.groupby(["model", "step", "bits"])["qid_nats"].idxmax()]
 put("seed_models", " and ".join(names))
 put("seed_runs", int(between["n_runs"].max() / between["n_models"].max()))
 put("seed_freedom", int(between["degrees_of_freedom"].max()))
 put("seed_checkpoints", late["step"].nunique())
-put("seed_last_tokens", count_label(of_seeds[TOKENS].max()))
+put("seed_last_tokens", count_label(of_seeds[TOKENS_SEEN].max()))
 put("late_tokens", count_label(LATE_TOKENS))
 put("last_share", last_seeds.loc[4, "relative_sd"] / between.loc[4, "relative_sd"])
 assert last_seeds.loc[4, "relative_sd"] < 0.6 * between.loc[4, "relative_sd"], "the text says: rather too high"
 put("loss_spread", np.sqrt((late_losses**2).mean()))
-put("loss_spread_last", np.sqrt((losses.xs(of_seeds[TOKENS].max(), level=TOKENS) ** 2).mean()))
+put("loss_spread_last", np.sqrt((losses.xs(of_seeds[TOKENS_SEEN].max(), level=TOKENS_SEEN) ** 2).mean()))
 put("loss_spread_largest", late_losses.max())
 put("loss_spread_at", count_label(late_losses.idxmax()[1]))
 assert late_losses.max() ** 2 > 0.5 * (late_losses**2).sum(), "the text says: mostly that of one checkpoint"
@@ -269,7 +285,7 @@ assert (between_nearest["relative_sd"] > calibration["high"]).all(), "the text s
 assert between.loc[4, "low"] > calibration.loc[4, "high"], "the text says: clear at 4 bits"
 assert of_seed.loc[3, "low"] > 0, "the text says: above zero at 3"
 assert of_seed.loc[2, "low"] == 0, "and not at 2"
-figure = comparisons.scatter_about_mean(of_seeds, TOKENS, "run")
+figure = comparisons.scatter_about_mean(of_seeds, TOKENS_SEEN, "run_label")
 for axes in figure.axes:
     axes.axvline(LATE_TOKENS, color=PALE, linewidth=1.0, linestyle="--")
 put("fig_seeds", figure)
@@ -372,7 +388,7 @@ plt.close("all")
 # Beyond that, more draws of calibration text would buy more than more documents.
 
 # %%
-in_packages = {HELD_OUT: packages("evaluation"), UNSEEN: packages("unseen")}
+in_packages = {HELDOUT: packages("evaluation"), UNSEEN: packages("unseen")}
 every = pd.concat([first, unseen[unseen["calib_seed"] == 0]], ignore_index=True)
 widened = every.assign(
     own_error=[clustered_error(row.document_qid_nats, in_packages[row.eval_dataset]) for row in every.itertuples()]
@@ -380,9 +396,8 @@ widened = every.assign(
 widened["factor"] = widened["own_error"] / widened["qid_se_nats"]
 on_gpu = degradation(
     measured[
-        (measured["device_type"] == "cuda")
-        & (measured["n_sequences"] == 128)
-        & (measured["eval_dataset"] == HELD_OUT)
+        agreeing(measured, POCKET | {"device_type": "cuda"})
+        & (measured["eval_dataset"] == HELDOUT)
         & (measured["calib_sequences"].isna() | (measured["calib_sequences"] == pocket["calib_sequences"].iloc[0]))
     ]
 )
@@ -392,9 +407,9 @@ blocks["gain"] = blocks["qid_se_nats_four"] / blocks["qid_se_nats_one"]
 
 # %% tags=["remove-cell"]
 factors = widened.groupby("eval_dataset")["factor"].median()
-put("factor_held_out", factors[HELD_OUT])
+put("factor_held_out", factors[HELDOUT])
 put("factor_unseen", factors[UNSEEN])
-put("packages_held_out", len(set(in_packages[HELD_OUT])))
+put("packages_held_out", len(set(in_packages[HELDOUT])))
 put("packages_unseen", len(set(in_packages[UNSEEN])))
 put("blocks_gain", blocks["gain"].median())
 put("n_blocks", len(blocks))
@@ -440,10 +455,10 @@ try:
 except AnalysisError:  # another sweep: nothing stored to compare with
     agreement = device_agreement(on_cpu, on_gpu)
     whose = "the stored rows of a CPU"
-compared = agreement[(agreement["method"] == "gptq") & (agreement[TOKENS] > LATE_TOKENS)]
-before = agreement[(agreement["method"] == "gptq") & (agreement[TOKENS] <= LATE_TOKENS)]
+compared = agreement[(agreement["method"] == "gptq") & (agreement[TOKENS_SEEN] > LATE_TOKENS)]
+before = agreement[(agreement["method"] == "gptq") & (agreement[TOKENS_SEEN] <= LATE_TOKENS)]
 device_relative = device_part(compared)
-alongside = device_part(compared[compared[TOKENS] <= late[TOKENS].max()])
+alongside = device_part(compared[compared[TOKENS_SEEN] <= late[TOKENS_SEEN].max()])
 of_seed_by_device = np.sqrt((between["relative_sd"] ** 2 - alongside**2).clip(lower=0.0))
 
 # %% tags=["remove-cell"]
@@ -544,7 +559,7 @@ for bits, floor in floors.items():
 pd.DataFrame(columns)
 
 # %% tags=["remove-cell"]
-own = widened[widened["eval_dataset"] == HELD_OUT]
+own = widened[widened["eval_dataset"] == HELDOUT]
 relative = own["bits"].map({bits: floor.rounding_relative for bits, floor in floors.items()})
 below = own[own["qid_nats"] < 2 * np.hypot(own["own_error"], relative * own["qid_nats"])]
 least = own.groupby("bits")["qid_nats"].min()
@@ -565,14 +580,14 @@ for bits in (2, 4):
 miss = (floors[4].of_one_model(typical[4]) + floors[4].of_another_run(typical[4])) / 2 / typical[4]
 put("miss", miss)
 put("n_each", int((own["bits"] == 4).sum()))
-put("below_last", count_label(below[TOKENS].max()))
+put("below_last", count_label(below[TOKENS_SEEN].max()))
 early_floor = replace(floors[4], calibration_relative=early.loc[4, "relative_sd"])
 put("smallest_4_early", early_floor.smallest_qid_nats)
 scoring = formats["scoring_in_tfloat32"]
 assert all(10 * scoring[bits] < floors[bits].calibration_relative for bits in WIDTHS), "the text says: ten times"
 put("pair_3_relative", 2 * np.sqrt(2) * floors[3].calibration_relative)
 assert below["bits"].eq(4).all(), "the text says: only at 4 bits"
-assert below[TOKENS].max() < LATE_TOKENS, "the text says: none beyond"
+assert below[TOKENS_SEEN].max() < LATE_TOKENS, "the text says: none beyond"
 assert all(least[bits] > 5 * floors[bits].smallest_qid_nats for bits in (2, 3)), "the text says: no row comes near"
 assert least[4] < floors[4].smallest_qid_nats, "the text says that one of them is below the smallest"
 assert early_floor.smallest_qid_nats < 2 * floors[4].smallest_qid_nats, "the text says: hardly more"

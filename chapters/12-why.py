@@ -41,13 +41,12 @@ from safetensors import safe_open
 from scipy import stats
 
 from helpers.analyse.questions import mechanism
-from helpers.analyse.questions.mechanism import is_trunk
-from helpers.analyse.questions.slopes_of_ratios import log_trends
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.design import part_of_study
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
-from helpers.analyse.rows.study import LATE_TOKENS, rows_of_every_run
+from helpers.analyse.rows.study import LATE_TOKENS, on_trunk, rows_of_every_run
 from helpers.show.figures import mechanism as mechanism_figures
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
@@ -85,14 +84,18 @@ described = mechanism.describe(pd.read_parquet("results/checkpoints.parquet"))
 every = degradation(rows_of_every_run(pd.read_parquet("results/measurements.parquet")))
 rounded = pd.concat([rows_of_fit(every, method, 32, symmetric=False) for method in ("gptq", "rtn")])
 joined = mechanism.with_description(rounded, described)
-late = joined[joined[TOKENS] > LATE_TOKENS]
-trunk, late_trunk = joined[is_trunk(joined)], late[is_trunk(late)]
+late = joined[joined[TOKENS_SEEN] > LATE_TOKENS]
+trunk, late_trunk = joined[on_trunk(joined)], late[on_trunk(late)]
 
 # %% tags=["remove-cell"]
 counted = joined.drop_duplicates("weights_sha256")
-put_all(n_checkpoints=len(counted), n_runs=counted["run"].nunique(), n_sizes=trunk[SIZE].nunique())
-put_all(smallest=count_label(trunk[SIZE].min()), largest=count_label(trunk[SIZE].max()), early=count_label(LATE_TOKENS))
-put_all(most_tokens=count_label(trunk[TOKENS].max()), probes=int(described["hessian_probes"].iloc[0]))
+put_all(n_checkpoints=len(counted), n_runs=counted["run_label"].nunique(), n_sizes=trunk[N_PARAMS].nunique())
+put_all(
+    smallest=count_label(trunk[N_PARAMS].min()),
+    largest=count_label(trunk[N_PARAMS].max()),
+    early=count_label(LATE_TOKENS),
+)
+put_all(most_tokens=count_label(trunk[TOKENS_SEEN].max()), probes=int(described["hessian_probes"].iloc[0]))
 assert (rounded["epochs"] <= 4).all(), "the text says that no run reads its text more than four times"
 
 # %% [markdown]
@@ -109,7 +112,7 @@ pocket = read_manifest(Path("data/tadpole"))
 spec_of = {(spec.run, spec.step): spec for spec in pocket}
 stored_rows = described[described["weights_sha256"].isin([spec.weights_sha256 for spec in pocket])]
 has_previous = [(row.run, row.previous_step) in spec_of for row in stored_rows.itertuples()]
-stored = stored_rows[has_previous].sort_values([SIZE, "step"]).iloc[0]
+stored = stored_rows[has_previous].sort_values([N_PARAMS, "step"]).iloc[0]
 
 
 def matrices_at(run, step):
@@ -177,11 +180,11 @@ assert not same_text or apart < 0.002, "the text says that the row comes back"
 # $\lVert W - Q \rVert / \lVert W \rVert$ for the error of RTN, all matrices together. Neither has a unit.
 
 # %% tags=["remove-cell"]
-moving = described[is_trunk(described) & (described[TOKENS] > LATE_TOKENS)]
+moving = described[on_trunk(described) & (described[TOKENS_SEEN] > LATE_TOKENS)]
 ends = described[(described["schedule"] == "cooldown") & (described["learning_rate"] == 0)]
 spacing = moving["step"] / moving["previous_step"]
 assert spacing.between(1.2, 1.3).all(), "the text says that neighbours are a quarter of the tokens apart"
-axes = mechanism_figures.change_and_rounding(described[is_trunk(described) & described["change"].notna()], ends)
+axes = mechanism_figures.change_and_rounding(described[on_trunk(described) & described["change"].notna()], ends)
 axes.axvline(LATE_TOKENS, color="#9aa0a8", linewidth=1.0, linestyle=":")
 put_all(fig_change=axes.figure)
 plt.close("all")
@@ -189,7 +192,7 @@ plt.close("all")
 
 def growth(table, column):
     """Return last over first of each run, geometric mean with its interval over runs."""
-    by_run = table.sort_values(TOKENS).groupby("run")[column]
+    by_run = table.sort_values(TOKENS_SEEN).groupby("run")[column]
     found = mean_over_runs(np.log(by_run.last() / by_run.first()))
     return np.exp(pd.Series([found["mean"], found["low"], found["high"]]))
 
@@ -210,7 +213,7 @@ put_all(
 )
 put_all(change_lowest=moving["change"].min(), change_highest=moving["change"].max())
 constant = described[(described["schedule"] == "constant") & (described["n_averaged"] == 1)]
-constant = constant[(constant[TOKENS] > LATE_TOKENS) & constant["change"].notna()]
+constant = constant[(constant[TOKENS_SEEN] > LATE_TOKENS) & constant["change"].notna()]
 put_all(n_constant=constant["cluster"].nunique())
 assert (constant["change"] > constant["rounding_3"]).all(), "the text says so of all runs of constant rate"
 assert over[3].min() > 1, "the text says that the change never falls below the error of 3 bits"
@@ -250,7 +253,7 @@ assert of_end.max() < 1, "the text says that decay takes the change below the er
 
 # %%
 logs = of(late_trunk, "rtn", 3).assign(
-    qid=lambda t: np.log(t["qid_nats"]), size=lambda t: np.log(t[SIZE]), tokens=lambda t: np.log(t[TOKENS])
+    qid=lambda t: np.log(t["qid_nats"]), size=lambda t: np.log(t[N_PARAMS]), tokens=lambda t: np.log(t[TOKENS_SEEN])
 )
 logs["change"] = np.log(logs["change"])
 adds = mechanism.nested(
@@ -279,7 +282,7 @@ assert by_change["low"] < 0 < by_change["high"], "the text says that nothing is 
 # straight line. The pocket checkpoints say which, here and now: they are several legs apart, and the table has the length of each leg.
 
 # %%
-at = described[is_trunk(described)].set_index(["run", "step"]).sort_index()
+at = described[on_trunk(described)].set_index(["run", "step"]).sort_index()
 travels = []
 for run in sorted({spec.run for spec in pocket if spec.branched_from is None}):
     steps = sorted(step for name, step in spec_of if name == run and step >= 500)
@@ -361,8 +364,11 @@ summary = {}
 for method in ("rtn", "gptq"):
     for bits in (2, 3, 4):
         rows = of(late_trunk, method, bits)
-        mean, trend = np.exp(log_trends(rows, []).loc["mean"]), log_trends(rows, [SIZE, TOKENS])
-        by_run = rows.groupby("run")[["qid_nats", "predicted_nats"]]
+        mean, trend = (
+            np.exp(log_mean_and_slopes(rows, []).loc["mean"]),
+            log_mean_and_slopes(rows, [N_PARAMS, TOKENS_SEEN]),
+        )
+        by_run = rows.groupby("run_label")[["qid_nats", "predicted_nats"]]
         rank = stats.spearmanr(rows["qid_nats"], rows["predicted_nats"])[0]
         within = by_run.apply(lambda one: stats.spearmanr(one["qid_nats"], one["predicted_nats"])[0]).min()
         summary[method, bits] = {"ratio": mean, "trend": trend, "sd": np.log(rows["ratio"]).std(), "rank": rank}
@@ -377,8 +383,8 @@ curvature_table = pd.DataFrame.from_dict(
     {
         f"{method.upper()}, {bits} bits": {
             "measured / predicted": cell(one["ratio"]),
-            "slope in ln N": cell(one["trend"].loc[SIZE]),
-            "slope in ln D": cell(one["trend"].loc[TOKENS]),
+            "slope in ln N": cell(one["trend"].loc[N_PARAMS]),
+            "slope in ln D": cell(one["trend"].loc[TOKENS_SEEN]),
             "sd of ln ratio": f"{one['sd']:.2f}",
             "rank correlation": f"{one['rank']:.3f}",
         }
@@ -389,20 +395,24 @@ curvature_table = pd.DataFrame.from_dict(
 for method, bits in (("rtn", 2), ("rtn", 3), ("rtn", 4), ("gptq", 3)):
     put_interval(f"{method}_{bits}", summary[method, bits]["ratio"])
 for bits in (2, 3, 4):
-    put_interval(f"rtn_{bits}_size", summary["rtn", bits]["trend"].loc[SIZE])
-put_interval("rtn_2_tokens", summary["rtn", 2]["trend"].loc[TOKENS])
+    put_interval(f"rtn_{bits}_size", summary["rtn", bits]["trend"].loc[N_PARAMS])
+put_interval("rtn_2_tokens", summary["rtn", 2]["trend"].loc[TOKENS_SEEN])
 put_all(**{f"rtn_{bits}_rank": summary["rtn", bits]["rank"] for bits in (3, 4)})
 put_all(lowest_within=min(one["within"] for one in summary.values()))
 assert max(summary["rtn", bits]["ratio"]["high"] for bits in (3, 4)) < 1, "the text says: below the prediction"
 assert min(summary["rtn", 3]["ratio"]["value"], summary["rtn", 4]["ratio"]["value"]) > 0.7, "but not by much"
 assert summary["rtn", 2]["sd"] > 1.5 * summary["rtn", 3]["sd"], "the text says that 2 bits scatter more"
 coarse, *fine = (summary["rtn", bits]["trend"] for bits in (2, 3, 4))
-assert coarse.loc[TOKENS, "low"] > 0 > coarse.loc[SIZE, "low"], "and drift with tokens, with size not clearly"
-assert all(one.loc[SIZE, "low"] > 0 and one.loc[SIZE, "high"] < 0.2 for one in fine), "3 and 4 bits a little with size"
-assert all(one.loc[TOKENS, "low"] < 0 < one.loc[TOKENS, "high"] for one in fine), "and not clearly with tokens"
-top = of(late_trunk[late_trunk[SIZE] == late_trunk[SIZE].max()], "rtn", 3).sort_values(TOKENS)
+assert coarse.loc[TOKENS_SEEN, "low"] > 0 > coarse.loc[N_PARAMS, "low"], "and drift with tokens, with size not clearly"
+assert all(one.loc[N_PARAMS, "low"] > 0 and one.loc[N_PARAMS, "high"] < 0.2 for one in fine), (
+    "3 and 4 bits a little with size"
+)
+assert all(one.loc[TOKENS_SEEN, "low"] < 0 < one.loc[TOKENS_SEEN, "high"] for one in fine), (
+    "and not clearly with tokens"
+)
+top = of(late_trunk[late_trunk[N_PARAMS] == late_trunk[N_PARAMS].max()], "rtn", 3).sort_values(TOKENS_SEEN)
 lowest = top.loc[top["ratio"].idxmin()]
-put_all(top_lowest=lowest["ratio"], top_lowest_tokens=count_label(lowest[TOKENS]), top_last=top["ratio"].iloc[-1])
+put_all(top_lowest=lowest["ratio"], top_lowest_tokens=count_label(lowest[TOKENS_SEEN]), top_last=top["ratio"].iloc[-1])
 assert top["ratio"].iloc[-1] > 1.3 * lowest["ratio"], "the text says that the largest model leaves the prediction late"
 assert all(summary["gptq", bits]["ratio"]["high"] < summary["rtn", bits]["ratio"]["low"] for bits in (2, 3, 4))
 assert min(one["rank"] for one in summary.values()) > 0.9, "the text says that the order is nearly right"
@@ -455,7 +465,7 @@ decayed = beside[beside["part"] == "cooldowns"]
 def decay(name, method, bits=3):
     """Return a cooldown's value over the trunk's: geometric mean with its interval, counting sizes."""
     rows = of(decayed, method, bits)
-    return np.exp(log_trends(rows.assign(ratio=np.exp(rows[f"log_{name}"])), [], cluster="model").loc["mean"])
+    return np.exp(log_mean_and_slopes(rows.assign(ratio=np.exp(rows[f"log_{name}"])), [], cluster="model").loc["mean"])
 
 
 # %% tags=["remove-cell"]
@@ -490,7 +500,9 @@ assert decay("change", "rtn")["value"] < 0.5
 
 # %% tags=["remove-cell"]
 tails = (
-    moving.sort_values(TOKENS).groupby("run")[["mean_weight_kurtosis", "mean_input_kurtosis"]].agg(["first", "last"])
+    moving.sort_values(TOKENS_SEEN)
+    .groupby("run")[["mean_weight_kurtosis", "mean_input_kurtosis"]]
+    .agg(["first", "last"])
 )
 for name in ("weight", "input"):
     one = tails[f"mean_{name}_kurtosis"]
@@ -524,7 +536,7 @@ for method in ("rtn", "gptq"):
     outcome, clusters = rows["log_qid_nats"], rows["cluster"]
     twins[method] = mechanism.nested(outcome, rows, sets, clusters)
     twin_slopes[method] = mechanism.regression(outcome, rows[list(names.values())], clusters)
-by_run = of(beside, "rtn", 3).groupby(["part", "run"])[[f"log_{name}" for name in columns]].mean()
+by_run = of(beside, "rtn", 3).groupby(["part", "run_label"])[[f"log_{name}" for name in columns]].mean()
 
 # %% tags=["remove-cell"]
 against = {
@@ -536,7 +548,7 @@ plt.close("all")
 rates = of(beside, "rtn", 3).query("part == 'rates'")
 faster = rates["learning_rate"] > trunk["learning_rate"].max()
 for one, sign in ((rates[faster], 1), (rates[~faster], -1)):
-    means = one.groupby("run")[["log_mean_input_kurtosis", "log_hessian_trace"]].mean()
+    means = one.groupby("run_label")[["log_mean_input_kurtosis", "log_hessian_trace"]].mean()
     assert (means.mul([sign, -sign]) > 0).all(axis=None), "the text says that a high rate makes tails heavy, loss flat"
 r = by_run.corr()["log_qid_nats"]
 put_all(
@@ -599,7 +611,13 @@ accounts = {
 together, slopes = {}, {}
 for method in ("rtn", "gptq"):
     rows = of(late, method, 3)
-    counts = {"N": SIZE, "D": TOKENS, "trace": "hessian_trace", "variance": "variance", "prediction": "predicted_nats"}
+    counts = {
+        "N": N_PARAMS,
+        "D": TOKENS_SEEN,
+        "trace": "hessian_trace",
+        "variance": "variance",
+        "prediction": "predicted_nats",
+    }
     predictors = np.log(rows[list(counts.values())].set_axis(list(counts), axis=1)).assign(
         loss=rows["baseline_loss_nats"]
     )
@@ -621,7 +639,7 @@ wide = {
 pd.concat(wide, axis=1).style.format("{:.3f}")
 
 # %% tags=["remove-cell"]
-by_size = moving.sort_values(TOKENS).groupby("run")[["hessian_trace", "variance_3"]]
+by_size = moving.sort_values(TOKENS_SEEN).groupby("run")[["hessian_trace", "variance_3"]]
 grown = by_size.last() / by_size.first()
 put_all(
     grown_variance=np.exp(np.log(grown["variance_3"]).mean()), grown_trace=np.exp(np.log(grown["hessian_trace"]).mean())
@@ -629,7 +647,7 @@ put_all(
 put_all(n_falling=int((grown["hessian_trace"] < 1).sum()))
 assert (grown["hessian_trace"] * grown["variance_3"] > 1).all(), "the text says that the variance outgrows the trace"
 rows = of(late, "rtn", 3)
-put_all(n_together=len(rows), n_together_runs=rows["run"].nunique(), n_clusters=rows["cluster"].nunique())
+put_all(n_together=len(rows), n_together_runs=rows["run_label"].nunique(), n_clusters=rows["cluster"].nunique())
 for name in ("N", "loss", "trace", "variance"):
     put_interval(f"rtn_all_{name}", slopes["rtn"].loc[name])
 for method in ("rtn", "gptq"):
@@ -690,13 +708,15 @@ assert all(slopes[method].loc[name, "high"] < 1 for method, name in tested), "th
 # **1.** The trace of the largest model falls along the trunk, and its QiD rises. Doesn't that contradict {eq}`eq-curvature`?
 
 # %% tags=["remove-cell"]
-of_largest = moving[moving[SIZE] == moving[SIZE].max()].sort_values("step")
+of_largest = moving[moving[N_PARAMS] == moving[N_PARAMS].max()].sort_values("step")
 ratio = (
     of_largest[["hessian_trace", "variance_3", "predicted_3_nats"]].iloc[-1]
     / of_largest[["hessian_trace", "variance_3", "predicted_3_nats"]].iloc[0]
 )
 put_all(ex_trace=ratio["hessian_trace"], ex_variance=ratio["variance_3"], ex_predicted=ratio["predicted_3_nats"])
-measured_growth = of(late_trunk[late_trunk[SIZE] == late_trunk[SIZE].max()], "rtn", 3).sort_values("step")["qid_nats"]
+measured_growth = of(late_trunk[late_trunk[N_PARAMS] == late_trunk[N_PARAMS].max()], "rtn", 3).sort_values("step")[
+    "qid_nats"
+]
 put_all(ex_measured=measured_growth.iloc[-1] / measured_growth.iloc[0])
 assert ratio["hessian_trace"] < 1 < ratio["predicted_3_nats"]
 three, four = (of(late_trunk, "rtn", bits).set_index("weights_sha256") for bits in (3, 4))

@@ -37,7 +37,7 @@ import pandas as pd
 
 from helpers.analyse.mixed.largest_ratio import RECIPES, largest_ratios
 from helpers.analyse.mixed.largest_ratio_hold_outs import LAWS, predicted, scores
-from helpers.analyse.mixed.largest_ratio_law import CAO_2024, fits_by_question
+from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS, fits_by_question
 from helpers.analyse.mixed.searches import (
     best_of_random,
     chosen_on_less,
@@ -47,7 +47,6 @@ from helpers.analyse.mixed.searches import (
     searches_compared,
 )
 from helpers.analyse.mixed.trials import (
-    FAMILY,
     MATRICES,
     recipes,
     relative_sensitivities,
@@ -56,8 +55,9 @@ from helpers.analyse.mixed.trials import (
     swapped_and_rounded,
     with_criteria,
 )
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
@@ -112,18 +112,18 @@ trials["scheme"] = scheme_names(trials)
 of_schemes = trials[trials["scheme"].isin(SCHEMES) & (trials["schedule"] == "constant")]
 every = of_schemes[of_schemes["n_sequences"] == SEQUENCES]
 searched = every[every["step"] == STEP]
-measured = pd.read_parquet("results/measurements.parquet", filters=[("family", "==", FAMILY)])
+measured = pd.read_parquet("results/measurements.parquet", filters=[("family", "==", MIXED)])
 held_out = swapped_and_rounded(every, recipes(measured))
 held_out["scheme"] = scheme_names(held_out)
 here = held_out[held_out["step"] == STEP]
 
 # %% tags=["remove-cell"]
 put_all(mix_group=int(searched.loc[searched["scheme"] == MAIN, "group_size"].iloc[0]), mix_sequences=SEQUENCES)
-put_all(mix_runs=every["run"].nunique(), mix_depths=int(every.groupby("model")["step"].nunique().max()))
-put_all(mix_smallest=count_label(every[SIZE].min()), mix_largest=count_label(every[SIZE].max()))
-put("mix_tokens", count_label(searched[TOKENS].iloc[0]))
+put_all(mix_runs=every["run_label"].nunique(), mix_depths=int(every.groupby("model")["step"].nunique().max()))
+put_all(mix_smallest=count_label(every[N_PARAMS].min()), mix_largest=count_label(every[N_PARAMS].max()))
+put("mix_tokens", count_label(searched[TOKENS_SEEN].iloc[0]))
 put_all(mix_trials=len(every), mix_recipes=len(held_out.drop_duplicates("measurement_id")))
-assert searched["run"].nunique() == every["run"].nunique()
+assert searched["run_label"].nunique() == every["run_label"].nunique()
 
 # %% [markdown]
 # ## Two layers, four assignments
@@ -144,7 +144,7 @@ shown.rename_axis("low: first, second block")
 # %% tags=["remove-cell"]
 second, first, both = two["qid_nats"].iloc[1:]  # 01, 10, 11
 put_all(pair_first=first, pair_second=second, pair_both=both, pair_over=both / (first + second))
-put("pair_size", count_label(example[SIZE].iloc[0]))
+put("pair_size", count_label(example[N_PARAMS].iloc[0]))
 put("fig_assignments", mixed.all_assignments(example))
 plt.close("all")
 
@@ -168,20 +168,21 @@ plt.close("all")
 
 # %%
 alone = relative_sensitivities(sensitivities(searched[searched["granularity"] == "matmul"]))
-of_main = alone[alone["scheme"] == MAIN].sort_values(SIZE)
-of_main["title"] = of_main[SIZE].map(count_label)
+of_main = alone[alone["scheme"] == MAIN].sort_values(N_PARAMS)
+of_main["title"] = of_main[N_PARAMS].map(count_label)
 logs = of_main.assign(log=np.log(of_main["relative"]))
 minds = {
-    label: mean_over_runs(logs[logs["matrix"] == name].groupby("run")["log"].mean()) for name, label in KINDS.items()
+    label: mean_over_runs(logs[logs["matrix"] == name].groupby("run_label")["log"].mean())
+    for name, label in KINDS.items()
 }
 last_block = logs["block"] == logs["n_layers"] - 1
 ends = {"first": logs["block"] == 0, "last": last_block}
-minds |= {label: mean_over_runs(logs[place].groupby("run")["log"].mean()) for label, place in ends.items()}
+minds |= {label: mean_over_runs(logs[place].groupby("run_label")["log"].mean()) for label, place in ends.items()}
 
 # %% tags=["remove-cell"]
 for label, found in minds.items():
     put_row(f"minds_{label}", {part: np.exp(found[part]) for part in ("mean", "low", "high")})
-of_largest = of_main.loc[of_main[SIZE] == of_main[SIZE].max(), "relative"]
+of_largest = of_main.loc[of_main[N_PARAMS] == of_main[N_PARAMS].max(), "relative"]
 put("minds_spread", of_largest.max() / of_largest.min())
 assert of_main["relative"].notna().all(), "every matrix costs something alone"
 assert minds["qkv"]["low"] > 0 > minds["up"]["high"], "the text says: attention more, the MLP less than its size"
@@ -221,7 +222,7 @@ fits = fits_by_question(largest)
 fits["scheme"] = scheme_names(fits)
 main = largest[(largest["scheme"] == MAIN) & (largest["criterion"] == CRITERION)]
 at_budget = {
-    granularity: rows.sort_values(SIZE).set_index("model")["interpolated"]
+    granularity: rows.sort_values(N_PARAMS).set_index("model")["interpolated"]
     for granularity, rows in main[main["budget"] == BUDGET].groupby("granularity")
 }
 finer = mean_over_runs(at_budget["matmul"] - at_budget["layer"])
@@ -324,11 +325,11 @@ beside = pd.DataFrame(
             "k, low": fit.k_interval[0],
             "k, high": fit.k_interval[1],
             "c": fit.law.c,
-            "k, printed": CAO_2024[budget].k,
-            "c, printed": CAO_2024[budget].c,
-            "Qr of the largest, printed law": CAO_2024[budget].largest_ratio(here[SIZE].max()),
+            "k, printed": CAO_2024_LAWS[budget].k,
+            "c, printed": CAO_2024_LAWS[budget].c,
+            "Qr of the largest, printed law": CAO_2024_LAWS[budget].largest_ratio(here[N_PARAMS].max()),
             "Qr of the largest, measured": main[(main["budget"] == budget) & (main["granularity"] == "matmul")]
-            .sort_values(SIZE)["interpolated"]
+            .sort_values(N_PARAMS)["interpolated"]
             .iloc[-1],
         }
         for budget, fit in ours.items()
@@ -347,15 +348,17 @@ judged.set_index(["granularity", "law"])[["bias", "rms", "n_rows"]].sort_index()
 for budget, fit in ours.items():
     name, (low, high) = f"{budget:.0%}".removesuffix("%"), fit.k_interval
     put_all(**{f"k_{name}": fit.law.k, f"k_{name}_low": low, f"k_{name}_high": high})
-    put(f"k_{name}_printed", CAO_2024[budget].k)
-    put(f"printed_large_{name}", float(CAO_2024[budget].largest_ratio(here[SIZE].max())))
+    put(f"k_{name}_printed", CAO_2024_LAWS[budget].k)
+    put(f"printed_large_{name}", float(CAO_2024_LAWS[budget].largest_ratio(here[N_PARAMS].max())))
     put(f"measured_large_{name}", beside.loc[budget, "Qr of the largest, measured"])
 rms = judged.set_index(["law", "granularity"])["rms"]
 put_all(rms_size=rms["size", "matmul"], rms_power=rms["power", "matmul"], rms_next=rms["as the next size", "matmul"])
 put("rms_published", rms["published", "matmul"])
-inside = {budget: fit.k_interval[0] < CAO_2024[budget].k < fit.k_interval[1] for budget, fit in ours.items()}
+inside = {budget: fit.k_interval[0] < CAO_2024_LAWS[budget].k < fit.k_interval[1] for budget, fit in ours.items()}
 assert inside == {0.05: True, 0.1: False, 0.2: False}, "the text says which printed slopes agree"
-assert all(ours[budget].law.k > CAO_2024[budget].k for budget in (0.1, 0.2)), "and that the others are steeper here"
+assert all(ours[budget].law.k > CAO_2024_LAWS[budget].k for budget in (0.1, 0.2)), (
+    "and that the others are steeper here"
+)
 assert rms["size", "matmul"] < rms["power", "matmul"] < rms["as the next size", "matmul"]
 
 # %% [markdown]
@@ -405,7 +408,7 @@ shown.loc[SCHEMES, list(NAMES)].rename(columns=NAMES).rename_axis(columns=None).
 
 # %% tags=["remove-cell"]
 put("random_trials", int(compared["n_random"].max()))
-put("random_trials_largest", int(compared.loc[compared[SIZE] == compared[SIZE].max(), "n_random"].max()))
+put("random_trials_largest", int(compared.loc[compared[N_PARAMS] == compared[N_PARAMS].max(), "n_random"].max()))
 second_order = beyond[(beyond["granularity"] == "matmul") & (beyond["search"] == "second_order")].set_index("scheme")
 put("second_order_worst", second_order["mean"].max())
 assert second_order["mean"].idxmax() == "GPTQ 4 bits"
@@ -419,7 +422,7 @@ for target in (0.5, 0.95):
     for name in ("random_all", "integer_programme"):
         put(f"at_{target:g}_{name}".replace(".", ""), by_target.loc[(target, name), "mean"])
 units = compared[compared["granularity"] == "matmul"].drop_duplicates("checkpoint_id")["n_units"]
-put_all(units_low=int(units.min()), units_high=int(units.max()), exhaustive_runs=of_exhaustive["run"].nunique())
+put_all(units_low=int(units.min()), units_high=int(units.max()), exhaustive_runs=of_exhaustive["run_label"].nunique())
 trials_of_main = searched[(searched["scheme"] == MAIN) & (searched["granularity"] == "matmul")]
 curve = random_excess(trials_of_main, searches_compared(trials_of_main))
 guided = by_target.rename(columns={"mean": "excess"}).reset_index()
@@ -474,7 +477,7 @@ of_text = chosen_on_less(ablated).assign(scheme=lambda rows: rows["scheme_id"].m
 of_text["excess"] = of_text["regret"] / of_text["best"]
 longest = ablated[(ablated["n_sequences"] == ablated["n_sequences"].max()) & (ablated["search"] != "single")]
 curves = best_of_random(longest).assign(scheme=lambda rows: rows["scheme_id"].map(named))
-curves["excess"] = curves["expected"] / curves.groupby(["run", "scheme"])["best_so_far"].transform("min") - 1
+curves["excess"] = curves["expected"] / curves.groupby(["run_label", "scheme"])["best_so_far"].transform("min") - 1
 
 # %% tags=["hide-input"]
 asked_trials = curves[curves["n_trials"].isin([1, 10, 20, 50, 100])]
@@ -488,8 +491,8 @@ pd.concat(shown, axis=1).map(lambda value: "" if pd.isna(value) else f"{value:.1
 put_all(ablated_models=ablated["model"].nunique(), ablated_target=float(of_text["target_ratio"].iloc[0]))
 put_all(ablated_trials=int(curves["n_trials"].max()), ablated_text=int(ablated["n_sequences"].max()))
 made = curves.groupby("model")["n_trials"].max()
-put_all(few_draws=int(made.min()), few_size=count_label(curves.loc[curves["model"] == made.idxmin(), SIZE].iloc[0]))
-put("many_size", count_label(curves.loc[curves["model"] == made.idxmax(), SIZE].iloc[0]))
+put_all(few_draws=int(made.min()), few_size=count_label(curves.loc[curves["model"] == made.idxmin(), N_PARAMS].iloc[0]))
+put("many_size", count_label(curves.loc[curves["model"] == made.idxmax(), N_PARAMS].iloc[0]))
 of_many = curves[curves["model"] == made.idxmax()]
 assert (of_text.loc[of_text["n_sequences"] == 63, "excess"] == 0).all(), "the text says: nothing"
 for count in (1, 16):
@@ -520,7 +523,7 @@ for count in (10, 50, 100):
 positive = here[(here["qid_nats"] > 0) & (here["swapped_qid_nats"] > 0)]
 positive = positive.assign(log=np.log(positive["qid_nats"] / positive["swapped_qid_nats"]))
 positive["everything"] = np.isclose(positive["quantized_ratio"], 1)
-by_run = positive.groupby(["scheme", "everything", "run"])["log"].mean()
+by_run = positive.groupby(["scheme", "everything", "run_label"])["log"].mean()
 held_over_trial = {key: mean_over_runs(values) for key, values in by_run.groupby(level=[0, 1])}
 both_ways = main.merge(main_trials, on=["model", "granularity", "budget"], suffixes=("", "_trials"))
 optimism = (both_ways["interpolated_trials"] - both_ways["interpolated"]).groupby(

@@ -39,10 +39,10 @@ from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import judge, refitted, table_of_scores
 from helpers.analyse.laws.joint import JOINT_FORMS
 from helpers.analyse.mixed import block_size as blocks
-from helpers.analyse.mixed.largest_ratio_law import CAO_2024
+from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS
 from helpers.analyse.questions import extrapolation
-from helpers.analyse.questions.slopes_of_ratios import trends
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures import block_size as block_figures
 from helpers.show.figures import extrapolation as extrapolation_figures
 from helpers.show.glue import put, put_all
@@ -70,12 +70,13 @@ def estimated(fit, name):
 
 
 def mean_k(tables):
-    return {name: trends(one[one["k"].notna()], "k", []).loc["mean"] for name, one in tables.items()}
+    return {name: mean_and_slopes(one[one["k"].notna()], "k", []).loc["mean"] for name, one in tables.items()}
 
 
 def slopes_of_k(tables):
     return {
-        name: trends(one[one["k"].notna()], "k", [SIZE, TOKENS]).loc[[SIZE, TOKENS]] for name, one in tables.items()
+        name: mean_and_slopes(one[one["k"].notna()], "k", [N_PARAMS, TOKENS_SEEN]).loc[[N_PARAMS, TOKENS_SEEN]]
+        for name, one in tables.items()
     }
 
 
@@ -115,7 +116,7 @@ table = blocks.with_outliers(blocks.rows_of_blocks(measured), checkpoints)
 trunk = table[table["lr_phase"] != "decay"]
 data = FitData.from_table(trunk[trunk["scale"] == "block"])
 joint = fit_by_run(JOINT_FORMS["block-by-both"], data)[0]
-parts = {f"Qr = {ratio:g}": blocks.at_ratio(trunk, ratio, joint.law) for ratio in blocks.RATIOS}
+parts = {f"Qr = {ratio:g}": blocks.at_quantized_ratio(trunk, ratio, joint.law) for ratio in blocks.QUANTIZED_RATIOS}
 parts["GPTQ, 3 bits"] = blocks.rows_of_groups(measured)
 relative = {name: blocks.in_relative_perplexity(rows) for name, rows in parts.items()}
 
@@ -128,16 +129,16 @@ put(
     block_figures.curves({name: (rows, blocks.exponents(drawn[name])) for name, rows in middle.items()}),
 )
 plt.close("all")
-put_all(qb_rows=len(trunk), qb_runs=trunk["run"].nunique(), qb_checkpoints=trunk["checkpoint_id"].nunique())
-put_all(qb_smallest=count_label(every[SIZE].min()), qb_largest=count_label(every[SIZE].max()), qb_budget=BUDGET)
-put_all(qb_middle=count_label(middle["Qr = 1"][TOKENS].iloc[0]))
-put_all(qb_gptq_rows=len(parts["GPTQ, 3 bits"]), qb_gptq_runs=parts["GPTQ, 3 bits"]["run"].nunique())
+put_all(qb_rows=len(trunk), qb_runs=trunk["run_label"].nunique(), qb_checkpoints=trunk["checkpoint_id"].nunique())
+put_all(qb_smallest=count_label(every[N_PARAMS].min()), qb_largest=count_label(every[N_PARAMS].max()), qb_budget=BUDGET)
+put_all(qb_middle=count_label(middle["Qr = 1"][TOKENS_SEEN].iloc[0]))
+put_all(qb_gptq_rows=len(parts["GPTQ, 3 bits"]), qb_gptq_runs=parts["GPTQ, 3 bits"]["run_label"].nunique())
 put("qb_moved", max(abs(rows["moved"] - 1).max() for rows in parts.values() if "moved" in rows))
-wide = middle["Qr = 1"].query("group_size == 128 and scale == 'block'").sort_values(SIZE)
-put_all(qb_wide_size=count_label(wide[SIZE].iloc[0]))
+wide = middle["Qr = 1"].query("group_size == 128 and scale == 'block'").sort_values(N_PARAMS)
+put_all(qb_wide_size=count_label(wide[N_PARAMS].iloc[0]))
 put_all(qb_wide_small=wide["qid_nats"].iloc[0], qb_wide_large=wide["qid_nats"].iloc[-1])
 assert wide["qid_nats"].iloc[-1] > wide["qid_nats"].iloc[0], "the text says: all that size had gained is gone"
-lines = middle["Qr = 1"].sort_values("group_size").groupby(SIZE)["qid_nats"]
+lines = middle["Qr = 1"].sort_values("group_size").groupby(N_PARAMS)["qid_nats"]
 for short, place in (("small", 0), ("large", -1)):
     put(f"qb_first_{short}", lines.first().iloc[place])
 
@@ -169,16 +170,16 @@ means = {"share": mean_k(shares), "row": mean_k(with_row), "nats": mean_k(nats)}
 slopes = {"share": slopes_of_k(shares), "nats": slopes_of_k(nats)}
 
 # %% tags=["hide-input"]
-theirs = pd.Series({law: k for law, (_, k) in blocks.CAO_2024.items()})
+theirs = pd.Series({law: k for law, (_, k) in blocks.CAO_2024_POWERS.items()})
 shown = {}
-for name, ratio in zip(NAMES, [*blocks.RATIOS, None], strict=True):
+for name, ratio in zip(NAMES, [*blocks.QUANTIZED_RATIOS, None], strict=True):
     shown[name] = {
         "checkpoints": f"{shares[name]['k'].notna().sum()}",
         "k": words(means["share"][name]),
         "k, one scale a row as well": words(means["row"][name]),
         "k of QiD": words(means["nats"][name]),
-        "its slope in ln N": words(slopes["nats"][name].loc[SIZE], 3),
-        "its slope in ln D": words(slopes["nats"][name].loc[TOKENS], 3),
+        "its slope in ln N": words(slopes["nats"][name].loc[N_PARAMS], 3),
+        "its slope in ln D": words(slopes["nats"][name].loc[TOKENS_SEEN], 3),
         "Cao et al., 7B, 14B": ", ".join(f"{k:g}" for (_, r), k in theirs.items() if r == ratio),
     }
 pd.DataFrame(shown).T
@@ -188,12 +189,12 @@ for name, short in NAMES.items():
     if short != "gptq":
         put_row(f"qb_k_{short}", means["share"][name])
 put_row("qb_nats_gptq", means["nats"]["GPTQ, 3 bits"])
-for column, key in ((SIZE, "size"), (TOKENS, "tokens")):
+for column, key in ((N_PARAMS, "size"), (TOKENS_SEEN, "tokens")):
     put_row(f"qb_{key}_all", slopes["nats"]["Qr = 1"].loc[column])
     put(f"qb_{key}_gptq", words(slopes["nats"]["GPTQ, 3 bits"].loc[column], 3))
 for (model, ratio), k in theirs.items():
     put(f"qb_cao_{model}_{100 * ratio:.0f}", k)
-put("qb_ten_size", np.log(10) * slopes["nats"]["Qr = 1"].loc[SIZE, "value"])
+put("qb_ten_size", np.log(10) * slopes["nats"]["Qr = 1"].loc[N_PARAMS, "value"])
 for name in ("Qr = 0.5", "Qr = 0.9", "Qr = 1"):
     assert (slopes["nats"][name]["low"] > 0).all(), "the text says: it rises with size and tokens at every ratio"
 assert (slopes["nats"]["GPTQ, 3 bits"]["low"] < 0).all(), "the text says: no slope"
@@ -203,17 +204,17 @@ inside = theirs.xs(0.9, level=1).between(means["share"]["Qr = 0.9"]["low"], mean
 assert inside.sum() == 1, "the text says: its interval holds one of their two"
 stages = {name: one.assign(stage=block_figures.stage_name(one)) for name, one in nats.items()}
 stages["GPTQ, 3 bits"] = stages["GPTQ, 3 bits"][stages["GPTQ, 3 bits"]["step"].isin(trunk["step"].unique())]
-published = {f"Qr = {ratio:g}": {} for _, ratio in blocks.CAO_2024}
+published = {f"Qr = {ratio:g}": {} for _, ratio in blocks.CAO_2024_POWERS}
 for (model, ratio), k in theirs.items():
     published[f"Qr = {ratio:g}"][f"Cao et al., {model}"] = k
 put("fig_block_exponents", block_figures.exponents_by_size(stages, published))
 plt.close("all")
 pairs = nats["Qr = 1"].dropna().merge(nats["Qr = 0.5"].dropna(), on=blocks.CHECKPOINT, suffixes=("", "_half"))
-by_ratio = trends(pairs.assign(more=pairs["k"] - pairs["k_half"]), "more", []).loc["mean"]
+by_ratio = mean_and_slopes(pairs.assign(more=pairs["k"] - pairs["k_half"]), "more", []).loc["mean"]
 decayed = table[(table["lr_phase"] == "decay") & (table["scale"] == "block")]
-decayed = blocks.exponents(blocks.at_ratio(decayed, 1.0, joint.law)).dropna()
+decayed = blocks.exponents(blocks.at_quantized_ratio(decayed, 1.0, joint.law)).dropna()
 beside = decayed.merge(nats["Qr = 1"].query("step == @MIDDLE").dropna(), on="model", suffixes=("", "_trunk"))
-by_decay = trends(beside.assign(more=beside["k"] - beside["k_trunk"]), "more", []).loc["mean"]
+by_decay = mean_and_slopes(beside.assign(more=beside["k"] - beside["k_trunk"]), "more", []).loc["mean"]
 put_all(qb_k_ratio=words(by_ratio), qb_k_decay=words(by_decay, 3))
 assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the text says: don't clearly move it"
 
@@ -263,7 +264,7 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 
 # %%
 marked = {name: blocks.with_outliers(one[one["k"].notna()], checkpoints) for name, one in nats.items()}
-told = {name: trends(one, "k", ["input_outliers", SIZE, TOKENS]) for name, one in marked.items()}
+told = {name: mean_and_slopes(one, "k", ["input_outliers", N_PARAMS, TOKENS_SEEN]) for name, one in marked.items()}
 
 # %% tags=["remove-cell"]
 put("fig_block_outliers", block_figures.exponents_by_outliers(marked))
@@ -271,17 +272,19 @@ plt.close("all")
 for name, short in NAMES.items():
     rank = marked[name][["k", "input_outliers"]].corr(method="spearman").iloc[0, 1]
     put(f"qb_rank_{short}", f"{rank:.2f}".replace("-", "−"))
-put("qb_told_size_most", words(told["Qr = 0.9"].loc[SIZE], 3))
-put("qb_told_tokens_most", words(told["Qr = 0.9"].loc[TOKENS], 3))
+put("qb_told_size_most", words(told["Qr = 0.9"].loc[N_PARAMS], 3))
+put("qb_told_tokens_most", words(told["Qr = 0.9"].loc[TOKENS_SEEN], 3))
 put("qb_told_all", words(told["Qr = 1"].loc["input_outliers"]))
 for name in ("Qr = 0.5", "Qr = 0.9", "Qr = 1"):
-    slopes_told = told[name].loc[[SIZE, TOKENS]]
+    slopes_told = told[name].loc[[N_PARAMS, TOKENS_SEEN]]
     assert ((slopes_told["low"] < 0) & (slopes_told["high"] > 0)).all(), "the text says: not told from zero"
     assert (told[name].loc["input_outliers", "low"] > 0) == (name != "Qr = 1")
 seen = pd.concat([marked[name] for name in NAMES if name != "GPTQ, 3 bits"]).sort_values("input_outliers")
 put_all(qb_outliers_least=seen["input_outliers"].iloc[0], qb_outliers_most=seen["input_outliers"].iloc[-1])
-assert (seen.iloc[0][[SIZE, TOKENS]] == seen[[SIZE, TOKENS]].min()).all(), "the text says: of the smallest, the first"
-assert seen.iloc[-1][TOKENS] > middle["Qr = 1"][TOKENS].iloc[0], "the text says: a late one"
+assert (seen.iloc[0][[N_PARAMS, TOKENS_SEEN]] == seen[[N_PARAMS, TOKENS_SEEN]].min()).all(), (
+    "the text says: of the smallest, the first"
+)
+assert seen.iloc[-1][TOKENS_SEEN] > middle["Qr = 1"][TOKENS_SEEN].iloc[0], "the text says: a late one"
 
 # %% [markdown]
 # ```{glue:figure} fig_block_outliers
@@ -317,8 +320,8 @@ assert seen.iloc[-1][TOKENS] > middle["Qr = 1"][TOKENS].iloc[0], "the text says:
 # %%
 fits = {name: fit_by_run(form, data)[0] for name, form in JOINT_FORMS.items()}
 forms = {name: refitted(form) for name, form in JOINT_FORMS.items()}
-judged = judge(forms, blocks.splits(table), blocks.paired_floor)
-judged_shares = judge(forms, blocks.splits(blocks.in_relative_perplexity(table)), blocks.paired_floor)
+judged = judge(forms, blocks.block_splits(table), blocks.paired_floor)
+judged_shares = judge(forms, blocks.block_splits(blocks.in_relative_perplexity(table)), blocks.paired_floor)
 rms, coverage = (table_of_scores(judged, score) for score in ("log_rms", "coverage"))
 
 # %% tags=["hide-input"]
@@ -351,8 +354,8 @@ put("qb_gain_tokens", fits["block-by-size"].aic - joint.aic)
 plain = fits["ratio-exponential"].law
 for key, slope in {
     "qb_slope": -plain.c / plain.alpha,
-    "qb_cao_slope_least": max(law.k for law in CAO_2024.values()),
-    "qb_cao_slope_most": min(law.k for law in CAO_2024.values()),
+    "qb_cao_slope_least": max(law.k for law in CAO_2024_LAWS.values()),
+    "qb_cao_slope_most": min(law.k for law in CAO_2024_LAWS.values()),
 }.items():
     put(key, f"{slope:.1f}".replace("-", "−"))
 assert joint.aic == least, "the text says: the best of them"
@@ -402,17 +405,19 @@ table_of_scores(judged_shares).map("{:.2f}".format).rename_axis(index=None, colu
 # $-\beta / \kappa$ as one of $D$. We allow perplexity to rise by {glue:text}`qb_budget:.0%`.
 
 # %%
-place = {"tokens": middle["Qr = 1"][TOKENS].iloc[0], "n_params": 1e7, "group_size": 32, "quantized_ratio": 1.0}
+place = {"tokens": middle["Qr = 1"][TOKENS_SEEN].iloc[0], "n_params": 1e7, "group_size": 32, "quantized_ratio": 1.0}
 growth = blocks.growth_of_blocks(joint, place, 4000, np.random.default_rng(seed))
-sizes = np.geomspace(every[SIZE].min(), every[SIZE].max(), 30)
-known = {"tokens": np.full(30, middle["Qr = 1"][TOKENS].iloc[0]), "n_params": sizes, "bits": np.full(30, 4)}
+sizes = np.geomspace(every[N_PARAMS].min(), every[N_PARAMS].max(), 30)
+known = {"tokens": np.full(30, middle["Qr = 1"][TOKENS_SEEN].iloc[0]), "n_params": sizes, "bits": np.full(30, 4)}
 allowed = {
     ratio: blocks.largest_blocks(
         joint, np.log(1 + BUDGET), known | {"quantized_ratio": np.full(30, ratio)}, 1000, np.random.default_rng(seed)
     )
-    for ratio in blocks.RATIOS
+    for ratio in blocks.QUANTIZED_RATIOS
 }
-at_budget = [blocks.largest_measured(middle[f"Qr = {ratio:g}"], BUDGET).assign(ratio=ratio) for ratio in blocks.RATIOS]
+at_budget = [
+    blocks.largest_measured(middle[f"Qr = {ratio:g}"], BUDGET).assign(ratio=ratio) for ratio in blocks.QUANTIZED_RATIOS
+]
 
 # %% tags=["remove-cell"]
 put("fig_block_budget", block_figures.block_budgets(allowed, pd.concat(at_budget)))
@@ -420,7 +425,7 @@ plt.close("all")
 put_row("qb_grows_size", growth.loc["size"])
 put_all(qb_grows_tokens=words(growth.loc["tokens"]), qb_grows_both=words(growth.loc["both"]))
 put_row("qb_allowed_large", allowed[1.0].iloc[-1].rename({"block": "value"}))
-largest_of = at_budget[-1].set_index(SIZE)["block"]
+largest_of = at_budget[-1].set_index(N_PARAMS)["block"]
 put("qb_measured_large", largest_of[largest_of.index.max()])
 assert np.isnan(largest_of[largest_of.index.min()]), "the text says: the smallest is allowed none"
 assert growth["low"]["size"] > 0 > growth["high"]["both"], "the text says: grows with size, shrinks with both"

@@ -36,9 +36,10 @@ import pandas as pd
 from helpers.analyse.mixed.largest_ratio import RECIPES, changes_by, cost_at_targets, largest_ratios, paired_changes
 from helpers.analyse.mixed.largest_ratio_hold_outs import predicted, scores
 from helpers.analyse.mixed.largest_ratio_law import fits_by_question
-from helpers.analyse.mixed.trials import FAMILY, recipes, scheme_names, swapped_and_rounded, with_criteria
-from helpers.analyse.questions.slopes_of_ratios import log_trends
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.mixed.trials import recipes, scheme_names, swapped_and_rounded, with_criteria
+from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
@@ -79,7 +80,7 @@ def put_row(name, row):
 trials = with_criteria(read_trials(Path("results/trials.parquet")).to_pandas())
 trials["scheme"] = scheme_names(trials)
 searched = trials[trials["scheme"].isin(SCHEMES) & (trials["n_sequences"] == SEQUENCES)]
-measured = pd.read_parquet("results/measurements.parquet", filters=[("family", "==", FAMILY)])
+measured = pd.read_parquet("results/measurements.parquet", filters=[("family", "==", MIXED)])
 held_out = swapped_and_rounded(searched, recipes(measured))
 largest = largest_ratios(held_out, RECIPES)
 largest["scheme"] = scheme_names(largest)
@@ -88,8 +89,8 @@ at = {step: constant[constant["step"] == step] for step in (FIRST, MIDDLE, LAST)
 
 # %% tags=["remove-cell"]
 for name, step in (("first", FIRST), ("middle", MIDDLE), ("last", LAST)):
-    put(f"train_{name}", count_label(at[step][TOKENS].iloc[0]))
-put_all(train_runs=constant["run"].nunique(), train_late_runs=at[LAST]["run"].nunique())
+    put(f"train_{name}", count_label(at[step][TOKENS_SEEN].iloc[0]))
+put_all(train_runs=constant["run_label"].nunique(), train_late_runs=at[LAST]["run_label"].nunique())
 main = largest[(largest["scheme"] == MAIN) & (largest["criterion"] == CRITERION) & (largest["granularity"] == "matmul")]
 put("fig_ratio_tokens", mixed.ratio_against_tokens(main, "{:.0%} more perplexity"))
 plt.close("all")
@@ -142,9 +143,9 @@ drawn = shown[shown["n_runs"] > 2]
 schemes = [scheme for scheme in SCHEMES if scheme in set(drawn["scheme"])]
 label = "change of the largest ratio (share of parameters)"
 put("fig_ratio_changes", mixed.changes_by_budget(drawn, schemes, label))
-of_largest = main[(main[SIZE] == main[SIZE].max()) & (main["schedule"] == "constant")].sort_values(TOKENS)
-put_all(train_budget=BUDGET, train_factor=at[LAST][TOKENS].iloc[0] / at[MIDDLE][TOKENS].iloc[0])
-put("large_tokens", count_label(of_largest[TOKENS].iloc[-1]))
+of_largest = main[(main[N_PARAMS] == main[N_PARAMS].max()) & (main["schedule"] == "constant")].sort_values(TOKENS_SEEN)
+put_all(train_budget=BUDGET, train_factor=at[LAST][TOKENS_SEEN].iloc[0] / at[MIDDLE][TOKENS_SEEN].iloc[0])
+put("large_tokens", count_label(of_largest[TOKENS_SEEN].iloc[-1]))
 for budget, name in ((0.05, "5"), (0.1, "10")):
     start, end = of_largest.loc[of_largest["budget"] == budget, "interpolated"].iloc[-2:]
     put_all(**{f"large_from_{name}": start, f"large_to_{name}": end})
@@ -238,7 +239,7 @@ both = fits[(fits["scheme"] == MAIN) & (fits["criterion"] == CRITERION)].set_ind
 costs = cost_at_targets(held_out[held_out["schedule"] == "constant"], RECIPES)
 costs = costs[(scheme_names(costs) == MAIN) & (costs["granularity"] == "matmul")]
 growth = {
-    target: log_trends(rows.assign(ratio=rows["qid_nats"]), [SIZE, TOKENS])
+    target: log_mean_and_slopes(rows.assign(ratio=rows["qid_nats"]), [N_PARAMS, TOKENS_SEEN])
     for target, rows in costs.groupby("target_ratio")
     if (rows["qid_nats"] > 0).all()
 }
@@ -259,7 +260,7 @@ for granularity in GRANULARITIES:
     one = both[granularity, BUDGET].size_for_tokens
     put_row(f"both_power_{granularity}", {"mean": one.value, "low": one.low, "high": one.high})
 power = both["matmul", BUDGET].size_for_tokens
-middle = [-growth[target].loc[TOKENS, "value"] / growth[target].loc[SIZE, "value"] for target in (0.5, 1.0)]
+middle = [-growth[target].loc[TOKENS_SEEN, "value"] / growth[target].loc[N_PARAMS, "value"] for target in (0.5, 1.0)]
 assert middle[0] < power.value < middle[1], "the text says: p lies in their midst"
 early_whole = at[FIRST][
     (at[FIRST]["scheme"] == MAIN) & (at[FIRST]["criterion"] == CRITERION) & (at[FIRST]["budget"] == 0.2)
@@ -272,9 +273,9 @@ assert all(one.token_slope.value > 0 > one.size_slope.value for one in fitted)
 put("both_size_down", sum(one.size_slope.high < 0 for one in fitted))
 for target in (0.5, 0.9, 1.0):
     name = f"{target:.0%}".removesuffix("%")
-    beta, alpha = growth[target].loc[[TOKENS, SIZE], "value"]
+    beta, alpha = growth[target].loc[[TOKENS_SEEN, N_PARAMS], "value"]
     put(f"power_at_{name}", -beta / alpha)
-    for column, word in ((TOKENS, "beta"), (SIZE, "alpha")):
+    for column, word in ((TOKENS_SEEN, "beta"), (N_PARAMS, "alpha")):
         value, low, high = growth[target].loc[column, ["value", "low", "high"]]
         put_row(f"{word}_at_{name}", {"mean": value, "low": low, "high": high})
 

@@ -37,7 +37,7 @@ import pandas as pd
 
 from helpers.analyse.mixed import keeping
 from helpers.analyse.rows import resampling
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.show.figures import comparisons
 from helpers.show.figures import keeping as keeping_figures
 from helpers.show.glue import put_all
@@ -97,9 +97,9 @@ every = keeping.with_ways(keeping.with_stored_bits(degradation(rows)))
 weights_only = every[every["bits"] < 8].reset_index(drop=True)  # codes of 8 bits are there for rounded inputs alone
 
 # %% tags=["remove-cell"]
-put_all(seven_checkpoints=every["checkpoint_id"].nunique(), seven_sizes=every[SIZE].nunique())
-put_all(seven_smallest=count_label(every[SIZE].min()), seven_largest=count_label(every[SIZE].max()))
-put_all(seven_first=count_label(every[TOKENS].min()), seven_last=count_label(every[TOKENS].max()))
+put_all(seven_checkpoints=every["checkpoint_id"].nunique(), seven_sizes=every[N_PARAMS].nunique())
+put_all(seven_smallest=count_label(every[N_PARAMS].min()), seven_largest=count_label(every[N_PARAMS].max()))
+put_all(seven_first=count_label(every[TOKENS_SEEN].min()), seven_last=count_label(every[TOKENS_SEEN].max()))
 plain = weights_only[weights_only["way"] == keeping.LINE].groupby("bits")["stored_bits"]
 assert (plain.max() == plain.min()).all(), "the text says what a code of 2 bits stores, on every checkpoint"
 put_all(stored_2=plain.first()[2], stored_end=plain.first().max(), most_bits=int(plain.first().index.max()))
@@ -113,10 +113,10 @@ put_all(gwq_share=every.loc[every["way"] == "GWQ", "outlier_share"].iloc[0])
 # ## The picture
 
 # %% tags=["remove-cell"]
-sizes = np.sort(every[SIZE].unique())
+sizes = np.sort(every[N_PARAMS].unique())
 reached = weights_only[weights_only["stored_bits"] <= plain.first().max()]  # beyond it there is nothing to compare with
-shown = reached[reached[SIZE].isin(sizes[[0, sizes.size // 2, -1]])]
-latest = shown[shown[TOKENS] == shown.groupby("model")[TOKENS].transform("max")]
+shown = reached[reached[N_PARAMS].isin(sizes[[0, sizes.size // 2, -1]])]
+latest = shown[shown[TOKENS_SEEN] == shown.groupby("model")[TOKENS_SEEN].transform("max")]
 put_all(fig_seven_stored=keeping_figures.qid_against_stored_bits(latest))
 plt.close("all")
 on_front = keeping.on_front(reached)
@@ -206,8 +206,10 @@ assert to_nearest.loc["GWQ", "low"].iloc[:2].min() > 1 > to_nearest.loc[("AWQ", 
 )
 for name, mean in (("low", "2.5"), ("high", "3.5")):
     put_ratio(f"cmpq_{name}_mean", by.loc["CMPQ", f"mean {mean} bits"])
-    one = ratios[(ratios["way"] == "CMPQ") & (ratios["setting"] == f"mean {mean} bits")].sort_values([SIZE, TOKENS])
-    ends = one.drop_duplicates(SIZE, keep="last").iloc[[0, -1]]
+    one = ratios[(ratios["way"] == "CMPQ") & (ratios["setting"] == f"mean {mean} bits")].sort_values(
+        [N_PARAMS, TOKENS_SEEN]
+    )
+    ends = one.drop_duplicates(N_PARAMS, keep="last").iloc[[0, -1]]
     put_all(**{f"cmpq_{name}_{end}": ends["ratio"].iloc[place] for place, end in ((0, "smallest"), (1, "largest"))})
     put_all(
         **{
@@ -330,7 +332,7 @@ by_way = keeping.costs_by_way(costs).set_index(["way", "setting"])
 # %% tags=["remove-cell"]
 put_all(
     fig_seven_inputs=keeping_figures.input_costs_against_tokens(
-        costs[(costs["activation_bits"] == 4) & costs[SIZE].isin(sizes[[0, sizes.size // 2, -1]])], INPUT_STYLES
+        costs[(costs["activation_bits"] == 4) & costs[N_PARAMS].isin(sizes[[0, sizes.size // 2, -1]])], INPUT_STYLES
     )
 )
 plt.close("all")
@@ -342,11 +344,15 @@ for width in (4, 8):
 for short, way in (("token", TOKEN), ("cross", CROSS), ("half", HALF)):
     put_all(**{f"{short}_8_most": by_way.loc[way, "8 bits, inputs 8"]["most"]})
 narrow = costs[costs["activation_bits"] == 4].pivot(index="checkpoint_id", columns="way", values="cost_nats")
-at_end = costs[costs["activation_bits"] == 4].sort_values([SIZE, TOKENS]).drop_duplicates([SIZE, "way"], keep="last")
+at_end = (
+    costs[costs["activation_bits"] == 4]
+    .sort_values([N_PARAMS, TOKENS_SEEN])
+    .drop_duplicates([N_PARAMS, "way"], keep="last")
+)
 for short, way in (("token", TOKEN), ("cross", CROSS)):
     one = at_end.loc[at_end["way"] == way, "cost_nats"]
     put_all(**{f"{short}_smallest": one.iloc[0], f"{short}_largest": one.iloc[-1]})
-by_size = at_end.pivot(index=SIZE, columns="way", values="cost_nats")
+by_size = at_end.pivot(index=N_PARAMS, columns="way", values="cost_nats")
 assert by_size[TOKEN].iloc[-1] > 2 * by_size[TOKEN].iloc[0], "the text says that a scale a token costs more with size"
 assert by_size[CROSS].iloc[-1] < by_size[CROSS].iloc[0], "and that CrossQuant's doesn't"
 put_all(n_cross_less=int((narrow[CROSS] < narrow[TOKEN]).sum()), n_narrow=len(narrow))

@@ -9,6 +9,7 @@ from tests.measure.tiny import ROOT
 
 from helpers.measure.study import Study, run_study
 from helpers.measure.sweep.declaration import read_sweep
+from helpers.measure.sweep.places import Places
 from helpers.measure.training.unit import Unit
 from helpers.table import files
 from helpers.table.errors import SpecError
@@ -50,11 +51,13 @@ def study(text, tmp_path) -> Study:
     return Study(
         tmp_path / "study.yml",
         "cpu",
-        out / "measurements.parquet",
-        out / "checkpoints.parquet",
-        out / "records",
-        out / "trials.parquet",
-        out / "trial-records",
+        Places(
+            out / "measurements.parquet",
+            out / "records",
+            out / "trials.parquet",
+            out / "trial-records",
+            out / "checkpoints.parquet",
+        ),
     )
 
 
@@ -65,7 +68,9 @@ def unit(tmp_path) -> Callable[[str], Unit]:
 
 def rows_of(study: Study) -> list[tuple]:
     names = ("family", "model", "step", "method", "bits")
-    return sorted(tuple(str(row[name]) for name in names) for row in files.read_table(study.measurements).to_pylist())
+    return sorted(
+        tuple(str(row[name]) for name in names) for row in files.read_table(study.places.measurements).to_pylist()
+    )
 
 
 def test_every_unit_is_trained_measured_and_described(study, unit):
@@ -74,14 +79,14 @@ def test_every_unit_is_trained_measured_and_described(study, unit):
     expected = [*here, ("tiny", "8", "rtn", "2")]
     expected += [("other", step, *scheme) for step in "48" for scheme in (("none", "None"), ("rtn", "3"))]
     assert rows_of(study) == sorted((family, "tiny-32x1", *rest) for family, *rest in expected)
-    assert pq.read_table(study.checkpoints).num_rows == 4
+    assert pq.read_table(study.places.checkpoints).num_rows == 4
 
 
 def test_a_second_run_adds_what_is_new_and_leaves_the_rest(study, unit, tmp_path):
     one, two, families = unit("tiny/tiny-32x1"), unit("tiny/tiny-32x2"), tmp_path / "families"
     run_study(study, [one], Console(quiet=True))
     weights = {path: path.stat().st_mtime_ns for path in families.rglob("*.safetensors")}
-    before = files.read_table(study.measurements).to_pylist()
+    before = files.read_table(study.places.measurements).to_pylist()
     trained = read_sweep(study.sweep, one)
     assert [[spec.step for spec in part.checkpoints] for part in trained.parts] == [[4, 8], [8]]
     with pytest.raises(SpecError, match="unknown model 'tiny-32x2'; accepted: tiny-32x1"):
@@ -89,7 +94,7 @@ def test_a_second_run_adds_what_is_new_and_leaves_the_rest(study, unit, tmp_path
     with pytest.raises(SpecError, match="unknown family '.cache/tiny'"):
         read_sweep(study.sweep)  # without a unit the family is where the sweep says
     run_study(study, [one, two], Console(quiet=True))
-    after = {row["measurement_id"]: row for row in files.read_table(study.measurements).to_pylist()}
+    after = {row["measurement_id"]: row for row in files.read_table(study.places.measurements).to_pylist()}
     assert all(after[row["measurement_id"]] == row for row in before)
     assert {row["model"] for row in after.values()} == {"tiny-32x1", "tiny-32x2"}
     assert {path: path.stat().st_mtime_ns for path in weights} == weights

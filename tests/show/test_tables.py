@@ -41,7 +41,7 @@ def test_agreement_table_has_a_row_a_checkpoint(agreement):
 
 def test_agreement_table_keeps_a_branch_beside_its_trunk(agreement):
     """Both stand at the same tokens of the same model; only the run tells them apart."""
-    branch = agreement[agreement["step"] == 400].assign(run="tadpole/branch")
+    branch = agreement[agreement["step"] == 400].assign(run="branch", run_label="tadpole/branch")
     shown = agreement_table(pd.concat([agreement, branch]))
     assert shown.shape == (15, 3)
     assert ("branch", "400M") in shown.index

@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from helpers.commands.console import Device, MemoryGib, console, end_with, in_bytes
+from helpers.measure.sweep.places import Places
+
+USUAL = Places()
 
 
 def register(app: typer.Typer) -> None:
@@ -17,14 +20,14 @@ def register(app: typer.Typer) -> None:
 def sweep(
     sweep_file: Annotated[Path, typer.Argument(help="The sweep's YAML.")],
     device: Device = "cpu",
-    table: Annotated[Path, typer.Option(help="The table to write.")] = Path("results/local.parquet"),
-    records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = Path("results/measurements"),
+    table: Annotated[Path, typer.Option(help="The table to write.")] = USUAL.measurements,
+    records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = USUAL.records,
     memory_gib: MemoryGib = None,
 ) -> None:
     """Measure what a sweep declares and the table doesn't hold yet."""
     from helpers.measure.sweep.run import run_sweep
 
-    report = run_sweep(sweep_file, device, table, records, console, in_bytes(memory_gib))
+    report = run_sweep(sweep_file, device, Places(table, records), console, in_bytes(memory_gib))
     console.print(f"{table}: {report.n_measured} rows measured, {report.n_present} already there")
     end_with(report.failures, "not measured")
 
@@ -32,18 +35,16 @@ def sweep(
 def search(
     sweep_file: Annotated[Path, typer.Argument(help="The sweep's YAML, with parts that say `search`.")],
     device: Device = "cpu",
-    table: Annotated[Path, typer.Option(help="The table of measurements, for recipes.")] = Path(
-        "results/local.parquet"
-    ),
-    trials: Annotated[Path, typer.Option(help="The table of trials to write.")] = Path("results/local-trials.parquet"),
-    records: Annotated[Path, typer.Option(help="Where records of recipes go.")] = Path("results/measurements"),
-    trial_records: Annotated[Path, typer.Option(help="Where finished searches go.")] = Path("results/trials"),
+    table: Annotated[Path, typer.Option(help="The table of measurements, for recipes.")] = USUAL.measurements,
+    trials: Annotated[Path, typer.Option(help="The table of trials to write.")] = USUAL.trials,
+    records: Annotated[Path, typer.Option(help="Where records of recipes go.")] = USUAL.records,
+    trial_records: Annotated[Path, typer.Option(help="Where finished searches go.")] = USUAL.trial_records,
     memory_gib: MemoryGib = None,
 ) -> None:
     """Search which matrices can go to low precision, and measure the recipes found."""
-    from helpers.measure.sweep.search_run import SearchPlaces, run_search
+    from helpers.measure.sweep.search_run import run_search
 
-    places = SearchPlaces(table, trials, records, trial_records)
+    places = Places(table, records, trials, trial_records)
     report = run_search(sweep_file, device, places, console, in_bytes(memory_gib))
     console.print(f"{trials}: {report.n_searched} searches made, {report.n_present} already there")
     console.print(f"{table}: {report.n_recipes} rows measured")
@@ -55,22 +56,21 @@ def study(
     unit: Annotated[list[str], typer.Argument(help="What to train and measure, in order: FAMILY/MODEL ...")],
     device: Device = "cuda",
     families: Annotated[Path, typer.Option(help="Where trained families go, a folder each.")] = Path(".cache"),
-    table: Annotated[Path, typer.Option(help="The table of measurements to write.")] = Path("results/local.parquet"),
-    checkpoint_table: Annotated[Path, typer.Option(help="The table of checkpoints to write.")] = Path(
-        "results/local-checkpoints.parquet"
-    ),
-    records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = Path("results/measurements"),
-    trials: Annotated[Path, typer.Option(help="The table of trials to write, where the sweep has searches.")] = Path(
-        "results/local-trials.parquet"
-    ),
-    trial_records: Annotated[Path, typer.Option(help="Where finished searches go.")] = Path("results/trials"),
+    table: Annotated[Path, typer.Option(help="The table of measurements to write.")] = USUAL.measurements,
+    checkpoint_table: Annotated[Path, typer.Option(help="The table of checkpoints to write.")] = USUAL.checkpoints,
+    records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = USUAL.records,
+    trials: Annotated[
+        Path, typer.Option(help="The table of trials to write, where the sweep has searches.")
+    ] = USUAL.trials,
+    trial_records: Annotated[Path, typer.Option(help="Where finished searches go.")] = USUAL.trial_records,
     memory_gib: MemoryGib = None,
 ) -> None:
     """Train models, measure them and search them, unit by unit, each while the next is trained."""
     from helpers.measure.study import Study, run_study
     from helpers.measure.training.unit import Unit
 
-    declared = Study(sweep_file, device, table, checkpoint_table, records, trials, trial_records, in_bytes(memory_gib))
+    places = Places(table, records, trials, trial_records, checkpoint_table)
+    declared = Study(sweep_file, device, places, in_bytes(memory_gib))
     failures = run_study(declared, [Unit.parse(text, families) for text in unit], console)
     end_with(failures, "not measured")
 

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from helpers.measure.describing.checkpoint_rows import describe_family
 from helpers.measure.sweep.declaration import family_names
+from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.run import run_sweep
-from helpers.measure.sweep.search_run import SearchPlaces, run_search
+from helpers.measure.sweep.search_run import run_search
 from helpers.measure.training.plan import read_plan
 from helpers.measure.training.trainer import train_family
 from helpers.measure.training.unit import Unit
@@ -23,15 +24,11 @@ from helpers.table.errors import SpecError
 
 @dataclass(frozen=True)
 class Study:
-    """Where a study's parts are: its sweep, the folder with train-FAMILY.yml, and where everything goes."""
+    """What is studied: a sweep with train-FAMILY.yml beside it, on which device, and where everything goes."""
 
     sweep: Path
     device: str
-    measurements: Path
-    checkpoints: Path
-    records: Path
-    trials: Path
-    trial_records: Path
+    places: Places
     memory_bytes: int | None = None
 
     def plan_of(self, unit: Unit) -> Path:
@@ -63,16 +60,15 @@ def run_study(study: Study, units: list[Unit], console: Console) -> list[str]:
 
 def _measure(study: Study, unit: Unit) -> list[str]:
     console = Console(stderr=True)
-    report = run_sweep(study.sweep, study.device, study.measurements, study.records, console, study.memory_bytes, unit)
+    report = run_sweep(study.sweep, study.device, study.places, console, study.memory_bytes, unit)
     console.print(f"{unit.family}/{unit.model}: {report.n_measured} rows measured, {report.n_present} already there")
-    places = SearchPlaces(study.measurements, study.trials, study.records, study.trial_records)
-    searched = run_search(study.sweep, study.device, places, console, study.memory_bytes, unit)
+    searched = run_search(study.sweep, study.device, study.places, console, study.memory_bytes, unit)
     console.print(f"{unit.family}/{unit.model}: {searched.n_searched} searches, {searched.n_recipes} recipes measured")
     return [*report.failures, *searched.failures]
 
 
 def _describe(study: Study, unit: Unit) -> list[str]:
     console = Console(stderr=True)
-    report = describe_family(unit.folder, study.checkpoints, study.device, console)
+    report = describe_family(unit.folder, study.places.checkpoints, study.device, console)
     console.print(f"{unit.family}/{unit.model}: {report.n_described} checkpoints described")
     return list(report.failures)

@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.design import part_of_study
 from helpers.show.style import count_label
 
 # Part of the study -> what it moves, the column that says so, how a value reads; in the order of the table.
 VARIED = {
-    "trunk": ("size N", SIZE, count_label),
-    "mixed": ("size N, trained again for chapters 13 to 16", SIZE, count_label),
+    "trunk": ("size N", N_PARAMS, count_label),
+    "mixed": ("size N, trained again for chapters 13 to 16", N_PARAMS, count_label),
     "cooldowns": ("a fall to zero over the last fifth, from tokens", "tokens_at_branch", count_label),
     "averages": ("moments in the mean of weights", "n_averaged", "{:g}".format),
     "rates": ("peak learning rate", "peak_learning_rate", "{:g}".format),
@@ -27,7 +27,7 @@ def study_table(checkpoints: pd.DataFrame) -> pd.DataFrame:
     Averages are of runs that are there already, so they have no run of their own. Raises ValueError for a part that
     `VARIED` doesn't have.
     """
-    tokens_per_step = checkpoints[TOKENS] / checkpoints["step"]
+    tokens_per_step = checkpoints[TOKENS_SEEN] / checkpoints["step"]
     named = checkpoints.assign(tokens_at_branch=checkpoints["branched_at_step"] * tokens_per_step)
     parts = dict(list(named.groupby(part_of_study(named))))
     rows = {part: _summary(part, parts[part]) for part in sorted(parts, key=list(VARIED).index)}
@@ -38,7 +38,7 @@ def _summary(part: str, rows: pd.DataFrame) -> dict:
     words, column, label = VARIED[part]
     values = [label(value) for value in sorted(rows[column].unique())]
     listed = ", ".join(values) if len(values) <= LISTED_AT_MOST else f"{values[0]} to {values[-1]}"
-    tokens = rows[TOKENS]
+    tokens = rows[TOKENS_SEEN]
     return {
         "what it moves": f"{words}: {listed}",
         "models": rows["model"].nunique(),

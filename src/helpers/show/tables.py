@@ -6,7 +6,7 @@ import pandas as pd
 from helpers.analyse.fits.paired import PairedFits
 from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.law import Law
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import count_label
 
 NBSP = "\u202f"  # narrow; keeps together what stands on both sides
@@ -63,11 +63,11 @@ def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
     A cell says QiD on the CPU, then CPU minus CUDA, both in nats per token, then in brackets the difference over its
     own paired error; or `same` instead of the two where the difference is below SAME_BELOW_NATS.
     """
-    order = agreement.sort_values([SIZE, "run", TOKENS])
+    order = agreement.sort_values([N_PARAMS, "run_label", TOKENS_SEEN])
     columns = {}
     for bits, rows in order.groupby("bits"):
-        runs = rows["run"].str.rsplit("/", n=1).str[-1].str.replace("-", "\u2011")
-        index = [runs, rows[TOKENS].map(count_label).rename("D")]
+        runs = rows["run"].str.replace("-", "\u2011")
+        index = [runs, rows[TOKENS_SEEN].map(count_label).rename("D")]
         columns[f"{bits:g} bits"] = rows.apply(_agreement_cell, axis=1).set_axis(pd.MultiIndex.from_arrays(index))
     return pd.DataFrame(columns)
 

@@ -34,5 +34,9 @@ class DeviceError(QidError):
     """The device failed in the middle of the work."""
 
 
+class AnalysisError(QidError):
+    """The table doesn't hold what an analysis needs: a baseline, per-document losses, one scheme at a time."""
+
+
 class ResultsError(QidError):
     """The table of measurements can't be read, or another process holds it."""

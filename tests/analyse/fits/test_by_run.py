@@ -98,7 +98,7 @@ def test_a_run_that_alone_tells_alpha_is_refused(planted):
 def test_leave_one_run_out_refits_without_it(planted):
     fit = fit_law(UnifiedLaw, planted(3))
     table = leave_one_run_out(fit)
-    assert table["run"].tolist() == [f"run {index}" for index in range(6)]
+    assert table["run_label"].tolist() == [f"run {index}" for index in range(6)]
     again = fit_law(UnifiedLaw, fit.data.where(fit.data.runs != "run 4"))
     assert table.loc[4, "alpha"] == again.law.alpha
     assert table["alpha"].min() < fit.law.alpha < table["alpha"].max()

@@ -141,7 +141,7 @@ def test_covariates_come_from_a_table():
             "bits": [3, 3],
             "qid_nats": [0.1, 0.2],
             "qid_se_nats": [0.01, 0.01],
-            "run": ["a", "a"],
+            "run_label": ["a", "a"],
             "lr_fraction": [0.5, 0.5],
             "lr_phase": ["warmup", "decay"],
             "group_size": [32.0, np.nan],

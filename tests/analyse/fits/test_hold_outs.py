@@ -40,7 +40,8 @@ def _run(run: str, size: float, tokens: np.ndarray, schedule: str, lr_fraction: 
     rows = grid.merge(pd.DataFrame({"bits": [2.0, 3.0, 4.0, 5.0]}), how="cross")
     return rows.assign(
         family=TRUNK,
-        run=f"{TRUNK}/{run}",
+        run=run,
+        run_label=f"{TRUNK}/{run}",
         model=f"tadpole-{size:.0f}",
         n_params_non_embedding=size,
         schedule=schedule,

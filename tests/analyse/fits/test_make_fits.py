@@ -13,8 +13,8 @@ from helpers.analyse.fits.with_draws import fit_and_draw
 from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.rows.noise_floor import study_floors
-from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, MOST_EPOCHS, UNSEEN, rows_at, study_rows
+from helpers.table.corpus import packages
 
 RESULTS = Path(__file__).parents[3] / "results"
 

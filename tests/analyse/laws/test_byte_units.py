@@ -17,8 +17,8 @@ from helpers.analyse.laws.forms import TAKEN_AWAY, UnifiedLaw
 from helpers.analyse.laws.loss import ChainedLaw, ChinchillaLaw, ShannonLaw, SizeAndTokensLaw
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_LOSS
 from helpers.analyse.laws.variables import LawError, Term, ValidityRange
-from helpers.analyse.rows.standard_errors import AnalysisError
 from helpers.analyse.rows.study import HELDOUT, rows_of_every_run
+from helpers.table.errors import AnalysisError
 
 TABLE = Path("results/measurements.parquet")
 BYTES = st.floats(0.3, 12.0)

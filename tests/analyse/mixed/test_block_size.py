@@ -13,9 +13,9 @@ from helpers.analyse.fits.hold_outs import judge, refitted
 from helpers.analyse.laws.joint import JOINT_FORMS, BlockByBothLaw, LogBlockLaw, RatioExponentialLaw
 from helpers.analyse.mixed import block_size
 from helpers.analyse.mixed.trials import MATRICES
-from helpers.analyse.questions.slopes_of_ratios import trends
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.table.errors import AnalysisError
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_relative_perplexity_is_that_of_the_losses(table):
 
 
 def test_every_block_size_of_every_checkpoint_is_there(table):
-    counts = table.groupby(["run", "step"])["group_size"].nunique()
+    counts = table.groupby(["run_label", "step"])["group_size"].nunique()
     assert counts["tadpole-mixed/tadpole-64x3", 500] == 4  # 16, 32, 64 and the row
     assert counts["tadpole-mixed/tadpole-512x12", 500] == 7
     assert (table["qid_se_nats"] > 0).all()
@@ -65,49 +65,51 @@ def test_a_ratio_takes_the_nearest_recipe_and_moves_it(table):
     one = table[(table["step"] == 500) & (table["model"] == "tadpole-64x3") & (table["group_size"] == 32)].iloc[[0] * 6]
     rows = one.assign(quantized_ratio=[0.49, 0.55, 0.52, 0.6, 0.92, 1.0], qid_nats=0.1, qid_se_nats=0.01)
     rows = rows.reset_index(drop=True)
-    half = block_size.at_ratio(rows, 0.5, LAW)
+    half = block_size.at_quantized_ratio(rows, 0.5, LAW)
     assert half["quantized_ratio"].tolist() == [0.52]
     assert half["qid_nats"].iloc[0] == pytest.approx(0.1 * np.exp(-2.0 * 0.02), rel=1e-12)  # planted: exp(2 Qr)
     assert half["qid_se_nats"].iloc[0] == pytest.approx(0.01 * half["moved"].iloc[0], rel=1e-12)
-    assert block_size.at_ratio(rows, 0.9, LAW)["quantized_ratio"].tolist() == [0.92]
-    whole = block_size.at_ratio(rows, 1.0, LAW)
+    assert block_size.at_quantized_ratio(rows, 0.9, LAW)["quantized_ratio"].tolist() == [0.92]
+    whole = block_size.at_quantized_ratio(rows, 1.0, LAW)
     assert (whole["quantized_ratio"].tolist(), whole["qid_nats"].tolist()) == ([1.0], [0.1])
 
 
-@pytest.mark.parametrize("ratio", block_size.RATIOS)
+@pytest.mark.parametrize("ratio", block_size.QUANTIZED_RATIOS)
 def test_planted_exponents_come_back(table, ratio):
-    found = block_size.exponents(block_size.at_ratio(table, ratio, LAW))
+    found = block_size.exponents(block_size.at_quantized_ratio(table, ratio, LAW))
     assert len(found) == 31
     assert (found["reason"] == "").all()
     assert found["n_blocks"].tolist() == [len(block_sizes(int(m.split("-")[1].split("x")[0]))) for m in found["model"]]
-    row = trends(found, "k", [SIZE, TOKENS])
+    row = mean_and_slopes(found, "k", [N_PARAMS, TOKENS_SEEN])
     # 31 exponents that scatter by about 0.03 each (a spread of 5% over a span of ln Qb of 2 to 3.5): their mean
     # to 0.006, three of its errors
     assert row.loc["mean", "value"] == pytest.approx(0.4, abs=0.02)
     assert (row["low"] <= row["value"]).all()
-    assert row.loc[SIZE, "low"] < 0 < row.loc[SIZE, "high"]
+    assert row.loc[N_PARAMS, "low"] < 0 < row.loc[N_PARAMS, "high"]
 
 
 def test_an_exponent_is_exact_without_noise():
-    rows = block_size.at_ratio(block_size.rows_of_blocks(measurements(tau=0.0, noise=1e-4)), 1.0, LAW)
+    rows = block_size.at_quantized_ratio(block_size.rows_of_blocks(measurements(tau=0.0, noise=1e-4)), 1.0, LAW)
     found = block_size.exponents(rows)
     # 1e-3: documents scatter by 1e-4 of the mean
     np.testing.assert_allclose(found["k"], 0.4, atol=1e-3)
     one = found.iloc[0]
-    assert one["A"] == pytest.approx(LAW.predict(one[TOKENS], one[SIZE], 4, group_size=1, quantized_ratio=1), rel=1e-2)
+    assert one["A"] == pytest.approx(
+        LAW.predict(one[TOKENS_SEEN], one[N_PARAMS], 4, group_size=1, quantized_ratio=1), rel=1e-2
+    )
 
 
 def test_checkpoints_with_few_blocks_are_left_out_and_failures_say_why(table):
     few = table[table["group_size"] <= 32]
-    assert block_size.exponents(block_size.at_ratio(few, 1.0, LAW)).empty
-    flat = block_size.at_ratio(table, 1.0, LAW).head(4).assign(qid_nats=-0.01)
+    assert block_size.exponents(block_size.at_quantized_ratio(few, 1.0, LAW)).empty
+    flat = block_size.at_quantized_ratio(table, 1.0, LAW).head(4).assign(qid_nats=-0.01)
     assert "rows have a QiD above its error" in block_size.exponents(flat)["reason"].iloc[0]
     with pytest.raises(AnalysisError, match="has a block size twice at one ratio"):
         block_size.exponents(table)
 
 
 def test_hold_outs_divide_the_rows(table):
-    found = block_size.splits(table)
+    found = block_size.block_splits(table)
     names = ["largest size", "last factor 3.8 in D", "Qr = 1", "largest block", "one scale a row", "decayed rate"]
     assert list(found) == names
     trunk = ((table["lr_phase"] != "decay") & (table["scale"] == "block")).sum()
@@ -124,7 +126,7 @@ def test_hold_outs_divide_the_rows(table):
 
 
 def test_the_planted_form_predicts_what_it_has_not_seen(table):
-    split = {name: one for name, one in block_size.splits(table).items() if name in ("Qr = 1", "largest block")}
+    split = {name: one for name, one in block_size.block_splits(table).items() if name in ("Qr = 1", "largest block")}
     forms = {name: refitted(JOINT_FORMS[name]) for name in ("ratio-exponential", "without-block")}
     judged = judge(forms, split, block_size.paired_floor).set_index(["law", "hold_out"])["log_rms"]
     # rows scatter by 5%; the rest is the error of the fit
@@ -188,7 +190,7 @@ def test_outliers_are_those_of_the_checkpoint():
 def test_the_largest_measured_block_within_a_budget():
     rows = pd.DataFrame({"group_size": [16, 32, 64] * 3, "qid_nats": [1, 2, 3, 1, 1, 1, 4, 5, 6]})
     cells = pd.DataFrame(dict.fromkeys(block_size.CHECKPOINT, np.repeat(["a", "b", "c"], 3)))
-    found = block_size.largest_measured(pd.concat([rows, cells], axis=1), 2).set_index("run")
+    found = block_size.largest_measured(pd.concat([rows, cells], axis=1), 2).set_index("run_label")
     assert found["block"].tolist()[:2] == [32, 64]
     assert np.isnan(found.loc["c", "block"])
     assert found["all_within"].tolist() == [False, True, False]

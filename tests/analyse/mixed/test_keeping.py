@@ -4,7 +4,7 @@ import pytest
 
 from helpers.analyse.mixed import keeping
 from helpers.analyse.rows.resampling import document_counts
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 DOCUMENTS = np.linspace(0.5, 1.5, 40)  # one model's QiD on each document, before the factors below
 SIZES = {"small": 1e5, "middle": 4e5, "large": 2e6, "largest": 8e6}

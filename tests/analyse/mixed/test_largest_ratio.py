@@ -14,8 +14,9 @@ from helpers.analyse.mixed.largest_ratio import (
     paired_changes,
 )
 from helpers.analyse.mixed.trials import recipes, with_criteria
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.table.errors import AnalysisError
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 
@@ -154,6 +155,6 @@ def test_pairs_must_be_pairs(ends):
 
 def test_covariates_are_carried_along(ends):
     first, _ = ends
-    assert set(first[TOKENS]) == {65e6}
-    assert set(first[SIZE]) == {1e6}
+    assert set(first[TOKENS_SEEN]) == {65e6}
+    assert set(first[N_PARAMS]) == {1e6}
     assert set(first["schedule"]) == {"constant"}

@@ -5,8 +5,8 @@ from tests.analyse.mixed.test_largest_ratio_law import SIZES, TRUTH, rows
 
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.mixed.largest_ratio_hold_outs import LAWS, own_last, predicted, ratio_splits, scores
-from helpers.analyse.mixed.largest_ratio_law import CAO_2024
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 DEPTHS = (6.5e7, 2.5e8, 9.54e8)
 
@@ -15,8 +15,10 @@ DEPTHS = (6.5e7, 2.5e8, 9.54e8)
 def largest():
     """Eight sizes at three numbers of tokens; the largest size ends earlier, as in the study; cooldowns at the middle."""
     trunk = rows(tokens=DEPTHS, token_slope=0.05)
-    trunk = trunk[(trunk[SIZE] < SIZES[-1]) | (trunk[TOKENS] < DEPTHS[-1])]
-    decayed = trunk[trunk[TOKENS] == DEPTHS[1]].assign(schedule="cooldown", run=lambda table: table["run"] + "-c")
+    trunk = trunk[(trunk[N_PARAMS] < SIZES[-1]) | (trunk[TOKENS_SEEN] < DEPTHS[-1])]
+    decayed = trunk[trunk[TOKENS_SEEN] == DEPTHS[1]].assign(
+        schedule="cooldown", run_label=lambda table: table["run_label"] + "-c"
+    )
     return pd.concat([trunk, decayed.assign(interpolated=decayed["interpolated"] - 0.03)], ignore_index=True)
 
 
@@ -24,15 +26,15 @@ def test_hold_outs_are_what_they_say(largest):
     splits = ratio_splits(largest)
     assert list(splits) == ["largest size", "last tokens", "decayed rate"]
     size, tokens, decay = splits.values()
-    assert size.held[SIZE].unique() == [SIZES[-1]]
-    assert (size.held[TOKENS] == DEPTHS[1]).all()
-    assert (size.training[TOKENS] <= DEPTHS[1]).all()
-    assert size.training[SIZE].max() < SIZES[-1]
-    assert (tokens.held[TOKENS] == DEPTHS[-1]).all()
+    assert size.held[N_PARAMS].unique() == [SIZES[-1]]
+    assert (size.held[TOKENS_SEEN] == DEPTHS[1]).all()
+    assert (size.training[TOKENS_SEEN] <= DEPTHS[1]).all()
+    assert size.training[N_PARAMS].max() < SIZES[-1]
+    assert (tokens.held[TOKENS_SEEN] == DEPTHS[-1]).all()
     assert len(tokens.held) == 7
-    later = largest[largest[SIZE] == SIZES[-1]].iloc[[0]].assign(**{TOKENS: 5e8})  # where no other size is
+    later = largest[largest[N_PARAMS] == SIZES[-1]].iloc[[0]].assign(**{TOKENS_SEEN: 5e8})  # where no other size is
     again = ratio_splits(pd.concat([largest, later], ignore_index=True))["largest size"]
-    assert (again.held[TOKENS] == DEPTHS[1]).all()
+    assert (again.held[TOKENS_SEEN] == DEPTHS[1]).all()
     assert (decay.held["schedule"] == "cooldown").all()
     assert (decay.training["schedule"] == "constant").all()
 
@@ -48,7 +50,7 @@ def test_the_planted_law_predicts_and_the_others_miss_by_what_they_leave_out(lar
     step = np.log(SIZES[-1] / SIZES[-2]) / -TRUTH.k
     assert rms["as the next size", "largest size"] == pytest.approx(step)
     printed = table[(table["law"] == "published") & (table["hold_out"] == "largest size")].iloc[0]
-    assert printed["predicted"] == np.clip(CAO_2024[0.1].largest_ratio(SIZES[-1]), 0, 1)
+    assert printed["predicted"] == np.clip(CAO_2024_LAWS[0.1].largest_ratio(SIZES[-1]), 0, 1)
 
 
 def test_a_law_that_can_not_predict_is_missing_with_its_reason(largest):

@@ -5,8 +5,8 @@ import statsmodels.api as sm
 from scipy import stats
 
 from helpers.analyse.fits.data import FitError, FitStatus
-from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024, RatioLaw, fit_ratio_law, fits_by_question
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024_LAWS, RatioLaw, fit_ratio_law, fits_by_question
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 TRUTH = RatioLaw(k=-11.0, c=2.0)
 SIZES = np.geomspace(1.5e5, 3.8e7, 8)
@@ -23,7 +23,13 @@ def rows(law=TRUTH, scatter=0.0, tokens=(1e9,), token_slope=0.0, seed=0, sizes=S
             kept += generator.normal(0, scatter) + of_run[index]
             censored = "all" if kept <= 0 else "no"
             found.append(
-                {"run": f"f/{index}", "model": str(index), SIZE: size, TOKENS: count, "schedule": "constant"}
+                {
+                    "run_label": f"f/{index}",
+                    "model": str(index),
+                    N_PARAMS: size,
+                    TOKENS_SEEN: count,
+                    "schedule": "constant",
+                }
                 | {"interpolated": 1 - max(kept, 0.0), "censored": censored, "method": "rtn", "format": "mxint"}
                 | {"bits": 4, "group_size": 32, "symmetric": True, "activation_format": None, "activation_bits": None}
                 | {"activation_group_size": None, "granularity": "matmul", "criterion": "relative_perplexity"}
@@ -39,9 +45,9 @@ def test_a_law_and_its_inverse():
 
 
 def test_published_laws_let_larger_models_go_lower_and_order_the_budgets():
-    for law in CAO_2024.values():
+    for law in CAO_2024_LAWS.values():
         assert law.largest_ratio(1.4e10) > law.largest_ratio(1.8e9)
-    at_seven = [CAO_2024[budget].largest_ratio(7e9) for budget in (0.05, 0.1, 0.2)]
+    at_seven = [CAO_2024_LAWS[budget].largest_ratio(7e9) for budget in (0.05, 0.1, 0.2)]
     assert at_seven[0] < at_seven[1] < at_seven[2]
 
 
@@ -55,7 +61,7 @@ def test_a_planted_law_comes_back_exactly():
 def test_intervals_are_those_of_a_line_with_two_runs_less():
     table = rows(scatter=0.05)
     fit = fit_ratio_law(table)
-    line = sm.OLS(1 - table["interpolated"], sm.add_constant(np.log(table[SIZE] / BILLION))).fit()
+    line = sm.OLS(1 - table["interpolated"], sm.add_constant(np.log(table[N_PARAMS] / BILLION))).fit()
     low, high = line.conf_int().iloc[1]
     assert (fit.size_slope.low, fit.size_slope.high) == pytest.approx((low, high))
     half = stats.t.ppf(0.975, 6) * fit.size_slope.standard_error

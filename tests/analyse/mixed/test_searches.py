@@ -15,7 +15,7 @@ from helpers.analyse.mixed.searches import (
     searches_compared,
 )
 from helpers.analyse.mixed.trials import SERIES, TARGETS, with_criteria
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 
@@ -110,12 +110,12 @@ def test_excess_is_a_share_of_sums_and_counts_runs(scored):
     runs = [scored] + [with_criteria(Model(COSTS * 2, run=run, curvature=1.0).trials(seed=3)) for run in ("n", "o")]
     table = regrets(searches_compared(pd.concat(runs, ignore_index=True)))
     random = table[table["search"] == "random_equal"]
-    shares = [part["regret"].sum() / part["best"].sum() for _, part in random.groupby("run")]
+    shares = [part["regret"].sum() / part["best"].sum() for _, part in random.groupby("run_label")]
     found = excess(table, ["search"]).set_index("search").loc["random_equal"]
     assert found["mean"] == pytest.approx(np.mean(shares))
     assert found["n_runs"] == 3
     assert (found["lowest"], found["highest"]) == pytest.approx((min(shares), max(shares)))
-    alone = excess(table[table["run"] == "tadpole-mixed/m"], ["search"])
+    alone = excess(table[table["run_label"] == "tadpole-mixed/m"], ["search"])
     assert alone["low"].isna().all()
 
 
@@ -135,8 +135,8 @@ def test_the_random_curve_is_a_mean_over_runs_as_far_as_all_have_trials(scored):
     table = random_excess(both, compared)
     assert table["n_trials"].max() == 7
     curves = best_of_random(both)
-    at = curves[(curves["target_ratio"] == 0.7) & (curves["n_trials"] == 3)].set_index("run")["expected"]
-    best = compared[compared["target_ratio"] == 0.7].set_index("run")["any"]
+    at = curves[(curves["target_ratio"] == 0.7) & (curves["n_trials"] == 3)].set_index("run_label")["expected"]
+    best = compared[compared["target_ratio"] == 0.7].set_index("run_label")["any"]
     found = table[(table["target_ratio"] == 0.7) & (table["n_trials"] == 3)]["excess"].item()
     assert found == pytest.approx((at / best - 1).mean())
 

@@ -19,7 +19,7 @@ from helpers.analyse.mixed.trials import (
     swapped_and_rounded,
     with_criteria,
 )
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])  # two blocks
 
@@ -42,7 +42,7 @@ def test_criteria_are_differences_from_the_16_bit_trial(model, scored):
     assert everything["relative_perplexity"] == pytest.approx(perplexities[0] / perplexities[1] - 1)
     assert everything["accuracy_drop"] == pytest.approx(0.1 * cost)
     assert (scored.loc[scored["search"] == "none", list(CRITERIA)] == 0).all(axis=None)
-    assert everything["run"] == "tadpole-mixed/m"
+    assert everything[["run", "run_label"]].tolist() == ["m", "tadpole-mixed/m"]
 
 
 def test_a_small_qid_is_its_own_relative_perplexity():

@@ -8,7 +8,7 @@ from helpers.analyse.fits.hold_outs import Split, as_published, refitted
 from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.published import OUYANG_2024
 from helpers.analyse.questions.extrapolation import best_laws, each_as_largest, over_predicted, verdict
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 EXACT = 1e-5  # relative, of exact rows: tau is at least 1e-3, and its likelihood's maximum is off by about tau^2
 COLUMNS = ["law", "hold_out", "log_rms", "coverage"]
@@ -64,7 +64,7 @@ def trunk():
     )
     qid = OUYANG_2024.predict(tokens, sizes, bits) * np.where(sizes == sizes.max(), 2.0, 1.0)
     named = {"n_params_non_embedding": sizes, "tokens_seen": tokens, "bits": bits, "qid_nats": qid}
-    return pd.DataFrame(named | {"qid_se_nats": 0.01 * qid, "run": [f"run-{size:.0f}" for size in sizes]})
+    return pd.DataFrame(named | {"qid_se_nats": 0.01 * qid, "run_label": [f"run-{size:.0f}" for size in sizes]})
 
 
 def test_each_size_is_held_out_with_all_smaller_ones_to_fit(trunk):

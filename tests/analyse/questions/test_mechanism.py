@@ -4,7 +4,8 @@ import pytest
 
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.questions import mechanism
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.study import on_trunk
+from helpers.table.errors import AnalysisError
 
 LAYERS = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")
 NAMES = tuple(f"{block}.{layer}" for block in range(2) for layer in LAYERS)
@@ -79,7 +80,6 @@ def test_a_branch_belongs_to_its_trunk_and_a_family_keeps_its_own():
     average = checkpoint(run="tadpole-64x3-average5", branched_from="tadpole-64x3", n_averaged=5)
     table = describe(checkpoint(), branch, average, checkpoint(family="tadpole-seeds"))
     assert table["cluster"].tolist() == ["tadpole-trunk/tadpole-64x3"] * 3 + ["tadpole-seeds/tadpole-64x3"]
-    assert mechanism.is_trunk(table).tolist() == [True, False, False, False]
 
 
 def test_other_blocks_are_refused():
@@ -123,17 +123,27 @@ def test_rounding_in_updates_follows_the_exponent():
     assert mechanism.updates_of_rounding(0.2, 0.1, 100, 0.5) == pytest.approx(25)
 
 
+def _named(run: str, model: str = "large") -> dict[str, str]:
+    return {"run": run, "run_label": run, "model": model}
+
+
 def trunk_and_others() -> pd.DataFrame:
     base = {"family": "tadpole-trunk", "branched_from": None, "n_averaged": 1, "schedule": "constant"}
     base |= {"method": "rtn", "bits": 3.0, "qid_nats": 0.1}
     sizes = {"small": 100_000, "large": 1_000_000}
-    rows = [base | {"run": run, mechanism.SIZE: n, "step": step} for run, n in sizes.items() for step in (500, 625)]
-    seed = base | {"family": "tadpole-seeds", "run": "seed", mechanism.SIZE: 100_000, "qid_nats": 0.2}
+    rows = [
+        base | _named(run, run) | {mechanism.N_PARAMS: n, "step": step}
+        for run, n in sizes.items()
+        for step in (500, 625)
+    ]
+    seed = base | _named("seed") | {"family": "tadpole-seeds", mechanism.N_PARAMS: 100_000, "qid_nats": 0.2}
     rows += [seed | {"step": step} for step in (500, 625)]
-    cooldown = base | {"run": "cooldown", "branched_from": "large", "schedule": "cooldown", mechanism.SIZE: 1_000_000}
+    cooldown = (
+        base | _named("cooldown") | {"branched_from": "large", "schedule": "cooldown", mechanism.N_PARAMS: 1_000_000}
+    )
     rows += [cooldown | {"step": step, "qid_nats": 0.3} for step in (500, 625)]
-    rows += [seed | {"run": "far", "step": 500, mechanism.SIZE: 300_000}]
-    rows += [seed | {"run": "deep", "step": 500, mechanism.SIZE: 1_040_000}]
+    rows += [seed | _named("far") | {"step": 500, mechanism.N_PARAMS: 300_000}]
+    rows += [seed | _named("deep") | {"step": 500, mechanism.N_PARAMS: 1_040_000}]
     return pd.DataFrame(rows)
 
 
@@ -152,7 +162,7 @@ def test_runs_stand_beside_their_twins():
 def test_without_twins_there_is_nothing_to_say():
     table = trunk_and_others()
     with pytest.raises(AnalysisError, match="no row of another run"):
-        mechanism.beside_trunk(table[(table["run"] == "far") | mechanism.is_trunk(table)], ["qid_nats"])
+        mechanism.beside_trunk(table[(table["run"] == "far") | on_trunk(table)], ["qid_nats"])
 
 
 def planted(seed: int = 0, by_run: float = 0.05) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:

@@ -18,7 +18,7 @@ from helpers.analyse.questions.published_perplexities import (
     over_laws,
     printed_twice,
 )
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 PRINTED = pd.read_csv(Path(__file__).parents[3] / "data" / "published" / "published_perplexities.csv")
 

@@ -6,12 +6,12 @@ from scipy import stats
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.questions.slopes_of_ratios import (
     compared,
-    log_trends,
+    log_mean_and_slopes,
     size_and_tokens,
     texts_compared,
     trends_table,
 )
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.resampling import document_counts
 
 
@@ -22,15 +22,15 @@ def _ratios(generator: np.random.Generator, slope: float = 0.1, by_run: float = 
         shift = generator.normal(0, by_run)
         for tokens in np.geomspace(6e7, 1e9, 6):
             log = 0.5 + slope * np.log(size / 1e6) - 0.05 * np.log(tokens / 2.4e8) + shift + generator.normal(0, 0.01)
-            rows.append({"run": f"run {index}", SIZE: size, TOKENS: tokens, "ratio": np.exp(log)})
+            rows.append({"run_label": f"run {index}", N_PARAMS: size, TOKENS_SEEN: tokens, "ratio": np.exp(log)})
     return pd.DataFrame(rows)
 
 
 def test_planted_slopes_come_back():
-    trend = log_trends(_ratios(np.random.default_rng(1)), [SIZE, TOKENS])
-    assert trend.index.tolist() == ["mean", SIZE, TOKENS]
-    assert trend.loc[SIZE, "value"] == pytest.approx(0.1, abs=0.005)  # noise of 0.01 on 48 rows: se 0.001
-    assert trend.loc[TOKENS, "value"] == pytest.approx(-0.05, abs=0.008)
+    trend = log_mean_and_slopes(_ratios(np.random.default_rng(1)), [N_PARAMS, TOKENS_SEEN])
+    assert trend.index.tolist() == ["mean", N_PARAMS, TOKENS_SEEN]
+    assert trend.loc[N_PARAMS, "value"] == pytest.approx(0.1, abs=0.005)  # noise of 0.01 on 48 rows: se 0.001
+    assert trend.loc[TOKENS_SEEN, "value"] == pytest.approx(-0.05, abs=0.008)
     assert (trend["low"] < trend["value"]).all()
     assert (trend["value"] < trend["high"]).all()
 
@@ -38,17 +38,19 @@ def test_planted_slopes_come_back():
 def test_a_mean_alone_has_the_interval_of_the_runs_means():
     """Balanced runs: CR2 with a constant alone is the textbook interval of the mean of run means."""
     ratios = _ratios(np.random.default_rng(2), by_run=0.1)
-    means = np.log(ratios["ratio"]).groupby(ratios["run"]).mean()
+    means = np.log(ratios["ratio"]).groupby(ratios["run_label"]).mean()
     half = stats.t.ppf(0.975, len(means) - 1) * means.std() / np.sqrt(len(means))
     expected = [means.mean(), means.mean() - half, means.mean() + half]
-    assert log_trends(ratios, []).loc["mean"].tolist() == pytest.approx(expected)
+    assert log_mean_and_slopes(ratios, []).loc["mean"].tolist() == pytest.approx(expected)
 
 
 def test_intervals_by_run_cover_where_runs_have_their_luck():
     """A slope in size with luck by run: 95% covers about as said; rows taken as independent would cover half of it."""
     inside = 0
     for seed in range(200):
-        slope = log_trends(_ratios(np.random.default_rng(seed), by_run=0.1), [SIZE, TOKENS]).loc[SIZE]
+        slope = log_mean_and_slopes(_ratios(np.random.default_rng(seed), by_run=0.1), [N_PARAMS, TOKENS_SEEN]).loc[
+            N_PARAMS
+        ]
         inside += slope["low"] < 0.1 < slope["high"]
     assert 0.90 <= inside / 200 <= 0.995  # a share of 200 has a standard error of 0.015
 
@@ -57,8 +59,8 @@ def test_draws_of_documents_widen_an_interval():
     generator = np.random.default_rng(4)
     ratios = _ratios(generator)
     common = np.repeat(generator.normal(0, 0.1, (1, 4000)), len(ratios), axis=0)  # all rows read the same documents
-    alone, both = (log_trends(ratios, [TOKENS], draws=draws) for draws in (None, common))
-    np.testing.assert_allclose(both.loc[TOKENS], alone.loc[TOKENS])  # a common shift isn't a slope
+    alone, both = (log_mean_and_slopes(ratios, [TOKENS_SEEN], draws=draws) for draws in (None, common))
+    np.testing.assert_allclose(both.loc[TOKENS_SEEN], alone.loc[TOKENS_SEEN])  # a common shift isn't a slope
     se = (both.loc["mean", "high"] - both.loc["mean", "value"]) / stats.t.ppf(0.975, 7)
     own = (alone.loc["mean", "high"] - alone.loc["mean", "value"]) / stats.t.ppf(0.975, 7)
     assert se == pytest.approx(np.hypot(own, 0.1), rel=0.05)  # 4000 draws know their sd to about 1%
@@ -73,7 +75,7 @@ def test_size_and_tokens_says_it_all_in_one_row():
     assert found["size_low"] < 0.1 < found["size_high"]
     assert found["tokens_high"] < 0
     with pytest.raises(FitError, match="two runs or more"):
-        size_and_tokens(ratios[ratios["run"] == "run 1"])
+        size_and_tokens(ratios[ratios["run_label"] == "run 1"])
 
 
 def _measured(qid: dict[tuple[str, float], float], text: str = "held-out", n_sizes: int = 4) -> pd.DataFrame:
@@ -81,7 +83,7 @@ def _measured(qid: dict[tuple[str, float], float], text: str = "held-out", n_siz
     generator = np.random.default_rng(7)
     return pd.DataFrame(
         {"way": way, "bits": bits, "effective_bits": bits + (0.1 if "row" in way or "group" in way else 0.5)}
-        | {"run": f"run {size}", SIZE: 10.0**size, TOKENS: tokens, "checkpoint_id": f"{size}@{tokens}"}
+        | {"run_label": f"run {size}", N_PARAMS: 10.0**size, TOKENS_SEEN: tokens, "checkpoint_id": f"{size}@{tokens}"}
         | {"eval_id": text, "device_type": "cuda", "n_tokens": 1000, "n_bytes": 2000, "qid_nats": value}
         | {"document_qid_nats": value * (1 + 0.1 * generator.normal(size=40))}
         for (way, bits), value in qid.items()
@@ -107,18 +109,18 @@ def test_texts_are_compared_by_bits_with_their_slopes():
     generator = np.random.default_rng(8)
     first = _measured({("GPTQ", 2.0): 1.0, ("GPTQ", 3.0): 0.1})
     second = _measured({("GPTQ", 2.0): 1.5, ("GPTQ", 3.0): 0.1}, "prose").assign(n_bytes=4000)
-    factor = (second[TOKENS] / 2e8) ** 0.2
+    factor = (second[TOKENS_SEEN] / 2e8) ** 0.2
     second["qid_nats"] *= factor
     second["document_qid_nats"] *= factor
     counts = (document_counts(40, generator, n_draws=300), document_counts(40, generator, n_draws=300))
-    found = texts_compared(first, second, counts, {SIZE: "size", TOKENS: "tokens"})
+    found = texts_compared(first, second, counts, {N_PARAMS: "size", TOKENS_SEEN: "tokens"})
     assert found.index.tolist() == [2.0, 3.0]
     np.testing.assert_allclose(found["ratio"], [1.5, 1.0])
     np.testing.assert_allclose(found["per_byte"], found["ratio"] / 2)
     np.testing.assert_allclose(found["tokens"], 0.2)
     np.testing.assert_allclose(found["size"], 0.0, atol=1e-12)
     assert (found["ratio_low"] < found["ratio"]).all()
-    assert "size" not in texts_compared(first, second, counts, {TOKENS: "tokens"}, "checkpoint_id")
+    assert "size" not in texts_compared(first, second, counts, {TOKENS_SEEN: "tokens"}, "checkpoint_id")
 
 
 def test_trends_table_shows_what_there_is():

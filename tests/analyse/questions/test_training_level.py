@@ -28,8 +28,8 @@ from helpers.analyse.questions.training_level import (
     tokens_where,
     without_own_run,
 )
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.table.errors import AnalysisError
 
 LOSSES = ChinchillaLaw(1.2, 40.0, 0.3, 1e3, 0.4, source="planted", validity=ValidityRange((1, 2), (1, 2), ANY_BITS))
 
@@ -38,7 +38,13 @@ LOSSES = ChinchillaLaw(1.2, 40.0, 0.3, 1e3, 0.4, source="planted", validity=Vali
 def study(planted) -> pd.DataFrame:
     """Rows of six planted runs, with 16-bit losses that follow a law exactly."""
     data = planted(3)
-    columns = {SIZE: data.n_params, TOKENS: data.tokens, "bits": data.bits, "run": data.runs, "model": data.runs}
+    columns = {
+        N_PARAMS: data.n_params,
+        TOKENS_SEEN: data.tokens,
+        "bits": data.bits,
+        "run_label": data.runs,
+        "model": data.runs,
+    }
     columns |= {"qid_nats": data.qid_nats, "qid_se_nats": data.qid_se_nats}
     return pd.DataFrame(columns | {LOSS: LOSSES.predict(data.tokens, data.n_params)})
 
@@ -116,17 +122,17 @@ def test_losses_read_as_their_tokens():
 def test_every_run_is_read_by_the_law_of_the_others(kept):
     found = without_own_run(UnifiedLaw, kept)
     assert found.index.sort_values().equals(kept.index)
-    one = kept["run"] == "run 2"
+    one = kept["run_label"] == "run 2"
     fit, _ = fit_by_run(UnifiedLaw, FitData.from_table(kept[~one]))
     alone = readings(fit, FitData.from_table(kept[one]))
     np.testing.assert_array_equal(found.loc[kept.index[one], "read"], alone["read"])
-    np.testing.assert_array_equal(found["ratio"], found["read"] / found[TOKENS])
+    np.testing.assert_array_equal(found["ratio"], found["read"] / found[TOKENS_SEEN])
     assert found["covered"].mean() > 0.8  # nominal 90%, six runs with effects of their own
 
 
 def test_without_scatter_the_others_law_reads_the_truth(planted):
     data = planted(1, tau_run=0.0, tau_row=0.0, floor_nats=1e-6)
-    columns = {SIZE: data.n_params, TOKENS: data.tokens, "bits": data.bits, "run": data.runs}
+    columns = {N_PARAMS: data.n_params, TOKENS_SEEN: data.tokens, "bits": data.bits, "run_label": data.runs}
     table = pd.DataFrame(columns | {"qid_nats": data.qid_nats, "qid_se_nats": data.qid_se_nats})
     found = without_own_run(UnifiedLaw, table)
     # QiD is off by 0.4%, and 1 / beta = 2.5 times that is 1%: ten of these
@@ -135,18 +141,20 @@ def test_without_scatter_the_others_law_reads_the_truth(planted):
 
 def test_an_exact_loss_law_reads_exactly(study):
     found = loss_without_own_run(ChinchillaLaw, study)
-    assert len(found) == study.groupby(["run", TOKENS]).ngroups
+    assert len(found) == study.groupby(["run_label", TOKENS_SEEN]).ngroups
     np.testing.assert_allclose(found["ratio"], 1, rtol=1e-3)
-    worse = study.assign(**{LOSS: study[LOSS] * np.where(study["run"] == "run 5", 1.05, 1.0)})
-    found = loss_without_own_run(ChinchillaLaw, worse).query("run == 'run 5'")
+    worse = study.assign(**{LOSS: study[LOSS] * np.where(study["run_label"] == "run 5", 1.05, 1.0)})
+    found = loss_without_own_run(ChinchillaLaw, worse).query("run_label == 'run 5'")
     np.testing.assert_allclose(
-        LOSSES.predict(found["read"], found[SIZE]), 1.05 * LOSSES.predict(found[TOKENS], found[SIZE]), rtol=1e-3
+        LOSSES.predict(found["read"], found[N_PARAMS]),
+        1.05 * LOSSES.predict(found[TOKENS_SEEN], found[N_PARAMS]),
+        rtol=1e-3,
     )
 
 
 def test_levels_are_read_off_between_checkpoints():
     rows = pd.DataFrame(
-        {SIZE: 1e6, "bits": 3.0, TOKENS: [1e8, 2e8, 4e8], "qid_nats": [0.1, 0.2, 0.4], LOSS: [3.0, 2.9, 2.8]}
+        {N_PARAMS: 1e6, "bits": 3.0, TOKENS_SEEN: [1e8, 2e8, 4e8], "qid_nats": [0.1, 0.2, 0.4], LOSS: [3.0, 2.9, 2.8]}
     )
     more = pd.concat(
         [rows, rows.assign(bits=2.0, qid_nats=[0.3, 0.4, 0.5]), rows.assign(bits=4.0, qid_nats=[-0.1, 0.0, 0.01])]
@@ -163,9 +171,15 @@ def test_levels_are_read_off_between_checkpoints():
 
 def test_gains_are_those_of_half_the_tokens():
     rows = pd.DataFrame(
-        {"run": "a", "bits": 3.0, TOKENS: [1e8, 2e8, 4e8], "qid_nats": [0.1, 0.2, 0.4], LOSS: [3.0, 2.8, 2.7]}
+        {
+            "run_label": "a",
+            "bits": 3.0,
+            TOKENS_SEEN: [1e8, 2e8, 4e8],
+            "qid_nats": [0.1, 0.2, 0.4],
+            LOSS: [3.0, 2.8, 2.7],
+        }
     )
-    found = gains_of_doubling(rows).set_index(TOKENS)
+    found = gains_of_doubling(rows).set_index(TOKENS_SEEN)
     assert list(found.index) == [2e8, 4e8]
     assert found["gain_nats"].tolist() == pytest.approx([0.2, 0.1])
     assert found["doublings"].tolist() == pytest.approx([1.0, 4.0])
@@ -180,8 +194,15 @@ def test_a_lost_doubling_is_where_qid_equals_its_gain():
 
 def test_apparent_tokens_are_relative_to_the_trunk():
     tokens = np.array([1e8, 2e8, 4e8])
-    trunk = pd.DataFrame({"model": "a", TOKENS: tokens, LOSS: [3.0, 2.8, 2.6], "bits": 3.0})
-    rows = {"model": "a", TOKENS: 2e8, SIZE: 1e6, "bits": 3.0, "twin_nats": 0.1, "loss_change_nats": [-0.1, 0.0, -0.5]}
+    trunk = pd.DataFrame({"model": "a", TOKENS_SEEN: tokens, LOSS: [3.0, 2.8, 2.6], "bits": 3.0})
+    rows = {
+        "model": "a",
+        TOKENS_SEEN: 2e8,
+        N_PARAMS: 1e6,
+        "bits": 3.0,
+        "twin_nats": 0.1,
+        "loss_change_nats": [-0.1, 0.0, -0.5],
+    }
     compared = pd.DataFrame(rows | {"qid_nats": [0.1, 0.1 * 2**OUYANG_2024.beta, 0.05], LOSS: [2.7, 2.8, 2.3]})
     found = apparent_tokens(compared, trunk, OUYANG_2024)
     assert np.exp(found["log_by_qid"]).tolist() == pytest.approx([1, 2, 0.5 ** (1 / OUYANG_2024.beta)])
@@ -191,7 +212,7 @@ def test_apparent_tokens_are_relative_to_the_trunk():
 
 def test_concordance_counts_pairs_of_different_sizes():
     table = pd.DataFrame(
-        {SIZE: [1, 1, 2, 2], "bits": 3.0, "gauge": [1.0, 9.0, 2.0, 3.0], "truth": [1.0, 0.0, 2.0, 0.5]}
+        {N_PARAMS: [1, 1, 2, 2], "bits": 3.0, "gauge": [1.0, 9.0, 2.0, 3.0], "truth": [1.0, 0.0, 2.0, 0.5]}
     )
     # of four pairs between sizes: (1, 2) and (1, 3) agree on 2 of truth and not on 0.5, 9 beats both and should not
     assert concordance(table, "gauge", "truth") == pytest.approx(1 / 4)

@@ -8,7 +8,8 @@ from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
 from helpers.analyse.rows.noise import calibration_spread
 from helpers.analyse.rows.selection import commonest_scheme, rows_named
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.table.errors import AnalysisError
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ def test_loss_changes_are_paired_by_document(rows):
 
 
 def _run(**changes):
-    usual = {"run": "trunk", "step": 1, "model": "tadpole-128x3", "twin": "tadpole-128x3", "schedule": "constant"}
+    usual = {"run_label": "trunk", "step": 1, "model": "tadpole-128x3", "twin": "tadpole-128x3", "schedule": "constant"}
     usual |= {"n_averaged": 1, "peak_learning_rate": 0.002, "weight_decay": 0.1, "train_seed": 0}
     return pd.DataFrame([usual | changes])
 
@@ -228,7 +229,7 @@ def _apart(trunk, factor, shift_nats, run):
     qid = [factor * one for one in trunk["document_qid_nats"]]
     losses = zip(trunk["group_loss"], trunk["document_qid_nats"], qid, strict=True)
     return trunk.assign(
-        run=run,
+        run_label=run,
         checkpoint_id=run + trunk["checkpoint_id"],
         qid_nats=trunk["qid_nats"] * factor,
         document_qid_nats=pd.Series(qid, index=trunk.index),

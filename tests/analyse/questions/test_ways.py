@@ -11,10 +11,10 @@ from helpers.analyse.questions.ways import (
     text_losses,
     text_ratios,
     way_of_rounding,
-    with_calibration,
+    with_calibration_scatter,
 )
-from helpers.analyse.rows.resampling import document_counts, packages, resampled_log_qid
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.resampling import document_counts, resampled_log_qid
+from helpers.table.errors import AnalysisError
 
 DOCUMENTS = np.linspace(0.5, 1.5, 40)  # one model's QiD on each document, before the factors below
 
@@ -29,7 +29,7 @@ def _rows(factors: dict[str, float], text: str = "held-out", n_checkpoints: int 
             "checkpoint_id": f"checkpoint {number}",
             "model": "tadpole",
             "step": number,
-            "run": f"run {number}",
+            "run_label": f"run {number}",
             "eval_id": text,
             "n_tokens": 1000,
             "n_bytes": 2000,
@@ -74,14 +74,6 @@ def test_documents_of_a_package_are_drawn_together():
         document_counts(6, np.random.default_rng(5), ["a", "b"])
 
 
-def test_packages_come_from_the_lock(tmp_path):
-    lock = tmp_path / "corpus.lock"
-    lock.write_text('{"unseen": [{"package": "b"}, {"package": "a"}, {"package": "b"}]}')
-    assert packages("unseen", lock) == ["b", "a", "b"]
-    with pytest.raises(AnalysisError, match="no packages of prose"):
-        packages("prose", lock)
-
-
 def test_ratios_are_geometric_means_and_pairing_leaves_no_error(counts):
     """A way that is a fixed factor worse on every document has that ratio on every draw."""
     table = _rows({"GPTQ": 0.1, "RTN": 0.2, "AWQ": 0.05})
@@ -108,7 +100,7 @@ def test_the_interval_is_that_of_resampled_documents():
 
 def test_ratios_show_single_runs(counts):
     table = _rows({"GPTQ": 0.1, "RTN": 0.2})
-    worse = (table["way"] == "RTN") & (table["run"] == "run 3")
+    worse = (table["way"] == "RTN") & (table["run_label"] == "run 3")
     table.loc[worse, "qid_nats"] *= 8
     table.loc[worse, "document_qid_nats"] = table.loc[worse, "document_qid_nats"].map(lambda one: one * 8)
     ratio = ratios_to(table, "GPTQ", counts).iloc[0]
@@ -130,7 +122,7 @@ def test_ratios_refuse_what_they_cannot_mean(counts):
 def test_calibration_widens_an_interval(counts):
     ratios = ratios_to(_rows({"GPTQ": 0.1, "RTN": 0.104, "AWQ": 0.2}), "GPTQ", counts)
     spread = pd.DataFrame({"relative_sd": [0.03]}, index=pd.Index([4.0], name="bits"))
-    wide = with_calibration(ratios, spread, 0.95).set_index("way")
+    wide = with_calibration_scatter(ratios, spread, 0.95).set_index("way")
     half = 1.96 * 0.03 * np.sqrt(2 / 3)
     assert wide.loc["RTN", "wide_high"] == pytest.approx(1.04 * np.exp(half), rel=1e-3)
     assert wide["clear"].to_dict() == {"RTN": False, "AWQ": True}

@@ -5,25 +5,7 @@ import pytest
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.devices import device_agreement
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
-from helpers.analyse.rows.study import HELDOUT, STUDY, TRUNK, rows_of_every_run, study_rows
-from helpers.table.errors import QidError
-
-
-def test_paired_error_is_the_textbook_formula():
-    generator = np.random.default_rng(3)
-    differences = generator.normal(0.3, 0.1, 20)
-    squares = sum((value - sum(differences) / 20) ** 2 for value in differences)
-    # 1e-12: the same sums in another order
-    assert paired_error(differences) == pytest.approx((squares / 19 / 20) ** 0.5, rel=1e-12)
-
-
-def test_paired_error_is_the_spread_over_fresh_documents():
-    generator = np.random.default_rng(4)
-    trials = generator.normal(0.3, 0.1, (4000, 25))
-    errors = np.array([paired_error(trial) for trial in trials])
-    # the spread of 4000 means is known to 1.1% (one sd); 4% leaves more than three
-    assert np.sqrt(np.mean(errors**2)) == pytest.approx(trials.mean(axis=1).std(), rel=0.04)
+from helpers.table.errors import AnalysisError, QidError
 
 
 def test_degradation_is_the_difference_of_two_rows_on_the_same_documents(rows):
@@ -38,7 +20,8 @@ def test_degradation_is_the_difference_of_two_rows_on_the_same_documents(rows):
     assert one["qid_nats"] == pytest.approx(differences.mean(), rel=1e-9)
     assert one["qid_se_nats"] == pytest.approx(differences.std(ddof=1) / 8, rel=1e-9)
     assert one["n_documents"] == 64
-    assert one["run"] == f"tadpole/{one['model']}"
+    assert one["run"] == baseline["run"] == one["model"], "a run has the same name before and after"
+    assert one["run_label"] == f"tadpole/{one['model']}"
 
 
 def test_pairing_cancels_what_documents_share(rows):
@@ -126,37 +109,3 @@ def test_rows_of_fit_refuses_two_orders_of_columns(rows):
     with pytest.raises(AnalysisError, match="several values of order: given, activation"):
         rows_of_fit(mixed, "gptq", 32, symmetric=False)
     assert len(rows_of_fit(mixed[mixed["order"] == "given"], "gptq", 32, symmetric=False)) == 3 * 4 * 3
-
-
-def of_study(rows):
-    """Return the rows as the trunk's, with and without a seed of calibration text."""
-    known = STUDY | {"family": TRUNK, "eval_dataset": HELDOUT}
-    return rows.assign(**known, run=rows["model"], calib_seed=[None, 0.0] * (len(rows) // 2))
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"family": "pythia"},
-        {"device_type": "cpu"},
-        {"n_sequences": 128},
-        {"eval_dataset": "wheels-unseen"},
-        {"run": "tadpole-64x3-cooldown500"},
-        {"calib_seed": 1},
-    ],
-)
-def test_rows_of_another_sweep_are_not_of_the_trunk(rows, other):
-    study = of_study(rows)
-    assert len(study_rows(study)) == len(rows)
-    assert len(study_rows(pd.concat([study, study.assign(**other)]))) == len(rows)
-
-
-def test_rows_of_every_run_are_those_of_the_trunk_and_of_what_was_trained_beside_it(rows):
-    study = of_study(rows)
-    beside = study.assign(family="tadpole-rates", run="tadpole-64x3-lr0.001")
-    branch = study.assign(run="tadpole-64x3-cooldown500")
-    other_text, other_draw = study.assign(eval_dataset="wheels-unseen"), study.assign(calib_seed=1)
-    every = pd.concat([study, beside, branch, other_text, other_draw])
-    assert len(rows_of_every_run(every)) == 3 * len(rows)
-    assert set(rows_of_every_run(every, "wheels-unseen")["eval_dataset"]) == {"wheels-unseen"}
-    assert len(study_rows(every, "wheels-unseen")) == len(rows)

@@ -17,8 +17,10 @@ from helpers.analyse.rows.noise import (
 )
 from helpers.analyse.rows.noise_floor import NoiseFloor, study_floors
 from helpers.analyse.rows.selection import REPLICATE_KEY
-from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error, paired_error
-from helpers.analyse.rows.study import gptq_of_study, rows_of_seeds
+from helpers.analyse.rows.standard_errors import clustered_error
+from helpers.analyse.rows.study import gptq_of_study
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 EXACT = EvaluationError(scale_nats=0.0, exponent=0.5, n_documents=128, log_sd=0.0)
 
@@ -122,7 +124,7 @@ def _seeds(effects: dict[str, list[float]], n_steps: int = 1, noise: float = 0.0
     generator = np.random.default_rng(3)
     common = generator.normal(0.0, 0.3, 400)
     return pd.DataFrame(
-        {"model": model, "step": step, "bits": 3.0, "run": f"{model} {seed}"}
+        {"model": model, "step": step, "bits": 3.0, "run_label": f"{model} {seed}"}
         | {"document_qid_nats": 1.0 + effect + common - common.mean() + noise * generator.normal(size=400)}
         for model, each in effects.items()
         for seed, effect in enumerate(each)
@@ -142,22 +144,6 @@ def test_another_model_with_seeds_joins():
     table = training_seeds(_seeds({"a": [-0.1, 0.0, 0.1], "b": [-0.2, 0.0, 0.2]}))
     assert table.loc[3.0, "relative_sd"] == pytest.approx(np.sqrt((0.1**2 + 0.2**2) / 2))
     assert table.loc[3.0, ["degrees_of_freedom", "n_models", "n_runs"]].tolist() == [4, 2, 6]
-
-
-def test_rows_of_seeds_are_those_of_models_with_several():
-    trunk = {"family": "tadpole-trunk", "train_seed": 0}
-    rows = pd.DataFrame(
-        [
-            trunk | {"model": "a", "run": "tadpole-trunk/a", "step": 1},
-            trunk | {"model": "a", "run": "tadpole-trunk/a", "step": 2},  # the other seed stopped before
-            trunk | {"model": "a", "run": "tadpole-trunk/a-cooldown", "step": 1},
-            trunk | {"model": "b", "run": "tadpole-trunk/b", "step": 1},  # has one seed
-            {"family": "tadpole-seeds", "model": "a", "run": "tadpole-seeds/a-seed1", "step": 1, "train_seed": 1},
-        ]
-    )
-    assert rows_of_seeds(rows)["run"].tolist() == ["tadpole-trunk/a", "tadpole-seeds/a-seed1"]
-    with pytest.raises(AnalysisError, match="two seeds"):
-        rows_of_seeds(rows[rows["family"] == "tadpole-trunk"])
 
 
 def _known(relative_sd: float, degrees_of_freedom: int) -> pd.DataFrame:

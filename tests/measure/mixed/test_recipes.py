@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import statistics
 from pathlib import Path
 
 import pytest
@@ -125,10 +124,3 @@ def test_other_weights_than_the_recipes_are_refused(family):
         recipes.refuse_other_weights(mine, other)
     with pytest.raises(CheckpointError, match=r"nowhere/config\.json: missing"):
         recipes.refuse_other_weights(mine, Path("nowhere"))
-
-
-def test_a_paired_error_by_hand():
-    """Differences 0.5 and 0.7: deviation 0.1 x root 2, over root 2."""
-    assert recipes.paired_error((1.5, 3.7), (1.0, 3.0)) == pytest.approx(0.1)
-    with pytest.raises(statistics.StatisticsError):
-        recipes.paired_error((1.5,), (1.0,))

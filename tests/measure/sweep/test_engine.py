@@ -23,6 +23,7 @@ from helpers.measure.sweep import engine
 from helpers.measure.sweep import jobs as jobs_module
 from helpers.measure.sweep import run as sweep
 from helpers.measure.sweep.declaration import Part
+from helpers.measure.sweep.places import Places
 from helpers.measure.training.folder import write_manifest
 from helpers.table.errors import DeviceError
 from helpers.table.scheme import QuantScheme
@@ -181,7 +182,7 @@ def test_the_next_checkpoint_is_loaded_in_a_thread_while_this_one_is_measured(tm
 
     monkeypatch.setattr(engine.Engine, "_prepare", noted_prepare)
     monkeypatch.setattr(engine.Engine, "measure", noted_measure)
-    sweep.run_sweep(declared, "cpu", tmp_path / "table.parquet", tmp_path / "records", QUIET)
+    sweep.run_sweep(declared, "cpu", Places(tmp_path / "table.parquet", tmp_path / "records"), QUIET)
     assert order == [
         ("prepared", 1, False),
         ("prepared", 2, False),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ from helpers.measure.scoring import evaluate
 from helpers.measure.sweep import jobs
 from helpers.measure.sweep import rows as table_rows
 from helpers.measure.sweep import run as sweep
+from helpers.measure.sweep.declaration import read_sweep
+from helpers.measure.sweep.engine import measuring
+from helpers.measure.sweep.places import Places
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training.folder import write_manifest
 from helpers.table import files
@@ -41,10 +45,14 @@ def declared(tmp_path, family) -> Path:
     return write_sweep(tmp_path / "sweep.yml", family, SCHEMES)
 
 
+def places_in(folder: Path) -> Places:
+    return Places(folder / "table.parquet", folder / "records")
+
+
 def run(
     declared: Path, tmp_path: Path, device: str = "cpu", console: Console = QUIET, memory_bytes: int | None = None
 ) -> sweep.Report:
-    return sweep.run_sweep(declared, device, tmp_path / "table.parquet", tmp_path / "records", console, memory_bytes)
+    return sweep.run_sweep(declared, device, places_in(tmp_path), console, memory_bytes)
 
 
 def rows(path: Path) -> dict[str, dict]:
@@ -290,3 +298,46 @@ def test_a_sweep_of_pythia_runs_from_a_hub_cache(tmp_path, monkeypatch):
     assert {row["revision"] for row in found} == {"step512"}
     assert {row["tokens_seen"] for row in found} == {512 * 2_097_152}
     assert {row["status"] for row in found} == {"ok"}
+
+
+class OneByOne(Executor):
+    """Does what is submitted at once, so that the order of submissions can be read off."""
+
+    def submit(self, make, lot):
+        done = Future()
+        done.set_result(make(lot))
+        return done
+
+
+def test_one_lot_is_made_ahead_and_no_more():
+    order = []
+
+    def make(lot):
+        order.append(f"make {lot}")
+        return lot * 10
+
+    for lot, made in sweep.prefetched(OneByOne(), make, [1, 2, 3]):
+        order.append(f"use {lot}, {made}")
+    assert order == ["make 1", "make 2", "use 1, 10", "make 3", "use 2, 20", "use 3, 30"]
+    assert list(sweep.prefetched(OneByOne(), make, [])) == []
+
+
+def test_what_was_measured_reaches_the_table_whatever_happens(declared, tmp_path):
+    """Another process's record lies there too: a kill may have left it before it reached the table."""
+    run(declared, tmp_path)
+    places = places_in(tmp_path)
+    lost = sorted(places.records.glob("*.json"))[0]
+    places.measurements.unlink()
+    seen = []
+
+    def interrupted():
+        with measuring(read_sweep(declared), "cpu", places, QUIET) as engine:
+            seen.extend(engine.done)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert lost.stem in seen
+    assert lost.stem in rows(places.measurements)
+    with files.exclusive(places.records):
+        pass  # and the lock is free again

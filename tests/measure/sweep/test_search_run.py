@@ -11,8 +11,9 @@ from helpers.measure.mixed import searches
 from helpers.measure.scoring import evaluate
 from helpers.measure.sweep import search_run
 from helpers.measure.sweep.declaration import read_sweep
+from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.run import run_sweep
-from helpers.measure.sweep.search_run import SearchPlaces, run_search
+from helpers.measure.sweep.search_run import run_search
 from helpers.table import files
 from helpers.table.errors import SpecError
 
@@ -38,7 +39,7 @@ def _from_the_top_folder(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory) -> tuple[Path, SearchPlaces, search_run.SearchReport]:
+def searched(tmp_path_factory) -> tuple[Path, Places, search_run.SearchReport]:
     """A sweep's file, where its results went, and the report: searched once for the tests that read."""
     folder = tmp_path_factory.mktemp("searched")
     declared = folder / "mixed.yml"
@@ -56,13 +57,13 @@ def declared(tmp_path, family) -> Path:
     return path
 
 
-def places_in(folder: Path) -> SearchPlaces:
-    names = ("measurements.parquet", "trials.parquet", "measurements", "trials")
-    return SearchPlaces(*(folder / "out" / name for name in names))
+def places_in(folder: Path) -> Places:
+    names = ("measurements.parquet", "measurements", "trials.parquet", "trials")
+    return Places(*(folder / "out" / name for name in names))
 
 
 @pytest.fixture
-def places(tmp_path) -> SearchPlaces:
+def places(tmp_path) -> Places:
     return places_in(tmp_path)
 
 
@@ -128,7 +129,7 @@ def test_without_calibration_the_recipe_on_the_searchs_text_is_the_trial(declare
     """Round-to-nearest doesn't propagate: swapped in and rounded anew are the same weights, so the same loss."""
     sweep = read_sweep(declared)
     (spec,), scheme = sweep.parts[0].checkpoints, sweep.parts[0].schemes[1]
-    engine = search_run.Engine(sweep, "cpu", None, places.measurement_records, set(), QUIET)
+    engine = search_run.Engine(sweep, "cpu", None, places.records, set(), QUIET)
     loaded = search_run._Loaded(spec, "cpu", engine)
     blocks = search_run.search_blocks(loaded.source, 8, 16, 0)
     (alone,) = searches.rounded_alone(loaded.checkpoint, [scheme], None, 2**30)
@@ -141,7 +142,7 @@ def test_without_calibration_the_recipe_on_the_searchs_text_is_the_trial(declare
 
 
 def test_a_plain_sweep_of_the_file_measures_everything_low(declared, tmp_path):
-    report = run_sweep(declared, "cpu", tmp_path / "t.parquet", tmp_path / "r", QUIET)
+    report = run_sweep(declared, "cpu", Places(tmp_path / "t.parquet", tmp_path / "r"), QUIET)
     assert (report.n_measured, report.failures) == (3, ())
 
 

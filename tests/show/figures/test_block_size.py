@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from tests.analyse.planted_blocks import LAW, measurements
 
 from helpers.analyse.mixed import block_size as blocks
-from helpers.analyse.rows.degradation import SIZE
+from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.show.figures import block_size as block_figures
 
 pytestmark = pytest.mark.usefixtures("styled")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("styled")
 def panels():
     table = blocks.in_relative_perplexity(blocks.rows_of_blocks(measurements()))
     middle = table[table["step"] == 1907]
-    parts = {f"Qr = {ratio:g}": blocks.at_ratio(middle, ratio, LAW) for ratio in (0.5, 1.0)}
+    parts = {f"Qr = {ratio:g}": blocks.at_quantized_ratio(middle, ratio, LAW) for ratio in (0.5, 1.0)}
     return {name: (rows, blocks.exponents(rows)) for name, rows in parts.items()}
 
 
@@ -49,15 +49,15 @@ def test_outliers_have_a_marker_a_size(panels):
     table = panels["Qr = 1"][1]
     figure = block_figures.exponents_by_outliers({"Qr = 1": table.assign(input_outliers=np.linspace(2, 9, len(table)))})
     (axes,) = figure.axes
-    assert len(axes.containers) == table[SIZE].nunique()
+    assert len(axes.containers) == table[N_PARAMS].nunique()
     assert sum(len(one[0].get_xdata()) for one in axes.containers) == len(table)
-    assert len(axes.get_legend().get_texts()) == table[SIZE].nunique()
+    assert len(axes.get_legend().get_texts()) == table[N_PARAMS].nunique()
 
 
 def test_budgets_show_lower_limits_as_arrows():
     law = pd.DataFrame({"n_params": [1e5, 1e7], "block": [20.0, 200.0], "low": [10.0, 150.0], "high": [40.0, 300.0]})
     measured = pd.DataFrame(
-        {"ratio": 0.5, SIZE: [1e5, 1e6, 1e7], "block": [16.0, np.nan, 512.0], "all_within": [False, False, True]}
+        {"ratio": 0.5, N_PARAMS: [1e5, 1e6, 1e7], "block": [16.0, np.nan, 512.0], "all_within": [False, False, True]}
     )
     figure = block_figures.block_budgets({0.5: law}, measured)
     marks = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.questions.decay import LOSS
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures import decay
 
 pytestmark = pytest.mark.usefixtures("styled")
@@ -13,7 +13,13 @@ pytestmark = pytest.mark.usefixtures("styled")
 
 def line_of(size, run, tokens, factor, **other):
     tokens = np.array(tokens, float)
-    columns = {SIZE: size, "run": run, "step": tokens / 1e6, TOKENS: tokens, LOSS: 3 - np.log10(tokens) / 10}
+    columns = {
+        N_PARAMS: size,
+        "run_label": run,
+        "step": tokens / 1e6,
+        TOKENS_SEEN: tokens,
+        LOSS: 3 - np.log10(tokens) / 10,
+    }
     return pd.DataFrame(
         columns | {"qid_nats": factor * tokens / 1e9, "n_averaged": 1, "branched_at_step": None} | other
     )
@@ -23,7 +29,7 @@ def test_paths_leave_the_trunk_where_they_branched():
     trunk = pd.concat([line_of(size, f"trunk {size}", [1e8, 2e8, 4e8], 1.0) for size in (1e6, 2e6)])
     cooldown = line_of(1e6, "cooldown", [3e8, 4e8], 1.2, branched_at_step=200.0, kind="cooldown")
     average = line_of(1e6, "average", [2e8, 4e8], 0.8, branched_at_step=200.0, kind="average", n_averaged=5)
-    figure = decay.paths(pd.concat([cooldown, average]), trunk, TOKENS)
+    figure = decay.paths(pd.concat([cooldown, average]), trunk, TOKENS_SEEN)
     figure.canvas.draw()
     assert [axes.get_title() for axes in figure.axes if axes.axison] == ["N = 1M"]
     lines = [line.get_xdata() for line in figure.axes[0].lines if len(line.get_xdata())]

@@ -9,7 +9,7 @@ from helpers.analyse.laws.published import OUYANG_2024
 from helpers.analyse.questions.trends import trends
 from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.questions.ways import ratios_to
-from helpers.analyse.rows.degradation import SIZE
+from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.analyse.rows.noise import documents_needed
 from helpers.analyse.rows.resampling import document_counts
 from helpers.show.figures import comparisons
@@ -20,11 +20,11 @@ pytestmark = pytest.mark.usefixtures("styled")
 
 def test_figures_draw_with_units(table, agreement, fits):
     gptq, rtn = (table[table["method"] == method] for method in ("gptq", "rtn"))
-    slopes = trends(gptq, "tokens_seen", [SIZE, "bits"])
+    slopes = trends(gptq, "tokens_seen", [N_PARAMS, "bits"])
     drawn = [
         comparisons.qid_against_size_by_tokens(gptq),
         comparisons.ratio_against_tokens(qid_ratio(rtn, gptq), "RTN / GPTQ (factor)"),
-        comparisons.exponents(slopes, SIZE, "exponent of D (no unit)").figure,
+        comparisons.exponents(slopes, N_PARAMS, "exponent of D (no unit)").figure,
         comparisons.device_differences(agreement).figure,
         fit_figures.exponents_of_fits(fits, {"published": OUYANG_2024}),
         fit_figures.residuals_against_tokens(fits["all bits"]),
@@ -50,7 +50,7 @@ def test_figures_of_ways_and_noise_have_units_and_draw_without_warnings(table):
     drawn = [
         comparisons.ratios_by_way(ratios, "QiD over that of GPTQ (factor)", [1, 2]).figure,
         comparisons.qid_against_effective_bits(named[named["step"] == 400]).figure,
-        comparisons.scatter_about_mean(seeds[seeds["step"] == 400], SIZE, "calib_seed"),
+        comparisons.scatter_about_mean(seeds[seeds["step"] == 400], N_PARAMS, "calib_seed"),
         comparisons.scatter_about_mean(seeds, "tokens_seen", "calib_seed"),
         comparisons.error_against_documents(documents.assign(bits=2.0), pd.Series({2.0: 0.03})).figure,
         comparisons.noise_parts(parts).figure,
@@ -88,7 +88,7 @@ def test_ratios_in_panels_draw_each_comparison_by_size(table):
     figure = comparisons.ratios_in_panels(titles, "ratio (factor)", (0.5, 5.0))
     figure.canvas.draw()
     assert [axes.get_title() for axes in figure.axes] == list(titles)
-    n_sizes = ratios[SIZE].nunique()
+    n_sizes = ratios[N_PARAMS].nunique()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         line.get_label() for line in figure.axes[0].lines if not line.get_label().startswith("_")
     ]

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.rows.degradation import SIZE
+from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.show.figures import mechanism
 
 pytestmark = pytest.mark.usefixtures("styled")
@@ -10,13 +10,15 @@ pytestmark = pytest.mark.usefixtures("styled")
 
 @pytest.fixture
 def trunk():
-    rows = [{SIZE: size, "tokens_seen": tokens, "change": 0.3} for size in (1e5, 1e6) for tokens in (6e7, 1e8, 9e8)]
+    rows = [{N_PARAMS: size, "tokens_seen": tokens, "change": 0.3} for size in (1e5, 1e6) for tokens in (6e7, 1e8, 9e8)]
     return pd.DataFrame(rows).assign(rounding_2=0.41, rounding_3=0.17, rounding_4=0.08)
 
 
 @pytest.fixture
 def joined():
-    table = pd.DataFrame([{SIZE: size, "bits": bits} for size in (1e5, 1e6) for bits in (2.0, 3.0) for _ in range(3)])
+    table = pd.DataFrame(
+        [{N_PARAMS: size, "bits": bits} for size in (1e5, 1e6) for bits in (2.0, 3.0) for _ in range(3)]
+    )
     values = np.geomspace(0.01, 1, len(table))
     return table.assign(predicted_nats=values, qid_nats=values * 1.1, qid_se_nats=values / 50)
 

@@ -7,7 +7,7 @@ from tests.analyse.trials import Model
 
 from helpers.analyse.mixed.largest_ratio_law import RatioLaw
 from helpers.analyse.mixed.trials import MATRICES, with_criteria
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures import mixed
 
 pytestmark = pytest.mark.usefixtures("styled")
@@ -16,7 +16,7 @@ COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 
 def largest(**other):
     rows = [
-        {SIZE: size, TOKENS: tokens, "budget": budget, "granularity": granularity, "schedule": "constant"}
+        {N_PARAMS: size, TOKENS_SEEN: tokens, "budget": budget, "granularity": granularity, "schedule": "constant"}
         | {"interpolated": min(1.0, 0.2 + 0.1 * index + budget), "censored": "all" if index == 2 else "no"}
         for index, size in enumerate((1e6, 3e6, 1e7))
         for tokens in (6.5e7, 2.5e8)
@@ -54,7 +54,7 @@ def test_maps_have_a_panel_a_model_and_grey_where_nothing_was_measured():
 
 def test_ratio_against_size_has_a_line_a_granularity_and_hollow_ends():
     one = largest()
-    one = one[one[TOKENS] == 2.5e8]
+    one = one[one[TOKENS_SEEN] == 2.5e8]
     figure = mixed.ratio_against_size(one, {("matmul", 0.05): RatioLaw(-10.0, 1.0)}, "{:.0%} more perplexity")
     figure.canvas.draw()
     assert [axes.get_title() for axes in figure.axes] == ["5% more perplexity", "10% more perplexity"]
@@ -66,8 +66,8 @@ def test_ratio_against_size_has_a_line_a_granularity_and_hollow_ends():
 
 
 def test_ratio_against_tokens_has_a_line_a_size_and_crosses_for_decay():
-    one = largest(granularity="matmul").drop_duplicates([SIZE, TOKENS, "budget"])
-    decayed = one[one[TOKENS] == 2.5e8].assign(schedule="cooldown")
+    one = largest(granularity="matmul").drop_duplicates([N_PARAMS, TOKENS_SEEN, "budget"])
+    decayed = one[one[TOKENS_SEEN] == 2.5e8].assign(schedule="cooldown")
     figure = mixed.ratio_against_tokens(pd.concat([one, decayed]), "{:g} nats")
     figure.canvas.draw()
     crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.laws.published import OUYANG_2024
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures import training_level
 
 pytestmark = pytest.mark.usefixtures("styled")
 
 
 def test_levels_not_crossed_are_hollow_arrows_at_the_ends_of_a_run():
-    columns = {SIZE: [1e5, 1e6, 1e7], "bits": 3.0, "qid_nats": 0.2, "tokens": [np.nan, 2e8, np.nan]}
+    columns = {N_PARAMS: [1e5, 1e6, 1e7], "bits": 3.0, "qid_nats": 0.2, "tokens": [np.nan, 2e8, np.nan]}
     more = {"first_tokens": 1e8, "last_tokens": 9e8, "crossed": ["before", "here", "not yet"]}
     figure = training_level.tokens_of_level(pd.DataFrame(columns | more), OUYANG_2024)
     figure.canvas.draw()
@@ -32,7 +32,11 @@ def test_levels_not_crossed_are_hollow_arrows_at_the_ends_of_a_run():
 
 
 def test_misses_of_the_interval_are_hollow():
-    columns = {SIZE: [1e6] * 3 + [2e6] * 3, TOKENS: [1e8, 2e8, 4e8] * 2, "ratio": [0.5, 1.0, 1.5, 1.0, 1.0, 2.0]}
+    columns = {
+        N_PARAMS: [1e6] * 3 + [2e6] * 3,
+        TOKENS_SEEN: [1e8, 2e8, 4e8] * 2,
+        "ratio": [0.5, 1.0, 1.5, 1.0, 1.0, 2.0],
+    }
     table = pd.DataFrame(columns | {"covered": [False, True, True, True, True, True]})
     figure = training_level.reading_over_truth({"a": table, "b": table[3:]}, 0.9)
     figure.canvas.draw()
@@ -63,7 +67,7 @@ def test_ways_stand_in_the_tables_order_with_bars_where_there_are_any():
 
 
 def test_lost_doublings_have_a_line_a_size_and_one_at_one():
-    columns = {SIZE: [1e6, 1e6, 2e6, 2e6], TOKENS: [1e8, 2e8] * 2, "doublings": [0.1, 1.0, 0.2, 2.0]}
+    columns = {N_PARAMS: [1e6, 1e6, 2e6, 2e6], TOKENS_SEEN: [1e8, 2e8] * 2, "doublings": [0.1, 1.0, 0.2, 2.0]}
     rows = pd.DataFrame(columns)
     figure = training_level.lost_doublings(pd.concat([rows.assign(bits=2.0), rows.assign(bits=4.0)]))
     figure.canvas.draw()

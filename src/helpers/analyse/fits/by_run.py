@@ -129,7 +129,7 @@ def draws_by_run(fit: FitResult, n_draws: int, generator: np.random.Generator) -
 
 
 def leave_one_run_out(fit: FitResult) -> pd.DataFrame:
-    """Return the coefficients without each training run: one row a run, columns `run`, those of the fit, `tau`.
+    """Return the coefficients without each training run: one row a run, columns `run_label`, those of the fit, `tau`.
 
     Where the rest can't identify the law the numbers are missing and `reason` says why; else `reason` is empty.
     """
@@ -138,11 +138,11 @@ def leave_one_run_out(fit: FitResult) -> pd.DataFrame:
         try:
             without = fit_law(type(fit.law), fit.data.where(fit.data.runs != label))
         except FitError as error:
-            rows.append({"run": label, "reason": str(error)})
+            rows.append({"run_label": label, "reason": str(error)})
             continue
         coefficients = zip(without.parameter_names, without.law.coefficients, strict=True)
-        rows.append({"run": label, **dict(coefficients), "tau": without.tau, "reason": ""})
-    return pd.DataFrame(rows, columns=["run", *fit.parameter_names, "tau", "reason"])
+        rows.append({"run_label": label, **dict(coefficients), "tau": without.tau, "reason": ""})
+    return pd.DataFrame(rows, columns=["run_label", *fit.parameter_names, "tau", "reason"])
 
 
 def fit_by_run(law_type: type[Law], data: FitData, level: float = 0.95) -> tuple[FitResult, str]:

@@ -63,7 +63,7 @@ class FitData:
 
     @classmethod
     def from_table(cls, table: pd.DataFrame) -> "FitData":
-        """Take the arrays from a table made by `degradation`, or from one that has its five columns and `run`.
+        """Take the arrays from a table made by `degradation`, or from one that has its five columns and `run_label`.
 
         Covariates come from the columns that are there. `lr_fraction` is what decay has left of the peak learning
         rate: 1 also during the warm-up, where `lr_phase` tells; what the table doesn't know is NaN.
@@ -77,7 +77,7 @@ class FitData:
             covariates["lr_fraction"] = np.where(undecayed, 1.0, covariates["lr_fraction"])
         if "vocabulary_size" in table and "loss_nats" in covariates:
             covariates["room_nats"] = np.log(table["vocabulary_size"].to_numpy(float)) - covariates["loss_nats"]
-        return cls(*(table[name].to_numpy(float) for name in names), table["run"].to_numpy(str), covariates)
+        return cls(*(table[name].to_numpy(float) for name in names), table["run_label"].to_numpy(str), covariates)
 
     def where(self, mask: np.ndarray) -> "FitData":
         """Return the rows for which `mask`, shape (n_rows,), is True (or those at these places, in their order)."""

@@ -21,7 +21,7 @@ from helpers.analyse.laws.forms import OneBitWidthLaw
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw
 from helpers.analyse.laws.variables import LawError
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.noise_floor import NoiseFloor
 from helpers.analyse.rows.study import FITTED_BITS, on_trunk
 
@@ -64,7 +64,7 @@ def splits(table: pd.DataFrame, other_text: pd.DataFrame) -> dict[str, Split]:
     wider = table[on_trunk(table) & ~table["bits"].isin(FITTED_BITS)]
     table, other_text = (one[one["bits"].isin(FITTED_BITS)] for one in (table, other_text))
     trunk, unseen = table[on_trunk(table)], other_text[on_trunk(other_text)]
-    size, tokens, bits = (trunk[name] for name in (SIZE, TOKENS, "bits"))
+    size, tokens, bits = (trunk[name] for name in (N_PARAMS, TOKENS_SEEN, "bits"))
     decayed = (table["lr_phase"] == "decay") & (table["n_averaged"] == 1)
     masks = {
         "largest size": size == size.max(),

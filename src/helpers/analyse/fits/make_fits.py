@@ -30,16 +30,16 @@ from helpers.analyse.laws.loss import OuyangLossLaw
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.rows.noise_floor import study_floors
-from helpers.analyse.rows.resampling import packages
 from helpers.analyse.rows.study import (
     FITTED_BITS,
     GROUP_SIZE,
     HELDOUT,
     UNSEEN,
-    _trunk,
     rows_at,
     rows_in_groups,
+    trunk_rows,
 )
+from helpers.table.corpus import packages
 
 DRAWS = 1000
 SEED = 0
@@ -48,9 +48,9 @@ COMPETING = {name: form for name, form in FORMS.items() if not form.HELD}  # law
 
 def parts_of_study(measured: pd.DataFrame, table: pd.DataFrame) -> dict[str, tuple[str, FitRows]]:
     """Return by name of each fit its form and its rows; `table` comes from `rows_at`. Most have the main rows."""
-    main = FitRows(f"trunk, group {GROUP_SIZE}", FitData.from_table(_trunk(table)))
+    main = FitRows(f"trunk, group {GROUP_SIZE}", FitData.from_table(trunk_rows(table)))
     decayed = (table["lr_phase"] == "decay") & (table["n_averaged"] == 1) & table["bits"].isin(FITTED_BITS)
-    both = FitData.from_table(pd.concat([_trunk(table), table[decayed]]))
+    both = FitData.from_table(pd.concat([trunk_rows(table), table[decayed]]))
     wider = {
         "learning-rate": FitRows(f"trunk and decayed rates, group {GROUP_SIZE}", both),
         "group-size": FitRows("trunk, every group size", FitData.from_table(rows_in_groups(measured))),

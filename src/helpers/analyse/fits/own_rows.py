@@ -18,7 +18,7 @@ from helpers.table.errors import QidError
 REQUIRED = ("n_params_non_embedding", "tokens_seen", "bits", "qid_nats")
 COVARIATES = ("group_size", "lr_fraction", "loss_nats", "vocabulary_size")  # a cell may be empty: not known
 NUMBERS = (*REQUIRED, "qid_se", *COVARIATES)
-RENAMED = {"qid_se": "qid_se_nats", "loss_nats": "baseline_loss_nats"}
+RENAMED = {"run": "run_label", "qid_se": "qid_se_nats", "loss_nats": "baseline_loss_nats"}
 MOST_ROWS = 20_000  # refits of as many take a minute; more training runs would add more than more rows
 NO_ERROR_NATS = 1e-12  # stands for no error of a row's own: tau alone
 FORMATS = (".csv", ".parquet")

@@ -18,7 +18,7 @@ from helpers.analyse.arrays import FloatArray
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import ChainedLaw, ChinchillaLaw, OuyangLossLaw, ShannonLaw, SizeAndTokensLaw
 from helpers.analyse.laws.variables import LINEAR, LOG, LawError, ValidityRange
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
 # A variable in tokens is b to this power times the same in bytes; others have no such unit.
 POWERS = {"tokens": -1, "loss_nats": 1, "room_nats": 1}

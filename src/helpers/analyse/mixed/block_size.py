@@ -19,21 +19,24 @@ from helpers.analyse.fits.hold_outs import Split
 from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.joint import REFERENCE_BLOCK, BlockPowerLaw
 from helpers.analyse.laws.law import Law
-from helpers.analyse.mixed.trials import FAMILY, MATRICES, SLACK, relative_perplexity
-from helpers.analyse.rows.degradation import SIZE, TOKENS, degradation
+from helpers.analyse.mixed.trials import MATRICES, SLACK, relative_perplexity
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.standard_errors import AnalysisError
-from helpers.analyse.rows.study import LATE_TOKENS, study_rows
+from helpers.analyse.rows.study import LATE_TOKENS, MIXED, MOST_EPOCHS, study_rows
+from helpers.table.errors import AnalysisError
 
-RATIOS = {0.5: 0.6, 0.9: 0.95, 1.0: 1.1}  # of the block sweep, and below which ratio a recipe counts as one of it
-MOST_EPOCHS = 4
+QUANTIZED_RATIOS = {
+    0.5: 0.6,
+    0.9: 0.95,
+    1.0: 1.1,
+}  # of the sweep, and below what a recipe counts as one of it
 LATE_FACTOR = 3.8  # holds out what is later than 250M of 954M tokens
-CHECKPOINT = ["run", "model", "step", TOKENS, SIZE, "lr_phase", "weights_sha256"]
+CHECKPOINT = ["run_label", "model", "step", TOKENS_SEEN, N_PARAMS, "lr_phase", "weights_sha256"]
 STEP = 1e-3  # in ln of a variable, for slopes: laws here are at most quadratic there
 TWICE = 1.0  # relative increase of perplexity: points at or above it aren't fitted by Cao et al.
 
 # Cao et al. 2024 (v1), Qwen-1.5, MXINT-4 weights and activations: (model, Qr) -> A in percent and k of A Qb^k.
-CAO_2024 = {
+CAO_2024_POWERS = {
     ("7B", 0.5): (0.53, 0.32),
     ("7B", 0.9): (1.65, 0.62),
     ("7B", 0.95): (3.57, 0.61),
@@ -85,9 +88,9 @@ def rows_of_blocks(measured: pd.DataFrame) -> pd.DataFrame:
     """
     low = (measured["method"] == "rtn") & (measured["format"] == "mxint") & (measured["bits"] == 4)
     low &= measured["activation_format"] == "mxint"
-    table = measured[(measured["family"] == FAMILY) & (low | (measured["method"] == "none"))]
+    table = measured[(measured["family"] == MIXED) & (low | (measured["method"] == "none"))]
     if not (table["method"] == "rtn").any():
-        raise AnalysisError(f"no row of {FAMILY} has weights and activations in mxint")
+        raise AnalysisError(f"no row of {MIXED} has weights and activations in mxint")
     table = degradation(table)
     if not table["group_size"].astype(float).equals(table["activation_group_size"].astype(float)):
         raise AnalysisError("rows whose weights and activations have blocks of different sizes")
@@ -112,14 +115,14 @@ def with_outliers(table: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFram
     return table.assign(input_outliers=found)
 
 
-def at_ratio(table: pd.DataFrame, ratio: float, law: Law) -> pd.DataFrame:
-    """Return the rows of a ratio of RATIOS, with QiD and its error moved from their own ratio to it as `law` says.
+def at_quantized_ratio(table: pd.DataFrame, ratio: float, law: Law) -> pd.DataFrame:
+    """Return the rows of one of QUANTIZED_RATIOS, with QiD and its error moved from their own ratio to it by `law`.
 
     Assignments have steps: a recipe's ratio is that of its target or the next one up, and differs between blocks. Of
     several in one block size of a checkpoint the nearest counts. Raises LawError where the law needs what rows lack.
     """
     own = table["quantized_ratio"]
-    near = table[(own >= ratio - SLACK) & (own < RATIOS[ratio])].sort_values("quantized_ratio", kind="stable")
+    near = table[(own >= ratio - SLACK) & (own < QUANTIZED_RATIOS[ratio])].sort_values("quantized_ratio", kind="stable")
     near = near.drop_duplicates([*CHECKPOINT, "group_size"]).sort_index()
     data = FitData.from_table(near)
     there = data.with_covariates(quantized_ratio=np.full(len(near), ratio))
@@ -156,14 +159,14 @@ def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def splits(table: pd.DataFrame) -> dict[str, Split]:
+def block_splits(table: pd.DataFrame) -> dict[str, Split]:
     """Return the joint law's hold-outs by name, from rows in blocks at a constant rate.
 
     The last factor in D is `LATE_FACTOR`; a size's largest block is its own. One scale a row counts as `mean_block`.
     """
     decayed, in_block = table["lr_phase"] == "decay", table["scale"] == "block"
     trunk = table[~decayed & in_block]
-    size, tokens, block = (trunk[name] for name in (SIZE, TOKENS, "group_size"))
+    size, tokens, block = (trunk[name] for name in (N_PARAMS, TOKENS_SEEN, "group_size"))
     masks = {
         "largest size": size == size.max(),
         f"last factor {LATE_FACTOR:g} in D": tokens > tokens.max() / LATE_FACTOR,

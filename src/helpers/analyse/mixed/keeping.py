@@ -13,13 +13,15 @@ import pandas as pd
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.data import FitError
-from helpers.analyse.mixed.trials import FAMILY, MATRICES, SLACK, TARGETS
-from helpers.analyse.questions.slopes_of_ratios import trends
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs, paired_error
-from helpers.analyse.rows.study import HELDOUT
+from helpers.analyse.mixed.trials import MATRICES, SLACK, TARGETS
+from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.analyse.rows.study import HELDOUT, MIXED, agreeing, unbranched
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
-SEVEN = {"family": FAMILY, "device_type": "cuda", "eval_dataset": HELDOUT, "n_sequences": 256}
+SEVEN = {"family": MIXED, "device_type": "cuda", "eval_dataset": HELDOUT, "n_sequences": 256}
 KEPT_BITS = 16  # of a weight that isn't rounded
 LINE, NEAREST, BLOCKS, SINGLE = "GPTQ", "RTN", "GPTQ, blocks kept", "GPTQ, matrices kept"
 INPUTS = {1.0: "RTN, a scale a token"}  # of rows that round inputs too, by activation exponent; others are CrossQuant
@@ -30,12 +32,11 @@ def seven_rows(measurements: pd.DataFrame) -> pd.DataFrame:
 
     Branches of a run (cooldowns) aren't among them. Raises AnalysisError where there are none, or several evaluations.
     """
-    of_sweep = (measurements[list(SEVEN)] == pd.Series(SEVEN)).all(axis=1)
     formats = (measurements["method"] == "none") | measurements["format"].isin(["int", "codebook"])
-    plain = (measurements["calib_seed"].fillna(0) == 0) & (measurements["run"] == measurements["model"])
-    chosen = measurements[of_sweep & formats & plain]
+    plain = (measurements["calib_seed"].fillna(0) == 0) & unbranched(measurements)
+    chosen = measurements[agreeing(measurements, SEVEN) & formats & plain]
     if chosen["eval_id"].nunique() != 1:
-        raise AnalysisError(f"the seven ways need one evaluation of {FAMILY}; got {chosen['eval_id'].nunique()}")
+        raise AnalysisError(f"the seven ways need one evaluation of {MIXED}; got {chosen['eval_id'].nunique()}")
     return chosen
 
 
@@ -44,14 +45,14 @@ def with_stored_bits(table: pd.DataFrame) -> pd.DataFrame:
 
     b are the row's effective bits, of the matrices that are rounded; a method that doesn't record Qr rounds them all.
     """
-    ratio = table["quantized_ratio"].fillna(1.0)
-    return table.assign(stored_bits=ratio * table["effective_bits"].fillna(KEPT_BITS) + (1 - ratio) * KEPT_BITS)
+    rounded = table["quantized_ratio"].fillna(1.0)
+    return table.assign(stored_bits=rounded * table["effective_bits"].fillna(KEPT_BITS) + (1 - rounded) * KEPT_BITS)
 
 
 def with_ways(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with `way`, what is kept, and `setting`, how much: for example `CMPQ` at `mean 2.5 bits`.
 
-    A recipe by matrix is named after its low bits and the largest of `mixed.TARGETS` that its Qr meets; it is of
+    A recipe by matrix is named after its low bits and the largest of `trials.TARGETS` that its Qr meets; it is of
     `BLOCKS` where what it keeps is whole blocks.
     """
     return table.assign(way=table.apply(_way, axis=1), setting=table.apply(_setting, axis=1))
@@ -81,8 +82,8 @@ def _setting(row: pd.Series) -> str:
 def log_qid(table: pd.DataFrame, counts: FloatArray) -> FloatArray:
     """Return ln QiD of every row as measured, then on every draw of documents: (rows, 1 + n_draws).
 
-    `counts` is (n_documents, n_draws), as from `ways.document_counts`. A row whose QiD isn't positive on every draw
-    isn't told from zero: it is NaN throughout.
+    `counts` is (n_documents, n_draws), as from `resampling.document_counts`. A row whose QiD isn't positive on every
+    draw isn't told from zero: it is NaN throughout.
     """
     drawn = np.stack(table["document_qid_nats"].to_numpy()) @ (counts / counts.sum(axis=0))
     qid = np.column_stack([table["qid_nats"].to_numpy(float), drawn])
@@ -141,7 +142,7 @@ def pooled(ratios: pd.DataFrame, draws: FloatArray) -> pd.DataFrame:
         if rows["model"].nunique() < 2:
             continue
         logs, of_cell = rows.assign(ratio=np.log(rows["ratio"])), draws[rows.index.to_numpy()]
-        mean = np.exp(trends(logs, "ratio", [], "model", of_cell).loc["mean"])
+        mean = np.exp(mean_and_slopes(logs, "ratio", [], "model", of_cell).loc["mean"])
         one = {"way": way, "setting": setting, "n_checkpoints": rows["checkpoint_id"].nunique()}
         one |= {"n_models": rows["model"].nunique(), "stored_bits": rows["stored_bits"].mean()}
         one |= {"n_rows": len(rows), "n_below": int((rows["ratio"] < 1).sum())}
@@ -152,14 +153,14 @@ def pooled(ratios: pd.DataFrame, draws: FloatArray) -> pd.DataFrame:
 
 def _slopes(logs: pd.DataFrame, draws: FloatArray) -> dict[str, float]:
     """Return the slopes of ln ratio in ln N and ln D with their intervals; nothing where the rows don't give them."""
-    if logs[TOKENS].nunique() < 2:
+    if logs[TOKENS_SEEN].nunique() < 2:
         return {}
     try:
-        found = trends(logs, "ratio", [SIZE, TOKENS], "model", draws)
+        found = mean_and_slopes(logs, "ratio", [N_PARAMS, TOKENS_SEEN], "model", draws)
     except FitError:  # one model alone determines a slope
         return {}
     ends = {"": "value", "_low": "low", "_high": "high"}
-    names = {"size": SIZE, "tokens": TOKENS}
+    names = {"size": N_PARAMS, "tokens": TOKENS_SEEN}
     return {f"{name}{end}": found.at[row, column] for name, row in names.items() for end, column in ends.items()}
 
 

@@ -1,8 +1,8 @@
 """How much can go to low precision: the largest quantization ratio Qr that keeps a criterion within a budget.
 
-Tables hold assignments with `quantized_ratio` and the columns of `mixed.CRITERIA`: trials (`mixed.with_criteria`) or
-recipes (`mixed.recipes`). Of each search problem only the front counts (`mixed.front`); nothing in low precision costs
-nothing, so every front begins at ratio 0 and cost 0, or at what costs less than nothing.
+Tables hold assignments with `quantized_ratio` and the columns of `trials.CRITERIA`: trials (`trials.with_criteria`) or
+recipes (`trials.recipes`). Of each search problem only the front counts (`trials.front`); nothing in low precision
+costs nothing, so every front begins at ratio 0 and cost 0, or at what costs less than nothing.
 """
 
 import enum
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.mixed.trials import LOW_SCHEME, SERIES, SLACK, TARGETS, front, meeting
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.table.errors import AnalysisError
 
 BUDGETS = {
     "relative_perplexity": (0.05, 0.1, 0.2),  # share: those of Cao et al. (2024, arXiv 2410.06722)
@@ -21,7 +22,18 @@ BUDGETS = {
     "accuracy_drop": (0.005, 0.01, 0.02),  # share of tokens: half a point, one point, two points
 }
 RECIPES = ["checkpoint_id", "granularity", "eval_id", "device_type", *LOW_SCHEME]  # a search problem of recipes
-CARRIED = ["run", "family", "model", SIZE, TOKENS, "step", "schedule", "lr_phase", "n_layers", *LOW_SCHEME]
+CARRIED = [
+    "run_label",
+    "family",
+    "model",
+    N_PARAMS,
+    TOKENS_SEEN,
+    "step",
+    "schedule",
+    "lr_phase",
+    "n_layers",
+    *LOW_SCHEME,
+]
 QUESTION = ["granularity", *LOW_SCHEME, "criterion", "budget"]  # what a law answers
 ASKED = ["model", *QUESTION]  # a question to one model's checkpoints
 
@@ -98,18 +110,19 @@ def cost_at_targets(
 def paired_changes(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
     """Return how the largest ratio changes from the checkpoints of `first` to those of `last`, model by model.
 
-    Both come from `largest_ratios`, with one checkpoint a model. Columns: ASKED, SIZE, `first_tokens`, `last_tokens`,
-    `first_ratio`, `last_ratio` (interpolated), `change`, and `at_one`: both ends have everything within the budget, so
-    the change is 0 whatever happened. Raises AnalysisError where a model has two checkpoints, or none matches.
+    Both come from `largest_ratios`, with one checkpoint a model. Columns: ASKED, N_PARAMS, `first_tokens`,
+    `last_tokens`, `first_ratio`, `last_ratio` (interpolated), `change`, and `at_one`: both ends have everything within
+    the budget, so the change is 0 whatever happened. Raises AnalysisError where a model has two checkpoints, or none
+    matches.
     """
-    columns = {TOKENS: "tokens", "interpolated": "ratio", "censored": "censored"}
+    columns = {TOKENS_SEEN: "tokens", "interpolated": "ratio", "censored": "censored"}
     tables = []
     for name, table in (("first", first), ("last", last)):
         if table.duplicated(ASKED).any():
             raise AnalysisError(f"the {name} checkpoints: a model has more than one")
         renamed = {column: f"{name}_{short}" for column, short in columns.items()}
-        tables.append(table[[*ASKED, SIZE, *columns]].rename(columns=renamed))
-    both = tables[0].merge(tables[1], on=[*ASKED, SIZE], validate="1:1")
+        tables.append(table[[*ASKED, N_PARAMS, *columns]].rename(columns=renamed))
+    both = tables[0].merge(tables[1], on=[*ASKED, N_PARAMS], validate="1:1")
     if both.empty:
         raise AnalysisError("no model was searched at both checkpoints with the same low scheme")
     at_one = (both["first_censored"] == Censored.ALL) & (both["last_censored"] == Censored.ALL)

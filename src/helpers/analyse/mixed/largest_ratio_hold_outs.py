@@ -1,7 +1,8 @@
-"""Which law of the largest quantization ratio predicts: laws by hold-outs, as in `judgement`, scored in ratio itself.
+"""Which law of the largest quantization ratio predicts: laws by hold-outs as in `fits.hold_outs`, scored in ratio.
 
-Tables are those of `ratio.largest_ratios`. A prediction is clipped to 0 to 1, where ratios live, so that a checkpoint
-that has everything within the budget (ratio 1) can be scored too. A law that can't be fitted is n/a, with the reason.
+Tables are those of `largest_ratio.largest_ratios`. A prediction is clipped to 0 to 1, where ratios live, so that a
+checkpoint that has everything within the budget (ratio 1) can be scored too. A law that can't be fitted is n/a, with
+the reason.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,45 +15,47 @@ from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.hold_outs import Split
 from helpers.analyse.mixed.largest_ratio import QUESTION
-from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024, LEAST_RUNS, fit_ratio_law, usable_rows
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024_LAWS, LEAST_RUNS, fit_ratio_law, usable_rows
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 Predictor = Callable[[pd.DataFrame, pd.DataFrame], FloatArray]  # training and held-out rows of one question
 
 
 def by_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return what the law of Cao et al., fitted to the last training checkpoint of each run, says."""
-    last = training.sort_values(TOKENS).drop_duplicates("run", keep="last")
-    return fit_ratio_law(last).law.largest_ratio(held[SIZE])
+    last = training.sort_values(TOKENS_SEEN).drop_duplicates("run_label", keep="last")
+    return fit_ratio_law(last).law.largest_ratio(held[N_PARAMS])
 
 
 def by_size_and_tokens(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return what the same law with a term in ln D says."""
     fit = fit_ratio_law(training, with_tokens=True)
-    shift = fit.token_slope.value * np.log(held[TOKENS].to_numpy(float) / BILLION)
-    return fit.law.largest_ratio(held[SIZE]) - shift
+    shift = fit.token_slope.value * np.log(held[TOKENS_SEEN].to_numpy(float) / BILLION)
+    return fit.law.largest_ratio(held[N_PARAMS]) - shift
 
 
 def by_power(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return what a power law says, 1 - Qr = a N^-b: the share that is kept never falls to zero."""
-    last = usable_rows(training).sort_values(TOKENS).drop_duplicates("run", keep="last")
+    last = usable_rows(training).sort_values(TOKENS_SEEN).drop_duplicates("run_label", keep="last")
     if len(last) < LEAST_RUNS:
         message = f"a power law needs {LEAST_RUNS} runs that aren't at ratio 1; got {len(last)}"
         raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
-    sizes, there = (sm.add_constant(np.log(rows[SIZE].to_numpy(float)), has_constant="add") for rows in (last, held))
+    sizes, there = (
+        sm.add_constant(np.log(rows[N_PARAMS].to_numpy(float)), has_constant="add") for rows in (last, held)
+    )
     line = sm.OLS(np.log(1 - last["interpolated"].to_numpy(float)), sizes).fit()
     return 1 - np.exp(there @ line.params)
 
 
 def next_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return the largest training size's last ratio: nothing changes with size."""
-    last = training.sort_values([SIZE, TOKENS]).iloc[-1]
+    last = training.sort_values([N_PARAMS, TOKENS_SEEN]).iloc[-1]
     return np.full(len(held), float(last["interpolated"]))
 
 
 def own_last(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return each model's last ratio in training: nothing changes with tokens. Raises FitError for a model without."""
-    known = training.sort_values(TOKENS).drop_duplicates("model", keep="last").set_index("model")["interpolated"]
+    known = training.sort_values(TOKENS_SEEN).drop_duplicates("model", keep="last").set_index("model")["interpolated"]
     found = held["model"].map(known)
     if found.isna().any():
         raise FitError("a model that isn't among the training rows", FitStatus.NOT_IDENTIFIABLE)
@@ -62,9 +65,9 @@ def own_last(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
 def as_printed(_training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return what the law says with its published constants: of relative perplexity at 5, 10 and 20 percent."""
     criterion, budget = held[["criterion", "budget"]].iloc[0]
-    if criterion != "relative_perplexity" or budget not in CAO_2024:
+    if criterion != "relative_perplexity" or budget not in CAO_2024_LAWS:
         raise FitError(f"no published law of {criterion} at {budget:g}", FitStatus.NOT_IDENTIFIABLE)
-    return CAO_2024[budget].largest_ratio(held[SIZE])
+    return CAO_2024_LAWS[budget].largest_ratio(held[N_PARAMS])
 
 
 LAWS: dict[str, Predictor] = {
@@ -86,7 +89,7 @@ def ratio_splits(largest: pd.DataFrame) -> dict[str, Split]:
     """
     constant = largest["schedule"] == "constant"
     trunk, decayed = largest[constant], largest[~constant]
-    size, tokens = trunk[SIZE], trunk[TOKENS]
+    size, tokens = trunk[N_PARAMS], trunk[TOKENS_SEEN]
     there = tokens[(size == size.max()) & tokens.isin(tokens[size < size.max()])].max()
     masks = {
         "largest size": ((size < size.max()) & (tokens <= there), (size == size.max()) & (tokens == there)),
@@ -94,7 +97,7 @@ def ratio_splits(largest: pd.DataFrame) -> dict[str, Split]:
     }
     found = {name: Split(trunk[training], trunk[held]) for name, (training, held) in masks.items()}
     if not decayed.empty:
-        found["decayed rate"] = Split(trunk[tokens <= decayed[TOKENS].max()], decayed)
+        found["decayed rate"] = Split(trunk[tokens <= decayed[TOKENS_SEEN].max()], decayed)
     return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
 
 

@@ -4,9 +4,10 @@ Cao et al. (2024, arXiv 2410.06722v1): at a fixed budget, N = exp(k x + c) with 
 precision and N in billions of parameters; read the other way, x falls by a fixed amount with each factor in size. N is
 what a study sets and x what it measures, so x is regressed on ln N, and k = 1 / slope.
 
-Fits are of tables from `ratio.largest_ratios`, of one low scheme, granularity, criterion and budget. Checkpoints
-whose largest ratio is censored (see `ratio.Censored`) are no point on the law: those with everything within the budget
-are left out and counted, those with nothing are read between zero and the smallest ratio tried.
+Fits are of tables from `largest_ratio.largest_ratios`, of one low scheme, granularity, criterion and budget.
+Checkpoints whose largest ratio is censored (see `largest_ratio.Censored`) are no point on the law: those with
+everything within the budget are left out and counted, those with nothing are read between zero and the smallest ratio
+tried.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.fit import FEW_RUNS_BELOW
 from helpers.analyse.fits.result import Estimate
 from helpers.analyse.mixed.largest_ratio import QUESTION, Censored
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 BILLION = 1e9
 LEAST_RUNS = 3  # a line through two has no scatter left
@@ -46,7 +47,7 @@ class RatioLaw:
 
 
 # Relative rise of the perplexity -> the law printed for Qwen-1.5, matrix by matrix, MXINT-4 weights and activations.
-CAO_2024 = {0.05: RatioLaw(-11.68, 4.83), 0.1: RatioLaw(-11.27, 3.35), 0.2: RatioLaw(-12.84, 1.86)}
+CAO_2024_LAWS = {0.05: RatioLaw(-11.68, 4.83), 0.1: RatioLaw(-11.27, 3.35), 0.2: RatioLaw(-12.84, 1.86)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class RatioFit:
 
 
 def _design(rows: pd.DataFrame, with_tokens: bool) -> FloatArray:
-    columns = [SIZE, TOKENS] if with_tokens else [SIZE]
+    columns = [N_PARAMS, TOKENS_SEEN] if with_tokens else [N_PARAMS]
     return sm.add_constant(np.log(rows[columns].to_numpy(float) / BILLION), has_constant="add")
 
 
@@ -105,8 +106,8 @@ def usable_rows(largest: pd.DataFrame) -> pd.DataFrame:
 def _refuse(rows: pd.DataFrame, with_tokens: bool) -> None:
     """Raise FitError where `rows` can't identify the law."""
     n_runs, columns = (
-        rows["run"].nunique(),
-        {SIZE: "size"} | ({TOKENS: "number of training tokens"} if with_tokens else {}),
+        rows["run_label"].nunique(),
+        {N_PARAMS: "size"} | ({TOKENS_SEEN: "number of training tokens"} if with_tokens else {}),
     )
     if n_runs < LEAST_RUNS:
         message = f"a law of the largest ratio needs {LEAST_RUNS} runs that aren't at ratio 1; got {n_runs}"
@@ -114,7 +115,7 @@ def _refuse(rows: pd.DataFrame, with_tokens: bool) -> None:
     for column, name in columns.items():
         if rows[column].nunique() < 2:
             raise FitError(f"every row has the same {name}", FitStatus.NOT_IDENTIFIABLE)
-    if not with_tokens and rows["run"].duplicated().any():
+    if not with_tokens and rows["run_label"].duplicated().any():
         raise FitError("a law of size alone takes one checkpoint a run", FitStatus.FAILED)
 
 
@@ -123,16 +124,16 @@ def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float
 
     Of size alone there is one checkpoint a run: intervals are those of a line, t(runs - 2). With tokens rows of a run
     share its luck: CR2, t with Bell-McCaffrey degrees of freedom, at most runs - 2. Raises FitError with fewer than
-    LEAST_RUNS runs, one size, one D, or where the runs give no interval (`uncertainty.cr2_covariance`).
+    LEAST_RUNS runs, one size, one D, or where the runs give no interval (`by_run.cr2_covariance`).
     """
     rows = usable_rows(largest)
     _refuse(rows, with_tokens)
     design, kept = _design(rows, with_tokens), 1 - rows["interpolated"].to_numpy(float)
     line = sm.OLS(kept, design).fit()
-    n_runs = rows["run"].nunique()
+    n_runs = rows["run_label"].nunique()
     covariance, freedom = line.cov_params(), np.full(design.shape[1], float(n_runs - 2))
     if with_tokens:
-        by_run = cr2_covariance(design, line.resid, rows["run"].to_numpy(str))
+        by_run = cr2_covariance(design, line.resid, rows["run_label"].to_numpy(str))
         covariance, freedom = by_run.covariance, np.minimum(by_run.degrees_of_freedom, n_runs - 2)
     values, errors = line.params, np.sqrt(np.diag(covariance))
     estimates = [_estimate(*one, level) for one in zip(values, errors, freedom, strict=True)]

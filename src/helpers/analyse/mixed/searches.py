@@ -13,11 +13,23 @@ from scipy.special import gammaln
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.mixed.trials import SERIES, best_at_targets
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.table.errors import AnalysisError
 
 PROBLEM = [*SERIES, "target_ratio"]
-DESCRIBED = ["run", "model", SIZE, TOKENS, "schedule", "method", "format", "bits", "group_size", "n_layers"]
+DESCRIBED = [
+    "run_label",
+    "model",
+    N_PARAMS,
+    TOKENS_SEEN,
+    "schedule",
+    "method",
+    "format",
+    "bits",
+    "group_size",
+    "n_layers",
+]
 GUIDED = ("second_order", "greedy", "integer_programme")
 RANDOM = ("random_equal", "random_shared", "random_all")
 
@@ -109,7 +121,7 @@ def excess(regret: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     costs near zero don't count more than others. Columns: `by`, `mean`, `low`, `high` (95%, NaN from a single run),
     `n_runs`, `lowest`, `highest`.
     """
-    sums = regret.groupby([*by, "run"], dropna=False)[["regret", "best"]].sum()
+    sums = regret.groupby([*by, "run_label"], dropna=False)[["regret", "best"]].sum()
     shares = (sums["regret"] / sums["best"]).rename("share").reset_index()
     rows = []
     for key, part in shares.groupby(list(by), dropna=False):
@@ -129,7 +141,7 @@ def random_excess(scored: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     """
     curves = best_of_random(scored).merge(compared[[*PROBLEM, "any"]], on=PROBLEM, validate="m:1")
     cell = ["granularity", "target_ratio", "n_trials"]
-    sums = curves.groupby([*cell, "run"])[["expected", "any"]].sum()
+    sums = curves.groupby([*cell, "run_label"])[["expected", "any"]].sum()
     problems = curves.groupby(cell).size()
     every = problems == problems.groupby(level=cell[:2]).transform("max")  # each has a first trial
     shares = (sums["expected"] / sums["any"] - 1).groupby(level=cell).mean()

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.rows.degradation import BASELINE_KEY, degradation, run_label
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
-FAMILY = "tadpole-mixed"
 TARGETS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 MATRICES = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")  # of a block
 SERIES = ["checkpoint_id", "scheme_id", "granularity", "eval_id", "device_type"]  # one search problem
@@ -39,7 +39,7 @@ CRITERIA = {
 SLACK = 1e-9  # of a ratio against its target: both are quotients of whole numbers
 
 
-def relative_perplexity(qid_nats: ArrayLike) -> NDArray[np.float64]:
+def relative_perplexity(qid_nats: ArrayLike) -> FloatArray:
     """Return the relative rise of the perplexity, exp(QiD) - 1, no unit: the criterion of Cao et al. (2024)."""
     return np.expm1(np.asarray(qid_nats, float))
 
@@ -47,7 +47,7 @@ def relative_perplexity(qid_nats: ArrayLike) -> NDArray[np.float64]:
 def with_criteria(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials beside the 16-bit trial of their search problem (SERIES).
 
-    Adds `run` (family and run), `baseline_loss_nats`, `baseline_top1_accuracy` and the columns of CRITERIA; the 16-bit
+    Adds `run_label`, `baseline_loss_nats`, `baseline_top1_accuracy` and the columns of CRITERIA; the 16-bit
     rows (search `none`) stay, with all criteria 0. Raises AnalysisError, naming a checkpoint, where a 16-bit row is
     missing, or where two of one problem differ.
     """
@@ -58,7 +58,7 @@ def with_criteria(trials: pd.DataFrame) -> pd.DataFrame:
     _refuse(joined[joined["baseline_loss_nats"].isna()], "trials without the 16-bit one of their search problem")
     qid = joined["loss_nats"] - joined["baseline_loss_nats"]
     return joined.assign(
-        run=run_label(joined),
+        run_label=run_label(joined),
         qid_nats=qid,
         relative_perplexity=relative_perplexity(qid),
         accuracy_drop=joined["baseline_top1_accuracy"] - joined["top1_accuracy"],
@@ -93,9 +93,9 @@ def best_at_targets(
 ) -> pd.DataFrame:
     """Return the best trial of each search problem (SERIES), target ratio and search: the least `criterion`.
 
-    `scored` comes from `with_criteria`. A trial serves the target that its search had, one without a target every
-    target that its ratio meets. The search `any` is the best of all trials that meet a target, whatever they were made
-    for. `target_ratio` is the target served. The 16-bit rows serve none.
+    `scored` comes from `with_criteria`. A trial counts for the target its search was given; a trial without a target
+    counts for every target that its ratio reaches. The search `any` is the best of all trials that meet a target,
+    whatever they were made for. `target_ratio` is the target served. The 16-bit rows serve none.
     """
     low = scored[scored["search"] != "none"]
     found = []

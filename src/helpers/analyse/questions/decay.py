@@ -8,21 +8,23 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.questions.twins import TWIN_KEY, differences_of_runs, ratios_to_twins
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, mean_over_runs, paired_error
-from helpers.analyse.rows.study import TRUNK
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.analyse.rows.study import on_trunk
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 LOSS = "baseline_loss_nats"
 SERIES = ["model", "eval_id", "device_type", "bits"]
-CHECKPOINT = ["way", "family", "run", "model", SIZE, "step", TOKENS, "bits", "qid_nats", LOSS]
+CHECKPOINT = ["way", "run_label", "family", "run", "model", N_PARAMS, "step", TOKENS_SEEN, "bits", "qid_nats", LOSS]
 
 
 def _places(rows: pd.DataFrame, along: str) -> np.ndarray:
     """Return where rows stand on the line along which the trunk is read off: ln tokens, or minus the loss."""
-    if along not in (TOKENS, LOSS):
-        raise AnalysisError(f"a twin is found along {TOKENS} or {LOSS}, not along {along}")
+    if along not in (TOKENS_SEEN, LOSS):
+        raise AnalysisError(f"a twin is found along {TOKENS_SEEN} or {LOSS}, not along {along}")
     values = rows[along].to_numpy(float)
-    return np.log(values) if along == TOKENS else -values
+    return np.log(values) if along == TOKENS_SEEN else -values
 
 
 def _between(one: pd.Series, two: pd.Series, share: float) -> dict[str, object]:
@@ -53,7 +55,7 @@ def interpolated_twins(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> p
     """
     if (trunk["qid_nats"] <= 0).any():
         raise AnalysisError("a QiD that isn't positive can't be read off in logarithms")
-    lines = {key: rows.sort_values(TOKENS) for key, rows in trunk.groupby(SERIES)}
+    lines = {key: rows.sort_values(TOKENS_SEEN) for key, rows in trunk.groupby(SERIES)}
     places = {key: _places(rows, along) for key, rows in lines.items()}
     for key, line in places.items():
         if np.any(np.diff(line) <= 0):
@@ -97,10 +99,11 @@ def compared_with_trunk(rows: pd.DataFrame, along: str) -> pd.DataFrame:
     The column `way` says what was done, in the words of `differences_of_runs`; a checkpoint whose learning rate is
     still on its way down is `SCHEDULE, on the way`.
     """
-    trunk = rows[rows["run"] == TRUNK + "/" + rows["model"]]
-    others = rows[~rows["run"].isin(trunk["run"]) & rows["model"].isin(trunk["model"])]
+    of_trunk = on_trunk(rows)
+    trunk = rows[of_trunk]
+    others = rows[~of_trunk & rows["model"].isin(trunk["model"])]
     ways = differences_of_runs(others.assign(twin=others["model"]), trunk)
-    done = (others["schedule"] == "constant") | (others[TOKENS] == others["tokens_planned"])
+    done = (others["schedule"] == "constant") | (others[TOKENS_SEEN] == others["tokens_planned"])
     return by_checkpoint(others.assign(way=ways.where(done, others["schedule"] + ", on the way")), trunk, along)
 
 
@@ -133,12 +136,12 @@ def growth_parts(table: pd.DataFrame, series: list[str]) -> pd.DataFrame:
     for key, one in table.groupby(series):
         if len(one) < 2:
             raise AnalysisError(f"series {key}: growth needs two checkpoints")
-        one = one.sort_values(TOKENS)
+        one = one.sort_values(TOKENS_SEEN)
         first, last = one.iloc[0], one.iloc[-1]
         growth, tokens = last["qid_nats"] / first["qid_nats"], last["twin_nats"] / first["twin_nats"]
         rows.append(
             dict(zip(series, key, strict=True))
-            | {"start": first[TOKENS], "end": last[TOKENS], "growth": growth, "tokens_part": tokens}
+            | {"start": first[TOKENS_SEEN], "end": last[TOKENS_SEEN], "growth": growth, "tokens_part": tokens}
             | {"decay_part": growth / tokens, "decay_share": np.log(growth / tokens) / np.log(growth)}
         )
     return pd.DataFrame(rows)
@@ -149,7 +152,7 @@ def rounded_differences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFra
 
     Columns: `rounded_nats` and `rounded_se_nats`, `plain_nats` and `plain_se_nats`; nats a token, paired by document.
     """
-    key = [*SERIES, "step", TOKENS]
+    key = [*SERIES, "step", TOKENS_SEEN]
     columns = ["group_loss", "document_qid_nats"]
     both = first[[*key, *columns]].merge(second[[*key, *columns]], on=key, suffixes=("", "_other"), validate="1:1")
     rounded = (both["group_loss"] - both["group_loss_other"]).to_list()
@@ -157,4 +160,4 @@ def rounded_differences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFra
     named = {"rounded": rounded, "plain": [one - part for one, part in zip(rounded, qid, strict=True)]}
     found = {f"{name}_nats": [one.mean() for one in rows] for name, rows in named.items()}
     found |= {f"{name}_se_nats": [paired_error(one) for one in rows] for name, rows in named.items()}
-    return both[["model", "step", TOKENS, "bits"]].assign(**found)
+    return both[["model", "step", TOKENS_SEEN, "bits"]].assign(**found)

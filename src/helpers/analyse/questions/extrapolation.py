@@ -1,6 +1,6 @@
 """What hold-outs say: one law's scores against a goal and against other laws, and each size in turn as the largest.
 
-Tables of scores are those of `judgement.judge`.
+Tables of scores are those of `hold_outs.judge`.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import pandas as pd
 
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import Predictor, Split
-from helpers.analyse.rows.degradation import SIZE
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.degradation import N_PARAMS
+from helpers.table.errors import AnalysisError
 
 GOAL_LOG_RMS = 0.15  # of ln(predicted / measured)
 GOAL_COVERAGE = 0.85  # of nominal 90% intervals
@@ -47,8 +47,8 @@ def each_as_largest(trunk: pd.DataFrame, fewest_smaller: int = 4) -> dict[float,
 
     `trunk`: rows with one run a size. Sizes with less than `fewest_smaller` smaller ones are left out.
     """
-    sizes = sorted(trunk[SIZE].unique())[fewest_smaller:]
-    return {float(size): Split(trunk[trunk[SIZE] < size], trunk[trunk[SIZE] == size]) for size in sizes}
+    sizes = sorted(trunk[N_PARAMS].unique())[fewest_smaller:]
+    return {float(size): Split(trunk[trunk[N_PARAMS] < size], trunk[trunk[N_PARAMS] == size]) for size in sizes}
 
 
 def over_predicted(predictor: Predictor, split: Split) -> pd.DataFrame:

@@ -15,11 +15,11 @@ from scipy import stats
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import cr2_covariance
-from helpers.analyse.rows.degradation import SIZE
-from helpers.analyse.rows.standard_errors import AnalysisError
-from helpers.analyse.rows.study import TRUNK
+from helpers.analyse.rows.degradation import N_PARAMS
+from helpers.analyse.rows.study import on_trunk
+from helpers.table.errors import AnalysisError
 
-BITS = (2, 3, 4)  # those that rounding errors are stored of
+DESCRIBED_BITS = (2, 3, 4)  # those that rounding errors are stored of
 SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights, in the order of `matrices` of a GPT-NeoX block
 MATRICES = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")
 NEAR = 0.06  # in ln N: how far a depth's twin on the trunk may be
@@ -40,7 +40,7 @@ def _description(row: pd.Series) -> dict[str, float]:
 
     found = {"change": np.nan if row["weight_change"] is None else together(row["weight_change"])}
     found["rms"] = float(np.sqrt(squares.sum() / len(squares)))
-    for bits in BITS:
+    for bits in DESCRIBED_BITS:
         errors = row[f"rtn_error_{bits}_bits"]
         variance = ((rms * _by_block(errors)) ** 2 * SHARES).sum(axis=1)  # one a block
         found |= {f"rounding_{bits}": together(errors), f"variance_{bits}": float(variance.mean())}
@@ -68,12 +68,6 @@ def describe(checkpoints: pd.DataFrame) -> pd.DataFrame:
     return checkpoints.assign(cluster=checkpoints["family"] + "/" + stem, **found)
 
 
-def is_trunk(table: pd.DataFrame) -> pd.Series:
-    """Return which checkpoints are the trunk's own: neither branches nor averages, one run a size."""
-    own = table["branched_from"].isna() & (table["n_averaged"] == 1)
-    return own & (table["family"] == TRUNK)
-
-
 def with_description(qid: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
     """Return QiDs of 2, 3 and 4 bits joined by weights with `describe`; averages of weights are left out.
 
@@ -81,7 +75,7 @@ def with_description(qid: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame
     Raises AnalysisError where a checkpoint isn't described.
     """
     names = ["weights_sha256", *described.columns.difference(qid.columns)]
-    kept = qid[qid["bits"].isin(BITS) & (qid["n_averaged"] == 1)]
+    kept = qid[qid["bits"].isin(DESCRIBED_BITS) & (qid["n_averaged"] == 1)]
     joined = kept.merge(described[names], on="weights_sha256", how="left", validate="m:1")
     if joined["cluster"].isna().any():
         raise AnalysisError(f"{joined['cluster'].isna().sum()} rows are of checkpoints that aren't described")
@@ -91,7 +85,9 @@ def with_description(qid: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame
         ("variance", "variance_{}"),
         ("predicted_nats", "predicted_{}_nats"),
     ):
-        joined[name] = np.select([widths == bits for bits in BITS], [joined[column.format(bits)] for bits in BITS])
+        joined[name] = np.select(
+            [widths == bits for bits in DESCRIBED_BITS], [joined[column.format(bits)] for bits in DESCRIBED_BITS]
+        )
     return joined.assign(ratio=joined["qid_nats"] / joined["predicted_nats"])
 
 
@@ -117,14 +113,14 @@ def beside_trunk(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     The twin is on the trunk and has the same step, scheme and, within 6%, size. Runs whose learning rate decays count
     at their end only. `table` is of `with_description`. Raises AnalysisError where no row has a twin.
     """
-    trunk = is_trunk(table)
-    sizes = np.sort(table.loc[trunk, SIZE].unique())
+    trunk = on_trunk(table)
+    sizes = np.sort(table.loc[trunk, N_PARAMS].unique())
     others = table[~trunk]
-    at_end = others["step"] == others.groupby("run")["step"].transform("max")
+    at_end = others["step"] == others.groupby("run_label")["step"].transform("max")
     others = others[(others["schedule"] == "constant") | at_end]
-    apart = np.abs(np.log(others[SIZE].to_numpy(float)[:, None] / sizes))
+    apart = np.abs(np.log(others[N_PARAMS].to_numpy(float)[:, None] / sizes))
     others = others.assign(twin=sizes[apart.argmin(axis=1)])[apart.min(axis=1) < NEAR]
-    twins = table[trunk].rename(columns={SIZE: "twin"})[[*SAME_PLACE, *columns]]
+    twins = table[trunk].rename(columns={N_PARAMS: "twin"})[[*SAME_PLACE, *columns]]
     both = others.merge(twins, on=SAME_PLACE, suffixes=("", "_twin"), validate="m:1")
     if both.empty:
         raise AnalysisError("no row of another run has a twin on the trunk")

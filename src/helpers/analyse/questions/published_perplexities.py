@@ -15,8 +15,8 @@ from scipy import stats
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import ChainedLaw
 from helpers.analyse.laws.variables import LawError
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.table.errors import AnalysisError
 
 PER_WORD = ("LAMBADA(openai)",)
 SETTING = ["model", "method", "bits", "group_size", "dataset"]
@@ -59,19 +59,19 @@ SHAPES = {
     "LLaMA-1-65B": Shape(80, 8192, 22016, 3),
 }
 # Where the printed source doesn't say: Touvron et al. 2023, table 2.
-TOKENS_SEEN = {"LLaMA-1-7B": 1.0e12, "LLaMA-1-13B": 1.0e12, "LLaMA-1-30B": 1.4e12, "LLaMA-1-65B": 1.4e12}
+TOKENS_OF_MODELS = {"LLaMA-1-7B": 1.0e12, "LLaMA-1-13B": 1.0e12, "LLaMA-1-30B": 1.4e12, "LLaMA-1-65B": 1.4e12}
 
 
 def external_points(printed: pd.DataFrame) -> pd.DataFrame:
     """Return printed rows with `n_params_non_embedding`, `tokens_seen`, `qid_nats`, `per_word` and `broken`.
 
-    `printed` has the columns of the CSV. A blank size comes from `SHAPES`, blank tokens from `TOKENS_SEEN`. Raises
+    `printed` has the columns of the CSV. A blank size comes from `SHAPES`, blank tokens from `TOKENS_OF_MODELS`. Raises
     AnalysisError, naming the row, where a size or the tokens stay unknown or a perplexity isn't above one.
     """
     size = printed["n_nonembedding_if_known"].fillna(
         printed["model"].map({name: shape.n_params_non_embedding for name, shape in SHAPES.items()})
     )
-    tokens = printed["train_tokens"].fillna(printed["model"].map(TOKENS_SEEN))
+    tokens = printed["train_tokens"].fillna(printed["model"].map(TOKENS_OF_MODELS))
     perplexities = printed[["ppl_fp16", "ppl_quant"]]
     faults = {
         "'model' with no known size": size.isna(),
@@ -122,7 +122,7 @@ def over_laws(points: pd.DataFrame, laws: Mapping[str, Law | ChainedLaw | Mappin
             in_groups = isinstance(one, Law) and "group_size" in one.needs()
             more = {"group_size": rows["group_size"].astype(float)} if in_groups else {}
             try:
-                said = one.predict(rows[TOKENS], rows[SIZE], rows["bits"], **more)
+                said = one.predict(rows[TOKENS_SEEN], rows[N_PARAMS], rows["bits"], **more)
             except LawError:
                 continue
             parts.append(rows.assign(law=name, predicted_nats=said, ratio=rows["qid_nats"] / said))

@@ -20,10 +20,10 @@ from helpers.analyse.laws.law import Law, bisect
 from helpers.analyse.laws.loss import SizeAndTokensLaw
 from helpers.analyse.laws.published import OUYANG_2024
 from helpers.analyse.laws.variables import ValidityRange
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.resampling import document_counts
-from helpers.analyse.rows.standard_errors import paired_error
 from helpers.table.errors import QidError
+from helpers.table.paired_error import paired_error
 
 TRILLION = 1e12
 HALF_DIGIT = 0.5e-4  # half a unit of the last printed digit of Table 1, in 10^12 tokens
@@ -167,7 +167,7 @@ def projected(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return QiD of a new run far outside of the data by `fit`, and low and high of its interval, in nats a token.
 
-    It is the interval of `uncertainty.predictions` for a row without error of its own, laid on ln QiD: far out the
+    It is the interval of `predictions.predictions` for a row without error of its own, laid on ln QiD: far out the
     relative error isn't small, and one laid on QiD would reach below zero. It takes the form of the law to be true.
     """
     x = fit.law.ask({"tokens": tokens, "n_params": n_params, "bits": bits})
@@ -185,8 +185,8 @@ def turning_points(table: pd.DataFrame, generator: np.random.Generator, level: f
     whether the last is the lowest in less than 1 - `level` of the draws. Runs must be one a size.
     """
     rows = []
-    for (size, bits), part in table.sort_values(TOKENS).groupby([SIZE, "bits"]):
-        losses, tokens = np.stack(part["group_loss"]).astype(float), part[TOKENS].to_numpy(float)
+    for (size, bits), part in table.sort_values(TOKENS_SEEN).groupby([N_PARAMS, "bits"]):
+        losses, tokens = np.stack(part["group_loss"]).astype(float), part[TOKENS_SEEN].to_numpy(float)
         lowest = losses.mean(axis=1).argmin()
         places = (losses @ document_counts(losses.shape[1], generator)).argmin(axis=0)
         low, high = np.quantile(tokens[places], [(1 - level) / 2, (1 + level) / 2], method="nearest")

@@ -1,7 +1,7 @@
 """How ratios of QiD move with size and tokens: straight lines through ln ratio, with intervals by training run.
 
-A table of ratios has one row a checkpoint (and bit width) with the columns `ratio`, `run`, `n_params_non_embedding` and
-`tokens_seen`, as from `comparisons.qid_ratio` or `ways.at_own_effective_bits`.
+A table of ratios has one row a checkpoint (and bit width) with the columns `ratio`, `run_label`,
+`n_params_non_embedding` and `tokens_seen`, as from `twins.qid_ratio` or `ways.at_own_effective_bits`.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import cr2_covariance
 from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.questions.ways import at_own_effective_bits, between_texts
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 COARSE = "GPTQ, group 128"
 BY_WIDTH = {f"RTN / GPTQ, {bits} bits": ("RTN", "GPTQ", bits) for bits in (2, 3, 4)}  # way, the other way, bits
@@ -41,25 +41,25 @@ def compared(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return ratios | {f"{name}, equal bits": at_own_effective_bits(cells[way, 3], fine) for name, way in GROUPS.items()}
 
 
-def log_trends(
+def log_mean_and_slopes(
     ratios: pd.DataFrame,
     along: Sequence[str],
-    cluster: str = "run",
+    cluster: str = "run_label",
     draws: FloatArray | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Return the mean of ln ratio and its slopes on the ln of the columns `along`: `trends` of the column `ratio`.
+    """Return the mean of ln ratio and its slopes on the ln of the columns `along`: `mean_and_slopes` of ln `ratio`.
 
     `draws` (rows, n_draws) has ln ratio on draws of documents; the scatter of its coefficients is added in quadrature.
     """
-    return trends(ratios.assign(ratio=np.log(ratios["ratio"])), "ratio", along, cluster, draws, level)
+    return mean_and_slopes(ratios.assign(ratio=np.log(ratios["ratio"])), "ratio", along, cluster, draws, level)
 
 
-def trends(
+def mean_and_slopes(
     table: pd.DataFrame,
     value: str,
     along: Sequence[str],
-    cluster: str = "run",
+    cluster: str = "run_label",
     draws: FloatArray | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def trends(
     The index is `mean` (at the mean of each ln) and `along`; columns `value`, `low`, `high`, in the column's unit.
     Intervals count clusters, not rows: CR2 and t with Bell-McCaffrey degrees of freedom, at most clusters - 1. `draws`
     (rows, n_draws) has the values on draws of documents; the scatter of their coefficients is added in quadrature.
-    Raises FitError where the clusters give no interval (`uncertainty.cr2_covariance`).
+    Raises FitError where the clusters give no interval (`by_run.cr2_covariance`).
     """
     measured, labels = table[value].to_numpy(float), table[cluster].to_numpy()
     places = np.log(table[list(along)].to_numpy(float))
@@ -89,11 +89,11 @@ def size_and_tokens(ratios: pd.DataFrame) -> dict[str, float]:
     sizes and all; `smallest` and `largest`: that of the smallest and of the largest size; `size` and `tokens`, each
     with `_low` and `_high`: slope of ln ratio in ln N and in ln D.
     """
-    mean = np.exp(log_trends(ratios, []).loc["mean"])
-    slopes = log_trends(ratios, [SIZE, TOKENS])
-    by_size = np.exp(np.log(ratios["ratio"]).groupby(ratios[SIZE]).mean())
-    found = {"n_runs": ratios["run"].nunique(), "smallest": by_size.iloc[0], "largest": by_size.iloc[-1]}
-    for name, row in (("ratio", mean), ("size", slopes.loc[SIZE]), ("tokens", slopes.loc[TOKENS])):
+    mean = np.exp(log_mean_and_slopes(ratios, []).loc["mean"])
+    slopes = log_mean_and_slopes(ratios, [N_PARAMS, TOKENS_SEEN])
+    by_size = np.exp(np.log(ratios["ratio"]).groupby(ratios[N_PARAMS]).mean())
+    found = {"n_runs": ratios["run_label"].nunique(), "smallest": by_size.iloc[0], "largest": by_size.iloc[-1]}
+    for name, row in (("ratio", mean), ("size", slopes.loc[N_PARAMS]), ("tokens", slopes.loc[TOKENS_SEEN])):
         found |= {name: row["value"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
     return found
 
@@ -103,7 +103,7 @@ def texts_compared(
     second: pd.DataFrame,
     counts: tuple[FloatArray, FloatArray],
     along: dict[str, str],
-    cluster: str = "run",
+    cluster: str = "run_label",
 ) -> pd.DataFrame:
     """Return, by bits, QiD on `second` over that on `first`: the geometric mean and how its ln moves.
 
@@ -114,7 +114,7 @@ def texts_compared(
     both, draws = between_texts(first, second, counts)
     found = {}
     for bits, rows in both.groupby("bits"):
-        trend = log_trends(rows, list(along), cluster, draws[rows.index.to_numpy()])
+        trend = log_mean_and_slopes(rows, list(along), cluster, draws[rows.index.to_numpy()])
         ends = {"ratio": np.exp(trend.loc["mean"])} | {name: trend.loc[column] for column, name in along.items()}
         found[bits] = {"per_byte": ends["ratio"]["value"] * np.exp(np.log(rows["density"]).mean())}
         for name, row in ends.items():

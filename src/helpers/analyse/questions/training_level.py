@@ -21,8 +21,8 @@ from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.law import Law, bisect
 from helpers.analyse.laws.loss import SizeAndTokensLaw
 from helpers.analyse.questions.decay import LOSS
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.table.errors import AnalysisError
 
 OFF_SCALE = (2.0, 5e23)  # tokens: a reading at or beyond these ends is zero or infinite
 LEAST_NATS = 1e-12  # what a QiD that isn't positive counts as, so that a line in logarithms can start there
@@ -82,8 +82,8 @@ def without_own_run(law_type: type[Law], table: pd.DataFrame, level: float = 0.9
     `table`: rows of `degradation`, one run a size. Raises FitError where the other runs can't identify the law.
     """
     parts = []
-    for run, rows in table.groupby("run"):
-        fit, _ = fit_by_run(law_type, FitData.from_table(table[table["run"] != run]))
+    for run, rows in table.groupby("run_label"):
+        fit, _ = fit_by_run(law_type, FitData.from_table(table[table["run_label"] != run]))
         parts.append(_judged(rows, readings(fit, FitData.from_table(rows), level)).assign(bits=rows["bits"]))
     return pd.concat(parts)
 
@@ -93,25 +93,26 @@ def loss_without_own_run(law_type: type[SizeAndTokensLaw], table: pd.DataFrame, 
 
     The interval takes the root mean square of the law's own misses, and t(runs - 1) of the other runs.
     """
-    table, parts = table.drop_duplicates(["run", TOKENS]), []
-    for run, rows in table.groupby("run"):
-        others = table[table["run"] != run]
-        arrays = [others[name].to_numpy(float) for name in (TOKENS, SIZE, LOSS)]
+    table, parts = table.drop_duplicates(["run_label", TOKENS_SEEN]), []
+    for run, rows in table.groupby("run_label"):
+        others = table[table["run_label"] != run]
+        arrays = [others[name].to_numpy(float) for name in (TOKENS_SEEN, N_PARAMS, LOSS)]
         law = fit_loss_law(law_type, *arrays, source="fitted to the other runs")
         miss = np.sqrt(np.mean(np.log(law.predict(*arrays[:2]) / arrays[2]) ** 2))
-        half = stats.t.ppf(0.5 + level / 2, others["run"].nunique() - 1) * miss
-        parts.append(_judged(rows, readings_of_loss(law, *(rows[name].to_numpy(float) for name in (SIZE, LOSS)), half)))
+        half = stats.t.ppf(0.5 + level / 2, others["run_label"].nunique() - 1) * miss
+        own = (rows[name].to_numpy(float) for name in (N_PARAMS, LOSS))
+        parts.append(_judged(rows, readings_of_loss(law, *own, half)))
     return pd.concat(parts)
 
 
 def _judged(rows: pd.DataFrame, read: pd.DataFrame) -> pd.DataFrame:
-    """Return readings beside the truth: `run`, size, tokens, `read`, `low`, `high`, `ratio`, `covered`.
+    """Return readings beside the truth: `run_label`, size, tokens, `read`, `low`, `high`, `ratio`, `covered`.
 
     `ratio`: tokens read over true tokens; `covered`: whether the truth lies inside the interval.
     """
-    both = rows[["run", SIZE, TOKENS]].join(read.set_index(rows.index))
-    inside = (both["low"] <= both[TOKENS]) & (both[TOKENS] <= both["high"])
-    return both.assign(ratio=both["read"] / both[TOKENS], covered=inside)
+    both = rows[["run_label", N_PARAMS, TOKENS_SEEN]].join(read.set_index(rows.index))
+    inside = (both["low"] <= both[TOKENS_SEEN]) & (both[TOKENS_SEEN] <= both["high"])
+    return both.assign(ratio=both["read"] / both[TOKENS_SEEN], covered=inside)
 
 
 def tokens_at_levels(table: pd.DataFrame, levels: Mapping[float, float]) -> pd.DataFrame:
@@ -123,8 +124,9 @@ def tokens_at_levels(table: pd.DataFrame, levels: Mapping[float, float]) -> pd.D
     checkpoint, or "not yet" at the last.
     """
     found = []
-    for (size, bits), rows in table[table["bits"].isin(list(levels))].sort_values(TOKENS).groupby([SIZE, "bits"]):
-        places, reached = np.log(rows[TOKENS].to_numpy(float)), (rows["qid_nats"] >= levels[bits]).to_numpy()
+    asked = table[table["bits"].isin(list(levels))].sort_values(TOKENS_SEEN)
+    for (size, bits), rows in asked.groupby([N_PARAMS, "bits"]):
+        places, reached = np.log(rows[TOKENS_SEEN].to_numpy(float)), (rows["qid_nats"] >= levels[bits]).to_numpy()
         crossed = "before" if reached[0] else "here" if reached.any() else "not yet"
         place = np.nan
         if crossed == "here":
@@ -132,8 +134,8 @@ def tokens_at_levels(table: pd.DataFrame, levels: Mapping[float, float]) -> pd.D
             qid = np.log(np.maximum(rows["qid_nats"].to_numpy()[pair], LEAST_NATS))
             place = np.interp(np.log(levels[bits]), qid, places[pair])
         there = {"tokens": np.exp(place), "loss_nats": np.interp(place, places, rows[LOSS])}
-        ends = {"first_tokens": rows[TOKENS].min(), "last_tokens": rows[TOKENS].max(), "crossed": crossed}
-        found.append({SIZE: size, "bits": bits, "qid_nats": levels[bits]} | there | ends)
+        ends = {"first_tokens": rows[TOKENS_SEEN].min(), "last_tokens": rows[TOKENS_SEEN].max(), "crossed": crossed}
+        found.append({N_PARAMS: size, "bits": bits, "qid_nats": levels[bits]} | there | ends)
     return pd.DataFrame(found)
 
 
@@ -144,9 +146,9 @@ def gains_of_doubling(table: pd.DataFrame) -> pd.DataFrame:
     and `doublings`, QiD over it: how many such doublings rounding takes back (no unit).
     """
     parts = []
-    for _, rows in table.groupby(["run", "bits"]):
-        rows = rows.sort_values(TOKENS)
-        places = np.log(rows[TOKENS].to_numpy(float))
+    for _, rows in table.groupby(["run_label", "bits"]):
+        rows = rows.sort_values(TOKENS_SEEN)
+        places = np.log(rows[TOKENS_SEEN].to_numpy(float))
         half = np.interp(places - np.log(2), places, rows[LOSS], left=np.nan)
         parts.append(rows.assign(gain_nats=half - rows[LOSS]).dropna(subset="gain_nats"))
     gains = pd.concat(parts)
@@ -172,13 +174,13 @@ def apparent_tokens(compared: pd.DataFrame, trunk: pd.DataFrame, law: Law) -> pd
     `log_by_loss`, ln of the tokens at which the trunk itself has the run's 16-bit loss over the run's own, NaN beyond
     the trunk's ends. Zero: the run looks as trained as it is.
     """
-    by_qid = [law.tokens_at(compared[name], compared[SIZE], compared["bits"]) for name in ("qid_nats", "twin_nats")]
+    by_qid = [law.tokens_at(compared[name], compared[N_PARAMS], compared["bits"]) for name in ("qid_nats", "twin_nats")]
     by_loss = pd.Series(np.nan, compared.index)
     for model, rows in compared.groupby("model"):
-        line = trunk[trunk["model"] == model].drop_duplicates(TOKENS).sort_values(TOKENS)
+        line = trunk[trunk["model"] == model].drop_duplicates(TOKENS_SEEN).sort_values(TOKENS_SEEN)
         lowest = np.minimum.accumulate(line[LOSS])
-        places = np.interp(-rows[LOSS], -lowest, np.log(line[TOKENS]), left=np.nan, right=np.nan)
-        by_loss[rows.index] = places - np.log(rows[TOKENS])
+        places = np.interp(-rows[LOSS], -lowest, np.log(line[TOKENS_SEEN]), left=np.nan, right=np.nan)
+        by_loss[rows.index] = places - np.log(rows[TOKENS_SEEN])
     return compared.assign(log_by_qid=np.log(by_qid[0] / by_qid[1]), log_by_loss=by_loss)
 
 
@@ -187,7 +189,7 @@ def concordance(table: pd.DataFrame, gauge: str, truth: str) -> float:
 
     Half: one column says nothing of the other. One: the same order throughout.
     """
-    size, first, second = (table[name].to_numpy(float) for name in (SIZE, gauge, truth))
+    size, first, second = (table[name].to_numpy(float) for name in (N_PARAMS, gauge, truth))
     one, other = np.triu_indices(size.size, 1)
     apart = size[one] != size[other]
     agree = np.sign(first[one] - first[other]) * np.sign(second[one] - second[other])

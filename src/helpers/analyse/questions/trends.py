@@ -1,7 +1,6 @@
-"""Comparisons of QiD: along one variable, between schemes, runs, calibration seeds, devices.
+"""How QiD moves along one variable: steps and slopes in tokens or size, factors per bit, pieces of training.
 
-Tables are those of `degradation`, one row a measurement; nothing is fitted here but straight lines. Many ways of
-rounding, or two texts, are compared in `ways`.
+Tables are those of `degradation`, one row per measurement; nothing is fitted here but straight lines.
 """
 
 from collections.abc import Sequence
@@ -9,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -68,7 +68,7 @@ def bit_factors(table: pd.DataFrame) -> pd.DataFrame:
     It is the factor between the means of QiD over a run's checkpoints, which stays a factor where single QiDs at many
     bits aren't positive; over a step of n bits, its n-th root. Columns are named by both widths: `(6, 8)`.
     """
-    means = table.groupby(["run", "bits"])["qid_nats"].mean().unstack()
+    means = table.groupby(["run_label", "bits"])["qid_nats"].mean().unstack()
     steps = zip(means.columns, means.columns[1:], strict=False)
     return pd.DataFrame({(few, many): (means[few] / means[many]) ** (1 / (many - few)) for few, many in steps})
 
@@ -77,14 +77,16 @@ def slopes_by_pass(table: pd.DataFrame, ends: Sequence[float]) -> pd.DataFrame:
     """Return the slope of ln QiD on ln D in each piece of training between two of `ends` (passes through the text).
 
     A piece goes from the last checkpoint at or before its start to the last at or before its end, both included.
-    Columns: `run`, size, `bits`, `start` and `end` in passes, `exponent` (no unit).
+    Columns: `run_label`, size, `bits`, `start` and `end` in passes, `exponent` (no unit).
     """
     rows = []
-    for (run, size, bits), one in table.groupby(["run", SIZE, "bits"]):
+    for (run, size, bits), one in table.groupby(["run_label", N_PARAMS, "bits"]):
         for start, end, first, last in _pieces(one["epochs"], ends):
             inside = one[one["epochs"].between(first, last)]
-            exponent = slope(inside[TOKENS].to_numpy(float), inside["qid_nats"].to_numpy(float))
-            rows.append({"run": run, SIZE: size, "bits": bits, "start": start, "end": end, "exponent": exponent})
+            exponent = slope(inside[TOKENS_SEEN].to_numpy(float), inside["qid_nats"].to_numpy(float))
+            rows.append(
+                {"run_label": run, N_PARAMS: size, "bits": bits, "start": start, "end": end, "exponent": exponent}
+            )
     return pd.DataFrame(rows)
 
 

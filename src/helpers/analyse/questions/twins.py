@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analyse.rows.degradation import TOKENS
+from helpers.analyse.rows.degradation import TOKENS_SEEN
 from helpers.analyse.rows.selection import PAIR_KEY
-from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
-TWIN_KEY = ["twin", TOKENS, "eval_id", "device_type", "bits"]
+TWIN_KEY = ["twin", TOKENS_SEEN, "eval_id", "device_type", "bits"]
 
 
 def qid_ratio(numerator: pd.DataFrame, denominator: pd.DataFrame) -> pd.DataFrame:
@@ -49,7 +50,9 @@ def differences_of_runs(runs: pd.DataFrame, trunk: pd.DataFrame) -> pd.Series:
         }
         found = [name for name, holds in candidates.items() if holds]
         if len(found) != 1:
-            raise AnalysisError(f"{row['run']}@{row['step']} differs from the trunk in {len(found)} things, not in one")
+            raise AnalysisError(
+                f"{row['run_label']}@{row['step']} differs from the trunk in {len(found)} things, not in one"
+            )
         return found[0]
 
     return runs.apply(difference, axis=1)
@@ -84,7 +87,7 @@ def ratios_to_twins(runs: pd.DataFrame, trunk: pd.DataFrame, by: list[str], leve
     rows = []
     for key, one in both.groupby(by):
         logs = np.log(one["qid_nats"] / one["qid_nats_twin"])
-        by_run = np.exp(logs.groupby(one["run"]).mean())
+        by_run = np.exp(logs.groupby(one["run_label"]).mean())
         (ours, our_loss), (theirs, their_loss) = _by_document(one, ""), _by_document(one, "_twin")
         error = paired_error((ours - theirs).mean(axis=0))
         rows.append(

@@ -3,7 +3,7 @@
 Tables are those of `degradation`. Documents are drawn with replacement, the same ones for every row of one text, so a
 comparison on one text is paired. Where files of one package go together, packages are drawn instead. Pooled means the
 geometric mean over checkpoints. The intervals are about text: other training runs and other draws of calibration text
-are not in them (`with_calibration` adds the latter).
+are not in them (`with_calibration_scatter` adds the latter).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from scipy import stats
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.rows.resampling import resampled_log_qid
-from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error
+from helpers.analyse.rows.standard_errors import clustered_error
+from helpers.table.errors import AnalysisError
 
 CELL = ["way", "bits"]
 FORMAT_NAMES = {"mxint": "MXINT", "mxfp": "MXFP", "nf4": "NF"}
@@ -50,7 +51,7 @@ def _interval(draws: FloatArray, level: float) -> dict[str, float]:
 
 def _pooled(rows: pd.DataFrame, log_ratios: FloatArray, draws: FloatArray, level: float) -> dict[str, float]:
     """Summarise the ratios of some checkpoints: ln of each, (n,), and on each draw, (n, n_draws)."""
-    by_run = np.exp(pd.Series(log_ratios, index=rows["run"].to_numpy()).groupby(level=0).mean())
+    by_run = np.exp(pd.Series(log_ratios, index=rows["run_label"].to_numpy()).groupby(level=0).mean())
     counts = {"n_rows": len(rows), "n_checkpoints": rows["checkpoint_id"].nunique(), "n_runs": len(by_run)}
     runs = {"n_above": int((log_ratios > 0).sum()), "run_lowest": by_run.min(), "run_highest": by_run.max()}
     return counts | {"ratio": float(np.exp(log_ratios.mean()))} | _interval(draws.mean(axis=0), level) | runs
@@ -78,7 +79,7 @@ def ratios_to(table: pd.DataFrame, reference: str, counts: FloatArray, level: fl
     return pd.DataFrame.from_dict(result, orient="index").rename_axis(CELL).reset_index()
 
 
-def with_calibration(ratios: pd.DataFrame, spread: pd.DataFrame, level: float) -> pd.DataFrame:
+def with_calibration_scatter(ratios: pd.DataFrame, spread: pd.DataFrame, level: float) -> pd.DataFrame:
     """Return `ratios_to` with `wide_low`, `wide_high`: an interval that counts draws of calibration text too.
 
     Both QiDs of a ratio are taken to scatter by `calibration_spread`, independently and at every checkpoint alike: ln

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from helpers.analyse.rows.degradation import SIZE, TOKENS
-from helpers.analyse.rows.study import LATE_TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.study import FITTED_BITS, LATE_TOKENS
 
 QUANTIZED_KEY = ["weights_sha256", "method", "format", "bits", "group_size", "symmetric"]
 BASELINE_KEY = ["weights_sha256", "eval_id", "device_type"]
-DESCRIBED = ["weights_sha256", "family", "run", "n_averaged", TOKENS, SIZE]
-BITS = (2, 4)
+DESCRIBED = ["weights_sha256", "family", "run", "n_averaged", TOKENS_SEEN, N_PARAMS]
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,10 @@ def count(measurements: pd.DataFrame, checkpoints: pd.DataFrame | None = None) -
     """Count what rows of `Measurement` and, if there are any, of `CheckpointRow` hold."""
     usable = measurements[measurements["status"] == "ok"]
     rounded = usable[usable["method"] != "none"]
-    quantized = rounded[rounded["bits"].between(*BITS)].drop_duplicates(QUANTIZED_KEY)
-    late = (quantized["method"] == "gptq") & (quantized[TOKENS] > LATE_TOKENS)
+    quantized = rounded[rounded["bits"].between(min(FITTED_BITS), max(FITTED_BITS))].drop_duplicates(QUANTIZED_KEY)
+    late = (quantized["method"] == "gptq") & (quantized[TOKENS_SEEN] > LATE_TOKENS)
     weights = pd.concat([frame[DESCRIBED] for frame in (usable, checkpoints) if frame is not None])
-    weights = weights[weights[TOKENS] > 0].drop_duplicates("weights_sha256")
+    weights = weights[weights[TOKENS_SEEN] > 0].drop_duplicates("weights_sha256")
     trained = weights[weights["n_averaged"] == 1]
     return Counts(
         rows_by_status={status: int(n) for status, n in measurements["status"].value_counts().sort_index().items()},
@@ -51,7 +50,7 @@ def count(measurements: pd.DataFrame, checkpoints: pd.DataFrame | None = None) -
         trained_checkpoints=len(trained),
         averaged_checkpoints=len(weights) - len(trained),
         training_runs=len(trained[["family", "run"]].drop_duplicates()),
-        sizes=tuple(int(n) for n in sorted(trained[SIZE].unique())),
+        sizes=tuple(int(n) for n in sorted(trained[N_PARAMS].unique())),
     )
 
 

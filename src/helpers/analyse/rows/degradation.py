@@ -11,9 +11,10 @@ own table and a reader's local one are never concatenated before this step: each
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.rows.standard_errors import AnalysisError, paired_error
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
-SIZE, TOKENS = "n_params_non_embedding", "tokens_seen"
+N_PARAMS, TOKENS_SEEN = "n_params_non_embedding", "tokens_seen"
 BASELINE_KEY = ["checkpoint_id", "eval_id", "device_type"]
 SCHEME_OPTIONS = ["format", "grid_search", "order"]
 
@@ -49,7 +50,7 @@ def _document_differences(row: pd.Series) -> np.ndarray:
 def degradation(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row per quantized `ok` row, with its baseline joined and QiD computed.
 
-    Adds `run`, `baseline_loss_nats`, `qid_nats`, `qid_se_nats` (paired, clustered by document), `n_documents` and
+    Adds `run_label`, `baseline_loss_nats`, `qid_nats`, `qid_se_nats` (paired, clustered by document), `n_documents` and
     `document_qid_nats` (array, one QiD a document); losses in nats a token. QiD is the difference of the two rows'
     mean losses, which is the mean over documents because every document has the same number of tokens.
     Failed and non-finite rows aren't in the result. Raises AnalysisError, naming rows, where a quantized row has no
@@ -69,7 +70,7 @@ def degradation(rows: pd.DataFrame) -> pd.DataFrame:
     )
     differences = [_document_differences(row) for _, row in joined.iterrows()]
     return joined.drop(columns="baseline_group_loss").assign(
-        run=run_label(joined),
+        run_label=run_label(joined),
         qid_nats=joined["loss_nats"] - joined["baseline_loss_nats"],
         qid_se_nats=[paired_error(difference) for difference in differences],
         n_documents=[difference.size for difference in differences],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def design_of(checkpoints: pd.DataFrame) -> Design:
     after = checkpoints[checkpoints["lr_phase"] != "warmup"]
     variables = pd.DataFrame(
         {
-            "ln N": np.log(after[SIZE].astype(float)),
-            "ln D": np.log(after[TOKENS].astype(float)),
+            "ln N": np.log(after[N_PARAMS].astype(float)),
+            "ln D": np.log(after[TOKENS_SEEN].astype(float)),
             "ln peak learning rate": np.log(after["peak_learning_rate"].astype(float)),
             "phase": (after["learning_rate"] / after["peak_learning_rate"]).astype(float),
         }

@@ -18,7 +18,8 @@ from scipy import special, stats
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.rows.selection import REPLICATE_KEY
-from helpers.analyse.rows.standard_errors import AnalysisError, clustered_error
+from helpers.analyse.rows.standard_errors import clustered_error
+from helpers.table.errors import AnalysisError
 
 MOMENT_KEY = ["model", "step", "bits"]
 
@@ -104,6 +105,23 @@ def _pooled(scatter: pd.DataFrame, degrees_of_freedom: pd.Series) -> pd.DataFram
     )
 
 
+def calibration_spread(table: pd.DataFrame) -> pd.DataFrame:
+    """Return, by bit width, how far QiD scatters between calibration seeds, all else equal.
+
+    The index is `bits`; `n_checkpoints` and `n_seeds` say from what; `relative_sd` is the standard deviation over the
+    mean, root mean square over checkpoints. Raises AnalysisError where no checkpoint has two calibration seeds.
+    """
+    by_seed = table[table["calib_seed"].notna()].groupby(REPLICATE_KEY, dropna=False)["qid_nats"]
+    spread = by_seed.agg(["count", "mean", "std"]).query("count >= 2").reset_index()
+    if spread.empty:
+        raise AnalysisError("no checkpoint was rounded with two calibration seeds or more")
+    spread["variance"] = (spread["std"] / spread["mean"]) ** 2
+    pooled = spread.groupby("bits").agg(
+        n_checkpoints=("mean", "size"), n_seeds=("count", "max"), variance=("variance", "mean")
+    )
+    return pooled.assign(relative_sd=np.sqrt(pooled["variance"])).drop(columns="variance")
+
+
 def calibration_draws(table: pd.DataFrame) -> pd.DataFrame:
     """Return, by bit width, how QiD scatters between draws of calibration text, and how surely that is known.
 
@@ -130,7 +148,7 @@ def training_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """
     scatter = pd.DataFrame([{"bits": key[-1]} | _scatter(rows) for key, rows in table.groupby(MOMENT_KEY)])
     by_bits = table.groupby("bits")
-    counts = pd.DataFrame({"n_models": by_bits["model"].nunique(), "n_runs": by_bits["run"].nunique()})
+    counts = pd.DataFrame({"n_models": by_bits["model"].nunique(), "n_runs": by_bits["run_label"].nunique()})
     return _pooled(scatter, counts["n_runs"] - counts["n_models"]).join(counts)
 
 
@@ -149,7 +167,7 @@ def without_rounding(between: pd.DataFrame, rounding: pd.DataFrame) -> pd.DataFr
 
 
 def scatter_ratio(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Return by bits the `ratio` of two tables' `relative_sd`, `first` over `second`, with its 95% interval (F)."""
+    """For each bit width: the scatter of `first` over that of `second`, with a 95% interval from the F distribution."""
     ratio = first["relative_sd"] / second["relative_sd"]
     spread = stats.f(first["degrees_of_freedom"], second["degrees_of_freedom"])
     ends = {name: ratio / np.sqrt(spread.ppf(p)) for name, p in (("low", 0.975), ("high", 0.025))}
@@ -193,20 +211,3 @@ def format_parts(precision: pd.DataFrame) -> pd.DataFrame:
     bits = precision["work"].str.extract(r"(\d+) bits")[0].astype(float).rename("bits")
     moved = precision.drop(columns=["work", "qid_nats"]).div(precision["qid_nats"], axis=0)
     return np.sqrt((moved**2).groupby(bits).mean())
-
-
-def calibration_spread(table: pd.DataFrame) -> pd.DataFrame:
-    """Return, by bit width, how far QiD scatters between calibration seeds, all else equal.
-
-    The index is `bits`; `n_checkpoints` and `n_seeds` say from what; `relative_sd` is the standard deviation over the
-    mean, root mean square over checkpoints. Raises AnalysisError where no checkpoint has two calibration seeds.
-    """
-    by_seed = table[table["calib_seed"].notna()].groupby(REPLICATE_KEY, dropna=False)["qid_nats"]
-    spread = by_seed.agg(["count", "mean", "std"]).query("count >= 2").reset_index()
-    if spread.empty:
-        raise AnalysisError("no checkpoint was rounded with two calibration seeds or more")
-    spread["variance"] = (spread["std"] / spread["mean"]) ** 2
-    pooled = spread.groupby("bits").agg(
-        n_checkpoints=("mean", "size"), n_seeds=("count", "max"), variance=("variance", "mean")
-    )
-    return pooled.assign(relative_sd=np.sqrt(pooled["variance"])).drop(columns="variance")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.rows.degradation import TOKENS
+from helpers.analyse.rows.degradation import TOKENS_SEEN
 from helpers.analyse.rows.noise import (
     EvaluationError,
     calibration_draws,
@@ -14,8 +14,8 @@ from helpers.analyse.rows.noise import (
     training_seeds,
     without_rounding,
 )
-from helpers.analyse.rows.standard_errors import AnalysisError
 from helpers.analyse.rows.study import LATE_TOKENS, gptq_of_study, rows_of_seeds
+from helpers.table.errors import AnalysisError
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def study_floors(measurements: pd.DataFrame, groups: Sequence[str]) -> dict[floa
     """
     rows = gptq_of_study(measurements)
     first, calibration = rows[rows["calib_seed"] == 0], calibration_draws(rows)
-    between = training_seeds(rows_of_seeds(first[first[TOKENS] > LATE_TOKENS]))
+    between = training_seeds(rows_of_seeds(first[first[TOKENS_SEEN] > LATE_TOKENS]))
     seed = without_rounding(between, calibration)["relative_sd"]
     relative = calibration["relative_sd"]
     return {

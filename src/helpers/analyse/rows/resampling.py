@@ -1,25 +1,14 @@
 """Draws of documents and packages: how QiD would scatter on another text of the same kind."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from helpers.analyse.arrays import FloatArray
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.table.errors import AnalysisError
 
-LOCK = Path("data/corpus.lock")
 DRAWS = 4000
-
-
-def packages(split: str, path: Path = LOCK) -> list[str]:
-    """Return the package of each document of `split` (evaluation, unseen, prose) in the order of the corpus lock."""
-    try:
-        return [file["package"] for file in json.loads(path.read_text())[split]]
-    except (OSError, ValueError, KeyError) as error:
-        raise AnalysisError(f"{path}: no packages of {split} ({error})") from None
 
 
 def document_counts(

@@ -2,12 +2,22 @@
 
 import pandas as pd
 
-from helpers.analyse.rows.degradation import SCHEME_OPTIONS, TOKENS
-from helpers.analyse.rows.standard_errors import AnalysisError
+from helpers.analyse.rows.degradation import SCHEME_OPTIONS, TOKENS_SEEN
+from helpers.table.errors import AnalysisError
 
 PAIR_KEY = ["checkpoint_id", "eval_id", "device_type", "bits"]
 SCHEME_FAMILY = ["group_size", "symmetric", *SCHEME_OPTIONS]
 REPLICATE_KEY = [*PAIR_KEY, "method", *SCHEME_FAMILY]
+ONE_VALUE_A_FIT = [
+    "device_type",
+    "eval_id",
+    "method_version",
+    "calib_dataset",
+    "rel_damp",
+    "hessian_dtype",
+    "propagate",
+    *SCHEME_OPTIONS,
+]
 
 
 def rows_named(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
@@ -37,18 +47,6 @@ def commonest_scheme(table: pd.DataFrame, method: str) -> pd.DataFrame:
     return max(families, key=len).reset_index(drop=True)
 
 
-ONE_VALUE_A_FIT = [
-    "device_type",
-    "eval_id",
-    "method_version",
-    "calib_dataset",
-    "rel_damp",
-    "hessian_dtype",
-    "propagate",
-    *SCHEME_OPTIONS,
-]
-
-
 def rows_of_fit(
     table: pd.DataFrame, method: str, group_size: int | None, symmetric: bool, tokens_above: float = 0.0
 ) -> pd.DataFrame:
@@ -60,7 +58,7 @@ def rows_of_fit(
     """
     same_group = table["group_size"].isna() if group_size is None else table["group_size"] == group_size
     family = (table["method"] == method) & same_group & (table["symmetric"] == symmetric)
-    chosen = table[family & (table[TOKENS] > tokens_above)]
+    chosen = table[family & (table[TOKENS_SEEN] > tokens_above)]
     if chosen.empty:
         raise AnalysisError(f"no {method} row with group size {group_size}, symmetric {symmetric}, is left to fit")
     for column in ONE_VALUE_A_FIT:

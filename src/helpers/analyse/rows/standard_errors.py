@@ -1,4 +1,4 @@
-"""Standard errors of losses: paired by document, clustered by package, of means over runs."""
+"""Standard errors: clustered by package, and of means over training runs; `table.paired_error` pairs by document."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,8 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analyse.arrays import FloatArray
-from helpers.table.errors import QidError
+from helpers.table.errors import AnalysisError
+from helpers.table.paired_error import paired_error
 
 
 def mean_over_runs(values: Sequence[float], level: float = 0.95) -> dict[str, float]:
@@ -20,21 +21,6 @@ def mean_over_runs(values: Sequence[float], level: float = 0.95) -> dict[str, fl
         raise AnalysisError(f"an interval over training runs needs two or more; got {one.size}")
     half = stats.t.ppf((1 + level) / 2, one.size - 1) * one.std(ddof=1) / np.sqrt(one.size)
     return {"mean": one.mean(), "low": one.mean() - half, "high": one.mean() + half, "n_runs": one.size}
-
-
-class AnalysisError(QidError):
-    """The table doesn't hold what an analysis needs: a baseline, per-document losses, one scheme at a time."""
-
-
-def paired_error(differences: np.ndarray) -> float:
-    """Return the standard error of the mean of per-document differences, shape (n_documents,), in their own unit.
-
-    The documents are the clusters: tokens inside one document aren't independent, documents are taken to be.
-    Raises AnalysisError below two documents, where no error can be estimated.
-    """
-    if differences.size < 2:
-        raise AnalysisError(f"a paired error needs two documents or more; got {differences.size}")
-    return float(differences.std(ddof=1) / np.sqrt(differences.size))
 
 
 def clustered_error(differences: FloatArray, groups: Sequence[str] | None = None) -> float:

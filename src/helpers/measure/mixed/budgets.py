@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.measure.mixed import assignments, recipes, searches
+from helpers.measure.mixed import assignments, searches
 from helpers.measure.mixed.assignments import Units
 from helpers.measure.mixed.recipes import METRICS, Recipe
 from helpers.measure.models import checkpoints, memory
@@ -22,6 +22,7 @@ from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import QuantizationError, SpecError
+from helpers.table.paired_error import paired_error
 from helpers.table.rows import EvalSpec
 from helpers.table.scheme import QuantScheme
 
@@ -105,7 +106,7 @@ def recipe_within(
                 quantized_ratio=rounded.diagnostics.quantized_ratio,
                 loss_nats=measured.loss_nats,
                 qid_nats=measured.loss_nats - baseline.loss_nats,
-                paired_error_nats=recipes.paired_error(measured.group_loss, baseline.group_loss),
+                paired_error_nats=paired_error(np.subtract(measured.group_loss, baseline.group_loss)),
                 eval_id=texts.of(texts.heldout, corpus_lock.TEXTS["heldout"].dataset).eval_id,
                 search_eval_id=texts.of(texts.search, corpus_lock.SEARCH_DATASET).eval_id,
                 device_type=checkpoint.model.device.type,

@@ -8,8 +8,6 @@ A recipe holds for the weights whose hash it names and no others. `scheme` says 
 import json
 import math
 import re
-import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,9 +104,3 @@ def refuse_other_weights(recipe: Recipe, folder: Path) -> None:
         raise CheckpointError(
             f"{folder}: not the recipe's weights (sha256 {found[:16]}; accepted: {recipe.weights_sha256[:16]})"
         )
-
-
-def paired_error(losses: Sequence[float], baseline: Sequence[float]) -> float:
-    """Return the standard error of QiD, nats a token, from the losses of two documents or more and the 16-bit ones."""
-    differences = [a - b for a, b in zip(losses, baseline, strict=True)]
-    return statistics.stdev(differences) / len(differences) ** 0.5

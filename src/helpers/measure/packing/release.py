@@ -11,15 +11,16 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from helpers.measure.mixed import recipes
 from helpers.measure.packing import export
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.rounded import Rounded
 from helpers.table import files
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
+from helpers.table.paired_error import paired_error
 from helpers.table.records import key_of
 from helpers.table.scheme import QuantScheme
 
@@ -68,7 +69,7 @@ def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict]) -> lis
         found.append(
             {
                 "qid_nats": row["loss_nats"] - baseline["loss_nats"],
-                "paired_error_nats": recipes.paired_error(row["group_loss"], baseline["group_loss"]),
+                "paired_error_nats": paired_error(np.subtract(row["group_loss"], baseline["group_loss"])),
                 "loss_nats": row["loss_nats"],
                 "n_tokens": row["n_tokens"],
                 "eval_sha256": row["eval_sha256"],

@@ -10,11 +10,11 @@ not yet rounded leaves its second moments there and waits; the last one to arriv
 """
 
 import dataclasses
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.measure.models.decoders import Decoder, hidden_of
 from helpers.measure.models.memory import Share, calibration_work, share
@@ -40,7 +40,9 @@ class Variant:
     scheme: QuantScheme
     n_params: int  # of the blocks' linear layers
     weights: dict[str, IntegerWeight] = dataclasses.field(default_factory=dict)
-    seen: list[Tensor] = dataclasses.field(default_factory=list)  # a layer each: error, damping, dead columns
+    seen: list[Tensor] = dataclasses.field(
+        default_factory=list
+    )  # one tensor (3,) per layer: relative error, damping used, dead columns
     failure: QuantizationError | None = None
 
     def result(self, micro_batch: int) -> Rounded | QuantizationError:
@@ -133,6 +135,18 @@ class _WatchedLinear(StackedLinear):
         return super().forward(inputs)
 
 
+@dataclasses.dataclass
+class _Block:
+    """The block that a walk is in: its place, the block of every decoder, and what arrived at its layers so far."""
+
+    index: int
+    blocks: list[nn.Module]
+    unrounded: set[str]
+    sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # of the second moments of a layer's inputs
+    n_arrived: Counter[str] = dataclasses.field(default_factory=Counter)  # micro-batches, by layer
+    shared: tuple[Tensor, Tensor] | None = None  # the inputs that arrived last in full, and their Hessian
+
+
 class _Walk:
     """Takes some variants through all blocks."""
 
@@ -152,6 +166,8 @@ class _Walk:
         self.batches = calibration.split(micro_batch)
         self.stack = block_stack(self.decoders[0], TENSOR_DTYPE[dtype], _WatchedLinear)
         self.names = {layer: name for name, layer in self.stack.layers.items()}
+        self.last = len(self.decoders[0].blocks) - 1
+        self.block: _Block | None = None
 
     def run(self) -> None:
         """Round every block."""
@@ -159,25 +175,20 @@ class _Walk:
             layer.arrive = self._arrive
         arguments = block_arguments(self.decoders[0], self.batches[0], self.stack.dtype)
         hidden = first_inputs(self.decoders, self.owners, self.batches, self.stack.dtype)
-        self.last = len(self.decoders[0].blocks) - 1
         try:
             for index in range(self.last + 1):
                 self._round_block(index, hidden, arguments)
         finally:
             self.stack.clear()
-            self.shared = None
+            self.block = None
             for layer in self.names:  # stacks are kept: one that can call the walk would keep its models
                 layer.arrive = None
 
     def _round_block(self, index: int, hidden: list[Tensor], arguments: dict) -> None:
         """Round block `index`; replace `hidden`, one entry a micro-batch, by its outputs (but for the last block)."""
-        self.index = index
-        self.blocks = [decoder.blocks[index] for decoder in self.decoders]
-        self.unrounded = set(self.names.values())
-        self.sums: dict[str, Tensor] = {}
-        self.n_arrived = dict.fromkeys(self.unrounded, 0)
-        self.shared: tuple[Tensor, Tensor] | None = None
-        self.stack.load(self.blocks, self.owners, dict.fromkeys(self.unrounded))
+        names = self.names.values()
+        self.block = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(names))
+        self.stack.load(self.block.blocks, self.owners, dict.fromkeys(names))
         waiting = deque(range(len(hidden)))
         while waiting and not self._nothing_left():
             number = waiting.popleft()
@@ -188,29 +199,31 @@ class _Walk:
                 waiting.append(number)
 
     def _nothing_left(self) -> bool:
-        return self.index == self.last and not self.unrounded
+        return self.block.index == self.last and not self.block.unrounded
 
     def _arrive(self, layer: StackedLinear, inputs: Tensor) -> None:
         """Count `inputs` (V x n, ..., columns) in; round the layer if they are the last, else raise _WaitError."""
         name = self.names[layer]
-        if name not in self.unrounded:
+        block = self.block
+        if name not in block.unrounded:
             return
-        if self.shared is None or self.shared[0] is not inputs:  # a layer may share its input with the one before
-            self.shared = inputs, self._hessian(name, inputs)
+        if block.shared is None or block.shared[0] is not inputs:  # a layer may share its input with the one before
+            block.shared = inputs, self._hessian(name, inputs)
         with matrix_products("float32"):
-            layer.weight = self._round(name, self.shared[1]).to(self.stack.dtype)
-        self.unrounded.remove(name)
+            layer.weight = self._round(name, block.shared[1]).to(self.stack.dtype)
+        block.unrounded.remove(name)
         if self._nothing_left():
             raise _WaitError
 
     def _hessian(self, name: str, inputs: Tensor) -> Tensor:
         """Return the mean of x x^T over all tokens, (V, columns, columns); raise _WaitError until all are there."""
         moments = gptq_solver.second_moments(inputs.reshape(len(self.variants), -1, inputs.shape[-1]))
-        self.sums[name] = self.sums[name].add_(moments) if name in self.sums else moments
-        self.n_arrived[name] += 1
-        if self.n_arrived[name] < len(self.batches):
+        sums = self.block.sums
+        sums[name] = sums[name].add_(moments) if name in sums else moments
+        self.block.n_arrived[name] += 1
+        if self.block.n_arrived[name] < len(self.batches):
             raise _WaitError
-        return self.sums.pop(name).div_(sum(tokens.numel() for tokens in self.batches))
+        return sums.pop(name).div_(sum(tokens.numel() for tokens in self.batches))
 
     def _round(self, name: str, hessian: Tensor) -> Tensor:
         """Round a layer for every variant; return the rounded weights (V, rows, columns), float32.
@@ -218,9 +231,9 @@ class _Walk:
         A variant whose Hessian fails leaves with its reason, and goes on with its own weights, as one that keeps the
         layer does.
         """
-        own = [block.get_submodule(name).weight.float() for block in self.blocks]
+        own = [block.get_submodule(name).weight.float() for block in self.block.blocks]
         rounded = torch.stack([own[owner] for owner in self.owners])
-        place = self.decoders[0].short_name(self.decoders[0].name_of(self.index, name)).removesuffix(".weight")
+        place = self.decoders[0].short_name(self.decoders[0].name_of(self.block.index, name)).removesuffix(".weight")
         alike: dict[tuple, list[int]] = {}
         for i, variant in enumerate(self.variants):
             if not variant.failure and place not in variant.scheme.kept_matrices:
@@ -240,7 +253,7 @@ class _Walk:
             try:
                 solution = self.solve(weight, moments, [self.variants[i].scheme for i in members])
             except gptq_solver.SingularHessianError as error:
-                place = self.decoders[0].name_of(self.index, name)
+                place = self.decoders[0].name_of(self.block.index, name)
                 for position in error.failed:
                     self.variants[members[position]].failure = QuantizationError(f"{place}: {error}")
                 members = [i for i in members if not self.variants[i].failure]
@@ -254,7 +267,7 @@ class _Walk:
 
     def _record(self, name: str, members: list[int], solution: gptq_solver.Solution, errors: Tensor) -> None:
         """Note what a layer has become; figures stay on the device, so that it needn't be waited for."""
-        place = self.decoders[0].name_of(self.index, name)
+        place = self.decoders[0].name_of(self.block.index, name)
         seen = torch.stack([errors.double(), solution.rel_damp_used, solution.n_dead_columns.double()], -1)
         for position, i in enumerate(members):
             self.variants[i].weights[place] = solution.part(position)

@@ -17,6 +17,7 @@ def reader_console() -> Console:
     return Console(quiet=True)
 
 
-def _progress(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
+    """Return the bar of a sweep: rows done of all, time gone and left; nothing is drawn where nobody watches."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,12 +11,14 @@ from rich.console import Console
 from torch import Tensor
 
 from helpers.measure.models import checkpoints, decoders, memory
+from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.rounding import layerwise, methods
 from helpers.measure.rounding import rounded as rounded_module
 from helpers.measure.rounding.rounded import Rounded
 from helpers.measure.scoring import evaluate
 from helpers.measure.sweep.declaration import Sweep
 from helpers.measure.sweep.jobs import BASELINE, Job, Prepared
+from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.rows import Outcome, Subject, make_row
 from helpers.measure.text import corpus_lock
 from helpers.measure.text.tokenized import Source, evaluation_blocks, with_calibration
@@ -25,6 +28,27 @@ from helpers.table.rows import Diagnostics, EvalSpec, Measurement
 from helpers.table.scheme import QuantScheme
 
 UNROUNDED = Rounded({}, Diagnostics())
+
+
+@contextmanager
+def measuring(
+    sweep: Sweep, device: str, places: Places, console: Console, memory_bytes: int | None = None
+) -> Iterator["Engine"]:
+    """Hold the records, yield an engine that knows what is measured, and compact into the table, whatever happens.
+
+    Raises SpecError when the device isn't there, ResultsError when another process holds the records.
+    """
+    refuse_missing_device(device)
+    table, records = places.measurements, places.records
+    with files.exclusive(records):
+        in_table = set(files.read_table(table).column("measurement_id").to_pylist()) if table.exists() else set()
+        engine = Engine(sweep, device, memory_bytes, records, in_table | files.done_ids(records), console)
+        try:
+            yield engine
+        finally:
+            # not only what was measured now: a kill may have left records that never reached the table
+            if files.done_ids(records) - in_table or not table.exists():
+                files.compact(records, table)
 
 
 class Engine:

@@ -1,18 +1,23 @@
 """Runs a sweep: one job a checkpoint, one atomic record a measurement, resumed by difference."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
-from helpers.measure.models.precision import refuse_missing_device
-from helpers.measure.sweep.console import _progress
+from helpers.measure.sweep.console import progress_bar
 from helpers.measure.sweep.declaration import read_sweep
-from helpers.measure.sweep.engine import Engine
+from helpers.measure.sweep.engine import measuring
 from helpers.measure.sweep.jobs import batches, plan
+from helpers.measure.sweep.places import Places
 from helpers.measure.training.unit import Unit
-from helpers.table import files
+
+Lot = TypeVar("Lot")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,12 @@ class Report:
 def run_sweep(
     sweep_path: Path,
     device: str,
-    table_path: Path,
-    records: Path,
+    places: Places,
     console: Console,
     memory_bytes: int | None = None,
     unit: Unit | None = None,
 ) -> Report:
-    """Measure what a sweep declares and `table_path` or `records` don't hold yet, then compact into the table.
+    """Measure what a sweep declares and `places` doesn't hold yet, then compact into the table.
 
     `unit` limits it to one model of one family. `memory_bytes` is what rounding and scoring may take beside the loaded
     models. Everything finished is kept whatever happens. Raises SpecError before any work when the sweep or device is
@@ -41,26 +45,26 @@ def run_sweep(
     checkpoint that can't be measured is left out, named in the report, and doesn't stop the others.
     """
     sweep = read_sweep(sweep_path, unit)
-    refuse_missing_device(device)
     jobs = plan(sweep)
-    with files.exclusive(records), ThreadPoolExecutor(1) as loader:
-        in_table = set()
-        if table_path.exists():
-            in_table = set(files.read_table(table_path).column("measurement_id").to_pylist())
-        engine = Engine(sweep, device, memory_bytes, records, in_table | files.done_ids(records), console)
-        try:
-            with _progress(console) as progress:
-                n_rows = len(sweep.evaluation.texts) * sum(1 + len(job.schemes) for job in jobs)
-                task = progress.add_task(sweep.name, total=n_rows)
-                lots = batches(jobs, device)
-                coming = [loader.submit(engine.prepare, lot) for lot in lots[:1]]
-                for number in range(len(lots)):
-                    subjects = coming.pop().result()
-                    coming = [loader.submit(engine.prepare, lot) for lot in lots[number + 1 : number + 2]]
-                    progress.update(task, description=f"{sweep.name}: {lots[number][0].checkpoint.label}")
-                    engine.measure(subjects, lambda n: progress.advance(task, n))
-        finally:
-            # not only what was measured now: a kill may have left records that never reached the table
-            if files.done_ids(records) - in_table or not table_path.exists():
-                files.compact(records, table_path)
+    n_rows = len(sweep.evaluation.texts) * sum(1 + len(job.schemes) for job in jobs)
+    # the loader is the last to end: what was measured reaches the table without waiting for what it still loads
+    with (
+        ThreadPoolExecutor(1) as loader,
+        measuring(sweep, device, places, console, memory_bytes) as engine,
+        progress_bar(console) as progress,
+    ):
+        task = progress.add_task(sweep.name, total=n_rows)
+        for lot, prepared in prefetched(loader, engine.prepare, batches(jobs, device)):
+            progress.update(task, description=f"{sweep.name}: {lot[0].checkpoint.label}")
+            engine.measure(prepared, lambda n: progress.advance(task, n))
     return Report(engine.n_measured, engine.n_present, tuple(engine.failures))
+
+
+def prefetched(loader: Executor, make: Callable[[Lot], Made], lots: Sequence[Lot]) -> Iterator[tuple[Lot, Made]]:
+    """Yield each lot with what `make` returns for it; `loader` makes the next one while the caller is busy."""
+    coming = loader.submit(make, lots[0]) if lots else None
+    for lot, following in zip_longest(lots, lots[1:]):
+        made = coming.result()
+        if following is not None:
+            coming = loader.submit(make, following)
+        yield lot, made

@@ -17,12 +17,12 @@ from helpers.measure.mixed import searches as mixed
 from helpers.measure.mixed.assignments import Units
 from helpers.measure.mixed.searches import Plan, Trial
 from helpers.measure.models import checkpoints, memory
-from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.sweep.declaration import Sweep, read_sweep
-from helpers.measure.sweep.engine import Engine
+from helpers.measure.sweep.engine import Engine, measuring
 from helpers.measure.sweep.entries import SearchEntry
 from helpers.measure.sweep.jobs import Job
+from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.rows import provenance
 from helpers.measure.text import corpus_lock
 from helpers.measure.text.tokenized import Source, search_blocks, with_calibration
@@ -47,16 +47,6 @@ class SearchReport:
 
 
 @dataclass(frozen=True)
-class SearchPlaces:
-    """Where a search's results go: the two tables, and the folders of what is finished."""
-
-    measurements: Path
-    trials: Path
-    measurement_records: Path
-    trial_records: Path
-
-
-@dataclass(frozen=True)
 class _Wanted:
     """One checkpoint's searches: low schemes, each with a plan and the entry it came from."""
 
@@ -67,7 +57,7 @@ class _Wanted:
 def run_search(
     sweep_path: Path,
     device: str,
-    places: SearchPlaces,
+    places: Places,
     console: Console,
     memory_bytes: int | None = None,
     unit: Unit | None = None,
@@ -77,11 +67,7 @@ def run_search(
     Raises SpecError before any work as `run_sweep` does; a checkpoint that can't be searched is named in the report.
     """
     sweep = read_sweep(sweep_path, unit)
-    refuse_missing_device(device)
-    records, table = places.measurement_records, places.measurements
-    with files.exclusive(records):
-        in_table = set(files.read_table(table).column("measurement_id").to_pylist()) if table.exists() else set()
-        engine = Engine(sweep, device, memory_bytes, records, in_table | files.done_ids(records), console)
+    with measuring(sweep, device, places, console, memory_bytes) as engine:
         run = _Run(engine, device, places.trial_records)
         try:
             for wanted in _plan(sweep):
@@ -91,10 +77,8 @@ def run_search(
             finished = sorted(places.trial_records.glob("*.parquet"))
             if finished:
                 files.gather(finished, places.trials)
-            if files.done_ids(records) - in_table:
-                files.compact(records, table)
-    failures = (*run.failures, *run.engine.failures)
-    return SearchReport(run.n_searched, run.n_present, run.engine.n_measured, failures)
+    failures = (*run.failures, *engine.failures)
+    return SearchReport(run.n_searched, run.n_present, engine.n_measured, failures)
 
 
 def _plan(sweep: Sweep) -> list[_Wanted]:

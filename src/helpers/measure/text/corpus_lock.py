@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.table.corpus import LOCK
 from helpers.table.errors import CorpusError
 from helpers.table.records import from_mapping
 
-LOCK = Path("data/corpus.lock")
 CACHE = Path(".cache/corpus")
 TADPOLE_TOKENIZER = Path("data/tadpole/tokenizer.json")
 CALIBRATION_DATASET = "wheels-calibration"

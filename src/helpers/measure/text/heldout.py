@@ -8,7 +8,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from helpers.measure.text.corpus_lock import CACHE, LOCK, CorpusLock, HeldoutFile, Wheel
+from helpers.measure.text.corpus_lock import CACHE, CorpusLock, HeldoutFile, Wheel
+from helpers.table.corpus import LOCK
 from helpers.table.errors import CorpusError
 from helpers.table.files import write_atomically
 

@@ -1,4 +1,4 @@
-"""Figures of block sizes: curves, exponents, budgets. Tables of `blocks` in, figures out; style is in `style`."""
+"""Figures of block sizes: tables of `mixed.block_size` in, figures out. Style is in `style`."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from helpers.analyse.mixed.block_size import TWICE
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import (
     CARD,
     INK,
@@ -46,17 +46,17 @@ def curves(panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure:
     Each panel has rows of `blocks.in_relative_perplexity` of one checkpoint a size, and their `blocks.exponents`. One
     scale a row is hollow. Above the dotted line perplexity has doubled.
     """
-    styles = size_styles(pd.concat([rows[SIZE] for rows, _ in panels.values()]))
+    styles = size_styles(pd.concat([rows[N_PARAMS] for rows, _ in panels.values()]))
     figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(3.1 * len(panels) + 1.2, 4.1), squeeze=False)
     for axes, (title, (rows, fitted)) in zip(row[0], panels.items(), strict=True):
         axes.axhline(TWICE, color=PALE, linestyle=":", linewidth=1.2)
-        for size, points in rows.sort_values("group_size").groupby(SIZE):
+        for size, points in rows.sort_values("group_size").groupby(N_PARAMS):
             colour, marker = styles[size]["color"], styles[size]["marker"]
             for scale, fill in (("block", colour), ("row", CARD)):
                 some = points[points["scale"] == scale]
                 bars = {"fmt": marker, "color": colour, "markerfacecolor": fill}
                 axes.errorbar(some["group_size"], some["qid_nats"], 1.96 * some["qid_se_nats"], **bars)
-            for law in fitted[(fitted[SIZE] == size) & fitted["k"].notna()].itertuples():
+            for law in fitted[(fitted[N_PARAMS] == size) & fitted["k"].notna()].itertuples():
                 ends = np.array([points["group_size"].min(), points["group_size"].max()])
                 axes.plot(ends, law.A * ends**law.k, color=colour, linewidth=1.0)
         axes.set(title=title, yscale="log", xlabel="", ylabel=INCREASE_LABEL)
@@ -88,9 +88,9 @@ def exponents_by_size(panels: Mapping[str, pd.DataFrame], published: Mapping[str
             axes.axhline(value, color=INK, linestyle="--", linewidth=0.9)
             side = "bottom" if value == max(theirs.values()) else "top"
             axes.annotate(name, (0.98, value), xycoords=("axes fraction", "data"), ha="right", va=side, fontsize=8)
-        for stage, points in table[table["k"].notna()].sort_values(SIZE).groupby("stage", sort=False):
+        for stage, points in table[table["k"].notna()].sort_values(N_PARAMS).groupby("stage", sort=False):
             colour, marker = looks[stage]
-            axes.errorbar(points[SIZE], points["k"], 2 * points["k_se"], color=colour, marker=marker, linewidth=1.0)
+            axes.errorbar(points[N_PARAMS], points["k"], 2 * points["k_se"], color=colour, marker=marker, linewidth=1.0)
         axes.set(title=title, ylabel=EXPONENT_LABEL)
         count_scale(axes, "x", "")
         axes.label_outer()
@@ -107,10 +107,10 @@ def exponents_by_outliers(panels: Mapping[str, pd.DataFrame]) -> Figure:
     Each panel has rows of `blocks.exponents` with the column `input_outliers`; bars are two standard errors, rows taken
     as independent.
     """
-    styles = size_styles(pd.concat([table[SIZE] for table in panels.values()]))
+    styles = size_styles(pd.concat([table[N_PARAMS] for table in panels.values()]))
     figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.9 * len(panels) + 1.6, 3.9), squeeze=False)
     for axes, (title, table) in zip(row[0], panels.items(), strict=True):
-        for size, points in table[table["k"].notna()].groupby(SIZE):
+        for size, points in table[table["k"].notna()].groupby(N_PARAMS):
             look = styles[size] | {"label": "_nolegend_", "linestyle": ""}
             axes.errorbar(points["input_outliers"], points["k"], 2 * points["k_se"], **look)
         axes.set(title=title, xscale="log", ylabel=EXPONENT_LABEL)
@@ -139,7 +139,7 @@ def block_budgets(laws: Mapping[float, pd.DataFrame], measured: pd.DataFrame) ->
         points = measured[(measured["ratio"] == ratio) & measured["block"].notna()]
         for open_end, marks in points.groupby("all_within"):
             shape = "^" if open_end else marker
-            axes.plot(marks[SIZE], marks["block"], linestyle="", marker=shape, color=colour, markerfacecolor=CARD)
+            axes.plot(marks[N_PARAMS], marks["block"], linestyle="", marker=shape, color=colour, markerfacecolor=CARD)
     axes.set_ylim(4, 4096)
     block_scale(axes, "y")
     axes.set_ylabel("largest block within the budget (values per scale)")
@@ -151,4 +151,4 @@ def block_budgets(laws: Mapping[float, pd.DataFrame], measured: pd.DataFrame) ->
 def stage_name(table: pd.DataFrame) -> pd.Series:
     """Return what to call each row's stage of training: its tokens, and whether its rate has decayed."""
     decayed = np.where(table["lr_phase"] == "decay", ", decayed", "")
-    return table[TOKENS].map(count_label) + decayed
+    return table[TOKENS_SEEN].map(count_label) + decayed

@@ -1,4 +1,4 @@
-"""Figures of comparisons: tables of `comparisons`, `ways` or `noise` in, axes or a figure out. Style is in `style`."""
+"""Figures of comparisons: tables of `trends`, `twins`, `ways` or `noise` in, axes or figures out. Style: `style`."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import (
     BITS_COLOURS,
     INK,
@@ -27,7 +27,7 @@ from helpers.show.style import (
     size_styles,
 )
 
-COUNT_LABELS = {SIZE: SIZE_LABEL, TOKENS: TOKENS_LABEL}
+COUNT_LABELS = {N_PARAMS: SIZE_LABEL, TOKENS_SEEN: TOKENS_LABEL}
 EFFECTIVE_LABEL = "effective bits (bits per weight, scales counted)"
 SEEDS_LABEL = "this machine minus stored QiD\n(differences between two seeds)"
 
@@ -53,11 +53,11 @@ def token_styles(tokens: pd.Series) -> dict[float, dict[str, object]]:
 
 def qid_against_size_by_tokens(table: pd.DataFrame) -> Figure:
     """Draw QiD against size N: one panel a bit width, one line a number of training tokens, paired errors as bars."""
-    styles = token_styles(table[TOKENS])
+    styles = token_styles(table[TOKENS_SEEN])
     figure, panels = panels_by_bits(table["bits"])
     for bits, axes in panels.items():
-        for tokens, rows in table[table["bits"] == bits].sort_values(SIZE).groupby(TOKENS):
-            axes.errorbar(rows[SIZE], rows["qid_nats"], rows["qid_se_nats"], linewidth=1.2, **styles[tokens])
+        for tokens, rows in table[table["bits"] == bits].sort_values(N_PARAMS).groupby(TOKENS_SEEN):
+            axes.errorbar(rows[N_PARAMS], rows["qid_nats"], rows["qid_se_nats"], linewidth=1.2, **styles[tokens])
         count_scale(axes, "x", "")
         qid_scale(axes, "y", table["qid_nats"])
         axes.label_outer()
@@ -79,11 +79,11 @@ def _factor_scale(axes: Axes, label: str, axis: str = "y", ticks: Iterable[float
 
 def ratio_against_tokens(ratios: pd.DataFrame, label: str) -> Figure:
     """Draw the ratios of `qid_ratio` against tokens: one panel a bit width, one line a size, errors as bars."""
-    styles = size_styles(ratios[SIZE])
+    styles = size_styles(ratios[N_PARAMS])
     figure, panels = panels_by_bits(ratios["bits"])
     for bits, axes in panels.items():
-        for size, rows in ratios[ratios["bits"] == bits].sort_values(TOKENS).groupby(SIZE):
-            axes.errorbar(rows[TOKENS], rows["ratio"], rows["ratio_se"], linewidth=1.2, **styles[size])
+        for size, rows in ratios[ratios["bits"] == bits].sort_values(TOKENS_SEEN).groupby(N_PARAMS):
+            axes.errorbar(rows[TOKENS_SEEN], rows["ratio"], rows["ratio_se"], linewidth=1.2, **styles[size])
         count_scale(axes, "x", TOKENS_LABEL)
         _factor_scale(axes, label, ticks=(1, 1.5, 2, 3, 4))
         axes.label_outer()
@@ -114,7 +114,7 @@ def device_differences(agreement: pd.DataFrame, axes: Axes | None = None) -> Axe
     for bits, shift in zip(widths, shifts, strict=True):
         rows = agreement[agreement["bits"] == bits]
         style = {"color": BITS_COLOURS[int(bits)], "label": f"{bits:g} bits", "alpha": 0.75}
-        axes.plot(rows[TOKENS] * shift, rows["difference_in_seeds"], "o", **style)
+        axes.plot(rows[TOKENS_SEEN] * shift, rows["difference_in_seeds"], "o", **style)
     count_scale(axes, "x", TOKENS_LABEL)
     axes.set_ylabel(SEEDS_LABEL)
     legend_beside(axes)
@@ -226,12 +226,12 @@ def note(text: str) -> Figure:
 
 def ratios_in_panels(ratios: dict[str, pd.DataFrame], label: str, bounds: tuple[float, float]) -> Figure:
     """Draw the column `ratio` against tokens, one panel a title, one line a size; `bounds` cut off the rest."""
-    styles, height = size_styles(pd.concat([rows[SIZE] for rows in ratios.values()])), -(-len(ratios) // 3)
+    styles, height = size_styles(pd.concat([rows[N_PARAMS] for rows in ratios.values()])), -(-len(ratios) // 3)
     figure, grid = plt.subplots(height, 3, sharex=True, sharey=True, squeeze=False, figsize=(8.6, 2.2 * height + 0.6))
     for axes, (title, rows) in zip(grid.flat, ratios.items(), strict=True):
-        for size, line in rows.sort_values(TOKENS).groupby(SIZE):
+        for size, line in rows.sort_values(TOKENS_SEEN).groupby(N_PARAMS):
             style = styles[size] | {"label": "_nolegend_", "linewidth": 1.0, "markersize": 3.5}
-            axes.plot(line[TOKENS], line["ratio"], **style)
+            axes.plot(line[TOKENS_SEEN], line["ratio"], **style)
         axes.set_title(title, fontsize="medium")
         count_scale(axes, "x", "")
         _factor_scale(axes, "")
@@ -247,8 +247,8 @@ def text_ratios_against_tokens(ratios: dict[str, pd.DataFrame], label: str) -> F
     """Draw ratios of `ways.text_ratios` by bits and tokens, one panel a title, intervals as bars."""
     figure, panels = plt.subplots(1, len(ratios), sharey=True, squeeze=False, figsize=(2.7 * len(ratios) + 0.9, 3.6))
     for axes, (title, rows) in zip(panels[0], ratios.items(), strict=True):
-        for index, (bits, line) in enumerate(rows.sort_values(TOKENS).groupby("bits")):
-            shifted = line[TOKENS] * 1.04 ** (index - 1)
+        for index, (bits, line) in enumerate(rows.sort_values(TOKENS_SEEN).groupby("bits")):
+            shifted = line[TOKENS_SEEN] * 1.04 ** (index - 1)
             bars = [line["ratio"] - line["low"], line["high"] - line["ratio"]]
             style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
             axes.errorbar(shifted, line["ratio"], bars, linewidth=1.0, markersize=3.5, **style)

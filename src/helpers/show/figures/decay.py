@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import (
     BITS_COLOURS,
     INK,
@@ -28,7 +28,7 @@ TRUNK_LABEL = "constant rate"
 def _path(axes: Axes, run: pd.DataFrame, trunk: pd.DataFrame, along: str, style: dict[str, object]) -> None:
     """Draw one run as a line, from where it left the trunk if it did, with a marker at its last checkpoint."""
     start = trunk[trunk["step"].isin(run["branched_at_step"])] if run["n_averaged"].max() == 1 else trunk.head(0)
-    line = pd.concat([start[[along, "qid_nats"]], run.sort_values(TOKENS)[[along, "qid_nats"]]])
+    line = pd.concat([start[[along, "qid_nats"]], run.sort_values(TOKENS_SEEN)[[along, "qid_nats"]]])
     every = None if run["n_averaged"].max() > 1 else [len(line) - 1]  # averages are points, not a path of training
     axes.plot(line[along], line["qid_nats"], linewidth=1.2, markevery=every, **style)
 
@@ -39,15 +39,15 @@ def paths(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> Figure:
     `runs` has the column `kind`, one of KINDS; only sizes that have such runs are drawn. With `along` loss, training
     goes from right to left.
     """
-    sizes = np.sort(runs[SIZE].unique())
+    sizes = np.sort(runs[N_PARAMS].unique())
     figure, grid = plt.subplots(-(-sizes.size // 3), 3, squeeze=False, figsize=(8.8, 2.7 * -(-sizes.size // 3)))
     for axes, size in zip(grid.flat, sizes, strict=False):
-        main = trunk[trunk[SIZE] == size].sort_values(TOKENS)
+        main = trunk[trunk[N_PARAMS] == size].sort_values(TOKENS_SEEN)
         axes.plot(main[along], main["qid_nats"], "o-", color=INK, linewidth=1.2, markersize=3)
-        for _, run in runs[runs[SIZE] == size].groupby("run"):
+        for _, run in runs[runs[N_PARAMS] == size].groupby("run_label"):
             colour, marker = KINDS[run["kind"].iloc[0]]
             _path(axes, run, main, along, {"color": colour, "marker": marker, "alpha": 0.85})
-        if along == TOKENS:
+        if along == TOKENS_SEEN:
             count_scale(axes, "x", "")
             axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         qid_scale(axes, "y", main["qid_nats"], "")
@@ -59,7 +59,7 @@ def paths(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> Figure:
     present = [kind for kind in KINDS if kind in set(runs["kind"])]
     handles += [grid[0, 0].plot([], [], color=KINDS[k][0], marker=KINDS[k][1], label=k)[0] for k in present]
     figure.legend(handles=handles, title="learning rate", loc="outside right upper")
-    figure.supxlabel(TOKENS_LABEL if along == TOKENS else LOSS_LABEL, fontsize="medium")
+    figure.supxlabel(TOKENS_LABEL if along == TOKENS_SEEN else LOSS_LABEL, fontsize="medium")
     figure.supylabel(QID_LABEL, fontsize="medium")
     return figure
 

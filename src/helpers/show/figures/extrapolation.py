@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from seaborn.utils import relative_luminance
 
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import (
     BITS_COLOURS,
     INK,
@@ -79,7 +79,7 @@ def score_map(log_rms: pd.DataFrame, coverage: pd.DataFrame, apart: Collection[s
 def one_size_up(judged: pd.DataFrame, largest: pd.DataFrame, goal: float) -> Figure:
     """Draw rms of ln(predicted / measured) of sizes left out, one line a law, and ratios of the largest against tokens.
 
-    `judged` comes from `judgement.judge` on `extrapolation.each_as_largest`, `largest` from
+    `judged` comes from `hold_outs.judge` on `extrapolation.each_as_largest`, `largest` from
     `extrapolation.over_predicted`.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.9))
@@ -95,10 +95,12 @@ def one_size_up(judged: pd.DataFrame, largest: pd.DataFrame, goal: float) -> Fig
     left.set_ylabel("rms of ln(predicted / measured QiD)\n(no unit)")
     left.legend(loc="lower left", fontsize="small", ncols=2)
     right.axhline(1.0, color=INK, linewidth=0.8)
-    for index, (bits, rows) in enumerate(largest.sort_values(TOKENS).groupby("bits")):
+    for index, (bits, rows) in enumerate(largest.sort_values(TOKENS_SEEN).groupby("bits")):
         style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
-        right.plot(rows[TOKENS], rows["ratio"], linewidth=1.2, **style)
-    right.set(title=f"{count_label(largest[SIZE].iloc[0])} parameters", ylabel="measured over predicted QiD (factor)")
+        right.plot(rows[TOKENS_SEEN], rows["ratio"], linewidth=1.2, **style)
+    right.set(
+        title=f"{count_label(largest[N_PARAMS].iloc[0])} parameters", ylabel="measured over predicted QiD (factor)"
+    )
     count_scale(right, "x", TOKENS_LABEL)
     legend_beside(right)
     return figure
@@ -113,10 +115,10 @@ def ratios_of_points(table: pd.DataFrame) -> Figure:
     figure, panels = plt.subplots(1, len(laws), sharey=True, squeeze=False, figsize=(2.3 * len(laws) + 1.3, 3.9))
     for axes, law in zip(panels[0], laws, strict=True):
         axes.axhline(1.0, color=INK, linewidth=0.8)
-        rows = table[(table["law"] == law) & (table["ratio"] > 0)].sort_values(SIZE)
+        rows = table[(table["law"] == law) & (table["ratio"] > 0)].sort_values(N_PARAMS)
         for (family, bits), line in rows.groupby(["family", "bits"]):
             style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[families.index(family)]}
-            axes.plot(line[SIZE], line["ratio"], linewidth=1.0, **style)
+            axes.plot(line[N_PARAMS], line["ratio"], linewidth=1.0, **style)
         axes.set(title=law, yscale="log", ylabel="measured over predicted QiD (factor)")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from helpers.analyse.mixed.keeping import BLOCKS, LINE, NEAREST, SINGLE
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import (
     CARD,
     INK,
@@ -39,10 +39,10 @@ WAYS = {  # colour, marker
 
 def qid_against_stored_bits(table: pd.DataFrame) -> Figure:
     """Draw QiD against stored bits, one panel a model (smallest first), a marker a way; the line is GPTQ's."""
-    sizes = np.sort(table[SIZE].unique())
+    sizes = np.sort(table[N_PARAMS].unique())
     figure, panels = plt.subplots(1, sizes.size, sharey=True, squeeze=False, figsize=(2.8 * sizes.size + 1.4, 4.0))
     for size, axes in zip(sizes, panels[0], strict=True):
-        rows = table[table[SIZE] == size]
+        rows = table[table[N_PARAMS] == size]
         for way in [way for way in WAYS if (table["way"] == way).any()]:
             colour, marker = WAYS[way]
             points = rows[rows["way"] == way].sort_values("stored_bits")
@@ -86,13 +86,13 @@ def input_costs_against_tokens(costs: pd.DataFrame, styles: dict[str, tuple[str,
 
     `costs` comes from `keeping.input_costs`, of one width of inputs; bars are paired errors.
     """
-    sizes = np.sort(costs[SIZE].unique())
+    sizes = np.sort(costs[N_PARAMS].unique())
     figure, panels = plt.subplots(1, sizes.size, sharey=True, squeeze=False, figsize=(2.6 * sizes.size + 1.6, 3.6))
     for size, axes in zip(sizes, panels[0], strict=True):
         for way, (colour, marker) in styles.items():
-            rows = costs[(costs[SIZE] == size) & (costs["way"] == way)].sort_values(TOKENS)
+            rows = costs[(costs[N_PARAMS] == size) & (costs["way"] == way)].sort_values(TOKENS_SEEN)
             style = {"color": colour, "marker": marker, "label": way, "linewidth": 1.2}
-            axes.errorbar(rows[TOKENS], rows["cost_nats"], rows["cost_se_nats"], **style)
+            axes.errorbar(rows[TOKENS_SEEN], rows["cost_nats"], rows["cost_se_nats"], **style)
         axes.set_title(f"N = {count_label(size)}", fontsize="medium")
         count_scale(axes, "x", "")
         qid_scale(axes, "y", costs["cost_nats"], QID_LABEL.replace("QiD", "cost of rounded inputs"))

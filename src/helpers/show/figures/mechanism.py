@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from helpers.analyse.questions.mechanism import BITS
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.questions.mechanism import DESCRIBED_BITS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures.comparisons import panels_by_bits
 from helpers.show.style import (
     BITS_COLOURS,
@@ -46,17 +46,19 @@ def change_and_rounding(trunk: pd.DataFrame, decayed: pd.DataFrame, axes: Axes |
     `mechanism.describe`.
     """
     axes = axes_or_new(axes)
-    styles = size_styles(trunk[SIZE])
-    for size, rows in trunk.sort_values(TOKENS).groupby(SIZE):
-        axes.plot(rows[TOKENS], rows["change"], linewidth=1.2, **styles[size])
-        ends = decayed[decayed[SIZE] == size]
+    styles = size_styles(trunk[N_PARAMS])
+    for size, rows in trunk.sort_values(TOKENS_SEEN).groupby(N_PARAMS):
+        axes.plot(rows[TOKENS_SEEN], rows["change"], linewidth=1.2, **styles[size])
+        ends = decayed[decayed[N_PARAMS] == size]
         hollow = {"linestyle": "", "markerfacecolor": "none", "markersize": 7}
-        axes.plot(ends[TOKENS], ends["change"], **hollow, **{key: styles[size][key] for key in ("color", "marker")})
-    for bits in BITS:
+        axes.plot(
+            ends[TOKENS_SEEN], ends["change"], **hollow, **{key: styles[size][key] for key in ("color", "marker")}
+        )
+    for bits in DESCRIBED_BITS:
         errors = trunk[f"rounding_{bits}"]
         axes.axhspan(errors.min(), errors.max(), color=BITS_COLOURS[bits], alpha=0.45, linewidth=0)
         # Late lines run between the bands of 2 and 3 bits; the labels stay on the other sides.
-        side, end = ("bottom", errors.max()) if bits == min(BITS) else ("top", errors.min())
+        side, end = ("bottom", errors.max()) if bits == min(DESCRIBED_BITS) else ("top", errors.min())
         axes.annotate(f"{bits} bits", (0.99, end), xycoords=("axes fraction", "data"), ha="right", va=side, color=INK)
     count_scale(axes, "x", TOKENS_LABEL)
     _factor_scale(axes, "y", [0.05, 0.1, 0.2, 0.4, 0.8])
@@ -70,12 +72,12 @@ def measured_against_curvature(table: pd.DataFrame) -> Figure:
 
     `table` is of `mechanism.with_description`; bars are paired errors, the line is equality.
     """
-    styles = size_styles(table[SIZE])
+    styles = size_styles(table[N_PARAMS])
     figure, panels = panels_by_bits(table["bits"])
     figure.set_size_inches(8.6, 3.4)
     for bits, axes in panels.items():
         here = table[table["bits"] == bits]
-        for size, rows in here.groupby(SIZE):
+        for size, rows in here.groupby(N_PARAMS):
             axes.errorbar(
                 rows["predicted_nats"], rows["qid_nats"], rows["qid_se_nats"], linestyle="", alpha=0.9, **styles[size]
             )

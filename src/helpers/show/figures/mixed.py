@@ -1,4 +1,4 @@
-"""Figures of mixed quantization: tables of `mixed`, `searches` and `ratio` in, figures out. Style is in `style`."""
+"""Figures of mixed quantization: tables of `trials`, `searches`, `largest_ratio` in, figures out. Style: `style`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from helpers.analyse.mixed.largest_ratio import Censored
 from helpers.analyse.mixed.largest_ratio_law import RatioLaw
 from helpers.analyse.mixed.trials import MATRICES, front
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import (
     CARD,
     INK,
@@ -105,11 +105,13 @@ def ratio_against_size(largest: pd.DataFrame, laws: Mapping[tuple[str, float], R
     """
     budgets = np.sort(largest["budget"].unique())
     figure, panels = plt.subplots(1, budgets.size, sharey=True, squeeze=False, figsize=(2.9 * budgets.size + 0.6, 3.6))
-    sizes = np.geomspace(largest[SIZE].min(), largest[SIZE].max(), 50)
+    sizes = np.geomspace(largest[N_PARAMS].min(), largest[N_PARAMS].max(), 50)
     for axes, budget in zip(panels[0], budgets, strict=True):
         for granularity, (colour, marker, label) in GRANULARITY.items():
-            rows = largest[(largest["budget"] == budget) & (largest["granularity"] == granularity)].sort_values(SIZE)
-            _places(axes, rows, SIZE, {"color": colour, "marker": marker, "label": label})
+            rows = largest[(largest["budget"] == budget) & (largest["granularity"] == granularity)].sort_values(
+                N_PARAMS
+            )
+            _places(axes, rows, N_PARAMS, {"color": colour, "marker": marker, "label": label})
             if (granularity, budget) in laws:
                 line = laws[granularity, budget].largest_ratio(sizes)
                 axes.plot(sizes, line, color=colour, linestyle="--", linewidth=1.0)
@@ -129,14 +131,14 @@ def ratio_against_tokens(largest: pd.DataFrame, title: str) -> Figure:
     """
     budgets = np.sort(largest["budget"].unique())
     figure, panels = plt.subplots(1, budgets.size, sharey=True, squeeze=False, figsize=(2.7 * budgets.size + 1.3, 3.8))
-    styles = size_styles(largest[SIZE])
+    styles = size_styles(largest[N_PARAMS])
     for axes, budget in zip(panels[0], budgets, strict=True):
-        of_budget = largest[largest["budget"] == budget].sort_values(TOKENS)
-        for size, rows in of_budget.groupby(SIZE):
+        of_budget = largest[largest["budget"] == budget].sort_values(TOKENS_SEEN)
+        for size, rows in of_budget.groupby(N_PARAMS):
             constant = rows["schedule"] == "constant"
-            _places(axes, rows[constant], TOKENS, styles[size])
+            _places(axes, rows[constant], TOKENS_SEEN, styles[size])
             decayed = rows[~constant]
-            axes.plot(decayed[TOKENS], decayed["interpolated"], "x", color=styles[size]["color"], markersize=7)
+            axes.plot(decayed[TOKENS_SEEN], decayed["interpolated"], "x", color=styles[size]["color"], markersize=7)
         axes.set_title(title.format(budget))
         _ratio_axis(axes)
         count_scale(axes, "x", "")
@@ -174,7 +176,7 @@ def searches_by_trials(curves: pd.DataFrame, guided: pd.DataFrame, targets: Sequ
 def swapped_against_rounded(paired: pd.DataFrame, schemes: Sequence[str]) -> Figure:
     """Draw QiD of recipes, rounded block after block and on held-out text, against that of the trial they come from.
 
-    `paired` comes from `mixed.swapped_and_rounded` and has the column `scheme`; `schemes` are its values, in order.
+    `paired` comes from `trials.swapped_and_rounded` and has the column `scheme`; `schemes` are its values, in order.
     """
     figure, axes = plt.subplots(figsize=(6.6, 4.6))
     positive = paired[(paired["qid_nats"] > 0) & (paired["swapped_qid_nats"] > 0)]
@@ -194,7 +196,7 @@ def swapped_against_rounded(paired: pd.DataFrame, schemes: Sequence[str]) -> Fig
 def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -> Figure:
     """Draw mean changes of the largest ratio with their intervals: rows are low schemes, one panel a budget.
 
-    `table` comes from `ratio.changes_by` and has the columns `scheme` (one of `schemes`, the first on top),
+    `table` comes from `largest_ratio.changes_by` and has the columns `scheme` (one of `schemes`, the first on top),
     `granularity` and `title` (of the panel). Pale strokes reach over single runs.
     """
     titles = list(table["title"].unique())

@@ -1,4 +1,4 @@
-"""Figures of published tables and projections: tables of `published` in, axes or a figure out. Style is in `style`."""
+"""Figures of published tables and projections: tables of `published_tables` in, figures out. Style is in `style`."""
 
 from collections.abc import Mapping
 

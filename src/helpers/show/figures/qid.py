@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.predictions import HoldOut
 from helpers.analyse.fits.result import FitResult
-from helpers.analyse.laws.law import FloatArray
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import (
     BITS_COLOURS,
     BITS_LABEL,
@@ -41,9 +41,9 @@ PUBLIC_METRICS = {"acc": "LAMBADA accuracy (share of last words)", "ppl": "LAMBA
 
 def _lines_by_size(axes: Axes, table: pd.DataFrame, x: str, y: str, error: str | None) -> None:
     """Draw one line with error bars for each training run of `table`, styled by size; branches of a run are hollow."""
-    styles = size_styles(table[SIZE])
+    styles = size_styles(table[N_PARAMS])
     labelled = set()
-    keys = [name for name in (SIZE, "model", "run") if name in table]
+    keys = [name for name in (N_PARAMS, "model", "family", "run") if name in table]
     for (size, *_), rows in table.sort_values(x).groupby(keys):
         style = styles[size] | {"label": "_nolegend_" if size in labelled else styles[size]["label"]}
         if "branched_from" in rows and rows["branched_from"].notna().any():
@@ -63,7 +63,7 @@ def _identity(axes: Axes, values: Iterable[float]) -> None:
 def loss_against_tokens(baselines: pd.DataFrame, axes: Axes | None = None) -> Axes:
     """Draw the 16-bit loss against training tokens, one line a size; `baselines`: measurements with method none."""
     axes = axes_or_new(axes)
-    _lines_by_size(axes, baselines, TOKENS, "loss_nats", None)
+    _lines_by_size(axes, baselines, TOKENS_SEEN, "loss_nats", None)
     count_scale(axes, "x", TOKENS_LABEL)
     axes.set_ylabel(LOSS_LABEL)
     legend_beside(axes, "size N")
@@ -77,8 +77,8 @@ def public_trajectory(evaluations: pd.DataFrame, metric: str, axes: Axes | None 
     place on a logarithmic axis of tokens and isn't drawn. Perplexity is per last word: not the loss of a law.
     """
     axes = axes_or_new(axes)
-    rows = evaluations[(evaluations["metric"] == metric) & (evaluations[TOKENS] > 0)]
-    _lines_by_size(axes, rows, TOKENS, "value", "stderr")
+    rows = evaluations[(evaluations["metric"] == metric) & (evaluations[TOKENS_SEEN] > 0)]
+    _lines_by_size(axes, rows, TOKENS_SEEN, "value", "stderr")
     count_scale(axes, "x", TOKENS_LABEL)
     axes.set_ylabel(PUBLIC_METRICS[metric])
     if metric == "ppl":
@@ -92,7 +92,7 @@ def qid_against_tokens(table: pd.DataFrame) -> Figure:
     widths = np.sort(table["bits"].unique())
     figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(2.6 * widths.size + 0.9, 3.6))
     for axes, bits in zip(panels[0], widths, strict=True):
-        _lines_by_size(axes, table[table["bits"] == bits], TOKENS, "qid_nats", "qid_se_nats")
+        _lines_by_size(axes, table[table["bits"] == bits], TOKENS_SEEN, "qid_nats", "qid_se_nats")
         axes.set_title(f"{bits:g} bits")
         count_scale(axes, "x", TOKENS_LABEL)
         qid_scale(axes, "y", table["qid_nats"])
@@ -104,9 +104,9 @@ def qid_against_tokens(table: pd.DataFrame) -> Figure:
 def qid_against_bits(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
     """Draw QiD against bit width, one line a checkpoint, coloured by size."""
     axes = axes_or_new(axes)
-    styles = size_styles(table[SIZE])
+    styles = size_styles(table[N_PARAMS])
     labelled = set()
-    for (size, _), rows in table.sort_values("bits").groupby([SIZE, "checkpoint_id"]):
+    for (size, _), rows in table.sort_values("bits").groupby([N_PARAMS, "checkpoint_id"]):
         style = styles[size] | {"label": "_nolegend_" if size in labelled else styles[size]["label"]}
         axes.errorbar(rows["bits"], rows["qid_nats"], rows["qid_se_nats"], linewidth=1.0, **style)
         labelled.add(size)
@@ -139,8 +139,8 @@ def read_again(slopes: pd.DataFrame, gaps: pd.DataFrame) -> Figure:
     left.set_ylim(bottom=0)
     left.grid(visible=False, axis="x")
     left.legend(loc="upper right")
-    styles = size_styles(gaps[SIZE])
-    for size, rows in gaps.sort_values("epochs").groupby(SIZE):
+    styles = size_styles(gaps[N_PARAMS])
+    for size, rows in gaps.sort_values("epochs").groupby(N_PARAMS):
         right.plot(rows["epochs"], rows["difference_nats"], linewidth=1.2, **styles[size])
     right.axvline(1.0, color=INK, linewidth=1.0, linestyle="--")
     right.set(xscale="log", xticks=[0.25, 0.5, 1, 2, 4])

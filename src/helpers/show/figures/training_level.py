@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from helpers.analyse.laws.law import Law
-from helpers.analyse.rows.degradation import SIZE, TOKENS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures.comparisons import panels_by_bits
 from helpers.show.style import (
     BITS_COLOURS,
@@ -46,14 +46,14 @@ def tokens_of_level(levels: pd.DataFrame, law: Law) -> Figure:
     first (down). Dotted: one number of tokens per parameter, that of the largest size which reached the level.
     """
     figure, panels = panels_by_bits(levels["bits"])
-    sizes = np.geomspace(levels[SIZE].min(), levels[SIZE].max(), 50)
+    sizes = np.geomspace(levels[N_PARAMS].min(), levels[N_PARAMS].max(), 50)
     for bits, axes in panels.items():
         rows, colour = levels[levels["bits"] == bits], BITS_COLOURS[int(bits)]
         level = rows["qid_nats"].iloc[0]
         axes.plot(sizes, law.tokens_at(level, sizes, bits), color=INK, linewidth=1.2, label="law")
-        largest = rows[rows["crossed"] == "here"].sort_values(SIZE).iloc[-1:]
+        largest = rows[rows["crossed"] == "here"].sort_values(N_PARAMS).iloc[-1:]
         for one in largest.itertuples():
-            line = sizes * one.tokens / getattr(one, SIZE)
+            line = sizes * one.tokens / getattr(one, N_PARAMS)
             axes.plot(sizes, line, color=PALE, linestyle=":", linewidth=1.5, label="equal D / N")
         hollow = {"color": colour, "linestyle": "", "markerfacecolor": "none"}
         places = {
@@ -65,7 +65,7 @@ def tokens_of_level(levels: pd.DataFrame, law: Law) -> Figure:
             part = rows[rows["crossed"] == crossed]
             if not part.empty:
                 style = {"color": colour, "linestyle": ""} if crossed == "here" else hollow
-                axes.plot(part[SIZE], part[column], marker=marker, label=label, **style)
+                axes.plot(part[N_PARAMS], part[column], marker=marker, label=label, **style)
         axes.set(title=f"{bits:g} bits, {level:g} nats", yscale="log")
         axes.set_ylim(levels["first_tokens"].min() / 2, levels["last_tokens"].max() * 2)
         count_scale(axes, "x", "")
@@ -87,12 +87,12 @@ def reading_over_truth(gauges: Mapping[str, pd.DataFrame], level: float) -> Figu
     figure, panels = plt.subplots(1, len(gauges), sharey=True, squeeze=False, figsize=(2.5 * len(gauges) + 1.2, 3.8))
     for axes, (title, table) in zip(panels[0], gauges.items(), strict=True):
         axes.axhline(1.0, color=INK, linewidth=0.8)
-        styles = size_styles(table[SIZE])
-        for size, rows in table.sort_values(TOKENS).groupby(SIZE):
-            axes.plot(rows[TOKENS], rows["ratio"], linewidth=1.2, **styles[size])
+        styles = size_styles(table[N_PARAMS])
+        for size, rows in table.sort_values(TOKENS_SEEN).groupby(N_PARAMS):
+            axes.plot(rows[TOKENS_SEEN], rows["ratio"], linewidth=1.2, **styles[size])
             missed = rows[~rows["covered"]]
             colours = {"color": styles[size]["color"], "markerfacecolor": axes.get_facecolor(), "zorder": 3}
-            axes.plot(missed[TOKENS], missed["ratio"], linestyle="", marker=styles[size]["marker"], **colours)
+            axes.plot(missed[TOKENS_SEEN], missed["ratio"], linestyle="", marker=styles[size]["marker"], **colours)
         axes.set_title(title)
         count_scale(axes, "x", "")
         _factor_scale(axes, "y", "tokens read over true tokens (factor)")
@@ -133,16 +133,18 @@ def lost_doublings(gains: pd.DataFrame) -> Figure:
     `gains` comes from `gains_of_doubling`. Above the line at one, rounding costs more than that doubling brought.
     """
     figure, panels = panels_by_bits(gains["bits"])
-    styles = size_styles(gains[SIZE])
+    styles = size_styles(gains[N_PARAMS])
     for bits, axes in panels.items():
         axes.axhline(1.0, color=INK, linewidth=0.8)
-        for size, rows in gains[gains["bits"] == bits].sort_values(TOKENS).groupby(SIZE):
-            axes.plot(rows[TOKENS], rows["doublings"], linewidth=1.2, **styles[size])
+        for size, rows in gains[gains["bits"] == bits].sort_values(TOKENS_SEEN).groupby(N_PARAMS):
+            axes.plot(rows[TOKENS_SEEN], rows["doublings"], linewidth=1.2, **styles[size])
         count_scale(axes, "x", "")
         axes.set(yscale="log", ylabel="QiD over the gain of the\nlast doubling (factor)")
         axes.label_outer()
     ticks = panels[max(panels)].yaxis
     ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    legend_beside(panels[max(panels)], f"size N, {count_label(gains[SIZE].min())} to\n{count_label(gains[SIZE].max())}")
+    legend_beside(
+        panels[max(panels)], f"size N, {count_label(gains[N_PARAMS].min())} to\n{count_label(gains[N_PARAMS].max())}"
+    )
     figure.supxlabel(TOKENS_LABEL, fontsize="medium")
     return figure
