@@ -22,6 +22,7 @@ from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import QuantizationError, SpecError
+from helpers.table.records import given
 from helpers.table.rows import EvalSpec
 from helpers.table.scheme import QuantScheme
 
@@ -102,7 +103,7 @@ def recipe_within(
                 scheme=wanted,
                 granularity=granularity,
                 search="integer_programme",
-                quantized_ratio=rounded.diagnostics.quantized_ratio,
+                quantized_ratio=given(rounded.diagnostics.quantized_ratio),
                 loss_nats=measured.loss_nats,
                 qid_nats=measured.loss_nats - baseline.loss_nats,
                 paired_error_nats=recipes.paired_error(measured.group_loss, baseline.group_loss),

@@ -111,4 +111,5 @@ def refuse_other_weights(recipe: Recipe, folder: Path) -> None:
 def paired_error(losses: Sequence[float], baseline: Sequence[float]) -> float:
     """Return the standard error of QiD, nats a token, from the losses of two documents or more and the 16-bit ones."""
     differences = [a - b for a, b in zip(losses, baseline, strict=True)]
-    return statistics.stdev(differences) / len(differences) ** 0.5
+    error: float = statistics.stdev(differences) / len(differences) ** 0.5
+    return error

@@ -95,13 +95,12 @@ def rounded_alone(
     alone = [dataclasses.replace(scheme, propagate="full_precision") for scheme in schemes]
     wanted = alone if method.calibrated else list(schemes)  # without calibration there is nothing to propagate
     (answers,) = method.quantize([checkpoint], wanted, calibration, memory_bytes)
+    rounded: list[Rounded] = []
     for answer in answers:
         if isinstance(answer, QuantizationError):
             raise answer
-    return [
-        dataclasses.replace(answer, weights={name: answer.decoded(name) for name in answer.weights})
-        for answer in answers
-    ]
+        rounded.append(dataclasses.replace(answer, weights={name: answer.decoded(name) for name in answer.weights}))
+    return rounded
 
 
 class Scorer:

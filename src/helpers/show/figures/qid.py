@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.predictions import HoldOut
 from helpers.analyse.fits.result import FitResult
-from helpers.analyse.laws.law import FloatArray
 from helpers.analyse.rows.degradation import SIZE, TOKENS
 from helpers.show.style import (
     BITS_COLOURS,
