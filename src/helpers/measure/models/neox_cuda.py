@@ -6,17 +6,25 @@ mathematics is transformers' (a test compares); the stacked linear layers are ca
 watches them still does.
 """
 
+from typing import Protocol
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
 from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXAttention, GPTNeoXLayer, GPTNeoXMLP
 
-from helpers.measure.models.stacking import StackedModule
-
 ROWS_A_PROGRAM = 4
 ELEMENTS_A_PROGRAM = 2048
 TOKENS_A_PROGRAM = 64
+
+
+class StackedNorm(Protocol):
+    """What is read of a layer norm for several variants, a `stacking.StackedModule`."""
+
+    shared: bool
+    values: dict[str, Tensor]
+    template: tuple[nn.Module]
 
 
 def fits(block: nn.Module) -> bool:
@@ -108,7 +116,7 @@ def _norms_kernel(
         tl.store(output_2 + place, (normal * weight + bias).to(raw.dtype), mask=inside)
 
 
-def _norms(hidden: Tensor, norms: list[StackedModule]) -> list[Tensor]:
+def _norms(hidden: Tensor, norms: list[StackedNorm]) -> list[Tensor]:
     """Return one or two layer norms of the same input, read once."""
     width = hidden.shape[-1]
     n_rows = hidden.numel() // width

@@ -70,7 +70,7 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
         if original is None or original.shape != weight.shape:
             found = "no such weight" if original is None else f"{tuple(original.shape)} there"
             raise CheckpointError(f"{folder}: '{parameter}' is {tuple(weight.shape)} when rounded, {found}")
-        if not isinstance(weight, IntegerWeight):  # AWQ's, of which scaled ones aren't
+        if not isinstance(weight, IntegerWeight):  # where AWQ scales a matrix it is none
             raise QuantizationError(f"'{parameter}' isn't codes on a grid; accepted in a packed checkpoint: only those")
         tensors |= packed(parameter.removesuffix(".weight"), weight, given(scheme.bits))
         expected = consecutive_groups(weight.shape[1], scheme.group_size, weight.codes.device)
