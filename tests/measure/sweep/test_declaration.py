@@ -5,9 +5,11 @@ import yaml
 from tests.measure.tiny import ROOT, write_sweep
 from transformers import GPT2Config, LlamaConfig, MixtralConfig, PretrainedConfig, T5Config
 
+from helpers.measure.rounding import methods
 from helpers.measure.rounding.methods import rtn
 from helpers.measure.sweep.declaration import read_sweep
 from helpers.measure.sweep.jobs import plan
+from helpers.measure.training.unit import Unit
 from helpers.table.errors import SpecError
 from helpers.table.families.catalogue import HUB_FAMILIES
 from helpers.table.records import key_of
@@ -186,7 +188,11 @@ def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
         ("bits: [2, 3]", "bits: [2, x]", r"sweep\.yml:7: 'bits' is \[2, 'x'\]; accepted: int or list of int"),
         ("symmetric: false", "symmetric: no-way", r"sweep\.yml:7: 'symmetric' is 'no-way'; accepted: bool or list"),
         (", symmetric: false", "", r"sweep\.yml: missing key 'symmetric'"),
-        ("[rtn, gptq]", "gtpq", r"sweep\.yml:7: unknown method 'gtpq'; accepted: rtn, gptq, autogptq"),
+        (
+            "[rtn, gptq]",
+            "gtpq",
+            rf"sweep\.yml:7: unknown method 'gtpq'; accepted: {', '.join(sorted(methods.every_method()))}$",
+        ),
         (
             "[32, null]",
             "48",
@@ -432,3 +438,10 @@ def test_the_pocket_sweep_has_the_promised_size(monkeypatch):
 def test_every_committed_sweep_is_yaml_a_reader_can_copy():
     for path in (ROOT / "sweeps").glob("*.yml"):
         assert yaml.safe_load(path.read_text())
+
+
+def test_a_part_of_another_family_is_checked_too_when_a_sweep_is_read_for_one_unit(tmp_path, family):
+    path = write(tmp_path, family)
+    path.write_text(path.read_text() + "  - family: [other]\n    schemes: []\n")
+    with pytest.raises(SpecError, match=r"sweep\.yml:8: 'family' is \['other'\]; accepted: str$"):
+        read_sweep(path, Unit(family, "tiny"))

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -24,6 +25,7 @@ from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import QuantizationError, SpecError
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
+from helpers.table.trial_rows import TrialRow
 
 SEARCHES = ("random", "greedy", "second_order", "integer_programme", "exhaustive")
 MOST_EXHAUSTIVE = 256  # assignments; larger spaces have no exhaustive search
@@ -54,7 +56,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """One assignment as a search scored it; names of fields as in `helpers.table.rows.TrialRow`."""
+    """One assignment as a search scored it; names of fields as in `helpers.table.trial_rows.TrialRow`."""
 
     granularity: str
     search: str
@@ -65,6 +67,9 @@ class Trial:
     estimated_nats: float | None
     loss_nats: float
     top1_accuracy: float
+
+
+Scored = TypeVar("Scored", Trial, TrialRow)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def rounded_alone(
 
     Raises QuantizationError when a scheme fails.
     """
-    method = methods.get(schemes[0].method)
+    method = methods.method_named(schemes[0].method)
     alone = [dataclasses.replace(scheme, propagate="full_precision") for scheme in schemes]
     wanted = alone if method.calibrated else list(schemes)  # without calibration there is nothing to propagate
     (answers,) = method.quantize([checkpoint], wanted, calibration, memory_bytes)
@@ -196,7 +201,7 @@ def _scored(scorer: Scorer, units: Units, wishes: Sequence[_Wish]) -> list[Trial
     ]
 
 
-def best(trials: Sequence[Trial], target: float) -> Trial:
+def best(trials: Sequence[Scored], target: float) -> Scored:
     """Return the trial of the least loss among those that meet `target`; of equals the first.
 
     Raises SpecError for a ratio outside 0 to 1.

@@ -27,7 +27,7 @@ class Structure:
 
 def structures_of(specs: list[CheckpointSpec], where: str) -> list[Structure]:
     """Return the different structures among checkpoints. Raises SpecError, after `where`, for one that isn't known."""
-    found = {}
+    found: dict[object, Structure] = {}
     for spec in specs:
         if spec.revision is not None and spec.family in HUB_FAMILIES:
             found[spec.model] = Structure(spec.model, HUB_FAMILIES[spec.family].shapes_of(spec.model), None)
@@ -47,7 +47,7 @@ def refuse_impossible(structures: list[Structure], schemes: list[QuantScheme], w
     for structure, scheme in itertools.product(structures, schemes):
         reason = _undivided(structure.shapes, scheme)
         if reason is None and structure.config is not None:
-            reason = methods.get(scheme.method).refusal(structure.config, scheme)
+            reason = methods.method_named(scheme.method).refusal(structure.config, scheme)
         if reason is not None:
             raise SpecError(f"{where}: {scheme.label} on {structure.model}: {reason}")
 
