@@ -111,7 +111,7 @@ def test_the_parts_of_a_known_architecture_are_found(name):
 
 
 def test_only_a_linear_layer_is_one():
-    block = decoder_of(tiny_model()).blocks[0]
+    block = decoder_of(tiny_model(seed=0)).blocks[0]
     assert linear_in(block, "mlp.dense_4h_to_h") is block.mlp.dense_4h_to_h
     with pytest.raises(AssertionError, match="input_layernorm"):
         linear_in(block, "input_layernorm")
