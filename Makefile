@@ -202,9 +202,10 @@ check: $(HTML) ## look through the built book: pages, outputs, links; in Chromiu
 recount: $(ENV) ## count the glued numbers again without the package: every chapter, or NN=04
 	@for each in $(or $(NN),all); do $(PY) -m tests.recount.recount $$each; done
 
-lint: $(ENV) ## ruff, its formatter, and that chapters' .py and .ipynb agree
+lint: $(ENV) ## ruff, its formatter, types by mypy, and that chapters' .py and .ipynb agree
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 	$(PY) book/pair.py --check
 
 format: $(ENV) ## let ruff rewrite what lint would complain about
@@ -245,5 +246,5 @@ benchmark: $(ENV) $(PEERS_LOCKED) ## run every command in benchmarks/
 	@for each in pocket_sweep make_targets crosscheck; do echo "== benchmarks/$$each.py"; $(PY) benchmarks/$$each.py; done
 
 clean: ## remove what was built; keeps .venv and the reader's own measurements
-	rm -rf $(EXECUTED) book/_build .cache/site .pytest_cache .ruff_cache .hypothesis build
+	rm -rf $(EXECUTED) book/_build .cache/site .pytest_cache .ruff_cache .mypy_cache .hypothesis build
 	find src tests book -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -70,8 +70,8 @@ def fit(
     if by not in (None, "bits"):
         raise CommandError(f"--by is '{by}'; accepted: bits")
     if by == "bits" or law == PER_BIT:
-        fits, assumed = _fits_by_bits(law, data)
-        _show({"law": law, "by": "bits", "fits": fits, "assumed": assumed}, as_json, _print_fits)
+        each, assumed = _fits_by_bits(law, data)
+        _show({"law": law, "by": "bits", "fits": each, "assumed": assumed}, as_json, _print_fits)
         return
     fits, assumed = _fits(law, data, 0)
     _show({"law": law, **_fit_to_json(fits.fit(law)), "assumed": assumed}, as_json, _print_fit)
@@ -134,7 +134,7 @@ def laws(as_json: AsJson = False) -> None:
     """List the laws: what each says and which variables it needs."""
     from helpers.analyse.laws.names import LAW_NAMES, law_words
 
-    listed = [law_words(name) for name in LAW_NAMES]
+    listed: list[dict[str, Any]] = [law_words(name) for name in LAW_NAMES]
     if as_json:
         print(json.dumps({"laws": listed}))
         return
@@ -149,7 +149,7 @@ def fits() -> None:
     write()
 
 
-def _fits_by_bits(law: str, data: Path | None) -> tuple[dict, list[str]]:
+def _fits_by_bits(law: str, data: Path | None) -> tuple[dict[str, Any], list[str]]:
     """Return by bit width a fit, or its status and reason, and what was assumed. Raises FitError if there is no fit."""
     from helpers.analyse.laws.names import PER_BIT
 
@@ -214,7 +214,7 @@ def _given(**values: float | None) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _answer_to_json(answer: "Answer") -> dict:
+def _answer_to_json(answer: "Answer") -> dict[str, Any]:
     return {
         "low": answer.low,
         "high": answer.high,
@@ -225,7 +225,7 @@ def _answer_to_json(answer: "Answer") -> dict:
     }
 
 
-def _fit_to_json(fit: "StoredFit") -> dict:
+def _fit_to_json(fit: "StoredFit") -> dict[str, Any]:
     from helpers.analyse.fits.stored import estimate_to_json
 
     shown = ("n_rows", "n_runs", "condition_number", "tau", "aic", "bic", "level", "no_interval_because", "rows")
@@ -238,7 +238,7 @@ def _fit_to_json(fit: "StoredFit") -> dict:
     }
 
 
-def _show(found: dict, as_json: bool, in_words: Callable[[dict], None]) -> None:
+def _show(found: dict[str, Any], as_json: bool, in_words: Callable[[dict[str, Any]], None]) -> None:
     from helpers.analyse.fits.stored import plain
 
     for sentence in found["assumed"]:
@@ -249,7 +249,7 @@ def _show(found: dict, as_json: bool, in_words: Callable[[dict], None]) -> None:
         in_words(found)
 
 
-def _print_fit(shown: dict) -> None:
+def _print_fit(shown: dict[str, Any]) -> None:
     print(f"{shown['law']}: {shown['status']}, {shown['n_rows']} rows of {shown['n_runs']} runs ({shown['rows']})")
     table = Table("", "estimate", "se", f"{shown['level']:.0%} interval", box=None)
     for name, one in shown["params"].items():
@@ -262,7 +262,7 @@ def _print_fit(shown: dict) -> None:
     print("D in tokens, N in non-embedding parameters, P in bits a weight, QiD in nats a token")
 
 
-def _print_fits(shown: dict) -> None:
+def _print_fits(shown: dict[str, Any]) -> None:
     for bits, one in shown["fits"].items():
         if "params" in one:
             _print_fit({"law": f"{shown['law']}, {bits} bits"} | one)
@@ -270,7 +270,7 @@ def _print_fits(shown: dict) -> None:
             print(f"{shown['law']}, {bits} bits: {one['status']}, {one['reason']}")
 
 
-def _print_answer(name: str, value: float, shown: dict) -> None:
+def _print_answer(name: str, value: float, shown: dict[str, Any]) -> None:
     print(f"{shown['law']}: {name} = {value:.4g} {shown['unit']}")
     if math.isnan(shown["low"]) and math.isnan(shown["high"]):
         print(f"no interval: {shown['interval']}")

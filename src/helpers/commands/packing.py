@@ -7,6 +7,7 @@ import typer
 
 from helpers.commands.console import Device, console
 from helpers.table.errors import SpecError
+from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
 HELDOUT_SEQUENCES = 128  # one of each document, as the readers' sweeps have
@@ -39,7 +40,7 @@ def mixed(
     if out.exists():
         raise SpecError(f"{out}: exists already; accepted: a file that doesn't")
     loaded, weights_sha256 = one_checkpoint.load_folder(checkpoint, device)
-    texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, scheme.calib_seed)
+    texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, given(scheme.calib_seed))
     found = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts)
     recipes.write(found, out)
     kept = ", ".join(found.scheme.kept_matrices) or "none"

@@ -51,7 +51,7 @@ def status(
     Console().print(lines)
 
 
-def _in_words(value: int | dict | tuple) -> str:
+def _in_words(value: int | dict[str, int] | tuple[int | str, ...]) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{n:,} {name}" for name, n in value.items())
     if isinstance(value, tuple):

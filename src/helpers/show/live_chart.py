@@ -69,8 +69,9 @@ def prediction_chart(fit: FitResult, level: float = 0.90) -> alt.LayerChart:
     )
     said = ", ".join(map(str, widths))
     description = f"Predicted QiD at {said} bits with its interval; two sliders choose tokens and size."
-    return (
+    whole: alt.LayerChart = (
         (bars + dots + texts)
         .add_params(*sliders)
         .properties(width="container", height=260, description=description, title=alt.Title(text=alt.ExprRef(title)))
     )
+    return whole

@@ -34,7 +34,7 @@ def study_table(checkpoints: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _summary(part: str, rows: pd.DataFrame) -> dict:
+def _summary(part: str, rows: pd.DataFrame) -> dict[str, object]:
     words, column, label = VARIED[part]
     values = [label(value) for value in sorted(rows[column].unique())]
     listed = ", ".join(values) if len(values) <= LISTED_AT_MOST else f"{values[0]} to {values[-1]}"

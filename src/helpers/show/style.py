@@ -5,6 +5,8 @@ such grey keeps enough contrast on both; a card reads the same on a light and a 
 Colours are Okabe and Ito's for kinds, and viridis without its pale end for sizes; size also changes the marker.
 """
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,6 +14,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
+
+Style = dict[str, Any]  # keywords of an artist, each of a kind of its own
 
 CARD = "#fafaf7"
 INK = "#23272e"
@@ -60,7 +64,7 @@ def count_label(count: float) -> str:
     return f"{count / 1e6:.3g}M"
 
 
-def size_styles(sizes: ArrayLike) -> dict[float, dict[str, object]]:
+def size_styles(sizes: ArrayLike) -> dict[float, Style]:
     """Return colour, marker and label of each distinct size N, the larger the darker."""
     distinct = np.unique(np.asarray(sizes))
     shades = plt.get_cmap("viridis")(np.linspace(0.8, 0.0, distinct.size))

@@ -13,6 +13,7 @@ import types
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,7 +46,7 @@ COMMAND = {Measurement: "qid sweep", CheckpointRow: "qid checkpoints", TrialRow:
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
-def _arrow_type(annotation: object) -> pa.DataType:
+def _arrow_type(annotation: Any) -> pa.DataType:
     if isinstance(annotation, types.UnionType):
         annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
     if typing.get_origin(annotation) is tuple:
@@ -128,14 +129,14 @@ def gather(sources: Sequence[Path], table_path: Path) -> int:
     other = next((path for path, kind in kinds.items() if kind is not record), None)
     if other is not None:
         raise ResultsError(f"{other}: holds a {kinds[other].__name__} a row, {found[0]} a {record.__name__}")
-    rows: dict[tuple, dict] = {}
+    rows: dict[tuple[object, ...], dict[str, Any]] = {}
     for path in found:
         rows = {tuple(row[name] for name in KEY[record]): row for row in _rows_in(path, record)} | rows
     write_table(table_path, sorted(rows.values(), key=lambda row: _place(row, record)), record)
     return len(rows)
 
 
-def _place(row: dict, record: type) -> list[tuple]:
+def _place(row: dict[str, Any], record: type) -> list[tuple[bool, Any]]:
     """Return what rows are sorted by; what is null comes first."""
     return [(row[name] is not None, row[name]) for name in ORDER[record]]
 
@@ -151,13 +152,14 @@ def _kind(path: Path) -> type:
     return CheckpointRow
 
 
-def _rows_in(path: Path, record: type) -> list[dict]:
+def _rows_in(path: Path, record: type) -> list[dict[str, Any]]:
     if path.is_dir():
         return [dataclasses.asdict(row) for row in read_records(path)]
-    return _read(record, path).to_pylist()
+    rows: list[dict[str, Any]] = _read(record, path).to_pylist()
+    return rows
 
 
-def write_table(path: Path, rows: list[dict], record: type) -> None:
+def write_table(path: Path, rows: list[dict[str, Any]], record: type) -> None:
     """Write rows of `record`'s fields as Parquet, in the order given, atomically; the bytes depend on the rows alone.
 
     Raises ResultsError when the disk refuses.

@@ -5,8 +5,16 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from helpers.table.errors import SpecError
+
+if TYPE_CHECKING:  # the name that the types of `dataclasses` give to any record
+    from _typeshed import DataclassInstance
+
+Given = TypeVar("Given")
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def canonical_json(value: object) -> str:
@@ -19,7 +27,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
-def key_of(record: object) -> dict:
+def key_of(record: "DataclassInstance") -> dict[str, Any]:
     """Return the fields of a frozen record that differ from their defaults: what its id is made of."""
     return {
         f.name: getattr(record, f.name)
@@ -28,7 +36,7 @@ def key_of(record: object) -> dict:
     }
 
 
-def _accepts(annotation: object, value: object) -> bool:
+def _accepts(annotation: Any, value: object) -> bool:
     if isinstance(annotation, types.UnionType):
         return any(_accepts(part, value) for part in typing.get_args(annotation))
     if typing.get_origin(annotation) is tuple:
@@ -49,7 +57,7 @@ def type_name(annotation: object) -> str:
     return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 
-def from_mapping(cls: type, values: dict, where: str, lines: dict[str, int] | None = None):
+def from_mapping(cls: type[Record], values: object, where: str, lines: Mapping[str, int] | None = None) -> Record:
     """Build a frozen record from `values`, lists as tuples, refusing unknown fields and wrong types.
 
     Raises SpecError, beginning with `where` (and the field's line, if `lines` has it), that names the field and
@@ -75,3 +83,9 @@ def from_mapping(cls: type, values: dict, where: str, lines: dict[str, int] | No
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
+
+
+def given(value: Given | None) -> Given:
+    """Return a field's value where what was checked before leaves no room for None, such as the bits of a scheme."""
+    assert value is not None
+    return value

@@ -8,7 +8,7 @@ import transformers
 from tests.measure.tiny import SHAPE, tiny_model
 from torch import nn
 
-from helpers.measure.models.decoders import decoder_of, hidden_of, linear_shapes
+from helpers.measure.models.decoders import decoder_of, hidden_of, linear_in, linear_shapes
 from helpers.table.errors import CheckpointError
 
 COMMON = {
@@ -108,6 +108,13 @@ def test_the_parts_of_a_known_architecture_are_found(name):
     assert list(layers) == [f"{prefix}.{index}.{layer}" for index in (0, 1) for layer in names]
     assert all(layer is model.get_submodule(where) for where, layer in layers.items())
     assert dict(model.named_parameters())[decoder.name_of(1, names[0])] is layers[f"{prefix}.1.{names[0]}"].weight
+
+
+def test_only_a_linear_layer_is_one():
+    block = decoder_of(tiny_model(seed=0)).blocks[0]
+    assert linear_in(block, "mlp.dense_4h_to_h") is block.mlp.dense_4h_to_h
+    with pytest.raises(AssertionError, match="input_layernorm"):
+        linear_in(block, "input_layernorm")
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -199,6 +199,16 @@ def test_a_layer_that_the_checkpoint_lacks_is_refused(source, tmp_path):
         export.export(folder, other, scheme(), tmp_path / "out")
 
 
+def test_weights_without_codes_are_refused(source, tmp_path):
+    folder, rounded = source
+    name = next(iter(rounded.weights))
+    decoded = Rounded(rounded.weights | {name: rounded.decoded(name)}, rounded.diagnostics)
+    message = f"'{re.escape(name)}' isn't codes on a grid; accepted in a packed checkpoint: only those"
+    with pytest.raises(QuantizationError, match=message):
+        export.export(folder, decoded, scheme(), tmp_path / "out")
+    assert os.listdir(tmp_path) == ["original"]
+
+
 def test_shapes_that_do_not_fill_words_are_refused():
     weight = grids.round_to_integer(torch.randn(48, 32), 4, False, None)
     with pytest.raises(QuantizationError, match="'name' is 48 x 32; accepted in a packed checkpoint: multiples of 32"):

@@ -150,8 +150,9 @@ def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
         found = dict(zip(CHECKPOINT, key, strict=True)) | {"n_blocks": len(cell), "reason": ""} | ends
         try:
             fit = fit_law(BlockPowerLaw, FitData.from_table(cell))
-            slope = fit.estimate("k")
-            found |= {"A": fit.law.A, "k": slope.value, "k_se": slope.standard_error}
+            law, slope = fit.law, fit.estimate("k")
+            assert isinstance(law, BlockPowerLaw)
+            found |= {"A": law.A, "k": slope.value, "k_se": slope.standard_error}
         except FitError as error:
             found["reason"] = str(error)
         rows.append(found)
@@ -209,7 +210,7 @@ def growth_of_blocks(
     drawn = np.vstack([fit.law.coefficients, draws_by_run(fit, n_draws, generator).coefficients])
 
     def slope(variable: str) -> np.ndarray:
-        ends = [fit.law.ask(place | {variable: place[variable] * np.exp(step)}) for step in (STEP, -STEP)]
+        ends = [fit.law.ask({**place, variable: place[variable] * np.exp(step)}) for step in (STEP, -STEP)]
         high, low = ([float(fit.law.evaluate(one, end)[0]) for one in drawn] for end in ends)
         return (np.array(high) - np.array(low)) / (2 * STEP)
 

@@ -17,6 +17,7 @@ from helpers.analyse.fits.hold_outs import Split
 from helpers.analyse.mixed.largest_ratio import QUESTION
 from helpers.analyse.mixed.largest_ratio_law import BILLION, CAO_2024_LAWS, LEAST_RUNS, fit_ratio_law, usable_rows
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.table.records import given
 
 Predictor = Callable[[pd.DataFrame, pd.DataFrame], FloatArray]  # training and held-out rows of one question
 
@@ -30,7 +31,7 @@ def by_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
 def by_size_and_tokens(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return what the same law with a term in ln D says."""
     fit = fit_ratio_law(training, with_tokens=True)
-    shift = fit.token_slope.value * np.log(held[TOKENS_SEEN].to_numpy(float) / BILLION)
+    shift = given(fit.token_slope).value * np.log(held[TOKENS_SEEN].to_numpy(float) / BILLION)
     return fit.law.largest_ratio(held[N_PARAMS]) - shift
 
 

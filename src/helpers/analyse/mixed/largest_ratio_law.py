@@ -136,10 +136,12 @@ def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float
         by_run = cr2_covariance(design, line.resid, rows["run_label"].to_numpy(str))
         covariance, freedom = by_run.covariance, np.minimum(by_run.degrees_of_freedom, n_runs - 2)
     values, errors = line.params, np.sqrt(np.diag(covariance))
-    estimates = [_estimate(*one, level) for one in zip(values, errors, freedom, strict=True)]
+    each = zip(values, errors, freedom, strict=True)
+    intercept, size_slope, *further = (_estimate(value, error, of_it, level) for value, error, of_it in each)
     return RatioFit(
-        *estimates[:2],
-        estimates[2] if with_tokens else None,
+        intercept,
+        size_slope,
+        further[0] if with_tokens else None,
         _size_for_tokens(values, covariance, freedom, level) if with_tokens else None,
         float(np.sqrt(line.mse_resid)),
         n_runs,

@@ -127,7 +127,9 @@ def beside_trunk(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return both.assign(**{f"log_{name}": np.log(both[name] / both[f"{name}_twin"]) for name in columns})
 
 
-def regression(outcome: FloatArray, predictors: pd.DataFrame, clusters: NDArray, level: float = 0.95) -> pd.DataFrame:
+def regression(
+    outcome: FloatArray, predictors: pd.DataFrame, clusters: NDArray[np.generic], level: float = 0.95
+) -> pd.DataFrame:
     """Return the coefficients of least squares with an intercept: index the predictors; `value`, `low`, `high`.
 
     Intervals count clusters (CR2, t with Bell-McCaffrey degrees of freedom, at most clusters - 1). Predictors are
@@ -142,7 +144,7 @@ def regression(outcome: FloatArray, predictors: pd.DataFrame, clusters: NDArray,
     return pd.DataFrame(found, index=design.columns).drop(index="const")
 
 
-def _left_out(outcome: FloatArray, design: FloatArray, clusters: NDArray) -> FloatArray:
+def _left_out(outcome: FloatArray, design: FloatArray, clusters: NDArray[np.generic]) -> FloatArray:
     """Return the errors of predicting each cluster from all others, in row order."""
     errors = np.empty(outcome.shape)
     for label in np.unique(clusters):
@@ -152,7 +154,7 @@ def _left_out(outcome: FloatArray, design: FloatArray, clusters: NDArray) -> Flo
 
 
 def nested(
-    outcome: FloatArray, predictors: pd.DataFrame, models: Mapping[str, Sequence[str]], clusters: NDArray
+    outcome: FloatArray, predictors: pd.DataFrame, models: Mapping[str, Sequence[str]], clusters: NDArray[np.generic]
 ) -> pd.DataFrame:
     """Return how well each model (name: columns of `predictors`) accounts for `outcome`, by least squares.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from helpers.analyse.arrays import FloatArray
@@ -102,7 +102,8 @@ def law_through_cells(
 
 def _box(cells: pd.DataFrame) -> ValidityRange:
     columns = (cells["tokens_trillions"] * TRILLION, cells["n_params"], cells["bits"])
-    return ValidityRange(*((float(values.min()), float(values.max())) for values in columns))
+    tokens, n_params, bits = ((float(values.min()), float(values.max())) for values in columns)
+    return ValidityRange(tokens, n_params, bits)
 
 
 def rounded_loss(
@@ -118,7 +119,7 @@ def turning_tokens(law: Law, loss_law: SizeAndTokensLaw, n_params: float, bits: 
     Raises LawError where the loss doesn't turn.
     """
 
-    def rising(tokens: FloatArray) -> FloatArray:
+    def rising(tokens: FloatArray) -> NDArray[np.bool_]:
         after, before = (
             rounded_loss(law, loss_law, tokens * math.exp(h), n_params, bits) for h in (LOG_STEP, -LOG_STEP)
         )

@@ -6,6 +6,7 @@ invert the prediction interval (Fieller 1954, Journal of the Royal Statistical S
 which the measured value lies inside the interval for a new training run.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -56,7 +57,9 @@ def readings(fit: FitResult, data: FitData, level: float = 0.90) -> pd.DataFrame
         return log_mean + quantiles * spread > target
 
     ends = {"read": 0.0, "low": quantile, "high": -quantile}
-    return pd.DataFrame({name: tokens_where(lambda t, q=q: above(t, q), target.shape) for name, q in ends.items()})
+    return pd.DataFrame(
+        {name: tokens_where(functools.partial(above, quantiles=q), target.shape) for name, q in ends.items()}
+    )
 
 
 def readings_of_loss(
@@ -68,11 +71,12 @@ def readings_of_loss(
     """
     target = np.log(loss_nats)
     shifts = {"read": 0.0, "low": half_width, "high": -half_width}
+
+    def above(tokens: FloatArray, shift: float) -> NDArray[np.bool_]:
+        return np.log(law.predict(tokens, n_params)) < target + shift
+
     return pd.DataFrame(
-        {
-            name: tokens_where(lambda t, s=s: np.log(law.predict(t, n_params)) < target + s, target.shape)
-            for name, s in shifts.items()
-        }
+        {name: tokens_where(functools.partial(above, shift=s), target.shape) for name, s in shifts.items()}
     )
 
 
@@ -96,12 +100,12 @@ def loss_without_own_run(law_type: type[SizeAndTokensLaw], table: pd.DataFrame, 
     table, parts = table.drop_duplicates(["run_label", TOKENS_SEEN]), []
     for run, rows in table.groupby("run_label"):
         others = table[table["run_label"] != run]
-        arrays = [others[name].to_numpy(float) for name in (TOKENS_SEEN, N_PARAMS, LOSS)]
-        law = fit_loss_law(law_type, *arrays, source="fitted to the other runs")
-        miss = np.sqrt(np.mean(np.log(law.predict(*arrays[:2]) / arrays[2]) ** 2))
+        tokens, n_params, losses = (others[name].to_numpy(float) for name in (TOKENS_SEEN, N_PARAMS, LOSS))
+        law = fit_loss_law(law_type, tokens, n_params, losses, source="fitted to the other runs")
+        miss = np.sqrt(np.mean(np.log(law.predict(tokens, n_params) / losses) ** 2))
         half = stats.t.ppf(0.5 + level / 2, others["run_label"].nunique() - 1) * miss
-        own = (rows[name].to_numpy(float) for name in (N_PARAMS, LOSS))
-        parts.append(_judged(rows, readings_of_loss(law, *own, half)))
+        read = readings_of_loss(law, rows[N_PARAMS].to_numpy(float), rows[LOSS].to_numpy(float), half)
+        parts.append(_judged(rows, read))
     return pd.concat(parts)
 
 

@@ -188,13 +188,14 @@ def text_losses(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Sequenc
     key = ["checkpoint_id", "model", "tokens_seen"]
     columns = [*key, "loss_nats", "group_loss"]
     both = first[columns].merge(second[columns], on=key, suffixes=("_first", "_second"), validate="1:1")
-    errors = [
+    of_first, of_second = (
         [clustered_error(np.asarray(one, float), group) for one in both[f"group_loss_{name}"]]
         for name, group in zip(("first", "second"), groups, strict=True)
-    ]
+    )
     renamed = both.rename(columns={"loss_nats_first": "first_nats", "loss_nats_second": "second_nats"})
     return renamed.drop(columns=["group_loss_first", "group_loss_second"]).assign(
-        difference_nats=both["loss_nats_second"] - both["loss_nats_first"], difference_se_nats=np.hypot(*errors)
+        difference_nats=both["loss_nats_second"] - both["loss_nats_first"],
+        difference_se_nats=np.hypot(of_first, of_second),
     )
 
 
@@ -208,7 +209,7 @@ def orders(
     """
     found = []
     for bits in np.sort(first["bits"].unique()):
-        pairs = {}
+        pairs: dict[tuple[str, str], dict[str, float]] = {}
         for text, table, one in (("first", first, counts[0]), ("second", second, counts[1])):
             rows = table[table["bits"] == bits].reset_index(drop=True)
             logs = np.column_stack([np.log(rows["qid_nats"].to_numpy()), resampled_log_qid(rows, one)])

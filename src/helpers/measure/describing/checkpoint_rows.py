@@ -3,8 +3,10 @@
 import dataclasses
 import functools
 import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -23,7 +25,7 @@ from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.families import catalogue
 
 GROUP_SIZE = 32  # of the rounding errors
-STATISTICS = {
+STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
     "rtn_error_2_bits": lambda weight: weight_statistics.rounding_error(weight, 2, GROUP_SIZE),
     "rtn_error_3_bits": lambda weight: weight_statistics.rounding_error(weight, 3, GROUP_SIZE),
     "rtn_error_4_bits": lambda weight: weight_statistics.rounding_error(weight, 4, GROUP_SIZE),
@@ -97,7 +99,7 @@ def describe_family(
     return Report(n_described, len(specs) - n_described - len(failures), tuple(failures))
 
 
-def _rows_of(path: Path) -> list[dict]:
+def _rows_of(path: Path) -> list[dict[str, Any]]:
     return results.read_checkpoints(path).to_pylist() if path.exists() else []
 
 
@@ -163,7 +165,7 @@ class _Describer:
             raise CheckpointError(f"{spec.location}: nonfinite weights")
         return decoder_of(model)
 
-    def _weights(self, spec: CheckpointSpec, decoder: Decoder) -> dict:
+    def _weights(self, spec: CheckpointSpec, decoder: Decoder) -> dict[str, Any]:
         previous = previous_of(spec, self.specs)
         before = None if previous is None else self._matrices_of(previous)
         matrices = _matrices(decoder)
@@ -177,11 +179,11 @@ class _Describer:
             return self.last[1]
         return _matrices(self._decoder(spec, checkpoints.fetch(spec)))
 
-    def _outliers(self, decoder: Decoder) -> dict:
+    def _outliers(self, decoder: Decoder) -> dict[str, Any]:
         stand_out, kurtosis = activations.input_outliers(decoder, self.calibration[0]).tolist()
         return {"input_max_over_rms": tuple(stand_out), "input_kurtosis": tuple(kurtosis)}
 
-    def _curvature(self, decoder: Decoder) -> dict:
+    def _curvature(self, decoder: Decoder) -> dict[str, Any]:
         wanted = self.sample
         every = len(self.heldout.tokens) // wanted.hessian_sequences
         tokens = self.heldout.tokens[::every][: wanted.hessian_sequences, : wanted.hessian_seq_len + 1]
@@ -202,5 +204,5 @@ def _matrices(decoder: Decoder) -> list[Tensor]:
     return [layer.weight.detach() for layer in decoder.linear_layers().values()]
 
 
-def _numbers(tensors: map) -> tuple[float, ...]:
+def _numbers(tensors: Iterable[Tensor]) -> tuple[float, ...]:
     return tuple(torch.stack(list(tensors)).tolist())

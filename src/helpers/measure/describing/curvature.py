@@ -6,6 +6,7 @@ are exact, by differentiating the gradient once more: central differences of gra
 off by 0.4% on a tadpole, and their step would be one more number to choose.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ def signs(shapes: Sequence[torch.Size], n_probes: int, generator: torch.Generato
 
     They are drawn where `generator` is: one on the CPU gives every device the same probes.
     """
-    options = {"generator": generator, "dtype": torch.int8, "device": generator.device}
-    return [torch.randint(0, 2, (n_probes, *shape), **options) * 2 - 1 for shape in shapes]
+    draw = functools.partial(torch.randint, generator=generator, dtype=torch.int8, device=generator.device)
+    return [draw(0, 2, (n_probes, *shape)) * 2 - 1 for shape in shapes]
 
 
 def hessian_trace(decoder: Decoder, tokens: Tensor, n_probes: int, generator: torch.Generator) -> Trace:

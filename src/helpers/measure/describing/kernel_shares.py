@@ -1,5 +1,7 @@
 """Inputs that become zero when they are rounded: CrossQuant's kernel (arXiv 2410.07505)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,6 @@ class _Kernel:
         self.n_inputs = 0
         self.n_zeros: Tensor | int = 0
 
-    def see(self, _layer: nn.Module, args: tuple) -> None:
+    def see(self, _layer: nn.Module, args: tuple[Any, ...]) -> None:
         self.n_inputs += args[0].numel()
         self.n_zeros = self.n_zeros + (self.rounding(args[0]) == 0).sum()

@@ -29,7 +29,8 @@ def max_over_rms(weight: Tensor) -> Tensor:
 def relative_distance(weight: Tensor, reference: Tensor) -> Tensor:
     """Return ||W - R|| / ||R|| in the Frobenius norm."""
     reference = reference.double()
-    return (weight.double() - reference).norm() / reference.norm()
+    distance: Tensor = (weight.double() - reference).norm() / reference.norm()
+    return distance
 
 
 def rounding_error(weight: Tensor, bits: int, group_size: int) -> Tensor:

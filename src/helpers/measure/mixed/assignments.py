@@ -110,11 +110,11 @@ def greedy(units: Units, costs: Sequence[float], target: float) -> np.ndarray:
     back, the dearest first.
     """
     refuse_target(target)
-    costs = np.asarray(costs, float)
-    low = _filled(units, np.argsort(costs / np.array(units.n_params), kind="stable"), target)
-    for unit in np.argsort(-costs, kind="stable"):
+    of_unit = np.asarray(costs, float)
+    low = _filled(units, np.argsort(of_unit / np.array(units.n_params), kind="stable"), target)
+    for unit in np.argsort(-of_unit, kind="stable"):
         without = low & (np.arange(len(units)) != unit)
-        if low[unit] and costs[unit] > 0 and units.meets(without, target):
+        if low[unit] and of_unit[unit] > 0 and units.meets(without, target):
             low = without
     return low
 
@@ -126,16 +126,17 @@ def cheapest(units: Units, costs: Sequence[float], target: float) -> np.ndarray:
     """
     refuse_target(target)
     shares = np.array(units.n_params) / sum(units.n_params)
-    costs = np.asarray(costs, float)
-    scale = np.abs(costs).max() or 1.0  # the solver's tolerances are absolute
+    of_unit = np.asarray(costs, float)
+    scale = np.abs(of_unit).max() or 1.0  # the solver's tolerances are absolute
     solved = milp(
-        costs / scale,
+        of_unit / scale,
         constraints=LinearConstraint(shares, lb=target - ROUNDING),
         integrality=np.ones(len(units)),
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": 0.0},
     )
-    return solved.x.round().astype(bool)
+    low: np.ndarray = solved.x.round().astype(bool)
+    return low
 
 
 def every(units: Units) -> list[np.ndarray]:

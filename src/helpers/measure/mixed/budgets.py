@@ -23,6 +23,7 @@ from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import QuantizationError, SpecError
 from helpers.table.paired_error import paired_error
+from helpers.table.records import given
 from helpers.table.rows import EvalSpec
 from helpers.table.scheme import QuantScheme
 
@@ -103,7 +104,7 @@ def recipe_within(
                 scheme=wanted,
                 granularity=granularity,
                 search="integer_programme",
-                quantized_ratio=rounded.diagnostics.quantized_ratio,
+                quantized_ratio=given(rounded.diagnostics.quantized_ratio),
                 loss_nats=measured.loss_nats,
                 qid_nats=measured.loss_nats - baseline.loss_nats,
                 paired_error_nats=paired_error(np.subtract(measured.group_loss, baseline.group_loss)),

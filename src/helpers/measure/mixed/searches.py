@@ -10,6 +10,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -24,6 +25,7 @@ from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import QuantizationError, SpecError
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
+from helpers.table.trial_rows import TrialRow
 
 SEARCHES = ("random", "greedy", "second_order", "integer_programme", "exhaustive")
 MOST_EXHAUSTIVE = 256  # assignments; larger spaces have no exhaustive search
@@ -67,6 +69,9 @@ class Trial:
     top1_accuracy: float
 
 
+Scored = TypeVar("Scored", Trial, TrialRow)
+
+
 @dataclass(frozen=True)
 class _Wish:
     """An assignment that is to be scored, and why."""
@@ -95,13 +100,12 @@ def rounded_alone(
     alone = [dataclasses.replace(scheme, propagate="full_precision") for scheme in schemes]
     wanted = alone if method.calibrated else list(schemes)  # without calibration there is nothing to propagate
     (answers,) = method.quantize([checkpoint], wanted, calibration, memory_bytes)
+    rounded: list[Rounded] = []
     for answer in answers:
         if isinstance(answer, QuantizationError):
             raise answer
-    return [
-        dataclasses.replace(answer, weights={name: answer.decoded(name) for name in answer.weights})
-        for answer in answers
-    ]
+        rounded.append(dataclasses.replace(answer, weights={name: answer.decoded(name) for name in answer.weights}))
+    return rounded
 
 
 class Scorer:
@@ -197,7 +201,7 @@ def _scored(scorer: Scorer, units: Units, wishes: Sequence[_Wish]) -> list[Trial
     ]
 
 
-def best(trials: Sequence[Trial], target: float) -> Trial:
+def best(trials: Sequence[Scored], target: float) -> Scored:
     """Return the trial of the least loss among those that meet `target`; of equals the first.
 
     Raises SpecError for a ratio outside 0 to 1.

@@ -27,8 +27,8 @@ class _Watch:
         self.weight, self.inputs = rounded.decoded(name), rounded.inputs
         self.seq_len = seq_len  # some models' layers get all tokens in one dimension
         self.n_positions = 0
-        self.gradients: Tensor | float = 0.0
-        self.errors: Tensor | float = 0.0
+        self.gradients = torch.zeros((), dtype=torch.float64)
+        self.errors = torch.zeros((), dtype=torch.float64)
         self.handle = layer.register_forward_hook(self.see)
 
     def see(self, layer: nn.Linear, args: tuple[Tensor], output: Tensor) -> None:

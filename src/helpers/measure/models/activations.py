@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 32}
 class Watcher(Protocol):
     """Looks at what goes into a linear layer, as a forward pre-hook."""
 
-    def see(self, _layer: nn.Module, args: tuple) -> None:
+    def see(self, _layer: nn.Module, args: tuple[Any, ...]) -> None:
         """Look at the layer's arguments; the first of them is its input (..., columns)."""
 
 
@@ -24,10 +24,10 @@ class _Moments:
 
     def __init__(self) -> None:
         self.n_tokens = 0
-        self.squares: Tensor | float = 0.0
-        self.fourths: Tensor | float = 0.0
+        self.squares = torch.zeros((), dtype=torch.float64)
+        self.fourths = torch.zeros((), dtype=torch.float64)
 
-    def see(self, _layer: nn.Module, args: tuple) -> None:
+    def see(self, _layer: nn.Module, args: tuple[Any, ...]) -> None:
         squares = args[0].detach().flatten(0, -2).double().square()
         self.n_tokens += len(squares)
         self.squares = self.squares + squares.sum(0)

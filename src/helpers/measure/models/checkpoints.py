@@ -53,7 +53,9 @@ def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
 def _download(spec: CheckpointSpec) -> Path:
     name = f"{spec.location} at {spec.revision}"
     try:
-        return Path(huggingface_hub.snapshot_download(spec.location, revision=spec.revision, allow_patterns=HUB_FILES))
+        return Path(
+            huggingface_hub.snapshot_download(spec.location, revision=spec.revision, allow_patterns=[*HUB_FILES])
+        )
     except LocalEntryNotFoundError:
         raise CheckpointError(f"{name}: not in the local cache, and the Hub can't be reached") from None
     except (HfHubHTTPError, OSError) as error:

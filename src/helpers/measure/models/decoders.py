@@ -7,6 +7,7 @@ three parts, run one after the other, must give the model's own logits bit for b
 import contextlib
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,11 +37,11 @@ class Decoder:
     blocks: nn.ModuleList
     tail: tuple[nn.Module, ...]
 
-    def inputs(self, tokens: Tensor) -> tuple[Tensor, dict]:
+    def inputs(self, tokens: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Return the first block's hidden states for `tokens` (n, L), and the other arguments every block gets."""
-        seen: dict = {}
+        seen: dict[str, Any] = {}
 
-        def remember(_module: nn.Module, args: tuple, kwargs: dict) -> None:
+        def remember(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             seen.update(hidden=args[0] if args else kwargs.pop("hidden_states"), kwargs=kwargs)
             raise _StopError
 
@@ -65,7 +66,7 @@ class Decoder:
     def linear_layers(self) -> dict[str, nn.Linear]:
         """Return every linear layer of the blocks by its name in the model."""
         return {
-            f"{self.prefix}.{index}.{name}": block.get_submodule(name)
+            f"{self.prefix}.{index}.{name}": linear_in(block, name)
             for index, block in enumerate(self.blocks)
             for name in self.linear_names()
         }
@@ -79,9 +80,16 @@ class Decoder:
         return layer.removeprefix(f"{self.prefix}.")
 
 
-def hidden_of(output: Tensor | tuple) -> Tensor:
+def hidden_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Return a block's hidden states; blocks of some models answer with a tuple."""
     return output if isinstance(output, Tensor) else output[0]
+
+
+def linear_in(block: nn.Module, name: str) -> nn.Linear:
+    """Return the linear layer called `name` in a block, one of `Decoder.linear_names`."""
+    layer = block.get_submodule(name)
+    assert isinstance(layer, nn.Linear), name
+    return layer
 
 
 @torch.no_grad()
@@ -116,7 +124,7 @@ def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
         kind = type(config).__name__
         raise CheckpointError(f"no causal language model can be made of {kind} ({_first_line(error)})") from None
     _, blocks = _blocks_of(model)
-    return {name: tuple(layer.weight.shape) for name, layer in _linear(blocks[0]).items()}
+    return {name: (layer.out_features, layer.in_features) for name, layer in _linear(blocks[0]).items()}
 
 
 def _unknown(model: nn.Module, complaint: str) -> CheckpointError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.decoders import Decoder, linear_in
 from helpers.table.errors import QuantizationError
 
 SHARE_OF_FREE = 0.6  # of a GPU's free memory, where no budget is declared
@@ -71,7 +71,7 @@ def evaluation_work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: 
 
 
 def _work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int, hessians: bool) -> Work:
-    layers = [decoder.blocks[0].get_submodule(name) for name in decoder.linear_names()]
+    layers = [linear_in(decoder.blocks[0], name) for name in decoder.linear_names()]
     config = decoder.model.config
     return Work(
         n_sequences,

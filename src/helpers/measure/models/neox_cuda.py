@@ -6,15 +6,25 @@ mathematics is transformers' (a test compares); the stacked linear layers are ca
 watches them still does.
 """
 
+from typing import Protocol
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
-from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXLayer
+from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXAttention, GPTNeoXLayer, GPTNeoXMLP
 
 ROWS_A_PROGRAM = 4
 ELEMENTS_A_PROGRAM = 2048
 TOKENS_A_PROGRAM = 64
+
+
+class StackedNorm(Protocol):
+    """What is read of a layer norm for several variants, a `stacking.StackedModule`."""
+
+    shared: bool
+    values: dict[str, Tensor]
+    template: tuple[nn.Module]
 
 
 def fits(block: nn.Module) -> bool:
@@ -26,7 +36,7 @@ def fits(block: nn.Module) -> bool:
     )
 
 
-def forward(block: nn.Module, hidden: Tensor, position_embeddings: tuple[Tensor, Tensor], **_: object) -> Tensor:
+def forward(block: GPTNeoXLayer, hidden: Tensor, position_embeddings: tuple[Tensor, Tensor], **_: object) -> Tensor:
     """Return the block's output for `hidden` (V x n, L, d), V variants' sequences one after the other."""
     if block.use_parallel_residual:
         for_attention, for_mlp = _norms(hidden, [block.input_layernorm, block.post_attention_layernorm])
@@ -38,21 +48,23 @@ def forward(block: nn.Module, hidden: Tensor, position_embeddings: tuple[Tensor,
     return _mlp(block.mlp, for_mlp) + hidden
 
 
-def _attention(attention: nn.Module, inputs: Tensor, position_embeddings: tuple[Tensor, Tensor]) -> Tensor:
+def _attention(attention: GPTNeoXAttention, inputs: Tensor, position_embeddings: tuple[Tensor, Tensor]) -> Tensor:
     """Causal attention. In TF32 its products take float16 operands, which have TF32's ten bits of mantissa."""
     fused = attention.query_key_value(inputs)
     operands = torch.float16 if fused.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else fused.dtype
     rotated = _rotate(fused, *position_embeddings, attention.head_size, operands)
     query, key, value = rotated.unflatten(-1, (-1, 3, attention.head_size)).permute(3, 0, 2, 1, 4)
     attended = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=attention.scaling)
-    return attention.dense(attended.transpose(1, 2).flatten(2).to(fused.dtype))
+    outputs: Tensor = attention.dense(attended.transpose(1, 2).flatten(2).to(fused.dtype))
+    return outputs
 
 
-def _mlp(mlp: nn.Module, inputs: Tensor) -> Tensor:
+def _mlp(mlp: GPTNeoXMLP, inputs: Tensor) -> Tensor:
     wide = mlp.dense_h_to_4h(inputs)
     n = wide.numel()
     _gelu_kernel[(triton.cdiv(n, ELEMENTS_A_PROGRAM),)](wide, n, SIZE=ELEMENTS_A_PROGRAM)
-    return mlp.dense_4h_to_h(wide)
+    outputs: Tensor = mlp.dense_4h_to_h(wide)
+    return outputs
 
 
 @triton.jit
@@ -104,7 +116,7 @@ def _norms_kernel(
         tl.store(output_2 + place, (normal * weight + bias).to(raw.dtype), mask=inside)
 
 
-def _norms(hidden: Tensor, norms: list[nn.Module]) -> list[Tensor]:
+def _norms(hidden: Tensor, norms: list[StackedNorm]) -> list[Tensor]:
     """Return one or two layer norms of the same input, read once."""
     width = hidden.shape[-1]
     n_rows = hidden.numel() // width

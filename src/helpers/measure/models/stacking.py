@@ -7,13 +7,17 @@ only the modules that own parameters are replaced by ones that hold V sets of th
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.decoders import Decoder, linear_in
+from helpers.table.records import given
+
+Layer = TypeVar("Layer", bound="StackedLinear")
 
 
 class StackedLinear(nn.Module):
@@ -26,14 +30,15 @@ class StackedLinear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Multiply each variant's inputs with its own weight."""
-        n_variants, rows, columns = self.weight.shape
+        weight = given(self.weight)
+        n_variants, rows, columns = weight.shape
         stacked = inputs.reshape(n_variants, -1, columns)
         outputs = stacked.new_empty(n_variants, stacked.shape[1], rows)
         for v in range(n_variants):  # one product a variant: wide enough, its bias for nothing, its bits its own
             if self.bias is None:
-                torch.mm(stacked[v], self.weight[v].mT, out=outputs[v])
+                torch.mm(stacked[v], weight[v].mT, out=outputs[v])
             else:
-                torch.addmm(self.bias[v], stacked[v], self.weight[v].mT, out=outputs[v])
+                torch.addmm(self.bias[v], stacked[v], weight[v].mT, out=outputs[v])
         return outputs.view(*inputs.shape[:-1], rows)
 
 
@@ -52,17 +57,18 @@ class StackedModule(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply each variant's parameters to its own inputs."""
         if self.shared:
-            return self._apply(self.values, inputs)
+            return self._of_one(self.values, inputs)
         n_variants = len(next(iter(self.values.values())))
         split = inputs.unflatten(0, (n_variants, -1))
         if inputs.is_cuda:
-            return torch.vmap(self._apply)(self.values, split).flatten(0, 1)
+            return torch.vmap(self._of_one)(self.values, split).flatten(0, 1)
         each = [{name: value[v] for name, value in self.values.items()} for v in range(n_variants)]
         # on a CPU one by one, so that the bits of one are its own: vmap takes layer norms apart
-        return torch.cat([self._apply(values, x) for values, x in zip(each, split, strict=True)])
+        return torch.cat([self._of_one(values, x) for values, x in zip(each, split, strict=True)])
 
-    def _apply(self, values: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        return functional_call(self.template[0], values, (inputs,))
+    def _of_one(self, values: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        outputs: Tensor = functional_call(self.template[0], values, (inputs,))
+        return outputs
 
 
 def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:
@@ -76,20 +82,20 @@ def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:
     return twin
 
 
-class Stack:
+class Stack(Generic[Layer]):
     """A module that can be any of several checkpoints' modules of its kind, for the variants of each.
 
     On a GPU it is compiled; a stack is made once for a kind of module and loaded again and again.
     """
 
-    def __init__(self, module: nn.Module, dtype: torch.dtype, linear: type[StackedLinear]) -> None:
+    def __init__(self, module: nn.Module, dtype: torch.dtype, linear: type[Layer]) -> None:
         self.dtype = dtype
         self.module = stackable(module, linear)
-        self.layers = {n: m for n, m in self.module.named_modules() if isinstance(m, StackedLinear)}
+        self.layers = {n: m for n, m in self.module.named_modules() if isinstance(m, linear)}
         self.others = {n: m for n, m in self.module.named_modules() if isinstance(m, StackedModule)}
         self.call = self._forward(module)
 
-    def _forward(self, module: nn.Module) -> Callable:
+    def _forward(self, module: nn.Module) -> Callable[..., Tensor]:
         """Return what computes the stacked module: on a GPU fused, by hand for the book's own kind of block."""
         device = next(module.parameters()).device
         if device.type == "cuda":
@@ -100,7 +106,7 @@ class Stack:
             return torch.compile(self.module)
         return self.module  # on a CPU compiling costs more than it saves
 
-    def load(self, modules: Sequence[nn.Module], owners: Sequence[int], weights: dict[str, Tensor | None]) -> None:
+    def load(self, modules: Sequence[nn.Module], owners: Sequence[int], weights: Mapping[str, Tensor | None]) -> None:
         """Take over the parameters of `modules`, one a checkpoint; `owners[v]` is the checkpoint of variant v.
 
         The linear layers named in `weights` (V, rows, columns) take those instead.
@@ -112,9 +118,9 @@ class Stack:
                 values = [parameters[key] for parameters in owned]
                 stacked.values[key] = values[0].to(self.dtype) if stacked.shared else self._gather(values, owners)
         for name, layer in self.layers.items():
-            owned = [module.get_submodule(name) for module in modules]
-            layer.weight = weights[name] if name in weights else self._gather([o.weight for o in owned], owners)
-            layer.bias = None if owned[0].bias is None else self._gather([o.bias for o in owned], owners)
+            linear = [linear_in(module, name) for module in modules]
+            layer.weight = weights[name] if name in weights else self._gather([one.weight for one in linear], owners)
+            layer.bias = None if linear[0].bias is None else self._gather([one.bias for one in linear], owners)
 
     def clear(self) -> None:
         """Let go of all parameters."""
@@ -123,14 +129,19 @@ class Stack:
         for stacked in self.others.values():
             stacked.values = {}
 
-    def _gather(self, parameters: list[Tensor], owners: Sequence[int]) -> Tensor:
+    def _gather(self, parameters: Sequence[Tensor], owners: Sequence[int]) -> Tensor:
         return torch.stack([parameters[owner].to(self.dtype) for owner in owners])
 
 
-_STACKS: dict[tuple, Stack] = {}  # compiled once a process for each kind of block, dtype and kind of linear layer
+# Compiled once a process for each kind of block, dtype and kind of linear layer
+_STACKS: dict[tuple[object, ...], Stack[Any]] = {}
 
 
-def block_stack(decoder: Decoder, dtype: torch.dtype, linear: type[StackedLinear] = StackedLinear) -> Stack:
+@overload
+def block_stack(decoder: Decoder, dtype: torch.dtype) -> Stack[StackedLinear]: ...
+@overload
+def block_stack(decoder: Decoder, dtype: torch.dtype, linear: type[Layer]) -> Stack[Layer]: ...
+def block_stack(decoder: Decoder, dtype: torch.dtype, linear: type[StackedLinear] = StackedLinear) -> Stack[Any]:
     """Return the stack for blocks like `decoder`'s."""
     config = decoder.model.config
     key = (config.to_json_string(), config._attn_implementation, decoder.model.device, dtype, linear)
@@ -148,7 +159,7 @@ def first_inputs(
     return [torch.cat([by_decoder[owner][i] for owner in owners]) for i in range(len(batches))]
 
 
-def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> dict:
+def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> dict[str, Any]:
     """Return what every block gets besides its hidden states, for any number of sequences as long as `tokens`."""
     _, arguments = decoder.inputs(tokens[:1])
     return {name: _in_dtype(value, dtype) for name, value in arguments.items()}

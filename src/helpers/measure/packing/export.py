@@ -32,9 +32,10 @@ from torch import Tensor
 
 from helpers.measure.models import checkpoints
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config
-from helpers.measure.rounding.grids import consecutive_groups
+from helpers.measure.rounding.grids import IntegerWeight, consecutive_groups
 from helpers.measure.rounding.rounded import Rounded
 from helpers.table.errors import CheckpointError, QuantizationError, SpecError
+from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
@@ -69,7 +70,9 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
         if original is None or original.shape != weight.shape:
             found = "no such weight" if original is None else f"{tuple(original.shape)} there"
             raise CheckpointError(f"{folder}: '{parameter}' is {tuple(weight.shape)} when rounded, {found}")
-        tensors |= packed(parameter.removesuffix(".weight"), weight, scheme.bits)
+        if not isinstance(weight, IntegerWeight):  # where AWQ scales a matrix it is none
+            raise QuantizationError(f"'{parameter}' isn't codes on a grid; accepted in a packed checkpoint: only those")
+        tensors |= packed(parameter.removesuffix(".weight"), weight, given(scheme.bits))
         expected = consecutive_groups(weight.shape[1], scheme.group_size, weight.codes.device)
         in_order &= torch.equal(weight.group_of_column, expected)
     packed_modules = [parameter.removesuffix(".weight") for parameter in rounded.weights]
@@ -95,7 +98,7 @@ def _stored_module(folder: Path, tensors: dict[str, Tensor], kept: str) -> str:
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
     """Return every tensor of a checkpoint by name, as stored."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for path in checkpoints.weight_files(folder):
         with safe_open(path, framework="pt") as file:
             tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)

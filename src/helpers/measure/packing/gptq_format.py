@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ def pack(values: Tensor, bits: int) -> Tensor:
 
     Value i takes bits i x bits onwards of its column's stream, lowest first; 32 divides n.
     """
-    fields = values.to(torch.int64).unflatten(0, (-1, FIELDS_PER_WORDS))
+    fields: Tensor = values.to(torch.int64).unflatten(0, (-1, FIELDS_PER_WORDS))
     words = fields.new_zeros(len(fields), bits, values.shape[1])
     for i in range(FIELDS_PER_WORDS):
         word, shift = divmod(i * bits, 32)
@@ -73,7 +74,7 @@ def as_stored(weight: IntegerWeight) -> IntegerWeight:
     return IntegerWeight(weight.codes, weight.scale.half().float(), weight.zero, weight.group_of_column)
 
 
-def quantization_config(scheme: QuantScheme, in_order: bool) -> dict:
+def quantization_config(scheme: QuantScheme, in_order: bool) -> dict[str, Any]:
     """Return what `config.json` and `quantize_config.json` say about the scheme; `in_order`: groups are neighbours."""
     config = {
         "quant_method": "gptq",
@@ -88,7 +89,7 @@ def quantization_config(scheme: QuantScheme, in_order: bool) -> dict:
     return config if scheme.rel_damp is None else config | {"damp_percent": scheme.rel_damp}
 
 
-def kept_config(packed_modules: Sequence[str], kept_modules: Sequence[str]) -> dict:
+def kept_config(packed_modules: Sequence[str], kept_modules: Sequence[str]) -> dict[str, Any]:
     """Return what the configuration adds where modules, by full name, are kept: for GPTQModel, and for transformers."""
     if not kept_modules:
         return {}

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -57,7 +58,7 @@ made of. It belongs to The QiD Book, version {version}.
 """
 
 
-def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict]) -> list[dict]:
+def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return QiD of this checkpoint under this scheme for every evaluation in `rows`: nats a token, paired error."""
     mine = [row for row in rows if row["weights_sha256"] == spec.weights_sha256 and row["status"] == "ok"]
     baselines = {(r["eval_id"], r["device_type"]): r for r in mine if r["method"] == "none"}
@@ -79,7 +80,7 @@ def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict]) -> lis
     return found
 
 
-def card(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict]) -> str:
+def card(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict[str, Any]]) -> str:
     """Return the model card: front matter and text."""
     lines = [
         f"QiD {row['qid_nats']:.4f} ± {row['paired_error_nats']:.4f} nats a token (loss {row['loss_nats']:.4f};"
@@ -99,7 +100,9 @@ def card(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[
     )
 
 
-def provenance(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict], packed: Path) -> dict:
+def provenance(
+    spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict[str, Any]], packed: Path
+) -> dict[str, Any]:
     """Return what the packed file was made of, by hash and version."""
     described = subprocess.run(
         ["git", "describe", "--always", "--abbrev=40", "--dirty"], capture_output=True, text=True, check=True
@@ -117,7 +120,7 @@ def provenance(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid:
     }
 
 
-def release(spec: CheckpointSpec, bits: int, rows: list[dict], out: Path) -> None:
+def release(spec: CheckpointSpec, bits: int, rows: list[dict[str, Any]], out: Path) -> None:
     """Round one checkpoint and write it with its card and provenance into the new folder `out`."""
     folder, wanted = Path(spec.location), one_checkpoint.gptq_scheme(bits, GROUP_SIZE, symmetric=False)
     rounded, scheme = one_checkpoint.round_folder(folder, wanted)

@@ -83,8 +83,8 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 def _add_product(target: Tensor, left: Tensor, right: Tensor, factor: float = 1.0) -> None:
     """Add factor x left @ right to `target`, in place and in its precision, whatever the dtype of the others."""
     if target.is_cuda and left.dtype == torch.bfloat16:
-        stacked = (x.reshape(-1, *x.shape[-2:]) for x in (left, right))
-        target += factor * torch.bmm(*stacked, out_dtype=torch.float32).view(target.shape)
+        left, right = (x.reshape(-1, *x.shape[-2:]) for x in (left, right))
+        target += factor * torch.bmm(left, right, out_dtype=torch.float32).view(target.shape)
     elif target.is_cuda:
         target += factor * (left @ right)
     else:
@@ -124,7 +124,7 @@ def _inverse_of_lower(lower: Tensor) -> Tensor:
         size //= 2
     diagonal = _blocks(lower, size).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)  # (..., n / size, size, size)
     identity = torch.eye(size, dtype=lower.dtype, device=lower.device).expand_as(diagonal)
-    inverse = torch.linalg.solve_triangular(diagonal, identity, upper=False)
+    inverse: Tensor = torch.linalg.solve_triangular(diagonal, identity, upper=False)
     while size < n:
         corner = _blocks(lower, size)[..., 1::2, :, ::2, :].diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
         first, second = inverse[..., ::2, :, :], inverse[..., 1::2, :, :]
@@ -136,7 +136,8 @@ def _inverse_of_lower(lower: Tensor) -> Tensor:
 
 def _blocks(matrix: Tensor, size: int) -> Tensor:
     """Return square matrices (..., n, n) as blocks (..., n / size, size, n / size, size)."""
-    return matrix.unflatten(-1, (-1, size)).unflatten(-3, (-1, size))
+    blocks: Tensor = matrix.unflatten(-1, (-1, size)).unflatten(-3, (-1, size))
+    return blocks
 
 
 def solve(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from helpers.measure.models.stacking import StackedLinear
 from helpers.measure.rounding import microscaling
+from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
 
@@ -30,15 +31,14 @@ class InputRounding:
         """Return what `scheme` says of activations, or None where they stay as they are."""
         if scheme.activation_format is None:
             return None
-        return cls(
-            scheme.activation_format, scheme.activation_bits, scheme.activation_group_size, scheme.activation_exponent
-        )
+        bits, group_size = given(scheme.activation_bits), scheme.activation_group_size
+        return cls(scheme.activation_format, bits, group_size, scheme.activation_exponent)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Round `inputs` (..., L, columns), L tokens of one sequence; the result has their dtype."""
         if self.format == "mxint":
             return microscaling.round_to_mxint(inputs, self.bits, self.group_size).to(inputs.dtype)
-        scale = cross_scale(inputs, self.bits, self.exponent)
+        scale = cross_scale(inputs, self.bits, given(self.exponent))
         return (torch.round(inputs / scale) * scale).to(inputs.dtype)
 
 
@@ -63,7 +63,8 @@ class RoundedInputsLinear(StackedLinear):
         self.roundings: Sequence[InputRounding | None] = ()  # a variant each
         self.seq_len = 0  # tokens of a sequence; some models' layers get all tokens in one dimension
 
-    @torch.compiler.disable  # else each new list of roundings, every block, is compiled anew
+    # else each new list of roundings, every block, is compiled anew
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no annotations
     def forward(self, inputs: Tensor) -> Tensor:
         """Round each variant's inputs, (V x n, L, columns) or (V x n x L, columns), its own way, then multiply."""
         if not any(self.roundings):

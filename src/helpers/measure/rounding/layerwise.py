@@ -12,11 +12,12 @@ not yet rounded leaves its second moments there and waits; the last one to arriv
 import dataclasses
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from helpers.measure.models.decoders import Decoder, hidden_of
+from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
 from helpers.measure.models.memory import Share, calibration_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stack, first_inputs
@@ -26,6 +27,7 @@ from helpers.measure.rounding.refusals import unknown_matrix
 from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
 from helpers.table.errors import QuantizationError
+from helpers.table.records import given
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 
@@ -39,10 +41,9 @@ class Variant:
     owner: int
     scheme: QuantScheme
     n_params: int  # of the blocks' linear layers
-    weights: dict[str, IntegerWeight] = dataclasses.field(default_factory=dict)
-    seen: list[Tensor] = dataclasses.field(
-        default_factory=list
-    )  # one tensor (3,) per layer: relative error, damping used, dead columns
+    weights: dict[str, IntegerWeight | Tensor] = dataclasses.field(default_factory=dict)
+    # one tensor (3,) per layer: relative error, damping used, dead columns
+    seen: list[Tensor] = dataclasses.field(default_factory=list)
     failure: QuantizationError | None = None
 
     def result(self, micro_batch: int) -> Rounded | QuantizationError:
@@ -57,7 +58,7 @@ class Variant:
             mean_layer_error=sum(errors) / len(errors),
             max_layer_error=max(errors),
             max_rel_damp_used=max(damping),
-            n_layers_redamped=sum(used > self.scheme.rel_damp * 1.001 for used in damping),
+            n_layers_redamped=sum(used > given(self.scheme.rel_damp) * 1.001 for used in damping),
             n_dead_columns=int(sum(dead)),
             n_params_quantized=n_params_quantized,
             quantized_ratio=n_params_quantized / self.n_params,
@@ -87,7 +88,9 @@ def walk(
     dtype, device = schemes[0].hessian_dtype, checkpoints[0].model.device
     refuse_without_tensor_cores(dtype, device)
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
-    now = share_of(decoders[0], *calibration.shape, dtype, len(checkpoints) * len(schemes), memory_bytes)
+    n_sequences, seq_len = calibration.shape
+    n_variants = len(checkpoints) * len(schemes)
+    now = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
         variants = [_variant(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
         try:
@@ -126,12 +129,12 @@ class _WatchedLinear(StackedLinear):
 
     def __init__(self) -> None:
         super().__init__()
-        self.arrive: Callable[[StackedLinear, Tensor], None] | None = None
+        self.arrive: Callable[[_WatchedLinear, Tensor], None] | None = None
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no annotations
     def forward(self, inputs: Tensor) -> Tensor:
         """Show the inputs, then multiply."""
-        self.arrive(self, inputs)
+        given(self.arrive)(self, inputs)
         return super().forward(inputs)
 
 
@@ -167,7 +170,7 @@ class _Walk:
         self.stack = block_stack(self.decoders[0], TENSOR_DTYPE[dtype], _WatchedLinear)
         self.names = {layer: name for name, layer in self.stack.layers.items()}
         self.last = len(self.decoders[0].blocks) - 1
-        self.block: _Block | None = None
+        self.current: _Block | None = None
 
     def run(self) -> None:
         """Round every block."""
@@ -180,15 +183,15 @@ class _Walk:
                 self._round_block(index, hidden, arguments)
         finally:
             self.stack.clear()
-            self.block = None
+            self.current = None
             for layer in self.names:  # stacks are kept: one that can call the walk would keep its models
                 layer.arrive = None
 
-    def _round_block(self, index: int, hidden: list[Tensor], arguments: dict) -> None:
+    def _round_block(self, index: int, hidden: list[Tensor], arguments: dict[str, Any]) -> None:
         """Round block `index`; replace `hidden`, one entry a micro-batch, by its outputs (but for the last block)."""
         names = self.names.values()
-        self.block = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(names))
-        self.stack.load(self.block.blocks, self.owners, dict.fromkeys(names))
+        block = self.current = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(names))
+        self.stack.load(block.blocks, self.owners, dict.fromkeys(names))
         waiting = deque(range(len(hidden)))
         while waiting and not self._nothing_left():
             number = waiting.popleft()
@@ -198,10 +201,15 @@ class _Walk:
             except _WaitError:
                 waiting.append(number)
 
+    @property
+    def block(self) -> _Block:
+        """Return the block that is being rounded."""
+        return given(self.current)
+
     def _nothing_left(self) -> bool:
         return self.block.index == self.last and not self.block.unrounded
 
-    def _arrive(self, layer: StackedLinear, inputs: Tensor) -> None:
+    def _arrive(self, layer: _WatchedLinear, inputs: Tensor) -> None:
         """Count `inputs` (V x n, ..., columns) in; round the layer if they are the last, else raise _WaitError."""
         name = self.names[layer]
         block = self.block
@@ -231,10 +239,10 @@ class _Walk:
         A variant whose Hessian fails leaves with its reason, and goes on with its own weights, as one that keeps the
         layer does.
         """
-        own = [block.get_submodule(name).weight.float() for block in self.block.blocks]
+        own = [linear_in(block, name).weight.float() for block in self.block.blocks]
         rounded = torch.stack([own[owner] for owner in self.owners])
         place = self.decoders[0].short_name(self.decoders[0].name_of(self.block.index, name)).removesuffix(".weight")
-        alike: dict[tuple, list[int]] = {}
+        alike: dict[tuple[object, ...], list[int]] = {}
         for i, variant in enumerate(self.variants):
             if not variant.failure and place not in variant.scheme.kept_matrices:
                 alike.setdefault(_solved_alike(variant.scheme), []).append(i)
@@ -274,6 +282,6 @@ class _Walk:
             self.variants[i].seen.append(seen[position])
 
 
-def _solved_alike(scheme: QuantScheme) -> tuple:
+def _solved_alike(scheme: QuantScheme) -> tuple[object, ...]:
     """Return what schemes must agree in to be solved as one batch: bits and symmetry may differ."""
     return scheme.group_size, scheme.rel_damp, scheme.order, scheme.grid_search

@@ -45,7 +45,8 @@ class Method:
     @property
     def quantize(self) -> Callable[..., Answers]:
         """Return the function that rounds."""
-        return self.module.quantize
+        function: Callable[..., Answers] = self.module.quantize
+        return function
 
     def uses(self, field: str) -> bool:
         """Whether schemes of this method carry a field that a sweep may say; what isn't carried isn't in their id."""
@@ -59,7 +60,7 @@ class Method:
 
     def refusal(self, config: PretrainedConfig, scheme: QuantScheme) -> str | None:
         """Return why `scheme` can't be done on a model of this configuration, or None."""
-        accepted: dict[str, tuple] = {"activation_format": (None, *self.activations)}
+        accepted: dict[str, tuple[object, ...]] = {"activation_format": (None, *self.activations)}
         accepted |= {f.name: (f.default,) for f in fields(scheme) if f.name in self.options_of_others}
         if not self.mixed:
             accepted["kept_matrices"] = ((),)

@@ -7,7 +7,7 @@ from helpers.table.records import canonical_json
 from helpers.table.scheme import QuantScheme
 
 
-def not_accepted(scheme: QuantScheme, **accepted: tuple) -> str | None:
+def not_accepted(scheme: QuantScheme, **accepted: tuple[object, ...]) -> str | None:
     """Return the first field of `scheme` that has none of the values accepted there, in words, or None."""
     for name, values in accepted.items():
         value = getattr(scheme, name)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor
 
 from helpers.measure.rounding.grids import IntegerWeight
+from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
 VALUE_BITS = 16  # of a weight that isn't rounded, a scale, or a codebook's entry
@@ -23,12 +24,12 @@ def stored_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme, 
     if not weights:
         return None
     n_groups = sum(weight.shape.numel() // (scheme.group_size or weight.shape[1]) for weight in weights)
-    return scheme.bits + group_bits * n_groups / n_params(weights)
+    return given(scheme.bits) + group_bits * n_groups / n_params(weights)
 
 
 def grid_bits(scheme: QuantScheme) -> int:
     """Return the bits of a min-max grid: a 16-bit scale and, if asymmetric, a zero point as wide as a code."""
-    return 16 + (0 if scheme.symmetric else scheme.bits)
+    return 16 + (0 if scheme.symmetric else given(scheme.bits))
 
 
 def outlier_bits(weight: Tensor) -> int:

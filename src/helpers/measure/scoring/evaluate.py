@@ -15,16 +15,19 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from helpers.measure.models.decoders import Decoder, hidden_of
+from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
 from helpers.measure.models.memory import Share, default_budget, evaluation_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stack, first_inputs
 from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.text.token_blocks import Blocks
+from helpers.table.records import given
 
 SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 128}  # of one variant: larger is slower on a CPU, and no faster on a GPU
 LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
+
+Original = tuple[Tensor, Tensor, Tensor]  # what a rounded model is compared with, by token
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def evaluate(
     refuse_without_tensor_cores(dtype, checkpoints[0].model.device)
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
     n_variants = sum(1 + len(each) for each in rounded)
-    now = share_of(decoders[0], *blocks.tokens[:, 1:].shape, dtype, n_variants, memory_bytes)
+    n_sequences, seq_len = blocks.tokens[:, 1:].shape
+    now = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
         try:
             scores = _Scores(decoders, rounded, blocks.tokens, dtype, now)
@@ -116,7 +120,7 @@ class _Scores:
     def by_model(self) -> list[list[_Score]]:
         """Return the scores of each model: 16 bits, then its rounded weights in order."""
         scores: list[list[_Score]] = [[] for _ in self.decoders]
-        original = None  # of the checkpoint whose variants come last in one lot and first in the next
+        original: Tensor | None = None  # of the checkpoint whose variants come last in one lot and first in the next
         for members in self._together():
             hidden = self._last_hidden(members)
             for owner in sorted({owner for owner, _ in members}):
@@ -124,7 +128,7 @@ class _Scores:
                 if not scores[owner]:
                     original, *own = own
                 with matrix_products(self.dtype):
-                    of_original, *of_rounded = self._scores_of(self.decoders[owner], original, own)
+                    of_original, *of_rounded = self._scores_of(self.decoders[owner], given(original), own)
                 scores[owner] += of_rounded if scores[owner] else [of_original, *of_rounded]
         return scores
 
@@ -147,8 +151,8 @@ class _Scores:
             for index in range(len(decoders[0].blocks)):
                 weights = {name: _weights(decoders, owners, members, index, name, stack.dtype) for name in stack.layers}
                 stack.load([decoder.blocks[index] for decoder in decoders], owners, weights)
-                if rounds_inputs:
-                    for name, layer in stack.layers.items():
+                for name, layer in stack.layers.items():
+                    if isinstance(layer, RoundedInputsLinear):
                         layer.roundings = _roundings(decoders, owners, members, index, name)
                         layer.seq_len = batches[0].shape[1]
                 with matrix_products(self.dtype):
@@ -186,7 +190,9 @@ def _logits(tail: Sequence[nn.Module], hidden: Tensor) -> Tensor:
     return hidden
 
 
-def _score_functions(device: torch.device) -> tuple[Callable, Callable]:
+def _score_functions(
+    device: torch.device,
+) -> tuple[Callable[[Tensor, Tensor], tuple[Tensor, Original]], Callable[[Tensor, Tensor, Original], Tensor]]:
     """Return what scores the 16-bit model and what compares a rounded one with it: kernels on a GPU."""
     if device.type == "cuda":
         from helpers.measure.scoring import scores_cuda  # Triton is there only where CUDA is
@@ -235,11 +241,13 @@ def _weights(
     dtype: torch.dtype,
 ) -> Tensor:
     """Return one layer's weights for every variant, (V, rows, columns): rounded, or its own where it isn't."""
-    each = []
+    each: list[Tensor] = []
     for owner, (_, rounded) in zip(owners, members, strict=True):
         name = decoders[owner].name_of(index, layer)
-        kept = rounded is None or name not in rounded.weights
-        each.append(decoders[owner].blocks[index].get_submodule(layer).weight if kept else rounded.decoded(name))
+        if rounded is None or name not in rounded.weights:
+            each.append(linear_in(decoders[owner].blocks[index], layer).weight)
+        else:
+            each.append(rounded.decoded(name))
     return torch.stack([weight.to(dtype) for weight in each])
 
 

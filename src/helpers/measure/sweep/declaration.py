@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import yaml
 
@@ -14,6 +15,7 @@ from helpers.measure.sweep.entries import (
     SchemeEntry,
     SearchEntry,
     _Loader,
+    _Mapping,
     _PartEntry,
     _record,
     _SweepEntry,
@@ -25,8 +27,10 @@ from helpers.measure.training.unit import Unit
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
 from helpers.table.families import catalogue as families
-from helpers.table.records import from_mapping
+from helpers.table.records import from_mapping, given
 from helpers.table.scheme import QuantScheme
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ def read_sweep(path: Path, unit: Unit | None = None) -> Sweep:
     calibration = _record(CalibrationEntry, entry.calibration, path)
     named = [(_record(_PartEntry, raw, path), raw.lines["family"]) for raw in entry.parts]
     wanted = [(part, f"{path}:{line}") for part, line in named if unit is None or Path(part.family).name == unit.family]
-    parts = [_read_part(part, where, calibration, path, unit) for part, where in wanted]
-    parts = tuple(part for part in parts if part.checkpoints)
+    read = [_read_part(part, where, calibration, path, unit) for part, where in wanted]
+    parts = tuple(part for part in read if part.checkpoints)
     if unit and not parts:
         raise SpecError(f"{path}: nothing to measure of model '{unit.model}' of family '{unit.family}'")
     return Sweep(entry.name, _read_evaluation(entry.evaluation, path), calibration, parts)
@@ -79,11 +83,11 @@ def _read_entry(path: Path) -> _SweepEntry:
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
-        raise SpecError(f"{path}:{error.problem_mark.line + 1}: not YAML ({error.problem})") from None
+        raise SpecError(f"{path}:{given(error.problem_mark).line + 1}: not YAML ({error.problem})") from None
     return _record(_SweepEntry, raw, path)
 
 
-def _read_evaluation(raw: dict, path: Path) -> EvaluationEntry:
+def _read_evaluation(raw: _Mapping, path: Path) -> EvaluationEntry:
     entry = _record(EvaluationEntry, raw, path)
     texts, n_sequences = entry.texts, entry.sequences
     if not texts or len(set(texts)) < len(texts) or not set(texts) <= TEXTS.keys():
@@ -100,7 +104,7 @@ def _read_evaluation(raw: dict, path: Path) -> EvaluationEntry:
 def _read_part(entry: _PartEntry, where: str, calibration: CalibrationEntry, path: Path, unit: Unit | None) -> Part:
     specs = _chosen(entry, where, unit)
     structures = structures_of(specs, where)
-    schemes = []
+    schemes: list[QuantScheme] = []
     for item in entry.schemes:
         wanted = _expand(item, calibration, path)
         refuse_impossible(structures, wanted, f"{path}:{item.lines['method']}")
@@ -108,7 +112,7 @@ def _read_part(entry: _PartEntry, where: str, calibration: CalibrationEntry, pat
     return Part(tuple(specs), tuple(schemes), _read_search(entry.search, schemes, path))
 
 
-def _read_search(raw: dict | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:
+def _read_search(raw: _Mapping | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:
     """Return how a part is searched. Raises SpecError where the search would score on what calibration sees."""
     if raw is None:
         return None
@@ -128,10 +132,10 @@ def _read_search(raw: dict | None, schemes: list[QuantScheme], path: Path) -> Se
 
 def _chosen(entry: _PartEntry, where: str, unit: Unit | None) -> list[CheckpointSpec]:
     """Return the checkpoints of a part; of a unit, those that are there: the others may not be trained yet."""
-    wanted = {"model": entry.models, "step": entry.steps, "run": entry.runs}
     if unit is None:
-        models, steps, runs = (list(values) if values else None for values in wanted.values())
+        models, steps, runs = _listed(entry.models), _listed(entry.steps), _listed(entry.runs)
         return families.checkpoints(entry.family, models, steps, where, runs)
+    wanted = {"model": entry.models, "step": entry.steps, "run": entry.runs}
     return [
         spec
         for spec in families.checkpoints(str(unit.folder), [unit.model], None, where)
@@ -139,7 +143,11 @@ def _chosen(entry: _PartEntry, where: str, unit: Unit | None) -> list[Checkpoint
     ]
 
 
-def _expand(raw: dict, calibration: CalibrationEntry, path: Path) -> list[QuantScheme]:
+def _listed(values: tuple[Value, ...] | None) -> list[Value] | None:
+    return list(values) if values else None
+
+
+def _expand(raw: _Mapping, calibration: CalibrationEntry, path: Path) -> list[QuantScheme]:
     entry = dataclasses.asdict(_record(SchemeEntry, raw, path))
     where = f"{path}:{raw.lines['method']}"
     choices = [value if isinstance(value, (list, tuple)) else [value] for value in entry.values()]
@@ -147,7 +155,7 @@ def _expand(raw: dict, calibration: CalibrationEntry, path: Path) -> list[QuantS
     return [from_mapping(QuantScheme, _scheme_fields(one, calibration, where), where) for one in combined]
 
 
-def _scheme_fields(chosen: dict, calibration: CalibrationEntry, where: str) -> dict:
+def _scheme_fields(chosen: dict[str, Any], calibration: CalibrationEntry, where: str) -> dict[str, Any]:
     """Return the fields of a scheme; what its method makes no use of isn't in its key."""
     try:
         method = methods.method_named(chosen["method"])

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -24,6 +25,7 @@ from helpers.measure.text import corpus_lock
 from helpers.measure.text.tokenized import Source, evaluation_blocks, with_calibration
 from helpers.table import files
 from helpers.table.errors import DeviceError, QidError, QuantizationError
+from helpers.table.records import given
 from helpers.table.rows import Diagnostics, EvalSpec, Measurement
 from helpers.table.scheme import QuantScheme
 
@@ -100,7 +102,7 @@ class Engine:
 
     def measure(self, lot: list[Prepared], advance: Callable[[int], None]) -> None:
         """Measure what is missing; write a record a row; call `advance` with the number of rows that are there."""
-        together: dict[tuple, list[Prepared]] = defaultdict(list)
+        together: dict[tuple[bool, tuple[object, ...]], list[Prepared]] = defaultdict(list)
         for prepared in lot:
             self._forget_what_is_done(prepared)
             self.n_present += prepared.n_present
@@ -140,7 +142,7 @@ class Engine:
     def _measured(self, members: list[Prepared]) -> Iterator[Measurement]:
         """Round once, then score on every text that lacks a row; its rows are there before the next text's."""
         for member in members:
-            member.model.to(self.device)
+            given(member.model).to(self.device)
         memory_bytes = memory.default_budget(self.device) if self.memory_bytes is None else self.memory_bytes
         self._announce(members, memory_bytes)
         loaded = [rounded_module.Checkpoint(member.model, member.subjects[0].local.folder) for member in members]
@@ -164,8 +166,8 @@ class Engine:
         alike = defaultdict(list)
         for scheme in missing:
             alike[scheme.method, scheme.calib_seed, scheme.hessian_dtype].append(scheme)
-        answers: list[dict] = [dict.fromkeys(missing) for _ in loaded]
-        seconds = {}
+        answers: list[dict[QuantScheme, Any]] = [dict.fromkeys(missing) for _ in loaded]
+        seconds: dict[QuantScheme, float] = {}
         for (method, *_), schemes in alike.items():
             started = time.perf_counter()
             each = methods.method_named(method).quantize(loaded, schemes, missing[schemes[0]], memory_bytes)
@@ -192,8 +194,10 @@ class Engine:
         calibrated = [scheme for scheme in to_round if scheme.calib_sequences]
         if calibrated:
             scheme = calibrated[0]
-            text = scheme.calib_sequences, scheme.calib_seq_len, scheme.hessian_dtype
-            shares["rounding"] = layerwise.share_of(decoder, *text, n_variants, memory_bytes)
+            n_sequences, seq_len = given(scheme.calib_sequences), given(scheme.calib_seq_len)
+            shares["rounding"] = layerwise.share_of(
+                decoder, n_sequences, seq_len, scheme.hessian_dtype, n_variants, memory_bytes
+            )
         estimates = [
             f"{name} {now.n_bytes / 2**30:.2g} GiB ({now.variants} x {now.sequences} sequences at once)"
             for name, now in shares.items()

@@ -1,9 +1,12 @@
 """What a sweep's YAML may say; each key knows its line."""
 
 import dataclasses
+import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -11,7 +14,7 @@ from helpers.measure.mixed.assignments import GRANULARITIES
 from helpers.measure.mixed.searches import SEARCHES, Plan
 from helpers.measure.text.corpus_lock import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT
 from helpers.table.errors import SpecError
-from helpers.table.records import from_mapping
+from helpers.table.records import Record, from_mapping
 from helpers.table.scheme import DTYPES, QuantScheme
 
 
@@ -56,7 +59,7 @@ class SearchEntry:
             Plan(granularity, self.ratios, self.searches, self.trials, self.seed)  # refuses what it can't be
 
 
-ACCEPTED = {
+ACCEPTED: dict[type, dict[str, Sequence[object]]] = {
     EvaluationEntry: {"dtype": DTYPES},
     CalibrationEntry: {"sequences": range(1, DOCUMENTS_PER_SPLIT * BLOCKS_PER_DOCUMENT + 1), "dtype": DTYPES},
 }
@@ -88,12 +91,12 @@ _SIZES = ("activation_group_size",)  # null is one of the values that a list may
 _HINTS = typing.get_type_hints(QuantScheme)
 
 
-def _one_or_several(field: dataclasses.Field) -> tuple[str, object, object]:
+def _one_or_several(field: "dataclasses.Field[Any]") -> tuple[str, object, object]:
     """Return a scheme's field as a key of a sweep: one value, or a list that stands for each of its values."""
     annotation, null = _HINTS[field.name], type(None)
     (value,) = [part for part in typing.get_args(annotation) if part is not null] or [annotation]
     listed = value | None if field.name in _SIZES else value
-    several = value | tuple[listed, ...]
+    several = value | types.GenericAlias(tuple, (listed, ...))
     return field.name, several if annotation is value else several | None, field.default
 
 
@@ -110,33 +113,39 @@ what is null by default for methods that make use of it; others don't carry them
 """
 
 
-def as_in_scheme(name: str, value: object) -> object:
+def as_in_scheme(name: str, value: Any) -> object:
     """Return a value as the scheme's field has it: a float where 1 may stand, as 1 and 1.0 would be different keys."""
     return float(value) if _HINTS[name] in (float, float | None) and value is not None else value
+
+
+class _Mapping(dict[Any, Any]):
+    """A YAML mapping that remembers the line of each key."""
+
+    lines: dict[str, int]
+
+
+if TYPE_CHECKING:
+    Raw = _Mapping
+else:  # what a message says is accepted there
+    Raw = dict
 
 
 @dataclass(frozen=True)
 class _PartEntry:
     family: str
-    schemes: tuple[dict, ...]
+    schemes: tuple[Raw, ...]
     models: tuple[str, ...] | None = None
     steps: tuple[int, ...] | None = None
     runs: tuple[str, ...] | None = None
-    search: dict | None = None
+    search: Raw | None = None
 
 
 @dataclass(frozen=True)
 class _SweepEntry:
     name: str
-    evaluation: dict
-    calibration: dict
-    parts: tuple[dict, ...]
-
-
-class _Mapping(dict):
-    """A YAML mapping that remembers the line of each key."""
-
-    lines: dict[str, int]
+    evaluation: Raw
+    calibration: Raw
+    parts: tuple[Raw, ...]
 
 
 class _Loader(yaml.SafeLoader):
@@ -146,11 +155,12 @@ class _Loader(yaml.SafeLoader):
         return mapping
 
 
-def _record(cls: type, raw: object, path: Path):
-    record = from_mapping(cls, raw, str(path), getattr(raw, "lines", None))
+def _record(cls: type[Record], raw: object, path: Path) -> Record:
+    lines: dict[str, int] = getattr(raw, "lines", {})
+    record = from_mapping(cls, raw, str(path), lines)
     for name, accepted in ACCEPTED.get(cls, {}).items():
         value = getattr(record, name)
         if value not in accepted:
             listed = f"1 to {accepted[-1]}" if isinstance(accepted, range) else ", ".join(map(str, accepted))
-            raise SpecError(f"{path}:{raw.lines[name]}: '{name}' is {value!r}; accepted: {listed}")
+            raise SpecError(f"{path}:{lines[name]}: '{name}' is {value!r}; accepted: {listed}")
     return record

@@ -76,5 +76,5 @@ def batches(jobs: list[Job], device: str) -> list[list[Job]]:
     return lots
 
 
-def _alike(job: Job) -> tuple:
+def _alike(job: Job) -> tuple[object, ...]:
     return job.checkpoint.family, job.checkpoint.model, job.schemes

@@ -9,6 +9,7 @@ import resource
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -20,6 +21,7 @@ from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import QuantizationError
+from helpers.table.records import given
 from helpers.table.rows import SCHEMA_VERSION, Diagnostics, EvalSpec, Measurement, measurement_id
 from helpers.table.scheme import QuantScheme
 
@@ -55,7 +57,7 @@ class Outcome:
         """Return what became of a scheme from the method's answer and, if there are rounded weights, their score."""
         if isinstance(answer, QuantizationError):
             return cls("failed", str(answer))
-        if not evaluation.finite:
+        if not given(evaluation).finite:
             return cls("nonfinite", "nonfinite loss", None, answer.diagnostics)
         return cls("ok", None, evaluation, answer.diagnostics)
 
@@ -97,13 +99,13 @@ def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_secon
     )
 
 
-def _scores(evaluation: Evaluation | None) -> dict[str, object]:
+def _scores(evaluation: Evaluation | None) -> dict[str, Any]:
     """Return the columns that scoring fills, all null where there is no score; tokens are counted in any case."""
     names = [f.name for f in dataclasses.fields(Evaluation) if f.name != "n_tokens"]
     return {name: getattr(evaluation, name) if evaluation else None for name in names}
 
 
-def provenance(device: str) -> dict:
+def provenance(device: str) -> dict[str, Any]:
     """Return what a row says about when and where it was measured."""
     return {
         "schema_version": SCHEMA_VERSION,

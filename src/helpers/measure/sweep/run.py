@@ -62,7 +62,9 @@ def run_sweep(
 
 def prefetched(loader: Executor, make: Callable[[Lot], Made], lots: Sequence[Lot]) -> Iterator[tuple[Lot, Made]]:
     """Yield each lot with what `make` returns for it; `loader` makes the next one while the caller is busy."""
-    coming = loader.submit(make, lots[0]) if lots else None
+    if not lots:
+        return
+    coming = loader.submit(make, lots[0])
     for lot, following in zip_longest(lots, lots[1:]):
         made = coming.result()
         if following is not None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -30,7 +31,7 @@ from helpers.measure.training.unit import Unit
 from helpers.table import files
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import QidError
-from helpers.table.records import digest, key_of
+from helpers.table.records import digest, given, key_of
 from helpers.table.rows import EvalSpec
 from helpers.table.scheme import QuantScheme
 from helpers.table.trial_rows import TrialRow
@@ -86,7 +87,7 @@ def _plan(sweep: Sweep) -> list[_Wanted]:
     found: dict[CheckpointSpec, dict[tuple[QuantScheme, SearchEntry], None]] = defaultdict(dict)
     for part in sweep.parts:
         for spec in part.checkpoints if part.search else ():
-            found[spec] |= dict.fromkeys((scheme, part.search) for scheme in part.schemes)
+            found[spec] |= dict.fromkeys((scheme, given(part.search)) for scheme in part.schemes)
     ordered = sorted(found, key=lambda spec: (spec.n_params_total, spec.model, spec.run, spec.step))
     return [_Wanted(spec, tuple(found[spec])) for spec in ordered]
 
@@ -156,7 +157,9 @@ class _Loaded:
             for trial in mixed.search(scorer, plan):
                 yield self._row(scheme, entry, scored, trial, seen)
 
-    def _row(self, scheme: QuantScheme, entry: SearchEntry, scored: EvalSpec, trial: Trial, seen: dict) -> TrialRow:
+    def _row(
+        self, scheme: QuantScheme, entry: SearchEntry, scored: EvalSpec, trial: Trial, seen: dict[str, Any]
+    ) -> TrialRow:
         names = {field.name for field in dataclasses.fields(TrialRow)}
         known = (dataclasses.asdict(self.spec), dataclasses.asdict(scheme), dataclasses.asdict(scored), seen)
         values = {name: value for part in known for name, value in part.items() if name in names}

@@ -27,7 +27,7 @@ class Structure:
 
 def structures_of(specs: list[CheckpointSpec], where: str) -> list[Structure]:
     """Return the different structures among checkpoints. Raises SpecError, after `where`, for one that isn't known."""
-    found = {}
+    found: dict[object, Structure] = {}
     for spec in specs:
         if spec.revision is not None and spec.family in HUB_FAMILIES:
             found[spec.model] = Structure(spec.model, HUB_FAMILIES[spec.family].shapes_of(spec.model), None)

@@ -5,6 +5,7 @@ import functools
 from dataclasses import dataclass
 
 import torch
+from tokenizers import Tokenizer
 
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table.errors import QuantizationError
@@ -22,20 +23,20 @@ class Source:
 @functools.lru_cache(maxsize=8)
 def evaluation_blocks(source: Source, text: str, n_sequences: int, seq_len: int) -> tuple[str, token_blocks.Blocks]:
     """Return the evaluation blocks of a text and what they are called, as `token_blocks.text_blocks` does."""
-    tokenizer = token_blocks.Tokenizer.from_str(source.tokenizer_json)
+    tokenizer = Tokenizer.from_str(source.tokenizer_json)
     return token_blocks.text_blocks(text, source.lock, tokenizer, n_sequences, seq_len)
 
 
 @functools.lru_cache(maxsize=8)
 def _calibration(source: Source, n_sequences: int, seq_len: int, seed: int) -> tuple[torch.Tensor, str]:
-    tokenizer = token_blocks.Tokenizer.from_str(source.tokenizer_json)
+    tokenizer = Tokenizer.from_str(source.tokenizer_json)
     return token_blocks.calibration_tokens(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
 
 
 @functools.lru_cache(maxsize=8)
 def search_blocks(source: Source, n_sequences: int, seq_len: int, seed: int) -> token_blocks.Blocks:
     """Return the blocks that searches score on, as `token_blocks.search_blocks` does, cut once a process."""
-    tokenizer = token_blocks.Tokenizer.from_str(source.tokenizer_json)
+    tokenizer = Tokenizer.from_str(source.tokenizer_json)
     return token_blocks.search_blocks(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
 
 
@@ -49,5 +50,5 @@ def with_calibration(scheme: QuantScheme, source: Source) -> tuple[QuantScheme, 
     tokens, sha256 = _calibration(source, scheme.calib_sequences, scheme.calib_seq_len, scheme.calib_seed)
     if scheme.calib_sha256 not in (None, sha256):
         raise QuantizationError(f"calibration text is {sha256[:16]}; the scheme's is {scheme.calib_sha256[:16]}")
-    named = {"calib_dataset": corpus_lock.CALIBRATION_DATASET, "calib_sha256": sha256}
-    return dataclasses.replace(scheme, **named), tokens
+    named = dataclasses.replace(scheme, calib_dataset=corpus_lock.CALIBRATION_DATASET, calib_sha256=sha256)
+    return named, tokens

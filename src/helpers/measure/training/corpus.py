@@ -241,7 +241,8 @@ def training_tokens(lock: CorpusLock, tokenizer: Tokenizer, cache: Path = CACHE)
         partial = path.with_suffix(".partial.npy")
         np.save(partial, np.concatenate(pieces))
         partial.replace(path)
-    return np.load(path)
+    tokens: np.ndarray = np.load(path)
+    return tokens
 
 
 def _encode_all(tokenizer: Tokenizer, texts: Iterable[str], batch: int = 1000) -> Iterator[list[int]]:

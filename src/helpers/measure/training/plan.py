@@ -4,12 +4,13 @@ import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from helpers.table.errors import SpecError
 from helpers.table.families.neox import neox_n_params_non_embedding
-from helpers.table.records import from_mapping
+from helpers.table.records import from_mapping, given
 
 COSINE_FLOOR = 0.1  # of the peak, at the end of a cosine
 SCHEDULES = ("constant", "cosine")
@@ -86,7 +87,7 @@ class Run:
             return self.peak_learning_rate * step / self.warmup_steps
         if self.phase(step) == "stable":
             return self.peak_learning_rate
-        start = self.warmup_steps if self.schedule == "cosine" else self.branched_at_step
+        start = self.warmup_steps if self.schedule == "cosine" else given(self.branched_at_step)
         left = 1 - (step - start) / (self.steps[-1] - start)
         if self.schedule == "cooldown":
             return self.peak_learning_rate * left
@@ -96,7 +97,7 @@ class Run:
         """Return warmup, stable or decay."""
         if step <= self.warmup_steps:
             return "warmup"
-        decays = self.schedule == "cosine" or (self.schedule == "cooldown" and step > self.branched_at_step)
+        decays = self.schedule == "cosine" or (self.schedule == "cooldown" and step > given(self.branched_at_step))
         return "decay" if decays else "stable"
 
 
@@ -198,13 +199,14 @@ class TrainingPlan:
     def moments(self, run: Run) -> frozenset[int]:
         """Return the steps of a run whose weights go into averages."""
         averages = self.averages
-        named = averages and run.model.name in (averages.models or (run.model.name,))
-        if not named or run.branched_from is not None:
+        if averages is None or run.branched_from is not None:
+            return frozenset()
+        if run.model.name not in (averages.models or (run.model.name,)):
             return frozenset()
         return frozenset(m for step in run.steps if step >= averages.from_step for m in averages.moments(step))
 
     def _cooldown(self, trunk: Run, at: int) -> Run:
-        last = self.cooldowns.last_step(at)
+        last = given(self.cooldowns).last_step(at)
         return Run(
             name=f"{trunk.name}-cooldown{at}",
             model=trunk.model,
@@ -230,7 +232,7 @@ class TrainingPlan:
         return self.n_updates(run) * self.tokens_per_step * (products + attention)
 
 
-def _values(value: object) -> tuple:
+def _values(value: object) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
@@ -241,7 +243,7 @@ def read_plan(path: Path) -> TrainingPlan:
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
-        raise SpecError(f"{path}:{error.problem_mark.line + 1}: not YAML ({error.problem})") from None
+        raise SpecError(f"{path}:{given(error.problem_mark).line + 1}: not YAML ({error.problem})") from None
     if not isinstance(raw, dict) or not isinstance(raw.get("models"), list):
         raise SpecError(f"{path}: a mapping with a list 'models' is expected")
     values = dict(raw)

@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from rich.console import Console
 from rich.table import Table
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
@@ -82,7 +83,8 @@ def optimizer_of(model: GPTNeoXForCausalLM, weight_decay: float, betas: tuple[fl
     on_gpu = parameters[0].is_cuda
     for group in groups:
         group["lr"] = torch.zeros((), device=parameters[0].device)
-    return torch.optim.AdamW(groups, betas=tuple(betas), fused=True, capturable=on_gpu)
+    first, second = betas
+    return torch.optim.AdamW(groups, betas=(first, second), fused=True, capturable=on_gpu)
 
 
 class Trainer:
@@ -186,7 +188,7 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console, mode
     tokenizer_path = out / "tokenizer.json"
     if not tokenizer_path.exists():
         write_atomically(tokenizer_path, corpus_lock.TADPOLE_TOKENIZER.read_bytes())
-    tokenizer = token_blocks.Tokenizer.from_file(str(tokenizer_path))
+    tokenizer = Tokenizer.from_file(str(tokenizer_path))
     console.print(plan_table(plan, runs, tokenizer.get_vocab_size()))
     lock = corpus_lock.read_lock()
     tokens = corpus.training_tokens(lock, tokenizer)

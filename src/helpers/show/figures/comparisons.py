@@ -19,6 +19,7 @@ from helpers.show.style import (
     QID_LABEL,
     SIZE_LABEL,
     TOKENS_LABEL,
+    Style,
     axes_or_new,
     count_label,
     count_scale,
@@ -41,7 +42,7 @@ def panels_by_bits(bits: pd.Series) -> tuple[Figure, dict[float, Axes]]:
     return figure, dict(zip(widths, panels[0], strict=True))
 
 
-def token_styles(tokens: pd.Series) -> dict[float, dict[str, object]]:
+def token_styles(tokens: pd.Series) -> dict[float, Style]:
     """Return colour, marker and label of each number of training tokens, the more the darker."""
     distinct = np.unique(tokens)
     shades = plt.get_cmap("plasma")(np.linspace(0.8, 0.0, distinct.size))
@@ -95,7 +96,7 @@ def exponents(slopes: pd.DataFrame, across: str, label: str, axes: Axes | None =
     """Draw the `exponent` of `trends` against the column `across` (size or tokens), one line a bit width."""
     axes = axes_or_new(axes)
     for bits, rows in slopes.sort_values(across).groupby("bits"):
-        style = {"color": BITS_COLOURS[int(bits)], "marker": "o", "label": f"{bits:g} bits"}
+        style: Style = {"color": BITS_COLOURS[int(bits)], "marker": "o", "label": f"{bits:g} bits"}
         axes.plot(rows[across], rows["exponent"], linewidth=1.2, **style)
     axes.axhline(0.0, color=PALE, linewidth=1.2, zorder=0)
     count_scale(axes, "x", COUNT_LABELS[across])
@@ -113,7 +114,7 @@ def device_differences(agreement: pd.DataFrame, axes: Axes | None = None) -> Axe
     shifts = 1.05 ** (np.arange(widths.size) - (widths.size - 1) / 2)
     for bits, shift in zip(widths, shifts, strict=True):
         rows = agreement[agreement["bits"] == bits]
-        style = {"color": BITS_COLOURS[int(bits)], "label": f"{bits:g} bits", "alpha": 0.75}
+        style: Style = {"color": BITS_COLOURS[int(bits)], "label": f"{bits:g} bits", "alpha": 0.75}
         axes.plot(rows[TOKENS_SEEN] * shift, rows["difference_in_seeds"], "o", **style)
     count_scale(axes, "x", TOKENS_LABEL)
     axes.set_ylabel(SEEDS_LABEL)
@@ -134,7 +135,7 @@ def ratios_by_way(ratios: pd.DataFrame, label: str, ticks: Iterable[float] | Non
         heights = rows["way"].map(place) + 0.22 * ((widths.size - 1) / 2 - index)
         axes.hlines(heights, rows["run_lowest"], rows["run_highest"], color=PALE, alpha=0.6, linewidth=4.5)
         bars = [rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]]
-        style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+        style: Style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
         axes.errorbar(rows["ratio"], heights, xerr=bars, linestyle="", **style)
     axes.set_yticks(range(len(order)), order)
     axes.grid(visible=False, axis="y")
@@ -169,7 +170,7 @@ def scatter_about_mean(table: pd.DataFrame, across: str, series: str) -> Figure:
     for bits, axes in panels.items():
         axes.axhline(1.0, color=PALE, linewidth=1.2, zorder=0)
         for index, (_, rows) in enumerate(shown[shown["bits"] == bits].groupby(series)):
-            style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index % len(MARKERS)], "alpha": 0.75}
+            style: Style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index % len(MARKERS)], "alpha": 0.75}
             axes.plot(rows[across], rows["relative"], linewidth=0.7, **style)
         count_scale(axes, "x", "")
         axes.set_ylabel("QiD over its mean (factor)")
@@ -185,7 +186,7 @@ def error_against_documents(subsamples: pd.DataFrame, calibration: pd.Series) ->
     """
     axes = axes_or_new(None)
     for index, (bits, rows) in enumerate(subsamples.groupby("bits")):
-        style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+        style: Style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
         axes.plot(rows["n_documents"], rows["relative_sd"], linewidth=1.2, **style)
         axes.axhline(calibration[bits], color=BITS_COLOURS[int(bits)], linestyle="--", linewidth=1.2)
     axes.plot([], [], color=INK, linestyle="--", linewidth=1.2, label="calibration text")
@@ -205,7 +206,7 @@ def noise_parts(parts: pd.DataFrame) -> Axes:
     for index, bits in enumerate(widths):
         rows = parts[parts["bits"] == bits]
         bars = [rows["relative_sd"] - rows["low"], rows["high"] - rows["relative_sd"]]
-        style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
+        style: Style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
         shifted = rows["part"].map(places) + 0.15 * (index - (widths.size - 1) / 2)
         axes.errorbar(shifted, 100 * rows["relative_sd"], [100 * bar for bar in bars], linestyle="", **style)
     axes.set_xticks(range(len(places)), [part.replace(" ", "\n", 1) for part in places])

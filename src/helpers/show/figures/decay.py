@@ -16,6 +16,7 @@ from helpers.show.style import (
     PALE,
     QID_LABEL,
     TOKENS_LABEL,
+    Style,
     count_label,
     count_scale,
     qid_scale,
@@ -25,7 +26,7 @@ KINDS = {"cooldown": ("#d55e00", "v"), "cosine": ("#0072b2", "s"), "average": ("
 TRUNK_LABEL = "constant rate"
 
 
-def _path(axes: Axes, run: pd.DataFrame, trunk: pd.DataFrame, along: str, style: dict[str, object]) -> None:
+def _path(axes: Axes, run: pd.DataFrame, trunk: pd.DataFrame, along: str, style: Style) -> None:
     """Draw one run as a line, from where it left the trunk if it did, with a marker at its last checkpoint."""
     start = trunk[trunk["step"].isin(run["branched_at_step"])] if run["n_averaged"].max() == 1 else trunk.head(0)
     line = pd.concat([start[[along, "qid_nats"]], run.sort_values(TOKENS_SEEN)[[along, "qid_nats"]]])

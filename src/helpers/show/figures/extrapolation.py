@@ -23,6 +23,7 @@ from helpers.show.style import (
     count_scale,
     legend_beside,
 )
+from helpers.table.records import given
 
 SCALE = (0.06, 1.2)  # of the colours, rms of ln QiD: from about as good as seeds allow to a factor of three
 EVEN_LUMINANCE = 0.22  # of a cell on which ink and white have the same contrast
@@ -65,7 +66,7 @@ def score_map(log_rms: pd.DataFrame, coverage: pd.DataFrame, apart: Collection[s
         axes.text(column + 0.5, row + 0.5, "n/a", ha="center", va="center", fontsize=7.5, color=INK)
     if len(first) < len(order):
         axes.axhline(len(first), color=INK, linewidth=2.5)
-    bar = axes.collections[0].colorbar.ax.yaxis
+    bar = given(axes.collections[0].colorbar).ax.yaxis
     bar.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     bar.set_minor_locator(NullLocator())
     axes.set(xlabel="held out", ylabel="law")

@@ -17,6 +17,7 @@ from helpers.show.style import (
     PALE,
     QID_LABEL,
     TOKENS_LABEL,
+    Style,
     axes_or_new,
     count_label,
     count_scale,
@@ -73,7 +74,7 @@ def pooled_ratios(summary: pd.DataFrame) -> Axes:
         rows = summary[summary["way"] == way].sort_values("stored_bits")
         if not rows.empty:
             bars = [rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]]
-            style = {"color": colour, "marker": marker, "label": way, "linestyle": ""}
+            style: Style = {"color": colour, "marker": marker, "label": way, "linestyle": ""}
             axes.errorbar(rows["stored_bits"], rows["ratio"], bars, **style)
     axes.set_xlabel(STORED_LABEL)
     _factors(axes, "y", [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200], RATIO_LABEL)

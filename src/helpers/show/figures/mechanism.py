@@ -18,6 +18,7 @@ from helpers.show.style import (
     MARKERS,
     PALE,
     TOKENS_LABEL,
+    Style,
     axes_or_new,
     count_scale,
     legend_beside,
@@ -50,7 +51,7 @@ def change_and_rounding(trunk: pd.DataFrame, decayed: pd.DataFrame, axes: Axes |
     for size, rows in trunk.sort_values(TOKENS_SEEN).groupby(N_PARAMS):
         axes.plot(rows[TOKENS_SEEN], rows["change"], linewidth=1.2, **styles[size])
         ends = decayed[decayed[N_PARAMS] == size]
-        hollow = {"linestyle": "", "markerfacecolor": "none", "markersize": 7}
+        hollow: Style = {"linestyle": "", "markerfacecolor": "none", "markersize": 7}
         axes.plot(
             ends[TOKENS_SEEN], ends["change"], **hollow, **{key: styles[size][key] for key in ("color", "marker")}
         )

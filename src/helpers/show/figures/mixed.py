@@ -22,6 +22,7 @@ from helpers.show.style import (
     QID_LABEL,
     SIZE_LABEL,
     TOKENS_LABEL,
+    Style,
     count_scale,
     legend_beside,
     size_styles,
@@ -52,7 +53,7 @@ def all_assignments(trials: pd.DataFrame, n_matrices: int = len(MATRICES)) -> Fi
         colour = GRANULARITY["matmul"][0]
         face = colour if filled else CARD
         axes.plot(row.quantized_ratio, row.qid_nats, "o", color=colour, markerfacecolor=face, markersize=7)
-        place = {"xytext": (8, -3), "textcoords": "offset points"}
+        place: Style = {"xytext": (8, -3), "textcoords": "offset points"}
         axes.annotate(row.assignment[::n_matrices], (row.quantized_ratio, row.qid_nats), **place)
     axes.set(xlabel="quantization ratio Qr (share)", ylabel=QID_LABEL)
     axes.margins(x=0.1)
@@ -90,11 +91,11 @@ def _ratio_axis(axes: Axes) -> None:
     axes.axhline(1.0, color=PALE, linewidth=1.0, zorder=0)
 
 
-def _places(axes: Axes, rows: pd.DataFrame, along: str, style: Mapping[str, object]) -> None:
+def _places(axes: Axes, rows: pd.DataFrame, along: str, style: Style) -> None:
     """Draw largest ratios along a column; hollow where everything is within the budget, or nothing that was tried."""
     axes.plot(rows[along], rows["interpolated"], linewidth=1.2, **style)
     censored = rows[rows["censored"] != Censored.NO]
-    hollow = dict(style) | {"markerfacecolor": CARD, "label": "_nolegend_", "linestyle": "", "zorder": 3}
+    hollow: Style = dict(style) | {"markerfacecolor": CARD, "label": "_nolegend_", "linestyle": "", "zorder": 3}
     axes.plot(censored[along], censored["interpolated"], **hollow)
 
 
@@ -185,7 +186,7 @@ def swapped_against_rounded(paired: pd.DataFrame, schemes: Sequence[str]) -> Fig
     colours = ("#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#009e73", "#cc79a7")
     for index, scheme in enumerate(schemes):
         rows = positive[positive["scheme"] == scheme]
-        style = {"marker": MARKERS[index], "color": colours[index % len(colours)], "linestyle": "", "alpha": 0.6}
+        style: Style = {"marker": MARKERS[index], "color": colours[index % len(colours)], "linestyle": "", "alpha": 0.6}
         axes.plot(rows["swapped_qid_nats"], rows["qid_nats"], label=scheme, markersize=3.5, **style)
     axes.set(xscale="log", yscale="log", xlabel=f"trial: swapped in, search text\n{QID_LABEL}")
     axes.set_ylabel(f"recipe: rounded in sequence, held-out text\n{QID_LABEL}")

@@ -21,6 +21,7 @@ from helpers.show.style import (
     QID_LABEL,
     SIZE_LABEL,
     TOKENS_LABEL,
+    Style,
     axes_or_new,
     count_label,
     count_scale,
@@ -98,7 +99,7 @@ def turning_against_size(published: pd.DataFrame, measured: pd.DataFrame, fitted
         turned, not_yet = of_bits[of_bits["turned"]], of_bits[~of_bits["turned"]]
         bars = [turned["tokens"] - turned["low"], turned["high"] - turned["tokens"]]
         label = f"{bits:g} bits, measured"
-        style = {"color": colour, "linestyle": "", "marker": MARKERS[index]}
+        style: Style = {"color": colour, "linestyle": "", "marker": MARKERS[index]}
         if not turned.empty:
             axes.errorbar(turned["n_params"], turned["tokens"], bars, label=label, **style)
         if not not_yet.empty:

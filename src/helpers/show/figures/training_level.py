@@ -19,6 +19,7 @@ from helpers.show.style import (
     PALE,
     SIZE_LABEL,
     TOKENS_LABEL,
+    Style,
     count_label,
     count_scale,
     legend_beside,
@@ -55,7 +56,7 @@ def tokens_of_level(levels: pd.DataFrame, law: Law) -> Figure:
         for one in largest.itertuples():
             line = sizes * one.tokens / getattr(one, N_PARAMS)
             axes.plot(sizes, line, color=PALE, linestyle=":", linewidth=1.5, label="equal D / N")
-        hollow = {"color": colour, "linestyle": "", "markerfacecolor": "none"}
+        hollow: Style = {"color": colour, "linestyle": "", "markerfacecolor": "none"}
         places = {
             "here": ("tokens", "o", "measured"),
             "not yet": ("last_tokens", "^", "later than"),
@@ -64,7 +65,7 @@ def tokens_of_level(levels: pd.DataFrame, law: Law) -> Figure:
         for crossed, (column, marker, label) in places.items():
             part = rows[rows["crossed"] == crossed]
             if not part.empty:
-                style = {"color": colour, "linestyle": ""} if crossed == "here" else hollow
+                style: Style = {"color": colour, "linestyle": ""} if crossed == "here" else hollow
                 axes.plot(part[N_PARAMS], part[column], marker=marker, label=label, **style)
         axes.set(title=f"{bits:g} bits, {level:g} nats", yscale="log")
         axes.set_ylim(levels["first_tokens"].min() / 2, levels["last_tokens"].max() * 2)

@@ -9,6 +9,7 @@ import json
 import pkgutil
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
@@ -18,7 +19,7 @@ from helpers.table.records import from_mapping
 MANIFEST = "manifest.json"
 
 
-def families_of_the_folder() -> dict[str, HubFamily]:
+def families_of_the_folder() -> dict[str, HubFamily[Any]]:
     """Return by name the families of every file of this folder; a file without any is what families share."""
     folder = Path(__file__).parent
     names = [name for _, name, _ in pkgutil.iter_modules([str(folder)]) if name != Path(__file__).stem]
@@ -53,7 +54,7 @@ def checkpoints(
     return specs
 
 
-def _refuse_unknown(what: str, wanted: list | None, known: set, where: str) -> None:
+def _refuse_unknown(what: str, wanted: list[str] | list[int] | None, known: set[Any], where: str) -> None:
     for value in wanted or []:
         if value not in known:
             accepted = ", ".join(str(k) for k in sorted(known))
@@ -83,10 +84,11 @@ def read_losses(folder: Path) -> dict[str, float]:
     return {str(folder / entry["location"]): entry["loss_nats"] for entry in entries if "loss_nats" in entry}
 
 
-def _entries(path: Path) -> list[dict]:
+def _entries(path: Path) -> list[dict[str, Any]]:
     try:
-        return json.loads(path.read_text())["checkpoints"]
+        entries: list[dict[str, Any]] = json.loads(path.read_text())["checkpoints"]
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise SpecError(f"{path}: not a family manifest ({error})") from None
+    return entries

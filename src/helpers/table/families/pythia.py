@@ -24,7 +24,7 @@ SHAPES = (
 )
 
 
-def _runs(suffix: str, shapes: tuple) -> tuple[HubRun, ...]:
+def _runs(suffix: str, shapes: tuple[tuple[str, int, int, int, float], ...]) -> tuple[HubRun, ...]:
     return tuple(
         HubRun(
             model=f"pythia-{size}{suffix}",

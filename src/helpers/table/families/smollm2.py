@@ -14,6 +14,7 @@ no revision of these repositories and isn't here.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from helpers.table.families import llama
 from helpers.table.families.hub import HubFamily
@@ -35,7 +36,7 @@ class Smollm2Run(llama.LlamaRun):
     schedule: str = "warmup_stable_decay"
 
 
-def _run(size: str, every: int, last: int, sequences: int, planned_steps: int, **known) -> Smollm2Run:
+def _run(size: str, every: int, last: int, sequences: int, planned_steps: int, **known: Any) -> Smollm2Run:
     return Smollm2Run(
         model=f"SmolLM2-{size}",
         repository=f"HuggingFaceTB/SmolLM2-{size}-intermediate-checkpoints",

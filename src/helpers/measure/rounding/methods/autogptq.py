@@ -41,6 +41,7 @@ from helpers.measure.rounding.refusals import not_accepted
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
 from helpers.table.errors import QuantizationError
+from helpers.table.records import given
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 
@@ -81,7 +82,7 @@ def quantize(
         return [QuantizationError(reason) for _ in schemes]
     refusals = [refusal(model.config, scheme) for scheme in schemes]
     accepted = [scheme for scheme, refused in zip(schemes, refusals, strict=True) if refused is None]
-    answers = iter(_ask_child(checkpoint, accepted, calibration) if accepted else [])
+    answers = iter(_ask_child(checkpoint, accepted, given(calibration)) if accepted else [])
     return [next(answers) if refused is None else QuantizationError(refused) for refused in refusals]
 
 
@@ -99,7 +100,7 @@ def _unusable(model: PreTrainedModel, calibration: Tensor | None) -> str | None:
     return None
 
 
-def _config_of(scheme: QuantScheme) -> dict:
+def _config_of(scheme: QuantScheme) -> dict[str, object]:
     """Return the fields of auto-gptq's BaseQuantizeConfig that say what `scheme` says."""
     return {
         "bits": scheme.bits,
@@ -145,7 +146,7 @@ def _answer(
     number: int,
     scheme: QuantScheme,
     expected: dict[str, torch.Size],
-    child: subprocess.CompletedProcess,
+    child: subprocess.CompletedProcess[str],
 ) -> Rounded | QuantizationError:
     """Read what the child left for scheme `number`."""
     weights_file, error_file = exchange / f"{number}.safetensors", exchange / f"{number}.error"
@@ -185,4 +186,4 @@ def _fault(weights: dict[str, Tensor], expected: dict[str, torch.Size]) -> str |
 def _on_device(answer: Rounded | QuantizationError, device: torch.device) -> Rounded | QuantizationError:
     if isinstance(answer, QuantizationError):
         return answer
-    return Rounded({name: weight.to(device) for name, weight in answer.weights.items()}, answer.diagnostics)
+    return Rounded({name: answer.decoded(name).to(device) for name in answer.weights}, answer.diagnostics)

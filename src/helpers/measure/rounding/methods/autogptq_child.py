@@ -8,24 +8,29 @@ NUMBER.safetensors or, if auto-gptq couldn't do it, its reason as NUMBER.error.
 """
 
 import contextlib
+import functools
 import json
 import logging
+import operator
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
+
+if TYPE_CHECKING:  # at run time only after `import_auto_gptq` has begun
+    from transformers import PreTrainedModel
 
 # Sequences that go through a block together: memory and speed only, the Hessian is a mean over all of them.
 MICRO_BATCH = 8
 
 
-def import_auto_gptq(device: torch.device) -> ModuleType:
-    """Import auto-gptq under a current transformers and return its module `modeling._base`.
+def import_auto_gptq(device: torch.device) -> Any:
+    """Import auto-gptq, which has no types, under a current transformers; return its module `modeling._base`.
 
     Four names that it imports, but doesn't need for rounding, are gone from transformers 5 and peft. Without a GPU
     it still moves every block to "cuda:0" and synchronizes: on the CPU both are made to mean the CPU.
@@ -36,7 +41,7 @@ def import_auto_gptq(device: torch.device) -> ModuleType:
 
     transformers.modeling_utils.no_init_weights = contextlib.nullcontext
     transformers.utils.hub.create_commit = transformers.utils.hub.create_repo = None
-    peft.peft_model.PEFT_TYPE_TO_MODEL_MAPPING = {}
+    peft.peft_model.PEFT_TYPE_TO_MODEL_MAPPING = {}  # type: ignore[attr-defined]  # gone from peft
     from auto_gptq.modeling import _base
 
     logging.getLogger("auto_gptq").setLevel(logging.ERROR)
@@ -57,11 +62,11 @@ class _Quantizer:
         self.rounded: list[str] = []
         self.base.pack_model = self._take_names
 
-    def _take_names(self, quantizers: dict[str, tuple], **_: object) -> None:
+    def _take_names(self, quantizers: dict[str, tuple[object, ...]], **_: object) -> None:
         """Stand in for packing: note which modules were rounded (their weights are the decoded float32 codes)."""
         self.rounded = list(quantizers)
 
-    def quantize(self, scheme: dict, tokens: Tensor) -> dict[str, Tensor]:
+    def quantize(self, scheme: dict[str, object], tokens: Tensor) -> dict[str, Tensor]:
         """Round a fresh copy of the checkpoint; return its rounded weights, float32 on the CPU, by parameter name."""
         from auto_gptq.modeling import GPTQ_CAUSAL_LM_MODEL_MAP, BaseQuantizeConfig
 
@@ -77,11 +82,12 @@ class _Quantizer:
         return {f"{name}.weight": _weight_of(model, name) for name in self.rounded}
 
 
-def _weight_of(model: nn.Module, name: str) -> Tensor:
-    return model.get_submodule(name).weight.detach().float().cpu().contiguous()
+def _weight_of(model: "PreTrainedModel", name: str) -> Tensor:
+    weight: Tensor = model.get_submodule(name).weight
+    return weight.detach().float().cpu().contiguous()
 
 
-def load_model(folder: str) -> nn.Module:
+def load_model(folder: str) -> "PreTrainedModel":
     """Return the checkpoint in `folder` in float32, in evaluation mode.
 
     Raises ValueError when a weight other than the output head's is missing: it would silently be random.
@@ -117,9 +123,9 @@ def main(exchange: Path) -> None:
             weights = quantizer.quantize(scheme, tokens)
         except (ValueError, RuntimeError) as error:
             reason = f"{type(error).__name__}: {error}"
-            _write(exchange / f"{number}.error", lambda path, text=reason: path.write_text(text))
+            _write(exchange / f"{number}.error", operator.methodcaller("write_text", reason))
         else:
-            _write(exchange / f"{number}.safetensors", lambda path, tensors=weights: save_file(tensors, path))
+            _write(exchange / f"{number}.safetensors", functools.partial(save_file, weights))
 
 
 if __name__ == "__main__":

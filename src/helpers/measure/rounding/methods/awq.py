@@ -16,14 +16,15 @@ group; s lies in the module that it is folded into.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PretrainedConfig
 
-from helpers.measure.models.decoders import Decoder, hidden_of
+from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
 from helpers.measure.rounding import grids
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.method import Method
@@ -32,6 +33,7 @@ from helpers.measure.rounding.refusals import not_accepted, undivided_layer
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import grid_bits, n_params, stored_bits
 from helpers.table.errors import QuantizationError
+from helpers.table.records import given
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 
@@ -55,8 +57,8 @@ class Group:
 class Moments:
     """Sums over calibration tokens of |x| (columns,) and x x^T (columns, columns)."""
 
-    magnitude: Tensor | float = 0.0
-    products: Tensor | float = 0.0
+    magnitude: Tensor = field(default_factory=lambda: torch.zeros(()))
+    products: Tensor = field(default_factory=lambda: torch.zeros(()))
     n_tokens: int = 0
 
     def add(self, inputs: Tensor) -> None:
@@ -109,7 +111,7 @@ def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> l
         moments, hidden = _pass(block, groups, hidden, arguments)
         for scheme, found in zip(schemes, weights, strict=True):
             for group in groups:
-                matrices = [block.get_submodule(layer).weight for layer in group.layers]
+                matrices = [linear_in(block, layer).weight for layer in group.layers]
                 rounded = round_group(matrices, moments.get(group.layers), scheme)
                 found |= {decoder.name_of(index, n): w for n, w in zip(group.layers, rounded, strict=True)}
     return [Rounded(found, _diagnostics(found, scheme)) for found, scheme in zip(weights, schemes, strict=True)]
@@ -125,7 +127,7 @@ def _diagnostics(weights: dict[str, IntegerWeight | Tensor], scheme: QuantScheme
 
 
 def _pass(
-    block: nn.Module, groups: Sequence[Group], hidden: Tensor, arguments: dict
+    block: nn.Module, groups: Sequence[Group], hidden: Tensor, arguments: dict[str, Any]
 ) -> tuple[dict[tuple[str, ...], Moments], Tensor]:
     """Return the moments of each group that can be scaled, and the block's outputs for `hidden` (n, L, d)."""
     moments = {group.layers: Moments() for group in groups if group.source is not None}
@@ -138,7 +140,9 @@ def _pass(
     return moments, torch.cat(outputs)
 
 
-def run(block: nn.Module, parameters: dict[str, Tensor], hidden: Tensor, arguments: dict) -> tuple[dict, Tensor]:
+def run(
+    block: nn.Module, parameters: dict[str, Tensor], hidden: Tensor, arguments: dict[str, Any]
+) -> tuple[dict[str, Tensor], Tensor]:
     """Return the inputs of a block's linear layers, by name, and its output, with `parameters` in place of its own.
 
     Raises QuantizationError where a layer doesn't run exactly once: its input wouldn't be known.
@@ -161,7 +165,7 @@ def run(block: nn.Module, parameters: dict[str, Tensor], hidden: Tensor, argumen
     return dict(inputs), output
 
 
-def groups_of(block: nn.Module, hidden: Tensor, arguments: dict) -> tuple[Group, ...]:
+def groups_of(block: nn.Module, hidden: Tensor, arguments: dict[str, Any]) -> tuple[Group, ...]:
     """Return a block's linear layers by the input they share, with what takes up their scale.
 
     Raises QuantizationError when activations aren't finite or no layer can be scaled: that would be round-to-nearest.
@@ -183,17 +187,18 @@ def groups_of(block: nn.Module, hidden: Tensor, arguments: dict) -> tuple[Group,
     return groups
 
 
-def source_of(block: nn.Module, layers: Sequence[str], hidden: Tensor, arguments: dict) -> str | None:
+def source_of(block: nn.Module, layers: Sequence[str], hidden: Tensor, arguments: dict[str, Any]) -> str | None:
     """Return the module into which the inverse scale of `layers` can be folded exactly, or None.
 
     Every module whose parameters have one row an input channel is tried, with powers of two as scales: they leave the
     mantissa alone, so a folding that is right changes the layers' input by just these factors and nothing else in the
     block by a single bit.
     """
-    columns = block.get_submodule(layers[0]).in_features
+    columns = linear_in(block, layers[0]).in_features
     draw = torch.randint(-4, 5, (columns,), generator=torch.Generator().manual_seed(0))
     scale = torch.exp2(draw.to(hidden.dtype)).to(hidden.device)
-    for source, module in block.named_modules():
+    modules: dict[str, nn.Module] = dict(block.named_modules())
+    for source, module in modules.items():
         own = list(module.parameters(recurse=False))
         if source in layers or not own or any(len(parameter) != columns for parameter in own):
             continue
@@ -208,7 +213,7 @@ def source_of(block: nn.Module, layers: Sequence[str], hidden: Tensor, arguments
 
 def folded(block: nn.Module, layers: Sequence[str], source: str, scale: Tensor) -> dict[str, Tensor]:
     """Return the parameters that change when `layers` are multiplied by `scale` (columns,) and `source` is divided."""
-    changed = {f"{name}.weight": block.get_submodule(name).weight * scale for name in layers}
+    changed = {f"{name}.weight": linear_in(block, name).weight * scale for name in layers}
     for name, parameter in block.get_submodule(source).named_parameters(recurse=False):
         changed[f"{source}.{name}"] = parameter / scale.view(-1, *[1] * (parameter.ndim - 1))
     return changed
@@ -225,7 +230,7 @@ def round_group(
 
 
 def _round(weight: Tensor, scheme: QuantScheme) -> IntegerWeight:
-    return grids.round_to_integer(weight, scheme.bits, scheme.symmetric, scheme.group_size)
+    return grids.round_to_integer(weight, given(scheme.bits), given(scheme.symmetric), scheme.group_size)
 
 
 def search_scale(weight: Tensor, moments: Moments, scheme: QuantScheme) -> Tensor:

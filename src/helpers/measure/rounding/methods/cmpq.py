@@ -23,12 +23,14 @@ from transformers import PretrainedConfig
 from helpers.measure.models.activations import input_norms
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.precision import matrix_products
+from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods.matrices import largest, one_by_one
 from helpers.measure.rounding.refusals import PLAIN, not_accepted, said_wrong, share_refusal
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import VALUE_BITS, n_params, outlier_bits
 from helpers.table.errors import QuantizationError
+from helpers.table.records import given
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 
@@ -40,7 +42,7 @@ ITERATIONS = 30
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why CMPQ can't do `scheme`, or None; any decoder will do."""
-    if scheme.average_bits is None or not LEAST_BITS <= scheme.average_bits <= scheme.bits:
+    if scheme.average_bits is None or not LEAST_BITS <= scheme.average_bits <= given(scheme.bits):
         return said_wrong(scheme, "average_bits", f"{LEAST_BITS} to 'bits', {scheme.bits}")
     return share_refusal(scheme) or not_accepted(
         scheme,
@@ -67,12 +69,14 @@ def quantize(
 
 
 def _round_all(decoder: Decoder, scheme: QuantScheme, norms: Sequence[Tensor]) -> Rounded:
-    weights, n_bits = {}, 0
+    weights: dict[str, IntegerWeight | Tensor] = {}
+    average, most, share = given(scheme.average_bits), given(scheme.bits), given(scheme.outlier_share)
+    n_bits = 0
     for (name, layer), norm in zip(decoder.linear_layers().items(), norms, strict=True):
-        bits = channel_bits(norm, scheme.average_bits, scheme.bits)
-        rounded, n_outliers = round_matrix(layer.weight.detach(), norm, bits, scheme.outlier_share)
+        bits = channel_bits(norm, average, most)
+        rounded, n_outliers = round_matrix(layer.weight.detach(), norm, bits, share)
         weights[f"{name}.weight"] = rounded
-        n_bits += code_bits(rounded, bits, scheme.bits) + n_outliers * outlier_bits(rounded)
+        n_bits += code_bits(rounded, bits, most) + n_outliers * outlier_bits(rounded)
     matrices = list(weights.values())
     return Rounded(
         weights,

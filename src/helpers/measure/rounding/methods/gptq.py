@@ -10,6 +10,7 @@ from helpers.measure.rounding import gptq_solver, layerwise
 from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.refusals import not_accepted
 from helpers.measure.rounding.rounded import Answers, Checkpoint
+from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
 METHOD = Method(version=1, calibrated=True, damped=True, mixed=True)
@@ -31,7 +32,7 @@ def solve(weight: Tensor, hessian: Tensor, schemes: Sequence[QuantScheme]) -> gp
     """Solve one layer for schemes that may differ in bits and symmetry: weight (schemes, rows, columns)."""
     bits = torch.tensor([scheme.bits for scheme in schemes], device=weight.device)[:, None, None]
     symmetric = torch.tensor([scheme.symmetric for scheme in schemes], device=weight.device)[:, None, None]
-    first = schemes[0]
+    first, rel_damp = schemes[0], given(schemes[0].rel_damp)
     return gptq_solver.solve(
-        weight, hessian, bits, first.group_size, symmetric, first.rel_damp, first.order, first.grid_search
+        weight, hessian, bits, first.group_size, symmetric, rel_damp, first.order, first.grid_search
     )

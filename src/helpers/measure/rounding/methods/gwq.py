@@ -19,12 +19,14 @@ from transformers import PretrainedConfig
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.precision import matrix_products
 from helpers.measure.rounding import grids
+from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods.matrices import largest, one_by_one
 from helpers.measure.rounding.refusals import PLAIN, not_accepted, share_refusal, undivided_layer
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import grid_bits, n_params, outlier_bits, stored_bits
 from helpers.table.errors import QuantizationError
+from helpers.table.records import given
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 
@@ -70,17 +72,18 @@ def _round_all(decoder: Decoder, scheme: QuantScheme, gradients: dict[str, Tenso
     undivided = undivided_layer(layers, scheme.group_size)
     if undivided:
         return QuantizationError(f"{scheme.label}: {undivided}")
-    weights, n_bits = {}, 0
+    weights: dict[str, IntegerWeight | Tensor] = {}
+    n_bits = 0
     for name, layer in layers.items():
         weight = layer.weight.detach()
-        outliers = largest(gradients[name].abs(), round(scheme.outlier_share * weight.numel()))
+        outliers = largest(gradients[name].abs(), round(given(scheme.outlier_share) * weight.numel()))
         weights[f"{name}.weight"] = round_rest(weight, outliers, scheme)
         n_bits += int(outliers.sum()) * outlier_bits(weight)
     matrices = list(weights.values())
     diagnostics = Diagnostics(
         n_params_quantized=n_params(matrices),
         quantized_ratio=1.0,
-        effective_bits=stored_bits(matrices, scheme, grid_bits(scheme)) + n_bits / n_params(matrices),
+        effective_bits=given(stored_bits(matrices, scheme, grid_bits(scheme))) + n_bits / n_params(matrices),
     )
     return Rounded(weights, diagnostics)
 
@@ -91,5 +94,5 @@ def round_rest(weight: Tensor, outliers: Tensor, scheme: QuantScheme) -> Tensor:
     A grid spans zero in any case, so zeros in the outliers' places leave it to the others.
     """
     rest = weight.masked_fill(outliers, 0.0)
-    rounded = grids.round_to_grid(rest, scheme.bits, scheme.symmetric, scheme.group_size)
+    rounded = grids.round_to_grid(rest, given(scheme.bits), given(scheme.symmetric), scheme.group_size)
     return torch.where(outliers, weight, rounded)

@@ -37,7 +37,8 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
     library = imported("hqq.core.quantize")
     settings = library.hqq_base_quant_config(scheme.bits, scheme.group_size, axis=1)["weight_quant_params"]
     codes, meta = library.Quantizer.quantize(weight, **settings, bitpack=False, device=str(weight.device))
-    return library.Quantizer.dequantize(codes, meta | {"compute_dtype": torch.float32})
+    rounded: Tensor = library.Quantizer.dequantize(codes, meta | {"compute_dtype": torch.float32})
+    return rounded
 
 
 quantize = by_matrix(round_matrix, lambda scheme: 16 + 16)

@@ -30,7 +30,8 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
     """Round (rows, columns), one scale a row."""
     library = imported("bitsandbytes.functional")
     codes, largest, _ = library.int8_vectorwise_quant(weight.to(torch.float16).contiguous())
-    return library.int8_vectorwise_dequant(codes, largest)
+    rounded: Tensor = library.int8_vectorwise_dequant(codes, largest)
+    return rounded
 
 
 quantize = by_matrix(round_matrix, lambda scheme: 32)

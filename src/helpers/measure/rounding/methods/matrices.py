@@ -17,7 +17,7 @@ from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 
 
-def library_refusal(package: str, version: str, scheme: QuantScheme, **accepted: tuple) -> str | None:
+def library_refusal(package: str, version: str, scheme: QuantScheme, **accepted: tuple[object, ...]) -> str | None:
     """Return why a library can't do `scheme` (not installed, or a field has no `accepted` value), or None."""
     return not_installed(package, version) or not_accepted(scheme, **accepted, **PLAIN)
 

@@ -31,7 +31,8 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
     """Round (rows, columns); blocks run along the rows, which `group_size` divides."""
     library = imported("bitsandbytes.functional")
     codes, state = library.quantize_4bit(weight.contiguous(), blocksize=scheme.group_size, quant_type="nf4")
-    return library.dequantize_4bit(codes, state)
+    rounded: Tensor = library.dequantize_4bit(codes, state)
+    return rounded
 
 
 quantize = by_matrix(round_matrix, lambda scheme: 32)

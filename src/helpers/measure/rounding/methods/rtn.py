@@ -14,6 +14,7 @@ from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods.matrices import by_matrix
 from helpers.measure.rounding.refusals import PLAIN, not_accepted
 from helpers.measure.rounding.stored_bits import grid_bits
+from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
 METHOD = Method(version=1, calibrated=False, mixed=True, activations=("mxint", "int"))
@@ -21,7 +22,7 @@ METHOD = Method(version=1, calibrated=False, mixed=True, activations=("mxint", "
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why round-to-nearest can't do `scheme`, or None; any decoder will do."""
-    accepted: dict[str, tuple] = {"format": ("int", "mxint", "mxfp"), **PLAIN}
+    accepted: dict[str, tuple[object, ...]] = {"format": ("int", "mxint", "mxfp"), **PLAIN}
     if scheme.format != "int":
         accepted["symmetric"] = (True,)
     if scheme.format == "mxfp":
@@ -31,11 +32,12 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 
 def round_matrix(weight: Tensor, scheme: QuantScheme) -> IntegerWeight | Tensor:
     """Round (rows, columns) as `scheme` says; a microscaling format gives float32 values."""
+    bits = given(scheme.bits)
     if scheme.format == "mxint":
-        return microscaling.round_to_mxint(weight, scheme.bits, scheme.group_size)
+        return microscaling.round_to_mxint(weight, bits, scheme.group_size)
     if scheme.format == "mxfp":
         return microscaling.round_to_mxfp4(weight, scheme.group_size)
-    return grids.round_to_integer(weight, scheme.bits, scheme.symmetric, scheme.group_size)
+    return grids.round_to_integer(weight, bits, given(scheme.symmetric), scheme.group_size)
 
 
 def group_bits(scheme: QuantScheme) -> int:

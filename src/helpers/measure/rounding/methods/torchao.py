@@ -33,12 +33,13 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
     """Round (rows, columns) with the library's integer weight-only tensor."""
     library = imported("torchao.quantization")
     mapping = library.MappingType.SYMMETRIC if scheme.symmetric else library.MappingType.ASYMMETRIC
-    return library.IntxUnpackedToInt8Tensor.from_hp(
+    rounded: Tensor = library.IntxUnpackedToInt8Tensor.from_hp(
         weight,
         (1, scheme.group_size or weight.shape[1]),
         getattr(torch, f"int{scheme.bits}"),
         mapping_type=mapping,
     ).dequantize()
+    return rounded
 
 
 quantize = by_matrix(round_matrix, grid_bits)
