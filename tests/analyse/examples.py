@@ -24,7 +24,6 @@ from helpers.analyse.laws.forms import (
     UnifiedLaw,
 )
 from helpers.analyse.laws.joint import (
-    JOINT_FORMS,
     BlockByBothLaw,
     BlockByOutliersLaw,
     BlockByRatioLaw,
@@ -38,7 +37,7 @@ from helpers.analyse.laws.joint import (
     WithoutBlockLaw,
     WithoutTokensLaw,
 )
-from helpers.analyse.laws.names import FORMS
+from helpers.analyse.laws.names import FORMS, JOINT_FORMS
 from helpers.analyse.laws.shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
 from helpers.analyse.laws.variables import ValidityRange
 

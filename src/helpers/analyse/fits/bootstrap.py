@@ -129,7 +129,7 @@ def wild_bootstrap(fit: FitResult, n_draws: int, generator: np.random.Generator)
     params = refits(fit, wild_replicates(fit, n_draws, generator))
     params = params[np.isfinite(params).all(axis=1)]
     refuse_few_converged(len(params), n_draws)
-    return Draws(fit.parameter_names, params[:, :-1], np.exp(params[:, -1]), n_draws - len(params))
+    return Draws(fit.coefficient_names, params[:, :-1], np.exp(params[:, -1]), n_draws - len(params))
 
 
 def document_refits(fit: FitResult, document_qid_nats: FloatArray, counts: FloatArray) -> FloatArray:

@@ -125,7 +125,7 @@ def draws_by_run(fit: FitResult, n_draws: int, generator: np.random.Generator) -
     normal = of_place.standard_normal((n_draws, root.shape[0]))
     coefficients = np.tile(fit.law.coefficients, (n_draws, 1))
     coefficients[:, fit.free] += stretch[:, None] * (normal @ root)
-    return Draws(fit.parameter_names, coefficients, stretch * fit.tau)
+    return Draws(fit.coefficient_names, coefficients, stretch * fit.tau)
 
 
 def leave_one_run_out(fit: FitResult) -> pd.DataFrame:
@@ -140,9 +140,9 @@ def leave_one_run_out(fit: FitResult) -> pd.DataFrame:
         except FitError as error:
             rows.append({"run": label, "reason": str(error)})
             continue
-        coefficients = zip(without.parameter_names, without.law.coefficients, strict=True)
+        coefficients = zip(without.coefficient_names, without.law.coefficients, strict=True)
         rows.append({"run": label, **dict(coefficients), "tau": without.tau, "reason": ""})
-    return pd.DataFrame(rows, columns=["run", *fit.parameter_names, "tau", "reason"])
+    return pd.DataFrame(rows, columns=["run", *fit.coefficient_names, "tau", "reason"])
 
 
 def fit_by_run(law_type: type[Law], data: FitData, level: float = 0.95) -> tuple[FitResult, str]:

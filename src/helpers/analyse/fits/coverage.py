@@ -119,7 +119,7 @@ def limits(fit: FitResult, method: str, generator: np.random.Generator) -> Float
     by_run = clustered_by_run(fit)
     if method == CR2:
         return by_run.intervals[1:]
-    profiles = (profile_interval(by_run, name, fit.level) for name in fit.parameter_names[1:])
+    profiles = (profile_interval(by_run, name, fit.level) for name in fit.coefficient_names[1:])
     return np.array([(one.low, one.high) for one in profiles])
 
 
@@ -133,7 +133,7 @@ def trials(truth: FitResult, luck: Luck, methods: Sequence[str], tables: Iterabl
     for table in tables:
         generator = np.random.default_rng([seed, table])
         fit = warm.fit(simulate(truth, luck, generator), LEVEL)
-        planted = dict(zip(truth.parameter_names[1:], truth.law.coefficients[1:], strict=True))
+        planted = dict(zip(truth.coefficient_names[1:], truth.law.coefficients[1:], strict=True))
         found += _tried(table, planted, methods, partial(limits, fit, generator=generator))
     return pd.DataFrame(found)
 

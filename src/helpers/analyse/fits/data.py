@@ -8,7 +8,7 @@ import pandas as pd
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.laws.law import Law
-from helpers.analyse.laws.variables import LawError, ValidityRange, Variables
+from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange, Variables
 from helpers.table.errors import QidError
 
 
@@ -28,9 +28,6 @@ class FitError(QidError):
     def __init__(self, message: str, status: FitStatus) -> None:
         super().__init__(message)
         self.status = status
-
-
-OWN_VARIABLES = ("tokens", "n_params", "bits")  # what every row has; other variables are covariates
 
 
 @dataclass(frozen=True, eq=False)

@@ -140,6 +140,17 @@ def scaled_model(
     return model_in(scaled, law_type, data, x, tail_freedom), scaled
 
 
+def log_likelihood(law: Law, tau: float, data: FitData) -> float:
+    """Return the log-likelihood of the rows under a law as it is and a relative spread `tau`, errors normal.
+
+    Raises FitError where the rows lack what the law needs.
+    """
+    n_coefficients = len(law.coefficient_names())
+    own = Standardised(np.eye(n_coefficients), np.ones(n_coefficients - 1))
+    model = model_in(own, type(law), data, data.variables(type(law)), np.inf)
+    return float(model.loglike(np.append(law.coefficients, np.log(tau))))
+
+
 def ends_of_search(
     law_type: type[Law], x: Variables, scaled: Standardised, begin: FloatArray, reach: float = EFFECT_BOUND
 ) -> tuple[FloatArray, FloatArray]:

@@ -72,7 +72,7 @@ def exponent_differences(first: FitResult, second: FitResult, document_se: Float
     half = stats.t.ppf(0.5 + level / 2, freedom) * np.hypot(run_se, document_se)
     table = {"value": value, "run_se": run_se, "document_se": document_se, "degrees_of_freedom": freedom}
     table |= {"low": value - half, "high": value + half, "clear": np.abs(value) > half}
-    return pd.DataFrame(table, index=first.parameter_names).iloc[1:]
+    return pd.DataFrame(table, index=first.coefficient_names).iloc[1:]
 
 
 def document_errors(

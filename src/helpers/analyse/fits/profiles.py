@@ -131,7 +131,7 @@ def profile_interval(fit: FitResult, name: str, level: float = 0.95) -> ProfileI
     The part around the estimate: a profile with several hills may have others. Raises ValueError for another name and
     FitError (failed) where a maximum isn't reached or the profile rises above the fit.
     """
-    place = fit.parameter_names.index(name)
+    place = fit.coefficient_names.index(name)
     profile = _Profile.of(fit, place)
     estimate, freedom = float(profile.top[place]), fit.degrees_of_freedom[place]
     by_run = np.isfinite(freedom) and fit.free[place]

@@ -54,14 +54,14 @@ class FitResult:
     status: FitStatus
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
+    def coefficient_names(self) -> tuple[str, ...]:
         """Return the names of the coefficients: ln_k, since its error is symmetric and that of k isn't."""
         return self.law.coefficient_names()
 
     @property
     def free(self) -> np.ndarray:
         """Return which coefficients were estimated: all but those at a bound, shape (n_coefficients,)."""
-        return ~np.isin(self.parameter_names, self.bounds_hit)
+        return ~np.isin(self.coefficient_names, self.bounds_hit)
 
     @cached_property
     def slopes(self) -> FloatArray:
@@ -92,7 +92,7 @@ class FitResult:
 
     def estimate(self, name: str) -> Estimate:
         """Return one coefficient by name (`ln_k`, `beta`, ...). Raises ValueError for another name."""
-        index = self.parameter_names.index(name)
+        index = self.coefficient_names.index(name)
         low, high = self.intervals[index]
         return Estimate(float(self.law.coefficients[index]), float(self.standard_errors[index]), low, high)
 
@@ -128,9 +128,9 @@ class FitResult:
 
     def summary(self) -> str:
         """Return the fit as text: one line a parameter, then what it rests on."""
-        width = max(map(len, self.parameter_names))
+        width = max(map(len, self.coefficient_names))
         lines = [f"{type(self.law).__name__}: {self.status}, {self.n_rows} rows of {self.n_runs} training runs"]
-        for name, (low, high) in zip(self.parameter_names, self.intervals, strict=True):
+        for name, (low, high) in zip(self.coefficient_names, self.intervals, strict=True):
             one = self.estimate(name)
             lines.append(f"  {name:>{width}} {one.value:9.4f}  se {one.standard_error:.4f}  [{low:.4f}, {high:.4f}]")
         shares = ", ".join(f"{bits:g} bits {share:.0%}" for bits, share in self.information_by_bits.items())

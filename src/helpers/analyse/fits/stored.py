@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.fits.data import OWN_VARIABLES, FitError, FitStatus
+from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.result import Draws, Estimate, FitResult
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw, bounds_hit
 from helpers.analyse.laws.names import FORMS, PER_BIT
-from helpers.analyse.laws.variables import LawError, ValidityRange
+from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange
 from helpers.table.errors import ResultsError
 from helpers.table.files import write_atomically
 
@@ -108,7 +108,7 @@ def parameters(fit: FitResult, no_interval_because: str = "") -> dict[str, Estim
     method). NaN for a coefficient at a bound, and for all where there is a reason that there is no interval.
     """
     found = {}
-    for name, coefficient in zip(fit.law.PARAMETERS, fit.parameter_names, strict=True):
+    for name, coefficient in zip(fit.law.parameter_names(), fit.coefficient_names, strict=True):
         value, one = float(getattr(fit.law, name)), fit.estimate(coefficient)
         if no_interval_because or coefficient in fit.bounds_hit:
             found[name] = Estimate(value, math.nan, math.nan, math.nan)
@@ -138,7 +138,7 @@ def write_fits(path: Path, stored: StoredFits) -> None:
         "version": VERSION,
         "table_sha256": stored.table_sha256,
         "loss_law": _range_to_json(stored.loss_law)
-        | {"parameters": {name: getattr(stored.loss_law, name) for name in stored.loss_law.PARAMETERS}}
+        | {"parameters": {name: getattr(stored.loss_law, name) for name in stored.loss_law.parameter_names()}}
         | {"log_rms": stored.loss_log_rms, "bounds_hit": bounds_hit(stored.loss_law)},
         "fits": {name: _fit_to_json(fit) for name, fit in stored.fits.items()},
         "refused": {name: {"status": error.status, "reason": str(error)} for name, error in stored.refused.items()},

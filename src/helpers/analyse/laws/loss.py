@@ -40,7 +40,6 @@ class ChinchillaLaw(SizeAndTokensLaw):
     B: float
     beta: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("E", "A", "alpha", "B", "beta")
     LOGS: ClassVar[frozenset[str]] = frozenset({"E", "A", "B"})
 
     @classmethod
@@ -75,7 +74,6 @@ class OuyangLossLaw(SizeAndTokensLaw):
     D_c: float
     alpha_D: float  # noqa: N815
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("N_c", "alpha_N", "D_c", "alpha_D")
     LOGS: ClassVar[frozenset[str]] = frozenset({"N_c", "D_c"})
 
     @classmethod
@@ -126,7 +124,6 @@ class ShannonLaw(SizeAndTokensLaw):
     delta: float
     e: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("a", "alpha", "beta", "c", "gamma", "d", "delta", "e")
     LOGS: ClassVar[frozenset[str]] = frozenset({"a", "c", "d", "e"})
 
     @classmethod
@@ -192,4 +189,5 @@ class ChainedLaw:
         Raises LawError where there is no solution between the ends of `SEARCHED`.
         """
         shape = np.broadcast_shapes(*(np.shape(values) for values in (qid_nats, *known.values())))
-        return bisect(lambda values: self.predict(**known, **{variable: values}) > qid_nats, variable, shape)
+        target = np.asarray(qid_nats, float)
+        return bisect(lambda values: self.predict(**{**known, variable: values}) > target, variable, shape)
