@@ -14,7 +14,7 @@ the optimiser sees them (for k that means QiD at the middle of the data instead 
 and the result is carried back to the paper's terms. A log-linear law has the same slopes everywhere; for the others
 the scaling is that of the start, and once more that of the maximum.
 
-The intervals of `fit_law` take rows to be independent. Rows of one training run aren't: see `uncertainty`.
+The intervals of `fit_law` take rows to be independent. Rows of one training run aren't: see `by_run`.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ Applied Statistics 37). It follows a likelihood that isn't a parabola: an onset 
 side only, which a symmetric interval hides. With the rows taken to be independent the threshold is the quantile of
 chi square with one degree of freedom. By training run it is t^2 times the design effect: the clustered variance over
 the one that the likelihood's curvature gives (the vertical adjustment of Chandler and Bate 2007, Biometrika 94). Where
-the profile is a parabola that is the interval of `uncertainty.clustered_by_run`.
+the profile is a parabola that is the interval of `by_run.clustered_by_run`.
 """
 
 from collections.abc import Iterator

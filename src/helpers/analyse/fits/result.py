@@ -1,4 +1,4 @@
-"""What a fit takes and returns: data, status, error, an estimate, the whole result, refits. No fitting happens here."""
+"""What a fit returns: estimates, the whole result, draws of its coefficients. No fitting happens here."""
 
 import math
 from dataclasses import dataclass
@@ -98,12 +98,12 @@ class FitResult:
 
     @cached_property
     def fitted_nats(self) -> FloatArray:
-        """Return the QiD that the law gives for each row, in nats a token, shape (n_rows,)."""
+        """Return the QiD that the law gives for each row, in nats per token, shape (n_rows,)."""
         return np.exp(self.law.evaluate(self.law.coefficients, self.data.asked(self.law))[0])
 
     @property
     def residuals_nats(self) -> FloatArray:
-        """Return measured minus fitted QiD, in nats a token, shape (n_rows,)."""
+        """Return measured minus fitted QiD, in nats per token, shape (n_rows,)."""
         return self.data.qid_nats - self.fitted_nats
 
     @property
@@ -127,7 +127,7 @@ class FitResult:
         return information_by_bits(self.fitted_nats, self.data.qid_se_nats, self.data.bits, self.tau)
 
     def summary(self) -> str:
-        """Return the fit as text: one line a parameter, then what it rests on."""
+        """Return the fit as text: one line per parameter, then what it rests on."""
         width = max(map(len, self.coefficient_names))
         lines = [f"{type(self.law).__name__}: {self.status}, {self.n_rows} rows of {self.n_runs} training runs"]
         for name, (low, high) in zip(self.coefficient_names, self.intervals, strict=True):
@@ -166,7 +166,7 @@ class Draws:
 
 
 def measured_over_predicted(law: Law, data: FitData) -> pd.DataFrame:
-    """Return the sum of measured over the sum of predicted QiD: one row a bit width, one column a size N (no unit).
+    """Return the sum of measured over the sum of predicted QiD: one row per bit width, one column per size N (no unit).
 
     On the trunk a size is a training run. Sums, so that a QiD at or below zero counts; `data` may lie outside of what
     the law was fitted to.

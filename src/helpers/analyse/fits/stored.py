@@ -1,6 +1,6 @@
 """The project's fits as a file, `results/fits.json`: what it holds, and how it is written and read.
 
-`study_fits` makes it (`make fits`); chapters and commands read it. It names the table of measurements that it was made
+`make_fits` makes it (`make fits`); chapters and commands read it. It names the table of measurements that it was made
 from by its SHA-256, and is refused when that table has changed since.
 """
 
@@ -27,6 +27,9 @@ FITS = Path("results/fits.json")
 TABLE = Path("results/measurements.parquet")
 VERSION = 1
 DRAW_DIGITS = 7  # significant; the draws' own scatter begins at the second or third
+# Fields of a stored fit that the file has under the same names, as they are and as numbers.
+AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
+NUMBERS = ("condition_number", "tau", "aic", "bic", "level")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ class StoredFit:
     level: float  # of the parameters' intervals
     params: dict[str, Estimate]  # by the paper's names; NaN beside the value: at a bound, or no interval by run
     no_interval_because: str
-    draws: Draws | None  # of the coefficients and tau, see `uncertainty.draws_by_run`
+    draws: Draws | None  # of the coefficients and tau, see `by_run.draws_by_run`
     no_draws_because: str
 
     @property
@@ -97,8 +100,8 @@ class StoredFits(NamedFits):
     """What `results/fits.json` holds."""
 
     table_sha256: str
-    judged: pd.DataFrame  # `judgement.judge`, with a column `published`: constants as printed, nothing fitted
-    criteria: pd.DataFrame  # `judgement.criteria` of the main fits' rows
+    judged: pd.DataFrame  # `hold_outs.judge`, with a column `published`: constants as printed, nothing fitted
+    criteria: pd.DataFrame  # `hold_outs.criteria` of the main fits' rows
 
 
 def parameters(fit: FitResult, no_interval_because: str = "") -> dict[str, Estimate]:
@@ -210,10 +213,6 @@ def _draws_from_json(found: Mapping) -> Draws:
     columns = found["coefficients"]
     coefficients = np.array(list(columns.values()), float).T
     return Draws(tuple(columns), coefficients, np.array(found["tau"], float))
-
-
-AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
-NUMBERS = ("condition_number", "tau", "aic", "bic", "level")
 
 
 def _fit_to_json(fit: StoredFit) -> dict:

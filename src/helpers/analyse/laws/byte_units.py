@@ -1,8 +1,8 @@
-"""Laws in bytes: D in bytes of training text and losses in nats a byte, the only form that another tokenizer shares.
+"""Laws in bytes: D in bytes of training text, losses in nats per byte. It is the only form that all tokenizers share.
 
-With b bytes a token, D in bytes is b times D in tokens, and every loss and QiD in nats a byte is 1 / b of that in nats
-a token. Factors, onsets and ceilings change with the unit; exponents don't. A law in bytes is of the same class: its
-`tokens` then are bytes, and its `source` says so.
+With b bytes per token, D in bytes is b times D in tokens, and every loss and QiD in nats per byte is 1 / b of that in
+nats per token. Factors, onsets and ceilings change with the unit; exponents don't. A law in bytes is of the same
+class: its `tokens` then are bytes, and its `source` says so.
 
 b is measured on evaluation text. That the training text has the same is an assumption.
 """
@@ -38,7 +38,7 @@ def bytes_per_token(measurements: pd.DataFrame) -> float:
 
 
 def in_bytes(law: AnyLaw, bytes_a_token: float) -> AnyLaw:
-    """Return the law, of QiD or of the 16-bit loss, for D in bytes and losses in nats a byte, its range likewise.
+    """Return the law, of QiD or of the 16-bit loss, for D in bytes and losses in nats per byte, its range likewise.
 
     Raises LawError for a number of bytes that isn't positive, or a law with a part whose unit isn't known here.
     """

@@ -208,7 +208,7 @@ class LearningRateLaw(UnifiedLaw):
 
 @dataclass(frozen=True)
 class GroupSizeLaw(UnifiedLaw):
-    """QiD = k D^beta G^eta / (N^alpha P^gamma), G weights a scale: group size as a fourth variable."""
+    """QiD = k D^beta G^eta / (N^alpha P^gamma), G weights per scale: group size as a fourth variable."""
 
     NAME: ClassVar[str] = "group-size"
 

@@ -6,8 +6,8 @@ Qr and Qb for the loss; its form and constants aren't public. Version 1 has two 
 x = 1 - Qr at a fixed loss, which is what `RatioExponentialLaw` says with k = -c / alpha, and loss = A Qb^k
 (`BlockPowerLaw`). Here they are joined, with D, which the paper doesn't vary.
 
-What is fitted may be QiD in nats a token or the relative increase of perplexity, exp(QiD) - 1: a law is a power of its
-variables either way. A form that competes is a class with a `NAME`; `names.JOINT_FORMS` finds it here.
+What is fitted may be QiD in nats per token or the relative increase of perplexity, exp(QiD) - 1: a law is a power of
+its variables either way. A form that competes is a class with a `NAME`; `names.JOINT_FORMS` finds it here.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.shapes import REFERENCE_SIZE
 from helpers.analyse.laws.variables import LINEAR, LOG, SIZE, TOKENS, Scale, Term, Variables
 
-REFERENCE_BLOCK = 32  # values a scale at which exponents that depend on the block are given
+REFERENCE_BLOCK = 32  # values per scale at which exponents that depend on the block are given
 REFERENCE_TOKENS = 2.5e8
 
 LOG_OF_LOG = Scale(lambda values: np.log(np.log(values)), lambda column: np.exp(np.exp(column)))

@@ -1,7 +1,7 @@
 """Laws of quantization-induced degradation (QiD): how much loss rounding adds, as a function of D, N and P.
 
-Symbols and units, in every law: QiD in nats a token; D, training tokens seen; N, non-embedding parameters;
-P, bits a weight. A law is a frozen record whose parameters carry the paper's names; it predicts QiD and is
+Symbols and units, in every law: QiD in nats per token; D, training tokens seen; N, non-embedding parameters;
+P, bits per weight. A law is a frozen record whose parameters carry the paper's names; it predicts QiD and is
 solved for any of its variables. Arguments may be scalars or arrays of shapes that broadcast together.
 
 A fit sees a law through `evaluate`: ln QiD of rows and its slopes, as a function of *coefficients*. Coefficients are
@@ -116,7 +116,7 @@ class Law:
 
     @classmethod
     def starts(cls, x: Variables) -> list[dict[str, float]]:
-        """Return starting values of the coefficients beyond the terms', by name: one dict a start."""
+        """Return starting values of the coefficients beyond the terms', by name: one dict per start."""
         return [{}]
 
     @classmethod
@@ -162,7 +162,7 @@ class Law:
         bits: ArrayLike | None = None,
         **covariates: ArrayLike,
     ) -> FloatArray:
-        """Return QiD in nats a token, in the broadcast shape of the arguments. Raises LawError (see `ask`)."""
+        """Return QiD in nats per token, in the broadcast shape of the arguments. Raises LawError (see `ask`)."""
         x = self.ask({"tokens": tokens, "n_params": n_params, "bits": bits, **covariates})
         return np.exp(self.evaluate(self.coefficients, x)[0])
 
@@ -208,5 +208,5 @@ class Law:
         return self.solve("n_params", qid_nats, tokens=tokens, bits=bits, **more)
 
     def bits_at(self, qid_nats: ArrayLike, tokens: ArrayLike, n_params: ArrayLike, **more: ArrayLike) -> FloatArray:
-        """Return the bits a weight P (not rounded to an integer) at which QiD has fallen to `qid_nats`."""
+        """Return the bits per weight P (not rounded to an integer) at which QiD has fallen to `qid_nats`."""
         return self.solve("bits", qid_nats, tokens=tokens, n_params=n_params, **more)

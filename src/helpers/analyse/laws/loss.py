@@ -1,4 +1,4 @@
-"""Laws of the loss itself, of the model in 16 bits: L16 in nats a token as a function of D and N.
+"""Laws of the loss itself, of the model in 16 bits: L16 in nats per token as a function of D and N.
 
 They are laws like those of QiD (records that predict and are solved), except that `predict` gives a loss. A loss law
 turns a law of QiD that needs the 16-bit loss into one of D, N and P: `ChainedLaw`.
@@ -180,7 +180,7 @@ class ChainedLaw:
     loss_law: SizeAndTokensLaw
 
     def predict(self, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike) -> FloatArray:
-        """Return QiD in nats a token, in the broadcast shape of the arguments."""
+        """Return QiD in nats per token, in the broadcast shape of the arguments."""
         return self.law.predict(tokens, n_params, bits, loss_nats=self.loss_law.predict(tokens, n_params))
 
     def solve(self, variable: str, qid_nats: ArrayLike, **known: ArrayLike) -> FloatArray:

@@ -17,7 +17,7 @@ REFERENCE_SIZE = 1e6  # non-embedding parameters at which an onset D0 that depen
 
 @dataclass(frozen=True)
 class SaturatingLaw(UnifiedLaw):
-    """1 / QiD = 1 / q + 1 / ceiling with q the unified law: QiD levels off at a fitted ceiling, in nats a token.
+    """1 / QiD = 1 / q + 1 / ceiling with q the unified law: QiD levels off at a fitted ceiling, in nats per token.
 
     ln V - loss (uniform guessing) is a reference for the ceiling, not a bound: worse models exist.
     """
@@ -110,7 +110,7 @@ class ThresholdBySizeLaw(ThresholdLaw):
 
     @classmethod
     def starts(cls, x: Variables) -> list[dict[str, float]]:
-        """Return the threshold law's, with an onset that doesn't depend on size and one that comes sooner with it."""
+        """Return the threshold law's starts, each with an onset that doesn't depend on size and one that does."""
         return [start | {"nu": nu} for start in super().starts(x) for nu in (0.0, 0.3)]
 
     @classmethod
