@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.analyse.examples import EXAMPLES, NAMES, rows_for
+from tests.analyse.examples import EXAMPLES, NAMES, UNITS, rows_for
 
 from helpers.analyse.laws.byte_units import POWERS, bytes_per_token, chain_in_bytes, in_bytes
 from helpers.analyse.laws.forms import TAKEN_AWAY, UnifiedLaw
@@ -52,7 +52,7 @@ def test_exponents_stay_and_what_has_a_unit_does_not(name):
     for parameter in law.parameter_names():
         if getattr(there, parameter) != pytest.approx(getattr(law, parameter), rel=1e-12):
             changed.add(parameter)
-    expected = {law.parameter_names()[0], "D0", "ceiling", "lambda_"} & set(law.parameter_names())
+    expected = {law.parameter_names()[0], *UNITS} & set(law.parameter_names())
     assert changed == expected
 
 
