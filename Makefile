@@ -197,11 +197,11 @@ format: $(ENV) ## let ruff rewrite what lint would complain about
 picture: $(ENV) ## draw README's picture again from the tracked table
 	$(PY) book/picture.py
 
-dictionary: $(ENV) ## write the data dictionary and the tables' Croissant card, after a change of schema or table
+dictionary: $(ENV) ## write the data dictionary, the tables' Croissant card and the list of laws, after a change of schema, table or law
 	$(PY) book/dictionary.py
 
 # By hand, not by freshness: a clone's times say nothing. What reads the fits refuses those of another table.
-fits: $(ENV) ## fit and judge every law on the tracked table, into results/fits.json, after the table is replaced
+fits: $(ENV) ## fit and judge what results/fits.json lacks: an added law, or every law after the table is replaced
 	$(VENV)/bin/qid fits
 
 pair: $(ENV) ## bring the chapters' .ipynb up to their .py (text only, no outputs)
