@@ -43,7 +43,11 @@ SWEEP    := sweeps/$(PROFILE).yml
 ASKED    := $(EXECUTED)/.asked-$(PROFILE)-$(DEVICE)-$(SEED)-$(notdir $(VENV))
 
 CHAPTERS := $(patsubst chapters/%.py,%,$(wildcard chapters/[0-9]*.py))
-HELPERS  := $(shell find src/helpers -name '*.py')
+# A chapter that imports the measuring side is executed again when that changes, the others aren't. No chapter imports
+# the commands; tests/test_floors.py holds that the statistics and what is shown don't import the measuring side.
+MEASURE  := $(shell find src/helpers/measure -name '*.py')
+HELPERS  := $(filter-out $(MEASURE) src/helpers/cli.py src/helpers/commands/%,$(shell find src/helpers -name '*.py'))
+MEASURES := $(patsubst chapters/%.py,$(EXECUTED)/%.ipynb,$(shell grep -lE '^(from|import) helpers\.measure' chapters/[0-9]*.py))
 DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json)
 PAGES    := $(shell find book -type f -not -path 'book/executed/*' -not -path 'book/_build/*' -not -name '*.pyc') _config.yml
 INPUTS   := $(HELPERS) $(DATA) $(LOCKED) $(ASKED) book/execute.py
@@ -67,7 +71,7 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env peers book test check check-peers lint format pair picture dictionary fits sweep corpus train study release benchmark serve clean
+.PHONY: help env peers book test check check-peers recount lint format pair picture dictionary fits sweep corpus train study release benchmark serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -147,14 +151,24 @@ EXECUTE = $(PY) book/execute.py chapters/$(1).py $(EXECUTED)/$(1).ipynb \
 $(EXECUTED)/%.ipynb: chapters/%.py $(INPUTS) | $(ENV)
 	@$(call EXECUTE,$*)
 
-# Chapter 2 measures a little and chapter 4 the whole sweep, both into the reader's own table, one after the other; what reads
-# that table runs after them. A rerun that finds every row measured leaves the table as it is, hence the touch.
-$(EXECUTED)/04-degradation.ipynb $(LOCAL) &: chapters/04-degradation.py $(SWEEP) $(INPUTS) | $(ENV) $(EXECUTED)/02-rounding.ipynb
+# Chapter 2 measures a little and chapter 4 the whole sweep, both into the reader's own table, one after the other. What reads
+# that table runs after them, and again only where rows were added: a rerun that finds every row measured leaves the table and
+# its time as they are, so a file of its own says when the sweep was last gone through. Without the table it is gone through.
+MEASURED := $(EXECUTED)/.measured
+ifeq ($(wildcard $(LOCAL)),)
+$(shell rm -f $(MEASURED))
+endif
+$(EXECUTED)/04-degradation.ipynb $(MEASURED) &: chapters/04-degradation.py $(SWEEP) $(INPUTS) $(MEASURE) \
+  | $(ENV) $(EXECUTED)/02-rounding.ipynb
 	@$(call EXECUTE,04-degradation)
 	@test -s $(LOCAL) || { echo "chapter 4 left no $(LOCAL)" >&2; exit 1; }
-	@touch $(LOCAL)
+	@touch $(MEASURED)
 
-$(EXECUTED)/01-the-question.ipynb $(EXECUTED)/05-unified-law.ipynb $(EXECUTED)/11-noise-floor.ipynb: $(LOCAL) $(EXECUTED)/02-rounding.ipynb
+$(LOCAL): $(MEASURED) ;
+
+$(EXECUTED)/01-the-question.ipynb $(EXECUTED)/05-unified-law.ipynb $(EXECUTED)/11-noise-floor.ipynb: $(LOCAL)
+
+$(MEASURES): $(MEASURE)
 
 $(EXECUTED)/03-checkpoints.ipynb: $(wildcard sweeps/train-*.yml)
 
@@ -183,7 +197,10 @@ check-peers: $(ENV) $(PEERS_LOCKED) ## tests that run GPTQModel from .venv-peers
 
 check: $(HTML) ## look through the built book: pages, outputs, links; in Chromium too if there is one
 	$(PY) book/check.py $(dir $(HTML))
-	$(PY) -m pytest -m browser tests/book
+	$(PY) -m pytest -m browser tests/book tests/recount
+
+recount: $(ENV) ## count the glued numbers again without the package: every chapter, or NN=04
+	@for each in $(or $(NN),all); do $(PY) -m tests.recount.recount $$each; done
 
 lint: $(ENV) ## ruff, its formatter, and that chapters' .py and .ipynb agree
 	$(VENV)/bin/ruff check .

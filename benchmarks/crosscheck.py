@@ -106,7 +106,7 @@ def scheme(method: str, bits: int, group_size: int) -> QuantScheme:
 def by_method(name: str, checkpoint: Checkpoint, schemes: Sequence[QuantScheme], tokens: Tensor) -> list[Rounded]:
     """Round with one of the project's own methods."""
     wanted = [scheme(name, each.bits, each.group_size) for each in schemes]
-    (answers,) = methods.get(name).quantize([checkpoint], wanted, tokens, memory.default_budget("cpu"))
+    (answers,) = methods.method_named(name).quantize([checkpoint], wanted, tokens, memory.default_budget("cpu"))
     for answer in answers:
         if isinstance(answer, QuantizationError):
             raise answer

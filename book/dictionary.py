@@ -17,9 +17,11 @@ import yaml
 
 from helpers.analyse.laws.names import LAW_NAMES, law_words
 from helpers.analyse.laws.variables import OWN_VARIABLES
+from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.dictionary import Column, columns
 from helpers.table.files import KEY
-from helpers.table.rows import CheckpointRow, Measurement, TrialRow
+from helpers.table.rows import Measurement
+from helpers.table.trial_rows import TrialRow
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, CARD, COMMANDS = Path("book/data-dictionary.md"), Path("results/croissant.json"), Path("book/commands.md")
@@ -35,8 +37,8 @@ INTRODUCTION = """# Data dictionary
 
 Every column of the tables in `results/`. A role says what a column is for: a *key* makes a row what it is, *covariates*
 describe the weights, how they were rounded and on which text, *outcomes* are what was found, *diagnostics* say what
-happened on the way, *provenance* says when, where and with what. Nothing derived is stored: QiD is the difference of
-two rows' `loss_nats`. This page is made from the program's own records; `results/croissant.json` says the same to
+happened on the way, *provenance* says when, where and with what. QiD isn't stored: it is the difference of two rows'
+`loss_nats`. This page is made from the program's own records; `results/croissant.json` says the same to
 programs.
 """
 LAWS_BEGIN, LAWS_END = "<!-- laws: written by make dictionary -->\n", "<!-- end of laws -->\n"

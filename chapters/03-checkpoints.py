@@ -59,6 +59,7 @@ from helpers.show.style import (
 )
 from helpers.table.families.catalogue import HUB_FAMILIES, read_manifest
 from helpers.table.families.neox import neox_linear_shapes
+from helpers.table.families.pythia import WARMUP_STEPS
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.models import checkpoints
@@ -95,9 +96,7 @@ described = pd.read_parquet("results/checkpoints.parquet")  # one row a checkpoi
 trained = described[described["n_averaged"] == 1]
 trunk = trained[(trained["family"] == "tadpole-trunk") & (trained["run"] == trained["model"])]
 pythia = HUB_FAMILIES["pythia-deduped"]
-public_runs = pd.DataFrame(
-    dataclasses.asdict(pythia.checkpoint(m, step)) for m in pythia.models for step in pythia.steps
-)
+public_runs = pd.DataFrame(map(dataclasses.asdict, pythia.checkpoints()))
 every = pd.concat([trained, public_runs]).drop_duplicates("model").sort_values(N).set_index("model").rename_axis(None)
 matrices = [sum(rows * columns for rows, columns in neox_linear_shapes(width).values()) for width in every["d_model"]]
 every["rounded"] = every["n_layers"] * matrices
@@ -487,7 +486,7 @@ plt.close(figure)
 CUT = 98_000  # the last step in the fit of Ouyang et al.
 peaks = runs.drop_duplicates("model").sort_values(N)
 study_peaks = peaks[peaks["model"] != "pythia-70m-deduped"]  # the study began at 160M
-at_cut = {model.name: pythia.learning_rate(model, CUT) / model.peak_learning_rate for model in pythia.models}
+at_cut = {run.model: pythia.learning_rate(run, CUT) / run.peak_learning_rate for run in pythia.runs}
 assert peaks["peak_learning_rate"].is_monotonic_decreasing, "the text says that the peak falls with size"
 assert (
     runs[runs["lr_phase"] == "decay"].groupby("model")["learning_rate"].apply(lambda r: r.is_monotonic_decreasing)
@@ -783,13 +782,13 @@ trunk_plan = next(plan for plan in plans if plan.family == "tadpole-trunk")
 branched = next(run for run in trunk_plan.runs() if trunk_plan.branches(run))
 cooldowns = trunk_plan.branches(branched)
 pythia_step = 1000
-exercise_model = next(model for model in pythia.models if model.name == "pythia-1b-deduped")
+exercise_run = next(run for run in pythia.runs if run.model == "pythia-1b-deduped")
 put_all(
     ex_step=pythia_step,
-    ex_batch=pythia.tokens_per_step,
-    ex_tokens=count_label(pythia_step * pythia.tokens_per_step),
-    ex_warmup=pythia.warmup_steps,
-    ex_share=pythia.learning_rate(exercise_model, pythia_step) / exercise_model.peak_learning_rate,
+    ex_batch=exercise_run.tokens_per_step,
+    ex_tokens=count_label(pythia_step * exercise_run.tokens_per_step),
+    ex_warmup=WARMUP_STEPS,
+    ex_share=pythia.learning_rate(exercise_run, pythia_step) / exercise_run.peak_learning_rate,
     ex_cooldowns=len(cooldowns),
     ex_updates=sum(trunk_plan.n_updates(run) for run in cooldowns),
     ex_main=trunk_plan.n_updates(branched),

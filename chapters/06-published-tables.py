@@ -215,7 +215,7 @@ put_all(cells_a_width=int((cells["bits"] == 2).sum()))
 # {glue:text}`guessing:.2f` nats; a rounded model with more loss than that knows less than nothing.
 
 # %%
-vocabulary = min(model.vocabulary_size for model in HUB_FAMILIES["pythia-deduped"].models)
+vocabulary = min(run.vocabulary_size for run in HUB_FAMILIES["pythia-deduped"].runs)
 guessing = math.log(vocabulary)
 sizes, far = [7e9, 70e9, 405e9], 1e14
 laws = {"equation 8": UNIFIED, "three laws": OUYANG_2024_TABLE_1, "Kumar et al.": dict.fromkeys(WIDTHS, KUMAR_2024)}

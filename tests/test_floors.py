@@ -157,7 +157,7 @@ importlib.util.find_spec = lambda name, package=None: None if name in absent els
 for name in {here!r}:
     importlib.import_module(name)
 from helpers.measure.rounding import methods
-for method in methods.METHODS.values():
+for method in methods.every_method().values():
     assert callable(method.quantize) and callable(method.refusal), method.name
 assert not [name for name in sys.modules if name.split(".")[0] in absent]
 """

@@ -1,1 +1,1 @@
-"""The QiD Book's package: `measure` rounds checkpoints and scores them, `analyse` fits laws to the rows."""
+"""The QiD Book's package: table -> measure | analyse -> show, commands; tests/test_floors.py says who imports whom."""

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.mixed.trials import MATRICES, TARGETS, assignment_of
-from helpers.table.rows import Measurement, TrialRow
+from helpers.table.rows import Measurement
+from helpers.table.trial_rows import TrialRow
 
 BLANK = {field.name: None for field in dataclasses.fields(TrialRow)}
 BLANK_MEASUREMENT = {field.name: None for field in dataclasses.fields(Measurement)}

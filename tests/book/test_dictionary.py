@@ -9,7 +9,9 @@ import pytest
 import dictionary
 from helpers.analyse.laws.names import LAW_NAMES
 from helpers.table import files as results
-from helpers.table.rows import CheckpointRow, Measurement, TrialRow
+from helpers.table.checkpoint_rows import CheckpointRow
+from helpers.table.rows import Measurement
+from helpers.table.trial_rows import TrialRow
 
 ROOT = Path(__file__).parents[2]
 AGAIN = "run: make dictionary"

@@ -10,6 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = ["01-the-question", "02-rounding", "03-checkpoints", "04-degradation", "05-unified-law"]
+MEASURING = ["02-rounding", "03-checkpoints", "04-degradation"]  # import the measuring side
+MEASURE_FOLDER = "src/helpers/measure/rounding"
+MEASURE, COMMAND = f"{MEASURE_FOLDER}/grids.py", "src/helpers/commands/laws.py"
 TARGETS = ["help", "env", "book", "test", "lint", "sweep", "train", "fits", "benchmark", "serve", "clean", "check"]
 
 PYTHON = """#!/bin/sh
@@ -18,7 +21,7 @@ case "$1" in
     echo "$(basename "$3" .ipynb) $4 $5 $6 $7" >> log
     [ "$(basename "$3" .ipynb)" = "$(cat fails 2>/dev/null)" ] && exit 1
     echo executed > "$3"
-    case "$3" in *02-*|*04-*) echo row >> results/local.parquet ;; esac ;;
+    case "$3" in *02-*|*04-*) test -e nothing-new || echo row >> results/local.parquet ;; esac ;;
   book/check.py) echo check >> log ;;
 esac
 """
@@ -30,7 +33,17 @@ mkdir -p .cache/site/_build/html && echo page > .cache/site/_build/html/index.ht
 
 @pytest.fixture
 def project(tmp_path):
-    for folder in ("chapters", "src/helpers", "sweeps", "data", "results", "book/_ext", ".venv/bin"):
+    for folder in (
+        "chapters",
+        "src/helpers/table",
+        MEASURE_FOLDER,
+        "src/helpers/commands",
+        "sweeps",
+        "data",
+        "results",
+        "book/_ext",
+        ".venv/bin",
+    ):
         (tmp_path / folder).mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in (
@@ -43,8 +56,16 @@ def project(tmp_path):
     ):
         (tmp_path / name).write_text("")
     for name in CHAPTERS:
-        (tmp_path / "chapters" / f"{name}.py").write_text("")
-    for name in ("src/helpers/table/rows.py", "sweeps/pocket.yml", "sweeps/pythia.yml", "data/weights"):
+        measures = "from helpers.measure.rounding import grids\n" if name in MEASURING else ""
+        (tmp_path / "chapters" / f"{name}.py").write_text(measures)
+    for name in (
+        "src/helpers/table/rows.py",
+        MEASURE,
+        COMMAND,
+        "sweeps/pocket.yml",
+        "sweeps/pythia.yml",
+        "data/weights",
+    ):
         (tmp_path / name).write_text("")
     for name, text in (("python", PYTHON), ("jupyter-book", JUPYTER_BOOK)):
         (tmp_path / ".venv/bin" / name).write_text(text)
@@ -91,11 +112,12 @@ def test_a_second_build_does_nothing(project, jobs):
     ("changed", "executed"),
     [
         ("chapters/03-checkpoints.py", ["03-checkpoints"]),
-        ("chapters/02-rounding.py", ["01-the-question", "02-rounding", "05-unified-law"]),  # 02 writes to the table
+        ("chapters/02-rounding.py", ["01-the-question", "02-rounding", "05-unified-law"]),  # 02 adds a row
         ("chapters/04-degradation.py", ["01-the-question", "04-degradation", "05-unified-law"]),
         ("sweeps/pocket.yml", ["01-the-question", "04-degradation", "05-unified-law"]),
         ("results/local.parquet", ["01-the-question", "05-unified-law"]),
         ("src/helpers/table/rows.py", CHAPTERS),
+        (MEASURE, CHAPTERS),  # 02 and 04 add rows here, which 01 and 05 read
         ("data/weights", CHAPTERS),
         ("results/fits.json", CHAPTERS),
         ("book/_toc.yml", []),
@@ -107,6 +129,20 @@ def test_what_depends_on_a_change_is_done_again_and_nothing_else(project, change
     done = build(project)
     assert sorted(done[:-2]) == executed
     assert done[-2:] == ["render", "check"]
+    assert build(project) == []
+
+
+def test_a_change_of_the_measuring_side_executes_the_chapters_that_import_it_unless_rows_are_added(project):
+    build(project)
+    (project / "nothing-new").write_text("")
+    (project / MEASURE).write_text("changed")
+    assert sorted(build(project)[:-2]) == MEASURING
+    assert build(project) == []
+
+
+def test_a_change_of_the_commands_does_nothing(project):
+    build(project)
+    (project / COMMAND).write_text("changed")
     assert build(project) == []
 
 

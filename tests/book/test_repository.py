@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,20 @@ def test_tests_mirror_the_sources():
         if not any(path.parent == stem.parent and re.fullmatch(f"{stem.name}(_[a-z_]+)?", path.stem) for stem in stems)
     ]
     assert strays == [], "a test file lies where the module lies that it is named after"
+
+
+def test_no_folder_and_no_module_of_the_package_is_crowded():
+    modules = [path for path in (ROOT / "src/helpers").rglob("*.py") if path.name != "__init__.py"]
+    per_folder = Counter(path.parent for path in modules)
+    assert max(per_folder.values()) <= 17, per_folder.most_common(1)
+    longest = max(modules, key=lambda path: len(path.read_text().splitlines()))
+    assert len(longest.read_text().splitlines()) <= 340, longest
+
+
+def test_contributing_names_every_folder_and_stays_short():
+    lines = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+    table = "\n".join(line for line in lines if line.startswith("| `"))
+    folders = {path.parent.relative_to(ROOT / "src/helpers") for path in (ROOT / "src/helpers").rglob("*.py")}
+    unnamed = [str(each) for each in folders if each != Path() and f"`{each}/`" not in table]
+    assert [each for each in unnamed if each not in ("measure", "analyse")] == []
+    assert len(lines) <= 150

@@ -17,7 +17,7 @@ from helpers.measure.models import stacking
 from helpers.measure.models.decoders import decoder_of, hidden_of
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products
 from helpers.measure.rounding import gptq_solver
-from helpers.measure.rounding.methods import get
+from helpers.measure.rounding.methods import method_named
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
@@ -124,7 +124,7 @@ def test_a_walk_on_the_gpu_is_the_walk_on_the_cpu_but_for_rounding_chaos(dtype):
             rel_damp=0.01,
             hessian_dtype=dtype if device == "cuda" else "float32",
         )
-        ((rounded[device],),) = get("gptq").quantize(
+        ((rounded[device],),) = method_named("gptq").quantize(
             [Checkpoint(model.to(device), Path())], [scheme], calibration, 2**30
         )
     one, other = (rounded[device].diagnostics for device in ("cpu", "cuda"))
@@ -163,7 +163,7 @@ def test_running_out_of_memory_halves_the_share_and_records_it(monkeypatch):
         return real(self)
 
     monkeypatch.setattr(layerwise._Walk, "run", small)
-    ((rounded,),) = get("gptq").quantize([Checkpoint(model, Path())], [scheme], calibration, 2**30)
+    ((rounded,),) = method_named("gptq").quantize([Checkpoint(model, Path())], [scheme], calibration, 2**30)
     assert rounded.diagnostics.calib_micro_batch == 4
 
 
@@ -174,7 +174,9 @@ def test_awq_on_the_gpu_is_awq_on_the_cpu():
     scheme = QuantScheme("awq", bits=4, group_size=32, symmetric=False, propagate="full_precision")
     weights = {}
     for device in ("cpu", "cuda"):
-        ((rounded,),) = get("awq").quantize([Checkpoint(model.to(device), Path())], [scheme], calibration, 2**30)
+        ((rounded,),) = method_named("awq").quantize(
+            [Checkpoint(model.to(device), Path())], [scheme], calibration, 2**30
+        )
         weights[device] = {name: rounded.decoded(name).cpu() for name in rounded.weights}
     for name, plain in weights["cpu"].items():
         error = (weights["cuda"][name] - plain).norm() / plain.norm()
@@ -199,7 +201,7 @@ def test_rounded_inputs_score_as_on_the_cpu(inputs, kept):
     for device in ("cpu", "cuda"):
         folder = ROOT / "data/tadpole/tadpole-128x3/step-007275"
         checkpoint = Checkpoint(GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device), folder)
-        ((answer,),) = get("rtn").quantize([checkpoint], [scheme], None, 2**30)
+        ((answer,),) = method_named("rtn").quantize([checkpoint], [scheme], None, 2**30)
         ((_, seen[device]),) = evaluate.evaluate([checkpoint], [[answer]], blocks, "float32", 2**30)
     assert seen["cuda"].loss_nats == pytest.approx(seen["cpu"].loss_nats, abs=1e-3)
     assert seen["cuda"].top1_accuracy == pytest.approx(seen["cpu"].top1_accuracy, abs=5e-3)
@@ -240,7 +242,7 @@ def test_rounded_inputs_of_compiled_blocks_score_as_on_the_cpu(name):
     ]
     scores = {}
     for device in ("cpu", "cuda"):
-        (answers,) = get("rtn").quantize([Checkpoint(model.to(device), Path())], schemes, None, 2**30)
+        (answers,) = method_named("rtn").quantize([Checkpoint(model.to(device), Path())], schemes, None, 2**30)
         (scores[device],) = evaluate.evaluate([Checkpoint(model, Path())], [answers], blocks, "float32", 2**30)
     for one, other in zip(scores["cpu"][1:], scores["cuda"][1:], strict=True):
         assert other.kl_nats == pytest.approx(one.kl_nats, rel=1e-2)
@@ -254,7 +256,7 @@ def test_a_walk_that_keeps_matrices_on_the_gpu_leaves_them_out_and_is_close_to_t
     kept = ("0.attention.dense", "1.mlp.dense_4h_to_h")
     found = {}
     for device in ("cpu", "cuda"):
-        ((_, found[device]),) = get("gptq").quantize(
+        ((_, found[device]),) = method_named("gptq").quantize(
             [Checkpoint(model.to(device), Path())],
             [QuantScheme(**low), QuantScheme(**low, kept_matrices=kept)],
             calibration,
@@ -287,7 +289,7 @@ def test_what_is_kept_is_the_same_on_both_devices(wanted):
     answers, models = [], []
     for device in ("cpu", "cuda"):
         model = GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False).to(device)
-        ((answer,),) = get(wanted.method).quantize([Checkpoint(model, folder)], [wanted], tokens, 2**30)
+        ((answer,),) = method_named(wanted.method).quantize([Checkpoint(model, folder)], [wanted], tokens, 2**30)
         answers.append(answer)
         models.append(model)
     ours, theirs = answers

@@ -219,11 +219,15 @@ def faults(number: str, notebook: Path) -> list[str]:
 
 
 def main(words: list[str]) -> int:
-    """Run from the command line; 1 if anything disagrees."""
-    number, *others = words
-    found = faults(number, Path(others[0]) if others else executed(number))
-    print("\n".join([*found, f"{len(found)} disagreements"]))
-    return int(bool(found))
+    """Run from the command line with a chapter's number, or `all`; 1 if anything disagrees."""
+    (wanted,) = words
+    numbers = recounted() if wanted == "all" else [wanted]
+    n_faults = 0
+    for number in numbers:
+        found = faults(number, executed(number))
+        print("\n".join([*(f"{number} {fault}" for fault in found), f"{number}: {len(found)} disagreements"]))
+        n_faults += len(found)
+    return int(n_faults > 0)
 
 
 if __name__ == "__main__":

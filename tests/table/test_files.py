@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 import textwrap
+import typing
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,16 +12,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.table import files
+from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import ResultsError
-from helpers.table.rows import CheckpointRow, Measurement
+from helpers.table.records import digest, from_mapping, key_of
+from helpers.table.rows import Measurement
+from helpers.table.scheme import QuantScheme
+from helpers.table.trial_rows import TrialRow
 
+REQUIRED = dataclasses.MISSING
 ROOT = Path(__file__).parents[2]
 
 
 def make_row(number: int, **changes) -> Measurement:
     """A row whose values are only of the right type."""
     values = {}
-    for name, annotation in ((f.name, f.type) for f in dataclasses.fields(Measurement)):
+    for name, annotation in typing.get_type_hints(Measurement).items():
         text = getattr(annotation, "__name__", str(annotation))
         values[name] = 1 if "int" in text else 0.5 if "float" in text else True if "bool" in text else "x"
         values[name] = ("x",) if annotation == tuple[str, ...] else values[name]
@@ -34,6 +40,29 @@ def test_a_record_comes_back_as_it_was(tmp_path):
     files.write_record(make_row(2), tmp_path)
     assert files.read_records(tmp_path)[0] == row
     assert files.done_ids(tmp_path) == {"0001", "0002"}
+
+
+UNKNOWN = dict.fromkeys(("learning_rate", "peak_learning_rate", "lr_fraction", "lr_phase", "weight_decay"))
+
+
+def test_what_is_not_known_of_a_schedule_comes_back_as_null(tmp_path):
+    row = make_row(1, **UNKNOWN)
+    files.write_record(row, tmp_path / "records")
+    assert files.read_records(tmp_path / "records") == [row]
+    files.compact(tmp_path / "records", tmp_path / "table.parquet")
+    (stored,) = files.read_table(tmp_path / "table.parquet").to_pylist()
+    assert {name: stored[name] for name in UNKNOWN} == UNKNOWN
+    files.write_table(tmp_path / "checkpoints.parquet", [make_checkpoint_row(**UNKNOWN)], CheckpointRow)
+    assert files.read_checkpoints(tmp_path / "checkpoints.parquet").to_pylist() == [make_checkpoint_row(**UNKNOWN)]
+
+
+@pytest.mark.parametrize(
+    ("name", "record"), [("measurements", Measurement), ("checkpoints", CheckpointRow), ("trials", TrialRow)]
+)
+def test_columns_of_the_tracked_tables_have_the_types_of_their_records(name, record):
+    expected = files.schema(record)
+    for field in pq.read_schema(ROOT / f"results/{name}.parquet"):
+        assert field.equals(expected.field(field.name)), field.name
 
 
 def test_compaction_depends_on_the_rows_alone(tmp_path):
@@ -137,10 +166,79 @@ def test_checkpoints_are_gathered_in_the_order_of_their_table(tmp_path):
         files.gather([tmp_path / "none.parquet"], tmp_path / "all.parquet")
 
 
+# ---- tables older than a column ------------------------------------------------------------------------------------
+
+LATER = {field.name: field.default for field in dataclasses.fields(Measurement) if field.default is not REQUIRED}
+
+
+def written_before(column: str, row: Measurement, path: Path) -> Path:
+    """Write a table as it was before it had the column."""
+    table = pa.Table.from_pylist([dataclasses.asdict(row)], schema=files.schema())
+    pq.write_table(table.drop_columns([column]), path)
+    return path
+
+
+def test_what_came_later_says_by_default_what_a_scheme_does():
+    schemes = {field.name: field.default for field in dataclasses.fields(QuantScheme)}
+    assert {name: schemes[name] for name in LATER if name in schemes} == {
+        name: default for name, default in LATER.items() if name != "assignment_sha256"
+    }
+    assert {"format", "kept_matrices", "outlier_share"} < LATER.keys()
+    assert LATER["assignment_sha256"] is QuantScheme().assignment_sha256 is None
+
+
+@pytest.mark.parametrize("column", LATER)
+def test_an_older_table_reads_as_a_new_one_at_the_columns_default(tmp_path, column):
+    row = make_row(1, **{column: LATER[column]})
+    files.write_table(tmp_path / "new.parquet", [dataclasses.asdict(row)], Measurement)
+    old, new = written_before(column, row, tmp_path / "old.parquet"), files.read_table(tmp_path / "new.parquet")
+    assert files.read_table(old).equals(new)
+    files.gather([old], tmp_path / "gathered.parquet")
+    assert (tmp_path / "gathered.parquet").read_bytes() == (tmp_path / "new.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("column", LATER)
+def test_an_older_record_reads_as_a_new_one_at_the_columns_default(tmp_path, column):
+    row = make_row(1, **{column: LATER[column]})
+    content = {name: value for name, value in dataclasses.asdict(row).items() if name != column}
+    (tmp_path / "0001.json").write_text(json.dumps(content))
+    assert files.read_records(tmp_path) == [row]
+
+
+def test_older_and_newer_rows_are_joined(tmp_path):
+    older, newer = make_row(1, outlier_share=None), make_row(2, outlier_share=0.01)
+    files.write_record(newer, tmp_path / "records")
+    for join in (files.compact, lambda folder, table: files.gather([folder], table)):
+        table = written_before("outlier_share", older, tmp_path / "table.parquet")
+        assert join(tmp_path / "records", table) == 2
+        assert files.read_table(table).column("outlier_share").to_pylist() == [None, 0.01]
+
+
+def test_an_option_added_to_scheme_and_row_leaves_the_tracked_table_readable_and_its_ids_as_they_are():
+    """As a newcomer adds one: a field with a default in each of the two records."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Scheme(QuantScheme):
+        rotation: str | None = None
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Row(Measurement):
+        rotation: str | None = None
+
+    path = ROOT / "results/measurements.parquet"
+    table = files._with_columns_of(Row, pq.read_table(path), path)
+    assert table.drop_columns(["rotation"]).equals(files.read_table(path))
+    names = [field.name for field in dataclasses.fields(Scheme)]
+    rows = table.select([*names, "scheme_id"]).slice(0, 500).to_pylist()
+    for row in rows:
+        scheme = from_mapping(Scheme, {name: row[name] for name in names}, "here")
+        assert digest(key_of(scheme)) == row["scheme_id"]
+
+
 # ---- what may go wrong -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lost", ["loss_nats", "run"])
+@pytest.mark.parametrize("lost", ["loss_nats", "run", "method", "schema_version"])
 def test_a_missing_column_is_named(tmp_path, lost):
     row = dataclasses.asdict(make_row(1))
     del row[lost]
@@ -160,7 +258,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path):
         import resource, signal, sys
         from pathlib import Path
         from helpers.table import files
-        from helpers.table.rows import ResultsError
+        from helpers.table.errors import ResultsError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
         try:

@@ -1,7 +1,5 @@
 import dataclasses
-from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from helpers.table import records
@@ -10,7 +8,6 @@ from helpers.table.records import from_mapping
 from helpers.table.rows import EvalSpec, measurement_id
 from helpers.table.scheme import QuantScheme
 
-ROOT = Path(__file__).parents[2]
 GPTQ = QuantScheme("gptq", bits=3, group_size=32, symmetric=False, rel_damp=0.01)
 EVALUATION = EvalSpec("text", "abc", n_sequences=128, seq_len=512)
 
@@ -82,21 +79,6 @@ OF_OLD_ROWS = {
 @pytest.mark.parametrize("scheme_id", OF_OLD_ROWS)
 def test_ids_of_old_schemes_stay(scheme_id):
     assert OF_OLD_ROWS[scheme_id].scheme_id == scheme_id
-
-
-def test_every_row_of_the_tracked_table_has_the_ids_of_its_columns():
-    def record(cls, row):
-        values = {field.name: row[field.name] for field in dataclasses.fields(cls) if field.name in row}
-        return from_mapping(cls, values, row["measurement_id"])
-
-    rows = pq.read_table(ROOT / "results/measurements.parquet").to_pylist()
-    assert len(rows) == 17149
-    for row in rows:
-        scheme, evaluation = record(QuantScheme, row), record(EvalSpec, row)
-        identity = (row["weights_sha256"], scheme, evaluation, row["device_type"], row["method_version"])
-        assert scheme.scheme_id == row["scheme_id"]
-        assert evaluation.eval_id == row["eval_id"]
-        assert measurement_id(*identity) == row["measurement_id"]
 
 
 def test_device_weights_evaluation_and_version_are_in_the_key():

@@ -1,1 +1,1 @@
-"""The statistics side: from rows to laws and figures. Never imports torch."""
+"""The statistics side (pandas, statsmodels): from rows to laws. Never torch, never a figure."""

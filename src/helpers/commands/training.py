@@ -1,4 +1,4 @@
-"""The commands that make models and their text: `qid corpus`, `qid train`, `qid pocket`."""
+"""The commands that make text and models: `qid corpus`, `lock`, `tokenizer`, `train`, `pocket`."""
 
 import subprocess
 import sys
@@ -8,16 +8,20 @@ from typing import Annotated
 import typer
 
 from helpers.commands.console import Device, console
+from helpers.table.files import write_atomically
+
+TOKENIZER_TAKES_EVERY = 10  # training documents: in the first family's time enough, and kept since
+Wheels = Annotated[Path, typer.Option(help="The folder of wheels.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
-    for command in (corpus, train, pocket):
+    for command in (corpus, lock, tokenizer, train, pocket):
         app.command()(command)
 
 
 def corpus(
-    folder: Annotated[Path, typer.Option(help="Where wheels go.")] = Path(".cache/corpus/wheels"),
+    folder: Wheels = Path(".cache/corpus/wheels"),
 ) -> None:
     """Download the wheels that `data/corpus.lock` names, by exact hash, with pip; keep the held-out files beside."""
     from helpers.measure.text.corpus_lock import read_lock
@@ -39,6 +43,39 @@ def _download(pins: Path, folder: Path) -> None:
     options += ["--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     subprocess.run([*command, *options, "-d", str(folder), "-r", str(pins)], check=True)
+
+
+def lock(
+    wheels: Wheels = Path(".cache/corpus/wheels"),
+    packages: Annotated[Path, typer.Option(help="YAML with the packages `held_out` and `unseen`.")] = Path(
+        "data/corpus-packages.yml"
+    ),
+    tokenizer_file: Annotated[
+        Path, typer.Option("--tokenizer", help="Says how many tokens a description of a package has.")
+    ] = Path("data/tadpole/tokenizer.json"),
+    out: Annotated[Path, typer.Option(help="The lock to write.")] = Path("data/corpus.lock"),
+) -> None:
+    """Choose held-out documents among a folder's wheels, digest the training text, and write the corpus lock."""
+    from tokenizers import Tokenizer
+
+    from helpers.measure.training.corpus import make_lock, read_packages, write_lock
+
+    made = make_lock(wheels, read_packages(packages), Tokenizer.from_file(str(tokenizer_file)))
+    write_lock(made, out)
+    console.print(f"{out}: {len(made.wheels)} wheels, {made.n_training_documents} training documents")
+
+
+def tokenizer(
+    wheels: Wheels = Path(".cache/corpus/wheels"),
+    out: Annotated[Path, typer.Option(help="The tokenizer's file to write.")] = Path("data/tadpole/tokenizer.json"),
+) -> None:
+    """Train the tadpoles' tokenizer on every tenth training document of the corpus lock."""
+    from helpers.measure.text.corpus_lock import read_lock
+    from helpers.measure.training.corpus import train_tokenizer, training_documents
+
+    made = train_tokenizer(training_documents(read_lock(), wheels)[::TOKENIZER_TAKES_EVERY])
+    write_atomically(out, made.to_str(pretty=True).encode())
+    console.print(f"{out}: {made.get_vocab_size()} entries")
 
 
 def train(

@@ -1,1 +1,1 @@
-"""The torch side: from a checkpoint to rows. Imports nothing of `analyse`."""
+"""The measuring side (torch): from a checkpoint to a row. Imports nothing of `analyse`, `show` or `commands`."""

@@ -1,36 +1,51 @@
 """A checkpoint: which weights, after how many tokens of which run."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from helpers.table.roles import covariate, key, provenance
 
 
 @dataclass(frozen=True)
 class CheckpointSpec:
-    """Which weights: one step of one training run, with everything a law may need to know about it."""
+    """Which weights: one step of one training run, with everything a law may need to know about it.
 
-    family: str
-    model: str
-    run: str  # the training run, by a name of its own within the family
+    None stands for what no source says.
+    """
+
+    family: Annotated[str, covariate("models made in the same way in several sizes")]
+    model: Annotated[str, covariate("name of the size within the family")]
+    run: Annotated[str, covariate("the training run, by a name of its own within the family")]
     location: str  # a folder in Hugging Face layout, or a Hub repository
-    step: int
-    tokens_seen: int
-    tokens_planned: int
-    learning_rate: float
-    peak_learning_rate: float
-    lr_phase: str  # warmup, stable or decay
-    schedule: str  # constant, cosine or cooldown
-    n_layers: int
-    d_model: int
-    vocabulary_size: int
-    n_params_total: int
-    n_params_non_embedding: int
-    revision: str | None = None  # of a Hub repository
-    weights_sha256: str | None = None  # expected; None where only the download tells
-    unique_tokens: int | None = None
-    weight_decay: float | None = None
-    train_seed: int = 0
-    branched_from: str | None = None  # the run a cooldown goes on from
-    branched_at_step: int | None = None
-    n_averaged: int = 1  # weights are the mean of so many moments of the run, the last at `step`
+    step: Annotated[int, covariate("updates made")]
+    tokens_seen: Annotated[int, covariate("training tokens seen, repetitions counted (D)")]
+    tokens_planned: Annotated[int, covariate("training tokens of the whole run as its schedule plans it")]
+    learning_rate: Annotated[float | None, covariate("learning rate of the update that made `step`")]
+    peak_learning_rate: Annotated[float | None, covariate("the run's largest learning rate")]
+    lr_phase: Annotated[str | None, covariate("warmup, stable or decay")]
+    schedule: Annotated[str, covariate("of the learning rate: constant, cosine, cooldown or warmup_stable_decay")]
+    n_layers: Annotated[int, covariate("decoder blocks")]
+    d_model: Annotated[int, covariate("width of the residual stream")]
+    vocabulary_size: Annotated[int, covariate("rows of the token embedding, padding counted")]
+    n_params_total: Annotated[int, covariate("parameters with token embedding and output head")]
+    n_params_non_embedding: Annotated[int, covariate("parameters without token embedding and output head (N)")]
+    revision: Annotated[str | None, provenance("of the Hub repository, as asked for")] = None
+    # in a spec the expected one; None where only the download tells
+    weights_sha256: Annotated[
+        str | None, key("which weights: SHA-256 of the safetensors file, or a hash of those of its shards")
+    ] = None
+    unique_tokens: Annotated[int | None, covariate("tokens of the training text without repetition")] = None
+    weight_decay: Annotated[
+        float | None, covariate("AdamW's: an update takes this times the learning rate off each weight of a matrix")
+    ] = None
+    train_seed: Annotated[int, covariate("seed of the run's initial weights and order of text")] = 0
+    branched_from: Annotated[
+        str | None, covariate("the run that this one goes on from, or whose moments were averaged")
+    ] = None
+    branched_at_step: Annotated[int | None, covariate("where it leaves that run, in updates")] = None
+    n_averaged: Annotated[
+        int, covariate("weights are the mean of so many moments of the run, the last at `step`; 1: no mean")
+    ] = 1
 
     @property
     def epochs(self) -> float | None:
@@ -38,8 +53,10 @@ class CheckpointSpec:
         return None if self.unique_tokens is None else self.tokens_seen / self.unique_tokens
 
     @property
-    def lr_fraction(self) -> float:
+    def lr_fraction(self) -> float | None:
         """Learning rate at this step, as a share of its peak."""
+        if self.learning_rate is None or self.peak_learning_rate is None:
+            return None
         return self.learning_rate / self.peak_learning_rate
 
     @property

@@ -1,4 +1,13 @@
-"""The tree of exceptions."""
+"""The tree of exceptions.
+
+QidError
+|- SpecError           a sweep, family or record says something that isn't accepted
+|- CheckpointError     weights are missing, altered or of an unknown structure
+|- CorpusError         text is missing or too short
+|- QuantizationError   a layer can't be rounded as the scheme says
+|- DeviceError         the device failed in the middle of the work
+`- ResultsError        the table can't be read, or another process holds it
+"""
 
 
 class QidError(Exception):

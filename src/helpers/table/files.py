@@ -18,9 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import ResultsError, SpecError
 from helpers.table.records import from_mapping
-from helpers.table.rows import CheckpointRow, Measurement, TrialRow
+from helpers.table.rows import Measurement
+from helpers.table.trial_rows import TrialRow
 
 # What names a row of each table, and the order its rows are written in.
 TRIAL_KEY = (
@@ -203,14 +205,20 @@ def _read_parquet(path: Path, command: str) -> pa.Table:
 
 
 def _with_columns_of(record: type, table: pa.Table, path: Path) -> pa.Table:
-    """Return the table with its columns in the record's order. Raises ResultsError when they aren't the same."""
-    names = schema(record).names
-    missing = [name for name in names if name not in table.schema.names]
-    unknown = [name for name in table.schema.names if name not in names]
+    """Return the table with its columns in the record's order, one that came later at its default.
+
+    Raises ResultsError for a column that the record doesn't have, and for one without a default that isn't there.
+    """
+    wanted, defaults = schema(record), {f.name: f.default for f in dataclasses.fields(record)}
+    lacking = [field for field in wanted if field.name not in table.schema.names]
+    missing = [field.name for field in lacking if defaults[field.name] is dataclasses.MISSING]
+    unknown = [name for name in table.schema.names if name not in wanted.names]
     if missing or unknown:
         listed = f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
         raise ResultsError(f"{path}: columns differ from this version's; {listed}")
-    return table.select(names)
+    for field in lacking:
+        table = table.append_column(field, pa.array([defaults[field.name]] * table.num_rows, field.type))
+    return table.select(wanted.names)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
 """A scheme: how weights, and inputs, are rounded."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from helpers.table.errors import SpecError
 from helpers.table.records import digest, key_of
+from helpers.table.roles import covariate
 
 BITS_ACCEPTED = range(2, 9)
 FORMATS = ("int", "mxint", "mxfp", "nf4", "codebook")
@@ -16,28 +18,55 @@ DTYPES = ("float32", "tfloat32", "bfloat16")  # tfloat32: float32 tensors, matri
 class QuantScheme:
     """How weights are rounded. `method = none` is the 16-bit baseline; `group_size = None` means one scale a row."""
 
-    method: str = "none"
-    bits: int | None = None
-    group_size: int | None = None
-    symmetric: bool | None = None
-    rel_damp: float | None = None  # first rung of the damping ladder, as a share of the mean Hessian diagonal
-    calib_dataset: str | None = None
-    calib_sha256: str | None = None
-    calib_sequences: int | None = None
-    calib_seq_len: int | None = None
-    calib_seed: int | None = None
-    hessian_dtype: str = "float32"  # of the calibration's forward pass and of the Hessian's products
-    propagate: str = "quantized"  # the next block is calibrated on the activations of the rounded ones
-    format: str = "int"
-    grid_search: str = "minmax"  # or mse: the range of each group shrunk to the least squared error
-    order: str = "given"  # or activation: columns with the largest inputs first
-    kept_matrices: tuple[str, ...] = ()  # stay in 16 bits, such as 0.attention.dense: block and layer; sorted
-    outlier_share: float | None = None  # of each matrix's weights, that stay in 16 bits
-    average_bits: float | None = None  # of a method that gives each channel bits of its own; `bits` are its most
-    activation_format: str | None = None  # of the rounded matrices' inputs; None: they stay as they are
-    activation_bits: int | None = None
-    activation_group_size: int | None = None  # neighbouring inputs that share a scale; None: all of a token's
-    activation_exponent: float | None = None  # the token's share in the scale of an input, the channel has the rest
+    method: Annotated[str, covariate("how weights were rounded; none: the 16-bit baseline")] = "none"
+    bits: Annotated[int | None, covariate("bits of a code (P); null for the baseline")] = None
+    group_size: Annotated[
+        int | None, covariate("neighbouring weights of a row that share a scale; null: the whole row")
+    ] = None
+    symmetric: Annotated[bool | None, covariate("whether the grid has zero in its middle and so no zero point")] = None
+    rel_damp: Annotated[
+        float | None, covariate("damping asked for first, as a share of the Hessian's mean diagonal")
+    ] = None
+    calib_dataset: Annotated[str | None, covariate("name of the calibration text")] = None
+    calib_sha256: Annotated[str | None, covariate("hash of the calibration tokens")] = None
+    calib_sequences: Annotated[int | None, covariate("calibration sequences")] = None
+    calib_seq_len: Annotated[int | None, covariate("tokens a calibration sequence")] = None
+    calib_seed: Annotated[int | None, covariate("seed of the draw of calibration sequences")] = None
+    hessian_dtype: Annotated[
+        str, covariate("number format of the calibration's forward pass and of the Hessian's products")
+    ] = "float32"
+    propagate: Annotated[
+        str,
+        covariate("what the next block is calibrated on: activations of the quantized or the full_precision blocks"),
+    ] = "quantized"
+    format: Annotated[str, covariate("of a code: int (evenly spaced), mxint, mxfp or nf4")] = "int"
+    grid_search: Annotated[
+        str, covariate("how a group's range is found: minmax, or mse (shrunk to the least squared error)")
+    ] = "minmax"
+    order: Annotated[
+        str, covariate("of columns in GPTQ: given, or activation (those with the largest inputs first)")
+    ] = "given"
+    # such as 0.attention.dense, sorted
+    kept_matrices: Annotated[
+        tuple[str, ...],
+        covariate("linear layers that stay in 16 bits, as block and layer: the assignment; empty: none"),
+    ] = ()
+    outlier_share: Annotated[float | None, covariate("share of each matrix's weights that stay in 16 bits")] = None
+    # `bits` are the most that a channel may have
+    average_bits: Annotated[
+        float | None,
+        covariate("mean bits of a code where each channel has bits of its own"),
+    ] = None
+    activation_format: Annotated[
+        str | None, covariate("of the codes of the rounded matrices' inputs: mxint or int; null: they stay as they are")
+    ] = None
+    activation_bits: Annotated[int | None, covariate("bits of such a code")] = None
+    activation_group_size: Annotated[
+        int | None, covariate("neighbouring inputs of a token that share a scale; null: all of them")
+    ] = None
+    activation_exponent: Annotated[
+        float | None, covariate("of int: the token's share in the scale of an input; the channel has the rest")
+    ] = None
 
     def __post_init__(self) -> None:
         if self.method == "none":

@@ -159,6 +159,9 @@ def test_covariates_come_from_a_table():
     assert data.where(np.array([False, True])).covariates["loss_nats"].tolist() == [2.0]
     few = FitData.from_table(table.iloc[:, :6])
     assert few.covariates == {}
+    unknown = FitData.from_table(table.assign(lr_phase=["stable", None], lr_fraction=[None, None]))
+    np.testing.assert_array_equal(unknown.covariates["lr_fraction"], [1.0, np.nan])
+    assert "lr_fraction" not in unknown.validity.covariates
 
 
 def test_inverse_variance_weights_would_listen_to_2_bits_only(planted):

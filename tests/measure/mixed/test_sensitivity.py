@@ -22,7 +22,7 @@ SCHEMES = [
 
 
 def rounded_by(model, scheme: QuantScheme) -> Rounded:
-    return methods.get("rtn").quantize(loaded(model), [scheme], None, 0)[0][0]
+    return methods.method_named("rtn").quantize(loaded(model), [scheme], None, 0)[0][0]
 
 
 def by_hand(model, rounded: Rounded, name: str) -> float:

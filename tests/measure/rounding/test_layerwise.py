@@ -38,7 +38,7 @@ WITH_SEARCHED = {name: [*SCHEMES, SEARCHED] for name in ("llama", "neox, paralle
 
 
 def quantize(*models, schemes=SCHEMES, calibration=CALIBRATION, memory_bytes=PLENTY):
-    return methods.get("gptq").quantize(loaded(*models), schemes, calibration, memory_bytes)
+    return methods.method_named("gptq").quantize(loaded(*models), schemes, calibration, memory_bytes)
 
 
 def same_codes(one: Rounded, other: Rounded) -> float:
@@ -214,7 +214,7 @@ def test_a_scheme_that_fails_leaves_the_others_as_they_are(model, monkeypatch, m
     work = memory.calibration_work(decoder_of(model), *CALIBRATION.shape, itemsize=4)
     budget = PLENTY if memory_share == 6 else work.n_bytes(1, memory_share)
     expected = quantize(model, memory_bytes=budget)[0]
-    solve = methods.get("gptq").module.solve
+    solve = methods.method_named("gptq").module.solve
 
     def broken(weight, hessian, schemes):
         bad = torch.tensor([each is SCHEMES[1] and weight.shape[-2] == 32 for each in schemes])[:, None, None]
@@ -478,20 +478,20 @@ def test_a_kept_matrix_that_the_model_lacks_is_an_error_of_its_scheme_alone(mode
     options = {"rel_damp": 0.01} if method == "gptq" else {}
     good = QuantScheme(method, bits=4, group_size=16, symmetric=True, **options)
     bad = keeping(good, "1.mlp.dense_h_to_4h", unknown)
-    ((one, other),) = methods.get(method).quantize(loaded(model), [bad, good], CALIBRATION, PLENTY)
+    ((one, other),) = methods.method_named(method).quantize(loaded(model), [bad, good], CALIBRATION, PLENTY)
     assert isinstance(one, QuantizationError)
     assert str(one) == (
         f"{bad.label}: 'kept_matrices' has '{unknown}'; accepted: a block from 0 to 1, a dot and one of "
         "attention.query_key_value, attention.dense, mlp.dense_h_to_4h, mlp.dense_4h_to_h"
     )
-    ((alone,),) = methods.get(method).quantize(loaded(model), [good], CALIBRATION, PLENTY)
+    ((alone,),) = methods.method_named(method).quantize(loaded(model), [good], CALIBRATION, PLENTY)
     assert_same_bits(other, alone)
 
 
 def test_round_to_nearest_leaves_kept_matrices_out_and_rounds_the_others_alike(model):
     good = QuantScheme("rtn", bits=4, group_size=16, symmetric=True)
     mixed = keeping(good, "0.attention.dense", "1.mlp.dense_4h_to_h")
-    ((whole, answer, nothing),) = methods.get("rtn").quantize(
+    ((whole, answer, nothing),) = methods.method_named("rtn").quantize(
         loaded(model), [good, mixed, keeping(good, *short_names(model))], None, 0
     )
     kept = {"gpt_neox.layers.0.attention.dense.weight", "gpt_neox.layers.1.mlp.dense_4h_to_h.weight"}

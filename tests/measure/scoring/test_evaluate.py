@@ -28,7 +28,7 @@ SCHEMES = [QuantScheme("rtn", bits, 16, symmetric) for bits, symmetric in ((2, F
 
 
 def rounded_by(model, schemes=SCHEMES) -> list[Rounded]:
-    return methods.get("rtn").quantize(loaded(model), schemes, None, 0)[0]
+    return methods.method_named("rtn").quantize(loaded(model), schemes, None, 0)[0]
 
 
 def unrounded(model) -> Rounded:

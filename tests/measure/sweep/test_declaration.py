@@ -5,10 +5,13 @@ import yaml
 from tests.measure.tiny import ROOT, write_sweep
 from transformers import GPT2Config, LlamaConfig, MixtralConfig, PretrainedConfig, T5Config
 
+from helpers.measure.rounding import methods
 from helpers.measure.rounding.methods import rtn
 from helpers.measure.sweep.declaration import read_sweep
 from helpers.measure.sweep.jobs import plan
+from helpers.measure.training.unit import Unit
 from helpers.table.errors import SpecError
+from helpers.table.families.catalogue import HUB_FAMILIES
 from helpers.table.records import key_of
 
 GOOD = """\
@@ -185,7 +188,11 @@ def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
         ("bits: [2, 3]", "bits: [2, x]", r"sweep\.yml:7: 'bits' is \[2, 'x'\]; accepted: int or list of int"),
         ("symmetric: false", "symmetric: no-way", r"sweep\.yml:7: 'symmetric' is 'no-way'; accepted: bool or list"),
         (", symmetric: false", "", r"sweep\.yml: missing key 'symmetric'"),
-        ("[rtn, gptq]", "gtpq", r"sweep\.yml:7: unknown method 'gtpq'; accepted: rtn, gptq, autogptq"),
+        (
+            "[rtn, gptq]",
+            "gtpq",
+            rf"sweep\.yml:7: unknown method 'gtpq'; accepted: {', '.join(sorted(methods.every_method()))}$",
+        ),
         (
             "[32, null]",
             "48",
@@ -324,10 +331,24 @@ def test_a_group_must_divide_the_widths_of_any_architecture(tmp_path, family):
         read_sweep(write_sweep(tmp_path / "s.yml", family, RTN.format(32)))
 
 
-def test_a_group_must_divide_the_widths_of_pythia_without_its_files(tmp_path):
-    path = write_sweep(tmp_path / "s.yml", "pythia", RTN.format(96))
-    with pytest.raises(SpecError, match=r"g96 symmetric on pythia-14m: group_size 96 .*\(128\).*a divisor of 128"):
+@pytest.mark.parametrize(
+    ("name", "group_size", "refusal"),
+    [
+        ("pythia", 96, r"pythia-14m: group_size 96 .* attention\.query_key_value \(128\),.*a divisor of 128"),
+        ("olmo-2", 96, r"OLMo-2-0425-1B: group_size 96 .* self_attn\.q_proj \(2048\),.*a divisor of 2048"),
+        ("smollm2", 128, r"SmolLM2-135M: group_size 128 .* self_attn\.o_proj \(576\),.*a divisor of 192"),
+    ],
+)
+def test_a_group_must_divide_the_widths_of_a_hub_family_without_its_files(tmp_path, name, group_size, refusal):
+    path = write_sweep(tmp_path / "s.yml", name, RTN.format(group_size))
+    with pytest.raises(SpecError, match=rf"s\.yml:6: rtn 4 bits g{group_size} symmetric on {refusal}"):
         read_sweep(path)
+
+
+@pytest.mark.parametrize("name", sorted(HUB_FAMILIES))
+def test_every_hub_family_refuses_a_group_at_plan_time(tmp_path, name):
+    with pytest.raises(SpecError, match=rf"s\.yml:6: rtn 4 bits g7 symmetric on {HUB_FAMILIES[name].runs[0].model}: "):
+        read_sweep(write_sweep(tmp_path / "s.yml", name, RTN.format(7)))
 
 
 @pytest.mark.parametrize(
@@ -383,10 +404,25 @@ def test_a_scheme_that_a_method_does_not_know_is_refused_with_its_line(tmp_path,
         read_sweep(write_sweep(tmp_path / "s.yml", family, schemes))
 
 
-@pytest.mark.parametrize("name", ["pocket", "crosscheck", "pythia"])
-def test_the_committed_sweeps_can_be_planned(name, monkeypatch):
+def names_its_checkpoints(path: Path) -> bool:
+    """Tell whether a sweep is one of families that are known without having been trained here."""
+    parts = yaml.safe_load(path.read_text()).get("parts", ())
+    return bool(parts) and all(part["family"] in {*HUB_FAMILIES, "data/tadpole"} for part in parts)
+
+
+PLANNED = [path for path in sorted((ROOT / "sweeps").glob("*.yml")) if names_its_checkpoints(path)]
+
+
+def test_the_sweeps_of_the_pocket_and_of_hub_families_are_among_those_planned():
+    assert {path.stem for path in PLANNED} >= {"pocket", "crosscheck", "pythia", "olmo-2", "smollm2"}
+    swept = {part["family"] for path in PLANNED for part in yaml.safe_load(path.read_text())["parts"]}
+    assert {name.removesuffix("-deduped") for name in HUB_FAMILIES} <= {name.removesuffix("-deduped") for name in swept}
+
+
+@pytest.mark.parametrize("path", PLANNED, ids=lambda path: path.stem)
+def test_the_committed_sweeps_can_be_planned(path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert plan(read_sweep(ROOT / f"sweeps/{name}.yml"))
+    assert plan(read_sweep(path))
 
 
 def test_the_pocket_sweep_has_the_promised_size(monkeypatch):
@@ -402,3 +438,10 @@ def test_the_pocket_sweep_has_the_promised_size(monkeypatch):
 def test_every_committed_sweep_is_yaml_a_reader_can_copy():
     for path in (ROOT / "sweeps").glob("*.yml"):
         assert yaml.safe_load(path.read_text())
+
+
+def test_a_part_of_another_family_is_checked_too_when_a_sweep_is_read_for_one_unit(tmp_path, family):
+    path = write(tmp_path, family)
+    path.write_text(path.read_text() + "  - family: [other]\n    schemes: []\n")
+    with pytest.raises(SpecError, match=r"sweep\.yml:8: 'family' is \['other'\]; accepted: str$"):
+        read_sweep(path, Unit(family, "tiny"))

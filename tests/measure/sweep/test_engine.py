@@ -138,7 +138,7 @@ def test_checkpoints_measured_together_have_the_rows_of_each_alone(tmp_path, mon
     alone, together = tmp_path / "alone", tmp_path / "together"
     run(declared, alone)
     with monkeypatch.context() as patched:
-        patched.setattr(sweep, "PARAMS_AT_ONCE", {"cpu": 2**28})
+        patched.setattr(jobs_module, "PARAMS_AT_ONCE", {"cpu": 2**28})
         sizes, real = [], evaluate.evaluate
         patched.setattr(evaluate, "evaluate", lambda models, *rest: sizes.append(len(models)) or real(models, *rest))
         run(declared, together)

@@ -253,9 +253,22 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(declared, tmp_pat
     assert not (tmp_path / "table.parquet").exists()
 
 
+def test_a_checkpoint_whose_schedule_is_not_known_is_measured(tmp_path, family):
+    unknown = dict.fromkeys(("learning_rate", "peak_learning_rate", "lr_phase", "weight_decay"))
+    described = json.loads((family / "manifest.json").read_text())
+    changed = [entry | unknown for entry in described["checkpoints"]]
+    (family / "manifest.json").write_text(json.dumps(described | {"checkpoints": changed}))
+    scheme = "[{method: rtn, bits: 2, group_size: 16, symmetric: false}]"
+    assert run(write_sweep(tmp_path / "s.yml", family, scheme), tmp_path).failures == ()
+    found = list(rows(tmp_path / "table.parquet").values())
+    assert len(found) == 4
+    assert all({name: row[name] for name in unknown} == unknown for row in found)
+    assert {row["lr_fraction"] for row in found} == {None}
+
+
 def test_a_sweep_of_pythia_runs_from_a_hub_cache(tmp_path, monkeypatch):
     """The owner's path, `PROFILE=pythia`, on a cache folder with small random weights under Pythia's names."""
-    from test_checkpoints import COMMIT, lay_out_hub, old_layout
+    from tests.measure.models.test_checkpoints import COMMIT, lay_out_hub, old_layout
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

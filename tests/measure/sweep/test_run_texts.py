@@ -10,8 +10,7 @@ from tests.measure.tiny import ROOT, out_of_memory_at, write_family, write_sweep
 
 from helpers.measure.rounding.methods import gptq, rtn
 from helpers.measure.scoring import evaluate
-from helpers.measure.sweep import engine
-from helpers.measure.sweep import run as sweep
+from helpers.measure.sweep import engine, jobs
 from helpers.measure.text import corpus_lock
 from helpers.table import files
 
@@ -115,7 +114,7 @@ def test_checkpoints_that_lack_different_rows_are_measured_together_and_get_thei
     """Of three in one lot the first lacks a scheme on one text, the second on the other, the third on both."""
     family = write_family(tmp_path / "three", steps=(1, 2, 3))
     declared = declared_on(tmp_path / "sweep.yml", family)
-    monkeypatch.setattr(sweep, "PARAMS_AT_ONCE", {"cpu": 2**28})
+    monkeypatch.setattr(jobs, "PARAMS_AT_ONCE", {"cpu": 2**28})
     run(declared, tmp_path)
     before = rows(tmp_path / "table.parquet")
     lacking = {1: {OTHER}, 2: {"wheels-heldout"}, 3: {OTHER, "wheels-heldout"}}

@@ -135,7 +135,7 @@ def test_without_calibration_the_recipe_on_the_searchs_text_is_the_trial(declare
     (trial,) = searches.Scorer(loaded.checkpoint, alone, blocks, "float32", 2**30).score(["11011111"])
     units = search_run.Units.of("matmul", searches.sizes(loaded.checkpoint))
     recipe = searches.recipe(scheme, units, "11011111")
-    ((anew,),) = searches.methods.get("rtn").quantize([loaded.checkpoint], [recipe], None, 2**30)
+    ((anew,),) = searches.methods.method_named("rtn").quantize([loaded.checkpoint], [recipe], None, 2**30)
     ((_, measured),) = evaluate.evaluate([loaded.checkpoint], [[anew]], blocks, "float32", 2**30)
     assert dataclasses.replace(measured, kl_nats=trial.kl_nats) == trial
 

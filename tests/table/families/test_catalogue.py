@@ -1,59 +1,109 @@
-import csv
 import json
+import re
+import shutil
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from helpers.table import families
 from helpers.table.errors import SpecError
 from helpers.table.families import catalogue, neox
 
 ROOT = Path(__file__).parents[3]
-PYTHIA = catalogue.HUB_FAMILIES["pythia"]
+ANOTHER = """
+from helpers.table.families.hub import HubFamily, HubRun
+
+RUN = HubRun(
+    model="another-1",
+    repository="somebody/another-1",
+    n_layers=1,
+    d_model=4,
+    vocabulary_size=5,
+    steps=(7,),
+    tokens_per_step=100,
+    planned_tokens=1000,
+    peak_learning_rate=None,
+    weight_decay=None,
+    schedule="cosine",
+)
+FAMILIES = (
+    HubFamily(
+        "another",
+        (RUN,),
+        n_params_total=lambda run: 30,
+        n_params_non_embedding=lambda run: 20,
+        linear_shapes=lambda run: {"up": (8, run.d_model)},
+        learning_rate=lambda run, step: None,
+        lr_phase=lambda run, step: None,
+        revision=lambda run, step: str(step),
+    ),
+)
+"""
 
 
-def public_rows() -> list[dict]:
-    with (ROOT / "data/published/pythia_public_evals.csv").open() as file:
-        return list(csv.DictReader(file))
+@pytest.fixture
+def found_in(tmp_path, monkeypatch):
+    """The families of a folder with the files of ours and one more, which knows no learning rate."""
+    folder = tmp_path / "families"
+    shutil.copytree(Path(catalogue.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "another.py").write_text(ANOTHER)
+    monkeypatch.setattr(families, "__path__", [*families.__path__, str(folder)])
+    monkeypatch.setattr(catalogue, "__file__", str(folder / "catalogue.py"))
+    yield catalogue.families_of_the_folder()
+    sys.modules.pop("helpers.table.families.another")
 
 
-def test_pythia_sizes_are_those_of_the_public_table():
-    published = {row["model"]: int(row["n_params_non_embedding"]) for row in public_rows() if row["deduped"] == "False"}
-    ours = {spec.model: spec.n_params_non_embedding for spec in catalogue.checkpoints("pythia", None, [0], "test")}
-    shared = published.keys() & ours.keys()
-    assert len(shared) >= 8
-    assert {name: ours[name] for name in shared} == {name: published[name] for name in shared}
+def test_a_family_is_found_by_its_file_alone(found_in):
+    assert found_in.keys() - catalogue.HUB_FAMILIES.keys() == {"another"}
+    (spec,) = found_in["another"].checkpoints()
+    assert (spec.label, spec.location, spec.revision) == ("another-1@7", "somebody/another-1", "7")
+    assert (spec.tokens_seen, spec.tokens_planned) == (700, 1000)
+    assert (spec.n_params_total, spec.n_params_non_embedding) == (30, 20)
+    assert found_in["another"].shapes_of("another-1") == {"up": (8, 4)}
 
 
-def test_pythia_tokens_of_a_step_are_the_public_tables():
-    published = {int(row["step"]): int(row["tokens_seen"]) for row in public_rows()}
-    ours = {spec.step: spec.tokens_seen for spec in catalogue.checkpoints("pythia", ["pythia-1b"], None, "test")}
-    assert {step: ours[step] for step in published} == published
+def test_what_no_source_says_is_none(found_in):
+    (spec,) = found_in["another"].checkpoints()
+    assert (spec.learning_rate, spec.peak_learning_rate, spec.lr_phase, spec.weight_decay) == (None,) * 4
+    assert spec.lr_fraction is None
 
 
-def test_pythia_has_154_checkpoints_a_model():
-    assert len(catalogue.checkpoints("pythia", ["pythia-1b"], None, "test")) == 154
+def test_every_file_with_families_is_in_the_catalogue():
+    paths = Path(catalogue.__file__).parent.glob("*.py")
+    described = [path.stem for path in paths if re.search(r"^FAMILIES = ", path.read_text(), re.MULTILINE)]
+    assert {"olmo_2", "pythia", "smollm2"} <= set(described)
+    ours = [family for stem in described for family in import_module(f"helpers.table.families.{stem}").FAMILIES]
+    assert len({family.name for family in ours}) == len(ours), "two families of one name"
+    assert {family.name: family for family in ours} == catalogue.HUB_FAMILIES
 
 
-def test_pythia_learning_rate_rises_then_falls_to_a_tenth():
-    model = PYTHIA.models[5]
-    rates = [PYTHIA.learning_rate(model, step) for step in (0, 715, 1430, 71_000, 143_000)]
-    assert rates[0] == 0
-    assert rates[1] == pytest.approx(model.peak_learning_rate / 2)
-    assert rates[2] == model.peak_learning_rate
-    assert rates[4] == pytest.approx(0.1 * model.peak_learning_rate)
-    assert rates[2] > rates[3] > rates[4]
-    assert PYTHIA.checkpoint(model, 1000).lr_phase == "warmup"
-    assert PYTHIA.checkpoint(model, 2000).lr_phase == "decay"
+@pytest.mark.parametrize("family", sorted(catalogue.HUB_FAMILIES))
+def test_checkpoints_of_a_family_are_told_apart_and_in_their_run(family):
+    known = catalogue.HUB_FAMILIES[family]
+    specs = list(known.checkpoints())
+    assert (
+        len({(spec.run, spec.step) for spec in specs}) == len({(s.location, s.revision) for s in specs}) == len(specs)
+    )
+    for spec in specs:
+        assert 0 <= spec.tokens_seen <= spec.tokens_planned * 1.001, "runs may go on for some steps"
+        assert 0 < spec.n_params_non_embedding < spec.n_params_total
+        assert spec.lr_phase in ("warmup", "stable", "decay", None)
+        assert spec.lr_fraction is None or 0 <= spec.lr_fraction <= 1
 
 
-def test_deduped_names_carry_their_suffix():
-    (spec,) = catalogue.checkpoints("pythia-deduped", ["pythia-70m-deduped"], [512], "test")
-    assert (spec.location, spec.revision) == ("EleutherAI/pythia-70m-deduped", "step512")
-    assert spec.tokens_seen == 512 * 2_097_152
+@pytest.mark.parametrize("family", sorted(catalogue.HUB_FAMILIES))
+def test_shapes_are_of_one_block(family):
+    known = catalogue.HUB_FAMILIES[family]
+    for run in known.runs:
+        of_blocks = run.n_layers * sum(rows * columns for rows, columns in known.shapes_of(run.model).values())
+        assert 0.97 < of_blocks / known.n_params_non_embedding(run) < 1, "the rest are norms and biases"
 
 
 def test_unknown_family_model_and_step_are_named():
-    with pytest.raises(SpecError, match=r"^f\.yml:3: unknown family 'pytia'; accepted: pythia, pythia-deduped, or a"):
+    every = "".join(rf"(?=.* {re.escape(name)}, )" for name in catalogue.HUB_FAMILIES)
+    with pytest.raises(SpecError, match=rf"^f\.yml:3: unknown family 'pytia'; accepted:{every}.*, or a folder with a"):
         catalogue.checkpoints("pytia", None, None, "f.yml:3")
     with pytest.raises(SpecError, match="unknown model 'pythia-2b'; accepted: .*pythia-1b"):
         catalogue.checkpoints("pythia", ["pythia-2b"], None, "f.yml:3")

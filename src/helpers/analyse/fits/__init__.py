@@ -1,1 +1,1 @@
-"""Laws on rows: fitted, with intervals by training run, hold-outs and draws; `results/fits.json`."""
+"""Laws on rows: fits with intervals, hold-outs, `results/fits.json`. Floor 4."""

@@ -63,14 +63,15 @@ class FitData:
         """Take the arrays from a table made by `degradation`, or from one that has its five columns and `run`.
 
         Covariates come from the columns that are there. `lr_fraction` is what decay has left of the peak learning
-        rate: 1 also during the warm-up, where `lr_phase` tells.
+        rate: 1 also during the warm-up, where `lr_phase` tells; what the table doesn't know is NaN.
         """
         names = ["tokens_seen", "n_params_non_embedding", "bits", "qid_nats", "qid_se_nats"]
         columns = {"group_size": "group_size", "lr_fraction": "lr_fraction", "loss_nats": "baseline_loss_nats"}
         columns |= {name: name for name in ("quantized_ratio", "input_outliers")}
         covariates = {name: table[column].to_numpy(float) for name, column in columns.items() if column in table}
         if "lr_phase" in table and "lr_fraction" in covariates:
-            covariates["lr_fraction"] = np.where(table["lr_phase"] == "decay", covariates["lr_fraction"], 1.0)
+            undecayed = table["lr_phase"].isin(("warmup", "stable"))
+            covariates["lr_fraction"] = np.where(undecayed, 1.0, covariates["lr_fraction"])
         if "vocabulary_size" in table and "loss_nats" in covariates:
             covariates["room_nats"] = np.log(table["vocabulary_size"].to_numpy(float)) - covariates["loss_nats"]
         return cls(*(table[name].to_numpy(float) for name in names), table["run"].to_numpy(str), covariates)

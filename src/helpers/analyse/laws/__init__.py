@@ -1,1 +1,1 @@
-"""Formulas: laws of QiD and of the 16-bit loss, what they predict and where they are solved. No data."""
+"""Formulas of QiD and of the 16-bit loss; no data. Floor 3."""

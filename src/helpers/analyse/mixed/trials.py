@@ -5,7 +5,7 @@ parameters of the blocks' linear layers (Cao et al. 2024, arXiv 2410.06722v1). A
 scored it: matrices swapped in, each rounded on the 16-bit model's activations, on a short text. A *recipe* is the best
 assignment of a target ratio, rounded again block after block and scored on held-out text.
 
-Tables of trials have the columns of `helpers.table.rows.TrialRow`, tables of measurements those of `Measurement`.
+Tables of trials have the columns of `helpers.table.trial_rows.TrialRow`, tables of measurements those of `Measurement`.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """What is known of a checkpoint before it is rounded, beside its measured QiD: movement, curvature, outliers.
 
-A table of checkpoints has the columns of `helpers.table.rows.CheckpointRow`, one row a checkpoint; a table of QiDs is
-one of `degradation`. A random change of every weight of a block with variance s^2 raises the loss by about half of s^2
-times the trace of the block's Hessian: that is the prediction tested here.
+A table of checkpoints has the columns of `helpers.table.checkpoint_rows.CheckpointRow`, one row a checkpoint; a table
+of QiDs is one of `degradation`. A random change of every weight of a block with variance s^2 raises the loss by about
+half of s^2 times the trace of the block's Hessian: that is the prediction tested here.
 """
 
 from collections.abc import Mapping, Sequence

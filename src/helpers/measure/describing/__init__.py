@@ -1,1 +1,1 @@
-"""."""
+"""Checkpoints before any rounding: weights, activations, curvature. Floor 3."""

@@ -18,9 +18,9 @@ from helpers.measure.models.precision import matrix_products, refuse_missing_dev
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table import files as results
 from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.families import catalogue
-from helpers.table.rows import CheckpointRow
 
 GROUP_SIZE = 32  # of the rounding errors
 STATISTICS = {

@@ -54,7 +54,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """One assignment as a search scored it; names of fields as in `helpers.table.rows.TrialRow`."""
+    """One assignment as a search scored it; names of fields as in `helpers.table.trial_rows.TrialRow`."""
 
     granularity: str
     search: str
@@ -91,7 +91,7 @@ def rounded_alone(
 
     Raises QuantizationError when a scheme fails.
     """
-    method = methods.get(schemes[0].method)
+    method = methods.method_named(schemes[0].method)
     alone = [dataclasses.replace(scheme, propagate="full_precision") for scheme in schemes]
     wanted = alone if method.calibrated else list(schemes)  # without calibration there is nothing to propagate
     (answers,) = method.quantize([checkpoint], wanted, calibration, memory_bytes)

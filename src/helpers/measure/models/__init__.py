@@ -1,1 +1,1 @@
-"""."""
+"""Weights loaded, taken apart, stacked and fitted into memory. Floor 1."""

@@ -1,1 +1,1 @@
-"""."""
+"""Rounded models for other programs: packed GPTQ folders with model cards. Floor 5."""

@@ -54,7 +54,7 @@ def calibrated(checkpoint: Checkpoint, scheme: QuantScheme) -> tuple[QuantScheme
     CorpusError without the text.
     """
     _refuse_what_does_not_fit(checkpoint, scheme)
-    if not methods.get(scheme.method).calibrated:
+    if not methods.method_named(scheme.method).calibrated:
         return scheme, None
     tokenizer = checkpoints.tokenizer_of(checkpoint.folder.resolve())
     return with_calibration(scheme, Source(read_lock(), tokenizer.to_str()))
@@ -69,14 +69,14 @@ def _refuse_what_does_not_fit(checkpoint: Checkpoint, scheme: QuantScheme) -> No
             raise QuantizationError(
                 f"'group_size' {scheme.group_size} doesn't divide {name}'s {layer.in_features} columns"
             )
-    reason = methods.get(scheme.method).refusal(checkpoint.model.config, scheme)
+    reason = methods.method_named(scheme.method).refusal(checkpoint.model.config, scheme)
     if reason:
         raise QuantizationError(reason)
 
 
 def round_checkpoint(checkpoint: Checkpoint, scheme: QuantScheme, tokens: Tensor | None) -> Rounded:
     """Round one checkpoint. Raises QuantizationError when that fails, as where the device lacks the scheme's dtype."""
-    method, budget = methods.get(scheme.method), memory.default_budget(checkpoint.model.device.type)
+    method, budget = methods.method_named(scheme.method), memory.default_budget(checkpoint.model.device.type)
     ((answer,),) = method.quantize([checkpoint], [scheme], tokens, budget)
     if isinstance(answer, QuantizationError):
         raise answer

@@ -12,11 +12,11 @@ def not_accepted(scheme: QuantScheme, **accepted: tuple) -> str | None:
     for name, values in accepted.items():
         value = getattr(scheme, name)
         if value not in values:
-            return wrong(scheme, name, ", ".join(canonical_json(each) for each in values))
+            return said_wrong(scheme, name, ", ".join(canonical_json(each) for each in values))
     return None
 
 
-def wrong(scheme: QuantScheme, name: str, accepted: str) -> str:
+def said_wrong(scheme: QuantScheme, name: str, accepted: str) -> str:
     """Return, in words, that a field of `scheme` has a value that isn't among the `accepted` ones."""
     return f"{scheme.method}: '{name}' is {canonical_json(getattr(scheme, name))}; accepted: {accepted}"
 
@@ -46,5 +46,5 @@ def undivided_layer(layers: dict[str, nn.Linear], group_size: int | None, field:
 def share_refusal(scheme: QuantScheme) -> str | None:
     """Return why `outlier_share` isn't a share of weights that can stay in 16 bits, or None."""
     if scheme.outlier_share is None or not 0 < scheme.outlier_share < 1:
-        return wrong(scheme, "outlier_share", "more than 0, less than 1")
+        return said_wrong(scheme, "outlier_share", "more than 0, less than 1")
     return None

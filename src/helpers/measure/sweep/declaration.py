@@ -17,6 +17,7 @@ from helpers.measure.sweep.entries import (
     _PartEntry,
     _record,
     _SweepEntry,
+    as_in_scheme,
 )
 from helpers.measure.sweep.structures import refuse_impossible, structures_of
 from helpers.measure.text.corpus_lock import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT, TEXTS
@@ -25,11 +26,7 @@ from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
 from helpers.table.families import catalogue as families
 from helpers.table.records import from_mapping
-from helpers.table.scheme import ACTIVATION_FIELDS, QuantScheme
-
-ACTIVATIONS = ("activation_format", *ACTIVATION_FIELDS)
-FRACTIONS = ("rel_damp", "outlier_share", "average_bits", "activation_exponent")
-SHARED = {f.name for f in dataclasses.fields(SchemeEntry)} - {"rel_damp", "calib_seed", *methods.OPTIONS, *ACTIVATIONS}
+from helpers.table.scheme import QuantScheme
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,9 @@ def read_sweep(path: Path, unit: Unit | None = None) -> Sweep:
     """
     entry = _read_entry(path)
     calibration = _record(CalibrationEntry, entry.calibration, path)
-    parts = [_read_part(part, calibration, path, unit) for part in entry.parts if _concerns(part, unit)]
+    named = [(_record(_PartEntry, raw, path), raw.lines["family"]) for raw in entry.parts]
+    wanted = [(part, f"{path}:{line}") for part, line in named if unit is None or Path(part.family).name == unit.family]
+    parts = [_read_part(part, where, calibration, path, unit) for part, where in wanted]
     parts = tuple(part for part in parts if part.checkpoints)
     if unit and not parts:
         raise SpecError(f"{path}: nothing to measure of model '{unit.model}' of family '{unit.family}'")
@@ -98,13 +97,7 @@ def _read_evaluation(raw: dict, path: Path) -> EvaluationEntry:
     return entry
 
 
-def _concerns(part: object, unit: Unit | None) -> bool:
-    return unit is None or not isinstance(part, dict) or Path(str(part.get("family"))).name == unit.family
-
-
-def _read_part(raw: dict, calibration: CalibrationEntry, path: Path, unit: Unit | None) -> Part:
-    entry = _record(_PartEntry, raw, path)
-    where = f"{path}:{raw.lines['family']}"
+def _read_part(entry: _PartEntry, where: str, calibration: CalibrationEntry, path: Path, unit: Unit | None) -> Part:
     specs = _chosen(entry, where, unit)
     structures = structures_of(specs, where)
     schemes = []
@@ -122,8 +115,8 @@ def _read_search(raw: dict | None, schemes: list[QuantScheme], path: Path) -> Se
     entry = _record(SearchEntry, raw, path)
     where = f"{path}:{raw.lines['sequences']}"
     for scheme in schemes:
-        if not methods.get(scheme.method).mixed:
-            accepted = ", ".join(name for name, method in methods.METHODS.items() if method.mixed)
+        if not methods.method_named(scheme.method).mixed:
+            accepted = ", ".join(name for name, method in methods.every_method().items() if method.mixed)
             raise SpecError(f"{where}: '{scheme.method}' can't keep matrices; accepted in a search: {accepted}")
         if scheme.calib_seed not in (None, entry.seed):
             raise SpecError(f"{where}: 'calib_seed' is {scheme.calib_seed}; accepted: {entry.seed}, the search's")
@@ -157,23 +150,15 @@ def _expand(raw: dict, calibration: CalibrationEntry, path: Path) -> list[QuantS
 def _scheme_fields(chosen: dict, calibration: CalibrationEntry, where: str) -> dict:
     """Return the fields of a scheme; what its method makes no use of isn't in its key."""
     try:
-        method = methods.get(chosen["method"])
+        method = methods.method_named(chosen["method"])
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
-    carried = SHARED | set(method.options) | set(ACTIVATIONS if method.activations else ())
-    carried |= {"rel_damp"} if method.damped else set()
-    fields = {name: _as_float(name, value) for name, value in chosen.items() if name in carried}
+    fields = {name: as_in_scheme(name, value) for name, value in chosen.items() if method.uses(name)}
     if method.calibrated:
         fields |= {
-            "calib_seed": chosen["calib_seed"],
             "calib_sequences": method.calib_sequences or calibration.sequences,
             "calib_seq_len": calibration.seq_len,
             "hessian_dtype": calibration.dtype,
             "propagate": method.propagate,
         }
     return fields
-
-
-def _as_float(name: str, value: object) -> object:
-    """Return a fraction as a float: 1 and 1.0 would be different keys."""
-    return float(value) if name in FRACTIONS and value is not None else value

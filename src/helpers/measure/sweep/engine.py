@@ -144,7 +144,7 @@ class Engine:
         seconds = {}
         for (method, *_), schemes in alike.items():
             started = time.perf_counter()
-            each = methods.get(method).quantize(loaded, schemes, missing[schemes[0]], memory_bytes)
+            each = methods.method_named(method).quantize(loaded, schemes, missing[schemes[0]], memory_bytes)
             share = (time.perf_counter() - started) / (len(loaded) * len(schemes))
             seconds |= dict.fromkeys(schemes, share)
             for of_checkpoint, answered in zip(answers, each, strict=True):

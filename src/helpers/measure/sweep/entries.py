@@ -1,5 +1,7 @@
 """What a sweep's YAML may say; each key knows its line."""
 
+import dataclasses
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from helpers.measure.mixed.searches import SEARCHES, Plan
 from helpers.measure.text.corpus_lock import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT
 from helpers.table.errors import SpecError
 from helpers.table.records import from_mapping
-from helpers.table.scheme import DTYPES
+from helpers.table.scheme import DTYPES, QuantScheme
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,8 @@ ACCEPTED = {
 
 
 @dataclass(frozen=True)
-class SchemeEntry:
-    """One or several schemes: every list stands for each of its values, combined with the others.
-
-    `rel_damp` is for methods that damp, `calib_seed` for methods that calibrate, and what is null by default for
-    methods that make use of it; others don't carry them.
-    """
+class _SaidOtherwise:
+    """What a sweep says of a scheme in another way than the scheme itself: it must be said, or has another default."""
 
     method: str | tuple[str, ...]
     bits: int | tuple[int, ...]
@@ -74,15 +72,47 @@ class SchemeEntry:
     symmetric: bool | tuple[bool, ...]
     rel_damp: float = 0.01
     calib_seed: int | tuple[int, ...] = 0
-    format: str | tuple[str, ...] = "int"
-    grid_search: str | tuple[str, ...] = "minmax"
-    order: str | tuple[str, ...] = "given"
-    outlier_share: float | tuple[float, ...] | None = None
-    average_bits: float | tuple[float, ...] | None = None
-    activation_format: str | tuple[str, ...] | None = None
-    activation_bits: int | tuple[int, ...] | None = None
-    activation_group_size: int | tuple[int | None, ...] | None = None
-    activation_exponent: float | tuple[float, ...] | None = None
+
+
+# fields of a scheme that the sweep's calibration, the method or a recipe says
+_NOT_SAID = (
+    "calib_dataset",
+    "calib_sha256",
+    "calib_sequences",
+    "calib_seq_len",
+    "hessian_dtype",
+    "propagate",
+    "kept_matrices",
+)
+_SIZES = ("activation_group_size",)  # null is one of the values that a list may have: all of them in one group
+_HINTS = typing.get_type_hints(QuantScheme)
+
+
+def _one_or_several(field: dataclasses.Field) -> tuple[str, object, object]:
+    """Return a scheme's field as a key of a sweep: one value, or a list that stands for each of its values."""
+    annotation, null = _HINTS[field.name], type(None)
+    (value,) = [part for part in typing.get_args(annotation) if part is not null] or [annotation]
+    listed = value | None if field.name in _SIZES else value
+    several = value | tuple[listed, ...]
+    return field.name, several if annotation is value else several | None, field.default
+
+
+_AS_IN_SCHEME = [
+    _one_or_several(field)
+    for field in dataclasses.fields(QuantScheme)
+    if field.name not in {*_NOT_SAID, *typing.get_type_hints(_SaidOtherwise)}
+]
+SchemeEntry = dataclasses.make_dataclass("SchemeEntry", _AS_IN_SCHEME, bases=(_SaidOtherwise,), frozen=True)
+SchemeEntry.__doc__ = """One or several schemes: every list stands for each of its values, combined with the others.
+
+Its keys are the fields of a scheme. `rel_damp` is for methods that damp, `calib_seed` for methods that calibrate, and
+what is null by default for methods that make use of it; others don't carry them.
+"""
+
+
+def as_in_scheme(name: str, value: object) -> object:
+    """Return a value as the scheme's field has it: a float where 1 may stand, as 1 and 1.0 would be different keys."""
+    return float(value) if _HINTS[name] in (float, float | None) and value is not None else value
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import QuantizationError
-from helpers.table.rows import Diagnostics, EvalSpec, Measurement, measurement_id
+from helpers.table.rows import SCHEMA_VERSION, Diagnostics, EvalSpec, Measurement, measurement_id
 from helpers.table.scheme import QuantScheme
 
 BASELINE_VERSION = 1
@@ -62,21 +62,21 @@ class Outcome:
 
 def method_version(scheme: QuantScheme) -> int:
     """Return the version of the method that a scheme names."""
-    return BASELINE_VERSION if scheme.method == "none" else methods.get(scheme.method).version
+    return BASELINE_VERSION if scheme.method == "none" else methods.method_named(scheme.method).version
 
 
 def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_seconds: float) -> Measurement:
     """Return the row of one scheme on one checkpoint."""
-    spec, measured = subject.spec, outcome.evaluation
-    recorded = {f.name for f in dataclasses.fields(Measurement)}
-    covariates = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name in recorded}
-    return Measurement(
-        **covariates
-        | dataclasses.asdict(scheme)
-        | dataclasses.asdict(subject.evaluation)
-        | dataclasses.asdict(outcome.diagnostics)
-        | provenance(subject.device)
-        | {"weights_sha256": subject.local.weights_sha256},
+    spec = subject.spec
+    recorded = {f.name for f in dataclasses.fields(Measurement)} - {"weights_sha256"}  # the spec's is the expected one
+    return Measurement(  # a column that two of these had would be an error
+        **{f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name in recorded},
+        **dataclasses.asdict(scheme),
+        **dataclasses.asdict(subject.evaluation),
+        **dataclasses.asdict(outcome.diagnostics),
+        **_scores(outcome.evaluation),
+        **provenance(subject.device),
+        weights_sha256=subject.local.weights_sha256,
         measurement_id=subject.row_id(scheme),
         checkpoint_id=subject.local.weights_sha256[:16],
         scheme_id=scheme.scheme_id,
@@ -90,23 +90,23 @@ def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_secon
         lr_fraction=spec.lr_fraction,
         status=outcome.status,
         reason=outcome.reason,
-        loss_nats=measured.loss_nats if measured else None,
-        bits_per_byte=measured.bits_per_byte if measured else None,
-        group_loss=measured.group_loss if measured else None,
-        kl_nats=measured.kl_nats if measured else None,
-        top1_agreement=measured.top1_agreement if measured else None,
-        top1_accuracy=measured.top1_accuracy if measured else None,
         n_tokens=subject.blocks.tokens[:, 1:].numel(),
         n_bytes=subject.blocks.n_bytes,
-        micro_batch=measured.micro_batch if measured else None,
         wall_seconds=wall_seconds,
         peak_memory_gib=_peak_memory_gib(subject.device),
     )
 
 
+def _scores(evaluation: Evaluation | None) -> dict[str, object]:
+    """Return the columns that scoring fills, all null where there is no score; tokens are counted in any case."""
+    names = [f.name for f in dataclasses.fields(Evaluation) if f.name != "n_tokens"]
+    return {name: getattr(evaluation, name) if evaluation else None for name in names}
+
+
 def provenance(device: str) -> dict:
     """Return what a row says about when and where it was measured."""
     return {
+        "schema_version": SCHEMA_VERSION,
         "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "git_commit": _git_commit(),
         "python": platform.python_version(),

@@ -31,8 +31,9 @@ from helpers.table import files
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import QidError
 from helpers.table.records import digest, key_of
-from helpers.table.rows import EvalSpec, TrialRow
+from helpers.table.rows import EvalSpec
 from helpers.table.scheme import QuantScheme
+from helpers.table.trial_rows import TrialRow
 
 
 @dataclass(frozen=True)

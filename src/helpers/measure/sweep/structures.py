@@ -12,7 +12,7 @@ from helpers.measure.models.decoders import linear_shapes
 from helpers.measure.rounding import methods
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError, SpecError
-from helpers.table.families import neox
+from helpers.table.families.catalogue import HUB_FAMILIES
 from helpers.table.scheme import QuantScheme
 
 
@@ -29,8 +29,8 @@ def structures_of(specs: list[CheckpointSpec], where: str) -> list[Structure]:
     """Return the different structures among checkpoints. Raises SpecError, after `where`, for one that isn't known."""
     found = {}
     for spec in specs:
-        if spec.revision is not None:
-            found[spec.model] = Structure(spec.model, neox.neox_linear_shapes(spec.d_model), None)
+        if spec.revision is not None and spec.family in HUB_FAMILIES:
+            found[spec.model] = Structure(spec.model, HUB_FAMILIES[spec.family].shapes_of(spec.model), None)
             continue
         try:
             config = checkpoints.config_of(Path(spec.location))
@@ -47,7 +47,7 @@ def refuse_impossible(structures: list[Structure], schemes: list[QuantScheme], w
     for structure, scheme in itertools.product(structures, schemes):
         reason = _undivided(structure.shapes, scheme)
         if reason is None and structure.config is not None:
-            reason = methods.get(scheme.method).refusal(structure.config, scheme)
+            reason = methods.method_named(scheme.method).refusal(structure.config, scheme)
         if reason is not None:
             raise SpecError(f"{where}: {scheme.label} on {structure.model}: {reason}")
 

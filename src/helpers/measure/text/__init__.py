@@ -1,1 +1,1 @@
-"""."""
+"""Pinned text, verified by hash and cut into blocks of tokens. Floor 1."""

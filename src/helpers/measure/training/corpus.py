@@ -8,9 +8,11 @@ import json
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from helpers.measure.text.corpus_lock import (
@@ -25,8 +27,8 @@ from helpers.measure.text.corpus_lock import (
     Wheel,
 )
 from helpers.measure.text.heldout import document_in, wheel_documents
-from helpers.table.errors import CorpusError
-from helpers.table.records import digest
+from helpers.table.errors import CorpusError, SpecError
+from helpers.table.records import digest, from_mapping
 
 SIMILARITY = 0.6  # two files whose sets of lines overlap more than this (Jaccard) are near-duplicates
 PERMUTATIONS = 64
@@ -121,17 +123,33 @@ def choose_heldout(
     raise CorpusError(f"{len(chosen)} held-out documents found, {count} needed")
 
 
-def make_lock(folder: Path, heldout_packages: set[str], unseen_packages: set[str], tokenizer: Tokenizer) -> CorpusLock:
+@dataclass(frozen=True)
+class Packages:
+    """Which packages held-out documents are chosen from and which training never reads: names in lower case."""
+
+    held_out: tuple[str, ...]
+    unseen: tuple[str, ...]
+
+
+def read_packages(path: Path) -> Packages:
+    """Read the two lists of packages from YAML. Raises CorpusError that names what is wrong."""
+    try:
+        return from_mapping(Packages, yaml.safe_load(path.read_text()), str(path))
+    except (OSError, yaml.YAMLError, SpecError) as error:
+        raise CorpusError(f"{path}: not the two lists `held_out` and `unseen` ({str(error).splitlines()[0]})") from None
+
+
+def make_lock(folder: Path, packages: Packages, tokenizer: Tokenizer) -> CorpusLock:
     """Describe every wheel in `folder`, choose the held-out documents, digest what is left for training.
 
-    Training reads no wheel of `unseen_packages`; of `heldout_packages` it reads what evaluation and calibration don't
-    take. Both hold names in lower case. `tokenizer` says how long a description is. Raises CorpusError when the wheels
+    Training reads no wheel of the unseen packages; of those held-out documents come from it reads what evaluation and
+    calibration don't take. `tokenizer` says how long a description is. Raises CorpusError when the wheels
     don't hold enough documents that are no near-duplicates.
     """
     found = sorted((describe_wheel(path) for path in folder.glob("*.whl")), key=lambda wheel: wheel.filename)
-    unseen_wheels = [wheel for wheel in found if wheel.package.lower() in unseen_packages]
+    unseen_wheels = [wheel for wheel in found if wheel.package.lower() in packages.unseen]
     wheels = [wheel for wheel in found if wheel not in unseen_wheels]
-    pure = [w for w in wheels if w.package.lower() in heldout_packages and w.filename.endswith("-none-any.whl")]
+    pure = [w for w in wheels if w.package.lower() in packages.held_out and w.filename.endswith("-none-any.whl")]
     heldout = choose_heldout(pure, folder, NearDuplicates(), 2 * DOCUMENTS_PER_SPLIT)
     splits = tuple(heldout[0::2]), tuple(heldout[1::2])
     draft = CorpusLock(tuple(wheels), *splits, "", 0, 0, tuple(unseen_wheels), (), ())

@@ -1,27 +1,32 @@
 """What is known about checkpoint families: where their weights are, and what each step had seen.
 
-A family on the Hub is described here; a family this project trained is described by the `manifest.json` that
-training wrote beside its checkpoints. Either way the answer is a list of `CheckpointSpec`.
+A family on the Hub is described by a file of this folder with `FAMILIES = (...)`, which is found by itself; a family
+this project trained is described by the `manifest.json` that training wrote beside its checkpoints. Either way the
+answer is a list of `CheckpointSpec`.
 """
 
 import json
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
-from helpers.table.families.pythia import PYTHIA_SHAPES, _pythia
+from helpers.table.families.hub import HubFamily
 from helpers.table.records import from_mapping
 
 MANIFEST = "manifest.json"
 
 
-HUB_FAMILIES = {
-    family.name: family
-    for family in (
-        _pythia("pythia", "", PYTHIA_SHAPES),
-        _pythia("pythia-deduped", "-deduped", PYTHIA_SHAPES[2:]),
-    )
-}
+def families_of_the_folder() -> dict[str, HubFamily]:
+    """Return by name the families of every file of this folder; a file without any is what families share."""
+    folder = Path(__file__).parent
+    names = [name for _, name, _ in pkgutil.iter_modules([str(folder)]) if name != Path(__file__).stem]
+    modules = [import_module(f"{__package__}.{name}") for name in names]
+    return {family.name: family for module in modules for family in getattr(module, "FAMILIES", ())}
+
+
+HUB_FAMILIES = families_of_the_folder()
 
 
 def checkpoints(
@@ -36,8 +41,7 @@ def checkpoints(
     Raises SpecError, beginning with `where`, that names an unknown family, model, step or run and what is accepted.
     """
     if family in HUB_FAMILIES:
-        known = HUB_FAMILIES[family]
-        specs = [known.checkpoint(model, step) for model in known.models for step in known.steps]
+        specs = list(HUB_FAMILIES[family].checkpoints())
     elif (Path(family) / MANIFEST).exists():
         specs = read_manifest(Path(family))
     else:

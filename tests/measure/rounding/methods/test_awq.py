@@ -80,7 +80,7 @@ def scheme(**changes: object) -> QuantScheme:
 
 
 def rounded_by(method: str, model: nn.Module, wanted: list[QuantScheme]) -> list[Rounded]:
-    (answers,) = methods.get(method).quantize([Checkpoint(model, None)], wanted, tokens(), 0)
+    (answers,) = methods.method_named(method).quantize([Checkpoint(model, None)], wanted, tokens(), 0)
     return answers
 
 

@@ -219,4 +219,4 @@ def test_inputs_that_are_not_finite_fail_every_scheme(model):
     ],
 )
 def test_what_is_refused(changes, message):
-    assert methods.get("cmpq").refusal(GPTNeoXConfig(), scheme(**changes)) == message
+    assert methods.method_named("cmpq").refusal(GPTNeoXConfig(), scheme(**changes)) == message

@@ -95,4 +95,4 @@ def test_a_token_far_larger_than_others_fills_the_kernel_unless_channels_share_t
     ],
 )
 def test_what_is_refused(changes, message):
-    assert methods.get("crossquant").refusal(GPTNeoXConfig(), scheme(**changes)) == message
+    assert methods.method_named("crossquant").refusal(GPTNeoXConfig(), scheme(**changes)) == message

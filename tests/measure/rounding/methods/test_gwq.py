@@ -38,7 +38,7 @@ def scheme(**changes: object) -> QuantScheme:
 
 
 def rounded(model: torch.nn.Module, *wanted: QuantScheme) -> list[Rounded]:
-    (answers,) = methods.get(wanted[0].method).quantize([Checkpoint(model, None)], list(wanted), tokens(), 0)
+    (answers,) = methods.method_named(wanted[0].method).quantize([Checkpoint(model, None)], list(wanted), tokens(), 0)
     return answers
 
 
@@ -173,4 +173,4 @@ def test_a_gradient_that_is_not_finite_fails_every_scheme(model):
     ],
 )
 def test_what_is_refused(changes, message):
-    assert methods.get("gwq").refusal(GPTNeoXConfig(), scheme(**changes)) == message
+    assert methods.method_named("gwq").refusal(GPTNeoXConfig(), scheme(**changes)) == message

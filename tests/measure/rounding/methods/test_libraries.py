@@ -43,7 +43,7 @@ def scheme(method: str, **changes: object) -> QuantScheme:
 
 
 def rounded_by(model: torch.nn.Module, *schemes: QuantScheme) -> list[Rounded]:
-    (answers,) = methods.get(schemes[0].method).quantize([Checkpoint(model, Path())], schemes, None, 0)
+    (answers,) = methods.method_named(schemes[0].method).quantize([Checkpoint(model, Path())], schemes, None, 0)
     return answers
 
 
@@ -234,9 +234,9 @@ def test_a_file_here_does_not_hide_the_library_of_its_name(method):
     assert library.__name__ == LIBRARY[method].PACKAGE
 
 
-@pytest.mark.parametrize("name", methods.METHODS)
+@pytest.mark.parametrize("name", methods.every_method())
 def test_every_method_is_registered_with_its_two_functions(name):
-    method = methods.get(name)
+    method = methods.method_named(name)
     assert callable(method.quantize)
     assert callable(method.refusal)
     assert method.propagate == ("full_precision" if name in ("awq", "gwq", "cmpq") else "quantized")

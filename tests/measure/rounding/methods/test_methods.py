@@ -1,6 +1,8 @@
-"""What every method says at plan time of kept matrices and of rounded inputs."""
+"""How methods are found, and what every one says at plan time of kept matrices, rounded inputs and options."""
 
 import dataclasses
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from transformers import GPTNeoXConfig
 
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.input_rounding import InputRounding
-from helpers.table.errors import QuantizationError
+from helpers.table.errors import QuantizationError, SpecError
 from helpers.table.scheme import QuantScheme
 
 MIXED = {"rtn", "gptq", "crossquant"}
@@ -18,6 +20,21 @@ ACTIVATIONS = {
     "int": {"activation_format": "int", "activation_bits": 8, "activation_exponent": 0.15},
 }
 ROUNDS_INPUTS = {"rtn": {"mxint", "int"}, "crossquant": {"int"}}  # others round none
+
+OPTIONS = {option for method in methods.every_method().values() for option in method.options}
+HALVED = """
+from helpers.measure.rounding.method import Method
+from helpers.measure.rounding.methods.matrices import by_matrix
+
+METHOD = Method(version=1, calibrated=False, options=("average_bits",))
+
+
+def refusal(config, scheme):
+    return None
+
+
+quantize = by_matrix(lambda weight, scheme: weight / 2, lambda scheme: 0)
+"""
 
 
 def scheme_of(name: str, **options: object) -> QuantScheme:
@@ -28,13 +45,55 @@ def scheme_of(name: str, **options: object) -> QuantScheme:
 @pytest.fixture(autouse=True)
 def _own_refusals(monkeypatch):
     """Let methods' own files accept everything, installed or not: what is asked here comes before."""
-    for method in methods.METHODS.values():
+    for method in methods.every_method().values():
         monkeypatch.setattr(method.module, "refusal", lambda config, scheme: None)
 
 
-@pytest.mark.parametrize("name", methods.METHODS)
+def test_every_file_that_declares_a_method_is_one_of_its_name():
+    files = Path(methods.__file__).parent.glob("*.py")
+    assert methods.every_method().keys() == {file.stem for file in files if "\nMETHOD = " in file.read_text()}
+    assert all(method.name == name for name, method in methods.every_method().items())
+
+
+def test_a_new_file_is_found_and_its_option_refused_by_the_others(tmp_path, monkeypatch, model):
+    """Nothing is edited beside it. `average_bits` stands for a new field: CMPQ has it as well."""
+    (tmp_path / "halved.py").write_text(HALVED)
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    methods.every_method.cache_clear()
+    try:
+        assert "halved" in methods.every_method()
+        wanted = scheme_of("halved", average_bits=2.0)
+        assert methods.method_named("halved").refusal(GPTNeoXConfig(), wanted) is None
+        ((answer,),) = methods.method_named("halved").quantize(loaded(model), [wanted], None, 0)
+        before = dict(model.named_parameters())
+        assert answer.weights
+        assert all(torch.equal(answer.decoded(name), before[name] / 2) for name in answer.weights)
+    finally:
+        methods.every_method.cache_clear()
+        sys.modules.pop(f"{methods.__name__}.halved")
+
+
+def test_an_unknown_method_is_refused_with_those_known():
+    with pytest.raises(
+        SpecError, match=f"^unknown method 'no'; accepted: {', '.join(sorted(methods.every_method()))}$"
+    ):
+        methods.method_named("no")
+
+
+@pytest.mark.parametrize("name", methods.every_method())
+def test_an_option_is_a_field_of_a_scheme_that_methods_without_it_refuse(name):
+    method = methods.method_named(name)
+    assert {*method.options, *method.options_of_others} == OPTIONS <= {f.name for f in dataclasses.fields(QuantScheme)}
+    assert not {*method.options} & method.options_of_others
+    for option in OPTIONS:
+        said = method.refusal(GPTNeoXConfig(), scheme_of(name, **{option: 0.5}))
+        assert said == (None if option in method.options else f"{name}: '{option}' is 0.5; accepted: null")
+        assert method.uses(option) == (option in method.options)
+
+
+@pytest.mark.parametrize("name", methods.every_method())
 def test_only_mixed_methods_keep_matrices(name):
-    method = methods.get(name)
+    method = methods.method_named(name)
     assert method.mixed == (name in MIXED)
     wanted = scheme_of(name, kept_matrices=("0.attention.dense",))
     refused = f"{name}: 'kept_matrices' is [\"0.attention.dense\"]; accepted: []"
@@ -42,26 +101,26 @@ def test_only_mixed_methods_keep_matrices(name):
     assert method.refusal(GPTNeoXConfig(), scheme_of(name)) is None
 
 
-@pytest.mark.parametrize("name", methods.METHODS)
+@pytest.mark.parametrize("name", methods.every_method())
 @pytest.mark.parametrize("format_", ACTIVATIONS)
 def test_only_methods_that_say_so_round_inputs(name, format_):
-    accepted = ", ".join(["null", *(f'"{each}"' for each in methods.get(name).activations)])
+    accepted = ", ".join(["null", *(f'"{each}"' for each in methods.method_named(name).activations)])
     refused = f"{name}: 'activation_format' is \"{format_}\"; accepted: {accepted}"
     takes = format_ in ROUNDS_INPUTS.get(name, ())
-    assert methods.get(name).refusal(GPTNeoXConfig(), scheme_of(name, **ACTIVATIONS[format_])) == (
+    assert methods.method_named(name).refusal(GPTNeoXConfig(), scheme_of(name, **ACTIVATIONS[format_])) == (
         None if takes else refused
     )
 
 
 def test_a_methods_own_refusal_comes_after(monkeypatch):
-    monkeypatch.setattr(methods.get("rtn").module, "refusal", lambda config, scheme: "own words")
-    assert methods.get("rtn").refusal(GPTNeoXConfig(), scheme_of("rtn")) == "own words"
+    monkeypatch.setattr(methods.method_named("rtn").module, "refusal", lambda config, scheme: "own words")
+    assert methods.method_named("rtn").refusal(GPTNeoXConfig(), scheme_of("rtn")) == "own words"
 
 
 def test_an_answer_carries_how_inputs_are_rounded(model):
     plain = scheme_of("rtn")
     schemes = [plain, *(dataclasses.replace(plain, **options) for options in ACTIVATIONS.values())]
-    ((none, mxint, crossed),) = methods.get("rtn").quantize(loaded(model), schemes, None, 0)
+    ((none, mxint, crossed),) = methods.method_named("rtn").quantize(loaded(model), schemes, None, 0)
     assert none.inputs is None
     assert mxint.inputs == InputRounding("mxint", 4, 16, None)
     assert crossed.inputs == InputRounding("int", 8, None, 0.15)
@@ -71,7 +130,7 @@ def test_an_answer_carries_how_inputs_are_rounded(model):
 
 def test_blocks_of_inputs_that_do_not_divide_a_width_are_an_error_of_their_scheme(model):
     wanted = dataclasses.replace(scheme_of("rtn"), **ACTIVATIONS["mxint"] | {"activation_group_size": 24})
-    ((answer, fine),) = methods.get("rtn").quantize(loaded(model), [wanted, scheme_of("rtn")], None, 0)
+    ((answer, fine),) = methods.method_named("rtn").quantize(loaded(model), [wanted, scheme_of("rtn")], None, 0)
     assert isinstance(answer, QuantizationError)
     assert "activation_group_size 24 doesn't divide the input width 32 of 'gpt_neox.layers.0.attention" in str(answer)
     assert not isinstance(fine, QuantizationError)

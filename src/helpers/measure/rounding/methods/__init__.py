@@ -1,103 +1,45 @@
-"""Ways to round a model, one small file each, all with one signature.
+"""Ways to round a model, one small file each, found by themselves.
+
+A file with a `METHOD` (`helpers.measure.rounding.method.Method`) is a method of the file's name. It has two functions:
 
     quantize(checkpoints, schemes, calibration, memory_bytes) -> [[Rounded | QuantizationError, ...], ...]
 
 `checkpoints` are models of one shape with their folders, in float32 on one device (left as they were found),
 `schemes` are of this method, `calibration` is int64 tokens (n_sequences, seq_len) or None, `memory_bytes` is what the
-work may take beyond what is already loaded. The answer has one list a checkpoint with one entry a scheme: a scheme
+work may take beyond what is already loaded. The answer has one list per checkpoint with one entry per scheme: a scheme
 that fails doesn't take the others with it.
 
     refusal(config, scheme) -> str | None
 
 says at plan time, from a checkpoint's `config.json` alone, why a scheme can't be done on such a model.
+
+Other people's libraries are imported inside functions: every file can be read where they aren't installed.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import dataclasses
+import functools
+import pkgutil
 from importlib import import_module
-from types import ModuleType
 
-from transformers import PretrainedConfig
-
-from helpers.measure.rounding.refusals import not_accepted
-from helpers.measure.rounding.rounded import Answers
+from helpers.measure.rounding.method import Method
 from helpers.table.errors import SpecError
-from helpers.table.scheme import QuantScheme
-
-OPTIONS = ("outlier_share", "average_bits")  # fields of a scheme that only some methods make use of
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way to round: `version` is part of every row's key and rises when what is computed changes.
-
-    `propagate` is what a scheme of this method says there; a `damped` method needs `rel_damp`, others refuse it. A
-    `mixed` method can keep matrices in 16 bits; `activations` are the formats it can round their inputs to; `options`
-    are the fields among `OPTIONS` that it needs. One that calibrates may be fixed to `calib_sequences`.
-    """
-
-    name: str
-    version: int
-    calibrated: bool
-    propagate: str = "quantized"
-    damped: bool = False
-    mixed: bool = False
-    activations: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    calib_sequences: int | None = None
-
-    @property
-    def module(self) -> ModuleType:
-        """Return the method's file; imported here so that its own needs are met only when it is used."""
-        return import_module(f"helpers.measure.rounding.methods.{self.name}")
-
-    @property
-    def quantize(self) -> Callable[..., Answers]:
-        """Return the function that rounds."""
-        return self.module.quantize
-
-    def refusal(self, config: PretrainedConfig, scheme: QuantScheme) -> str | None:
-        """Return why `scheme` can't be done on a model of this configuration, or None."""
-        accepted: dict[str, tuple] = {"activation_format": (None, *self.activations)}
-        accepted |= {name: (None,) for name in OPTIONS if name not in self.options}
-        if not self.mixed:
-            accepted["kept_matrices"] = ((),)
-        return not_accepted(scheme, **accepted) or self.module.refusal(config, scheme)
+@functools.cache
+def every_method() -> dict[str, Method]:
+    """Return all methods by name, in the order of their names: those of the files here that have a `METHOD`."""
+    modules = {each.name: import_module(f"{__name__}.{each.name}") for each in pkgutil.iter_modules(__path__)}
+    declared = {name: modules[name].METHOD for name in sorted(modules) if hasattr(modules[name], "METHOD")}
+    options = frozenset(option for method in declared.values() for option in method.options)
+    return {
+        name: dataclasses.replace(method, name=name, options_of_others=options - {*method.options})
+        for name, method in declared.items()
+    }
 
 
-METHODS = {
-    method.name: method
-    for method in (
-        Method("rtn", version=1, calibrated=False, mixed=True, activations=("mxint", "int")),
-        Method("gptq", version=1, calibrated=True, damped=True, mixed=True),
-        Method("autogptq", version=1, calibrated=True, damped=True),
-        Method("awq", version=1, calibrated=True, propagate="full_precision"),
-        Method("hqq", version=1, calibrated=False),
-        Method("nf4", version=1, calibrated=False),
-        Method("int8", version=1, calibrated=False),
-        Method("torchao", version=1, calibrated=False),
-        Method(
-            "gwq",
-            version=1,
-            calibrated=True,
-            propagate="full_precision",
-            options=("outlier_share",),
-            calib_sequences=1,
-        ),
-        Method(
-            "cmpq",
-            version=1,
-            calibrated=True,
-            propagate="full_precision",
-            options=("outlier_share", "average_bits"),
-        ),
-        Method("crossquant", version=1, calibrated=False, mixed=True, activations=("int",)),
-    )
-}
-
-
-def get(name: str) -> Method:
+def method_named(name: str) -> Method:
     """Return the method called `name`; raises SpecError that lists those known."""
-    if name not in METHODS:
-        raise SpecError(f"unknown method '{name}'; accepted: {', '.join(METHODS)}")
-    return METHODS[name]
+    methods = every_method()
+    if name not in methods:
+        raise SpecError(f"unknown method '{name}'; accepted: {', '.join(methods)}")
+    return methods[name]

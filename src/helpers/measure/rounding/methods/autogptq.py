@@ -35,13 +35,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
-from helpers.measure.rounding.methods.matrices import alone
+from helpers.measure.rounding.method import Method
+from helpers.measure.rounding.methods.matrices import one_by_one
 from helpers.measure.rounding.refusals import not_accepted
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
 from helpers.table.errors import QuantizationError
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=True, damped=True)
 
 CHILD = "helpers.measure.rounding.methods.autogptq_child"
 PACKAGE = "auto_gptq"
@@ -63,7 +66,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     )
 
 
-@alone
+@one_by_one
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None
 ) -> list[Rounded | QuantizationError]:

@@ -23,16 +23,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PretrainedConfig
 
-from helpers.measure.models.decoders import Decoder, decoder_of, hidden_of
+from helpers.measure.models.decoders import Decoder, hidden_of
 from helpers.measure.rounding import grids
 from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.methods.matrices import alone
+from helpers.measure.rounding.method import Method
+from helpers.measure.rounding.methods.matrices import one_by_one
 from helpers.measure.rounding.refusals import not_accepted, undivided_layer
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import grid_bits, n_params, stored_bits
 from helpers.table.errors import QuantizationError
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=True, propagate="full_precision")
 
 ALPHAS = tuple(step / 20 for step in range(20))
 SMALLEST_SCALE = 1e-4  # for channels that are never active
@@ -77,13 +80,13 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     )
 
 
-@alone
+@one_by_one
 @torch.no_grad()
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor
 ) -> list[Rounded | QuantizationError]:
     """Round for all schemes in one walk over the blocks; the activations are the same for all of them."""
-    decoder = decoder_of(checkpoint.model)
+    decoder = checkpoint.decoder
     faults = [undivided_layer(decoder.linear_layers(), scheme.group_size) for scheme in schemes]
     accepted = [scheme for scheme, fault in zip(schemes, faults, strict=True) if fault is None]
     try:

@@ -11,7 +11,7 @@ protections of outliers, by activations and by the error of rounding. Its formul
   is off by the largest |w_ij - q_ij| n_j; they stay in 16 bits, and codebooks are fitted to what is left each time.
 
 Stored bits: the codes, 2^b_j 16-bit values and the number of bits for each channel, and for every outlier 16 bits and
-its place in the matrix (`matrices.outlier_bits`). In a matrix with few rows the codebooks outweigh the codes.
+its place in the matrix (`stored_bits.outlier_bits`). In a matrix with few rows the codebooks outweigh the codes.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,16 @@ from transformers import PretrainedConfig
 from helpers.measure.models.activations import input_norms
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.precision import matrix_products
-from helpers.measure.rounding.methods.matrices import alone, largest
-from helpers.measure.rounding.refusals import PLAIN, not_accepted, share_refusal, wrong
+from helpers.measure.rounding.method import Method
+from helpers.measure.rounding.methods.matrices import largest, one_by_one
+from helpers.measure.rounding.refusals import PLAIN, not_accepted, said_wrong, share_refusal
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import VALUE_BITS, n_params, outlier_bits
 from helpers.table.errors import QuantizationError
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=True, propagate="full_precision", options=("outlier_share", "average_bits"))
 
 LEAST_BITS = 2
 ITERATIONS = 30
@@ -38,7 +41,7 @@ ITERATIONS = 30
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why CMPQ can't do `scheme`, or None; any decoder will do."""
     if scheme.average_bits is None or not LEAST_BITS <= scheme.average_bits <= scheme.bits:
-        return wrong(scheme, "average_bits", f"{LEAST_BITS} to 'bits', {scheme.bits}")
+        return said_wrong(scheme, "average_bits", f"{LEAST_BITS} to 'bits', {scheme.bits}")
     return share_refusal(scheme) or not_accepted(
         scheme,
         format=("codebook",),
@@ -50,7 +53,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     )
 
 
-@alone
+@one_by_one
 @torch.no_grad()
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor

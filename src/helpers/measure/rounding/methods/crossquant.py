@@ -11,18 +11,21 @@ Stored bits: 8 and a 16-bit scale for each group or row; scales of inputs are ma
 
 from transformers import PretrainedConfig
 
+from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods import rtn
 from helpers.measure.rounding.methods.matrices import by_matrix
-from helpers.measure.rounding.refusals import PLAIN, not_accepted, wrong
+from helpers.measure.rounding.refusals import PLAIN, not_accepted, said_wrong
 from helpers.measure.rounding.stored_bits import grid_bits
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=False, mixed=True, activations=("int",))
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why CrossQuant can't do `scheme`, or None; any decoder will do."""
     fault = not_accepted(scheme, format=("int",), bits=(8,), symmetric=(True,), activation_format=("int",), **PLAIN)
     if fault is None and scheme.activation_exponent == 1:
-        return wrong(scheme, "activation_exponent", "0 to less than 1; with 1 it is rtn")
+        return said_wrong(scheme, "activation_exponent", "0 to less than 1; with 1 it is rtn")
     return fault
 
 

@@ -7,9 +7,12 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from helpers.measure.rounding import gptq_solver, layerwise
+from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.refusals import not_accepted
 from helpers.measure.rounding.rounded import Answers, Checkpoint
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=True, damped=True, mixed=True)
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:

@@ -6,7 +6,7 @@ min-max grids that are fitted to it alone, group by group along a row. The paper
 gradient's magnitude; that the share holds matrix by matrix, and min-max grids, are this file's choice.
 
 Stored bits: as for round-to-nearest, a code, and a 16-bit scale and, if asymmetric, a zero point as wide as a code for
-each group; and for every outlier 16 bits and its place in the matrix (`matrices.outlier_bits`).
+each group; and for every outlier 16 bits and its place in the matrix (`stored_bits.outlier_bits`).
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,16 @@ from transformers import PretrainedConfig
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.precision import matrix_products
 from helpers.measure.rounding import grids
-from helpers.measure.rounding.methods.matrices import alone, largest
+from helpers.measure.rounding.method import Method
+from helpers.measure.rounding.methods.matrices import largest, one_by_one
 from helpers.measure.rounding.refusals import PLAIN, not_accepted, share_refusal, undivided_layer
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import grid_bits, n_params, outlier_bits, stored_bits
 from helpers.table.errors import QuantizationError
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=True, propagate="full_precision", options=("outlier_share",), calib_sequences=1)
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
@@ -40,7 +43,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     )
 
 
-@alone
+@one_by_one
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor
 ) -> list[Rounded | QuantizationError]:

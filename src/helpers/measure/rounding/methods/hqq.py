@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=False)
 
 PACKAGE, VERSION = "hqq", "0.2.8.post1"
 GROUP_MULTIPLE = 8

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=False)
 
 PACKAGE, VERSION = "bitsandbytes", "0.50.2"
 

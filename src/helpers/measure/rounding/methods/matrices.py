@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from helpers.measure.models.decoders import Decoder, decoder_of
+from helpers.measure.models.decoders import Decoder
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.input_rounding import InputRounding
 from helpers.measure.rounding.methods.libraries import not_installed
@@ -32,8 +32,7 @@ def by_matrix(
         checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None
     ) -> list[Rounded | QuantizationError]:
         """Round every linear layer of the decoder blocks that a scheme doesn't keep, each matrix by itself."""
-        decoder = decoder_of(checkpoint.model)
-        return [_round_all(decoder, scheme) for scheme in schemes]
+        return [_round_all(checkpoint.decoder, scheme) for scheme in schemes]
 
     @torch.no_grad()
     def _round_all(decoder: Decoder, scheme: QuantScheme) -> Rounded | QuantizationError:
@@ -54,7 +53,7 @@ def by_matrix(
         )
         return Rounded(weights, diagnostics, InputRounding.of(scheme))
 
-    return alone(quantize_one)
+    return one_by_one(quantize_one)
 
 
 def largest(scores: Tensor, n: int) -> Tensor:
@@ -64,7 +63,7 @@ def largest(scores: Tensor, n: int) -> Tensor:
     return mask.view(scores.shape)
 
 
-def alone(quantize_one: Callable[..., list[Rounded | QuantizationError]]) -> Callable[..., Answers]:
+def one_by_one(quantize_one: Callable[..., list[Rounded | QuantizationError]]) -> Callable[..., Answers]:
     """Make a `quantize` of a function that treats one checkpoint: (checkpoint, schemes, calibration)."""
 
     def quantize(

@@ -9,9 +9,12 @@ Stored bits: 4 and a 32-bit scale a block.
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=False)
 
 PACKAGE, VERSION = "bitsandbytes", "0.50.2"
 BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)  # the paper's is 64

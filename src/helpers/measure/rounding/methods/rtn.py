@@ -10,10 +10,13 @@ from transformers import PretrainedConfig
 
 from helpers.measure.rounding import grids, microscaling
 from helpers.measure.rounding.grids import IntegerWeight
+from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods.matrices import by_matrix
 from helpers.measure.rounding.refusals import PLAIN, not_accepted
 from helpers.measure.rounding.stored_bits import grid_bits
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=False, mixed=True, activations=("mxint", "int"))
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:

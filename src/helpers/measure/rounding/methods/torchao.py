@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
 from helpers.measure.rounding.stored_bits import grid_bits
 from helpers.table.scheme import QuantScheme
+
+METHOD = Method(version=1, calibrated=False)
 
 PACKAGE, VERSION = "torchao", "0.18.0"
 
