@@ -5,13 +5,14 @@ what was assumed goes to stderr in words, and into the object.
 """
 
 import difflib
+import functools
 import inspect
 import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -73,12 +74,13 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command whose first parameter, an `Asked`, is one option per field on the command line."""
     shared, (_, *own) = inspect.signature(Asked).parameters, inspect.signature(command).parameters.values()
 
-    def run(**options: object) -> None:
+    def run(**options: Any) -> None:
         asked = Asked(**{name: options.pop(name) for name in shared})
         command(asked, **options)
 
     every = sorted([*shared.values(), *own], key=lambda one: one.default is not one.empty)  # the required ones first
-    run.__name__, run.__doc__, run.__signature__ = command.__name__, command.__doc__, inspect.Signature(every)
+    described: Any = functools.update_wrapper(run, command, assigned=("__name__", "__doc__"))
+    described.__signature__ = inspect.Signature(every)
     return run
 
 
@@ -105,8 +107,8 @@ def fit(
     if by not in (None, "bits"):
         raise CommandError(f"--by is '{by}'; accepted: bits")
     if by == "bits" or law == PER_BIT:
-        fits, assumed = _fits_by_bits(law, data)
-        _show({"law": law, "by": "bits", "fits": fits, "assumed": assumed}, as_json, _print_fits)
+        by_bits, assumed = _fits_by_bits(law, data)
+        _show({"law": law, "by": "bits", "fits": by_bits, "assumed": assumed}, as_json, _print_fits)
         return
     fits, assumed = _fits(law, data, 0)
     _show({"law": law, **_fit_to_json(fits.fit(law)), "assumed": assumed}, as_json, _print_fit)
@@ -158,7 +160,7 @@ def make_fits() -> None:
     write()
 
 
-def _fits_by_bits(law: str, data: Path | None) -> tuple[dict, list[str]]:
+def _fits_by_bits(law: str, data: Path | None) -> tuple[dict[str, Any], list[str]]:
     """Return by bit width a fit, or its status and reason, and what was assumed. Raises FitError if there is no fit."""
     from helpers.analyse.laws.names import PER_BIT
 
@@ -215,7 +217,7 @@ def _check_name(law: str) -> None:
         raise CommandError(f"no law is named '{law}'{hint}; accepted: {', '.join(LAW_NAMES)}")
 
 
-def _answer_to_json(answer: "Answer") -> dict:
+def _answer_to_json(answer: "Answer") -> dict[str, Any]:
     return {
         "low": answer.low,
         "high": answer.high,
@@ -226,7 +228,7 @@ def _answer_to_json(answer: "Answer") -> dict:
     }
 
 
-def _fit_to_json(fit: "StoredFit") -> dict:
+def _fit_to_json(fit: "StoredFit") -> dict[str, Any]:
     from helpers.analyse.fits.stored import estimate_to_json
 
     shown = ("n_rows", "n_runs", "condition_number", "tau", "aic", "bic", "level", "no_interval_because", "rows")
@@ -239,7 +241,7 @@ def _fit_to_json(fit: "StoredFit") -> dict:
     }
 
 
-def _show(found: dict, as_json: bool, in_words: Callable[[dict], None]) -> None:
+def _show(found: dict[str, Any], as_json: bool, in_words: Callable[[dict[str, Any]], None]) -> None:
     from helpers.analyse.fits.stored import plain
 
     for sentence in found["assumed"]:
@@ -250,7 +252,7 @@ def _show(found: dict, as_json: bool, in_words: Callable[[dict], None]) -> None:
         in_words(found)
 
 
-def _print_fit(shown: dict) -> None:
+def _print_fit(shown: dict[str, Any]) -> None:
     print(f"{shown['law']}: {shown['status']}, {shown['n_rows']} rows of {shown['n_runs']} runs ({shown['rows']})")
     table = Table("", "estimate", "se", f"{shown['level']:.0%} interval", box=None)
     for name, one in shown["params"].items():
@@ -263,7 +265,7 @@ def _print_fit(shown: dict) -> None:
     print("D in tokens, N in non-embedding parameters, P in bits a weight, QiD in nats a token")
 
 
-def _print_fits(shown: dict) -> None:
+def _print_fits(shown: dict[str, Any]) -> None:
     for bits, one in shown["fits"].items():
         if "params" in one:
             _print_fit({"law": f"{shown['law']}, {bits} bits"} | one)
@@ -271,7 +273,7 @@ def _print_fits(shown: dict) -> None:
             print(f"{shown['law']}, {bits} bits: {one['status']}, {one['reason']}")
 
 
-def _print_answer(name: str, value: float, shown: dict) -> None:
+def _print_answer(name: str, value: float, shown: dict[str, Any]) -> None:
     print(f"{shown['law']}: {name} = {value:.4g} {shown['unit']}")
     if math.isnan(shown["low"]) and math.isnan(shown["high"]):
         print(f"no interval: {shown['interval']}")

@@ -1,6 +1,7 @@
 """What laws are called on the command line and in `results/fits.json`. Light: nothing here is fitted or read."""
 
 from types import ModuleType
+from typing import Any
 
 from helpers.analyse.laws import forms, joint, shapes
 from helpers.analyse.laws.law import Law
@@ -32,7 +33,7 @@ PER_BIT = "power-per-bit"  # one `one-bit-width` law per bit width; its fits are
 LAW_NAMES = (*FORMS, PER_BIT, *PUBLISHED)
 
 
-def law_words(name: str) -> dict[str, object]:
+def law_words(name: str) -> dict[str, Any]:
     """Return what a law is: `law`, `kind`, what it `says`, the variables it `needs`, and the `source` of constants."""
     laws = PUBLISHED.get(name, {})
     several = [laws] if isinstance(laws, Law) else list(laws.values())
