@@ -1,11 +1,13 @@
-"""Write what the tables' columns mean, for people and for programs: `make dictionary`.
+"""Write what the tables' columns mean, for people and for programs, and which laws there are: `make dictionary`.
 
 book/data-dictionary.md is made from the records alone. results/croissant.json (Croissant 1.0, JSON-LD) describes the
-Parquet files that are there, with their SHA-256, and has to be written again when one of them is.
+Parquet files that are there, with their SHA-256, and has to be written again when one of them is. Of book/commands.md
+the list of laws is written, between two comments; the rest is written by hand.
 """
 
 import hashlib
 import json
+import re
 import types
 import typing
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
+from helpers.analyse.laws.names import LAW_NAMES, law_words
+from helpers.analyse.laws.variables import OWN_VARIABLES
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.dictionary import Column, columns
 from helpers.table.files import KEY
@@ -20,7 +24,7 @@ from helpers.table.rows import Measurement
 from helpers.table.trial_rows import TrialRow
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE, CARD = Path("book/data-dictionary.md"), Path("results/croissant.json")
+PAGE, CARD, COMMANDS = Path("book/data-dictionary.md"), Path("results/croissant.json"), Path("book/commands.md")
 TABLES = {
     "measurements": (
         Measurement,
@@ -37,6 +41,8 @@ happened on the way, *provenance* says when, where and with what. QiD isn't stor
 `loss_nats`. This page is made from the program's own records; `results/croissant.json` says the same to
 programs.
 """
+LAWS_BEGIN, LAWS_END = "<!-- laws: written by make dictionary -->\n", "<!-- end of laws -->\n"
+MARKUP = re.compile(r"([\\`*_{}\[\]<>|$~])")  # what Markdown or MyST would read as more than a letter
 # Croissant's context, of its terms those that the card uses.
 TERMS = ["column", "extract", "field", "fileObject", "key", "recordSet", "repeated", "source"]
 CONTEXT = (
@@ -120,10 +126,34 @@ def card_text(results: Path) -> str:
     return json.dumps(card(results), indent=1, ensure_ascii=False) + "\n"
 
 
+def laws() -> str:
+    """Return the list of laws in Markdown: name, kind, what each says, and the variables it needs beside D, N and P."""
+    lines = ["| name | constants | what it says | beside $D$, $N$, $P$ |", "|---|---|---|---|"]
+    for name in LAW_NAMES:
+        words = law_words(name)
+        more = ", ".join(said for variable, said in words["needs"].items() if variable not in OWN_VARIABLES)
+        says = MARKUP.sub(r"\\\1", words["says"])
+        lines.append(f"| `{name}` | {words['kind']} | {says} | {more} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_laws(text: str) -> str:
+    """Return the text of the page on commands with the list of laws between its two comments.
+
+    Raises ValueError where the page hasn't each of them once, in this order.
+    """
+    before, begin, rest = text.partition(LAWS_BEGIN)
+    _, end, after = rest.partition(LAWS_END)
+    if not (begin and end) or LAWS_BEGIN in rest or LAWS_END in before + after:
+        raise ValueError(f"{COMMANDS}: the comments around the list of laws have to be there once, in order")
+    return f"{before}{begin}\n{laws()}\n{end}{after}"
+
+
 def main() -> None:
-    """Write the page and the card."""
+    """Write the pages and the card."""
     (ROOT / PAGE).write_text(page())
     (ROOT / CARD).write_text(card_text(ROOT / "results"))
+    (ROOT / COMMANDS).write_text(with_laws((ROOT / COMMANDS).read_text()))
 
 
 if __name__ == "__main__":

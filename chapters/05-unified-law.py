@@ -140,8 +140,8 @@ for name in EXPONENTS:
     put(f"{name}_low", one.low)
     put(f"{name}_high", one.high)
     put(f"{name}_published", getattr(OUYANG_2024, name))
-put_all(doubling=2**fit.law.beta, alpha_freedom=fit.degrees_of_freedom[fit.parameter_names.index("alpha")])
-assert fit.degrees_of_freedom.argmin() == fit.parameter_names.index("alpha")
+put_all(doubling=2**fit.law.beta, alpha_freedom=fit.degrees_of_freedom[fit.coefficient_names.index("alpha")])
+assert fit.degrees_of_freedom.argmin() == fit.coefficient_names.index("alpha")
 without = leave_one_run_out(fit)
 for name in EXPONENTS:
     put(f"{name}_without_low", without[name].min())

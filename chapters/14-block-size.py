@@ -37,7 +37,7 @@ import pandas as pd
 from helpers.analyse.fits.by_run import fit_by_run
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import judge, refitted, table_of_scores
-from helpers.analyse.laws.joint import JOINT_FORMS
+from helpers.analyse.laws.names import JOINT_FORMS
 from helpers.analyse.mixed import block_size as blocks
 from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS
 from helpers.analyse.questions import extrapolation

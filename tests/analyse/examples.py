@@ -24,7 +24,6 @@ from helpers.analyse.laws.forms import (
     UnifiedLaw,
 )
 from helpers.analyse.laws.joint import (
-    JOINT_FORMS,
     BlockByBothLaw,
     BlockByOutliersLaw,
     BlockByRatioLaw,
@@ -38,7 +37,7 @@ from helpers.analyse.laws.joint import (
     WithoutBlockLaw,
     WithoutTokensLaw,
 )
-from helpers.analyse.laws.names import FORMS
+from helpers.analyse.laws.names import FORMS, JOINT_FORMS
 from helpers.analyse.laws.shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
 from helpers.analyse.laws.variables import ValidityRange
 
@@ -155,6 +154,8 @@ EXAMPLES |= {
         lambda x: 0.02 / x["N"] ** 0.3 * x["G"] ** 0.45 * np.exp(2.5 * x["Q"]),
     ),
 }
+# Units of parameters that are neither the factor nor an exponent; a law that brings another one adds it here.
+UNITS = {"D0": "tokens", "ceiling": "nats", "lambda_": "1 / nats"}
 NAMES = list(FORMS)
 EVERY = [*FORMS, *JOINT_FORMS]
 

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dictionary
+from helpers.analyse.laws.names import LAW_NAMES
 from helpers.table import files as results
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.rows import Measurement
@@ -27,6 +28,27 @@ def test_the_committed_card_describes_the_committed_tables():
     for file in card["distribution"]:
         assert file["sha256"] == hashlib.sha256(files[file["name"]].read_bytes()).hexdigest(), AGAIN
     assert (ROOT / dictionary.CARD).read_text() == dictionary.card_text(ROOT / "results"), AGAIN
+
+
+def test_the_page_on_commands_lists_the_laws_that_there_are():
+    text = (ROOT / dictionary.COMMANDS).read_text()
+    assert text == dictionary.with_laws(text), AGAIN
+
+
+def test_the_list_of_laws_has_one_row_of_four_cells_per_law():
+    rows = dictionary.laws().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(LAW_NAMES)
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
+
+
+def test_only_what_stands_between_the_comments_is_written_and_both_have_to_be_there():
+    page = f"before\n{dictionary.LAWS_BEGIN}by hand\n{dictionary.LAWS_END}after\n"
+    written = dictionary.with_laws(page)
+    assert written == f"before\n{dictionary.LAWS_BEGIN}\n{dictionary.laws()}\n{dictionary.LAWS_END}after\n"
+    assert dictionary.with_laws(written) == written
+    for broken in ("no list", dictionary.LAWS_BEGIN, dictionary.LAWS_END + dictionary.LAWS_BEGIN, page + page):
+        with pytest.raises(ValueError, match=r"book/commands\.md: the comments around the list of laws"):
+            dictionary.with_laws(broken)
 
 
 def test_the_page_has_one_row_of_four_cells_a_column():

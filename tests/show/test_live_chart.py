@@ -27,7 +27,7 @@ def test_the_page_computes_what_the_law_says(fits):
         datum = {"bits": bits}
         datum["qid"] = _in_python(said["qid"], 2e8, 1e6, datum)
         assert datum["qid"] == pytest.approx(fit.law.predict(2e8, 1e6, bits))
-        x = fit.law.design(2e8, 1e6, bits)
+        x = fit.law.design_matrix(2e8, 1e6, bits)
         half = 2.015048 * math.sqrt(x @ fit.covariance @ x + fit.tau**2)  # t(5) at 95%
         assert _in_python(said["high"], 2e8, 1e6, datum) == pytest.approx(datum["qid"] * (1 + half), rel=1e-5)
         assert _in_python(said["low"], 2e8, 1e6, datum) == pytest.approx(datum["qid"] * (1 - half), rel=1e-5)

@@ -5,9 +5,12 @@ what was assumed goes to stderr in words, and into the object.
 """
 
 import difflib
+import functools
+import inspect
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,27 +34,61 @@ Data = Annotated[
     Path | None, typer.Option("--data", help="Your own rows, .csv or .parquet; by default the project's fits.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-NParams = Annotated[float | None, typer.Option("--n-params", help="Size N: non-embedding parameters.")]
-Tokens = Annotated[float | None, typer.Option("--tokens", help="Training tokens D.")]
-Bits = Annotated[float | None, typer.Option("--bits", help="Bits a weight P.")]
-GroupSize = Annotated[float | None, typer.Option("--group-size", help="Weights that share a scale; law group-size.")]
-LrFraction = Annotated[
-    float | None, typer.Option("--lr-fraction", help="What decay has left of the peak rate; law learning-rate.")
-]
-Loss = Annotated[
-    float | None, typer.Option("--loss", help="16-bit loss, nats a token; laws that need it predict it from N and D.")
-]
-Vocabulary = Annotated[float | None, typer.Option("--vocabulary-size", help="Entries of the vocabulary; law room.")]
 
 
 class CommandError(QidError):
     """A command was asked for something that it can't do; the text says what is accepted."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a law is asked about: which law, what is known of a model, and whose fits. Each field is an option."""
+
+    law: LawName
+    n_params: Annotated[float | None, typer.Option(help="Size N: non-embedding parameters.")] = None
+    tokens: Annotated[float | None, typer.Option(help="Training tokens D.")] = None
+    bits: Annotated[float | None, typer.Option(help="Bits a weight P.")] = None
+    group_size: Annotated[float | None, typer.Option(help="Weights that share a scale; law group-size.")] = None
+    lr_fraction: Annotated[
+        float | None, typer.Option(help="What decay has left of the peak rate; law learning-rate.")
+    ] = None
+    loss: Annotated[
+        float | None, typer.Option(help="16-bit loss, nats a token; laws that need it predict it from N and D.")
+    ] = None
+    vocabulary_size: Annotated[float | None, typer.Option(help="Entries of the vocabulary; law room.")] = None
+    data: Data = None
+    as_json: AsJson = False
+
+    @property
+    def given(self) -> dict[str, float]:
+        """Return what is known of the model, by the names of `answers`. Raises CommandError for what isn't finite."""
+        values = {name: getattr(self, name) for name in (*VARIABLE_UNITS, "group_size", "lr_fraction")}
+        values |= {"loss_nats": self.loss, "vocabulary_size": self.vocabulary_size}
+        for name, value in values.items():
+            if value is not None and not math.isfinite(value):
+                raise CommandError(f"{name} is {value}; accepted: a finite number")
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose first parameter, an `Asked`, is one option per field on the command line."""
+    shared, (_, *own) = inspect.signature(Asked).parameters, inspect.signature(command).parameters.values()
+
+    def run(**options: Any) -> None:
+        asked = Asked(**{name: options.pop(name) for name in shared})
+        command(asked, **options)
+
+    every = sorted([*shared.values(), *own], key=lambda one: one.default is not one.empty)  # the required ones first
+    described: Any = functools.update_wrapper(run, command, assigned=("__name__", "__doc__"))
+    described.__signature__ = inspect.Signature(every)
+    return run
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
-    for command in (fit, predict, invert, laws, fits):
+    for command in (fit, asking(predict), asking(invert), laws):
         app.command()(command)
+    app.command("fits")(make_fits)
 
 
 def fit(
@@ -70,64 +107,38 @@ def fit(
     if by not in (None, "bits"):
         raise CommandError(f"--by is '{by}'; accepted: bits")
     if by == "bits" or law == PER_BIT:
-        each, assumed = _fits_by_bits(law, data)
-        _show({"law": law, "by": "bits", "fits": each, "assumed": assumed}, as_json, _print_fits)
+        by_bits, assumed = _fits_by_bits(law, data)
+        _show({"law": law, "by": "bits", "fits": by_bits, "assumed": assumed}, as_json, _print_fits)
         return
     fits, assumed = _fits(law, data, 0)
     _show({"law": law, **_fit_to_json(fits.fit(law)), "assumed": assumed}, as_json, _print_fit)
 
 
-def predict(
-    law: LawName,
-    n_params: NParams = None,
-    tokens: Tokens = None,
-    bits: Bits = None,
-    group_size: GroupSize = None,
-    lr_fraction: LrFraction = None,
-    loss: Loss = None,
-    vocabulary_size: Vocabulary = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
+def predict(asked: Asked) -> None:
     """Predict QiD, in nats a token, with a 90% interval for a new training run."""
     from helpers.analyse.fits import answers
 
-    given = _given(tokens=tokens, n_params=n_params, bits=bits, group_size=group_size)
-    given |= _given(lr_fraction=lr_fraction, loss_nats=loss, vocabulary_size=vocabulary_size)
-    known, assumed = _ask(law, bits, data, given)
+    given = asked.given
+    known, assumed = _known_law(asked, given)
     answer = answers.predict(known, given)
-    found = {"law": law, "qid": answer.value, **_answer_to_json(answer), "unit": "nats a token", "given": given}
-    _show(found | {"assumed": assumed}, as_json, lambda shown: _print_answer("QiD", answer.value, shown))
+    found = {"law": asked.law, "qid": answer.value, **_answer_to_json(answer), "unit": "nats a token", "given": given}
+    _show(found | {"assumed": assumed}, asked.as_json, lambda shown: _print_answer("QiD", answer.value, shown))
 
 
-def invert(
-    law: LawName,
-    qid: Annotated[float, typer.Option("--qid", help="QiD in nats a token.")],
-    n_params: NParams = None,
-    tokens: Tokens = None,
-    bits: Bits = None,
-    group_size: GroupSize = None,
-    lr_fraction: LrFraction = None,
-    loss: Loss = None,
-    vocabulary_size: Vocabulary = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
+def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD in nats a token.")]) -> None:
     """Solve a law for the one of --tokens, --n-params and --bits that isn't given."""
     from helpers.analyse.fits import answers
 
-    variables = {"tokens": tokens, "n_params": n_params, "bits": bits}
-    missing = [name for name, value in variables.items() if value is None]
+    missing = [name for name in VARIABLE_UNITS if getattr(asked, name) is None]
     if len(missing) != 1:
         said = ", ".join(f"--{name.replace('_', '-')}" for name in missing) or "none"
         raise CommandError(f"give two of --tokens, --n-params and --bits; missing: {said}")
-    given = _given(**variables, group_size=group_size)
-    given |= _given(lr_fraction=lr_fraction, loss_nats=loss, vocabulary_size=vocabulary_size)
-    known, assumed = _ask(law, bits, data, given)
+    given = asked.given
+    known, assumed = _known_law(asked, given)
     answer = answers.invert(known, missing[0], qid, given)
-    found = {"law": law, "variable": missing[0], "value": answer.value, **_answer_to_json(answer)}
+    found = {"law": asked.law, "variable": missing[0], "value": answer.value, **_answer_to_json(answer)}
     found |= {"unit": VARIABLE_UNITS[missing[0]], "given": {"qid": qid} | given, "assumed": assumed}
-    _show(found, as_json, lambda shown: _print_answer(missing[0], answer.value, shown))
+    _show(found, asked.as_json, lambda shown: _print_answer(missing[0], answer.value, shown))
 
 
 def laws(as_json: AsJson = False) -> None:
@@ -142,8 +153,8 @@ def laws(as_json: AsJson = False) -> None:
         print(f"{one['law']} ({one['kind']}; needs {', '.join(one['needs'])})\n    {one['says']}")
 
 
-def fits() -> None:
-    """Fit and judge every law on the tracked table, into `results/fits.json`."""
+def make_fits() -> None:
+    """Fit and judge what `results/fits.json` lacks of the laws; all of them after another table."""
     from helpers.analyse.fits.make_fits import write
 
     write()
@@ -179,22 +190,22 @@ def _fits(law: str, data: Path | None, n_draws: int) -> "tuple[NamedFits, list[s
     from helpers.analyse.fits.with_draws import FitRows, fits_of
 
     own = read_own_rows(data)
-    return fits_of(FitRows(str(data), own.data), law, n_draws, np.random.default_rng(SEED)), list(own.assumed)
+    return fits_of(FitRows(str(data), own.data), law, n_draws, np.random.SeedSequence(SEED)), list(own.assumed)
 
 
-def _ask(law: str, bits: float | None, data: Path | None, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
+def _known_law(asked: Asked, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
     """Return a law that can be asked, and what was assumed: of a person's rows, and of a loss that isn't given."""
     from helpers.analyse.fits.answers import fitted_law, published_law
     from helpers.analyse.laws.published import PUBLISHED
 
-    _check_name(law)
-    if law not in PUBLISHED:
-        fits, assumed = _fits(law, data, DRAWS)
-        known = fitted_law(fits, law, bits)
+    _check_name(asked.law)
+    if asked.law not in PUBLISHED:
+        fits, assumed = _fits(asked.law, asked.data, DRAWS)
+        known = fitted_law(fits, asked.law, asked.bits)
         return known, [*assumed, *filter(None, [known.trouble_with_loss(given)])]
-    if data is not None:
-        raise CommandError(f"{law} is published, nothing is fitted: leave --data out")
-    return published_law(law, bits), []
+    if asked.data is not None:
+        raise CommandError(f"{asked.law} is published, nothing is fitted: leave --data out")
+    return published_law(asked.law, asked.bits), []
 
 
 def _check_name(law: str) -> None:
@@ -204,14 +215,6 @@ def _check_name(law: str) -> None:
         near = difflib.get_close_matches(law, LAW_NAMES, n=1)
         hint = f" (is '{near[0]}' meant?)" if near else ""
         raise CommandError(f"no law is named '{law}'{hint}; accepted: {', '.join(LAW_NAMES)}")
-
-
-def _given(**values: float | None) -> dict[str, float]:
-    """Return the values that are there. Raises CommandError for one that isn't finite."""
-    for name, value in values.items():
-        if value is not None and not math.isfinite(value):
-            raise CommandError(f"{name} is {value}; accepted: a finite number")
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _answer_to_json(answer: "Answer") -> dict[str, Any]:

@@ -17,7 +17,7 @@ GREEK = {"beta": "β", "alpha": "α", "gamma": "γ"}
 def _exponents(law: Law, intervals: dict[str, tuple[float, float]]) -> dict[str, str]:
     cells = {}
     for name, symbol in GREEK.items():
-        value = f"{getattr(law, name):.2f}" if name in law.PARAMETERS else ""
+        value = f"{getattr(law, name):.2f}" if name in law.parameter_names() else ""
         ends = f"{NBSP}[{{:.2f}},{NBSP}{{:.2f}}]".format(*intervals[name]) if name in intervals else ""
         cells[symbol] = value + ends
     return cells
@@ -31,7 +31,7 @@ def fits_table(fits: dict[str, FitResult], published: dict[str, Law] | None = No
     rows = {}
     for label, fit in fits.items():
         by_run = np.all(np.isfinite(fit.degrees_of_freedom))
-        known = dict(zip(fit.parameter_names, map(tuple, fit.intervals), strict=True)) if by_run else {}
+        known = dict(zip(fit.coefficient_names, map(tuple, fit.intervals), strict=True)) if by_run else {}
         counts = {"τ": f"{fit.tau:.2f}", "rows": str(fit.n_rows), "status": str(fit.status)}
         rows[label.replace(" ", NBSP)] = _exponents(fit.law, known) | counts
     for label, law in (published or {}).items():

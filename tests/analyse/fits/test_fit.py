@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.tools.numdiff import approx_fprime
 
 from helpers.analyse.fits.data import FitData, FitError, FitStatus
-from helpers.analyse.fits.fit import fit_law
+from helpers.analyse.fits.fit import fit_law, log_likelihood
 from helpers.analyse.fits.likelihood import RelativeSpreadModel
 from helpers.analyse.fits.result import information_by_bits
 from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
@@ -26,7 +26,7 @@ def test_exact_data_give_the_law_back(planted, truth, law_type, widths):
     assert fit.status is FitStatus.BOUND_HIT
     assert fit.bounds_hit == ("ln_tau",)
     np.testing.assert_allclose(fit.fitted_nats, data.qid_nats, rtol=1e-6)
-    for name in law_type.PARAMETERS[1:]:
+    for name in law_type.parameter_names()[1:]:
         assert fit.estimate(name).value == pytest.approx(getattr(truth, name), rel=1e-5)
 
 
@@ -76,7 +76,7 @@ def _model(data, design, tail_freedom=np.inf):
 @pytest.mark.parametrize("tail_freedom", [np.inf, 4.0])
 def test_score_is_the_gradient_of_the_likelihood(planted, tail_freedom):
     data = planted(5)
-    model = _model(data, UnifiedLaw.design(data.tokens / 1e8, data.n_params / 1e6, data.bits), tail_freedom)
+    model = _model(data, UnifiedLaw.design_matrix(data.tokens / 1e8, data.n_params / 1e6, data.bits), tail_freedom)
     for params in ([1.0, 0.4, 0.3, 5.5, -2.0], [0.5, 0.2, 0.5, 4.0, 0.0]):
         numerical = approx_fprime(np.array(params), model.loglike, centered=True)
         # central differences with statsmodels' step are good to about 1e-7 of the largest term
@@ -86,9 +86,11 @@ def test_score_is_the_gradient_of_the_likelihood(planted, tail_freedom):
 @pytest.mark.parametrize("tail_freedom", [np.inf, 4.0])
 def test_estimates_are_a_maximum(planted, tail_freedom):
     fit = fit_law(UnifiedLaw, planted(6), tail_freedom=tail_freedom)
-    model = _model(fit.data, UnifiedLaw.design(fit.data.tokens, fit.data.n_params, fit.data.bits), tail_freedom)
+    model = _model(fit.data, UnifiedLaw.design_matrix(fit.data.tokens, fit.data.n_params, fit.data.bits), tail_freedom)
     best = np.append(fit.law.coefficients, np.log(fit.tau))
     assert model.loglike(best) == pytest.approx(fit.log_likelihood, rel=1e-9)
+    if np.isinf(tail_freedom):
+        assert log_likelihood(fit.law, fit.tau, fit.data) == pytest.approx(fit.log_likelihood, rel=1e-9)
     steps = np.append(fit.standard_errors, 0.1)
     for index, step in enumerate(steps):
         for sign in (-1, 1):
@@ -99,7 +101,7 @@ def test_estimates_are_a_maximum(planted, tail_freedom):
 
 def test_likelihoods_are_those_of_scipy(planted):
     data = planted(7)
-    design = UnifiedLaw.design(data.tokens, data.n_params, data.bits)
+    design = UnifiedLaw.design_matrix(data.tokens, data.n_params, data.bits)
     params = np.array([np.log(0.75), 0.4, 0.3, 5.5, np.log(0.1)])
     mean = np.exp(design @ params[:-1])
     scale = np.hypot(data.qid_se_nats, 0.1 * mean)
@@ -121,7 +123,7 @@ def test_students_t_forgives_rows_that_lie_far_off(planted, truth):
 def test_ln_qid_by_a_log_link_agrees_where_it_may(planted):
     data = planted(13, tau_run=0.02, tau_row=0.02, floor_nats=1e-6)
     fit = fit_law(UnifiedLaw, data)
-    design = UnifiedLaw.design(data.tokens, data.n_params, data.bits)
+    design = UnifiedLaw.design_matrix(data.tokens, data.n_params, data.bits)
     glm = sm.GLM(data.qid_nats, design, family=sm.families.Gamma(sm.families.links.Log())).fit()
     # without se both say that the spread is proportional to the mean; they differ in the shape of its tails
     assert np.all(np.abs(glm.params - fit.law.coefficients) < 0.3 * fit.standard_errors)

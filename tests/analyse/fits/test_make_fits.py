@@ -1,20 +1,33 @@
 """The tracked fits: made of the rows that they name, from the tracked table, with numbers that come out again."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.analyse.fits import make_fits
 from helpers.analyse.fits.hold_outs import floor_by_bits, judge, splits
-from helpers.analyse.fits.make_fits import COMPETING, DRAWS, SEED, parts_of_study, predictors
-from helpers.analyse.fits.stored import PER_BIT, read_fits
-from helpers.analyse.fits.with_draws import fit_and_draw
-from helpers.analyse.laws.names import FORMS
+from helpers.analyse.fits.make_fits import (
+    COMPETING,
+    DRAWS,
+    SEED,
+    changed_laws,
+    names_in,
+    nothing_kept,
+    parts_of_study,
+    predictors,
+)
+from helpers.analyse.fits.stored import StoredFits, read_fits, table_digest, write_fits
+from helpers.analyse.fits.with_draws import fit_and_draw, stream_of
+from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.rows.noise_floor import study_floors
 from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, MOST_EPOCHS, UNSEEN, rows_at, study_rows
 from helpers.table.corpus import packages
+from helpers.table.errors import ResultsError
 
 RESULTS = Path(__file__).parents[3] / "results"
 
@@ -51,9 +64,8 @@ def test_main_rows_are_one_run_a_size_counted_by_hand(parts, measured):
     gptq = (trunk["method"] == "gptq") & (trunk["group_size"] == 32) & ~trunk["symmetric"].astype("boolean")
     gptq &= trunk["bits"].between(2, 4) & (trunk["status"] == "ok")
     late = (trunk["tokens_seen"] > LATE_TOKENS) & (trunk["epochs"] <= MOST_EPOCHS)
-    for form in COMPETING:
-        if form not in ("learning-rate", "group-size"):
-            assert parts[form][1] is parts["power"][1]
+    for name, form in COMPETING.items():
+        assert (parts[name][1] is parts["power"][1]) == (not {"lr_fraction", "group_size"} & set(form.needs()))
     data = parts["power"][1].data
     assert data.tokens.size == (gptq & late).sum()
     assert np.unique(data.runs).size == np.unique(data.n_params).size == trunk["n_params_non_embedding"].nunique()
@@ -71,7 +83,6 @@ def test_wider_rows_hold_the_main_ones_and_what_their_form_needs(parts):
 
 
 def test_every_form_is_fitted_or_refused_with_a_reason(stored, parts):
-    assert list(stored.fits) == [name for name in parts if name in stored.fits]
     assert set(stored.fits) | set(stored.refused) == set(parts)
     assert set(stored.refused) == {name for name, form in FORMS.items() if form.HELD}
     for name, fit in stored.fits.items():
@@ -83,8 +94,7 @@ def test_every_form_is_fitted_or_refused_with_a_reason(stored, parts):
 
 @pytest.mark.parametrize("name", ["power", "loss", "learning-rate"])
 def test_a_stored_fit_comes_out_again_with_its_first_draws(stored, parts, name):
-    streams = dict(zip(parts, np.random.default_rng(SEED).spawn(len(parts)), strict=True))
-    again = fit_and_draw(*parts[name], 20, streams[name])
+    again = fit_and_draw(*parts[name], 20, stream_of(name, np.random.SeedSequence(SEED)))
     one = stored.fits[name]
     # another machine's linear algebra ends the climb elsewhere, by far less than a standard error
     assert list(again.coefficients.values()) == pytest.approx(list(one.coefficients.values()), rel=1e-5)
@@ -107,10 +117,144 @@ def test_published_laws_are_judged_apart(stored):
     assert set(judged.loc[judged["published"], "law"]) == set(PUBLISHED)
     assert set(judged["law"]) == set(predictors())
     assert judged.loc[judged["published"], "coverage"].isna().all()
-    assert list(stored.criteria.index) == list(COMPETING)
+    assert set(stored.criteria.index) == set(COMPETING)
     for name, row in stored.criteria.dropna().iterrows():
         assert (row["aic"], row["tau"]) == pytest.approx((stored.fits[name].aic, stored.fits[name].tau), rel=1e-9)
 
 
 def test_the_file_of_fits_stays_small(stored):
     assert (RESULTS / "fits.json").stat().st_size < 1.5e6
+
+
+# ---- what is there is kept -------------------------------------------------------------------------------------------
+
+
+def without(stored: StoredFits, name: str) -> StoredFits:
+    """Return the fits as they were before the law `name` was added."""
+    return dataclasses.replace(
+        stored,
+        fits={one: fit for one, fit in stored.fits.items() if one != name},
+        judged=stored.judged[stored.judged["law"] != name],
+        criteria=stored.criteria.drop(name),
+    )
+
+
+def test_every_stored_law_says_of_its_rows_what_it_said(stored, parts):
+    assert changed_laws(stored, parts) == [], "run: make fits"
+
+
+def test_a_law_of_another_formula_or_of_other_rows_is_noticed(stored, parts):
+    power, steps = stored.fits["power"], stored.fits["steps"]
+    other_formula = dataclasses.replace(power, law=dataclasses.replace(steps.law, k=power.law.k))
+    assert changed_laws(dataclasses.replace(stored, fits={"power": other_formula}), parts) == ["power"]
+    for change in ({"rows": "others"}, {"n_rows": power.n_rows - 1}, {"tau": 1.01 * power.tau}):
+        changed = dataclasses.replace(power, **change)
+        assert changed_laws(dataclasses.replace(stored, fits={"power": changed, "steps": steps}), parts) == ["power"]
+
+
+@pytest.mark.parametrize("name", ["free-bits", "group-size"])
+def test_an_added_law_costs_its_own_fit_and_its_own_hold_outs(stored, measured, parts, monkeypatch, name):
+    asked = []
+    for part in ("fit_all", "judge", "criteria"):
+        real = getattr(make_fits, part)
+        monkeypatch.setattr(
+            make_fits, part, lambda what, *more, real=real: asked.append(set(what)) or real(what, *more)
+        )
+    made = make_fits.make_fits(
+        measured, without(stored, name), packages("evaluation"), DRAWS, np.random.SeedSequence(SEED)
+    )
+    refused = set(stored.refused)  # tried again: one look each
+    assert asked == [{name} | refused, {name}, {name}]
+    assert all(made.fits[one] is fit for one, fit in stored.fits.items() if one != name)
+    assert (made.loss_law, made.loss_log_rms) == (stored.loss_law, pytest.approx(stored.loss_log_rms, rel=1e-9))
+    assert set(names_in(made)) == set(names_in(stored))
+    # in the order of the laws, whatever was made when
+    assert list(made.fits) == [one for one in parts if one in made.fits]
+    assert list(made.judged["law"].unique()) == list(predictors())
+    assert list(made.criteria.index) == list(COMPETING)
+    # as in the comparison of stored fits above: another machine's last digits
+    judged, before = (one.judged.set_index(["law", "hold_out"]).sort_index() for one in (made, stored))
+    pd.testing.assert_frame_equal(judged, before, rtol=1e-4, check_dtype=False)
+    before = stored.criteria.loc[made.criteria.index]
+    pd.testing.assert_frame_equal(made.criteria, before, rtol=1e-4, check_dtype=False)
+    np.testing.assert_allclose(made.fits[name].draws.coefficients, stored.fits[name].draws.coefficients, rtol=1e-4)
+
+
+def test_a_law_that_is_gone_is_left_out(stored, measured, monkeypatch):
+    monkeypatch.delitem(make_fits.FORMS, "steps")
+    monkeypatch.delitem(make_fits.COMPETING, "steps")
+    made = make_fits.make_fits(measured, stored, packages("evaluation"), DRAWS, np.random.SeedSequence(SEED))
+    assert set(names_in(made)) == set(names_in(stored)) - {"steps"}
+
+
+@pytest.fixture
+def writing(stored, tmp_path, monkeypatch, capsys):
+    """Return what `write` keeps of a file and what it says; a full run is replaced by the fits that are stored."""
+
+    def written(content: str | None) -> tuple[list[str], str, Path]:
+        path, kept = tmp_path / "fits.json", []
+        if content is not None:
+            path.write_text(content)
+
+        def made(_measured: pd.DataFrame, known: StoredFits, *_more: object) -> StoredFits:
+            kept.extend(names_in(known))
+            return stored
+
+        monkeypatch.setattr(make_fits, "make_fits", made)
+        make_fits.write(path, RESULTS / "measurements.parquet")
+        return kept, capsys.readouterr().out, path
+
+    return written
+
+
+TRACKED = (RESULTS / "fits.json").read_text()
+
+
+def test_a_complete_file_is_left_as_it_is(writing, stored):
+    untouched = json.dumps(json.loads(TRACKED), indent=1)  # says the same in other bytes
+    kept, said, path = writing(untouched)
+    assert set(kept) == set(names_in(stored))
+    assert path.read_text() == untouched
+    assert "made now: nothing, no law was lacking" in said
+
+
+def test_what_is_lacking_is_added_to_what_is_kept(writing, stored, tmp_path):
+    write_fits(tmp_path / "before.json", without(stored, "onset"))
+    kept, said, path = writing((tmp_path / "before.json").read_text())
+    assert set(names_in(stored)) - set(kept) == {"onset"}
+    assert "made now: onset\n" in said
+    assert set(read_fits(path, RESULTS / "measurements.parquet").fits) == set(stored.fits)
+
+
+@pytest.mark.parametrize(
+    ("content", "because"),
+    [
+        (None, "no such file"),
+        ("[]", "not a file of fits"),
+        (TRACKED.replace(table_digest(RESULTS / "measurements.parquet"), "0" * 64), "stale"),
+        (TRACKED.replace('"form":"steps"', '"form":"exponential"'), "not a file of fits"),
+        (TRACKED.replace('"form":"steps"', '"form":"power"'), "of another formula or of other rows: steps;"),
+    ],
+    ids=["missing", "broken", "another table", "another law's parameters", "another formula"],
+)
+def test_everything_is_made_again_where_nothing_can_be_kept(writing, stored, content, because):
+    kept, said, path = writing(content)
+    assert kept == []
+    assert because in said
+    assert "everything is made now" in said
+    assert set(read_fits(path, RESULTS / "measurements.parquet").fits) == set(stored.fits)
+
+
+def test_nothing_is_lost_where_the_disk_refuses(writing, tmp_path, monkeypatch):
+    def refuse(*_paths: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(ResultsError, match="can't be written"):
+        writing("[]")
+    assert [path.name for path in tmp_path.iterdir()] == ["fits.json"]
+    assert (tmp_path / "fits.json").read_text() == "[]"
+
+
+def test_at_first_nothing_is_kept():
+    assert names_in(nothing_kept("digest")) == []

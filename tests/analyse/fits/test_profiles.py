@@ -66,7 +66,7 @@ def test_profiles_by_run_are_cr2s_intervals_where_the_likelihood_is_a_parabola(t
     data = FitData(tokens, n_params, bits, qid, 1e-3 * mean, run.astype(str))
     fit = fit_law(UnifiedLaw, data)
     by_run = clustered_by_run(fit)
-    for name in fit.parameter_names:
+    for name in fit.coefficient_names:
         one, wald = profile_interval(by_run, name), by_run.estimate(name)
         width = wald.high - wald.low
         np.testing.assert_allclose([one.low, one.high], [wald.low, wald.high], atol=0.03 * width)

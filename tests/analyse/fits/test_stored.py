@@ -51,7 +51,7 @@ def stored(planted, table):
     half = FitRows("planted, 2 bits", rows.data.where(rows.data.bits == 2))
     two = FitRows("two runs", planted(1, n_sizes=2))
     parts = {"power": ("power", rows), "power-per-bit-2": ("one-bit-width", half), "exponential": ("exponential", two)}
-    made = fit_all(parts | {"tokens": ("tokens", rows)}, 20, np.random.default_rng(3))
+    made = fit_all(parts | {"tokens": ("tokens", rows)}, 20, np.random.SeedSequence(3))
     of_loss = {"loss_law": OUYANG_2024_LOSS, "loss_log_rms": 0.02, "table_sha256": table_digest(table)}
     return StoredFits(made.fits, made.refused, **of_loss, judged=JUDGED, criteria=CRITERIA)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.analyse.fits.by_run import draws_by_run, fit_by_run
-from helpers.analyse.fits.with_draws import FitRows, by_width, fit_all, fit_and_draw, fits_of
+from helpers.analyse.fits.with_draws import FitRows, by_width, fit_all, fit_and_draw, fits_of, stream_of
 from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.loss import ChinchillaLaw
 from helpers.analyse.laws.names import FORMS
@@ -38,11 +38,27 @@ def test_without_intervals_by_run_the_reasons_are_kept(rows):
     assert fit_and_draw("power", rows, 0, np.random.default_rng(2)).no_draws_because == "no draws were asked for"
 
 
-def test_a_fit_draws_the_same_whatever_is_fitted_after_it(rows):
-    alone = fit_all({"power": ("power", rows)}, 5, np.random.default_rng(2))
-    more = fit_all({"power": ("power", rows), "steps": ("steps", rows)}, 5, np.random.default_rng(2))
-    np.testing.assert_array_equal(alone.fits["power"].draws.tau, more.fits["power"].draws.tau)
-    assert not np.array_equal(more.fits["power"].draws.tau, more.fits["steps"].draws.tau)
+def test_a_fit_draws_the_same_whatever_is_fitted_before_or_after_it(rows):
+    named = {name: (name, rows) for name in ("power", "exponential", "free-bits")}
+    alone = fit_all(named, 5, np.random.SeedSequence(2)).fits
+    added = {"steps": ("steps", rows)}
+    for more in (added | named, named | added, dict(reversed(named.items()))):
+        beside = fit_all(more, 5, np.random.SeedSequence(2)).fits
+        for name, one in alone.items():
+            np.testing.assert_array_equal(beside[name].draws.coefficients, one.draws.coefficients, strict=True)
+            np.testing.assert_array_equal(beside[name].draws.tau, one.draws.tau, strict=True)
+
+
+def test_a_stream_goes_by_its_name_and_the_seeds_handed_in():
+    def first(name: str, seeds: np.random.SeedSequence) -> float:
+        return stream_of(name, seeds).random()
+
+    seeds = np.random.SeedSequence(2)
+    (child,) = np.random.SeedSequence(2).spawn(1)
+    assert first("power", seeds) == first("power", seeds) == first("power", np.random.SeedSequence(2))
+    assert seeds.n_children_spawned == 0
+    others = [first("steps", seeds), first("power", np.random.SeedSequence(3)), first("power", child)]
+    assert len({first("power", seeds), *others}) == 4
 
 
 def test_bit_widths_are_rows_of_their_own(rows):
@@ -59,11 +75,11 @@ def test_a_law_that_needs_the_loss_comes_with_a_law_of_it_where_losses_are_enoug
     losses = ChinchillaLaw(1.2, 40.0, 0.3, 1e3, 0.4, source="", validity=rows.data.validity)
     loss = losses.predict(rows.data.tokens, rows.data.n_params)
     scattered = loss * np.exp(np.random.default_rng(1).normal(0, 0.02, loss.size // 3).repeat(3))
-    made = fits_of(FitRows("", rows.data.with_covariates(loss_nats=scattered)), "loss", 0, np.random.default_rng(2))
+    made = fits_of(FitRows("", rows.data.with_covariates(loss_nats=scattered)), "loss", 0, np.random.SeedSequence(2))
     assert float(made.loss_law.predict(2e8, 1e6)) == pytest.approx(float(losses.predict(2e8, 1e6)), rel=0.03)
     assert 0.01 < made.loss_log_rms < 0.04
-    assert fits_of(rows, "power", 0, np.random.default_rng(2)).loss_law is None
-    missing = fits_of(rows, "loss", 0, np.random.default_rng(2))
+    assert fits_of(rows, "power", 0, np.random.SeedSequence(2)).loss_law is None
+    missing = fits_of(rows, "loss", 0, np.random.SeedSequence(2))
     assert missing.loss_law is None
     assert "16-bit loss" in str(missing.refused["loss"])
     assert "loss_nats" in FORMS["loss"].needs()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.analyse.examples import EXAMPLES, NAMES, rows_for
+from tests.analyse.examples import EXAMPLES, NAMES, UNITS, rows_for
 
 from helpers.analyse.laws.byte_units import POWERS, bytes_per_token, chain_in_bytes, in_bytes
 from helpers.analyse.laws.forms import TAKEN_AWAY, UnifiedLaw
@@ -49,10 +49,10 @@ def test_a_law_in_bytes_predicts_the_same_thing(name, b):
 def test_exponents_stay_and_what_has_a_unit_does_not(name):
     law, _ = EXAMPLES[name]
     there, changed = in_bytes(law, 2.5), set()
-    for parameter in law.PARAMETERS:
+    for parameter in law.parameter_names():
         if getattr(there, parameter) != pytest.approx(getattr(law, parameter), rel=1e-12):
             changed.add(parameter)
-    expected = {law.PARAMETERS[0], "D0", "ceiling", "lambda_"} & set(law.PARAMETERS)
+    expected = {law.parameter_names()[0], *UNITS} & set(law.parameter_names())
     assert changed == expected
 
 
@@ -121,10 +121,7 @@ def test_parts_of_unknown_unit_are_refused():
     class Longer(UnifiedLaw):
         D2: float
 
-        PARAMETERS = (*UnifiedLaw.PARAMETERS, "D2")
-
     class OtherLoss(SizeAndTokensLaw):
-        PARAMETERS = ()
         LOGS = frozenset()
 
     at = {"source": "none", "validity": OUYANG_2024.validity}

@@ -5,14 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 from statsmodels.tools.numdiff import approx_fprime
-from tests.analyse.examples import EVERY, EXAMPLES, SURFACES, fitted, letters, on_surface, planted, rows_for
+from tests.analyse.examples import EVERY, EXAMPLES, SURFACES, UNITS, fitted, letters, on_surface, planted, rows_for
 
 from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.laws.forms import FreeBitsLaw, GroupSizeLaw, LearningRateLaw, OneBitWidthLaw, UnifiedLaw
-from helpers.analyse.laws.joint import JOINT_FORMS
 from helpers.analyse.laws.law import Law
-from helpers.analyse.laws.names import FORMS
+from helpers.analyse.laws.names import FORMS, JOINT_FORMS
 from helpers.analyse.laws.published import KUMAR_2024
 from helpers.analyse.laws.shapes import SaturatingLaw
 from helpers.analyse.laws.variables import LawError
@@ -43,7 +42,7 @@ def test_slopes_are_the_derivatives(name):
 def test_coefficients_round_trip(name):
     law, _ = EXAMPLES[name]
     again = type(law).from_coefficients(law.coefficients, law.source, law.validity)
-    for parameter in law.PARAMETERS:
+    for parameter in law.parameter_names():
         assert getattr(again, parameter) == pytest.approx(getattr(law, parameter), rel=1e-12)
     assert len(set(law.coefficient_names())) == law.coefficients.size
 
@@ -109,12 +108,13 @@ def test_fits_do_not_depend_on_units_or_order_of_rows(name):
     again = fit_law(type(one.law), other)
     # 1e-4: where the optimiser stops on a flat top
     np.testing.assert_allclose(again.fitted_nats * nats, one.fitted_nats[order], rtol=1e-4)
-    before, after = (dict(zip(fit.parameter_names, fit.law.coefficients, strict=True)) for fit in (one, again))
-    moved = {"ln_D0": -np.log(billion), "ln_ceiling": -np.log(nats)}
+    before, after = (dict(zip(fit.coefficient_names, fit.law.coefficients, strict=True)) for fit in (one, again))
+    by_unit = {"tokens": -np.log(billion), "nats": -np.log(nats)}
+    moved = {f"ln_{parameter}": by_unit[unit] for parameter, unit in UNITS.items() if unit in by_unit}
     by_tokens = {"block-by-tokens": "mu", "block-by-both": "nu"}  # kappa there is that of 2.5e8 in the unit of D
     moved |= {"kappa": before[by_tokens[name]] * np.log(billion)} if name in by_tokens else {}
-    scaled = {"lambda_": nats}
-    for key in one.parameter_names[1:]:
+    scaled = {parameter: nats for parameter, unit in UNITS.items() if unit == "1 / nats"}
+    for key in one.coefficient_names[1:]:
         expected = before[key] * scaled.get(key, 1.0) + moved.get(key, 0.0)
         assert after[key] == pytest.approx(expected, rel=1e-4, abs=1e-4), key
     assert again.tau == pytest.approx(one.tau, rel=1e-4)

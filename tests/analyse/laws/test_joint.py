@@ -6,7 +6,8 @@ from tests.analyse.examples import EXAMPLES, rows_for
 
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.laws.joint import JOINT_FORMS, BlockPowerLaw
+from helpers.analyse.laws.joint import BlockPowerLaw
+from helpers.analyse.laws.names import JOINT_FORMS
 from helpers.analyse.laws.variables import ValidityRange
 
 

@@ -3,9 +3,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.analyse.examples import EVERY, EXAMPLES
 
+from helpers.analyse.laws.forms import UnifiedLaw
+from helpers.analyse.laws.joint import BlockByBothLaw
+from helpers.analyse.laws.loss import ShannonLaw
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
-from helpers.analyse.laws.variables import LawError
+from helpers.analyse.laws.shapes import OnsetLaw
+from helpers.analyse.laws.variables import SIZE, TOKENS, LawError, Scale, Term
 
 # Ouyang et al. 2024, Table 1: rows are sizes, columns QiDs (nats), values tokens (10^12), one table a bit width
 CELLS = pd.read_csv(Path(__file__).parents[3] / "data" / "published" / "ouyang2024_table1.csv")
@@ -44,7 +49,7 @@ def test_inverses_round_trip(law, bits):
 def test_coefficients_round_trip(law):
     again = type(law).from_coefficients(law.coefficients, law.source, law.validity)
     np.testing.assert_allclose(again.coefficients, law.coefficients, rtol=1e-12)
-    assert again.PARAMETERS == law.PARAMETERS
+    assert again.parameter_names() == law.parameter_names()
 
 
 def test_the_published_unified_law_reproduces_only_the_2_bit_cells_of_table_1():
@@ -79,3 +84,25 @@ def test_validity_tells_interpolation_from_extrapolation():
     inside = OUYANG_2024.validity.contains(np.array([1e9, 2e9, 2e11, 1e12]), 1e9, 3)
     assert inside.tolist() == [False, True, True, False]
     assert not OUYANG_2024.validity.contains(1e10, 70e9, 3)
+
+
+def test_parameters_are_the_fields_that_are_not_about_the_fit():
+    assert UnifiedLaw.parameter_names() == ("k", "beta", "alpha", "gamma")
+    assert OnsetLaw.parameter_names() == ("k", "beta", "alpha", "gamma", "D0", "nu", "s")
+    assert BlockByBothLaw.parameter_names() == ("k", "beta", "alpha", "kappa", "c", "mu", "nu")
+    assert ShannonLaw.parameter_names() == ("a", "alpha", "beta", "c", "gamma", "d", "delta", "e")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_law_is_a_product_where_there_is_nothing_but_terms(name):
+    law = type(EXAMPLES[name][0])
+    assert law.is_product() == (len(law.coefficient_names()) == 1 + len(law.TERMS))
+
+
+def test_a_law_is_not_solved_for_what_it_only_tells_apart():
+    class TwoBitsApart(UnifiedLaw):
+        TERMS = (TOKENS, SIZE, Term("gamma", "bits", Scale(lambda bits: (bits == 2).astype(float), None), 1))
+
+    law = TwoBitsApart(1.0, 0.5, 0.3, 2.0, source="none", validity=OUYANG_2024.validity)
+    with pytest.raises(LawError, match="TwoBitsApart can't be solved for bit width P"):
+        law.bits_at(0.1, 1e9, 1e9)

@@ -10,7 +10,8 @@ from tests.analyse.planted_blocks import LAW, SHAPES, block_sizes, measurements
 from helpers.analyse.fits.by_run import fit_by_run
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import judge, refitted
-from helpers.analyse.laws.joint import JOINT_FORMS, BlockByBothLaw, LogBlockLaw, RatioExponentialLaw
+from helpers.analyse.laws.joint import BlockByBothLaw, LogBlockLaw, RatioExponentialLaw
+from helpers.analyse.laws.names import JOINT_FORMS
 from helpers.analyse.mixed import block_size
 from helpers.analyse.mixed.trials import MATRICES
 from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes

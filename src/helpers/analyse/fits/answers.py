@@ -1,11 +1,11 @@
 """Ask a law: the QiD it predicts, or where QiD is a given one, with an interval for a new training run.
 
 A fitted law knows its error as draws of its coefficients, by training run. ln QiD of a new run is a mixture of normal
-distributions, one a draw: around the draw's mean, with its tau as standard deviation. So an interval never reaches
+distributions, one per draw: around the draw's mean, with its tau as standard deviation. So an interval never reaches
 below zero. That of QiD lies between two quantiles of the mixture; that of a variable holds the values at which the
 given QiD lies in QiD's interval.
 Outside of the fitted ranges both take the form of the law to be true, and runs to scatter there as inside
-(`uncertainty.draws_by_run` says what that costs).
+(`by_run.draws_by_run` says what that costs).
 """
 
 import math
@@ -96,7 +96,7 @@ class KnownLaw:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a law says: QiD in nats a token, or a variable's value; low and high are NaN where there is no such end."""
+    """What a law says: QiD in nats per token, or a variable's value. An end of the interval that isn't there is NaN."""
 
     value: float
     low: float
@@ -123,7 +123,7 @@ def fitted_law(fits: NamedFits, name: str, bits: float | None = None) -> KnownLa
 
 
 def predict(known: KnownLaw, given: Given, level: float = LEVEL) -> Answer:
-    """Return the QiD of one model, in nats a token, with its interval. Raises LawError for what can't be asked."""
+    """Return the QiD of one model, in nats per token, with its interval. Raises LawError for what can't be asked."""
     low = high = math.nan
     if known.draws is not None:
         means, deviations = known.mixture(given)
@@ -132,7 +132,7 @@ def predict(known: KnownLaw, given: Given, level: float = LEVEL) -> Answer:
 
 
 def _quantile(means: FloatArray, deviations: FloatArray, share: float) -> float:
-    """Return the exponential of a quantile of the mixture; 0 or infinity where so many draws say so."""
+    """Return the exponential of a quantile of the mixture: 0 or infinity when so large a share of the draws is that."""
     if np.mean(np.isneginf(means)) >= share:
         return 0.0
     if np.mean(np.isposinf(means)) >= 1 - share:
@@ -176,7 +176,7 @@ def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level:
 
 
 def _last_change(above: Callable[[FloatArray], NDArray[np.bool_]], variable: str) -> float:
-    """Return the largest place where `above` changes, NaN if none: `laws.bisect` for what is costly to call once.
+    """Return the largest place where `above` changes, NaN if none: `laws.law.bisect` for what is costly to call once.
 
     `above` takes all values of a grid together; the cell with the change gets a grid of its own, again and again.
     """

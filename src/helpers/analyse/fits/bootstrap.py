@@ -1,12 +1,12 @@
 """Refits by the thousand: the wild cluster bootstrap, which flips each run's residuals, and draws of documents.
 
-Both keep design and runs. A replicate of the first has the fitted QiD plus its residuals times one random number a
+Both keep design and runs. A replicate of the first has the fitted QiD plus its residuals times one random number per
 training run (Webb's six points, which work with few runs: Webb 2023, Canadian Journal of Economics 56). A replicate is
 fitted by Fisher scoring from the estimate: milliseconds, where a fit with all its starts takes a hundred times as long.
 
 Of few runs the draws scatter too little: on simulated tables of the study's design, with 9 runs, percentile intervals
 of a nominal 95% held the truth in 76 to 86% (benchmarks/results/coverage.json). For an interval of one coefficient
-take CR2 and t (`uncertainty`) or a profile (`profiles`).
+take CR2 and t (`by_run`) or a profile (`profiles`).
 """
 
 import dataclasses
@@ -71,7 +71,7 @@ class WarmFit:
 
     @classmethod
     def of(cls, fit: FitResult) -> "WarmFit":
-        """Get ready: in coordinates that are standardised at the estimate. What is at a bound stays there."""
+        """Prepare a fit to be made again, in coordinates standardised at its estimate. What is at a bound stays."""
         law_type, estimate, x = type(fit.law), fit.law.coefficients, fit.data.asked(fit.law)
         model, scaled = scaled_model(law_type, fit.data, x, estimate, fit.tail_freedom)
         start = np.append(np.linalg.solve(scaled.to_coefficients, estimate), np.log(fit.tau))
@@ -108,7 +108,7 @@ def wild_replicates(fit: FitResult, n_draws: int, generator: np.random.Generator
 def refits(fit: FitResult, qids_nats: Iterable[FloatArray]) -> FloatArray:
     """Return coefficients and ln tau fitted to each of `qids_nats` in place of the measured QiD: (draws, p + 1).
 
-    Each has shape (n_rows,), in nats a token. Errors, design and what lies at a bound stay. NaN: no maximum reached.
+    Each has shape (n_rows,), in nats per token. Errors, design and what lies at a bound stay. NaN: no maximum reached.
     """
     warm = WarmFit.of(fit)
     nothing = np.full(warm.start.size, np.nan)
@@ -129,13 +129,13 @@ def wild_bootstrap(fit: FitResult, n_draws: int, generator: np.random.Generator)
     params = refits(fit, wild_replicates(fit, n_draws, generator))
     params = params[np.isfinite(params).all(axis=1)]
     refuse_few_converged(len(params), n_draws)
-    return Draws(fit.parameter_names, params[:, :-1], np.exp(params[:, -1]), n_draws - len(params))
+    return Draws(fit.coefficient_names, params[:, :-1], np.exp(params[:, -1]), n_draws - len(params))
 
 
 def document_refits(fit: FitResult, document_qid_nats: FloatArray, counts: FloatArray) -> FloatArray:
     """Return the coefficients on draws of documents, (n_draws, n_coefficients); NaN: no maximum reached.
 
-    `document_qid_nats` is (n_rows, n_documents), in nats a token; `counts`, (n_documents, n_draws), says how often each
-    document is in each draw. Every row gets its mean over the same documents; its error stays.
+    `document_qid_nats` is (n_rows, n_documents), in nats per token; `counts`, (n_documents, n_draws), says how often
+    each document is in each draw. Every row gets its mean over the same documents; its error stays.
     """
     return refits(fit, (document_qid_nats @ (counts / counts.sum(axis=0))).T)[:, :-1]

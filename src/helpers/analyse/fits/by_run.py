@@ -1,7 +1,6 @@
-"""Intervals and scores that are honest about few training runs.
+"""Intervals that are honest about few training runs: a covariance clustered by run, draws from it, fits without a run.
 
-Rows of one training run share its luck, so what counts is the number of runs. Three ways to see it: a covariance
-clustered by run, the fit without each run, and the largest size predicted from the smaller ones.
+Rows of one training run share its luck, so what counts is the number of runs.
 """
 
 import dataclasses
@@ -89,7 +88,7 @@ def clustered_by_run(fit: FitResult) -> FitResult:
     Linearised and weighted as `weighted_problem` says; coefficients at a bound are taken as known. In planted trials
     with 3 to 9 runs, t with the Bell-McCaffrey degrees of freedom covered 95 to 97% of a nominal 95% for alpha,
     t(runs - 1) 89 to 93%, and intervals that take rows to be independent 44 to 87%
-    (`tests/analyse/test_uncertainty.py` repeats one of them).
+    (`tests/analyse/fits/test_by_run.py` repeats one of them).
     """
     by_run = cr2_covariance(*weighted_problem(fit), fit.data.runs)
     covariance, freedom = np.zeros_like(fit.covariance), np.full(fit.free.size, fit.n_runs - 1.0)
@@ -103,10 +102,22 @@ def clustered_by_run(fit: FitResult) -> FitResult:
     )
 
 
+def fit_by_run(law_type: type[Law], data: FitData, level: float = 0.95) -> tuple[FitResult, str]:
+    """Fit the law, with intervals by training run where the runs allow any; else the reason why there are none.
+
+    Raises FitError where the law itself can't be identified.
+    """
+    fit = fit_law(law_type, data, level)
+    try:
+        return clustered_by_run(fit), ""
+    except FitError as error:
+        return fit, str(error)
+
+
 def draws_by_run(fit: FitResult, n_draws: int, generator: np.random.Generator) -> Draws:
     """Return `n_draws` draws of the coefficients and tau of a fit by run: multivariate t with runs - 1 of freedom.
 
-    The covariance is that of `clustered_by_run`. One chi-square a draw stretches the coefficients' distance from the
+    The covariance is that of `clustered_by_run`. One chi-square per draw stretches the coefficients' distance from the
     estimate and tau, so that ln QiD of a new run, normal around each draw, is t around the estimate. Coefficients at
     a bound stay there.
 
@@ -125,11 +136,11 @@ def draws_by_run(fit: FitResult, n_draws: int, generator: np.random.Generator) -
     normal = of_place.standard_normal((n_draws, root.shape[0]))
     coefficients = np.tile(fit.law.coefficients, (n_draws, 1))
     coefficients[:, fit.free] += stretch[:, None] * (normal @ root)
-    return Draws(fit.parameter_names, coefficients, stretch * fit.tau)
+    return Draws(fit.coefficient_names, coefficients, stretch * fit.tau)
 
 
 def leave_one_run_out(fit: FitResult) -> pd.DataFrame:
-    """Return the coefficients without each training run: one row a run, columns `run_label`, those of the fit, `tau`.
+    """Return the coefficients without each training run: one row per run, columns `run_label`, those of the fit, `tau`.
 
     Where the rest can't identify the law the numbers are missing and `reason` says why; else `reason` is empty.
     """
@@ -140,18 +151,6 @@ def leave_one_run_out(fit: FitResult) -> pd.DataFrame:
         except FitError as error:
             rows.append({"run_label": label, "reason": str(error)})
             continue
-        coefficients = zip(without.parameter_names, without.law.coefficients, strict=True)
+        coefficients = zip(without.coefficient_names, without.law.coefficients, strict=True)
         rows.append({"run_label": label, **dict(coefficients), "tau": without.tau, "reason": ""})
-    return pd.DataFrame(rows, columns=["run_label", *fit.parameter_names, "tau", "reason"])
-
-
-def fit_by_run(law_type: type[Law], data: FitData, level: float = 0.95) -> tuple[FitResult, str]:
-    """Fit the law, with intervals by training run where the runs allow any; else the reason why there are none.
-
-    Raises FitError where the law itself can't be identified.
-    """
-    fit = fit_law(law_type, data, level)
-    try:
-        return clustered_by_run(fit), ""
-    except FitError as error:
-        return fit, str(error)
+    return pd.DataFrame(rows, columns=["run_label", *fit.coefficient_names, "tau", "reason"])

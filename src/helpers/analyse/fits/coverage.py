@@ -1,6 +1,6 @@
 """How often intervals hold the truth: tables with the study's own design, planted from a law and refitted.
 
-Every simulated table has the rows of the study (N, D, bits, one training run a size) and its paired errors; QiD is
+Every simulated table has the rows of the study (N, D, bits, one training run per size) and its paired errors; QiD is
 what the law says times a run's luck and a row's. Luck is log-normal with mean one: the law is the mean of the tables.
 
 Two kinds of intervals are tried: those of the coefficients (`trials`), and those of what the refitted law says inside
@@ -50,7 +50,7 @@ class Luck:
     row: float
 
     def draw(self, data: FitData, generator: np.random.Generator) -> FloatArray:
-        """Return a factor a row, of mean one, shape (n_rows,); ln D and ln P are taken about their means."""
+        """Return a factor per row, of mean one, shape (n_rows,); ln D and ln P are taken about their means."""
         labels, places = np.unique(data.runs, return_inverse=True)
         columns = self._columns(data.tokens, data.bits, data)
         of_runs = (columns * generator.normal(size=(labels.size, 3))[places]).sum(axis=1)
@@ -58,7 +58,7 @@ class Luck:
         return np.exp(of_runs + self.row * generator.normal(size=places.size) - variance / 2)
 
     def draw_new_runs(self, x: Variables, data: FitData, generator: np.random.Generator) -> FloatArray:
-        """Return a factor a place, of mean one, shape (n_places,): each of a run of its own, beside those of `data`."""
+        """Return a factor per place, of mean one, shape (n_places,): each is of a new run, beside those of `data`."""
         variance = (self._columns(x["tokens"], x["bits"], data) ** 2).sum(axis=1) + self.row**2
         return np.exp(np.sqrt(variance) * generator.normal(size=variance.size) - variance / 2)
 
@@ -119,12 +119,12 @@ def limits(fit: FitResult, method: str, generator: np.random.Generator) -> Float
     by_run = clustered_by_run(fit)
     if method == CR2:
         return by_run.intervals[1:]
-    profiles = (profile_interval(by_run, name, fit.level) for name in fit.parameter_names[1:])
+    profiles = (profile_interval(by_run, name, fit.level) for name in fit.coefficient_names[1:])
     return np.array([(one.low, one.high) for one in profiles])
 
 
 def trials(truth: FitResult, luck: Luck, methods: Sequence[str], tables: Iterable[int], seed: int) -> pd.DataFrame:
-    """Return one row a table, method and coefficient: `low`, `high`, `covered`; no limits where `reason` says why.
+    """Return one row per table, method and coefficient: `low`, `high`, `covered`; no limits where `reason` says why.
 
     A table is drawn by its number and `seed` alone: other tables and methods don't move it. Its fit starts at the
     truth, and is the one that statsmodels would reach.
@@ -133,7 +133,7 @@ def trials(truth: FitResult, luck: Luck, methods: Sequence[str], tables: Iterabl
     for table in tables:
         generator = np.random.default_rng([seed, table])
         fit = warm.fit(simulate(truth, luck, generator), LEVEL)
-        planted = dict(zip(truth.parameter_names[1:], truth.law.coefficients[1:], strict=True))
+        planted = dict(zip(truth.coefficient_names[1:], truth.law.coefficients[1:], strict=True))
         found += _tried(table, planted, methods, partial(limits, fit, generator=generator))
     return pd.DataFrame(found)
 
@@ -141,7 +141,7 @@ def trials(truth: FitResult, luck: Luck, methods: Sequence[str], tables: Iterabl
 def _tried(
     table: int, planted: Mapping[str, float], methods: Sequence[str], limits_by: Callable[[str], FloatArray]
 ) -> list[dict]:
-    """Return one row a method and quantity: whether its limits hold what was planted. No limits are a miss."""
+    """Return one row per method and quantity: whether its limits hold what was planted. No limits are a miss."""
     found = []
     for method in methods:
         try:
@@ -171,7 +171,7 @@ def prediction_limits(fit: FitResult, method: str, x: Variables, generator: np.r
     """Return the intervals of ln QiD at places, of the law and then of a new run: shape (2 n_places, 2).
 
     CR2 is linear in the coefficients, with t(runs - 1), and adds tau^2 for a new run; draws give their percentiles,
-    for a new run those of `law_answers.predict`. Raises FitError where the method can't give any.
+    for a new run those of `answers.predict`. Raises FitError where the method can't give any.
     """
     if method == CR2:
         by_run = clustered_by_run(fit)
@@ -196,7 +196,7 @@ def _limits_of_draws(fit: FitResult, draws: Draws, x: Variables) -> FloatArray:
 def prediction_trials(
     truth: FitResult, luck: Luck, methods: Sequence[str], x: Variables, tables: Iterable[int], seed: int
 ) -> pd.DataFrame:
-    """Return one row a table, method and one of `ASKED`, as `trials` does: intervals of ln QiD at the places `x`.
+    """Return one row per table, method and one of `ASKED`, as `trials` does: intervals of ln QiD at the places `x`.
 
     A table is one of `trials` of the same number and `seed`; each place gets a new run of its own a table.
     """
@@ -212,7 +212,7 @@ def prediction_trials(
 
 
 def shares(tried: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a quantity and method of trials: how many tables, how many covered, their share.
+    """Return one row per quantity and method of trials: how many tables, how many covered, their share.
 
     `share_low` and `share_high` are its 95% interval (Clopper and Pearson); tables without limits count as not covered
     and are in `n_without`. `median_width` is that of the intervals.

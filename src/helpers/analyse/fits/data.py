@@ -8,7 +8,7 @@ import pandas as pd
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.laws.law import Law
-from helpers.analyse.laws.variables import LawError, ValidityRange, Variables
+from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange, Variables
 from helpers.table.errors import QidError
 
 
@@ -30,14 +30,11 @@ class FitError(QidError):
         self.status = status
 
 
-OWN_VARIABLES = ("tokens", "n_params", "bits")  # what every row has; other variables are covariates
-
-
 @dataclass(frozen=True, eq=False)
 class FitData:
-    """The arrays of one fit, each of shape (n_rows,); QiD and its paired error in nats a token.
+    """The arrays of one fit, each of shape (n_rows,); QiD and its paired error in nats per token.
 
-    `covariates` holds other variables that a law may need (names as in `law_variables.VARIABLES`); NaN: not known.
+    `covariates` holds other variables that a law may need (names as in `laws.variables.VARIABLES`); NaN: not known.
     Raises FitError on unequal lengths, values that aren't finite, or covariates and errors that aren't positive.
     """
 
@@ -46,7 +43,7 @@ class FitData:
     bits: FloatArray
     qid_nats: FloatArray
     qid_se_nats: FloatArray
-    runs: np.ndarray  # one label a row: rows of one training run share it
+    runs: np.ndarray  # one label per row: rows of one training run share it
     covariates: Variables = field(default_factory=dict)
 
     def __post_init__(self) -> None:

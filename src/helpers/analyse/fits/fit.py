@@ -14,7 +14,7 @@ the optimiser sees them (for k that means QiD at the middle of the data instead 
 and the result is carried back to the paper's terms. A log-linear law has the same slopes everywhere; for the others
 the scaling is that of the start, and once more that of the maximum.
 
-The intervals of `fit_law` take rows to be independent. Rows of one training run aren't: see `uncertainty`.
+The intervals of `fit_law` take rows to be independent. Rows of one training run aren't: see `by_run`.
 """
 
 from dataclasses import dataclass
@@ -138,6 +138,17 @@ def scaled_model(
     """Return the likelihood in coordinates that are standardised at `coefficients`, and these coordinates."""
     scaled = standardise(law_type.evaluate(coefficients, x)[1])
     return model_in(scaled, law_type, data, x, tail_freedom), scaled
+
+
+def log_likelihood(law: Law, tau: float, data: FitData) -> float:
+    """Return the log-likelihood of the rows under a law as it is and a relative spread `tau`, errors normal.
+
+    Raises FitError where the rows lack what the law needs.
+    """
+    n_coefficients = len(law.coefficient_names())
+    own = Standardised(np.eye(n_coefficients), np.ones(n_coefficients - 1))
+    model = model_in(own, type(law), data, data.variables(type(law)), np.inf)
+    return float(model.loglike(np.append(law.coefficients, np.log(tau))))
 
 
 def ends_of_search(

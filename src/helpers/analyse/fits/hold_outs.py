@@ -1,7 +1,7 @@
 """Which law predicts: laws by hold-outs, each law fitted to training rows and scored on rows that it hasn't seen.
 
 Scores are of ln QiD on rows with a QiD of more than three noise floors, and in nats on the others; see
-`uncertainty.Predictions`. A law that can't be fitted to the training rows or can't say anything of those held out is
+`predictions.Predictions`. A law that can't be fitted to the training rows or can't say anything of those held out is
 n/a, with the reason. Tables are those of `degradation`, of one scheme (`rows_of_fit`), all families.
 """
 
@@ -27,7 +27,7 @@ from helpers.analyse.rows.study import FITTED_BITS, on_trunk
 
 LATE_FACTOR = 4.0
 
-Floor = Callable[[FitData], FloatArray]  # nats a row, shape (n_rows,)
+Floor = Callable[[FitData], FloatArray]  # nats per row, shape (n_rows,)
 Predictor = Callable[[FitData, FitData, FloatArray], Predictions]  # training, held out, floor of the latter
 
 
@@ -40,7 +40,7 @@ class Split:
 
 
 def floor_by_bits(floors: Mapping[float, NoiseFloor]) -> Floor:
-    """Return the floor of rows from those of `noise.study_floors`: that of another run, for a hold-out is one.
+    """Return the floor of rows from those of `noise_floor.study_floors`: that of another run, for a hold-out is one.
 
     A bit width without replicates takes the floor of the nearest width that has one.
     """
@@ -82,12 +82,12 @@ def splits(table: pd.DataFrame, other_text: pd.DataFrame) -> dict[str, Split]:
 
 
 def refitted(law_type: type[Law]) -> Predictor:
-    """Return the plain way: the law fitted to the training rows."""
+    """Return the plain predictor: the law fitted to the training rows, intervals by training run."""
     return lambda training, held, floor: hold_out(law_type, training, held, floor)
 
 
 def as_published(laws: Law | Mapping[int, Law]) -> Predictor:
-    """Return predictions of a law (or one a bit width) as it is, constants and all: no interval."""
+    """Return predictions of a law (or one per bit width) as it is, constants and all: no interval."""
 
     def predict(_training: FitData, held: FitData, floor: FloatArray) -> Predictions:
         predicted = np.empty(held.bits.shape)
@@ -124,7 +124,7 @@ def per_bit_width(training: FitData, held: FitData, floor: FloatArray) -> Predic
 def loss_law_of(data: FitData, law_type: type[SizeAndTokensLaw] = OuyangLossLaw) -> SizeAndTokensLaw:
     """Return the loss law fitted to the 16-bit losses of the rows, every model once. Raises FitError without losses.
 
-    On the study's rows equation 3 has alpha_D at its bound (`loss_laws.bounds_hit`): below 1e8 tokens the small models
+    On the study's rows equation 3 has alpha_D at its bound (`laws.loss.bounds_hit`): below 1e8 tokens the small models
     are still above what any power of D says, and fall faster. It stays: Chinchilla's form predicts the losses of the
     largest size better and those of the last factor 4 in D worse.
     """
@@ -160,7 +160,7 @@ def with_predicted_loss(law_type: type[Law], loss_law_type: type[SizeAndTokensLa
 
 
 def judge(predictors: dict[str, Predictor], hold_outs: dict[str, Split], floor: Floor) -> pd.DataFrame:
-    """Return one row a law and hold-out, in order: `law`, `hold_out`, the scores of `Predictions`, `reason`.
+    """Return one row per law and hold-out, in order: `law`, `hold_out`, the scores of `Predictions`, `reason`.
 
     Where a law can't predict the scores are missing and `reason` says why; where it can but without intervals, too.
     """

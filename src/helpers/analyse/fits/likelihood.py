@@ -58,7 +58,7 @@ class RelativeSpreadModel(GenericLikelihoodModel):
         return self._fisher(*self._moments(params))
 
     def score_and_fisher(self, params: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return both for one look at the law."""
+        """Return the gradient and the expected information, from one look at the law."""
         moments = self._moments(params)
         return self._score(*moments), self._fisher(*moments)
 

@@ -16,7 +16,7 @@ def fit_loss_law(
 ) -> SizeAndTokensLaw:
     """Return the loss law with the least Huber loss of ln(predicted / measured), from several starts.
 
-    Arrays have shape (n_models,). Hoffmann et al. 2022 do the same. Raises FitError below two rows a coefficient or
+    Arrays have shape (n_models,). Hoffmann et al. 2022 do the same. Raises FitError below two rows per coefficient or
     where no start converges.
     """
     x, names = law_type.variables({"tokens": tokens, "n_params": n_params}), law_type.coefficient_names()

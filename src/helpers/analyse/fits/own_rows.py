@@ -1,7 +1,7 @@
 """A person's own measurements, from CSV or Parquet, as the data of a fit.
 
-Columns: `n_params_non_embedding` (N), `tokens_seen` (D), `bits` (P), `qid_nats` (nats a token), and if there are any
-`qid_se` (standard error of QiD, nats a token), `run`, `group_size`, `lr_fraction`, `loss_nats` (16-bit loss),
+Columns: `n_params_non_embedding` (N), `tokens_seen` (D), `bits` (P), `qid_nats` (nats per token), and if there are any
+`qid_se` (standard error of QiD, nats per token), `run`, `group_size`, `lr_fraction`, `loss_nats` (16-bit loss),
 `vocabulary_size`. Others are ignored. A row with anything that can't be used is refused by its number, the first is 1.
 """
 

@@ -2,8 +2,8 @@
 
 Two intervals that overlap prove no agreement. Both fits share the luck of their training runs, and what is shared
 cancels in the difference. So the two are taken as one least-squares problem, with the coefficients of the first and
-what the second has more, and the covariance is clustered by run over both (CR2, as in `uncertainty`). In planted
-trials with 8 runs a nominal 95% covered 92 to 94% (`tests/analyse/test_paired_laws.py` repeats some).
+what the second has more, and the covariance is clustered by run over both (CR2, as in `by_run`). In planted
+trials with 8 runs a nominal 95% covered 92 to 94% (`tests/analyse/fits/test_paired.py` repeats some).
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def exponent_differences(first: FitResult, second: FitResult, document_se: Float
     `degrees_of_freedom`, the ends `low` and `high` of t intervals, no unit, and `clear`: whether these leave out zero.
     The errors are added in quadrature; the freedom is Bell and McCaffrey's, at most runs - 1. Raises FitError where
     the fits don't have the same law, runs and free coefficients, or where the runs give no interval
-    (`uncertainty.cr2_covariance`).
+    (`by_run.cr2_covariance`).
     """
     if type(first.law) is not type(second.law) or not (first.free.all() and second.free.all()):
         raise FitError("differences need two fits of one law, with no coefficient at a bound", FitStatus.FAILED)
@@ -72,7 +72,7 @@ def exponent_differences(first: FitResult, second: FitResult, document_se: Float
     half = stats.t.ppf(0.5 + level / 2, freedom) * np.hypot(run_se, document_se)
     table = {"value": value, "run_se": run_se, "document_se": document_se, "degrees_of_freedom": freedom}
     table |= {"low": value - half, "high": value + half, "clear": np.abs(value) > half}
-    return pd.DataFrame(table, index=first.parameter_names).iloc[1:]
+    return pd.DataFrame(table, index=first.coefficient_names).iloc[1:]
 
 
 def document_errors(
@@ -81,8 +81,8 @@ def document_errors(
     """Return the standard deviation of the differences over draws of documents, shape (n_coefficients,).
 
     `tables` hold the rows of `fits`, in their order; `counts`, (n_documents, n_draws) each, are those of
-    `ways.document_counts`: the same array twice for one text, independent draws for two. Raises FitError where too few
-    refits reach a maximum.
+    `resampling.document_counts`: the same array twice for one text, independent draws for two. Raises FitError where
+    too few refits reach a maximum.
     """
     coefficients = [
         document_refits(fit, np.stack(table["document_qid_nats"].to_numpy()), drawn)

@@ -16,7 +16,7 @@ from helpers.analyse.laws.variables import LawError
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Rows as measured and as predicted without them. Arrays have shape (n_rows,), in nats a token."""
+    """Rows as measured and as predicted without them. Arrays have shape (n_rows,), in nats per token."""
 
     data: FitData  # the rows held out
     floor_nats: FloatArray  # noise floor of each: ln QiD means something only well above it
@@ -39,7 +39,7 @@ class Predictions:
 
     @property
     def rest_errors_nats(self) -> FloatArray:
-        """Return predicted minus measured of the other rows, in nats a token, shape (n_rows - n_clear,)."""
+        """Return predicted minus measured of the other rows, in nats per token, shape (n_rows - n_clear,)."""
         return (self.predicted_nats - self.data.qid_nats)[~self.clear]
 
     @property

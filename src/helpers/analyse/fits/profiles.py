@@ -6,7 +6,7 @@ Applied Statistics 37). It follows a likelihood that isn't a parabola: an onset 
 side only, which a symmetric interval hides. With the rows taken to be independent the threshold is the quantile of
 chi square with one degree of freedom. By training run it is t^2 times the design effect: the clustered variance over
 the one that the likelihood's curvature gives (the vertical adjustment of Chandler and Bate 2007, Biometrika 94). Where
-the profile is a parabola that is the interval of `uncertainty.clustered_by_run`.
+the profile is a parabola that is the interval of `by_run.clustered_by_run`.
 """
 
 from collections.abc import Iterator
@@ -131,7 +131,7 @@ def profile_interval(fit: FitResult, name: str, level: float = 0.95) -> ProfileI
     The part around the estimate: a profile with several hills may have others. Raises ValueError for another name and
     FitError (failed) where a maximum isn't reached or the profile rises above the fit.
     """
-    place = fit.parameter_names.index(name)
+    place = fit.coefficient_names.index(name)
     profile = _Profile.of(fit, place)
     estimate, freedom = float(profile.top[place]), fit.degrees_of_freedom[place]
     by_run = np.isfinite(freedom) and fit.free[place]

@@ -1,4 +1,4 @@
-"""What a fit takes and returns: data, status, error, an estimate, the whole result, refits. No fitting happens here."""
+"""What a fit returns: estimates, the whole result, draws of its coefficients. No fitting happens here."""
 
 import math
 from dataclasses import dataclass
@@ -54,14 +54,14 @@ class FitResult:
     status: FitStatus
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
+    def coefficient_names(self) -> tuple[str, ...]:
         """Return the names of the coefficients: ln_k, since its error is symmetric and that of k isn't."""
         return self.law.coefficient_names()
 
     @property
     def free(self) -> np.ndarray:
         """Return which coefficients were estimated: all but those at a bound, shape (n_coefficients,)."""
-        return ~np.isin(self.parameter_names, self.bounds_hit)
+        return ~np.isin(self.coefficient_names, self.bounds_hit)
 
     @cached_property
     def slopes(self) -> FloatArray:
@@ -92,18 +92,18 @@ class FitResult:
 
     def estimate(self, name: str) -> Estimate:
         """Return one coefficient by name (`ln_k`, `beta`, ...). Raises ValueError for another name."""
-        index = self.parameter_names.index(name)
+        index = self.coefficient_names.index(name)
         low, high = self.intervals[index]
         return Estimate(float(self.law.coefficients[index]), float(self.standard_errors[index]), low, high)
 
     @cached_property
     def fitted_nats(self) -> FloatArray:
-        """Return the QiD that the law gives for each row, in nats a token, shape (n_rows,)."""
+        """Return the QiD that the law gives for each row, in nats per token, shape (n_rows,)."""
         return np.exp(self.law.evaluate(self.law.coefficients, self.data.asked(self.law))[0])
 
     @property
     def residuals_nats(self) -> FloatArray:
-        """Return measured minus fitted QiD, in nats a token, shape (n_rows,)."""
+        """Return measured minus fitted QiD, in nats per token, shape (n_rows,)."""
         return self.data.qid_nats - self.fitted_nats
 
     @property
@@ -127,10 +127,10 @@ class FitResult:
         return information_by_bits(self.fitted_nats, self.data.qid_se_nats, self.data.bits, self.tau)
 
     def summary(self) -> str:
-        """Return the fit as text: one line a parameter, then what it rests on."""
-        width = max(map(len, self.parameter_names))
+        """Return the fit as text: one line per parameter, then what it rests on."""
+        width = max(map(len, self.coefficient_names))
         lines = [f"{type(self.law).__name__}: {self.status}, {self.n_rows} rows of {self.n_runs} training runs"]
-        for name, (low, high) in zip(self.parameter_names, self.intervals, strict=True):
+        for name, (low, high) in zip(self.coefficient_names, self.intervals, strict=True):
             one = self.estimate(name)
             lines.append(f"  {name:>{width}} {one.value:9.4f}  se {one.standard_error:.4f}  [{low:.4f}, {high:.4f}]")
         shares = ", ".join(f"{bits:g} bits {share:.0%}" for bits, share in self.information_by_bits.items())
@@ -166,7 +166,7 @@ class Draws:
 
 
 def measured_over_predicted(law: Law, data: FitData) -> pd.DataFrame:
-    """Return the sum of measured over the sum of predicted QiD: one row a bit width, one column a size N (no unit).
+    """Return the sum of measured over the sum of predicted QiD: one row per bit width, one column per size N (no unit).
 
     On the trunk a size is a training run. Sums, so that a QiD at or below zero counts; `data` may lie outside of what
     the law was fitted to.

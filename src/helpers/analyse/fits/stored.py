@@ -1,6 +1,6 @@
 """The project's fits as a file, `results/fits.json`: what it holds, and how it is written and read.
 
-`study_fits` makes it (`make fits`); chapters and commands read it. It names the table of measurements that it was made
+`make_fits` makes it (`make fits`); chapters and commands read it. It names the table of measurements that it was made
 from by its SHA-256, and is refused when that table has changed since.
 """
 
@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.fits.data import OWN_VARIABLES, FitError, FitStatus
+from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.result import Draws, Estimate, FitResult
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw, bounds_hit
 from helpers.analyse.laws.names import FORMS, PER_BIT
-from helpers.analyse.laws.variables import LawError, ValidityRange
+from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange
 from helpers.table.errors import ResultsError
 from helpers.table.files import write_atomically
 
@@ -27,6 +27,9 @@ FITS = Path("results/fits.json")
 TABLE = Path("results/measurements.parquet")
 VERSION = 1
 DRAW_DIGITS = 7  # significant; the draws' own scatter begins at the second or third
+# Fields of a stored fit that the file has under the same names, as they are and as numbers.
+AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
+NUMBERS = ("condition_number", "tau", "aic", "bic", "level")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ class StoredFit:
     level: float  # of the parameters' intervals
     params: dict[str, Estimate]  # by the paper's names; NaN beside the value: at a bound, or no interval by run
     no_interval_because: str
-    draws: Draws | None  # of the coefficients and tau, see `uncertainty.draws_by_run`
+    draws: Draws | None  # of the coefficients and tau, see `by_run.draws_by_run`
     no_draws_because: str
 
     @property
@@ -97,8 +100,8 @@ class StoredFits(NamedFits):
     """What `results/fits.json` holds."""
 
     table_sha256: str
-    judged: pd.DataFrame  # `judgement.judge`, with a column `published`: constants as printed, nothing fitted
-    criteria: pd.DataFrame  # `judgement.criteria` of the main fits' rows
+    judged: pd.DataFrame  # `hold_outs.judge`, with a column `published`: constants as printed, nothing fitted
+    criteria: pd.DataFrame  # `hold_outs.criteria` of the main fits' rows
 
 
 def parameters(fit: FitResult, no_interval_because: str = "") -> dict[str, Estimate]:
@@ -108,7 +111,7 @@ def parameters(fit: FitResult, no_interval_because: str = "") -> dict[str, Estim
     method). NaN for a coefficient at a bound, and for all where there is a reason that there is no interval.
     """
     found = {}
-    for name, coefficient in zip(fit.law.PARAMETERS, fit.parameter_names, strict=True):
+    for name, coefficient in zip(fit.law.parameter_names(), fit.coefficient_names, strict=True):
         value, one = float(getattr(fit.law, name)), fit.estimate(coefficient)
         if no_interval_because or coefficient in fit.bounds_hit:
             found[name] = Estimate(value, math.nan, math.nan, math.nan)
@@ -138,7 +141,7 @@ def write_fits(path: Path, stored: StoredFits) -> None:
         "version": VERSION,
         "table_sha256": stored.table_sha256,
         "loss_law": _range_to_json(stored.loss_law)
-        | {"parameters": {name: getattr(stored.loss_law, name) for name in stored.loss_law.PARAMETERS}}
+        | {"parameters": {name: getattr(stored.loss_law, name) for name in stored.loss_law.parameter_names()}}
         | {"log_rms": stored.loss_log_rms, "bounds_hit": bounds_hit(stored.loss_law)},
         "fits": {name: _fit_to_json(fit) for name, fit in stored.fits.items()},
         "refused": {name: {"status": error.status, "reason": str(error)} for name, error in stored.refused.items()},
@@ -210,10 +213,6 @@ def _draws_from_json(found: Mapping) -> Draws:
     columns = found["coefficients"]
     coefficients = np.array(list(columns.values()), float).T
     return Draws(tuple(columns), coefficients, np.array(found["tau"], float))
-
-
-AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
-NUMBERS = ("condition_number", "tau", "aic", "bic", "level")
 
 
 def _fit_to_json(fit: StoredFit) -> dict:

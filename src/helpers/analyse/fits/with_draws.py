@@ -1,5 +1,10 @@
-"""Fit a form to rows and draw its coefficients: the fits that are stored, and those of a person's own rows."""
+"""Fit a form to rows and draw its coefficients: the fits that are stored, and those of a person's own rows.
 
+A fit's draws come from a random stream that goes by its name: which other fits are made, and in what order, doesn't
+move them.
+"""
+
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -18,6 +23,12 @@ class FitRows:
 
     words: str
     data: FitData
+
+
+def stream_of(name: str, seeds: np.random.SeedSequence) -> np.random.Generator:
+    """Return the random stream of the fit that is called `name`, a child of `seeds` that goes by the name alone."""
+    of_name = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
+    return np.random.default_rng(np.random.SeedSequence(seeds.entropy, spawn_key=(*seeds.spawn_key, of_name)))
 
 
 def fit_and_draw(form: str, rows: FitRows, n_draws: int, generator: np.random.Generator) -> StoredFit:
@@ -48,32 +59,32 @@ def fit_and_draw(form: str, rows: FitRows, n_draws: int, generator: np.random.Ge
 
 
 def by_width(rows: FitRows) -> dict[str, tuple[str, FitRows]]:
-    """Return what `fit_all` takes for one law a bit width: by name of the fit its form and its rows."""
+    """Return what `fit_all` takes for one law per bit width: by name of the fit its form and its rows."""
     widths = np.unique(rows.data.bits)
     parts = {bits: FitRows(f"{rows.words}, {bits:g} bits", rows.data.where(rows.data.bits == bits)) for bits in widths}
     return {f"{PER_BIT}-{bits:g}": ("one-bit-width", part) for bits, part in parts.items()}
 
 
-def fit_all(parts: Mapping[str, tuple[str, FitRows]], n_draws: int, generator: np.random.Generator) -> NamedFits:
+def fit_all(parts: Mapping[str, tuple[str, FitRows]], n_draws: int, seeds: np.random.SeedSequence) -> NamedFits:
     """Return the fits of forms to rows, by name, and why others can't be fitted; no loss law.
 
-    Each fit has a random stream of its own.
+    Each fit has the random stream of its name.
     """
     fits, refused = {}, {}
-    for (name, (form, rows)), stream in zip(parts.items(), generator.spawn(len(parts)), strict=True):
+    for name, (form, rows) in parts.items():
         try:
-            fits[name] = fit_and_draw(form, rows, n_draws, stream)
+            fits[name] = fit_and_draw(form, rows, n_draws, stream_of(name, seeds))
         except FitError as error:
             refused[name] = error
     return NamedFits(fits, refused, None, 0.0)
 
 
-def fits_of(rows: FitRows, name: str, n_draws: int, generator: np.random.Generator) -> NamedFits:
+def fits_of(rows: FitRows, name: str, n_draws: int, seeds: np.random.SeedSequence) -> NamedFits:
     """Return the fit of one law to rows (`PER_BIT`: of each bit width), and a law of their losses if it needs one.
 
     Where the losses are too few for a law of their own there is none: a question then has to bring the loss.
     """
-    made = fit_all(by_width(rows) if name == PER_BIT else {name: (name, rows)}, n_draws, generator)
+    made = fit_all(by_width(rows) if name == PER_BIT else {name: (name, rows)}, n_draws, seeds)
     if name == PER_BIT or not {"loss_nats", "room_nats"} & set(FORMS[name].needs()):
         return made
     try:

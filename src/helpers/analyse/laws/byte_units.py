@@ -1,15 +1,15 @@
-"""Laws in bytes: D in bytes of training text and losses in nats a byte, the only form that another tokenizer shares.
+"""Laws in bytes: D in bytes of training text, losses in nats per byte. It is the only form that all tokenizers share.
 
-With b bytes a token, D in bytes is b times D in tokens, and every loss and QiD in nats a byte is 1 / b of that in nats
-a token. Factors, onsets and ceilings change with the unit; exponents don't. A law in bytes is of the same class: its
-`tokens` then are bytes, and its `source` says so.
+With b bytes per token, D in bytes is b times D in tokens, and every loss and QiD in nats per byte is 1 / b of that in
+nats per token. Factors, onsets and ceilings change with the unit; exponents don't. A law in bytes is of the same
+class: its `tokens` then are bytes, and its `source` says so.
 
 b is measured on evaluation text. That the training text has the same is an assumption.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,10 @@ from helpers.analyse.laws.loss import ChainedLaw, ChinchillaLaw, OuyangLossLaw, 
 from helpers.analyse.laws.variables import LINEAR, LOG, LawError, ValidityRange
 from helpers.table.errors import AnalysisError
 
+AnyLaw = TypeVar("AnyLaw", bound=Law)
+
 # A variable in tokens is b to this power times the same in bytes; others have no such unit.
 POWERS = {"tokens": -1, "loss_nats": 1, "room_nats": 1}
-# Coefficients beyond the terms: the power of b by which what they are the logarithm of grows, 0 for those without unit.
-SHAPES = {"ln_D0": 1, "ln_ceiling": -1, "nu": 0, "ln_s": 0}
 
 
 def bytes_per_token(measurements: pd.DataFrame) -> float:
@@ -37,8 +37,8 @@ def bytes_per_token(measurements: pd.DataFrame) -> float:
     return float(texts["n_bytes"].iloc[0] / texts["n_tokens"].iloc[0])
 
 
-def in_bytes(law: Law, bytes_a_token: float) -> Law:
-    """Return the law, of QiD or of the 16-bit loss, for D in bytes and losses in nats a byte, its range likewise.
+def in_bytes(law: AnyLaw, bytes_a_token: float) -> AnyLaw:
+    """Return the law, of QiD or of the 16-bit loss, for D in bytes and losses in nats per byte, its range likewise.
 
     Raises LawError for a number of bytes that isn't positive, or a law with a part whose unit isn't known here.
     """
@@ -80,19 +80,21 @@ def _qid_coefficients(law: Law, log_bytes: float) -> FloatArray:
         elif power:
             raise LawError(f"{type(law).__name__} can't be given in bytes: the unit of {term.parameter} isn't known")
     for place, name in list(enumerate(law.coefficient_names()))[1 + len(law.TERMS) :]:
-        if name not in SHAPES:
+        if name not in law.TOKEN_POWERS:
             raise LawError(f"{type(law).__name__} can't be given in bytes: the unit of {name} isn't known")
-        coefficients[place] += SHAPES[name] * log_bytes
+        coefficients[place] += law.TOKEN_POWERS[name] * log_bytes
     return coefficients
 
 
 def _loss_law_shifts(law: SizeAndTokensLaw) -> FloatArray:
     """Return by how many ln b each coefficient of a loss law grows, in their order."""
-    shifts: dict[type, Callable[[], list[float]]] = {
-        ChinchillaLaw: lambda: [-1, -1, 0, law.beta - 1, 0],
-        OuyangLossLaw: lambda: [-1 / law.alpha_N, 0, 1 - 1 / law.alpha_D, 0],
-        ShannonLaw: lambda: [1, 0, 0, law.beta - law.gamma, 0, law.beta - law.delta, 0, law.beta],
-    }
-    if type(law) not in shifts:
-        raise LawError(f"{type(law).__name__} can't be given in bytes: its units aren't known")
-    return np.array(shifts[type(law)](), float)
+    match law:
+        case ChinchillaLaw():
+            shifts = [-1, -1, 0, law.beta - 1, 0]
+        case OuyangLossLaw():
+            shifts = [-1 / law.alpha_N, 0, 1 - 1 / law.alpha_D, 0]
+        case ShannonLaw():
+            shifts = [1, 0, 0, law.beta - law.gamma, 0, law.beta - law.delta, 0, law.beta]
+        case _:
+            raise LawError(f"{type(law).__name__} can't be given in bytes: its units aren't known")
+    return np.array(shifts, float)

@@ -1,7 +1,7 @@
-"""The forms that compete and are products of terms; those with a shape are in `law_shapes`.
+"""The forms that compete and are products of terms; those that are more are in `shapes`.
 
 Parameters keep the letters of the unified law where they mean the same: k, beta (tokens), alpha (size), gamma (bits).
-`FORMS` names them all.
+A form is a class with a `NAME`; `names.FORMS` finds it here.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,7 @@ import numpy as np
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.laws.law import Law
-from helpers.analyse.laws.variables import (
-    BITS,
-    LINEAR,
-    LOG,
-    SIZE,
-    TOKENS,
-    Scale,
-    Term,
-)
-
-TAKEN_AWAY = Scale(lambda share: 1 - share, lambda column: 1 - column)
+from helpers.analyse.laws.variables import BITS, LINEAR, LOG, SIZE, TOKENS, Scale, Term
 
 
 def _log_steps(bits: FloatArray) -> FloatArray:
@@ -35,6 +25,7 @@ def _one_width(bits: int) -> Scale:
 
 
 STEPS = Scale(_log_steps, lambda column: np.log2(np.exp(column) + 1) + 1)
+TAKEN_AWAY = Scale(lambda share: 1 - share, lambda column: 1 - column)
 STEPS_OF_BITS = Term("gamma", "bits", STEPS, -1)
 LOSS = Term("lambda_", "loss_nats", LINEAR, -1)
 
@@ -43,12 +34,13 @@ LOSS = Term("lambda_", "loss_nats", LINEAR, -1)
 class UnifiedLaw(Law):
     """QiD = k D^beta / (N^alpha P^gamma): Ouyang et al. 2024 (arXiv 2411.17691), equation 8."""
 
+    NAME: ClassVar[str] = "power"
+
     k: float
     beta: float
     alpha: float
     gamma: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha", "gamma")
     TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BITS)
 
 
@@ -59,11 +51,12 @@ class OneBitWidthLaw(Law):
     Bits are part of every call, as in the unified law; another bit width than the law's is a LawError.
     """
 
+    NAME: ClassVar[str] = "one-bit-width"
+
     k: float
     beta: float
     alpha: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha")
     TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE)
     HELD: ClassVar[tuple[str, ...]] = ("bits",)
 
@@ -72,10 +65,11 @@ class OneBitWidthLaw(Law):
 class TokensLaw(Law):
     """QiD = b D^beta at one size and bit width: Ouyang et al. 2024, equation 5."""
 
+    NAME: ClassVar[str] = "tokens"
+
     b: float
     beta: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("b", "beta")
     TERMS: ClassVar[tuple[Term, ...]] = (TOKENS,)
     LOGS: ClassVar[frozenset[str]] = frozenset({"b"})
     HELD: ClassVar[tuple[str, ...]] = ("n_params", "bits")
@@ -85,10 +79,11 @@ class TokensLaw(Law):
 class SizeLaw(Law):
     """QiD = a / N^alpha at one number of tokens and bit width: Ouyang et al. 2024, equation 6."""
 
+    NAME: ClassVar[str] = "size"
+
     a: float
     alpha: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("a", "alpha")
     TERMS: ClassVar[tuple[Term, ...]] = (SIZE,)
     LOGS: ClassVar[frozenset[str]] = frozenset({"a"})
     HELD: ClassVar[tuple[str, ...]] = ("tokens", "bits")
@@ -98,10 +93,11 @@ class SizeLaw(Law):
 class BitsLaw(Law):
     """QiD = p / P^gamma at one number of tokens and size: Ouyang et al. 2024, equation 7."""
 
+    NAME: ClassVar[str] = "bits"
+
     p: float
     gamma: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("p", "gamma")
     TERMS: ClassVar[tuple[Term, ...]] = (BITS,)
     LOGS: ClassVar[frozenset[str]] = frozenset({"p"})
     HELD: ClassVar[tuple[str, ...]] = ("tokens", "n_params")
@@ -111,12 +107,13 @@ class BitsLaw(Law):
 class ExponentialLaw(Law):
     """QiD = C_T D^g_D / N^g_N exp(-P / g_post): Kumar et al. 2024 (arXiv 2411.04330), equation 2."""
 
+    NAME: ClassVar[str] = "exponential"
+
     C_T: float
     g_D: float  # noqa: N815 (the paper's name)
     g_N: float  # noqa: N815
     g_post: float  # bits
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("C_T", "g_D", "g_N", "g_post")
     TERMS: ClassVar[tuple[Term, ...]] = (
         Term("g_D", "tokens", LOG, 1),
         Term("g_N", "n_params", LOG, -1),
@@ -134,6 +131,8 @@ class StepsLaw(UnifiedLaw):
     weights would give gamma = 2. The form was chosen after a look at 2 to 4 bits; wider grids are its test.
     """
 
+    NAME: ClassVar[str] = "steps"
+
     TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, STEPS_OF_BITS)
 
 
@@ -144,13 +143,14 @@ class FreeBitsLaw(Law):
     At another bit width it would say what it says at 3, so those are refused.
     """
 
+    NAME: ClassVar[str] = "free-bits"
+
     k: float
     beta: float
     alpha: float
     g_2: float
     g_4: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha", "g_2", "g_4")
     TERMS: ClassVar[tuple[Term, ...]] = (
         TOKENS,
         SIZE,
@@ -162,19 +162,16 @@ class FreeBitsLaw(Law):
 
 
 @dataclass(frozen=True)
-class LossLaw(Law):
+class LossLaw(UnifiedLaw):
     """QiD = k D^beta / (N^alpha (2^(P - 1) - 1)^gamma) exp(-lambda L16): the 16-bit loss as a covariate.
 
     Of two models of the same N and D the one that has learnt more loses more. lambda has unit 1 / nats.
     """
 
-    k: float
-    beta: float
-    alpha: float
-    gamma: float
+    NAME: ClassVar[str] = "loss"
+
     lambda_: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "lambda_")
     TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, STEPS_OF_BITS, LOSS)
 
 
@@ -182,46 +179,39 @@ class LossLaw(Law):
 class LossPowerBitsLaw(LossLaw):
     """The loss law with the unified law's power of P: QiD = k D^beta / (N^alpha P^gamma) exp(-lambda L16)."""
 
+    NAME: ClassVar[str] = "loss-power-bits"
+
     TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BITS, LOSS)
 
 
 @dataclass(frozen=True)
-class RoomLaw(Law):
+class RoomLaw(UnifiedLaw):
     """QiD = k D^beta / (N^alpha P^gamma) (ln V - L16)^delta: a power of what was learnt below uniform guessing."""
 
-    k: float
-    beta: float
-    alpha: float
-    gamma: float
+    NAME: ClassVar[str] = "room"
+
     delta: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "delta")
-    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BITS, Term("delta", "room_nats", LOG, 1))
+    TERMS: ClassVar[tuple[Term, ...]] = (*UnifiedLaw.TERMS, Term("delta", "room_nats", LOG, 1))
 
 
 @dataclass(frozen=True)
-class LearningRateLaw(Law):
+class LearningRateLaw(UnifiedLaw):
     """QiD = k D^beta / (N^alpha P^gamma) exp(kappa (1 - r)), r what decay has left of the peak learning rate."""
 
-    k: float
-    beta: float
-    alpha: float
-    gamma: float
+    NAME: ClassVar[str] = "learning-rate"
+
     kappa: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "kappa")
-    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BITS, Term("kappa", "lr_fraction", TAKEN_AWAY, 1))
+    TERMS: ClassVar[tuple[Term, ...]] = (*UnifiedLaw.TERMS, Term("kappa", "lr_fraction", TAKEN_AWAY, 1))
 
 
 @dataclass(frozen=True)
-class GroupSizeLaw(Law):
-    """QiD = k D^beta G^eta / (N^alpha P^gamma), G weights a scale: group size as a fourth variable."""
+class GroupSizeLaw(UnifiedLaw):
+    """QiD = k D^beta G^eta / (N^alpha P^gamma), G weights per scale: group size as a fourth variable."""
 
-    k: float
-    beta: float
-    alpha: float
-    gamma: float
+    NAME: ClassVar[str] = "group-size"
+
     eta: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "eta")
-    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BITS, Term("eta", "group_size", LOG, 1))
+    TERMS: ClassVar[tuple[Term, ...]] = (*UnifiedLaw.TERMS, Term("eta", "group_size", LOG, 1))

@@ -6,8 +6,8 @@ Qr and Qb for the loss; its form and constants aren't public. Version 1 has two 
 x = 1 - Qr at a fixed loss, which is what `RatioExponentialLaw` says with k = -c / alpha, and loss = A Qb^k
 (`BlockPowerLaw`). Here they are joined, with D, which the paper doesn't vary.
 
-What is fitted may be QiD in nats a token or the relative increase of perplexity, exp(QiD) - 1: a law is a power of its
-variables either way.
+What is fitted may be QiD in nats per token or the relative increase of perplexity, exp(QiD) - 1: a law is a power of
+its variables either way. A form that competes is a class with a `NAME`; `names.JOINT_FORMS` finds it here.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.shapes import REFERENCE_SIZE
 from helpers.analyse.laws.variables import LINEAR, LOG, SIZE, TOKENS, Scale, Term, Variables
 
-REFERENCE_BLOCK = 32  # values a scale at which exponents that depend on the block are given
+REFERENCE_BLOCK = 32  # values per scale at which exponents that depend on the block are given
 REFERENCE_TOKENS = 2.5e8
 
 LOG_OF_LOG = Scale(lambda values: np.log(np.log(values)), lambda column: np.exp(np.exp(column)))
@@ -36,7 +36,6 @@ class BlockPowerLaw(Law):
     A: float
     k: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("A", "k")
     TERMS: ClassVar[tuple[Term, ...]] = (Term("k", "group_size", LOG, 1),)
     LOGS: ClassVar[frozenset[str]] = frozenset({"A"})
     HELD: ClassVar[tuple[str, ...]] = ("tokens", "n_params")
@@ -51,81 +50,39 @@ class BlockLaw(Law):
     alpha: float
     kappa: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha", "kappa")
     TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, BLOCK)
 
 
 @dataclass(frozen=True)
-class RatioExponentialLaw(Law):
+class RatioExponentialLaw(BlockLaw):
     """QiD = k D^beta Qb^kappa exp(c Qr) / N^alpha: at a fixed QiD, N = exp(-(c / alpha)(1 - Qr) + ...)."""
 
-    k: float
-    beta: float
-    alpha: float
-    kappa: float
+    NAME: ClassVar[str] = "ratio-exponential"
+
     c: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*BlockLaw.PARAMETERS, "c")
     TERMS: ClassVar[tuple[Term, ...]] = (*BlockLaw.TERMS, RATIO)
 
 
 @dataclass(frozen=True)
-class WithoutTokensLaw(Law):
-    """QiD = k Qb^kappa exp(c Qr) / N^alpha: the three variables of Cao et al. alone."""
-
-    k: float
-    alpha: float
-    kappa: float
-    c: float
-
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "alpha", "kappa", "c")
-    TERMS: ClassVar[tuple[Term, ...]] = (SIZE, BLOCK, RATIO)
-
-
-@dataclass(frozen=True)
-class WithoutBlockLaw(Law):
-    """QiD = k D^beta exp(c Qr) / N^alpha: every block size the same."""
-
-    k: float
-    beta: float
-    alpha: float
-    c: float
-
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("k", "beta", "alpha", "c")
-    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, RATIO)
-
-
-@dataclass(frozen=True)
-class RatioPowerLaw(Law):
+class RatioPowerLaw(BlockLaw):
     """QiD = k D^beta Qb^kappa Qr^rho / N^alpha: nothing is lost where nothing is rounded."""
 
-    k: float
-    beta: float
-    alpha: float
-    kappa: float
+    NAME: ClassVar[str] = "ratio-power"
+
     rho: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*BlockLaw.PARAMETERS, "rho")
     TERMS: ClassVar[tuple[Term, ...]] = (*BlockLaw.TERMS, Term("rho", "quantized_ratio", LOG, 1))
-
-
-@dataclass(frozen=True)
-class LogBlockLaw(RatioExponentialLaw):
-    """QiD = k D^beta (ln Qb)^kappa exp(c Qr) / N^alpha.
-
-    The largest of Qb normal values grows as the root of 2 ln Qb, and with it the step of a block whose scale it sets.
-    """
-
-    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, Term("kappa", "group_size", LOG_OF_LOG, 1), RATIO)
 
 
 @dataclass(frozen=True)
 class RatioRestLaw(BlockLaw):
     """QiD = k D^beta Qb^kappa (1 - (1 - Qr)^rho) / N^alpha: what is kept saves a power of its share."""
 
+    NAME: ClassVar[str] = "ratio-rest"
+
     rho: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*BlockLaw.PARAMETERS, "rho")
     LOGS: ClassVar[frozenset[str]] = frozenset({"k", "rho"})
 
     @classmethod
@@ -152,6 +109,18 @@ class RatioRestLaw(BlockLaw):
     def bounds(cls, x: Variables) -> dict[str, tuple[float, float]]:
         """Return bounds of rho."""
         return {"ln_rho": (np.log(0.01), np.log(100.0))}
+
+
+@dataclass(frozen=True)
+class LogBlockLaw(RatioExponentialLaw):
+    """QiD = k D^beta (ln Qb)^kappa exp(c Qr) / N^alpha.
+
+    The largest of Qb normal values grows as the root of 2 ln Qb, and with it the step of a block whose scale it sets.
+    """
+
+    NAME: ClassVar[str] = "log-block"
+
+    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, Term("kappa", "group_size", LOG_OF_LOG, 1), RATIO)
 
 
 class CrossedLaw(Law):
@@ -195,9 +164,10 @@ def _size_and_ratio(x: Variables) -> FloatArray:
 class RatioBySizeLaw(CrossedLaw, RatioExponentialLaw):
     """The exponential law with c + mu ln(N / 10^6) for c; alpha is that of Qr = 1."""
 
+    NAME: ClassVar[str] = "ratio-by-size"
+
     mu: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
     CROSSED: ClassVar = (_size_and_ratio,)
 
 
@@ -205,9 +175,10 @@ class RatioBySizeLaw(CrossedLaw, RatioExponentialLaw):
 class BlockBySizeLaw(CrossedLaw, RatioExponentialLaw):
     """The exponential law with kappa + mu ln(N / 10^6) for kappa; alpha is that of blocks of 32."""
 
+    NAME: ClassVar[str] = "block-by-size"
+
     mu: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
     CROSSED: ClassVar = (_block_and_size,)
 
 
@@ -215,9 +186,10 @@ class BlockBySizeLaw(CrossedLaw, RatioExponentialLaw):
 class BlockByTokensLaw(CrossedLaw, RatioExponentialLaw):
     """The exponential law with kappa + mu ln(D / 2.5e8) for kappa; beta is that of blocks of 32."""
 
+    NAME: ClassVar[str] = "block-by-tokens"
+
     mu: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
     CROSSED: ClassVar = (_block_and_tokens,)
 
 
@@ -225,10 +197,11 @@ class BlockByTokensLaw(CrossedLaw, RatioExponentialLaw):
 class BlockByBothLaw(CrossedLaw, RatioExponentialLaw):
     """The exponential law with kappa + mu ln(N / 10^6) + nu ln(D / 2.5e8) for kappa."""
 
+    NAME: ClassVar[str] = "block-by-both"
+
     mu: float
     nu: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu", "nu")
     CROSSED: ClassVar = (_block_and_size, _block_and_tokens)
 
 
@@ -236,9 +209,10 @@ class BlockByBothLaw(CrossedLaw, RatioExponentialLaw):
 class BlockByRatioLaw(CrossedLaw, RatioExponentialLaw):
     """The exponential law with kappa - mu (1 - Qr) for kappa."""
 
+    NAME: ClassVar[str] = "block-by-ratio"
+
     mu: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
     CROSSED: ClassVar = (_block_and_ratio,)
 
 
@@ -246,9 +220,10 @@ class BlockByRatioLaw(CrossedLaw, RatioExponentialLaw):
 class BlockByOutliersLaw(CrossedLaw, RatioExponentialLaw):
     """The exponential law with kappa + mu ln(outliers) for kappa: it is told how far the inputs' channels differ."""
 
+    NAME: ClassVar[str] = "block-by-outliers"
+
     mu: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*RatioExponentialLaw.PARAMETERS, "mu")
     CROSSED: ClassVar = (_block_and_outliers,)
 
     @classmethod
@@ -257,17 +232,29 @@ class BlockByOutliersLaw(CrossedLaw, RatioExponentialLaw):
         return (*super().needs(), "input_outliers")
 
 
-JOINT_FORMS: dict[str, type[Law]] = {
-    "ratio-exponential": RatioExponentialLaw,
-    "ratio-power": RatioPowerLaw,
-    "ratio-rest": RatioRestLaw,
-    "log-block": LogBlockLaw,
-    "ratio-by-size": RatioBySizeLaw,
-    "block-by-size": BlockBySizeLaw,
-    "block-by-tokens": BlockByTokensLaw,
-    "block-by-both": BlockByBothLaw,
-    "block-by-ratio": BlockByRatioLaw,
-    "block-by-outliers": BlockByOutliersLaw,
-    "without-block": WithoutBlockLaw,
-    "without-tokens": WithoutTokensLaw,
-}
+@dataclass(frozen=True)
+class WithoutBlockLaw(Law):
+    """QiD = k D^beta exp(c Qr) / N^alpha: every block size the same."""
+
+    NAME: ClassVar[str] = "without-block"
+
+    k: float
+    beta: float
+    alpha: float
+    c: float
+
+    TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, RATIO)
+
+
+@dataclass(frozen=True)
+class WithoutTokensLaw(Law):
+    """QiD = k Qb^kappa exp(c Qr) / N^alpha: the three variables of Cao et al. alone."""
+
+    NAME: ClassVar[str] = "without-tokens"
+
+    k: float
+    alpha: float
+    kappa: float
+    c: float
+
+    TERMS: ClassVar[tuple[Term, ...]] = (SIZE, BLOCK, RATIO)

@@ -1,17 +1,18 @@
 """Laws of quantization-induced degradation (QiD): how much loss rounding adds, as a function of D, N and P.
 
-Symbols and units, in every law: QiD in nats a token; D, training tokens seen; N, non-embedding parameters;
-P, bits a weight. A law is a frozen record whose parameters carry the paper's names; it predicts QiD and is
+Symbols and units, in every law: QiD in nats per token; D, training tokens seen; N, non-embedding parameters;
+P, bits per weight. A law is a frozen record whose parameters carry the paper's names; it predicts QiD and is
 solved for any of its variables. Arguments may be scalars or arrays of shapes that broadcast together.
 
 A fit sees a law through `evaluate`: ln QiD of rows and its slopes, as a function of *coefficients*. Coefficients are
 the parameters, but for those in `LOGS` (their logarithm, `ln_k`) and in `INVERSES` (`1/g_post`). A law is a product of
-`TERMS`, and then ln QiD is linear in the coefficients; a law that is more overrides `evaluate`. The machinery and the
-laws of Ouyang et al. 2024 are here, the others in `law_forms` and `law_shapes`.
+`TERMS`, and then ln QiD is linear in the coefficients; a law that is more overrides `evaluate`. The machinery is here,
+the laws are in `forms`, `shapes`, `joint` and `loss`.
 """
 
+import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -31,14 +32,16 @@ def bisect(above: Callable[[FloatArray], NDArray[np.bool_]], variable: str, shap
     `above` takes and returns arrays of `shape`. A grid finds the change, bisection of the logarithm refines it. Raises
     LawError where there is none.
     """
-    grid = np.linspace(*np.log(SEARCHED[variable]), GRID_POINTS)
+    first, end = np.log(SEARCHED[variable])
+    grid = np.linspace(first, end, GRID_POINTS)
     sides = np.stack([above(np.full(shape, math.exp(one))) for one in grid])
     changes = sides[1:] != sides[:-1]
     if not np.all(changes.any(axis=0)):
         ends = "{:g} and {:g}".format(*SEARCHED[variable])
         raise LawError(f"no {VARIABLES[variable]} between {ends} is a solution")
     last = GRID_POINTS - 2 - np.argmax(changes[::-1], axis=0)
-    low, high = grid[last], grid[last + 1]
+    low: FloatArray = grid[last]
+    high: FloatArray = grid[last + 1]
     rising = np.take_along_axis(sides, last[None] + 1, axis=0)[0]
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
@@ -49,23 +52,29 @@ def bisect(above: Callable[[FloatArray], NDArray[np.bool_]], variable: str, shap
 
 @dataclass(frozen=True)
 class Law:
-    """What the laws share. A subclass adds its parameters as fields, in the order of `PARAMETERS`."""
+    """What the laws share. A subclass adds its parameters as fields: the factor, the terms', then the others."""
 
     source: str = field(kw_only=True)
     validity: ValidityRange = field(kw_only=True)
 
-    PARAMETERS: ClassVar[tuple[str, ...]]  # the factor first (its coefficient is ln k), the terms', then the others
+    NAME: ClassVar[str]  # what commands and files call the law; a class without one of its own has no name there
     TERMS: ClassVar[tuple[Term, ...]]
     LOGS: ClassVar[frozenset[str]] = frozenset({"k"})
     INVERSES: ClassVar[frozenset[str]] = frozenset()
     HELD: ClassVar[tuple[str, ...]] = ()  # variables that the law doesn't have: one value a law, that of `validity`
     ONLY: ClassVar[dict[str, tuple[float, ...]]] = {}  # the values a variable may have, where not every one is meant
+    TOKEN_POWERS: ClassVar[dict[str, int]] = {}  # of coefficients beyond the terms: the power of tokens in their unit
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Return the names of the parameters, in order: the fields but for `source` and `validity`."""
+        return tuple(field.name for field in dataclasses.fields(cls) if not field.kw_only)
 
     @classmethod
     def coefficient_names(cls) -> tuple[str, ...]:
         """Return the names of the coefficients, in order: `ln_k` for k, `1/g` for an inverse, else the parameter's."""
         prefixes = dict.fromkeys(cls.LOGS, "ln_") | dict.fromkeys(cls.INVERSES, "1/")
-        return tuple(prefixes.get(name, "") + name for name in cls.PARAMETERS)
+        return tuple(prefixes.get(name, "") + name for name in cls.parameter_names())
 
     @classmethod
     def needs(cls) -> tuple[str, ...]:
@@ -73,7 +82,7 @@ class Law:
         return tuple(dict.fromkeys([*(term.variable for term in cls.TERMS), *cls.HELD]))
 
     @classmethod
-    def variables(cls, given: dict[str, ArrayLike | None]) -> Variables:
+    def variables(cls, given: Mapping[str, ArrayLike | None]) -> Variables:
         """Return what the law needs of `given`, broadcast. Raises LawError where it is missing or impossible."""
         for name in cls.needs():
             if given.get(name) is None:
@@ -87,9 +96,11 @@ class Law:
         return dict(zip(cls.needs(), arrays, strict=True))
 
     @classmethod
-    def design(cls, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike, **covariates: ArrayLike) -> FloatArray:
+    def design_matrix(
+        cls, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike, **covariates: ArrayLike
+    ) -> FloatArray:
         """Return the columns (1, ln D, -ln N, ...) of the law's terms: shape (..., 1 + terms)."""
-        return cls.columns(cls.variables({"tokens": tokens, "n_params": n_params, "bits": bits} | covariates))
+        return cls.columns(cls.variables({"tokens": tokens, "n_params": n_params, "bits": bits, **covariates}))
 
     @classmethod
     def columns(cls, x: Variables) -> FloatArray:
@@ -105,7 +116,7 @@ class Law:
 
     @classmethod
     def starts(cls, x: Variables) -> list[dict[str, float]]:
-        """Return starting values of the coefficients beyond the terms', by name: one dict a start."""
+        """Return starting values of the coefficients beyond the terms', by name: one dict per start."""
         return [{}]
 
     @classmethod
@@ -118,18 +129,23 @@ class Law:
         """Build the law from its coefficients, in the order of `coefficient_names`."""
         values = [
             math.exp(value) if name in cls.LOGS else float(1 / value) if name in cls.INVERSES else float(value)
-            for name, value in zip(cls.PARAMETERS, coefficients, strict=True)
+            for name, value in zip(cls.parameter_names(), coefficients, strict=True)
         ]
         return cls(*values, source=source, validity=validity)
+
+    @classmethod
+    def is_product(cls) -> bool:
+        """Return whether the law is its terms and nothing more: ln QiD is then linear in the coefficients."""
+        return not any("evaluate" in vars(base) for base in cls.__mro__ if base is not Law)
 
     @property
     def coefficients(self) -> FloatArray:
         """Return the coefficients, in the order of `coefficient_names`."""
-        values = {name: getattr(self, name) for name in self.PARAMETERS}
+        values = {name: getattr(self, name) for name in self.parameter_names()}
         logs = {name: math.log(values[name]) for name in self.LOGS}
         return np.array(list((values | logs | {name: 1 / values[name] for name in self.INVERSES}).values()))
 
-    def ask(self, given: dict[str, ArrayLike | None]) -> Variables:
+    def ask(self, given: Mapping[str, ArrayLike | None]) -> Variables:
         """Return the law's variables of `given`. Raises LawError also for another value of one that is held."""
         x = self.variables(given)
         for name in self.HELD:
@@ -146,8 +162,8 @@ class Law:
         bits: ArrayLike | None = None,
         **covariates: ArrayLike,
     ) -> FloatArray:
-        """Return QiD in nats a token, in the broadcast shape of the arguments. Raises LawError (see `ask`)."""
-        x = self.ask({"tokens": tokens, "n_params": n_params, "bits": bits} | covariates)
+        """Return QiD in nats per token, in the broadcast shape of the arguments. Raises LawError (see `ask`)."""
+        x = self.ask({"tokens": tokens, "n_params": n_params, "bits": bits, **covariates})
         return np.exp(self.evaluate(self.coefficients, x)[0])
 
     def solve(self, variable: str, qid_nats: ArrayLike, **known: ArrayLike) -> FloatArray:
@@ -161,15 +177,17 @@ class Law:
         target = np.asarray(qid_nats, float)
         if not np.all(target > 0):
             raise LawError("a law is solved for a positive QiD")
-        x = self.ask(known | {variable: 2.0})  # any value: a line is known from one point and its slope
+        x = self.ask({**known, variable: 2.0})  # any value: a line is known from one point and its slope
         scales = {term.scale for term in self.TERMS if term.variable == variable}
-        if type(self).evaluate.__func__ is Law.evaluate.__func__ and len(scales) == 1:
+        if self.is_product() and len(scales) == 1:
             return self._solve_closed(variable, scales.pop(), np.log(target), x)
         return self._solve_by_bisection(variable, np.log(target), x)
 
     def _solve_closed(self, variable: str, scale: Scale, log_target: FloatArray, x: Variables) -> FloatArray:
         terms = zip(self.TERMS, self.coefficients[1:], strict=True)
         slope = sum(term.sign * value for term, value in terms if term.variable == variable)
+        if scale.back is None:
+            raise LawError(f"{type(self).__name__} can't be solved for {VARIABLES[variable]}")
         if slope == 0:
             raise LawError(f"QiD of this law is the same at every {VARIABLES[variable]}")
         return scale.back(scale.of(x[variable]) + (log_target - self.evaluate(self.coefficients, x)[0]) / slope)
@@ -190,5 +208,5 @@ class Law:
         return self.solve("n_params", qid_nats, tokens=tokens, bits=bits, **more)
 
     def bits_at(self, qid_nats: ArrayLike, tokens: ArrayLike, n_params: ArrayLike, **more: ArrayLike) -> FloatArray:
-        """Return the bits a weight P (not rounded to an integer) at which QiD has fallen to `qid_nats`."""
+        """Return the bits per weight P (not rounded to an integer) at which QiD has fallen to `qid_nats`."""
         return self.solve("bits", qid_nats, tokens=tokens, n_params=n_params, **more)

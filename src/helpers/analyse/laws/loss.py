@@ -1,4 +1,4 @@
-"""Laws of the loss itself, of the model in 16 bits: L16 in nats a token as a function of D and N.
+"""Laws of the loss itself, of the model in 16 bits: L16 in nats per token as a function of D and N.
 
 They are laws like those of QiD (records that predict and are solved), except that `predict` gives a loss. A loss law
 turns a law of QiD that needs the 16-bit loss into one of D, N and P: `ChainedLaw`.
@@ -40,7 +40,6 @@ class ChinchillaLaw(SizeAndTokensLaw):
     B: float
     beta: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("E", "A", "alpha", "B", "beta")
     LOGS: ClassVar[frozenset[str]] = frozenset({"E", "A", "B"})
 
     @classmethod
@@ -75,7 +74,6 @@ class OuyangLossLaw(SizeAndTokensLaw):
     D_c: float
     alpha_D: float  # noqa: N815
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("N_c", "alpha_N", "D_c", "alpha_D")
     LOGS: ClassVar[frozenset[str]] = frozenset({"N_c", "D_c"})
 
     @classmethod
@@ -126,7 +124,6 @@ class ShannonLaw(SizeAndTokensLaw):
     delta: float
     e: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = ("a", "alpha", "beta", "c", "gamma", "d", "delta", "e")
     LOGS: ClassVar[frozenset[str]] = frozenset({"a", "c", "d", "e"})
 
     @classmethod
@@ -183,7 +180,7 @@ class ChainedLaw:
     loss_law: SizeAndTokensLaw
 
     def predict(self, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike) -> FloatArray:
-        """Return QiD in nats a token, in the broadcast shape of the arguments."""
+        """Return QiD in nats per token, in the broadcast shape of the arguments."""
         return self.law.predict(tokens, n_params, bits, loss_nats=self.loss_law.predict(tokens, n_params))
 
     def solve(self, variable: str, qid_nats: ArrayLike, **known: ArrayLike) -> FloatArray:
@@ -192,4 +189,5 @@ class ChainedLaw:
         Raises LawError where there is no solution between the ends of `SEARCHED`.
         """
         shape = np.broadcast_shapes(*(np.shape(values) for values in (qid_nats, *known.values())))
-        return bisect(lambda values: self.predict(**known, **{variable: values}) > qid_nats, variable, shape)
+        target = np.asarray(qid_nats, float)
+        return bisect(lambda values: self.predict(**{**known, variable: values}) > target, variable, shape)

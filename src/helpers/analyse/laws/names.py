@@ -1,58 +1,48 @@
 """What laws are called on the command line and in `results/fits.json`. Light: nothing here is fitted or read."""
 
-from helpers.analyse.laws.forms import (
-    BitsLaw,
-    ExponentialLaw,
-    FreeBitsLaw,
-    GroupSizeLaw,
-    LearningRateLaw,
-    LossLaw,
-    LossPowerBitsLaw,
-    OneBitWidthLaw,
-    RoomLaw,
-    SizeLaw,
-    StepsLaw,
-    TokensLaw,
-    UnifiedLaw,
-)
+from types import ModuleType
+from typing import Any
+
+from helpers.analyse.laws import forms, joint, shapes
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.published import PUBLISHED
-from helpers.analyse.laws.shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
-from helpers.analyse.laws.variables import VARIABLES
+from helpers.analyse.laws.variables import VARIABLES, LawError
 
-FORMS: dict[str, type[Law]] = {
-    "power": UnifiedLaw,
-    "one-bit-width": OneBitWidthLaw,
-    "tokens": TokensLaw,
-    "size": SizeLaw,
-    "bits": BitsLaw,
-    "exponential": ExponentialLaw,
-    "steps": StepsLaw,
-    "free-bits": FreeBitsLaw,
-    "saturating": SaturatingLaw,
-    "threshold": ThresholdLaw,
-    "threshold-by-size": ThresholdBySizeLaw,
-    "onset": OnsetLaw,
-    "loss": LossLaw,
-    "loss-power-bits": LossPowerBitsLaw,
-    "room": RoomLaw,
-    "learning-rate": LearningRateLaw,
-    "group-size": GroupSizeLaw,
-}
-PER_BIT = "power-per-bit"  # one `one-bit-width` law a bit width; its fits are named power-per-bit-2, ...
+
+def laws_of(*modules: ModuleType) -> dict[str, type[Law]]:
+    """Return the laws that modules define with a `NAME` of their own, by name, in the order of their text.
+
+    Raises LawError where two have the same name.
+    """
+    found: dict[str, type[Law]] = {}
+    for module in modules:
+        for law in vars(module).values():
+            if not (isinstance(law, type) and issubclass(law, Law) and law.__module__ == module.__name__):
+                continue
+            if "NAME" not in vars(law):  # a base of others
+                continue
+            if law.NAME in found:
+                raise LawError(f"{found[law.NAME].__name__} and {law.__name__} are both named '{law.NAME}'")
+            found[law.NAME] = law
+    return found
+
+
+FORMS = laws_of(forms, shapes)  # in tokens, size and bits, and what may come on top
+JOINT_FORMS = laws_of(joint)  # in quantization ratio and block size as well
+PER_BIT = "power-per-bit"  # one `one-bit-width` law per bit width; its fits are named power-per-bit-2, ...
 LAW_NAMES = (*FORMS, PER_BIT, *PUBLISHED)
 
 
-def law_words(name: str) -> dict[str, object]:
+def law_words(name: str) -> dict[str, Any]:
     """Return what a law is: `law`, `kind`, what it `says`, the variables it `needs`, and the `source` of constants."""
     laws = PUBLISHED.get(name, {})
-    several = list(laws.values()) if isinstance(laws, dict) else [laws]
+    several = [laws] if isinstance(laws, Law) else list(laws.values())
     law_type = type(several[0]) if several else FORMS["one-bit-width" if name == PER_BIT else name]
+    sentence = (law_type.__doc__ or law_type.__name__).splitlines()[0]
     return {
         "law": name,
         "kind": "published" if several else "fitted",
-        "says": ("one law a bit width: " if len(several) > 1 or name == PER_BIT else "")
-        + law_type.__doc__.splitlines()[0],
+        "says": ("one law a bit width: " if len(several) > 1 or name == PER_BIT else "") + sentence,
         "needs": {variable: VARIABLES[variable] for variable in law_type.needs()},
         "source": "; ".join(law.source for law in several) or None,
     }

@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from helpers.analyse.laws.forms import ExponentialLaw, OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import ANY_BITS, OuyangLossLaw
-from helpers.analyse.laws.variables import (
-    ValidityRange,
-)
+from helpers.analyse.laws.variables import ValidityRange
 
 OUYANG_2024 = UnifiedLaw(
     k=0.017,
@@ -51,8 +50,8 @@ KUMAR_2024 = ExponentialLaw(
     source="Kumar et al. 2024, arXiv 2411.04330, table 2 without b (GPTQ, Dolma, 30M to 220M parameters)",
     validity=ValidityRange(tokens=(1.5e9, 2.6e10), n_params=(3e7, 2.2e8), bits=(math.nan, math.nan)),
 )
-# Constants as printed, nothing fitted here; of several laws, one a bit width.
-PUBLISHED: dict[str, Law | dict[int, Law]] = {
+# Constants as printed, nothing fitted here; of several laws, one per bit width.
+PUBLISHED: dict[str, Law | Mapping[int, Law]] = {
     "ouyang2024": OUYANG_2024,
     "ouyang2024-per-bit": OUYANG_2024_TABLE_1,
     "kumar2024": KUMAR_2024,

@@ -1,4 +1,7 @@
-"""Laws that are more than a product of powers: QiD that levels off, or that begins late."""
+"""The forms that compete and are more than a product of powers: QiD that levels off, or that begins late.
+
+A form is a class with a `NAME`; `names.FORMS` finds it here.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,15 +17,17 @@ REFERENCE_SIZE = 1e6  # non-embedding parameters at which an onset D0 that depen
 
 @dataclass(frozen=True)
 class SaturatingLaw(UnifiedLaw):
-    """1 / QiD = 1 / q + 1 / ceiling with q the unified law: QiD levels off at a fitted ceiling, in nats a token.
+    """1 / QiD = 1 / q + 1 / ceiling with q the unified law: QiD levels off at a fitted ceiling, in nats per token.
 
     ln V - loss (uniform guessing) is a reference for the ceiling, not a bound: worse models exist.
     """
 
+    NAME: ClassVar[str] = "saturating"
+
     ceiling: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "ceiling")
     LOGS: ClassVar[frozenset[str]] = frozenset({"k", "ceiling"})
+    TOKEN_POWERS: ClassVar[dict[str, int]] = {"ln_ceiling": -1}
 
     @classmethod
     def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
@@ -47,10 +52,12 @@ class SaturatingLaw(UnifiedLaw):
 class ThresholdLaw(UnifiedLaw):
     """QiD = k (D - D0)^beta / (N^alpha P^gamma) beyond D0 tokens, nothing before."""
 
+    NAME: ClassVar[str] = "threshold"
+
     D0: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "D0")
     LOGS: ClassVar[frozenset[str]] = frozenset({"k", "D0"})
+    TOKEN_POWERS: ClassVar[dict[str, int]] = {"ln_D0": 1}
 
     @classmethod
     def log_onset(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
@@ -88,9 +95,11 @@ class ThresholdLaw(UnifiedLaw):
 class ThresholdBySizeLaw(ThresholdLaw):
     """The threshold law with an onset that depends on size: D0 (N / 10^6)^-nu tokens."""
 
+    NAME: ClassVar[str] = "threshold-by-size"
+
     nu: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*ThresholdLaw.PARAMETERS, "nu")
+    TOKEN_POWERS: ClassVar[dict[str, int]] = {"ln_D0": 1, "nu": 0}
 
     @classmethod
     def log_onset(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
@@ -101,7 +110,7 @@ class ThresholdBySizeLaw(ThresholdLaw):
 
     @classmethod
     def starts(cls, x: Variables) -> list[dict[str, float]]:
-        """Return the threshold law's, with an onset that doesn't depend on size and one that comes sooner with it."""
+        """Return the threshold law's starts, each with an onset that doesn't depend on size and one that does."""
         return [start | {"nu": nu} for start in super().starts(x) for nu in (0.0, 0.3)]
 
     @classmethod
@@ -117,12 +126,14 @@ class OnsetLaw(UnifiedLaw):
     Long after the onset it is the unified law; long before it QiD rises as D^(beta + s).
     """
 
+    NAME: ClassVar[str] = "onset"
+
     D0: float
     nu: float
     s: float
 
-    PARAMETERS: ClassVar[tuple[str, ...]] = (*UnifiedLaw.PARAMETERS, "D0", "nu", "s")
     LOGS: ClassVar[frozenset[str]] = frozenset({"k", "D0", "s"})
+    TOKEN_POWERS: ClassVar[dict[str, int]] = {"ln_D0": 1, "nu": 0, "ln_s": 0}
 
     @classmethod
     def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:

@@ -23,6 +23,7 @@ VARIABLES = {
     "loss_nats": "16-bit loss",
     "room_nats": "room below uniform guessing, ln V - 16-bit loss",
 }
+OWN_VARIABLES = ("tokens", "n_params", "bits")  # D, N, P: what every row has; the others are covariates
 SEARCHED = {  # where `solve` looks for a solution that has no closed form
     "tokens": (1.0, 1e24),
     "n_params": (1.0, 1e24),
@@ -58,11 +59,12 @@ class ValidityRange:
     ) -> NDArray[np.bool_]:
         """Return where a prediction is an interpolation: True inside the box of all ranges."""
         asked = {"tokens": tokens, "n_params": n_params, "bits": bits} | covariates
-        inside = []
+        sides = []
         for name, values in asked.items():
             low, high = self.of(name)
-            inside.append((low <= np.asarray(values)) & (np.asarray(values) <= high))
-        return np.logical_and.reduce(np.broadcast_arrays(*inside))
+            sides.append((low <= np.asarray(values)) & (np.asarray(values) <= high))
+        inside: NDArray[np.bool_] = np.logical_and.reduce(np.broadcast_arrays(*sides))
+        return inside
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def law_through_cells(
     """
     names, target = law_type.coefficient_names(), np.log(cells["qid_nats"].to_numpy(float))
     low, middle, high = (
-        law_type.design((cells["tokens_trillions"] + shift) * TRILLION, cells["n_params"], cells["bits"])
+        law_type.design_matrix((cells["tokens_trillions"] + shift) * TRILLION, cells["n_params"], cells["bits"])
         for shift in (-HALF_DIGIT, 0.0, HALF_DIGIT)
     )
     centre = np.linalg.lstsq(middle, target)[0]

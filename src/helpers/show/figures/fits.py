@@ -35,14 +35,14 @@ def exponents_of_fits(fits: dict[str, FitResult], published: dict[str, Law] | No
     figure, panels = plt.subplots(1, len(SYMBOLS), sharey=True, figsize=(8.4, height))
     for axes, (name, symbol) in zip(panels, SYMBOLS.items(), strict=True):
         for place, fit in enumerate(fits.values()):
-            if name not in fit.law.PARAMETERS:
+            if name not in fit.law.parameter_names():
                 continue
             one = fit.estimate(name)
             if np.all(np.isfinite(fit.degrees_of_freedom)):
                 axes.plot([one.low, one.high], [place, place], color=BITS_COLOURS[3], linewidth=2)
             axes.plot(one.value, place, "o", color=BITS_COLOURS[3])
         for place, law in enumerate(published.values(), start=len(fits)):
-            if name in law.PARAMETERS:
+            if name in law.parameter_names():
                 axes.plot(getattr(law, name), place, "D", color=BITS_COLOURS[2])
         axes.set(xlabel=f"{symbol}, no unit", yticks=range(len(labels)), yticklabels=labels)
         axes.grid(visible=False, axis="y")
