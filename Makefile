@@ -244,7 +244,7 @@ study: $(ENV) corpus ## train and measure UNITS (FAMILY/MODEL ...), each while t
 release: $(ENV) ## write the pocket family packed at 2, 3 and 4 bits, with model cards, into build/release/
 	$(VENV)/bin/qid release
 
-benchmark: $(ENV) $(PEERS_LOCKED) ## run every command in benchmarks/
+benchmark: $(ENV) $(PEERS_LOCKED) ## run the quick commands of benchmarks/ on this machine
 	@for each in pocket_sweep make_targets crosscheck; do echo "== benchmarks/$$each.py"; $(PY) benchmarks/$$each.py; done
 
 clean: ## remove what was built; keeps .venv and the reader's own measurements

@@ -1,7 +1,7 @@
 """Count a chapter's numbers again from the tables, by another way, and compare them with what the chapter glued.
 
-    python tests/book/recount.py 03                    the executed chapter of the last `make book`
-    python tests/book/recount.py 03 executed.ipynb     another copy
+    make recount NN=03      the executed chapter of the last `make book`
+    make recount            every chapter that has a recount
 
 `recount_03.py` beside this file holds `numbers()`, which returns key -> value; `EXCEPTED`, key -> why it isn't counted again;
 and `TOLERANCES`, key -> relative tolerance where `TOLERANCE` is too narrow. Nothing here imports from `helpers`.

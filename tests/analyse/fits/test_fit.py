@@ -13,7 +13,7 @@ from helpers.analyse.fits.likelihood import RelativeSpreadModel
 from helpers.analyse.fits.result import information_by_bits
 from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
 
-# Adding a law: one row, its type and the rows of planted data that it describes.
+# The unified law and its form at one bit width, on the rows of planted data that each describes.
 LAWS = [(UnifiedLaw, (2, 3, 4)), (OneBitWidthLaw, (2,)), (OneBitWidthLaw, (4,))]
 
 

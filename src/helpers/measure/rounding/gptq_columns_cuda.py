@@ -43,7 +43,7 @@ def _round(
 
 
 def round_columns(block: Tensor, factor: Tensor, grid: IntegerGrid) -> tuple[Tensor, Tensor]:
-    """Do on a GPU what `gptq._round_columns` does: codes and scaled errors of `block` (..., rows, width), float32.
+    """Return what `gptq_solver._round_columns` does, made on a GPU: codes, scaled errors of `block` (..., rows, width).
 
     `factor` is the upper factor of those columns (..., width, width); width is at most 128.
     """

@@ -14,12 +14,12 @@ from helpers.measure.rounding.input_rounding import InputRounding
 from helpers.table.errors import QuantizationError, SpecError
 from helpers.table.scheme import QuantScheme
 
-MIXED = {"rtn", "gptq", "crossquant"}
+MIXED = {"rtn", "gptq", "crossquant"}  # of the first methods; a new one says it of itself
 ACTIVATIONS = {
     "mxint": {"activation_format": "mxint", "activation_bits": 4, "activation_group_size": 16},
     "int": {"activation_format": "int", "activation_bits": 8, "activation_exponent": 0.15},
 }
-ROUNDS_INPUTS = {"rtn": {"mxint", "int"}, "crossquant": {"int"}}  # others round none
+ROUNDS_INPUTS = {"rtn": {"mxint", "int"}, "crossquant": {"int"}}  # likewise
 
 OPTIONS = {option for method in methods.every_method().values() for option in method.options}
 HALVED = """
@@ -94,10 +94,9 @@ def test_an_option_is_a_field_of_a_scheme_that_methods_without_it_refuse(name):
 @pytest.mark.parametrize("name", methods.every_method())
 def test_only_mixed_methods_keep_matrices(name):
     method = methods.method_named(name)
-    assert method.mixed == (name in MIXED)
     wanted = scheme_of(name, kept_matrices=("0.attention.dense",))
     refused = f"{name}: 'kept_matrices' is [\"0.attention.dense\"]; accepted: []"
-    assert method.refusal(GPTNeoXConfig(), wanted) == (None if name in MIXED else refused)
+    assert method.refusal(GPTNeoXConfig(), wanted) == (None if method.mixed else refused)
     assert method.refusal(GPTNeoXConfig(), scheme_of(name)) is None
 
 
@@ -106,10 +105,18 @@ def test_only_mixed_methods_keep_matrices(name):
 def test_only_methods_that_say_so_round_inputs(name, format_):
     accepted = ", ".join(["null", *(f'"{each}"' for each in methods.method_named(name).activations)])
     refused = f"{name}: 'activation_format' is \"{format_}\"; accepted: {accepted}"
-    takes = format_ in ROUNDS_INPUTS.get(name, ())
+    takes = format_ in methods.method_named(name).activations
     assert methods.method_named(name).refusal(GPTNeoXConfig(), scheme_of(name, **ACTIVATIONS[format_])) == (
         None if takes else refused
     )
+
+
+def test_the_first_methods_still_say_what_they_can():
+    known = methods.every_method()
+    assert all(known[name].mixed for name in MIXED)
+    assert {name: {*known[name].activations} for name in ROUNDS_INPUTS} == ROUNDS_INPUTS
+    assert not known["awq"].mixed
+    assert not known["gptq"].activations
 
 
 def test_a_methods_own_refusal_comes_after(monkeypatch):
