@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.measure.plain import build
-from tests.measure.rounding.methods.test_gptq import problem
+from tests.measure.rounding.test_gptq_solver import problem
 from tests.measure.tiny import ROOT, tiny_model
 from transformers import GPTNeoXForCausalLM
 

@@ -45,7 +45,7 @@ def _round(
 def round_columns(block: Tensor, factor: Tensor, grid: IntegerGrid) -> tuple[Tensor, Tensor]:
     """Return what `gptq_solver._round_columns` does, made on a GPU: codes, scaled errors of `block` (..., rows, width).
 
-    `factor` is the upper factor of those columns (..., width, width); width is at most 128.
+    `factor` is the upper factor of those columns (..., width, width); width is at most 128. All are float32.
     """
     *batch, rows, width = block.shape
     parts = [part.expand(*batch, rows, 1).contiguous() for part in (grid.scale, grid.zero, grid.max_code)]
