@@ -140,7 +140,7 @@ def trials(truth: FitResult, luck: Luck, methods: Sequence[str], tables: Iterabl
 
 def _tried(
     table: int, planted: Mapping[str, float], methods: Sequence[str], limits_by: Callable[[str], FloatArray]
-) -> list[dict]:
+) -> list[dict[str, object]]:
     """Return one row per method and quantity: whether its limits hold what was planted. No limits are a miss."""
     found = []
     for method in methods:

@@ -65,7 +65,6 @@ class FitData:
         Covariates come from the columns that are there. `lr_fraction` is what decay has left of the peak learning
         rate: 1 also during the warm-up, where `lr_phase` tells; what the table doesn't know is NaN.
         """
-        names = ["tokens_seen", "n_params_non_embedding", "bits", "qid_nats", "qid_se_nats"]
         columns = {"group_size": "group_size", "lr_fraction": "lr_fraction", "loss_nats": "baseline_loss_nats"}
         columns |= {name: name for name in ("quantized_ratio", "input_outliers")}
         covariates = {name: table[column].to_numpy(float) for name, column in columns.items() if column in table}
@@ -74,7 +73,15 @@ class FitData:
             covariates["lr_fraction"] = np.where(undecayed, 1.0, covariates["lr_fraction"])
         if "vocabulary_size" in table and "loss_nats" in covariates:
             covariates["room_nats"] = np.log(table["vocabulary_size"].to_numpy(float)) - covariates["loss_nats"]
-        return cls(*(table[name].to_numpy(float) for name in names), table["run_label"].to_numpy(str), covariates)
+        return cls(
+            tokens=table["tokens_seen"].to_numpy(float),
+            n_params=table["n_params_non_embedding"].to_numpy(float),
+            bits=table["bits"].to_numpy(float),
+            qid_nats=table["qid_nats"].to_numpy(float),
+            qid_se_nats=table["qid_se_nats"].to_numpy(float),
+            runs=table["run_label"].to_numpy(str),
+            covariates=covariates,
+        )
 
     def where(self, mask: np.ndarray) -> "FitData":
         """Return the rows for which `mask`, shape (n_rows,), is True (or those at these places, in their order)."""
@@ -101,6 +108,13 @@ class FitData:
     def validity(self) -> ValidityRange:
         """Return the ranges that the rows cover; of covariates, those that every row has."""
         known = {name: values for name, values in self.covariates.items() if np.all(np.isfinite(values))}
-        own = {name: getattr(self, name) for name in OWN_VARIABLES}
-        ranges = {name: (float(values.min()), float(values.max())) for name, values in (own | known).items()}
-        return ValidityRange(*(ranges.pop(name) for name in OWN_VARIABLES), covariates=ranges)
+        return ValidityRange(
+            tokens=_ends(self.tokens),
+            n_params=_ends(self.n_params),
+            bits=_ends(self.bits),
+            covariates={name: _ends(values) for name, values in known.items()},
+        )
+
+
+def _ends(values: FloatArray) -> tuple[float, float]:
+    return float(values.min()), float(values.max())

@@ -86,17 +86,14 @@ def refitted(law_type: type[Law]) -> Predictor:
     return lambda training, held, floor: hold_out(law_type, training, held, floor)
 
 
-def as_published(laws: Law | Mapping[int, Law]) -> Predictor:
+def as_published(laws: Law | Mapping[float, Law]) -> Predictor:
     """Return predictions of a law (or one per bit width) as it is, constants and all: no interval."""
 
     def predict(_training: FitData, held: FitData, floor: FloatArray) -> Predictions:
         predicted = np.empty(held.bits.shape)
         for bits in np.unique(held.bits):
             rows = held.bits == bits
-            law = laws if isinstance(laws, Law) else laws.get(bits)
-            if law is None:
-                message = f"published for {', '.join(map(str, laws))} bits, not {bits:g}"
-                raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+            law = laws if isinstance(laws, Law) else _law_of_width(laws, bits)
             try:
                 predicted[rows] = np.exp(law.evaluate(law.coefficients, held.where(rows).asked(law))[0])
             except LawError as error:
@@ -105,6 +102,13 @@ def as_published(laws: Law | Mapping[int, Law]) -> Predictor:
         return Predictions(held, floor, predicted, nothing, nothing, 0.90, "published constants come without errors")
 
     return predict
+
+
+def _law_of_width(laws: Mapping[float, Law], bits: float) -> Law:
+    if bits not in laws:
+        message = f"published for {', '.join(map(str, laws))} bits, not {bits:g}"
+        raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+    return laws[bits]
 
 
 def per_bit_width(training: FitData, held: FitData, floor: FloatArray) -> Predictions:
@@ -131,7 +135,8 @@ def loss_law_of(data: FitData, law_type: type[SizeAndTokensLaw] = OuyangLossLaw)
     if "loss_nats" not in data.covariates:
         raise FitError("no 16-bit losses ('loss_nats') to fit a loss law to", FitStatus.NOT_IDENTIFIABLE)
     triples = np.unique(np.column_stack([data.tokens, data.n_params, data.covariates["loss_nats"]]), axis=0)
-    return fit_loss_law(law_type, *triples.T, source="fitted to this project's 16-bit losses")
+    tokens, n_params, losses = triples.T
+    return fit_loss_law(law_type, tokens, n_params, losses, source="fitted to this project's 16-bit losses")
 
 
 def loss_miss(loss_law: SizeAndTokensLaw, data: FitData) -> float:
@@ -178,7 +183,7 @@ def judge(predictors: dict[str, Predictor], hold_outs: dict[str, Split], floor: 
 
 def criteria(law_types: dict[str, type[Law]], data: FitData) -> pd.DataFrame:
     """Return, by law fitted to all rows of `data`, `tau`, `aic`, `bic`, `n_coefficients`, `status` and `reason`."""
-    rows = {}
+    rows: dict[str, dict[str, object]] = {}
     for name, law_type in law_types.items():
         try:
             fit = fit_law(law_type, data)

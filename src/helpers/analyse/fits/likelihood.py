@@ -19,7 +19,7 @@ def tail_weights(squares: FloatArray, tail_freedom: float) -> FloatArray:
     return (tail_freedom + 1) / (tail_freedom + squares)
 
 
-class RelativeSpreadModel(GenericLikelihoodModel):
+class RelativeSpreadModel(GenericLikelihoodModel):  # type: ignore[misc]  # statsmodels has no types
     """Likelihood of QiD with ln mean and its slopes from `mean` and squared scale se^2 + tau^2 mean^2.
 
     Parameters are the coefficients followed by ln tau; errors have Student's t with `tail_freedom` (infinite: normal).

@@ -42,6 +42,6 @@ def fit_loss_law(
     converged = [one for one in found if one.success]
     if not converged:
         raise FitError(f"none of {len(found)} starts reached a minimum", FitStatus.FAILED)
-    ranges = ((float(values.min()), float(values.max())) for values in (tokens, n_params))
-    box = ValidityRange(*ranges, ANY_BITS)
+    of_tokens, of_sizes = ((float(values.min()), float(values.max())) for values in (tokens, n_params))
+    box = ValidityRange(of_tokens, of_sizes, ANY_BITS)
     return law_type.from_coefficients(min(converged, key=lambda one: one.cost).x, source, box)

@@ -108,7 +108,10 @@ def fit_pair(
     is shared, or where the runs give no interval.
     """
     tables = on_the_same_checkpoints(first, second)
-    fits, troubles = zip(*(fit_by_run(law_type, FitData.from_table(table), level) for table in tables), strict=True)
-    if any(troubles):
-        raise FitError(next(filter(None, troubles)), FitStatus.NOT_IDENTIFIABLE)
-    return PairedFits(*fits, exponent_differences(*fits, document_errors(fits, tables, counts), level))
+    (fit, trouble), (other_fit, other_trouble) = (
+        fit_by_run(law_type, FitData.from_table(table), level) for table in tables
+    )
+    if trouble or other_trouble:
+        raise FitError(trouble or other_trouble, FitStatus.NOT_IDENTIFIABLE)
+    document_se = document_errors((fit, other_fit), tables, counts)
+    return PairedFits(fit, other_fit, exponent_differences(fit, other_fit, document_se, level))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange
 from helpers.table.errors import ResultsError
 from helpers.table.files import write_atomically
+from helpers.table.records import given
 
 FITS = Path("results/fits.json")
 TABLE = Path("results/measurements.parquet")
@@ -30,6 +32,8 @@ DRAW_DIGITS = 7  # significant; the draws' own scatter begins at the second or t
 # Fields of a stored fit that the file has under the same names, as they are and as numbers.
 AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
 NUMBERS = ("condition_number", "tau", "aic", "bic", "level")
+
+AnyLaw = TypeVar("AnyLaw", bound=Law)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,18 +141,19 @@ def table_digest(path: Path) -> str:
 
 def write_fits(path: Path, stored: StoredFits) -> None:
     """Write the fits as JSON, atomically; the bytes depend on them alone. Raises ResultsError if the disk refuses."""
-    found = {
+    loss_law = given(stored.loss_law)
+    contents = {
         "version": VERSION,
         "table_sha256": stored.table_sha256,
-        "loss_law": _range_to_json(stored.loss_law)
-        | {"parameters": {name: getattr(stored.loss_law, name) for name in stored.loss_law.parameter_names()}}
-        | {"log_rms": stored.loss_log_rms, "bounds_hit": bounds_hit(stored.loss_law)},
+        "loss_law": _range_to_json(loss_law)
+        | {"parameters": {name: getattr(loss_law, name) for name in loss_law.parameter_names()}}
+        | {"log_rms": stored.loss_log_rms, "bounds_hit": bounds_hit(loss_law)},
         "fits": {name: _fit_to_json(fit) for name, fit in stored.fits.items()},
         "refused": {name: {"status": error.status, "reason": str(error)} for name, error in stored.refused.items()},
         "judged": stored.judged.to_dict("records"),
         "criteria": stored.criteria.rename_axis("law").reset_index().to_dict("records"),
     }
-    write_atomically(path, json.dumps(plain(found), separators=(",", ":"), allow_nan=False).encode() + b"\n")
+    write_atomically(path, json.dumps(plain(contents), separators=(",", ":"), allow_nan=False).encode() + b"\n")
 
 
 def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
@@ -188,12 +193,12 @@ def _number(value: float | str | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _range_to_json(law: Law) -> dict:
+def _range_to_json(law: Law) -> dict[str, Any]:
     ranges = {name: getattr(law.validity, name) for name in OWN_VARIABLES}
     return {"source": law.source, "range": ranges | law.validity.covariates}
 
 
-def _law_from_json(law_type: type[Law], parameters: Mapping, found: Mapping) -> Law:
+def _law_from_json(law_type: type[AnyLaw], parameters: Mapping[str, Any], found: Mapping[str, Any]) -> AnyLaw:
     ranges = {name: (_number(ends[0]), _number(ends[1])) for name, ends in found["range"].items()}
     own = {name: ranges.pop(name) for name in OWN_VARIABLES}
     values = {name: _number(value) for name, value in parameters.items()}
@@ -204,18 +209,18 @@ def _rounded(values: np.ndarray) -> list[float]:
     return [float(f"{value:.{DRAW_DIGITS}g}") for value in values]
 
 
-def _draws_to_json(draws: Draws) -> dict:
+def _draws_to_json(draws: Draws) -> dict[str, Any]:
     columns = {name: _rounded(column) for name, column in zip(draws.names, draws.coefficients.T, strict=True)}
     return {"coefficients": columns, "tau": _rounded(draws.tau)}
 
 
-def _draws_from_json(found: Mapping) -> Draws:
+def _draws_from_json(found: Mapping[str, Any]) -> Draws:
     columns = found["coefficients"]
     coefficients = np.array(list(columns.values()), float).T
     return Draws(tuple(columns), coefficients, np.array(found["tau"], float))
 
 
-def _fit_to_json(fit: StoredFit) -> dict:
+def _fit_to_json(fit: StoredFit) -> dict[str, Any]:
     return {
         **{name: getattr(fit, name) for name in AS_THEY_ARE + NUMBERS},
         "status": str(fit.status),
@@ -231,7 +236,7 @@ def estimate_to_json(one: Estimate) -> dict[str, float]:
     return {"estimate": one.value, "se": one.standard_error, "low": one.low, "high": one.high}
 
 
-def _fit_from_json(found: Mapping) -> StoredFit:
+def _fit_from_json(found: Mapping[str, Any]) -> StoredFit:
     kept = {name: found[name] for name in AS_THEY_ARE} | {name: _number(found[name]) for name in NUMBERS}
     estimates = {
         name: Estimate(*(_number(one[key]) for key in ("estimate", "se", "low", "high")))
@@ -247,14 +252,14 @@ def _fit_from_json(found: Mapping) -> StoredFit:
     return StoredFit(**(kept | made))
 
 
-def _frame(records: list[dict], texts: tuple[str, ...]) -> pd.DataFrame:
+def _frame(records: list[dict[str, Any]], texts: tuple[str, ...]) -> pd.DataFrame:
     """Return records as a table; all columns but `texts` are numbers, missing ones NaN."""
     table = pd.DataFrame(records)
     numbers = [name for name in table.columns if name not in texts]
     return table.assign(**{name: table[name].map(_number).astype(float) for name in numbers})
 
 
-def _from_json(found: Mapping) -> StoredFits:
+def _from_json(found: Mapping[str, Any]) -> StoredFits:
     loss = found["loss_law"]
     return StoredFits(
         table_sha256=found["table_sha256"],

@@ -29,6 +29,11 @@ class SizeAndTokensLaw(Law):
         """Return the variables: D and N."""
         return ("tokens", "n_params")
 
+    @classmethod
+    def loss_starts(cls, x: Variables, loss_nats: FloatArray) -> list[FloatArray]:
+        """Return starting coefficients of a fit to losses, shape (n_models,); every loss law has its own."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class ChinchillaLaw(SizeAndTokensLaw):
