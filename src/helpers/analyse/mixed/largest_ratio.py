@@ -1,6 +1,6 @@
-"""How much can go to low precision: the largest quantization ratio Qr that keeps a criterion within a budget.
+"""How much can go to low precision: the largest quantization ratio Qr that keeps a metric within a budget.
 
-Tables hold assignments with `quantized_ratio` and the columns of `trials.CRITERIA`: trials (`trials.with_criteria`) or
+Tables hold assignments with `quantized_ratio` and the columns of `trials.METRICS`: trials (`trials.with_metrics`) or
 recipes (`trials.recipes`). Of each search problem only the front counts (`trials.front`); nothing in low precision
 costs nothing, so every front begins at ratio 0 and cost 0, or at what costs less than nothing.
 """
@@ -34,7 +34,7 @@ CARRIED = [
     "n_layers",
     *LOW_SCHEME,
 ]
-QUESTION = ["granularity", *LOW_SCHEME, "criterion", "budget"]  # what a law answers
+QUESTION = ["granularity", *LOW_SCHEME, "metric", "budget"]  # what a law answers
 ASKED = ["model", *QUESTION]  # a question to one model's checkpoints
 
 
@@ -46,18 +46,18 @@ class Censored(enum.StrEnum):
     NONE = "none"  # the smallest ratio tried is beyond the budget: the largest lies between it and 0
 
 
-def largest_ratio(table: pd.DataFrame, criterion: str, budget: float) -> dict[str, object]:
-    """Return the largest ratio of one search problem whose `criterion` is within `budget` (in its unit).
+def largest_ratio(table: pd.DataFrame, metric: str, budget: float) -> dict[str, object]:
+    """Return the largest ratio of one search problem whose `metric` is within `budget` (in its unit).
 
     `measured`: of an assignment that was tried. `interpolated`: where the straight line from there to the next point of
-    the front crosses the budget, criterion and ratio as they are. `next_ratio`, `next_cost`: that point, NaN if none.
+    the front crosses the budget, metric and ratio as they are. `next_ratio`, `next_cost`: that point, NaN if none.
     `censored`: see Censored. Raises AnalysisError for an empty table, or a budget that isn't positive.
     """
     if table.empty or budget <= 0:
         raise AnalysisError(f"a largest ratio needs assignments and a positive budget; got {len(table)}, {budget:g}")
-    nothing = pd.DataFrame({"quantized_ratio": [0.0], criterion: [0.0]})
-    points = front(pd.concat([nothing, table[["quantized_ratio", criterion]]]), criterion)
-    within = points[criterion] <= budget
+    nothing = pd.DataFrame({"quantized_ratio": [0.0], metric: [0.0]})
+    points = front(pd.concat([nothing, table[["quantized_ratio", metric]]]), metric)
+    within = points[metric] <= budget
     last = points[within].iloc[-1]  # costs rise along a front, and nothing costs nothing
     found = {"measured": last["quantized_ratio"], "interpolated": last["quantized_ratio"]}
     if within.all():
@@ -66,9 +66,9 @@ def largest_ratio(table: pd.DataFrame, criterion: str, budget: float) -> dict[st
             raise AnalysisError(f"no assignment beyond a ratio of {last['quantized_ratio']:g} was tried")
         return found | {"next_ratio": np.nan, "next_cost": np.nan, "censored": str(Censored.ALL)}
     after = points[~within].iloc[0]
-    share = (budget - last[criterion]) / (after[criterion] - last[criterion])
+    share = (budget - last[metric]) / (after[metric] - last[metric])
     found["interpolated"] += share * (after["quantized_ratio"] - last["quantized_ratio"])
-    beyond = {"next_ratio": after["quantized_ratio"], "next_cost": after[criterion]}
+    beyond = {"next_ratio": after["quantized_ratio"], "next_cost": after[metric]}
     at_zero = last["quantized_ratio"] <= SLACK
     return found | beyond | {"censored": str(Censored.NONE if at_zero else Censored.NO)}
 
@@ -76,19 +76,18 @@ def largest_ratio(table: pd.DataFrame, criterion: str, budget: float) -> dict[st
 def largest_ratios(
     table: pd.DataFrame, by: Sequence[str] = SERIES, budgets: Mapping[str, Sequence[float]] = BUDGETS
 ) -> pd.DataFrame:
-    """Return `largest_ratio` of each search problem (the rows that share the columns `by`), criterion and budget.
+    """Return `largest_ratio` of each search problem (the rows that share the columns `by`), metric and budget.
 
-    Columns: `by`, CARRIED (as far as the table has them), `criterion`, `budget` and those of `largest_ratio`. `by` is
+    Columns: `by`, CARRIED (as far as the table has them), `metric`, `budget` and those of `largest_ratio`. `by` is
     SERIES for trials and RECIPES for recipes.
     """
     found = []
     for key, rows in table.groupby(list(by), dropna=False):
         carried = rows.iloc[0][[name for name in CARRIED if name in rows]].to_dict()
         same = carried | dict(zip(by, key, strict=True))
-        for criterion, values in budgets.items():
+        for metric, values in budgets.items():
             found += [
-                same | {"criterion": criterion, "budget": budget} | largest_ratio(rows, criterion, budget)
-                for budget in values
+                same | {"metric": metric, "budget": budget} | largest_ratio(rows, metric, budget) for budget in values
             ]
     return pd.DataFrame(found)
 

@@ -65,9 +65,9 @@ def own_last(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
 
 def as_printed(_training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return what the law says with its published constants: of relative perplexity at 5, 10 and 20 percent."""
-    criterion, budget = held[["criterion", "budget"]].iloc[0]
-    if criterion != "relative_perplexity" or budget not in CAO_2024_LAWS:
-        raise FitError(f"no published law of {criterion} at {budget:g}", FitStatus.NOT_IDENTIFIABLE)
+    metric, budget = held[["metric", "budget"]].iloc[0]
+    if metric != "relative_perplexity" or budget not in CAO_2024_LAWS:
+        raise FitError(f"no published law of {metric} at {budget:g}", FitStatus.NOT_IDENTIFIABLE)
     return CAO_2024_LAWS[budget].largest_ratio(held[N_PARAMS])
 
 

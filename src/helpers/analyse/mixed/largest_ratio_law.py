@@ -4,7 +4,7 @@ Cao et al. (2024, arXiv 2410.06722v1): at a fixed budget, N = exp(k x + c) with 
 precision and N in billions of parameters; read the other way, x falls by a fixed amount with each factor in size. N is
 what a study sets and x what it measures, so x is regressed on ln N, and k = 1 / slope.
 
-Fits are of tables from `largest_ratio.largest_ratios`, of one low scheme, granularity, criterion and budget.
+Fits are of tables from `largest_ratio.largest_ratios`, of one low scheme, granularity, metric and budget.
 Checkpoints whose largest ratio is censored (see `largest_ratio.Censored`) are no point on the law: those with
 everything within the budget are left out and counted, those with nothing are read between zero and the smallest ratio
 tried.

@@ -102,7 +102,7 @@ def _places(axes: Axes, rows: pd.DataFrame, along: str, style: Style) -> None:
 def ratio_against_size(largest: pd.DataFrame, laws: Mapping[tuple[str, float], RatioLaw], title: str) -> Figure:
     """Draw the largest ratio against size N: one panel a budget, one line a granularity; dashed: laws by (both).
 
-    `largest` is of one low scheme, one criterion and one checkpoint a model; `title` takes a budget, as in `{:.0%}`.
+    `largest` is of one low scheme, one metric and one checkpoint a model; `title` takes a budget, as in `{:.0%}`.
     """
     budgets = np.sort(largest["budget"].unique())
     figure, panels = plt.subplots(1, budgets.size, sharey=True, squeeze=False, figsize=(2.9 * budgets.size + 0.6, 3.6))
@@ -128,7 +128,7 @@ def ratio_against_size(largest: pd.DataFrame, laws: Mapping[tuple[str, float], R
 def ratio_against_tokens(largest: pd.DataFrame, title: str) -> Figure:
     """Draw the largest ratio against training tokens: one panel a budget, one line a size; crosses: decayed rate.
 
-    `largest` is of one low scheme, granularity and criterion; lines are checkpoints at a constant rate.
+    `largest` is of one low scheme, granularity and metric; lines are checkpoints at a constant rate.
     """
     budgets = np.sort(largest["budget"].unique())
     figure, panels = plt.subplots(1, budgets.size, sharey=True, squeeze=False, figsize=(2.7 * budgets.size + 1.3, 3.8))
