@@ -141,12 +141,12 @@ def _quantile(means: FloatArray, deviations: FloatArray, share: float) -> float:
     if np.mean(np.isposinf(means)) >= 1 - share:
         return math.inf
     reach, finite = FAR * deviations.max(), means[np.isfinite(means)]
-    found = optimize.brentq(
+    log_quantile = optimize.brentq(
         lambda log_qid: np.mean(ndtr((log_qid - means) / deviations)) - share,
         finite.min() - reach,
         finite.max() + reach,
     )
-    return math.exp(found)
+    return math.exp(log_quantile)
 
 
 def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level: float = LEVEL) -> Answer:

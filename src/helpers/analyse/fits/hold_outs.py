@@ -48,10 +48,10 @@ def floor_by_bits(floors: Mapping[float, NoiseFloor]) -> Floor:
 
     def floor(data: FitData) -> FloatArray:
         nearest = known[np.abs(data.bits[:, None] - known).argmin(axis=1)]
-        found = np.empty(data.bits.shape)
+        values = np.empty(data.bits.shape)
         for bits in known:
-            found[nearest == bits] = floors[bits].of_another_run(data.qid_nats[nearest == bits])
-        return found
+            values[nearest == bits] = floors[bits].of_another_run(data.qid_nats[nearest == bits])
+        return values
 
     return floor
 
@@ -72,13 +72,13 @@ def splits(table: pd.DataFrame, other_text: pd.DataFrame) -> dict[str, Split]:
         "3 bits": bits == 3,
         "2 bits": bits == 2,
     }
-    found = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
-    found["decayed rate"] = Split(trunk, table[decayed])
+    by_name = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
+    by_name["decayed rate"] = Split(trunk, table[decayed])
     cosine = decayed & (table["schedule"] == "cosine")
-    found["cooldown after cosine"] = Split(pd.concat([trunk, table[cosine]]), table[decayed & ~cosine])
-    found["other bits"] = Split(trunk, wider)
-    found["another text"] = Split(trunk, unseen)
-    return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
+    by_name["cooldown after cosine"] = Split(pd.concat([trunk, table[cosine]]), table[decayed & ~cosine])
+    by_name["other bits"] = Split(trunk, wider)
+    by_name["another text"] = Split(trunk, unseen)
+    return {name: one for name, one in by_name.items() if not one.held.empty and not one.training.empty}
 
 
 def refitted(law_type: type[Law]) -> Predictor:

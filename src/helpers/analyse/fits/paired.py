@@ -27,15 +27,15 @@ def on_the_same_checkpoints(first: pd.DataFrame, second: pd.DataFrame) -> tuple[
 
     Raises FitError where nothing is left, or where a table has a checkpoint twice at one bit width.
     """
-    one, other = (table.set_index(CELL, drop=False) for table in (first, second))
-    for table in (one, other):
+    left, right = (table.set_index(CELL, drop=False) for table in (first, second))
+    for table in (left, right):
         if table.index.has_duplicates:
             checkpoint, bits = table.index[table.index.duplicated()][0]
             raise FitError(f"checkpoint {checkpoint} is there twice at {bits:g} bits", FitStatus.FAILED)
-    both = one.index.intersection(other.index)
+    both = left.index.intersection(right.index)
     if both.empty:
         raise FitError("the two tables have no checkpoint in common at the same bits", FitStatus.NOT_IDENTIFIABLE)
-    return one.loc[both].reset_index(drop=True), other.loc[both].reset_index(drop=True)
+    return left.loc[both].reset_index(drop=True), right.loc[both].reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,21 +114,21 @@ def parameters(fit: FitResult, no_interval_because: str = "") -> dict[str, Estim
     Ends of an interval are those of the coefficient's (k from ln k); standard errors go by the slope there (delta
     method). NaN for a coefficient at a bound, and for all where there is a reason that there is no interval.
     """
-    found = {}
+    estimates = {}
     for name, coefficient in zip(fit.law.parameter_names(), fit.coefficient_names, strict=True):
-        value, one = float(getattr(fit.law, name)), fit.estimate(coefficient)
+        value, estimate = float(getattr(fit.law, name)), fit.estimate(coefficient)
         if no_interval_because or coefficient in fit.bounds_hit:
-            found[name] = Estimate(value, math.nan, math.nan, math.nan)
+            estimates[name] = Estimate(value, math.nan, math.nan, math.nan)
         elif name in fit.law.LOGS:
             with np.errstate(over="ignore"):
-                low, high = np.exp([one.low, one.high])
-            found[name] = Estimate(value, value * one.standard_error, float(low), float(high))
+                low, high = np.exp([estimate.low, estimate.high])
+            estimates[name] = Estimate(value, value * estimate.standard_error, float(low), float(high))
         elif name in fit.law.INVERSES:
-            ends = sorted(math.inf if end * value <= 0 else 1 / end for end in (one.low, one.high))
-            found[name] = Estimate(value, value**2 * one.standard_error, *ends)
+            ends = sorted(math.inf if end * value <= 0 else 1 / end for end in (estimate.low, estimate.high))
+            estimates[name] = Estimate(value, value**2 * estimate.standard_error, *ends)
         else:
-            found[name] = Estimate(value, one.standard_error, float(one.low), float(one.high))
-    return found
+            estimates[name] = Estimate(value, estimate.standard_error, float(estimate.low), float(estimate.high))
+    return estimates
 
 
 def table_digest(path: Path) -> str:
@@ -162,10 +162,10 @@ def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
     Raises ResultsError where the file is missing or isn't one of fits, and where it was made from another table.
     """
     try:
-        found = json.loads(path.read_text())
-        if found["version"] != VERSION:
-            raise ValueError(f"version {found['version']}, not {VERSION}")
-        stored = _from_json(found)
+        contents = json.loads(path.read_text())
+        if contents["version"] != VERSION:
+            raise ValueError(f"version {contents['version']}, not {VERSION}")
+        stored = _from_json(contents)
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such file; `make fits` makes it") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -198,11 +198,11 @@ def _range_to_json(law: Law) -> dict[str, Any]:
     return {"source": law.source, "range": ranges | law.validity.covariates}
 
 
-def _law_from_json(law_type: type[AnyLaw], parameters: Mapping[str, Any], found: Mapping[str, Any]) -> AnyLaw:
-    ranges = {name: (_number(ends[0]), _number(ends[1])) for name, ends in found["range"].items()}
+def _law_from_json(law_type: type[AnyLaw], parameters: Mapping[str, Any], record: Mapping[str, Any]) -> AnyLaw:
+    ranges = {name: (_number(ends[0]), _number(ends[1])) for name, ends in record["range"].items()}
     own = {name: ranges.pop(name) for name in OWN_VARIABLES}
     values = {name: _number(value) for name, value in parameters.items()}
-    return law_type(**values, source=found["source"], validity=ValidityRange(**own, covariates=ranges))
+    return law_type(**values, source=record["source"], validity=ValidityRange(**own, covariates=ranges))
 
 
 def _rounded(values: np.ndarray) -> list[float]:
@@ -214,10 +214,10 @@ def _draws_to_json(draws: Draws) -> dict[str, Any]:
     return {"coefficients": columns, "tau": _rounded(draws.tau)}
 
 
-def _draws_from_json(found: Mapping[str, Any]) -> Draws:
-    columns = found["coefficients"]
+def _draws_from_json(record: Mapping[str, Any]) -> Draws:
+    columns = record["coefficients"]
     coefficients = np.array(list(columns.values()), float).T
-    return Draws(tuple(columns), coefficients, np.array(found["tau"], float))
+    return Draws(tuple(columns), coefficients, np.array(record["tau"], float))
 
 
 def _fit_to_json(fit: StoredFit) -> dict[str, Any]:
@@ -236,18 +236,18 @@ def estimate_to_json(one: Estimate) -> dict[str, float]:
     return {"estimate": one.value, "se": one.standard_error, "low": one.low, "high": one.high}
 
 
-def _fit_from_json(found: Mapping[str, Any]) -> StoredFit:
-    kept = {name: found[name] for name in AS_THEY_ARE} | {name: _number(found[name]) for name in NUMBERS}
+def _fit_from_json(record: Mapping[str, Any]) -> StoredFit:
+    kept = {name: record[name] for name in AS_THEY_ARE} | {name: _number(record[name]) for name in NUMBERS}
     estimates = {
         name: Estimate(*(_number(one[key]) for key in ("estimate", "se", "low", "high")))
-        for name, one in found["params"].items()
+        for name, one in record["params"].items()
     }
     made = {
-        "status": FitStatus(found["status"]),
-        "bounds_hit": tuple(found["bounds_hit"]),
-        "law": _law_from_json(FORMS[found["form"]], {name: one.value for name, one in estimates.items()}, found),
+        "status": FitStatus(record["status"]),
+        "bounds_hit": tuple(record["bounds_hit"]),
+        "law": _law_from_json(FORMS[record["form"]], {name: one.value for name, one in estimates.items()}, record),
         "params": estimates,
-        "draws": None if found["draws"] is None else _draws_from_json(found["draws"]),
+        "draws": None if record["draws"] is None else _draws_from_json(record["draws"]),
     }
     return StoredFit(**(kept | made))
 
@@ -259,14 +259,14 @@ def _frame(records: list[dict[str, Any]], texts: tuple[str, ...]) -> pd.DataFram
     return table.assign(**{name: table[name].map(_number).astype(float) for name in numbers})
 
 
-def _from_json(found: Mapping[str, Any]) -> StoredFits:
-    loss = found["loss_law"]
+def _from_json(contents: Mapping[str, Any]) -> StoredFits:
+    loss = contents["loss_law"]
     return StoredFits(
-        table_sha256=found["table_sha256"],
-        fits={name: _fit_from_json(one) for name, one in found["fits"].items()},
-        refused={name: FitError(one["reason"], FitStatus(one["status"])) for name, one in found["refused"].items()},
+        table_sha256=contents["table_sha256"],
+        fits={name: _fit_from_json(one) for name, one in contents["fits"].items()},
+        refused={name: FitError(one["reason"], FitStatus(one["status"])) for name, one in contents["refused"].items()},
         loss_law=_law_from_json(OuyangLossLaw, loss["parameters"], loss),
         loss_log_rms=_number(loss["log_rms"]),
-        judged=_frame(found["judged"], ("law", "hold_out", "reason", "published")),
-        criteria=_frame(found["criteria"], ("law", "status", "reason")).set_index("law"),
+        judged=_frame(contents["judged"], ("law", "hold_out", "reason", "published")),
+        criteria=_frame(contents["criteria"], ("law", "status", "reason")).set_index("law"),
     )

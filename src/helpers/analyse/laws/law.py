@@ -61,7 +61,7 @@ class Law:
     TERMS: ClassVar[tuple[Term, ...]]
     LOGS: ClassVar[frozenset[str]] = frozenset({"k"})
     INVERSES: ClassVar[frozenset[str]] = frozenset()
-    HELD: ClassVar[tuple[str, ...]] = ()  # variables that the law doesn't have: one value a law, that of `validity`
+    HELD: ClassVar[tuple[str, ...]] = ()  # variables that the law doesn't have: one value per law, that of `validity`
     ONLY: ClassVar[dict[str, tuple[float, ...]]] = {}  # the values a variable may have, where not every one is meant
     TOKEN_POWERS: ClassVar[dict[str, int]] = {}  # of coefficients beyond the terms: the power of tokens in their unit
 

@@ -14,17 +14,17 @@ def laws_of(*modules: ModuleType) -> dict[str, type[Law]]:
 
     Raises LawError where two have the same name.
     """
-    found: dict[str, type[Law]] = {}
+    named: dict[str, type[Law]] = {}
     for module in modules:
         for law in vars(module).values():
             if not (isinstance(law, type) and issubclass(law, Law) and law.__module__ == module.__name__):
                 continue
             if "NAME" not in vars(law):  # a base of others
                 continue
-            if law.NAME in found:
-                raise LawError(f"{found[law.NAME].__name__} and {law.__name__} are both named '{law.NAME}'")
-            found[law.NAME] = law
-    return found
+            if law.NAME in named:
+                raise LawError(f"{named[law.NAME].__name__} and {law.__name__} are both named '{law.NAME}'")
+            named[law.NAME] = law
+    return named
 
 
 FORMS = laws_of(forms, shapes)  # in tokens, size and bits, and what may come on top

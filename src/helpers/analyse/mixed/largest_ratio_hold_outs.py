@@ -41,11 +41,11 @@ def by_power(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     if len(last) < LEAST_RUNS:
         message = f"a power law needs {LEAST_RUNS} runs that aren't at ratio 1; got {len(last)}"
         raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
-    sizes, there = (
+    sizes, held_sizes = (
         sm.add_constant(np.log(rows[N_PARAMS].to_numpy(float)), has_constant="add") for rows in (last, held)
     )
     line = sm.OLS(np.log(1 - last["interpolated"].to_numpy(float)), sizes).fit()
-    return 1 - np.exp(there @ line.params)
+    return 1 - np.exp(held_sizes @ line.params)
 
 
 def next_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
@@ -57,10 +57,10 @@ def next_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
 def own_last(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return each model's last ratio in training: nothing changes with tokens. Raises FitError for a model without."""
     known = training.sort_values(TOKENS_SEEN).drop_duplicates("model", keep="last").set_index("model")["interpolated"]
-    found = held["model"].map(known)
-    if found.isna().any():
+    ratios = held["model"].map(known)
+    if ratios.isna().any():
         raise FitError("a model that isn't among the training rows", FitStatus.NOT_IDENTIFIABLE)
-    return found.to_numpy(float)
+    return ratios.to_numpy(float)
 
 
 def as_printed(_training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
@@ -91,15 +91,15 @@ def ratio_splits(largest: pd.DataFrame) -> dict[str, Split]:
     constant = largest["schedule"] == "constant"
     trunk, decayed = largest[constant], largest[~constant]
     size, tokens = trunk[N_PARAMS], trunk[TOKENS_SEEN]
-    there = tokens[(size == size.max()) & tokens.isin(tokens[size < size.max()])].max()
+    held_tokens = tokens[(size == size.max()) & tokens.isin(tokens[size < size.max()])].max()
     masks = {
-        "largest size": ((size < size.max()) & (tokens <= there), (size == size.max()) & (tokens == there)),
+        "largest size": ((size < size.max()) & (tokens <= held_tokens), (size == size.max()) & (tokens == held_tokens)),
         "last tokens": (tokens < tokens.max(), tokens == tokens.max()),
     }
-    found = {name: Split(trunk[training], trunk[held]) for name, (training, held) in masks.items()}
+    by_name = {name: Split(trunk[training], trunk[held]) for name, (training, held) in masks.items()}
     if not decayed.empty:
-        found["decayed rate"] = Split(trunk[tokens <= decayed[TOKENS_SEEN].max()], decayed)
-    return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
+        by_name["decayed rate"] = Split(trunk[tokens <= decayed[TOKENS_SEEN].max()], decayed)
+    return {name: one for name, one in by_name.items() if not one.held.empty and not one.training.empty}
 
 
 def predicted(largest: pd.DataFrame, laws: Mapping[str, Predictor] = LAWS) -> pd.DataFrame:
@@ -107,7 +107,7 @@ def predicted(largest: pd.DataFrame, laws: Mapping[str, Predictor] = LAWS) -> pd
 
     `law` and `hold_out` name them; the other columns are the row's. Where a law can't predict, `predicted` is NaN.
     """
-    found = []
+    parts = []
     for _, rows in largest.groupby(QUESTION, dropna=False):
         for hold_out, split in ratio_splits(rows).items():
             for law, predictor in laws.items():
@@ -116,8 +116,8 @@ def predicted(largest: pd.DataFrame, laws: Mapping[str, Predictor] = LAWS) -> pd
                 except FitError as error:
                     values, reason = np.full(len(split.held), np.nan), str(error)
                 made = {"law": law, "hold_out": hold_out, "predicted": values, "reason": reason}
-                found.append(split.held.assign(**made))
-    table = pd.concat(found, ignore_index=True)
+                parts.append(split.held.assign(**made))
+    table = pd.concat(parts, ignore_index=True)
     return table.assign(error=table["predicted"] - table["interpolated"])
 
 

@@ -122,7 +122,7 @@ def _refuse(rows: pd.DataFrame, with_tokens: bool) -> None:
 def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float = 0.95) -> RatioFit:
     """Fit the law by least squares, with intervals at `level` by training run.
 
-    Of size alone there is one checkpoint a run: intervals are those of a line, t(runs - 2). With tokens rows of a run
+    Of size alone there is one checkpoint per run: intervals are those of a line, t(runs - 2). With tokens rows of a run
     share its luck: CR2, t with Bell-McCaffrey degrees of freedom, at most runs - 2. Raises FitError with fewer than
     LEAST_RUNS runs, one size, one D, or where the runs give no interval (`by_run.cr2_covariance`).
     """
@@ -153,7 +153,7 @@ def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float
 
 
 def fits_by_question(largest: pd.DataFrame, with_tokens: bool = False) -> pd.DataFrame:
-    """Return one row a question (QUESTION) with its `fit`, a RatioFit or None, and the `reason` where there is none."""
+    """Return one row per question (QUESTION) with its `fit`, a RatioFit or None, and the `reason` where there is none."""
     rows = []
     for key, part in largest.groupby(QUESTION, dropna=False):
         try:

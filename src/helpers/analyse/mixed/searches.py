@@ -60,20 +60,20 @@ def best_of_random(scored: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFra
     Columns: PROBLEM, DESCRIBED, `n_trials` (1 to those made), `best_so_far` (in the order of drawing) and `expected`,
     in the unit of `metric`. Raises AnalysisError where one target's trials don't count from 0.
     """
-    found = []
+    curves = []
     for key, rows in scored[scored["search"] == "random"].groupby(PROBLEM):
         rows = rows.sort_values("number")
         if rows["number"].tolist() != list(range(len(rows))):
             raise AnalysisError(f"random trials of {key} don't count from 0 to {len(rows) - 1}")
         same = dict(zip(PROBLEM, key, strict=True)) | rows.iloc[0][DESCRIBED].to_dict()
         by_n = {"n_trials": np.arange(1, len(rows) + 1), "best_so_far": rows[metric].cummin().to_numpy()}
-        found.append(pd.DataFrame(by_n | {"expected": expected_best(rows[metric])}).assign(**same))
+        curves.append(pd.DataFrame(by_n | {"expected": expected_best(rows[metric])}).assign(**same))
     columns = [*PROBLEM, *DESCRIBED, "n_trials", "best_so_far", "expected"]
-    return pd.concat(found)[columns].reset_index(drop=True) if found else pd.DataFrame(columns=columns)
+    return pd.concat(curves)[columns].reset_index(drop=True) if curves else pd.DataFrame(columns=columns)
 
 
 def searches_compared(scored: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFrame:
-    """Return what each search reached, one row a search problem and target, in the unit of `metric`.
+    """Return what each search reached, one row per search problem and target, in the unit of `metric`.
 
     Columns: PROBLEM, DESCRIBED; `n_units`, the trials that greedy and the integer programme spend on single parts, once
     for all targets; those of GUIDED; `random_equal`, what random search gives on average with as many trials at this
@@ -103,13 +103,13 @@ def searches_compared(scored: pd.DataFrame, metric: str = "qid_nats") -> pd.Data
 def regrets(compared: pd.DataFrame, against: str = "exhaustive") -> pd.DataFrame:
     """Return how much more each search costs than the column `against`, in the unit of the metric.
 
-    `compared` comes from `searches_compared`; rows without that column's value are left out. One row a search problem,
+    `compared` comes from `searches_compared`; rows without that column's value are left out. One row per search problem,
     target and `search`, with `best` (that column), `reached` and `regret`, their difference.
     """
-    there = compared[compared[against].notna()].rename(columns={against: "best"})
+    known = compared[compared[against].notna()].rename(columns={against: "best"})
     searches = [name for name in (*GUIDED, *RANDOM, "any") if name != against]
     kept = [*PROBLEM, *DESCRIBED, "n_units", "n_random", "best"]
-    long = there.melt(id_vars=kept, value_vars=searches, var_name="search", value_name="reached")
+    long = known.melt(id_vars=kept, value_vars=searches, var_name="search", value_name="reached")
     long = long[long["reached"].notna()].reset_index(drop=True)
     return long.assign(regret=long["reached"] - long["best"])
 
@@ -152,7 +152,7 @@ def chosen_on_less(scored: pd.DataFrame) -> pd.DataFrame:
     """Return what random search loses by scoring on less text, where the same draws were scored on several texts.
 
     On each text the best trial of a target is chosen; `reached` is what it costs on the longest text, `best` the least
-    cost there, `regret` their difference, in nats. One row a checkpoint, low scheme, granularity, target and
+    cost there, `regret` their difference, in nats. One row per checkpoint, low scheme, granularity, target and
     `n_sequences`, with DESCRIBED. Raises AnalysisError where the texts weren't searched with the same draws.
     """
     problem = [name for name in PROBLEM if name != "eval_id"]

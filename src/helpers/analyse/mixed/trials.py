@@ -96,20 +96,20 @@ def best_at_targets(scored: pd.DataFrame, targets: Sequence[float] = TARGETS, me
     whatever they were made for. `target_ratio` is the target served. The 16-bit rows serve none.
     """
     low = scored[scored["search"] != "none"]
-    found = []
+    parts = []
     for target in targets:
         met = meeting(low, target)
         own = met[met["target_ratio"].isna() | np.isclose(met["target_ratio"], target)]
         for table in (own, met.assign(search="any")):
             best = table.sort_values(metric, kind="stable").drop_duplicates([*SERIES, "search"])
-            found.append(best.assign(target_ratio=target))
-    return pd.concat(found).sort_values([*SERIES, "search", "target_ratio"]).reset_index(drop=True)
+            parts.append(best.assign(target_ratio=target))
+    return pd.concat(parts).sort_values([*SERIES, "search", "target_ratio"]).reset_index(drop=True)
 
 
 def front(table: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFrame:
     """Return the rows of one search problem that no other beats: none has as much in low precision and costs as little.
 
-    Sorted by ratio, with which `metric` rises: one row a step.
+    Sorted by ratio, with which `metric` rises: one row per step.
     """
     downward = table.sort_values(["quantized_ratio", metric], ascending=[False, True], kind="stable")
     least = downward[metric].cummin()
@@ -117,7 +117,7 @@ def front(table: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFrame:
 
 
 def sensitivities(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a part that was alone in low precision (search `single`), with `block`, `matrix` and `share`.
+    """Return one row per part that was alone in low precision (search `single`), with `block`, `matrix` and `share`.
 
     `matrix` is the layer's name within its block, `whole block` where the block is assigned as one; `share` is the
     part's share of the parameters (its Qr). Raises AnalysisError where an assignment isn't of one part.
@@ -178,7 +178,7 @@ def swapped_and_rounded(scored: pd.DataFrame, table: pd.DataFrame) -> pd.DataFra
     """Return each assignment's trial beside its recipe: same weights, low scheme, assignment and device.
 
     `table` comes from `recipes`. Columns are the recipe's, with the metrics of the trial under `swapped_` and its
-    `granularity`. An assignment that several searches tried counts once a granularity. Raises AnalysisError where the
+    `granularity`. An assignment that several searches tried counts once per granularity. Raises AnalysisError where the
     trials are of more than one text.
     """
     if scored["eval_id"].nunique() > 1:

@@ -111,7 +111,7 @@ def at_effective_bits(
     lines = {
         key: _at_bits(rows, logs[rows.index.to_numpy()], aims) for key, rows in table.groupby(["way", "checkpoint_id"])
     }
-    found = []
+    parts = []
     for way in table["way"].unique():
         places = table[(table["way"] == way)].drop_duplicates("checkpoint_id").reset_index(drop=True)
         ratios = np.stack([lines[way, one] - lines[reference, one] for one in places["checkpoint_id"]])
@@ -119,8 +119,8 @@ def at_effective_bits(
             inside = np.isfinite(ratios[:, index, 0])
             if way != reference and inside.any():
                 one = ratios[inside, index]
-                found.append({"way": way, "bits": target} | _pooled(places[inside], one[:, 0], one[:, 1:], level))
-    return pd.DataFrame(found)
+                parts.append({"way": way, "bits": target} | _pooled(places[inside], one[:, 0], one[:, 1:], level))
+    return pd.DataFrame(parts)
 
 
 def at_own_effective_bits(numerator: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
@@ -166,23 +166,23 @@ def text_ratios(
 def between_texts(
     first: pd.DataFrame, second: pd.DataFrame, counts: tuple[FloatArray, FloatArray]
 ) -> tuple[pd.DataFrame, FloatArray]:
-    """Return the rows of `first` with `ratio` (QiD on `second` over it) and `density` (of tokens a byte), and draws.
+    """Return the rows of `first` with `ratio` (QiD on `second` over it) and `density` (of tokens per byte), and draws.
 
     The draws are ln ratio, (rows, n_draws). Raises AnalysisError where the tables don't hold the same rows.
     """
     key = ["checkpoint_id", *CELL]
-    one, two = (table.sort_values(key).reset_index(drop=True) for table in (first, second))
-    if len(one) != len(two) or not one[key].equals(two[key]):
+    on_first, on_second = (table.sort_values(key).reset_index(drop=True) for table in (first, second))
+    if len(on_first) != len(on_second) or not on_first[key].equals(on_second[key]):
         raise AnalysisError("the two texts weren't measured with the same ways of rounding on the same checkpoints")
-    density = (two["n_tokens"] / two["n_bytes"]) / (one["n_tokens"] / one["n_bytes"])
-    draws = resampled_log_qid(two, counts[1]) - resampled_log_qid(one, counts[0])
-    return one.assign(ratio=two["qid_nats"] / one["qid_nats"], density=density), draws
+    density = (on_second["n_tokens"] / on_second["n_bytes"]) / (on_first["n_tokens"] / on_first["n_bytes"])
+    draws = resampled_log_qid(on_second, counts[1]) - resampled_log_qid(on_first, counts[0])
+    return on_first.assign(ratio=on_second["qid_nats"] / on_first["qid_nats"], density=density), draws
 
 
 def text_losses(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Sequence[str], Sequence[str]]) -> pd.DataFrame:
     """Return the 16-bit losses of each checkpoint on two texts, from measurements with method none.
 
-    Columns: `model`, `tokens_seen`, `first_nats`, `second_nats`, `difference_nats` (second minus first, nats a token)
+    Columns: `model`, `tokens_seen`, `first_nats`, `second_nats`, `difference_nats` (second minus first, nats per token)
     and its `difference_se_nats`, of two independent sets of documents that go together by `groups` (one for each text).
     """
     key = ["checkpoint_id", "model", "tokens_seen"]
@@ -207,7 +207,7 @@ def orders(
     Columns: `bits`, `way`, `other`, `ratio_first`, `ratio_second` (QiD of `way` over that of `other`, on checkpoints
     that have both), `clear_first`, `clear_second` (the interval leaves out one) and `swapped`.
     """
-    found = []
+    compared = []
     for bits in np.sort(first["bits"].unique()):
         pairs: dict[tuple[str, str], dict[str, float]] = {}
         for text, table, one in (("first", first, counts[0]), ("second", second, counts[1])):
@@ -217,19 +217,19 @@ def orders(
                 low, high = np.quantile(ratio[1:], [(1 - level) / 2, (1 + level) / 2])
                 seen = {f"ratio_{text}": np.exp(ratio[0]), f"clear_{text}": bool(low > 0 or high < 0)}
                 pairs.setdefault((way, other), {}).update(seen)
-        found += [{"bits": bits, "way": way, "other": other} | seen for (way, other), seen in pairs.items()]
-    result = pd.DataFrame(found)
+        compared += [{"bits": bits, "way": way, "other": other} | seen for (way, other), seen in pairs.items()]
+    result = pd.DataFrame(compared)
     return result.assign(swapped=(result["ratio_first"] > 1) != (result["ratio_second"] > 1))
 
 
 def _pairs(rows: pd.DataFrame, logs: FloatArray) -> list[tuple[str, str, FloatArray]]:
     """Return each pair of ways with the mean of their difference of `logs` (rows, k) over common checkpoints: (k,)."""
     places = {way: dict(zip(one["checkpoint_id"], one.index, strict=True)) for way, one in rows.groupby("way")}
-    ways, found = sorted(places), []
+    ways, pairs = sorted(places), []
     for index, way in enumerate(ways):
         for other in ways[index + 1 :]:
             common = [one for one in places[way] if one in places[other]]
             ours, theirs = ([places[name][one] for one in common] for name in (way, other))
             if common:
-                found.append((way, other, (logs[ours] - logs[theirs]).mean(axis=0)))
-    return found
+                pairs.append((way, other, (logs[ours] - logs[theirs]).mean(axis=0)))
+    return pairs

@@ -1,6 +1,6 @@
 """Which runs a study has, which are missing, and whether size, tokens, learning rate and its decay can be told apart.
 
-Tables have the columns of `helpers.table.checkpoint_rows.CheckpointRow`, one row a checkpoint. Nothing here looks at
+Tables have the columns of `helpers.table.checkpoint_rows.CheckpointRow`, one row per checkpoint. Nothing here looks at
 a loss.
 """
 

@@ -1,4 +1,4 @@
-"""The noise floor: below which QiD a difference is nothing but noise."""
+"""The noise floor: below which QiD per difference is nothing but noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,11 +41,11 @@ class NoiseFloor:
         return float(np.hypot(np.hypot(self.calibration_relative, self.device_relative), self.number_format_relative))
 
     def of_one_model(self, qid_nats: float) -> float:
-        """Return the floor in nats a token of the QiD `qid_nats` of one trained model."""
+        """Return the floor in nats per token of the QiD `qid_nats` of one trained model."""
         return 2 * np.hypot(self.rounding_relative * qid_nats, self.evaluation.at(qid_nats))
 
     def of_another_run(self, qid_nats: float) -> float:
-        """Return the floor in nats a token of the QiD `qid_nats` that is predicted for another training run."""
+        """Return the floor in nats per token of the QiD `qid_nats` that is predicted for another training run."""
         return np.hypot(self.of_one_model(qid_nats), 2 * self.training_seed_relative * qid_nats)
 
     @property

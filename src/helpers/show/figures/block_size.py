@@ -41,10 +41,10 @@ def block_scale(axes: Axes, axis: str) -> None:
 
 
 def curves(panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure:
-    """Draw the increase against block size, one panel a title, one line a size: measured points and fitted powers.
+    """Draw the increase against block size, one panel per title, one line per size: measured points and fitted powers.
 
-    Each panel has rows of `blocks.in_relative_perplexity` of one checkpoint a size, and their `blocks.exponents`. One
-    scale a row is hollow. Above the dotted line perplexity has doubled.
+    Each panel has rows of `blocks.in_relative_perplexity` of one checkpoint per size, and their `blocks.exponents`. One
+    scale per row is hollow. Above the dotted line perplexity has doubled.
     """
     styles = size_styles(pd.concat([rows[N_PARAMS] for rows, _ in panels.values()]))
     figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(3.1 * len(panels) + 1.2, 4.1), squeeze=False)
@@ -74,7 +74,7 @@ def curves(panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure:
 
 
 def exponents_by_size(panels: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Draw the exponent k against size, one panel a title, one colour a stage of training.
+    """Draw the exponent k against size, one panel per title, one colour per stage of training.
 
     Each panel has rows of `blocks.exponents` with the column `stage`; bars are two standard errors, rows taken as
     independent. `published` has, by title, exponents of others by name: dashed lines.
@@ -102,7 +102,7 @@ def exponents_by_size(panels: Mapping[str, pd.DataFrame], published: Mapping[str
 
 
 def exponents_by_outliers(panels: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the exponent k against the outliers of the inputs, one panel a title, one marker a size.
+    """Draw the exponent k against the outliers of the inputs, one panel per title, one marker per size.
 
     Each panel has rows of `blocks.exponents` with the column `input_outliers`; bars are two standard errors, rows taken
     as independent.
@@ -128,7 +128,7 @@ def exponents_by_outliers(panels: Mapping[str, pd.DataFrame]) -> Figure:
 def block_budgets(laws: Mapping[float, pd.DataFrame], measured: pd.DataFrame) -> Figure:
     """Draw the largest block within a budget against size, one colour a ratio Qr: the joint law with its interval.
 
-    `laws` has tables of `blocks.largest_blocks` by ratio. `measured` has one row a size and ratio with the columns
+    `laws` has tables of `blocks.largest_blocks` by ratio. `measured` has one row per size and ratio with the columns
     `ratio` and `block`, the largest block measured within the budget (missing: none), and `all_within`: then it is a
     lower limit, an arrow.
     """
