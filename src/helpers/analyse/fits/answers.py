@@ -1,4 +1,4 @@
-"""Ask a law: the QiD it predicts, or where QiD is a given one, with an interval for a new training run.
+"""Questions to a law: the QiD it predicts, or the tokens, size or bits at which QiD is a given one, with intervals.
 
 A fitted law knows its error as draws of its coefficients, by training run. ln QiD of a new run is a mixture of normal
 distributions, one per draw: around the draw's mean, with its tau as standard deviation. So an interval never reaches
@@ -53,13 +53,13 @@ class KnownLaw:
         )
 
     def trouble_with_loss(self, given: Given) -> str:
-        """Return what is wrong with the loss law where it has to predict the loss; empty if nothing is known."""
+        """Return a sentence on the loss law's trouble where it has to predict the loss; empty if none is known."""
         hit = bounds_hit(records.given(self.loss_law)) if self.predicts_loss(given) else ()
         what = f"the 16-bit loss is predicted by a law with {' and '.join(hit)} at a bound of its fit"
         return f"{what}: its rows don't identify it; give the loss if it is known" if hit else ""
 
     def filled(self, given: Given, log_loss_shift: float = 0.0) -> dict[str, ArrayLike]:
-        """Return what is given, with a 16-bit loss (or room below guessing) that is needed and isn't there.
+        """Return the given variables, with the 16-bit loss (or room below guessing) where it is needed and missing.
 
         `log_loss_shift` is added to ln of a predicted loss. Raises LawError for what is missing.
         """
@@ -81,7 +81,7 @@ class KnownLaw:
         return self.law.ask(self.filled(given, log_loss_shift))
 
     def log_qid(self, given: Given, log_loss_shift: float = 0.0) -> FloatArray:
-        """Return ln QiD in the broadcast shape of what is given. Raises LawError (see `ask`)."""
+        """Return ln QiD in the broadcast shape of the given variables. Raises LawError (see `ask`)."""
         return self.law.evaluate(self.law.coefficients, self.ask(given, log_loss_shift))[0]
 
     def mixture(self, given: Given) -> tuple[FloatArray, FloatArray]:
@@ -98,7 +98,7 @@ class KnownLaw:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a law says: QiD in nats per token, or a variable's value. An end of the interval that isn't there is NaN."""
+    """A law's answer: QiD in nats per token, or a variable's value. An end of the interval that isn't there is NaN."""
 
     value: float
     low: float
@@ -135,7 +135,7 @@ def predict(known: KnownLaw, given: Given, level: float = LEVEL) -> Answer:
 
 
 def _quantile(means: FloatArray, deviations: FloatArray, share: float) -> float:
-    """Return the exponential of a quantile of the mixture: 0 or infinity when so large a share of the draws is that."""
+    """Return a quantile of QiD, in nats per token: 0 or infinity when at least that share of the draws is."""
     if np.mean(np.isneginf(means)) >= share:
         return 0.0
     if np.mean(np.isposinf(means)) >= 1 - share:
@@ -182,7 +182,7 @@ def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level:
 
 
 def _last_change(above: Callable[[FloatArray], NDArray[np.bool_]], variable: str) -> float:
-    """Return the largest place where `above` changes, NaN if none: `laws.law.bisect` for what is costly to call once.
+    """Return the largest value at which `above` changes, NaN if none: `laws.law.bisect` for a function slow to call.
 
     `above` takes all values of a grid together; the cell with the change gets a grid of its own, again and again.
     """

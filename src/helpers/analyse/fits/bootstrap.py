@@ -59,7 +59,7 @@ def score_to_the_top(
 
 @dataclass(frozen=True, eq=False)
 class WarmFit:
-    """A fit that is made again from its estimate, of other values of QiD of the same rows."""
+    """A fit that is made again from its estimate, for other values of QiD in the same rows."""
 
     law_type: type[Law]
     data: FitData

@@ -198,7 +198,7 @@ def prediction_trials(
 ) -> pd.DataFrame:
     """Return one row per table, method and one of `ASKED`, as `trials` does: intervals of ln QiD at the places `x`.
 
-    A table is one of `trials` of the same number and `seed`; each place gets a new run of its own a table.
+    A table is one of `trials` of the same number and `seed`; each place gets a new run of its own per table.
     """
     warm, tried = WarmFit.of(truth), []
     log_mean = truth.law.evaluate(truth.law.coefficients, truth.law.ask(x))[0]

@@ -1,4 +1,4 @@
-"""What a law is fitted to, and what can go wrong with it."""
+"""The data that a law is fitted to, and what can go wrong with them."""
 
 import enum
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from helpers.table.errors import QidError
 
 
 class FitStatus(enum.StrEnum):
-    """What became of a fit. The last two never come with estimates: they are the `status` of a FitError."""
+    """The outcome of a fit. The last two never come with estimates: they are the `status` of a FitError."""
 
     CONVERGED = "converged"  # estimates are at a maximum of the likelihood, from ten training runs or more
     FEW_RUNS = "few_runs"  # the same from fewer than ten runs: use intervals by run, with t(runs - 1) or fewer
@@ -23,7 +23,7 @@ class FitStatus(enum.StrEnum):
 
 
 class FitError(QidError):
-    """No usable estimate; `status` says which kind: not identifiable, or failed."""
+    """A fit gave no usable estimate; `status` says why: not identifiable, or failed."""
 
     def __init__(self, message: str, status: FitStatus) -> None:
         super().__init__(message)
@@ -94,14 +94,14 @@ class FitData:
         return replace(self, covariates=self.covariates | changed)
 
     def variables(self, law: type[Law]) -> Variables:
-        """Return what the law needs of these rows. Raises FitError where they don't have it."""
+        """Return the variables that the law needs of these rows. Raises FitError where they don't have it."""
         try:
             return law.variables(vars(self) | self.covariates)
         except LawError as error:
             raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
 
     def asked(self, law: Law) -> Variables:
-        """Return what the fitted law needs of these rows. Raises LawError where they hold what it can't say."""
+        """Return the fitted law's variables in these rows. Raises LawError where they hold what it can't say."""
         return law.ask(vars(self) | self.covariates)
 
     @property

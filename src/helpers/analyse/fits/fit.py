@@ -112,7 +112,7 @@ def _starts(law_type: type[Law], data: FitData, x: Variables) -> list[FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
-    """Where the likelihood is largest, or one of the places where it is larger than around."""
+    """The place where the likelihood is largest, or one where it is larger than around."""
 
     coefficients: FloatArray
     log_tau: float
@@ -123,7 +123,7 @@ class Maximum:
 def model_in(
     scaled: Standardised, law_type: type[Law], data: FitData, x: Variables, tail_freedom: float
 ) -> RelativeSpreadModel:
-    """Return the likelihood of the rows as a function of such coordinates and ln tau."""
+    """Return the likelihood of the rows as a function of the coordinates `scaled` and ln tau."""
 
     def mean(coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
         value, slopes = law_type.evaluate(scaled.to_coefficients @ coordinates, x)

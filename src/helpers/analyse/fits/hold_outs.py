@@ -40,7 +40,7 @@ class Split:
 
 
 def floor_by_bits(floors: Mapping[float, NoiseFloor]) -> Floor:
-    """Return the floor of rows from those of `noise_floor.study_floors`: that of another run, for a hold-out is one.
+    """Return a function from rows to noise floors (`noise_floor.study_floors`): of another run, as a hold-out is one.
 
     A bit width without replicates takes the floor of the nearest width that has one.
     """
@@ -87,7 +87,7 @@ def refitted(law_type: type[Law]) -> Predictor:
 
 
 def as_published(laws: Law | Mapping[float, Law]) -> Predictor:
-    """Return predictions of a law (or one per bit width) as it is, constants and all: no interval."""
+    """Return the predictor that takes a law (or one per bit width) as it is, constants and all: no interval."""
 
     def predict(_training: FitData, held: FitData, floor: FloatArray) -> Predictions:
         predicted = np.empty(held.bits.shape)
@@ -112,7 +112,7 @@ def _law_of_width(laws: Mapping[float, Law], bits: float) -> Law:
 
 
 def per_bit_width(training: FitData, held: FitData, floor: FloatArray) -> Predictions:
-    """Fit one `OneBitWidthLaw` a bit width and predict each width's rows with its own."""
+    """Fit one `OneBitWidthLaw` per bit width and predict each width's rows with its own."""
     predicted, low, high = (np.empty(held.bits.shape) for _ in range(3))
     trouble, level = "", 0.0
     for bits in np.unique(held.bits):
@@ -146,7 +146,7 @@ def loss_miss(loss_law: SizeAndTokensLaw, data: FitData) -> float:
 
 
 def with_predicted_loss(law_type: type[Law], loss_law_type: type[SizeAndTokensLaw]) -> Predictor:
-    """Return a law that needs the 16-bit loss as one of D, N and P: of rows held out, a loss law predicts it.
+    """Return the predictor of a law that needs the 16-bit loss: of rows held out, a loss law in D and N predicts it.
 
     Both laws are fitted to the training rows, with their measured losses. Intervals hold the loss law's own misses
     there (root mean square of ln L), times how strongly QiD depends on them.

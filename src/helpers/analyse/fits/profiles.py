@@ -100,7 +100,7 @@ class _Profile:
         return self.best(held, start)[1] - threshold
 
     def end(self, step: float, limit: float, threshold: float) -> float:
-        """Return where the fall reaches `threshold` as the coefficient goes towards `limit`; infinite if it doesn't.
+        """Return the value at which the fall reaches `threshold` on the coefficient's way to `limit`; infinite if none.
 
         Steps double in size; what lies beyond the first crossing isn't looked at.
         """
@@ -115,7 +115,7 @@ class _Profile:
 
 
 def _outwards(begin: float, step: float, limit: float) -> Iterator[float]:
-    """Yield begin + step, begin + 3 step, begin + 7 step, ... and at last `limit`."""
+    """Yield the places begin + step, begin + 3 step, begin + 7 step, ... and at last `limit`."""
     place = begin + step
     while abs(place - begin) < abs(limit - begin):
         yield place

@@ -101,7 +101,7 @@ class NamedFits:
 
 @dataclass(frozen=True, eq=False)
 class StoredFits(NamedFits):
-    """What `results/fits.json` holds."""
+    """The contents of `results/fits.json`."""
 
     table_sha256: str
     judged: pd.DataFrame  # `hold_outs.judge`, with a column `published`: constants as printed, nothing fitted
@@ -177,7 +177,7 @@ def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
 
 
 def plain(value: object) -> object:
-    """Return what JSON can hold: NaN as null, infinities as the texts "inf" and "-inf", arrays as lists."""
+    """Return a value as JSON can hold it: NaN as null, infinities as the texts "inf" and "-inf", arrays as lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -20,7 +20,7 @@ AT_BOUND = 1e-4  # relative: the search stays strictly between the bounds
 
 @dataclass(frozen=True)
 class SizeAndTokensLaw(Law):
-    """What the loss laws share: they need D and N, and all of them is shape."""
+    """The base of the loss laws: they need D and N, and have no terms."""
 
     TERMS: ClassVar[tuple[Term, ...]] = ()
 

@@ -1,4 +1,4 @@
-"""What laws are called on the command line and in `results/fits.json`. Light: nothing here is fitted or read."""
+"""Names of the laws, on the command line and in `results/fits.json`. Light: nothing here is fitted or read."""
 
 from types import ModuleType
 from typing import Any
@@ -34,7 +34,7 @@ LAW_NAMES = (*FORMS, PER_BIT, *PUBLISHED)
 
 
 def law_words(name: str) -> dict[str, Any]:
-    """Return what a law is: `law`, `kind`, what it `says`, the variables it `needs`, and the `source` of constants."""
+    """Return a law's description: `law`, `kind`, what it `says`, the variables it `needs`, `source` of constants."""
     laws = PUBLISHED.get(name, {})
     several = [laws] if isinstance(laws, Law) else list(laws.values())
     law_type = type(several[0]) if several else FORMS["one-bit-width" if name == PER_BIT else name]

@@ -26,7 +26,7 @@ def _table_1_law(bits: float, k: float, beta: float, alpha: float) -> OneBitWidt
 
 
 # Table 1 of the paper was not made by its equation 8. These three (least squares of ln D, each cell weighted by its
-# printed digits) are close to what made it; `published.law_through_cells` finds laws that print all its cells.
+# printed digits) are close to what made it; `published_tables.law_through_cells` finds laws that print all its cells.
 OUYANG_2024_TABLE_1: dict[float, OneBitWidthLaw] = {
     2: _table_1_law(2, 3.786727e-4, 0.524053, 0.225002),
     3: _table_1_law(3, 1.170298e-5, 0.672732, 0.354690),

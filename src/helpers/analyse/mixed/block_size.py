@@ -66,7 +66,7 @@ def in_relative_perplexity(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of_groups(measured: pd.DataFrame, bits: int = 3) -> pd.DataFrame:
-    """Return the trunk's late GPTQ rows of one bit width, asymmetric, in every group size and with one scale per row."""
+    """Return the trunk's late GPTQ rows of one bit width, asymmetric, in every group size and in whole rows."""
     chosen = measured["method"].isin(["none", "gptq"]) & (measured["bits"].isna() | (measured["bits"] == bits))
     every = degradation(study_rows(measured[chosen]))
     sizes = [*sorted(every["group_size"].dropna().unique()), None]

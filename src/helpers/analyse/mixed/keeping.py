@@ -1,4 +1,4 @@
-"""What ways of rounding keep, on equal terms: QiD against the bits stored for a weight, kept ones counted.
+"""Ways of rounding that keep something, on equal terms: QiD against stored bits per weight, kept weights counted.
 
 Plain rounding treats all weights of a matrix alike. Other ways keep something: columns with large inputs (AWQ, arXiv
 2306.00978), whole matrices (arXiv 2410.06722), single weights with large gradients (GWQ, arXiv 2411.00850), bits for
@@ -200,7 +200,7 @@ def input_costs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs_by_way(costs: pd.DataFrame) -> pd.DataFrame:
-    """Return, by way and setting of `input_costs`, the mean cost over models with its 95% t interval, in nats per token.
+    """Return, by way and setting of `input_costs`, the mean cost over models in nats per token, with 95% t interval.
 
     Columns: `n_models`, `n_checkpoints`, `mean`, `low`, `high`, and `most`, the largest cost of a checkpoint.
     """

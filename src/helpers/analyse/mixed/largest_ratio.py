@@ -39,7 +39,7 @@ ASKED = ["model", *QUESTION]  # a question to one model's checkpoints
 
 
 class Censored(enum.StrEnum):
-    """Where a largest ratio stands among those that were tried."""
+    """The place of a largest ratio among those that were tried."""
 
     NO = "no"  # between two ratios
     ALL = "all"  # everything in low precision is within the budget: a dearer format would be too

@@ -23,20 +23,20 @@ Predictor = Callable[[pd.DataFrame, pd.DataFrame], FloatArray]  # training and h
 
 
 def by_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
-    """Return what the law of Cao et al., fitted to the last training checkpoint of each run, says."""
+    """Return the predictions of the law of Cao et al., fitted to the last training checkpoint of each run."""
     last = training.sort_values(TOKENS_SEEN).drop_duplicates("run_label", keep="last")
     return fit_ratio_law(last).law.largest_ratio(held[N_PARAMS])
 
 
 def by_size_and_tokens(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
-    """Return what the same law with a term in ln D says."""
+    """Return the predictions of the same law with a term in ln D."""
     fit = fit_ratio_law(training, with_tokens=True)
     shift = given(fit.token_slope).value * np.log(held[TOKENS_SEEN].to_numpy(float) / BILLION)
     return fit.law.largest_ratio(held[N_PARAMS]) - shift
 
 
 def by_power(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
-    """Return what a power law says, 1 - Qr = a N^-b: the share that is kept never falls to zero."""
+    """Return the predictions of a power law, 1 - Qr = a N^-b: the share that is kept never falls to zero."""
     last = usable_rows(training).sort_values(TOKENS_SEEN).drop_duplicates("run_label", keep="last")
     if len(last) < LEAST_RUNS:
         message = f"a power law needs {LEAST_RUNS} runs that aren't at ratio 1; got {len(last)}"
@@ -64,7 +64,7 @@ def own_last(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
 
 
 def as_printed(_training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
-    """Return what the law says with its published constants: of relative perplexity at 5, 10 and 20 percent."""
+    """Return the predictions of the law with published constants: of relative perplexity at 5, 10 and 20 percent."""
     metric, budget = held[["metric", "budget"]].iloc[0]
     if metric != "relative_perplexity" or budget not in CAO_2024_LAWS:
         raise FitError(f"no published law of {metric} at {budget:g}", FitStatus.NOT_IDENTIFIABLE)

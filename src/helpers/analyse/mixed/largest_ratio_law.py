@@ -42,7 +42,7 @@ class RatioLaw:
         return 1 - (np.log(np.asarray(n_params, float) / BILLION) - self.c) / self.k
 
     def n_params_at(self, ratio: ArrayLike) -> FloatArray:
-        """Return the parameters of the model whose largest ratio it is."""
+        """Return the number of parameters of the model whose largest ratio is `ratio`."""
         return BILLION * np.exp(self.k * (1 - np.asarray(ratio, float)) + self.c)
 
 
@@ -153,7 +153,7 @@ def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float
 
 
 def fits_by_question(largest: pd.DataFrame, with_tokens: bool = False) -> pd.DataFrame:
-    """Return one row per question (QUESTION) with its `fit`, a RatioFit or None, and the `reason` where there is none."""
+    """Return one row per question (QUESTION) with its `fit`, a RatioFit or None, and the `reason` for None."""
     rows = []
     for key, part in largest.groupby(QUESTION, dropna=False):
         try:

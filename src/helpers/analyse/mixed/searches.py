@@ -55,7 +55,7 @@ def expected_best(values: ArrayLike) -> FloatArray:
 
 
 def best_of_random(scored: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFrame:
-    """Return what the first n trials of random search gave and what n give on average, by search problem and target.
+    """Return the best of the first n random trials, and of n on average, by search problem and target.
 
     Columns: PROBLEM, DESCRIBED, `n_trials` (1 to those made), `best_so_far` (in the order of drawing) and `expected`,
     in the unit of `metric`. Raises AnalysisError where one target's trials don't count from 0.
@@ -73,7 +73,7 @@ def best_of_random(scored: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFra
 
 
 def searches_compared(scored: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFrame:
-    """Return what each search reached, one row per search problem and target, in the unit of `metric`.
+    """Return the cost that each search reached, one row per search problem and target, in the unit of `metric`.
 
     Columns: PROBLEM, DESCRIBED; `n_units`, the trials that greedy and the integer programme spend on single parts, once
     for all targets; those of GUIDED; `random_equal`, what random search gives on average with as many trials at this
@@ -103,8 +103,8 @@ def searches_compared(scored: pd.DataFrame, metric: str = "qid_nats") -> pd.Data
 def regrets(compared: pd.DataFrame, against: str = "exhaustive") -> pd.DataFrame:
     """Return how much more each search costs than the column `against`, in the unit of the metric.
 
-    `compared` comes from `searches_compared`; rows without that column's value are left out. One row per search problem,
-    target and `search`, with `best` (that column), `reached` and `regret`, their difference.
+    `compared` comes from `searches_compared`; rows without that column's value are left out. One row per search
+    problem, target and `search`, with `best` (that column), `reached` and `regret`, their difference.
     """
     known = compared[compared[against].notna()].rename(columns={against: "best"})
     searches = [name for name in (*GUIDED, *RANDOM, "any") if name != against]
@@ -115,7 +115,7 @@ def regrets(compared: pd.DataFrame, against: str = "exhaustive") -> pd.DataFrame
 
 
 def excess(regret: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return by the columns `by` what a search costs beyond the best, as a share of the best, over training runs.
+    """Return, by the columns `by`, the cost of a search beyond the best, as a share of the best, over training runs.
 
     `regret` comes from `regrets`. Of each run it is the sum of regrets over the sum of what the best cost, so that
     costs near zero don't count more than others. Columns: `by`, `mean`, `low`, `high` (95%, NaN from a single run),
@@ -134,7 +134,7 @@ def excess(regret: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def random_excess(scored: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
-    """Return what the best of n random trials costs beyond the best known, on average over draws and training runs.
+    """Return the cost of the best of n random trials beyond the best known, on average over draws and training runs.
 
     `compared` comes from `searches_compared` of the same trials. Columns: `granularity`, `target_ratio`, `n_trials` (as
     many as every problem has), `excess` (share, as in `excess`).
@@ -149,7 +149,7 @@ def random_excess(scored: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_on_less(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return what random search loses by scoring on less text, where the same draws were scored on several texts.
+    """Return the regret of random search that scores on less text, where the same draws were scored on several texts.
 
     On each text the best trial of a target is chosen; `reached` is what it costs on the longest text, `best` the least
     cost there, `regret` their difference, in nats. One row per checkpoint, low scheme, granularity, target and

@@ -20,7 +20,7 @@ CHECKPOINT = ["way", "run_label", "family", "run", "model", N_PARAMS, "step", TO
 
 
 def _places(rows: pd.DataFrame, along: str) -> np.ndarray:
-    """Return where rows stand on the line along which the trunk is read off: ln tokens, or minus the loss."""
+    """Return the places of rows on the line along which the trunk is read off: ln tokens, or minus the loss."""
     if along not in (TOKENS_SEEN, LOSS):
         raise AnalysisError(f"a twin is found along {TOKENS_SEEN} or {LOSS}, not along {along}")
     values = rows[along].to_numpy(float)
@@ -28,7 +28,7 @@ def _places(rows: pd.DataFrame, along: str) -> np.ndarray:
 
 
 def _between(before: pd.Series, after: pd.Series, share: float) -> dict[str, object]:
-    """Return the trunk's row a `share` of the way from `one` to `two`: ln QiD, losses and documents on a line."""
+    """Return the trunk's row a `share` of the way from `before` to `after`: ln QiD, losses and documents on a line."""
     qid = np.exp((1 - share) * np.log(before["qid_nats"]) + share * np.log(after["qid_nats"]))
     relative, losses = (
         (1 - share) * first + share * second
@@ -46,7 +46,7 @@ def _between(before: pd.Series, after: pd.Series, share: float) -> dict[str, obj
 
 
 def interpolated_twins(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> pd.DataFrame:
-    """Return for each row of `runs` what the trunk of its model has at its tokens, or at its 16-bit loss (`along`).
+    """Return the twin of each row of `runs`: the trunk of its model at its tokens, or at its 16-bit loss (`along`).
 
     The columns are those that `ratios_to_twins` needs; `twin` is the row's checkpoint_id. Where the trunk has a
     checkpoint at the place it is that one. Rows beyond the trunk's first or last place have no twin. Raises

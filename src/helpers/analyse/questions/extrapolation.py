@@ -1,4 +1,4 @@
-"""What hold-outs say: one law's scores against a goal and against other laws, and each size in turn as the largest.
+"""Verdicts of hold-outs: one law's scores against a goal and against other laws, and each size in turn as the largest.
 
 Tables of scores are those of `hold_outs.judge`.
 """

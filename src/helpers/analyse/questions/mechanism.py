@@ -1,4 +1,4 @@
-"""What is known of a checkpoint before it is rounded, beside its measured QiD: movement, curvature, outliers.
+"""Properties of a checkpoint before it is rounded, beside its measured QiD: movement, curvature, outliers.
 
 A table of checkpoints has the columns of `helpers.table.checkpoint_rows.CheckpointRow`, one row per checkpoint; a table
 of QiDs is one of `degradation`. A random change of every weight of a block with variance s^2 raises the loss by about
@@ -92,7 +92,7 @@ def with_description(qid: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame
 
 
 def travel_exponent(direct: float, legs: Sequence[float]) -> float:
-    """Return h in: n legs of one length bring one n^h legs away. 0.5 is a random walk, 1 a straight line.
+    """Return the exponent h of travel: n equal legs lead n^h legs away. 0.5 is a random walk, 1 a straight line.
 
     `direct` is the distance between the ends, `legs` those of neighbours on the way, in one unit.
     """
@@ -100,7 +100,7 @@ def travel_exponent(direct: float, legs: Sequence[float]) -> float:
 
 
 def updates_of_rounding(change: FloatArray, rounding: FloatArray, updates: FloatArray, exponent: float) -> FloatArray:
-    """Return how many updates move the weights as far as rounding does, if distance grows with updates^`exponent`.
+    """Return the updates that move the weights as far as rounding does, if distance grows with updates^`exponent`.
 
     `change` is the relative movement over `updates`, `rounding` a relative error.
     """

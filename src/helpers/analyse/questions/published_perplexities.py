@@ -26,7 +26,7 @@ BROKEN = [("Spectra FloatLM 190M -> QuantLM", 4)]
 
 @dataclass(frozen=True)
 class Shape:
-    """Blocks of a decoder-only transformer: four square matrices of attention and those of the feed-forward layer."""
+    """The shape of a decoder-only transformer: blocks of four square matrices of attention and a feed-forward layer."""
 
     n_layers: int
     d_model: int
@@ -110,8 +110,8 @@ def one_a_setting(points: pd.DataFrame) -> pd.DataFrame:
 def over_laws(points: pd.DataFrame, laws: Mapping[str, Law | ChainedLaw | Mapping[int, Law]]) -> pd.DataFrame:
     """Return each point beside each law that can speak of it: `law`, `predicted_nats`, `ratio` (measured / predicted).
 
-    A law may be one record per bit width. `group_size` of the points, a number, is handed to laws that need it. A QiD of
-    zero or less has a ratio of zero or less. Raises AnalysisError where no law can say anything.
+    A law may be one record per bit width. `group_size` of the points, a number, is handed to laws that need it. A QiD
+    of zero or less has a ratio of zero or less. Raises AnalysisError where no law can say anything.
     """
     parts = []
     for name, law in laws.items():

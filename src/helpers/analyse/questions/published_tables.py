@@ -1,4 +1,4 @@
-"""What papers printed, computed again: cells of a table, losses of rounded models, and projections far out.
+"""Numbers that papers printed, computed again: cells of a table, losses of rounded models, and projections far out.
 
 Cells are rows of `data/published/ouyang2024_table1.csv` (Ouyang et al. 2024, arXiv 2411.17691, Table 1): size, bits, a
 QiD in nats per token, and the training tokens, in units of 10^12 as printed, at which QiD reaches it. Laws come as a
@@ -179,7 +179,7 @@ def projected(
 
 
 def turning_points(table: pd.DataFrame, generator: np.random.Generator, level: float = 0.95) -> pd.DataFrame:
-    """Return where the measured loss of rounded models is lowest: one row per size and bit width of `degradation`'s.
+    """Return the tokens at which the measured loss of rounded models is lowest: one row per size and bit width.
 
     Columns `tokens` at the lowest loss with `low` and `high` (quantiles over resampled documents, the same in all
     checkpoints), `rise_nats` from there to the last checkpoint with its paired error `rise_se_nats`, and `turned`:

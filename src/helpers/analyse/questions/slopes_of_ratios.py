@@ -29,7 +29,7 @@ COLUMNS |= {"size": "slope in ln N", "tokens": "slope in ln D"}
 
 
 def compared(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the ratios of each comparison of the study, one row per checkpoint: of `BY_WIDTH`, and coarse groups again.
+    """Return the ratios of each comparison of the study, one row per checkpoint: of `BY_WIDTH` and coarse groups.
 
     Coarse groups of 3 bits are compared with group 32 at equal effective bits too. `table` is of one text and has the
     column `way`; comparisons by width of ways that it lacks are left out.
@@ -83,7 +83,7 @@ def mean_and_slopes(
 
 
 def size_and_tokens(ratios: pd.DataFrame) -> dict[str, float]:
-    """Return what a table of ratios says of size and tokens, with 95% intervals by training run.
+    """Return the mean of a table of ratios and its slopes in size and tokens, with 95% intervals by training run.
 
     `n_runs`; `ratio`, `ratio_low`, `ratio_high`: the geometric mean over rows, taking runs as drawn from their like,
     sizes and all; `smallest` and `largest`: that of the smallest and of the largest size; `size` and `tokens`, each

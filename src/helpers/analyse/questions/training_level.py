@@ -120,12 +120,12 @@ def _judged(rows: pd.DataFrame, read: pd.DataFrame) -> pd.DataFrame:
 
 
 def tokens_at_levels(table: pd.DataFrame, levels: Mapping[float, float]) -> pd.DataFrame:
-    """Return where the measured QiD of each size first comes up to a level, read off between two checkpoints.
+    """Return the tokens at which the measured QiD of each size first reaches a level, read off between two checkpoints.
 
-    `table`: rows of `degradation`, one run per size; `levels`: nats per token by bits. Columns: size, `bits`, `qid_nats`
-    (the level), `tokens` (on a straight line of ln QiD over ln D; NaN where `crossed` isn't "here"), `loss_nats`
-    (16 bits, there), `first_tokens` and `last_tokens` of the run, and `crossed`: "here", "before" the first
-    checkpoint, or "not yet" at the last.
+    `table`: rows of `degradation`, one run per size; `levels`: nats per token by bits. Columns: size, `bits`,
+    `qid_nats` (the level), `tokens` (on a straight line of ln QiD over ln D; NaN where `crossed` isn't "here"),
+    `loss_nats` (16 bits, there), `first_tokens` and `last_tokens` of the run, and `crossed`: "here", "before" the
+    first checkpoint, or "not yet" at the last.
     """
     crossings = []
     asked = table[table["bits"].isin(list(levels))].sort_values(TOKENS_SEEN)
@@ -144,7 +144,7 @@ def tokens_at_levels(table: pd.DataFrame, levels: Mapping[float, float]) -> pd.D
 
 
 def gains_of_doubling(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows whose half of the tokens lies on their run too, with what the last doubling gained.
+    """Return the rows whose run has half their tokens too, with the loss that the last doubling of tokens gained.
 
     Adds `gain_nats`, the 16-bit loss at half of the tokens (on a straight line over ln D) minus that at all of them,
     and `doublings`, QiD over it: how many such doublings rounding takes back (no unit).

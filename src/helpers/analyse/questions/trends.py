@@ -63,7 +63,7 @@ def _pieces(epochs: pd.Series, ends: Sequence[float]) -> list[tuple[float, float
 
 
 def bit_factors(table: pd.DataFrame) -> pd.DataFrame:
-    """Return by how much one more bit divides QiD: one row per run, one column per step between neighbouring bit widths.
+    """Return the factor by which one more bit divides QiD: one row per run, one column per step between bit widths.
 
     It is the factor between the means of QiD over a run's checkpoints, which stays a factor where single QiDs at many
     bits aren't positive; over a step of n bits, its n-th root. Columns are named by both widths: `(6, 8)`.

@@ -22,7 +22,7 @@ FORMAT_NAMES = {"mxint": "MXINT", "mxfp": "MXFP", "nf4": "NF"}
 
 
 def way_of_rounding(rows: pd.DataFrame) -> pd.Series:
-    """Return what people call each row's way of rounding, without its bits where several share it.
+    """Return the name of each row's way of rounding, without its bits where several share it.
 
     Asymmetric groups of 32 in the given order on a min-max grid go without saying: `GPTQ`, `GPTQ, symmetric`,
     `GPTQ, group 64`, `GPTQ, one group a row`, `RTN`, `NF4`, `MXFP4`.
@@ -50,7 +50,7 @@ def _interval(draws: FloatArray, level: float) -> dict[str, float]:
 
 
 def _pooled(rows: pd.DataFrame, log_ratios: FloatArray, draws: FloatArray, level: float) -> dict[str, float]:
-    """Summarise the ratios of some checkpoints: ln of each, (n,), and on each draw, (n, n_draws)."""
+    """Return a summary of the ratios of checkpoints, given as ln of each, (n,), and on each draw, (n, n_draws)."""
     by_run = np.exp(pd.Series(log_ratios, index=rows["run_label"].to_numpy()).groupby(level=0).mean())
     counts = {"n_rows": len(rows), "n_checkpoints": rows["checkpoint_id"].nunique(), "n_runs": len(by_run)}
     runs = {"n_above": int((log_ratios > 0).sum()), "run_lowest": by_run.min(), "run_highest": by_run.max()}
@@ -126,7 +126,7 @@ def at_effective_bits(
 def at_own_effective_bits(numerator: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of one way with `ratio`: their QiD over that of the way of `reference` at equal effective bits.
 
-    `reference` has several bit widths a checkpoint; its ln QiD is read off straight lines between them. Raises
+    `reference` has several bit widths per checkpoint; its ln QiD is read off straight lines between them. Raises
     AnalysisError where a row's effective bits lie outside its checkpoint's lines.
     """
     lines = dict(list(reference.groupby("checkpoint_id")))

@@ -14,7 +14,7 @@ from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 @dataclass(frozen=True)
 class Design:
-    """What checkpoints can tell apart: rank of the standardised variables and their condition number.
+    """The variables that checkpoints can tell apart: rank of the standardised variables and their condition number.
 
     The condition number is the largest singular value over the smallest; 1 if all are uncorrelated, infinite if
     one doesn't vary or is a combination of the others. `held_fixed` are those that don't vary.

@@ -64,7 +64,7 @@ def evaluation_error(table: pd.DataFrame, groups: Sequence[str] | None = None) -
 def documents_needed(
     differences: FloatArray, sizes: Sequence[int], generator: np.random.Generator, n_draws: int = 4000
 ) -> pd.DataFrame:
-    """Return what an evaluation of n documents would give, n in `sizes`, by drawing them with replacement.
+    """Return the scatter of an evaluation of n documents, n in `sizes`, by drawing them with replacement.
 
     Columns: `n_documents`, `sd_nats` (of QiD over draws), `relative_sd`, and `coverage`: how often the 95% interval
     made from the draw's own paired error holds the QiD of all documents.
@@ -153,7 +153,7 @@ def training_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def without_rounding(between: pd.DataFrame, rounding: pd.DataFrame) -> pd.DataFrame:
-    """Return `relative_sd`, `low` and `high` by bits of what is left of `between` without the variance of `rounding`.
+    """Return the scatter by bits, `relative_sd`, `low` and `high`, of `between` without the variance of `rounding`.
 
     Both have these columns. The difference of the variances gets its 95% interval from theirs (MOVER: Zou and Donner
     2008, Statistics in Medicine 27); below zero it is zero.

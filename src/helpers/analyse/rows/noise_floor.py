@@ -1,4 +1,4 @@
-"""The noise floor: below which QiD per difference is nothing but noise."""
+"""The noise floor: the QiD below which a difference is nothing but noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from helpers.table.errors import AnalysisError
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """How far one QiD of one bit width may be off: relative parts are standard deviations over it.
+    """The noise of one QiD of one bit width, in parts: relative ones are standard deviations over QiD.
 
     Leave the device's part at zero where rows compared come from one kind of device, the format's where they share
     formats. A floor is twice the root of the sum of squares: a QiD that differs from a fixed number (a prediction) by
@@ -37,7 +37,7 @@ class NoiseFloor:
 
     @property
     def rounding_relative(self) -> float:
-        """Return the parts that grow with QiD together, but for the training seed's."""
+        """Return the sum in quadrature of the parts that grow with QiD, but for the training seed's."""
         return float(np.hypot(np.hypot(self.calibration_relative, self.device_relative), self.number_format_relative))
 
     def of_one_model(self, qid_nats: float) -> float:

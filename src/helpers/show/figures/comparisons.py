@@ -53,7 +53,7 @@ def token_styles(tokens: pd.Series) -> dict[float, Style]:
 
 
 def qid_against_size_by_tokens(table: pd.DataFrame) -> Figure:
-    """Draw QiD against size N: one panel per bit width, one line per number of training tokens, paired errors as bars."""
+    """Draw QiD against size N: one panel per bit width, one line per count of tokens, paired errors as bars."""
     styles = token_styles(table[TOKENS_SEEN])
     figure, panels = panels_by_bits(table["bits"])
     for bits, axes in panels.items():

@@ -78,7 +78,7 @@ def score_map(log_rms: pd.DataFrame, coverage: pd.DataFrame, apart: Collection[s
 
 
 def one_size_up(judged: pd.DataFrame, largest: pd.DataFrame, goal: float) -> Figure:
-    """Draw rms of ln(predicted / measured) of sizes left out, one line per law, and ratios of the largest against tokens.
+    """Draw rms of ln(predicted / measured) of sizes left out, one line per law; ratios of the largest against tokens.
 
     `judged` comes from `hold_outs.judge` on `extrapolation.each_as_largest`, `largest` from
     `extrapolation.over_predicted`.

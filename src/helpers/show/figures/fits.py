@@ -24,7 +24,7 @@ SYMBOLS = {"beta": "β (tokens)", "alpha": "α (size)", "gamma": "γ (bits)"}
 
 
 def exponents_of_fits(fits: dict[str, FitResult], published: dict[str, Law] | None = None) -> Figure:
-    """Draw the exponents of several fits, one panel per exponent, one line per fit, with intervals; then published laws.
+    """Draw the exponents of several fits, one panel per exponent, one line per fit with interval; then published laws.
 
     A law without P (one bit width) has no γ and leaves its place there empty. A fit without intervals by run is drawn
     without any: those that take rows to be independent would mislead.

@@ -106,7 +106,7 @@ def input_costs_against_tokens(costs: pd.DataFrame, styles: dict[str, tuple[str,
 def kernels(shares: pd.DataFrame) -> Axes:
     """Draw the share of inputs that become zero against the exponent, one line per width of inputs (`bits`).
 
-    `shares` has a row a layer: `exponent`, `bits`, `share`; points are layers, lines their means.
+    `shares` has one row per layer: `exponent`, `bits`, `share`; points are layers, lines their means.
     """
     axes = axes_or_new(None)
     for bits, (colour, marker) in {4: ("#009e73", "o"), 8: (INK, "s")}.items():

@@ -41,7 +41,7 @@ SENSITIVITY_RANGE = (1 / 8, 8.0)
 
 
 def all_assignments(trials: pd.DataFrame, n_matrices: int = len(MATRICES)) -> Figure:
-    """Draw QiD against ratio of every assignment of a model's blocks, named by a digit a block (1: low precision).
+    """Draw QiD against ratio of every assignment of a model's blocks, named by a digit per block (1: low precision).
 
     `trials`: the exhaustive search of one search problem. Filled: no other has as much in low precision for as little.
     """

@@ -119,8 +119,8 @@ def qid_against_bits(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
 def read_again(slopes: pd.DataFrame, gaps: pd.DataFrame) -> Figure:
     """Draw what happens when text is read again: slopes of ln QiD in ln D by piece, and a gap between two losses.
 
-    `slopes`: columns of `slopes_by_pass`, one row per run, bit width and piece, with `mean`, `low`, `high` over the runs;
-    runs are pale dots. `gaps`: `epochs`, size and `difference_nats`, one line per size, against passes.
+    `slopes`: columns of `slopes_by_pass`, one row per run, bit width and piece, with `mean`, `low`, `high` over the
+    runs; these are pale dots. `gaps`: `epochs`, size and `difference_nats`, one line per size, against passes.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.8))
     pieces = slopes[["start", "end"]].drop_duplicates().sort_values("start")
