@@ -63,7 +63,7 @@ class Luck:
         return np.exp(np.sqrt(variance) * generator.normal(size=variance.size) - variance / 2)
 
     def _columns(self, tokens: FloatArray, bits: FloatArray, data: FitData) -> FloatArray:
-        """Return what a run's three standard normal numbers add to ln QiD, (n, 3); about the means of `data`."""
+        """Return the columns, (n, 3), by which a run's normal numbers add to ln QiD; about the means of `data`."""
         about = [np.log(there) - np.log(own).mean() for there, own in ((tokens, data.tokens), (bits, data.bits))]
         return np.column_stack([np.ones(tokens.size), *about]) * [self.run, self.run_tokens, self.run_bits]
 

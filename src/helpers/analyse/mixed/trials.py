@@ -72,7 +72,7 @@ def _refuse(rows: pd.DataFrame, complaint: str) -> None:
 
 
 def scheme_names(table: pd.DataFrame) -> pd.Series:
-    """Return how each row's low precision reads, for example `MXINT 4 bits, inputs too` or `GPTQ 3 bits`.
+    """Return the name of each row's low precision, for example `MXINT 4 bits, inputs too` or `GPTQ 3 bits`.
 
     Groups of other than 32 weights are named: `, g16`, or `, per row`.
     """

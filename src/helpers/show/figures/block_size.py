@@ -129,8 +129,8 @@ def block_budgets(laws: Mapping[float, pd.DataFrame], measured: pd.DataFrame) ->
     """Draw the largest block within a budget against size, one colour per ratio Qr: the joint law with its interval.
 
     `laws` has tables of `block_size.largest_blocks` by ratio. `measured` has one row per size and ratio with the
-    columns `ratio` and `block`, the largest block measured within the budget (missing: none), and `all_within`: then it is
-    a lower limit, an arrow.
+    columns `ratio` and `block`, the largest block measured within the budget (missing: none), and `all_within`: then
+    it is a lower limit, an arrow.
     """
     figure, axes = plt.subplots(figsize=(7.4, 4.4))
     for (ratio, table), colour, marker in zip(laws.items(), STAGE_COLOURS, MARKERS, strict=False):
