@@ -53,7 +53,7 @@ from helpers.analyse.mixed.trials import (
     scheme_names,
     sensitivities,
     swapped_and_rounded,
-    with_criteria,
+    with_metrics,
 )
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.standard_errors import mean_over_runs
@@ -69,7 +69,7 @@ SCHEMES = [MAIN, "MXFP 4 bits", "GPTQ 2 bits", "GPTQ 3 bits", "GPTQ 4 bits"]
 STEP = 1907  # the last one that every size has
 SEQUENCES = 64  # of the search's text
 BUDGET = 0.1  # of relative perplexity, where one has to stand for all
-CRITERION = "relative_perplexity"
+METRIC = "relative_perplexity"
 KINDS = dict(zip(MATRICES, ("qkv", "output", "up", "down"), strict=True))
 NAMES = {"random_equal": "random, as many trials", "random_shared": "random, as many for all targets"}
 NAMES |= {"random_all": "random, all trials", "greedy": "greedy", "second_order": "second order"}
@@ -89,8 +89,8 @@ def put_row(name, row):
 # Q_r = \frac{\text{parameters in low precision}}{\text{parameters of the blocks' linear layers}},
 # $$ (eq-ratio)
 #
-# with no unit. What it costs is judged by a *criterion*: the relative rise of the perplexity, $e^{q} - 1$ with $q$ the QiD in
-# nats per token; or $q$ itself; or the loss of top-1 accuracy. A *budget* is the most that a criterion may be. The **largest
+# with no unit. What it costs is judged by a *metric*: the relative rise of the perplexity, $e^{q} - 1$ with $q$ the QiD in
+# nats per token; or $q$ itself; or the loss of top-1 accuracy. A *budget* is the most that a metric may be. The **largest
 # ratio** within the budget is our quantity. Parts are assigned *block by block*, or *matrix by matrix*.
 #
 # Main low scheme, after the paper: weights and the inputs of rounded matrices in MXINT with four bits, where
@@ -107,7 +107,7 @@ def put_row(name, row):
 # {glue:text}`mix_trials:,d` trials and {glue:text}`mix_recipes:,d` recipes were scored, but intervals count training runs.
 
 # %%
-trials = with_criteria(read_trials(Path("results/trials.parquet")).to_pandas())
+trials = with_metrics(read_trials(Path("results/trials.parquet")).to_pandas())
 trials["scheme"] = scheme_names(trials)
 of_schemes = trials[trials["scheme"].isin(SCHEMES) & (trials["schedule"] == "constant")]
 every = of_schemes[of_schemes["n_sequences"] == SEQUENCES]
@@ -137,7 +137,7 @@ two = example[example["assignment"].str.endswith("0")].sort_values("assignment")
 
 # %% tags=["hide-input"]
 shown = two.assign(blocks=two["assignment"].str[:: len(MATRICES)].str[:2].map(lambda digits: ", ".join(digits)))
-shown = shown.set_index("blocks")[["quantized_ratio", "loss_nats", "qid_nats", CRITERION]].astype(float).round(4)
+shown = shown.set_index("blocks")[["quantized_ratio", "loss_nats", "qid_nats", METRIC]].astype(float).round(4)
 shown.columns = ["Qr", "loss (nats)", "QiD (nats)", "perplexity, relative rise"]
 shown.rename_axis("low: first, second block")
 
@@ -220,7 +220,7 @@ largest = largest_ratios(here, RECIPES)
 largest["scheme"] = scheme_names(largest)
 fits = fits_by_question(largest)
 fits["scheme"] = scheme_names(fits)
-main = largest[(largest["scheme"] == MAIN) & (largest["criterion"] == CRITERION)]
+main = largest[(largest["scheme"] == MAIN) & (largest["metric"] == METRIC)]
 at_budget = {
     granularity: rows.sort_values(N_PARAMS).set_index("model")["interpolated"]
     for granularity, rows in main[main["budget"] == BUDGET].groupby("granularity")
@@ -228,9 +228,9 @@ at_budget = {
 finer = mean_over_runs(at_budget["matmul"] - at_budget["layer"])
 of_trials = largest_ratios(searched)
 of_trials["scheme"] = scheme_names(of_trials)
-main_trials = of_trials[(of_trials["scheme"] == MAIN) & (of_trials["criterion"] == CRITERION)]
+main_trials = of_trials[(of_trials["scheme"] == MAIN) & (of_trials["metric"] == METRIC)]
 by_random = largest_ratios(searched[(searched["scheme"] == MAIN) & searched["search"].isin(["random", "all"])])
-by_random = by_random[(by_random["criterion"] == CRITERION) & (by_random["granularity"] == "matmul")]
+by_random = by_random[(by_random["metric"] == METRIC) & (by_random["granularity"] == "matmul")]
 both_searches = by_random.merge(main_trials, on=["model", "granularity", "budget"], suffixes=("", "_best"))
 both_searches["lost"] = both_searches["interpolated_best"] - both_searches["interpolated"]
 of_random = fits_by_question(by_random).set_index("budget")["fit"]
@@ -243,10 +243,10 @@ slopes = slopes.assign(
     runs=[one.n_runs for one in slopes["fit"]],
     at_one=[one.n_all for one in slopes["fit"]],
 )
-key = ["scheme", "criterion", "granularity", "budget"]
+key = ["scheme", "metric", "granularity", "budget"]
 
 # %% tags=["hide-input"]
-shown = slopes[slopes["criterion"] == CRITERION].set_index(["scheme", "granularity", "budget"])
+shown = slopes[slopes["metric"] == METRIC].set_index(["scheme", "granularity", "budget"])
 shown = shown[["gain", "gain_low", "gain_high", "runs", "at_one"]].round(3)
 shown.rename(
     columns={"gain": "Qr per factor 10 in N", "gain_low": "low", "gain_high": "high", "at_one": "runs at ratio 1"}
@@ -257,7 +257,7 @@ put_row("finer", finer)
 for granularity, ratios in at_budget.items():
     put_all(**{f"ratio_{granularity}_small": ratios.iloc[0], f"ratio_{granularity}_large": ratios.iloc[-1]})
     assert (np.diff(ratios) > 0).all(), "the text says that the ratio rises with each size, both ways"
-    row = slopes.set_index(key).loc[MAIN, CRITERION, granularity, BUDGET]
+    row = slopes.set_index(key).loc[MAIN, METRIC, granularity, BUDGET]
     put_row(f"gain_{granularity}", {"mean": row["gain"], "low": row["gain_low"], "high": row["gain_high"]})
     slope = by_trials[granularity, BUDGET].size_slope
     ends = {"mean": -slope.value, "low": -slope.high, "high": -slope.low}
@@ -298,7 +298,7 @@ plt.close("all")
 # {glue:text}`gain_trials_layer_high:.3f`]. To choose matrices instead of whole blocks is worth
 # {glue:text}`finer_mean:.3f` [{glue:text}`finer_low:.3f`, {glue:text}`finer_high:.3f`] of the parameters.
 #
-# There are {glue:text}`questions:d` questions of this kind (scheme, granularity, criterion, budget). {glue:text}`fitted:d` have
+# There are {glue:text}`questions:d` questions of this kind (scheme, granularity, metric, budget). {glue:text}`fitted:d` have
 # three runs or more below ratio one, so that a line can be fitted: in {glue:text}`clear_up:d` of them the ratio clearly grows with
 # size, in {glue:text}`clear_down:d` it clearly falls. All rest on the same {glue:text}`mix_runs:d` runs: one finding from many
 # sides, not as many findings.
@@ -316,7 +316,7 @@ plt.close("all")
 # training run. Our $N$ are without embeddings; theirs are the models' names.
 
 # %% tags=["hide-input"]
-ours = fits[(fits["scheme"] == MAIN) & (fits["criterion"] == CRITERION) & (fits["granularity"] == "matmul")]
+ours = fits[(fits["scheme"] == MAIN) & (fits["metric"] == METRIC) & (fits["granularity"] == "matmul")]
 ours = ours.set_index("budget")["fit"]
 beside = pd.DataFrame(
     {

@@ -36,7 +36,7 @@ import pandas as pd
 from helpers.analyse.mixed.largest_ratio import RECIPES, changes_by, cost_at_targets, largest_ratios, paired_changes
 from helpers.analyse.mixed.largest_ratio_hold_outs import predicted, scores
 from helpers.analyse.mixed.largest_ratio_law import fits_by_question
-from helpers.analyse.mixed.trials import recipes, scheme_names, swapped_and_rounded, with_criteria
+from helpers.analyse.mixed.trials import recipes, scheme_names, swapped_and_rounded, with_metrics
 from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import MIXED
@@ -49,7 +49,7 @@ use_house_style()
 MAIN = "MXINT 4 bits, inputs too"
 SCHEMES = [MAIN, "MXFP 4 bits", "GPTQ 2 bits", "GPTQ 3 bits", "GPTQ 4 bits"]
 SEQUENCES = 64
-CRITERION, BUDGET = "relative_perplexity", 0.1
+METRIC, BUDGET = "relative_perplexity", 0.1
 GRANULARITIES = ("matmul", "layer")
 FIRST, MIDDLE, LAST = 500, 1907, 7275
 
@@ -77,7 +77,7 @@ def put_row(name, row):
 # the change, and are counted but not averaged.
 
 # %%
-trials = with_criteria(read_trials(Path("results/trials.parquet")).to_pandas())
+trials = with_metrics(read_trials(Path("results/trials.parquet")).to_pandas())
 trials["scheme"] = scheme_names(trials)
 searched = trials[trials["scheme"].isin(SCHEMES) & (trials["n_sequences"] == SEQUENCES)]
 measured = pd.read_parquet("results/measurements.parquet", filters=[("family", "==", MIXED)])
@@ -91,7 +91,7 @@ at = {step: constant[constant["step"] == step] for step in (FIRST, MIDDLE, LAST)
 for name, step in (("first", FIRST), ("middle", MIDDLE), ("last", LAST)):
     put(f"train_{name}", count_label(at[step][TOKENS_SEEN].iloc[0]))
 put_all(train_runs=constant["run_label"].nunique(), train_late_runs=at[LAST]["run_label"].nunique())
-main = largest[(largest["scheme"] == MAIN) & (largest["criterion"] == CRITERION) & (largest["granularity"] == "matmul")]
+main = largest[(largest["scheme"] == MAIN) & (largest["metric"] == METRIC) & (largest["granularity"] == "matmul")]
 put("fig_ratio_tokens", mixed.ratio_against_tokens(main, "{:.0%} more perplexity"))
 plt.close("all")
 
@@ -108,12 +108,12 @@ plt.close("all")
 # ```
 
 # %%
-KEY = ["scheme", "granularity", "criterion", "budget"]
+KEY = ["scheme", "granularity", "metric", "budget"]
 spans = {"whole": (FIRST, LAST), "early": (FIRST, MIDDLE), "late": (MIDDLE, LAST)}
 pairs = {name: paired_changes(at[one], at[two]).assign(scheme=scheme_names) for name, (one, two) in spans.items()}
 changes = {name: changes_by(table, KEY).set_index(KEY) for name, table in pairs.items()}
 whole = changes["whole"].reset_index()
-shown = whole[(whole["criterion"] == CRITERION) & (whole["n_runs"] > 0)]
+shown = whole[(whole["metric"] == METRIC) & (whole["n_runs"] > 0)]
 shown = shown.assign(title=shown["budget"].map("budget {:.0%}".format))
 
 # %% tags=["hide-input"]
@@ -130,10 +130,10 @@ cells.set_index(["scheme", "granularity", "budget"])[["change", "runs", "n_at_on
 
 # %% tags=["remove-cell"]
 for span, table in changes.items():
-    put_row(f"{span}_matmul", table.loc[(MAIN, "matmul", CRITERION, BUDGET)])
-put_row("whole_layer", changes["whole"].loc[(MAIN, "layer", CRITERION, BUDGET)])
-late_change = changes["late"].loc[(MAIN, "matmul", CRITERION, BUDGET), "mean"]
-main_change = changes["whole"].loc[(MAIN, "matmul", CRITERION, BUDGET)]
+    put_row(f"{span}_matmul", table.loc[(MAIN, "matmul", METRIC, BUDGET)])
+put_row("whole_layer", changes["whole"].loc[(MAIN, "layer", METRIC, BUDGET)])
+late_change = changes["late"].loc[(MAIN, "matmul", METRIC, BUDGET), "mean"]
+main_change = changes["whole"].loc[(MAIN, "matmul", METRIC, BUDGET)]
 put_all(down=int(main_change["n_down"]), of_runs=int(main_change["n_runs"]))
 moving = pairs["whole"][~pairs["whole"]["at_one"]]
 put_all(moved=len(moving), moved_down=int((moving["change"] < 0).sum()), moved_up=int((moving["change"] > 0).sum()))
@@ -151,7 +151,7 @@ for budget, name in ((0.05, "5"), (0.1, "10")):
     put_all(**{f"large_from_{name}": start, f"large_to_{name}": end})
     assert (end < start) == (budget == 0.05), "the text says: down at 5%, not at 10%"
 assert (moving["change"] < 0).all(), "the text says that every pair falls"
-assert changes["early"].loc[(MAIN, "matmul", CRITERION, BUDGET), "mean"] < late_change, "most of it comes early"
+assert changes["early"].loc[(MAIN, "matmul", METRIC, BUDGET), "mean"] < late_change, "most of it comes early"
 plt.close("all")
 
 # %% [markdown]
@@ -168,7 +168,7 @@ plt.close("all")
 # {glue:text}`whole_gptq_2_high:.2f`] at that budget, at 3 bits with 5% more perplexity {glue:text}`whole_gptq_3_mean:.2f`
 # [{glue:text}`whole_gptq_3_low:.2f`, {glue:text}`whole_gptq_3_high:.2f`].
 #
-# Over all schemes, granularities, criteria and budgets there are {glue:text}`moved:d` pairs in which the ratio isn't one at both
+# Over all schemes, granularities, metrics and budgets there are {glue:text}`moved:d` pairs in which the ratio isn't one at both
 # ends. It falls in {glue:text}`moved_down:d` of them and rises in {glue:text}`moved_up:d`. {glue:text}`answers:d` questions have two
 # such runs or more; in {glue:text}`answers_down:d` the interval lies below zero, in {glue:text}`answers_up:d` above. The pairs come
 # from {glue:text}`of_runs:d` training runs: this is one finding, seen from many sides. The largest model isn't among them, for it
@@ -194,18 +194,18 @@ against_decay = by_decay[~by_decay["at_one"]]
 
 # %% tags=["remove-cell"]
 for granularity in GRANULARITIES:
-    put_row(f"decay_{granularity}", of_decay.loc[(MAIN, granularity, CRITERION, BUDGET)])
+    put_row(f"decay_{granularity}", of_decay.loc[(MAIN, granularity, METRIC, BUDGET)])
 for scheme, budget, name in (("GPTQ 2 bits", BUDGET, "gptq_2"), ("GPTQ 3 bits", 0.05, "gptq_3")):
-    put_row(f"decay_{name}", of_decay.loc[(scheme, "matmul", CRITERION, budget)])
-    put_row(f"whole_{name}", changes["whole"].loc[(scheme, "matmul", CRITERION, budget)])
+    put_row(f"decay_{name}", of_decay.loc[(scheme, "matmul", METRIC, budget)])
+    put_row(f"whole_{name}", changes["whole"].loc[(scheme, "matmul", METRIC, budget)])
 put_all(decay_cells=len(against_decay), decay_down=int((against_decay["change"] < 0).sum()))
-put("decay_runs", int(of_decay.loc[(MAIN, "matmul", CRITERION, BUDGET), "n_runs"]))
+put("decay_runs", int(of_decay.loc[(MAIN, "matmul", METRIC, BUDGET), "n_runs"]))
 clear = of_decay[of_decay["n_runs"] > 1]
 put_all(decay_answers=len(clear), decay_clear_down=int((clear["high"] < 0).sum()))
 put("decay_clear_up", int((clear["low"] > 0).sum()))
 assert (clear["low"] <= 0).all(), "the text says: no question has an interval above zero"
 for granularity in GRANULARITIES:
-    row = of_decay.loc[(MAIN, granularity, CRITERION, BUDGET)]
+    row = of_decay.loc[(MAIN, granularity, METRIC, BUDGET)]
     assert row["low"] < 0 < row["high"], "the text says that it can't be told from zero"
 
 # %% [markdown]
@@ -235,7 +235,7 @@ for granularity in GRANULARITIES:
 # %%
 fits = fits_by_question(constant, with_tokens=True)
 fits["scheme"] = scheme_names(fits)
-both = fits[(fits["scheme"] == MAIN) & (fits["criterion"] == CRITERION)].set_index(["granularity", "budget"])["fit"]
+both = fits[(fits["scheme"] == MAIN) & (fits["metric"] == METRIC)].set_index(["granularity", "budget"])["fit"]
 costs = cost_at_targets(held_out[held_out["schedule"] == "constant"], RECIPES)
 costs = costs[(scheme_names(costs) == MAIN) & (costs["granularity"] == "matmul")]
 growth = {
@@ -262,9 +262,7 @@ for granularity in GRANULARITIES:
 power = both["matmul", BUDGET].size_for_tokens
 middle = [-growth[target].loc[TOKENS_SEEN, "value"] / growth[target].loc[N_PARAMS, "value"] for target in (0.5, 1.0)]
 assert middle[0] < power.value < middle[1], "the text says: p lies in their midst"
-early_whole = at[FIRST][
-    (at[FIRST]["scheme"] == MAIN) & (at[FIRST]["criterion"] == CRITERION) & (at[FIRST]["budget"] == 0.2)
-]
+early_whole = at[FIRST][(at[FIRST]["scheme"] == MAIN) & (at[FIRST]["metric"] == METRIC) & (at[FIRST]["budget"] == 0.2)]
 assert (early_whole["interpolated"] > 0.95).mean() > 0.8, "the caveat says: nearly every model"
 put_all(ten_times=10**power.value, ten_times_low=10**power.low, ten_times_high=10**power.high)
 fitted = [fit for fit in fits["fit"] if fit is not None]
@@ -306,7 +304,7 @@ for target in (0.5, 0.9, 1.0):
 
 # %%
 asked = largest["step"].isin([FIRST, MIDDLE, LAST]) | (largest["schedule"] == "cooldown")
-judged = predicted(largest[asked & (largest["criterion"] == CRITERION)])
+judged = predicted(largest[asked & (largest["metric"] == METRIC)])
 judged["scheme"] = scheme_names(judged)
 of_main = judged[(judged["scheme"] == MAIN) & judged["predicted"].notna()]
 table = scores(of_main, ["hold_out", "law"]).pivot(index="law", columns="hold_out", values="rms")

@@ -32,7 +32,7 @@ from tests.recount.recount_mixed import (
     largest as largest_of,
 )
 
-STEP, BUDGET, CRITERION = 1907, 0.1, "relative_perplexity"
+STEP, BUDGET, METRIC = 1907, 0.1, "relative_perplexity"
 EXCEPTED = {}
 TOLERANCES = {}
 
@@ -165,7 +165,7 @@ def _by_question() -> dict[tuple, list[dict]]:
 
 
 def at_budget(granularity: str) -> list[float]:
-    rows = largest(scheme=MAIN, criterion=CRITERION, granularity=granularity, budget=BUDGET)
+    rows = largest(scheme=MAIN, metric=METRIC, granularity=granularity, budget=BUDGET)
     return [row["ratio"] for row in rows]
 
 
@@ -177,8 +177,8 @@ def against_size() -> dict:
             f"ratio_{granularity}_small": values[0],
             f"ratio_{granularity}_large": values[-1],
         }
-        found |= named(f"gain_{granularity}", slopes()[MAIN, granularity, CRITERION, BUDGET])
-        asked = {"scheme": MAIN, "criterion": CRITERION, "granularity": granularity, "budget": BUDGET}
+        found |= named(f"gain_{granularity}", slopes()[MAIN, granularity, METRIC, BUDGET])
+        asked = {"scheme": MAIN, "metric": METRIC, "granularity": granularity, "budget": BUDGET}
         rows = usable(where(ratios(True), schedule="constant", step=STEP, **asked))
         coefficients, covariance, freedom = line(rows, N)
         minus = ends(-coefficients[1], covariance[1, 1], freedom[1])
@@ -205,7 +205,7 @@ def by_random_search() -> dict:
         lost = []
         for rows in grouped(tried, "run").values():
             random = [row for row in rows if row["search"] in ("random", "all")]
-            all_ways, alone = (largest_of(one, CRITERION, budget) for one in (rows, random))
+            all_ways, alone = (largest_of(one, METRIC, budget) for one in (rows, random))
             lost.append(all_ways[0] - alone[0])
             same = {"run": rows[0]["run"], N: rows[0][N]}
             for name, (ratio, censored) in (("k_trials", all_ways), ("k_random", alone)):
@@ -220,7 +220,7 @@ def by_random_search() -> dict:
 def law() -> dict:
     found = {}
     for budget, (k, _) in PRINTED.items():
-        rows = largest(scheme=MAIN, criterion=CRITERION, granularity="matmul", budget=budget)
+        rows = largest(scheme=MAIN, metric=METRIC, granularity="matmul", budget=budget)
         coefficients, covariance, freedom = line(usable(rows), N)
         slope = ends(coefficients[1], covariance[1, 1], freedom[1])
         name = f"{100 * budget:.0f}"
@@ -248,7 +248,7 @@ def hold_out() -> dict:
         "published": [],
     }
     for budget in PRINTED:
-        *others, held = largest(scheme=MAIN, criterion=CRITERION, granularity="matmul", budget=budget)
+        *others, held = largest(scheme=MAIN, metric=METRIC, granularity="matmul", budget=budget)
         kept, place = usable(others), math.log(held[N] / 1e9)
         intercept, slope = line(kept, N)[0]
         sizes, logs = (
@@ -400,7 +400,7 @@ def swapped() -> dict:
             found |= named(f"held_{name}_{suffix}", row)
     wanted = {
         "scheme": MAIN,
-        "criterion": CRITERION,
+        "metric": METRIC,
         "budget": BUDGET,
         "schedule": "constant",
         "step": STEP,

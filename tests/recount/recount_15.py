@@ -25,7 +25,7 @@ from tests.recount.recount_mixed import (
 )
 
 FIRST, MIDDLE, LAST = 500, 1907, 7275
-BUDGET, CRITERION = 0.1, "relative_perplexity"
+BUDGET, METRIC = 0.1, "relative_perplexity"
 GRANULARITIES = ("matmul", "layer")
 EXCEPTED = {}
 TOLERANCES = {}
@@ -52,7 +52,7 @@ def moments() -> dict:
 
 def large() -> dict:
     """Return the largest model's ratios at its last two moments."""
-    asked = {"scheme": MAIN, "criterion": CRITERION, "granularity": "matmul"}
+    asked = {"scheme": MAIN, "metric": METRIC, "granularity": "matmul"}
     n, found = max(row[N] for row in constant()), {}
     for budget, name in ((0.05, "5"), (0.1, "10")):
         rows = sorted((row for row in constant(**asked, budget=budget) if row[N] == n), key=lambda row: row[D])
@@ -81,7 +81,7 @@ def told(found: dict[tuple, list[float]]) -> list[dict[str, float]]:
 
 
 def main_question(granularity: str) -> tuple:
-    return MAIN, granularity, CRITERION, BUDGET
+    return MAIN, granularity, METRIC, BUDGET
 
 
 def along() -> dict:
@@ -113,7 +113,7 @@ def decay() -> dict:
         found |= named(f"decay_{granularity}", mean_of(moved[main_question(granularity)]))
     whole = changes(constant(step=FIRST), constant(step=LAST))
     for scheme, budget, name in (("GPTQ 2 bits", BUDGET, "gptq_2"), ("GPTQ 3 bits", 0.05, "gptq_3")):
-        asked = (scheme, "matmul", CRITERION, budget)
+        asked = (scheme, "matmul", METRIC, budget)
         found |= named(f"decay_{name}", mean_of(moved[asked])) | named(f"whole_{name}", mean_of(whole[asked]))
     every, answers = [value for values in moved.values() for value in values], told(moved)
     return found | {
@@ -240,7 +240,7 @@ def misses() -> dict:
     found: dict[str, list[float]] = {}
     for granularity in GRANULARITIES:
         for budget in PRINTED:
-            asked = {"scheme": MAIN, "criterion": CRITERION, "granularity": granularity, "budget": budget}
+            asked = {"scheme": MAIN, "metric": METRIC, "granularity": granularity, "budget": budget}
             trunk, decayed = (
                 constant(**asked, step={FIRST, MIDDLE, LAST}),
                 where(ratios(), schedule="cooldown", **asked),

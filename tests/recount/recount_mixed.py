@@ -50,7 +50,7 @@ def scheme_of(row: dict) -> str | None:
 
 
 def with_costs(row: dict, loss: float, accuracy: float) -> dict:
-    """Return a row with its scheme and criteria beside a 16-bit model of this loss and accuracy."""
+    """Return a row with its scheme and metrics beside a 16-bit model of this loss and accuracy."""
     qid = row["loss_nats"] - loss
     costs = {
         "qid_nats": qid,
@@ -116,9 +116,9 @@ def recipes() -> tuple[dict, ...]:
     return tuple(found)
 
 
-def largest(rows: Iterable[dict], criterion: str, budget: float) -> tuple[float, str]:
+def largest(rows: Iterable[dict], metric: str, budget: float) -> tuple[float, str]:
     """Return the largest ratio within a budget, on the line to the cheapest point beyond it; and how it is censored."""
-    points = [(0.0, 0.0)] + [(row["quantized_ratio"], row[criterion]) for row in rows]
+    points = [(0.0, 0.0)] + [(row["quantized_ratio"], row[metric]) for row in rows]
     ratio = max(one for one, cost in points if cost <= budget)
     beyond = [(cost, -one) for one, cost in points if one > ratio]
     if not beyond:
@@ -131,19 +131,19 @@ def largest(rows: Iterable[dict], criterion: str, budget: float) -> tuple[float,
 
 @functools.cache
 def ratios(of_trials: bool = False) -> tuple[dict, ...]:
-    """Return the largest ratio of each checkpoint, scheme, granularity, criterion and budget."""
+    """Return the largest ratio of each checkpoint, scheme, granularity, metric and budget."""
     key = ("checkpoint_id", "scheme", "granularity")
     carried = ("run", "model", N, D, "step", "schedule", "n_layers")
     found = []
     for names, rows in grouped(trials() if of_trials else recipes(), *key).items():
         same = {name: rows[0][name] for name in carried} | dict(zip(key, names, strict=True))
-        for criterion, budgets in BUDGETS.items():
+        for metric, budgets in BUDGETS.items():
             for budget in budgets:
-                ratio, censored = largest(rows, criterion, budget)
+                ratio, censored = largest(rows, metric, budget)
                 found.append(
                     same
                     | {
-                        "criterion": criterion,
+                        "metric": metric,
                         "budget": budget,
                         "ratio": ratio,
                         "censored": censored,
@@ -153,8 +153,8 @@ def ratios(of_trials: bool = False) -> tuple[dict, ...]:
 
 
 def question(row: dict) -> tuple:
-    """Return what a law answers: scheme, granularity, criterion and budget."""
-    return row["scheme"], row["granularity"], row["criterion"], row["budget"]
+    """Return what a law answers: scheme, granularity, metric and budget."""
+    return row["scheme"], row["granularity"], row["metric"], row["budget"]
 
 
 def line(rows: Sequence[dict], *along: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Reads what `benchmarks/` last wrote: a table and who measured it."""
+"""Results that `benchmarks/` last wrote: a table and who measured it."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Puts numbers into prose: what a chapter glues, the `glue` role shows. Scalars of NumPy and torch are unwrapped."""
+"""Numbers in prose: what a chapter glues, the `glue` role shows. Scalars of NumPy and torch are unwrapped."""
 
 from myst_nb import glue
 

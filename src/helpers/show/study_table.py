@@ -22,7 +22,7 @@ LISTED_AT_MOST = 4  # values; of more the first and the last
 
 
 def study_table(checkpoints: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a part of the study: what it moves, and its models, training runs, checkpoints and tokens.
+    """Return one row per part of the study: what it moves, and its models, training runs, checkpoints and tokens.
 
     Averages are of runs that are there already, so they have no run of their own. Raises ValueError for a part that
     `VARIED` doesn't have.

@@ -24,7 +24,7 @@ def _exponents(law: Law, intervals: dict[str, tuple[float, float]]) -> dict[str,
 
 
 def fits_table(fits: dict[str, FitResult], published: dict[str, Law] | None = None) -> pd.DataFrame:
-    """Return one row a fit: exponents with intervals (only those by training run), tau, rows and status.
+    """Return one row per fit: exponents with intervals (only those by training run), tau, rows and status.
 
     `published` laws come after, with their exponents alone.
     """
@@ -40,7 +40,7 @@ def fits_table(fits: dict[str, FitResult], published: dict[str, Law] | None = No
 
 
 def differences_table(pairs: dict[str, PairedFits]) -> pd.DataFrame:
-    """Return one row a pair: by how much each exponent of the second fit is larger, with intervals; rows of a fit."""
+    """Return one row per pair: by how much each exponent of the second fit is larger, with intervals; rows of a fit."""
     rows = {}
     for label, pair in pairs.items():
         cells = {
@@ -58,7 +58,7 @@ def _agreement_cell(row: pd.Series) -> str:
 
 
 def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a checkpoint of `agreement_in_seeds`, named by its training run, and one column a bit width.
+    """Return one row per checkpoint of `agreement_in_seeds`, named by its training run, and one column per bit width.
 
     A cell says QiD on the CPU, then CPU minus CUDA, both in nats per token, then in brackets the difference over its
     own paired error; or `same` instead of the two where the difference is below SAME_BELOW_NATS.
@@ -73,7 +73,7 @@ def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
 
 
 def ways_table(ratios: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a way of rounding and one column a bit width, from the functions of `ways`.
+    """Return one row per way of rounding and one column per bit width, from the functions of `ways`.
 
     A cell says the ratio and its interval; the best way of the first column stands first.
     """
@@ -85,7 +85,7 @@ def ways_table(ratios: pd.DataFrame) -> pd.DataFrame:
 
 
 def kept_table(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return `keeping.pooled` for people: one row a way and setting, by way and stored bits."""
+    """Return `keeping.pooled` for people: one row per way and setting, by way and stored bits."""
 
     def cell(row: pd.Series, name: str, ends: tuple[str, str]) -> str:
         if pd.isna(row[name]):
@@ -113,7 +113,7 @@ def ratio_table(ratios: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def twins_table(ratios: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a difference between runs (column `way`) from `ratios_to_twins`, the highest ratio first.
+    """Return one row per difference between runs (column `way`) from `ratios_to_twins`, the highest ratio first.
 
     Cells: counts of runs and checkpoints, ratio and interval at each bit width, change of the 16-bit loss with its
     error.

@@ -13,7 +13,7 @@ from helpers.analyse.mixed.largest_ratio import (
     mean_change,
     paired_changes,
 )
-from helpers.analyse.mixed.trials import recipes, with_criteria
+from helpers.analyse.mixed.trials import recipes, with_metrics
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.table.errors import AnalysisError
@@ -27,7 +27,7 @@ def points(ratios, costs):
 
 def test_the_largest_ratio_of_an_exhaustive_search_is_the_largest_there_is():
     model = Model(COSTS, curvature=0.5)
-    scored = with_criteria(model.trials())
+    scored = with_metrics(model.trials())
     every = model.every("matmul")
     ratios, costs = (np.array([ask(low) for low in every]) for ask in (model.ratio, model.qid))
     for budget in (0.001, 0.01, 0.1, 0.2):
@@ -71,15 +71,15 @@ def test_a_ratio_of_one_must_have_been_tried():
         largest_ratio(points([1.0], [0.02]), "qid_nats", 0.0)
 
 
-def test_every_problem_criterion_and_budget_has_a_row():
+def test_every_problem_metric_and_budget_has_a_row():
     model = Model(COSTS)
-    scored = with_criteria(pd.concat([model.trials("matmul"), model.trials("layer")]))
+    scored = with_metrics(pd.concat([model.trials("matmul"), model.trials("layer")]))
     table = largest_ratios(scored)
     assert len(table) == 2 * sum(len(values) for values in BUDGETS.values())
-    one = table[(table["granularity"] == "layer") & (table["criterion"] == "accuracy_drop") & (table["budget"] == 0.02)]
+    one = table[(table["granularity"] == "layer") & (table["metric"] == "accuracy_drop") & (table["budget"] == 0.02)]
     assert one["measured"].item() == 0.5  # a tenth of QiD: one block costs 0.013 or 0.016, both 0.03
-    by_matrix = table[table["granularity"] == "matmul"].set_index(["criterion", "budget"])["measured"]
-    by_layer = table[table["granularity"] == "layer"].set_index(["criterion", "budget"])["measured"]
+    by_matrix = table[table["granularity"] == "matmul"].set_index(["metric", "budget"])["measured"]
+    by_layer = table[table["granularity"] == "layer"].set_index(["metric", "budget"])["measured"]
     assert (by_matrix >= by_layer).all()
 
 
@@ -92,7 +92,7 @@ def test_recipes_are_read_in_the_same_way():
 
 def test_the_cost_of_a_target_is_the_least_that_meets_it():
     model = Model(COSTS, curvature=0.5)
-    scored = with_criteria(model.trials())
+    scored = with_metrics(model.trials())
     found = cost_at_targets(scored).set_index("target_ratio")["qid_nats"]
     every = model.every("matmul")
     ratios, costs = (np.array([ask(low) for low in every]) for ask in (model.ratio, model.qid))
@@ -102,7 +102,7 @@ def test_the_cost_of_a_target_is_the_least_that_meets_it():
 
 
 def at(costs, tokens, run, size=1e6):
-    return with_criteria(Model(costs, run=run, tokens=tokens, size=size).trials().assign(model=run))
+    return with_metrics(Model(costs, run=run, tokens=tokens, size=size).trials().assign(model=run))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_changes_are_paired_by_model(ends):
     expected = mean_over_runs(moving)
     assert {name: mean[name] for name in expected} == pytest.approx(expected)
     assert (mean["n_down"], mean["n_up"], mean["n_at_one"]) == (3, 0, 1)
-    table = changes_by(changes.reset_index(), ["criterion", "budget"])
+    table = changes_by(changes.reset_index(), ["metric", "budget"])
     assert table["mean"].item() == mean["mean"]
 
 

@@ -54,7 +54,7 @@ def test_the_planted_law_predicts_and_the_others_miss_by_what_they_leave_out(lar
 
 
 def test_a_law_that_can_not_predict_is_missing_with_its_reason(largest):
-    table = predicted(largest.assign(criterion="qid_nats"))
+    table = predicted(largest.assign(metric="qid_nats"))
     printed = table[table["law"] == "published"]
     assert printed["predicted"].isna().all()
     assert printed["reason"].str.contains("no published law of qid_nats").all()

@@ -32,7 +32,7 @@ def rows(law=TRUTH, scatter=0.0, tokens=(1e9,), token_slope=0.0, seed=0, sizes=S
                 }
                 | {"interpolated": 1 - max(kept, 0.0), "censored": censored, "method": "rtn", "format": "mxint"}
                 | {"bits": 4, "group_size": 32, "symmetric": True, "activation_format": None, "activation_bits": None}
-                | {"activation_group_size": None, "granularity": "matmul", "criterion": "relative_perplexity"}
+                | {"activation_group_size": None, "granularity": "matmul", "metric": "relative_perplexity"}
                 | {"budget": 0.1}
             )
     return pd.DataFrame(found)

@@ -14,7 +14,7 @@ from helpers.analyse.mixed.searches import (
     regrets,
     searches_compared,
 )
-from helpers.analyse.mixed.trials import SERIES, TARGETS, with_criteria
+from helpers.analyse.mixed.trials import SERIES, TARGETS, with_metrics
 from helpers.table.errors import AnalysisError
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
@@ -27,7 +27,7 @@ def model():
 
 @pytest.fixture
 def scored(model):
-    return with_criteria(model.trials())
+    return with_metrics(model.trials())
 
 
 @pytest.mark.parametrize("values", [[0.3], [0.5, 0.1], [4.0, 1.0, 3.0, 1.0, 2.0, -7.5]])
@@ -84,12 +84,12 @@ def test_searches_are_compared_at_what_they_cost(scored):
 
 
 def test_a_search_with_more_parts_than_trials_is_compared_at_all_trials(model):
-    compared = searches_compared(with_criteria(model.trials(n_random=5)))
+    compared = searches_compared(with_metrics(model.trials(n_random=5)))
     assert (compared["random_equal"] == compared["random_all"]).all()
 
 
 def test_without_an_exhaustive_search_there_is_no_regret(model):
-    compared = searches_compared(with_criteria(model.trials(exhaustive=False)))
+    compared = searches_compared(with_metrics(model.trials(exhaustive=False)))
     assert compared["exhaustive"].isna().all()
     assert regrets(compared).empty
     assert (regrets(compared, "any")["regret"] >= 0).all()
@@ -107,7 +107,7 @@ def test_regret_is_the_distance_from_the_best(scored):
 
 
 def test_excess_is_a_share_of_sums_and_counts_runs(scored):
-    runs = [scored] + [with_criteria(Model(COSTS * 2, run=run, curvature=1.0).trials(seed=3)) for run in ("n", "o")]
+    runs = [scored] + [with_metrics(Model(COSTS * 2, run=run, curvature=1.0).trials(seed=3)) for run in ("n", "o")]
     table = regrets(searches_compared(pd.concat(runs, ignore_index=True)))
     random = table[table["search"] == "random_equal"]
     shares = [part["regret"].sum() / part["best"].sum() for _, part in random.groupby("run_label")]
@@ -121,7 +121,7 @@ def test_excess_is_a_share_of_sums_and_counts_runs(scored):
 
 def test_problems_are_kept_apart(model, scored):
     other = Model(COSTS * 2, run="n")
-    both = searches_compared(pd.concat([scored, with_criteria(other.trials())], ignore_index=True))
+    both = searches_compared(pd.concat([scored, with_metrics(other.trials())], ignore_index=True))
     alone = searches_compared(scored)
     again = both[both["checkpoint_id"] == alone["checkpoint_id"].iloc[0]].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, alone)
@@ -129,7 +129,7 @@ def test_problems_are_kept_apart(model, scored):
 
 
 def test_the_random_curve_is_a_mean_over_runs_as_far_as_all_have_trials(scored):
-    fewer = with_criteria(Model(COSTS * 2, run="n", curvature=1.0).trials(n_random=7, seed=3))
+    fewer = with_metrics(Model(COSTS * 2, run="n", curvature=1.0).trials(n_random=7, seed=3))
     both = pd.concat([scored, fewer], ignore_index=True)
     compared = searches_compared(both)
     table = random_excess(both, compared)
@@ -145,7 +145,7 @@ def test_a_choice_on_less_text_is_judged_on_the_longest(model):
     low = [np.arange(8) != kept for kept in (0, 3, 7)]  # keeping the dearest, 3, is best
     none = model.row("none", COSTS < 0)
     rows = [model.row("random", one, target=0.8, number=number) for number, one in enumerate(low)]
-    whole = with_criteria(pd.DataFrame([none, *rows]))
+    whole = with_metrics(pd.DataFrame([none, *rows]))
     short = whole.assign(n_sequences=1, eval_id="one sequence")
     short["qid_nats"] = short["qid_nats"].where(short["number"] != 2, 0.0)  # on one sequence the last looks best
     table = chosen_on_less(pd.concat([whole, short])).set_index("n_sequences")

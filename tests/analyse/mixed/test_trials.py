@@ -4,8 +4,8 @@ import pytest
 from tests.analyse.trials import Model
 
 from helpers.analyse.mixed.trials import (
-    CRITERIA,
     MATRICES,
+    METRICS,
     TARGETS,
     assignment_of,
     best_at_targets,
@@ -17,7 +17,7 @@ from helpers.analyse.mixed.trials import (
     scheme_names,
     sensitivities,
     swapped_and_rounded,
-    with_criteria,
+    with_metrics,
 )
 from helpers.table.errors import AnalysisError
 
@@ -31,17 +31,17 @@ def model():
 
 @pytest.fixture
 def scored(model):
-    return with_criteria(pd.concat([model.trials("matmul"), model.trials("layer")], ignore_index=True))
+    return with_metrics(pd.concat([model.trials("matmul"), model.trials("layer")], ignore_index=True))
 
 
-def test_criteria_are_differences_from_the_16_bit_trial(model, scored):
+def test_metrics_are_differences_from_the_16_bit_trial(model, scored):
     everything = scored[scored["search"] == "all"].iloc[0]
     cost = COSTS.sum() + 0.5 * COSTS.sum() ** 2
     assert everything["qid_nats"] == pytest.approx(cost)
     perplexities = np.exp([everything["baseline_loss_nats"] + cost, everything["baseline_loss_nats"]])
     assert everything["relative_perplexity"] == pytest.approx(perplexities[0] / perplexities[1] - 1)
     assert everything["accuracy_drop"] == pytest.approx(0.1 * cost)
-    assert (scored.loc[scored["search"] == "none", list(CRITERIA)] == 0).all(axis=None)
+    assert (scored.loc[scored["search"] == "none", list(METRICS)] == 0).all(axis=None)
     assert everything[["run", "run_label"]].tolist() == ["m", "tadpole-mixed/m"]
 
 
@@ -52,10 +52,10 @@ def test_a_small_qid_is_its_own_relative_perplexity():
 def test_trials_without_their_16_bit_row_are_refused(model):
     trials = model.trials()
     with pytest.raises(AnalysisError, match="without the 16-bit one of their search problem: checkpoint m@6.5e"):
-        with_criteria(trials[trials["search"] != "none"])
+        with_metrics(trials[trials["search"] != "none"])
     other = trials.assign(loss_nats=trials["loss_nats"].where(trials["search"] != "none", 2.9))
     with pytest.raises(AnalysisError, match="16-bit trials of one search problem differ"):
-        with_criteria(pd.concat([trials, other]))
+        with_metrics(pd.concat([trials, other]))
 
 
 def test_the_best_of_an_exhaustive_search_is_the_best_there_is(model, scored):
@@ -79,7 +79,7 @@ def test_a_trial_made_for_another_target_serves_only_any(model):
         model.row("random", low, target=0.8),
         model.row("random", COSTS > 0, target=0.3),
     ]
-    best = best_at_targets(with_criteria(pd.DataFrame(rows)))
+    best = best_at_targets(with_metrics(pd.DataFrame(rows)))
     by_search = best.pivot(index="target_ratio", columns="search", values="qid_nats")
     dear, cheap = model.qid(COSTS > 0), model.qid(low)
     assert by_search["random"].dropna().to_dict() == pytest.approx({0.3: dear, 0.8: cheap})
@@ -121,11 +121,11 @@ def test_sensitivities_name_block_and_matrix(model, scored):
 
 def test_a_part_that_costs_what_its_size_says_is_one():
     shares = np.tile([3, 1, 4, 4], 2) / 24
-    flat = relative_sensitivities(sensitivities(with_criteria(Model(0.3 * shares).trials())))
+    flat = relative_sensitivities(sensitivities(with_metrics(Model(0.3 * shares).trials())))
     assert flat["relative"].tolist() == pytest.approx([1.0] * 8)
     costs = 0.3 * shares
     costs[1] *= -1.0
-    table = relative_sensitivities(sensitivities(with_criteria(Model(costs).trials())))
+    table = relative_sensitivities(sensitivities(with_metrics(Model(costs).trials())))
     assert table["relative"].isna().tolist() == [False, True] + [False] * 6
     assert table["relative"].iloc[0] == pytest.approx(0.3 / costs.sum())
 
@@ -133,7 +133,7 @@ def test_a_part_that_costs_what_its_size_says_is_one():
 def test_a_single_trial_of_two_parts_is_refused(model):
     rows = pd.DataFrame([model.row("none", COSTS < 0), model.row("single", COSTS < 0.02)])
     with pytest.raises(AnalysisError, match="isn't of one part"):
-        sensitivities(with_criteria(rows))
+        sensitivities(with_metrics(rows))
 
 
 def test_an_assignment_is_read_off_the_names_that_are_kept():
@@ -143,7 +143,7 @@ def test_an_assignment_is_read_off_the_names_that_are_kept():
         assignment_of(["2.attention.dense"], 2)
 
 
-def test_recipes_have_the_criteria_of_trials_and_stand_beside_them(model, scored):
+def test_recipes_have_the_metrics_of_trials_and_stand_beside_them(model, scored):
     kept = ["0.attention.query_key_value", "1.mlp.dense_4h_to_h"]
     both = pd.concat([model.measured(kept, factor=0.8), model.measured((), factor=0.9)[1:]])
     table = recipes(both)

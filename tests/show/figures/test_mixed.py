@@ -6,7 +6,7 @@ import pytest
 from tests.analyse.trials import Model
 
 from helpers.analyse.mixed.largest_ratio_law import RatioLaw
-from helpers.analyse.mixed.trials import MATRICES, with_criteria
+from helpers.analyse.mixed.trials import MATRICES, with_metrics
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures import mixed
 
@@ -27,7 +27,7 @@ def largest(**other):
 
 
 def test_every_assignment_is_named_by_its_blocks():
-    trials = with_criteria(Model(COSTS).trials("layer"))
+    trials = with_metrics(Model(COSTS).trials("layer"))
     figure = mixed.all_assignments(trials[trials["search"] == "exhaustive"])
     figure.canvas.draw()
     axes = figure.axes[0]

@@ -1,4 +1,4 @@
-"""Ask a law: the QiD it predicts, or where QiD is a given one, with an interval for a new training run.
+"""Questions to a law: the QiD it predicts, or the tokens, size or bits at which QiD is a given one, with intervals.
 
 A fitted law knows its error as draws of its coefficients, by training run. ln QiD of a new run is a mixture of normal
 distributions, one per draw: around the draw's mean, with its tau as standard deviation. So an interval never reaches
@@ -24,6 +24,7 @@ from helpers.analyse.laws.law import Law, bisect
 from helpers.analyse.laws.loss import SizeAndTokensLaw, bounds_hit
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.laws.variables import SEARCHED, LawError, Variables
+from helpers.table import records
 
 LEVEL = 0.90  # of the intervals
 LOSSES = ("loss_nats", "room_nats")  # what a loss law can fill in
@@ -52,51 +53,52 @@ class KnownLaw:
         )
 
     def trouble_with_loss(self, given: Given) -> str:
-        """Return what is wrong with the loss law where it has to predict the loss; empty if nothing is known."""
-        hit = bounds_hit(self.loss_law) if self.predicts_loss(given) else ()
+        """Return a sentence on the loss law's trouble where it has to predict the loss; empty if none is known."""
+        hit = bounds_hit(records.given(self.loss_law)) if self.predicts_loss(given) else ()
         what = f"the 16-bit loss is predicted by a law with {' and '.join(hit)} at a bound of its fit"
         return f"{what}: its rows don't identify it; give the loss if it is known" if hit else ""
 
-    def filled(self, given: Given, log_loss_shift: float = 0.0) -> dict[str, ArrayLike | None]:
-        """Return what is given, with a 16-bit loss (or room below guessing) that is needed and isn't there.
+    def filled(self, given: Given, log_loss_shift: float = 0.0) -> dict[str, ArrayLike]:
+        """Return the given variables, with the 16-bit loss (or room below guessing) where it is needed and missing.
 
         `log_loss_shift` is added to ln of a predicted loss. Raises LawError for what is missing.
         """
-        given, predicted = dict(given), self.predicts_loss(given)
+        known = {name: value for name, value in given.items() if value is not None}
+        predicted = self.predicts_loss(given)
         if predicted:
-            both = {name: given.get(name) for name in self.loss_law.needs()}
-            given["loss_nats"] = self.loss_law.predict(**both) * math.exp(log_loss_shift)
-        if "room_nats" in self.law.needs() and given.get("room_nats") is None and given.get("loss_nats") is not None:
-            if given.get("vocabulary_size") is None:
+            loss = records.given(self.loss_law).predict(known.get("tokens"), known.get("n_params"))
+            known["loss_nats"] = loss * math.exp(log_loss_shift)
+        if "room_nats" in self.law.needs() and "room_nats" not in known and "loss_nats" in known:
+            if "vocabulary_size" not in known:
                 raise LawError("room below uniform guessing needs the vocabulary's size ('vocabulary_size')")
-            room = np.log(given["vocabulary_size"]) - given["loss_nats"]
+            room = np.log(np.asarray(known["vocabulary_size"], float)) - np.asarray(known["loss_nats"], float)
             # A model that is predicted to be worse than guessing has no room; in the form's limit it has no QiD either.
-            given["room_nats"] = np.maximum(room, SEARCHED["room_nats"][0]) if predicted else room
-        return given
+            known["room_nats"] = np.maximum(room, SEARCHED["room_nats"][0]) if predicted else room
+        return known
 
     def ask(self, given: Given, log_loss_shift: float = 0.0) -> Variables:
         """Return the law's variables. Raises LawError for what is missing or can't be asked."""
         return self.law.ask(self.filled(given, log_loss_shift))
 
     def log_qid(self, given: Given, log_loss_shift: float = 0.0) -> FloatArray:
-        """Return ln QiD in the broadcast shape of what is given. Raises LawError (see `ask`)."""
+        """Return ln QiD in the broadcast shape of the given variables. Raises LawError (see `ask`)."""
         return self.law.evaluate(self.law.coefficients, self.ask(given, log_loss_shift))[0]
 
     def mixture(self, given: Given) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of ln QiD of a new run by draw, both of shape (n_draws, ...)."""
-        x = self.ask(given)
-        means = np.stack([self.law.evaluate(one, x)[0] for one in self.draws.coefficients])
+        x, draws = self.ask(given), records.given(self.draws)
+        means = np.stack([self.law.evaluate(coefficients, x)[0] for coefficients in draws.coefficients])
         from_loss = np.zeros(means.shape[1:])
         if self.predicts_loss(given):
             there, beside = self.log_qid(given), self.log_qid(given, self.loss_log_rms)
             np.subtract(beside, there, out=from_loss, where=np.isfinite(there))  # infinite up to one bit, by some laws
-        tau = self.draws.tau.reshape(-1, *[1] * from_loss.ndim)
+        tau = draws.tau.reshape(-1, *[1] * from_loss.ndim)
         return means, np.hypot(tau, from_loss)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a law says: QiD in nats per token, or a variable's value. An end of the interval that isn't there is NaN."""
+    """A law's answer: QiD in nats per token, or a variable's value. An end of the interval that isn't there is NaN."""
 
     value: float
     low: float
@@ -109,11 +111,12 @@ class Answer:
 def published_law(name: str, bits: float | None = None) -> KnownLaw:
     """Return a law of `PUBLISHED`; `bits` picks one of several. Raises LawError for bits that it doesn't have."""
     laws = PUBLISHED[name]
-    law = laws if isinstance(laws, Law) else laws.get(bits)
-    if law is None:
+    if isinstance(laws, Law):
+        return KnownLaw(laws, None, PUBLISHED_HAVE_NONE)
+    if bits is None or bits not in laws:
         said = "" if bits is None else f"; got {bits:g}"
         raise LawError(f"{name} is one law a bit width P, of {', '.join(map(str, laws))}{said}")
-    return KnownLaw(law, None, PUBLISHED_HAVE_NONE)
+    return KnownLaw(laws[bits], None, PUBLISHED_HAVE_NONE)
 
 
 def fitted_law(fits: NamedFits, name: str, bits: float | None = None) -> KnownLaw:
@@ -132,18 +135,18 @@ def predict(known: KnownLaw, given: Given, level: float = LEVEL) -> Answer:
 
 
 def _quantile(means: FloatArray, deviations: FloatArray, share: float) -> float:
-    """Return the exponential of a quantile of the mixture: 0 or infinity when so large a share of the draws is that."""
+    """Return a quantile of QiD, in nats per token: 0 or infinity when at least that share of the draws is."""
     if np.mean(np.isneginf(means)) >= share:
         return 0.0
     if np.mean(np.isposinf(means)) >= 1 - share:
         return math.inf
     reach, finite = FAR * deviations.max(), means[np.isfinite(means)]
-    found = optimize.brentq(
+    log_quantile = optimize.brentq(
         lambda log_qid: np.mean(ndtr((log_qid - means) / deviations)) - share,
         finite.min() - reach,
         finite.max() + reach,
     )
-    return math.exp(found)
+    return math.exp(log_quantile)
 
 
 def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level: float = LEVEL) -> Answer:
@@ -166,7 +169,10 @@ def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level:
             means, deviations = known.mixture(known_variables | {variable: values})
             return ndtr((target - means) / deviations).mean(axis=0)
 
-        ends = [_last_change(lambda v, p=0.5 + side * level / 2: share_below(v) > p, variable) for side in (-1, 1)]
+        def place_of(share: float) -> float:
+            return _last_change(lambda values: share_below(values) > share, variable)
+
+        ends = [place_of(0.5 + side * level / 2) for side in (-1, 1)]
         # Where QiD rises with the variable, its upper quantile gets there first; where it falls, the lower one.
         rising = share_below(np.array([value * 0.999]))[0] >= share_below(np.array([value * 1.001]))[0]
         low, high = ends[::-1] if rising else ends
@@ -176,7 +182,7 @@ def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level:
 
 
 def _last_change(above: Callable[[FloatArray], NDArray[np.bool_]], variable: str) -> float:
-    """Return the largest place where `above` changes, NaN if none: `laws.law.bisect` for what is costly to call once.
+    """Return the largest value at which `above` changes, NaN if none: `laws.law.bisect` for a function slow to call.
 
     `above` takes all values of a grid together; the cell with the change gets a grid of its own, again and again.
     """

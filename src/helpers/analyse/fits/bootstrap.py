@@ -59,7 +59,7 @@ def score_to_the_top(
 
 @dataclass(frozen=True, eq=False)
 class WarmFit:
-    """A fit that is made again from its estimate, of other values of QiD of the same rows."""
+    """A fit that is made again from its estimate, for other values of QiD in the same rows."""
 
     law_type: type[Law]
     data: FitData
@@ -86,12 +86,12 @@ class WarmFit:
 
     def fit(self, qid_nats: FloatArray, level: float = 0.95) -> FitResult:
         """Return the whole result for `qid_nats`, shape (n_rows,). Raises FitError where no maximum is reached."""
-        found = self.params(qid_nats)
-        if found is None:
+        params = self.params(qid_nats)
+        if params is None:
             raise FitError("no maximum was reached from the estimate", FitStatus.FAILED)
-        coordinates = np.append(np.linalg.solve(self.scaled.to_coefficients, found[:-1]), found[-1])
+        coordinates = np.append(np.linalg.solve(self.scaled.to_coefficients, params[:-1]), params[-1])
         at_bound = ~self.free | (coordinates <= self.ends[0]) | (coordinates >= self.ends[1])
-        maximum = Maximum(found[:-1], float(found[-1]), float(self.model.loglike(coordinates)), at_bound)
+        maximum = Maximum(params[:-1], float(params[-1]), float(self.model.loglike(coordinates)), at_bound)
         data = dataclasses.replace(self.data, qid_nats=qid_nats)
         return fit_at(self.law_type, data, maximum, level, self.model.tail_freedom)
 

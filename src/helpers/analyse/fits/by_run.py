@@ -59,8 +59,9 @@ def cr2_covariance(design: FloatArray, residuals: FloatArray, runs: np.ndarray) 
 
 
 def _satterthwaite(grams: FloatArray, roots: FloatArray, back: FloatArray) -> FloatArray:
-    """Return trace(B)^2 / trace(B^2) for each coefficient; B is the covariance of its runs' scores, rows independent.
+    """Return the degrees of freedom of each coefficient, trace(B)^2 / trace(B^2), shape (p,).
 
+    B is the covariance of its runs' scores, rows taken to be independent.
     `grams` Q_g'Q_g and `roots` (I - Q_g'Q_g)^(-1/2) have shape (runs, p, p), `back` = R^(-1) shape (p, p).
     """
     directions = np.einsum("gij,cj->cgi", roots, back)  # (coefficients, runs, p)
@@ -72,7 +73,7 @@ def _satterthwaite(grams: FloatArray, roots: FloatArray, back: FloatArray) -> Fl
 
 
 def weighted_problem(fit: FitResult) -> tuple[FloatArray, FloatArray]:
-    """Return the linearised least squares at the estimates: slopes (n_rows, n_free) and residuals, in deviations.
+    """Return the linearised least squares at the estimates: slopes (n_rows, n_free), residuals (n_rows,).
 
     The slopes are those of ln mu in the free coefficients. Deviations are the fitted ones (with Student's t also the
     weights of its tails), taken as known.
@@ -103,7 +104,7 @@ def clustered_by_run(fit: FitResult) -> FitResult:
 
 
 def fit_by_run(law_type: type[Law], data: FitData, level: float = 0.95) -> tuple[FitResult, str]:
-    """Fit the law, with intervals by training run where the runs allow any; else the reason why there are none.
+    """Return the fitted law, with intervals by training run where the runs allow any, and else the reason why not.
 
     Raises FitError where the law itself can't be identified.
     """
@@ -115,7 +116,7 @@ def fit_by_run(law_type: type[Law], data: FitData, level: float = 0.95) -> tuple
 
 
 def draws_by_run(fit: FitResult, n_draws: int, generator: np.random.Generator) -> Draws:
-    """Return `n_draws` draws of the coefficients and tau of a fit by run: multivariate t with runs - 1 of freedom.
+    """Return `n_draws` draws of the coefficients and tau of a fit by run: multivariate t, runs - 1 degrees of freedom.
 
     The covariance is that of `clustered_by_run`. One chi-square per draw stretches the coefficients' distance from the
     estimate and tau, so that ln QiD of a new run, normal around each draw, is t around the estimate. Coefficients at

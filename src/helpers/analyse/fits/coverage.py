@@ -63,7 +63,7 @@ class Luck:
         return np.exp(np.sqrt(variance) * generator.normal(size=variance.size) - variance / 2)
 
     def _columns(self, tokens: FloatArray, bits: FloatArray, data: FitData) -> FloatArray:
-        """Return what a run's three standard normal numbers add to ln QiD, (n, 3); about the means of `data`."""
+        """Return the columns, (n, 3), by which a run's normal numbers add to ln QiD; about the means of `data`."""
         about = [np.log(there) - np.log(own).mean() for there, own in ((tokens, data.tokens), (bits, data.bits))]
         return np.column_stack([np.ones(tokens.size), *about]) * [self.run, self.run_tokens, self.run_bits]
 
@@ -129,29 +129,29 @@ def trials(truth: FitResult, luck: Luck, methods: Sequence[str], tables: Iterabl
     A table is drawn by its number and `seed` alone: other tables and methods don't move it. Its fit starts at the
     truth, and is the one that statsmodels would reach.
     """
-    warm, found = WarmFit.of(truth), []
+    warm, tried = WarmFit.of(truth), []
     for table in tables:
         generator = np.random.default_rng([seed, table])
         fit = warm.fit(simulate(truth, luck, generator), LEVEL)
         planted = dict(zip(truth.coefficient_names[1:], truth.law.coefficients[1:], strict=True))
-        found += _tried(table, planted, methods, partial(limits, fit, generator=generator))
-    return pd.DataFrame(found)
+        tried += _tried(table, planted, methods, partial(limits, fit, generator=generator))
+    return pd.DataFrame(tried)
 
 
 def _tried(
     table: int, planted: Mapping[str, float], methods: Sequence[str], limits_by: Callable[[str], FloatArray]
-) -> list[dict]:
+) -> list[dict[str, object]]:
     """Return one row per method and quantity: whether its limits hold what was planted. No limits are a miss."""
-    found = []
+    rows = []
     for method in methods:
         try:
             ends, reason = limits_by(method), ""
         except FitError as error:
             ends, reason = np.full((len(planted), 2), np.nan), str(error)
         for (quantity, true), (low, high) in zip(planted.items(), ends, strict=True):
-            one = {"table": table, "method": method, "quantity": quantity, "low": low, "high": high}
-            found.append(one | {"covered": bool(low <= true <= high), "reason": reason})
-    return found
+            row = {"table": table, "method": method, "quantity": quantity, "low": low, "high": high}
+            rows.append(row | {"covered": bool(low <= true <= high), "reason": reason})
+    return rows
 
 
 def places_of(data: FitData, loss_law: SizeAndTokensLaw) -> Variables:
@@ -198,17 +198,17 @@ def prediction_trials(
 ) -> pd.DataFrame:
     """Return one row per table, method and one of `ASKED`, as `trials` does: intervals of ln QiD at the places `x`.
 
-    A table is one of `trials` of the same number and `seed`; each place gets a new run of its own a table.
+    A table is one of `trials` of the same number and `seed`; each place gets a new run of its own per table.
     """
-    warm, found = WarmFit.of(truth), []
+    warm, tried = WarmFit.of(truth), []
     log_mean = truth.law.evaluate(truth.law.coefficients, truth.law.ask(x))[0]
     for table in tables:
         generator = np.random.default_rng([seed, table])
         fit = warm.fit(simulate(truth, luck, generator), LEVEL)
         new = log_mean + np.log(luck.draw_new_runs(x, truth.data, generator))
         planted = dict(zip(ASKED, [*log_mean, *new], strict=True))
-        found += _tried(table, planted, methods, partial(prediction_limits, fit, x=x, generator=generator))
-    return pd.DataFrame(found)
+        tried += _tried(table, planted, methods, partial(prediction_limits, fit, x=x, generator=generator))
+    return pd.DataFrame(tried)
 
 
 def shares(tried: pd.DataFrame) -> pd.DataFrame:
@@ -218,12 +218,12 @@ def shares(tried: pd.DataFrame) -> pd.DataFrame:
     and are in `n_without`. `median_width` is that of the intervals.
     """
     grouped = tried.assign(width=tried["high"] - tried["low"]).groupby(["quantity", "method"], sort=False)
-    found = grouped.agg(
+    counted = grouped.agg(
         n_tables=("covered", "size"),
         n_covered=("covered", "sum"),
         n_without=("reason", lambda reasons: int((reasons != "").sum())),
         median_width=("width", "median"),
     ).reset_index()
-    n, hit = found["n_tables"], found["n_covered"]
+    n, hit = counted["n_tables"], counted["n_covered"]
     low, high = stats.beta.ppf(0.025, hit, n - hit + 1), stats.beta.ppf(0.975, hit + 1, n - hit)
-    return found.assign(share=hit / n, share_low=np.nan_to_num(low), share_high=np.where(hit == n, 1.0, high))
+    return counted.assign(share=hit / n, share_low=np.nan_to_num(low), share_high=np.where(hit == n, 1.0, high))

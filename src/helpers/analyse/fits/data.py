@@ -1,4 +1,4 @@
-"""What a law is fitted to, and what can go wrong with it."""
+"""The data that a law is fitted to, and what can go wrong with them."""
 
 import enum
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from helpers.table.errors import QidError
 
 
 class FitStatus(enum.StrEnum):
-    """What became of a fit. The last two never come with estimates: they are the `status` of a FitError."""
+    """The outcome of a fit. The last two never come with estimates: they are the `status` of a FitError."""
 
     CONVERGED = "converged"  # estimates are at a maximum of the likelihood, from ten training runs or more
     FEW_RUNS = "few_runs"  # the same from fewer than ten runs: use intervals by run, with t(runs - 1) or fewer
@@ -23,7 +23,7 @@ class FitStatus(enum.StrEnum):
 
 
 class FitError(QidError):
-    """No usable estimate; `status` says which kind: not identifiable, or failed."""
+    """A fit gave no usable estimate; `status` says why: not identifiable, or failed."""
 
     def __init__(self, message: str, status: FitStatus) -> None:
         super().__init__(message)
@@ -65,7 +65,6 @@ class FitData:
         Covariates come from the columns that are there. `lr_fraction` is what decay has left of the peak learning
         rate: 1 also during the warm-up, where `lr_phase` tells; what the table doesn't know is NaN.
         """
-        names = ["tokens_seen", "n_params_non_embedding", "bits", "qid_nats", "qid_se_nats"]
         columns = {"group_size": "group_size", "lr_fraction": "lr_fraction", "loss_nats": "baseline_loss_nats"}
         columns |= {name: name for name in ("quantized_ratio", "input_outliers")}
         covariates = {name: table[column].to_numpy(float) for name, column in columns.items() if column in table}
@@ -74,7 +73,15 @@ class FitData:
             covariates["lr_fraction"] = np.where(undecayed, 1.0, covariates["lr_fraction"])
         if "vocabulary_size" in table and "loss_nats" in covariates:
             covariates["room_nats"] = np.log(table["vocabulary_size"].to_numpy(float)) - covariates["loss_nats"]
-        return cls(*(table[name].to_numpy(float) for name in names), table["run_label"].to_numpy(str), covariates)
+        return cls(
+            tokens=table["tokens_seen"].to_numpy(float),
+            n_params=table["n_params_non_embedding"].to_numpy(float),
+            bits=table["bits"].to_numpy(float),
+            qid_nats=table["qid_nats"].to_numpy(float),
+            qid_se_nats=table["qid_se_nats"].to_numpy(float),
+            runs=table["run_label"].to_numpy(str),
+            covariates=covariates,
+        )
 
     def where(self, mask: np.ndarray) -> "FitData":
         """Return the rows for which `mask`, shape (n_rows,), is True (or those at these places, in their order)."""
@@ -87,20 +94,27 @@ class FitData:
         return replace(self, covariates=self.covariates | changed)
 
     def variables(self, law: type[Law]) -> Variables:
-        """Return what the law needs of these rows. Raises FitError where they don't have it."""
+        """Return the variables that the law needs of these rows. Raises FitError where they don't have it."""
         try:
             return law.variables(vars(self) | self.covariates)
         except LawError as error:
             raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
 
     def asked(self, law: Law) -> Variables:
-        """Return what the fitted law needs of these rows. Raises LawError where they hold what it can't say."""
+        """Return the fitted law's variables in these rows. Raises LawError where they hold what it can't say."""
         return law.ask(vars(self) | self.covariates)
 
     @property
     def validity(self) -> ValidityRange:
         """Return the ranges that the rows cover; of covariates, those that every row has."""
         known = {name: values for name, values in self.covariates.items() if np.all(np.isfinite(values))}
-        own = {name: getattr(self, name) for name in OWN_VARIABLES}
-        ranges = {name: (float(values.min()), float(values.max())) for name, values in (own | known).items()}
-        return ValidityRange(*(ranges.pop(name) for name in OWN_VARIABLES), covariates=ranges)
+        return ValidityRange(
+            tokens=_ends(self.tokens),
+            n_params=_ends(self.n_params),
+            bits=_ends(self.bits),
+            covariates={name: _ends(values) for name, values in known.items()},
+        )
+
+
+def _ends(values: FloatArray) -> tuple[float, float]:
+    return float(values.min()), float(values.max())

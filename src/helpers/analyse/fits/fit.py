@@ -112,7 +112,7 @@ def _starts(law_type: type[Law], data: FitData, x: Variables) -> list[FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
-    """Where the likelihood is largest, or one of the places where it is larger than around."""
+    """The place where the likelihood is largest, or one where it is larger than around."""
 
     coefficients: FloatArray
     log_tau: float
@@ -123,7 +123,7 @@ class Maximum:
 def model_in(
     scaled: Standardised, law_type: type[Law], data: FitData, x: Variables, tail_freedom: float
 ) -> RelativeSpreadModel:
-    """Return the likelihood of the rows as a function of such coordinates and ln tau."""
+    """Return the likelihood of the rows as a function of the coordinates `scaled` and ln tau."""
 
     def mean(coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
         value, slopes = law_type.evaluate(scaled.to_coefficients @ coordinates, x)
@@ -172,7 +172,7 @@ def _climb(law_type: type[Law], data: FitData, x: Variables, start: FloatArray, 
     to = scaled.to_coefficients
     begin = np.append(np.linalg.solve(to, start[:-1]), start[-1])
     low, high = ends_of_search(law_type, x, scaled, begin)
-    found: GenericLikelihoodModelResults = model.fit(
+    result: GenericLikelihoodModelResults = model.fit(
         np.clip(begin, low, high),
         method="lbfgs",
         bounds=list(zip(low, high, strict=True)),
@@ -183,10 +183,10 @@ def _climb(law_type: type[Law], data: FitData, x: Variables, start: FloatArray, 
         skip_hessian=True,
         warn_convergence=False,
     )
-    if not found.mle_retvals["converged"]:
+    if not result.mle_retvals["converged"]:
         return None
-    at_bound = np.isclose(found.params, low) | np.isclose(found.params, high)
-    return Maximum(to @ found.params[:-1], float(found.params[-1]), float(found.llf), at_bound)
+    at_bound = np.isclose(result.params, low) | np.isclose(result.params, high)
+    return Maximum(to @ result.params[:-1], float(result.params[-1]), float(result.llf), at_bound)
 
 
 def _maximise(law_type: type[Law], data: FitData, x: Variables, tail_freedom: float) -> Maximum:

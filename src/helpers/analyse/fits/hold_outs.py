@@ -40,7 +40,7 @@ class Split:
 
 
 def floor_by_bits(floors: Mapping[float, NoiseFloor]) -> Floor:
-    """Return the floor of rows from those of `noise_floor.study_floors`: that of another run, for a hold-out is one.
+    """Return a function from rows to noise floors (`noise_floor.study_floors`): of another run, as a hold-out is one.
 
     A bit width without replicates takes the floor of the nearest width that has one.
     """
@@ -48,10 +48,10 @@ def floor_by_bits(floors: Mapping[float, NoiseFloor]) -> Floor:
 
     def floor(data: FitData) -> FloatArray:
         nearest = known[np.abs(data.bits[:, None] - known).argmin(axis=1)]
-        found = np.empty(data.bits.shape)
+        values = np.empty(data.bits.shape)
         for bits in known:
-            found[nearest == bits] = floors[bits].of_another_run(data.qid_nats[nearest == bits])
-        return found
+            values[nearest == bits] = floors[bits].of_another_run(data.qid_nats[nearest == bits])
+        return values
 
     return floor
 
@@ -72,13 +72,13 @@ def splits(table: pd.DataFrame, other_text: pd.DataFrame) -> dict[str, Split]:
         "3 bits": bits == 3,
         "2 bits": bits == 2,
     }
-    found = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
-    found["decayed rate"] = Split(trunk, table[decayed])
+    by_name = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
+    by_name["decayed rate"] = Split(trunk, table[decayed])
     cosine = decayed & (table["schedule"] == "cosine")
-    found["cooldown after cosine"] = Split(pd.concat([trunk, table[cosine]]), table[decayed & ~cosine])
-    found["other bits"] = Split(trunk, wider)
-    found["another text"] = Split(trunk, unseen)
-    return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
+    by_name["cooldown after cosine"] = Split(pd.concat([trunk, table[cosine]]), table[decayed & ~cosine])
+    by_name["other bits"] = Split(trunk, wider)
+    by_name["another text"] = Split(trunk, unseen)
+    return {name: one for name, one in by_name.items() if not one.held.empty and not one.training.empty}
 
 
 def refitted(law_type: type[Law]) -> Predictor:
@@ -86,17 +86,14 @@ def refitted(law_type: type[Law]) -> Predictor:
     return lambda training, held, floor: hold_out(law_type, training, held, floor)
 
 
-def as_published(laws: Law | Mapping[int, Law]) -> Predictor:
-    """Return predictions of a law (or one per bit width) as it is, constants and all: no interval."""
+def as_published(laws: Law | Mapping[float, Law]) -> Predictor:
+    """Return the predictor that takes a law (or one per bit width) as it is, constants and all: no interval."""
 
     def predict(_training: FitData, held: FitData, floor: FloatArray) -> Predictions:
         predicted = np.empty(held.bits.shape)
         for bits in np.unique(held.bits):
             rows = held.bits == bits
-            law = laws if isinstance(laws, Law) else laws.get(bits)
-            if law is None:
-                message = f"published for {', '.join(map(str, laws))} bits, not {bits:g}"
-                raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+            law = laws if isinstance(laws, Law) else _law_of_width(laws, bits)
             try:
                 predicted[rows] = np.exp(law.evaluate(law.coefficients, held.where(rows).asked(law))[0])
             except LawError as error:
@@ -107,8 +104,15 @@ def as_published(laws: Law | Mapping[int, Law]) -> Predictor:
     return predict
 
 
+def _law_of_width(laws: Mapping[float, Law], bits: float) -> Law:
+    if bits not in laws:
+        message = f"published for {', '.join(map(str, laws))} bits, not {bits:g}"
+        raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
+    return laws[bits]
+
+
 def per_bit_width(training: FitData, held: FitData, floor: FloatArray) -> Predictions:
-    """Fit one `OneBitWidthLaw` a bit width and predict each width's rows with its own."""
+    """Fit one `OneBitWidthLaw` per bit width and predict each width's rows with its own."""
     predicted, low, high = (np.empty(held.bits.shape) for _ in range(3))
     trouble, level = "", 0.0
     for bits in np.unique(held.bits):
@@ -131,7 +135,8 @@ def loss_law_of(data: FitData, law_type: type[SizeAndTokensLaw] = OuyangLossLaw)
     if "loss_nats" not in data.covariates:
         raise FitError("no 16-bit losses ('loss_nats') to fit a loss law to", FitStatus.NOT_IDENTIFIABLE)
     triples = np.unique(np.column_stack([data.tokens, data.n_params, data.covariates["loss_nats"]]), axis=0)
-    return fit_loss_law(law_type, *triples.T, source="fitted to this project's 16-bit losses")
+    tokens, n_params, losses = triples.T
+    return fit_loss_law(law_type, tokens, n_params, losses, source="fitted to this project's 16-bit losses")
 
 
 def loss_miss(loss_law: SizeAndTokensLaw, data: FitData) -> float:
@@ -141,7 +146,7 @@ def loss_miss(loss_law: SizeAndTokensLaw, data: FitData) -> float:
 
 
 def with_predicted_loss(law_type: type[Law], loss_law_type: type[SizeAndTokensLaw]) -> Predictor:
-    """Return a law that needs the 16-bit loss as one of D, N and P: of rows held out, a loss law predicts it.
+    """Return the predictor of a law that needs the 16-bit loss: of rows held out, a loss law in D and N predicts it.
 
     Both laws are fitted to the training rows, with their measured losses. Intervals hold the loss law's own misses
     there (root mean square of ln L), times how strongly QiD depends on them.
@@ -178,7 +183,7 @@ def judge(predictors: dict[str, Predictor], hold_outs: dict[str, Split], floor: 
 
 def criteria(law_types: dict[str, type[Law]], data: FitData) -> pd.DataFrame:
     """Return, by law fitted to all rows of `data`, `tau`, `aic`, `bic`, `n_coefficients`, `status` and `reason`."""
-    rows = {}
+    rows: dict[str, dict[str, object]] = {}
     for name, law_type in law_types.items():
         try:
             fit = fit_law(law_type, data)

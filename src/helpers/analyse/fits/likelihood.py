@@ -13,13 +13,13 @@ Mean = Callable[[FloatArray], tuple[FloatArray, FloatArray]]  # ln mu (n_rows,),
 
 
 def tail_weights(squares: FloatArray, tail_freedom: float) -> FloatArray:
-    """Return how much each row counts, (v + 1) / (v + z^2) with z^2 = `squares` in variances; 1 for normal errors."""
+    """Return the weight of each row, (v + 1) / (v + z^2) with z^2 = `squares` in variances; 1 for normal errors."""
     if np.isinf(tail_freedom):
         return np.ones(squares.shape)
     return (tail_freedom + 1) / (tail_freedom + squares)
 
 
-class RelativeSpreadModel(GenericLikelihoodModel):
+class RelativeSpreadModel(GenericLikelihoodModel):  # type: ignore[misc]  # statsmodels has no types
     """Likelihood of QiD with ln mean and its slopes from `mean` and squared scale se^2 + tau^2 mean^2.
 
     Parameters are the coefficients followed by ln tau; errors have Student's t with `tail_freedom` (infinite: normal).

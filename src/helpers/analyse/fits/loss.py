@@ -24,7 +24,7 @@ def fit_loss_law(
         message = f"{law_type.__name__} has {len(names)} coefficients; {loss_nats.size} losses are too few"
         raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
     ends = np.array([law_type.bounds(x).get(name, (-np.inf, np.inf)) for name in names]).T
-    found = [
+    minima = [
         optimize.least_squares(
             lambda c: law_type.evaluate(c, x)[0] - np.log(loss_nats),
             start,
@@ -39,9 +39,9 @@ def fit_loss_law(
         )
         for start in law_type.loss_starts(x, loss_nats)
     ]
-    converged = [one for one in found if one.success]
+    converged = [one for one in minima if one.success]
     if not converged:
-        raise FitError(f"none of {len(found)} starts reached a minimum", FitStatus.FAILED)
-    ranges = ((float(values.min()), float(values.max())) for values in (tokens, n_params))
-    box = ValidityRange(*ranges, ANY_BITS)
+        raise FitError(f"none of {len(minima)} starts reached a minimum", FitStatus.FAILED)
+    of_tokens, of_sizes = ((float(values.min()), float(values.max())) for values in (tokens, n_params))
+    box = ValidityRange(of_tokens, of_sizes, ANY_BITS)
     return law_type.from_coefficients(min(converged, key=lambda one: one.cost).x, source, box)

@@ -52,7 +52,7 @@ One = TypeVar("One")
 
 
 def parts_of_study(measured: pd.DataFrame, table: pd.DataFrame) -> dict[str, tuple[str, FitRows]]:
-    """Return by name of each fit its form and its rows; `table` comes from `rows_at`. Most have the main rows."""
+    """Return the form and the rows of each fit, by its name; `table` comes from `rows_at`. Most have the main rows."""
     main = FitRows(f"trunk, group {GROUP_SIZE}", FitData.from_table(trunk_rows(table)))
     decayed = (table["lr_phase"] == "decay") & (table["n_averaged"] == 1) & table["bits"].isin(FITTED_BITS)
     both = FitData.from_table(pd.concat([trunk_rows(table), table[decayed]]))
@@ -68,7 +68,7 @@ def parts_of_study(measured: pd.DataFrame, table: pd.DataFrame) -> dict[str, tup
 
 
 def predictors() -> dict[str, Predictor]:
-    """Return what is judged, by name: the competing forms, one law per bit width, losses predicted, published laws."""
+    """Return the predictors to judge, by name: competing forms, per bit width, losses predicted, published laws."""
     return {
         **{name: refitted(form) for name, form in COMPETING.items()},
         PER_BIT: per_bit_width,
@@ -78,7 +78,7 @@ def predictors() -> dict[str, Predictor]:
 
 
 def nothing_kept(table_sha256: str) -> StoredFits:
-    """Return the fits of a table before anything is fitted."""
+    """Return the `StoredFits` of a table before anything is fitted."""
     judged, compared = pd.DataFrame({"law": []}), pd.DataFrame(index=pd.Index([], name="law"))
     return StoredFits({}, {}, None, math.nan, table_sha256, judged, compared)
 

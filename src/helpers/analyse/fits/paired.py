@@ -27,15 +27,15 @@ def on_the_same_checkpoints(first: pd.DataFrame, second: pd.DataFrame) -> tuple[
 
     Raises FitError where nothing is left, or where a table has a checkpoint twice at one bit width.
     """
-    one, other = (table.set_index(CELL, drop=False) for table in (first, second))
-    for table in (one, other):
+    left, right = (table.set_index(CELL, drop=False) for table in (first, second))
+    for table in (left, right):
         if table.index.has_duplicates:
             checkpoint, bits = table.index[table.index.duplicated()][0]
             raise FitError(f"checkpoint {checkpoint} is there twice at {bits:g} bits", FitStatus.FAILED)
-    both = one.index.intersection(other.index)
+    both = left.index.intersection(right.index)
     if both.empty:
         raise FitError("the two tables have no checkpoint in common at the same bits", FitStatus.NOT_IDENTIFIABLE)
-    return one.loc[both].reset_index(drop=True), other.loc[both].reset_index(drop=True)
+    return left.loc[both].reset_index(drop=True), right.loc[both].reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,10 @@ def fit_pair(
     is shared, or where the runs give no interval.
     """
     tables = on_the_same_checkpoints(first, second)
-    fits, troubles = zip(*(fit_by_run(law_type, FitData.from_table(table), level) for table in tables), strict=True)
-    if any(troubles):
-        raise FitError(next(filter(None, troubles)), FitStatus.NOT_IDENTIFIABLE)
-    return PairedFits(*fits, exponent_differences(*fits, document_errors(fits, tables, counts), level))
+    (fit, trouble), (other_fit, other_trouble) = (
+        fit_by_run(law_type, FitData.from_table(table), level) for table in tables
+    )
+    if trouble or other_trouble:
+        raise FitError(trouble or other_trouble, FitStatus.NOT_IDENTIFIABLE)
+    document_se = document_errors((fit, other_fit), tables, counts)
+    return PairedFits(fit, other_fit, exponent_differences(fit, other_fit, document_se, level))

@@ -28,7 +28,7 @@ class Predictions:
 
     @property
     def clear(self) -> np.ndarray:
-        """Return where the measured QiD exceeds three floors: only there does ln QiD mean something."""
+        """Return which rows have a measured QiD above three noise floors: only there does ln QiD mean something."""
         return self.data.qid_nats > 3 * self.floor_nats
 
     @property
@@ -39,12 +39,12 @@ class Predictions:
 
     @property
     def rest_errors_nats(self) -> FloatArray:
-        """Return predicted minus measured of the other rows, in nats per token, shape (n_rows - n_clear,)."""
+        """Return predicted minus measured QiD of the other rows, in nats per token, shape (n_rows - n_clear,)."""
         return (self.predicted_nats - self.data.qid_nats)[~self.clear]
 
     @property
     def covered(self) -> FloatArray:
-        """Return 1 for rows inside their prediction interval, else 0; NaN where there is none."""
+        """Return 1.0 for rows inside their prediction interval, else 0; NaN where there is none."""
         inside = (self.low_nats <= self.data.qid_nats) & (self.data.qid_nats <= self.high_nats)
         return np.full(inside.shape, np.nan) if self.no_interval_because else inside.astype(float)
 
@@ -70,7 +70,7 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class HoldOut(Predictions):
-    """How well a fit predicts rows that it hasn't seen."""
+    """Predictions of a fit for rows that it hasn't seen."""
 
     fit: FitResult  # of the training rows, with intervals by run where there can be any
 
@@ -87,7 +87,7 @@ def predictions(
     level: float = 0.90,
     input_error: ArrayLike = 0.0,
 ) -> HoldOut:
-    """Return what `fit` says of rows of new runs, with intervals at `level` unless `trouble` says why there are none.
+    """Return the predictions of `fit` for rows of new runs, with intervals at `level` unless `trouble` says why not.
 
     The variance is se^2 + tau^2 mu^2 (the row itself) plus mu^2 x'Cx (the coefficients, with the slopes x of ln mu and
     the covariance C of `fit`) plus (mu `input_error`)^2, with t(runs - 1). `input_error` is that of ln mu from

@@ -61,12 +61,12 @@ class _Profile:
     @classmethod
     def of(cls, fit: FitResult, place: int) -> "_Profile":
         law_type, estimate, x = type(fit.law), fit.law.coefficients, fit.data.asked(fit.law)
-        own = Standardised(np.eye(estimate.size), np.ones(estimate.size - 1))
-        model = model_in(own, law_type, fit.data, x, fit.tail_freedom)
+        unscaled = Standardised(np.eye(estimate.size), np.ones(estimate.size - 1))
+        model = model_in(unscaled, law_type, fit.data, x, fit.tail_freedom)
         top = np.append(estimate, np.log(fit.tau))
         free = np.append(fit.free, "ln_tau" not in fit.bounds_hit)
         free[place] = False
-        ends = ends_of_search(law_type, x, own, top, reach=np.inf)  # ln k goes far when an exponent moves
+        ends = ends_of_search(law_type, x, unscaled, top, reach=np.inf)  # ln k goes far when an exponent moves
         return cls(model, top, float(model.loglike(top)), place, free, ends)
 
     def best(self, held: float, start: FloatArray) -> tuple[FloatArray, float]:
@@ -76,13 +76,13 @@ class _Profile:
         """
         begin = np.clip(start + self._along(start)[0] * (held - start[self.place]), *self.ends)
         begin[self.place] = held
-        found = score_to_the_top(self.model, begin, self.free, self.ends)
-        if found is None:
+        params = score_to_the_top(self.model, begin, self.free, self.ends)
+        if params is None:
             raise FitError(f"the profile has no maximum at {held:.6g}", FitStatus.FAILED)
-        fall = 2 * (self.value - float(self.model.loglike(found)))
+        fall = 2 * (self.value - float(self.model.loglike(params)))
         if fall < -HIGHER:
             raise FitError(f"the fit isn't the maximum: at {held:.6g} the likelihood is higher", FitStatus.FAILED)
-        return found, fall
+        return params, fall
 
     def _along(self, params: FloatArray) -> tuple[FloatArray, float]:
         """Return by how much the others follow one unit of the coefficient, and the information then left on it."""
@@ -100,7 +100,7 @@ class _Profile:
         return self.best(held, start)[1] - threshold
 
     def end(self, step: float, limit: float, threshold: float) -> float:
-        """Return where the fall reaches `threshold` as the coefficient goes towards `limit`; infinite if it doesn't.
+        """Return the value at which the fall reaches `threshold` on the coefficient's way to `limit`; infinite if none.
 
         Steps double in size; what lies beyond the first crossing isn't looked at.
         """
@@ -115,7 +115,7 @@ class _Profile:
 
 
 def _outwards(begin: float, step: float, limit: float) -> Iterator[float]:
-    """Yield begin + step, begin + 3 step, begin + 7 step, ... and at last `limit`."""
+    """Yield the places begin + step, begin + 3 step, begin + 7 step, ... and at last `limit`."""
     place = begin + step
     while abs(place - begin) < abs(limit - begin):
         yield place

@@ -1,4 +1,4 @@
-"""What a fit returns: estimates, the whole result, draws of its coefficients. No fitting happens here."""
+"""Results of a fit: estimates, the whole result, draws of its coefficients. No fitting happens here."""
 
 import math
 from dataclasses import dataclass
@@ -70,12 +70,12 @@ class FitResult:
 
     @property
     def n_rows(self) -> int:
-        """Return how many rows were fitted."""
+        """Return the number of rows that were fitted."""
         return self.data.tokens.size
 
     @property
     def n_runs(self) -> int:
-        """Return from how many training runs the rows come."""
+        """Return the number of training runs that the rows come from."""
         return np.unique(self.data.runs).size
 
     @property

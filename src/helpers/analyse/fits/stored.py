@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange
 from helpers.table.errors import ResultsError
 from helpers.table.files import write_atomically
+from helpers.table.records import given
 
 FITS = Path("results/fits.json")
 TABLE = Path("results/measurements.parquet")
@@ -30,6 +32,8 @@ DRAW_DIGITS = 7  # significant; the draws' own scatter begins at the second or t
 # Fields of a stored fit that the file has under the same names, as they are and as numbers.
 AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
 NUMBERS = ("condition_number", "tau", "aic", "bic", "level")
+
+AnyLaw = TypeVar("AnyLaw", bound=Law)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,7 @@ class NamedFits:
 
 @dataclass(frozen=True, eq=False)
 class StoredFits(NamedFits):
-    """What `results/fits.json` holds."""
+    """The contents of `results/fits.json`."""
 
     table_sha256: str
     judged: pd.DataFrame  # `hold_outs.judge`, with a column `published`: constants as printed, nothing fitted
@@ -110,21 +114,21 @@ def parameters(fit: FitResult, no_interval_because: str = "") -> dict[str, Estim
     Ends of an interval are those of the coefficient's (k from ln k); standard errors go by the slope there (delta
     method). NaN for a coefficient at a bound, and for all where there is a reason that there is no interval.
     """
-    found = {}
+    estimates = {}
     for name, coefficient in zip(fit.law.parameter_names(), fit.coefficient_names, strict=True):
-        value, one = float(getattr(fit.law, name)), fit.estimate(coefficient)
+        value, estimate = float(getattr(fit.law, name)), fit.estimate(coefficient)
         if no_interval_because or coefficient in fit.bounds_hit:
-            found[name] = Estimate(value, math.nan, math.nan, math.nan)
+            estimates[name] = Estimate(value, math.nan, math.nan, math.nan)
         elif name in fit.law.LOGS:
             with np.errstate(over="ignore"):
-                low, high = np.exp([one.low, one.high])
-            found[name] = Estimate(value, value * one.standard_error, float(low), float(high))
+                low, high = np.exp([estimate.low, estimate.high])
+            estimates[name] = Estimate(value, value * estimate.standard_error, float(low), float(high))
         elif name in fit.law.INVERSES:
-            ends = sorted(math.inf if end * value <= 0 else 1 / end for end in (one.low, one.high))
-            found[name] = Estimate(value, value**2 * one.standard_error, *ends)
+            ends = sorted(math.inf if end * value <= 0 else 1 / end for end in (estimate.low, estimate.high))
+            estimates[name] = Estimate(value, value**2 * estimate.standard_error, *ends)
         else:
-            found[name] = Estimate(value, one.standard_error, float(one.low), float(one.high))
-    return found
+            estimates[name] = Estimate(value, estimate.standard_error, float(estimate.low), float(estimate.high))
+    return estimates
 
 
 def table_digest(path: Path) -> str:
@@ -137,18 +141,19 @@ def table_digest(path: Path) -> str:
 
 def write_fits(path: Path, stored: StoredFits) -> None:
     """Write the fits as JSON, atomically; the bytes depend on them alone. Raises ResultsError if the disk refuses."""
-    found = {
+    loss_law = given(stored.loss_law)
+    contents = {
         "version": VERSION,
         "table_sha256": stored.table_sha256,
-        "loss_law": _range_to_json(stored.loss_law)
-        | {"parameters": {name: getattr(stored.loss_law, name) for name in stored.loss_law.parameter_names()}}
-        | {"log_rms": stored.loss_log_rms, "bounds_hit": bounds_hit(stored.loss_law)},
+        "loss_law": _range_to_json(loss_law)
+        | {"parameters": {name: getattr(loss_law, name) for name in loss_law.parameter_names()}}
+        | {"log_rms": stored.loss_log_rms, "bounds_hit": bounds_hit(loss_law)},
         "fits": {name: _fit_to_json(fit) for name, fit in stored.fits.items()},
         "refused": {name: {"status": error.status, "reason": str(error)} for name, error in stored.refused.items()},
         "judged": stored.judged.to_dict("records"),
         "criteria": stored.criteria.rename_axis("law").reset_index().to_dict("records"),
     }
-    write_atomically(path, json.dumps(plain(found), separators=(",", ":"), allow_nan=False).encode() + b"\n")
+    write_atomically(path, json.dumps(plain(contents), separators=(",", ":"), allow_nan=False).encode() + b"\n")
 
 
 def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
@@ -157,10 +162,10 @@ def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
     Raises ResultsError where the file is missing or isn't one of fits, and where it was made from another table.
     """
     try:
-        found = json.loads(path.read_text())
-        if found["version"] != VERSION:
-            raise ValueError(f"version {found['version']}, not {VERSION}")
-        stored = _from_json(found)
+        contents = json.loads(path.read_text())
+        if contents["version"] != VERSION:
+            raise ValueError(f"version {contents['version']}, not {VERSION}")
+        stored = _from_json(contents)
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such file; `make fits` makes it") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -172,7 +177,7 @@ def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
 
 
 def plain(value: object) -> object:
-    """Return what JSON can hold: NaN as null, infinities as the texts "inf" and "-inf", arrays as lists."""
+    """Return a value as JSON can hold it: NaN as null, infinities as the texts "inf" and "-inf", arrays as lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
@@ -188,34 +193,34 @@ def _number(value: float | str | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _range_to_json(law: Law) -> dict:
+def _range_to_json(law: Law) -> dict[str, Any]:
     ranges = {name: getattr(law.validity, name) for name in OWN_VARIABLES}
     return {"source": law.source, "range": ranges | law.validity.covariates}
 
 
-def _law_from_json(law_type: type[Law], parameters: Mapping, found: Mapping) -> Law:
-    ranges = {name: (_number(ends[0]), _number(ends[1])) for name, ends in found["range"].items()}
+def _law_from_json(law_type: type[AnyLaw], parameters: Mapping[str, Any], record: Mapping[str, Any]) -> AnyLaw:
+    ranges = {name: (_number(ends[0]), _number(ends[1])) for name, ends in record["range"].items()}
     own = {name: ranges.pop(name) for name in OWN_VARIABLES}
     values = {name: _number(value) for name, value in parameters.items()}
-    return law_type(**values, source=found["source"], validity=ValidityRange(**own, covariates=ranges))
+    return law_type(**values, source=record["source"], validity=ValidityRange(**own, covariates=ranges))
 
 
 def _rounded(values: np.ndarray) -> list[float]:
     return [float(f"{value:.{DRAW_DIGITS}g}") for value in values]
 
 
-def _draws_to_json(draws: Draws) -> dict:
+def _draws_to_json(draws: Draws) -> dict[str, Any]:
     columns = {name: _rounded(column) for name, column in zip(draws.names, draws.coefficients.T, strict=True)}
     return {"coefficients": columns, "tau": _rounded(draws.tau)}
 
 
-def _draws_from_json(found: Mapping) -> Draws:
-    columns = found["coefficients"]
+def _draws_from_json(record: Mapping[str, Any]) -> Draws:
+    columns = record["coefficients"]
     coefficients = np.array(list(columns.values()), float).T
-    return Draws(tuple(columns), coefficients, np.array(found["tau"], float))
+    return Draws(tuple(columns), coefficients, np.array(record["tau"], float))
 
 
-def _fit_to_json(fit: StoredFit) -> dict:
+def _fit_to_json(fit: StoredFit) -> dict[str, Any]:
     return {
         **{name: getattr(fit, name) for name in AS_THEY_ARE + NUMBERS},
         "status": str(fit.status),
@@ -231,37 +236,37 @@ def estimate_to_json(one: Estimate) -> dict[str, float]:
     return {"estimate": one.value, "se": one.standard_error, "low": one.low, "high": one.high}
 
 
-def _fit_from_json(found: Mapping) -> StoredFit:
-    kept = {name: found[name] for name in AS_THEY_ARE} | {name: _number(found[name]) for name in NUMBERS}
+def _fit_from_json(record: Mapping[str, Any]) -> StoredFit:
+    kept = {name: record[name] for name in AS_THEY_ARE} | {name: _number(record[name]) for name in NUMBERS}
     estimates = {
         name: Estimate(*(_number(one[key]) for key in ("estimate", "se", "low", "high")))
-        for name, one in found["params"].items()
+        for name, one in record["params"].items()
     }
     made = {
-        "status": FitStatus(found["status"]),
-        "bounds_hit": tuple(found["bounds_hit"]),
-        "law": _law_from_json(FORMS[found["form"]], {name: one.value for name, one in estimates.items()}, found),
+        "status": FitStatus(record["status"]),
+        "bounds_hit": tuple(record["bounds_hit"]),
+        "law": _law_from_json(FORMS[record["form"]], {name: one.value for name, one in estimates.items()}, record),
         "params": estimates,
-        "draws": None if found["draws"] is None else _draws_from_json(found["draws"]),
+        "draws": None if record["draws"] is None else _draws_from_json(record["draws"]),
     }
     return StoredFit(**(kept | made))
 
 
-def _frame(records: list[dict], texts: tuple[str, ...]) -> pd.DataFrame:
+def _frame(records: list[dict[str, Any]], texts: tuple[str, ...]) -> pd.DataFrame:
     """Return records as a table; all columns but `texts` are numbers, missing ones NaN."""
     table = pd.DataFrame(records)
     numbers = [name for name in table.columns if name not in texts]
     return table.assign(**{name: table[name].map(_number).astype(float) for name in numbers})
 
 
-def _from_json(found: Mapping) -> StoredFits:
-    loss = found["loss_law"]
+def _from_json(contents: Mapping[str, Any]) -> StoredFits:
+    loss = contents["loss_law"]
     return StoredFits(
-        table_sha256=found["table_sha256"],
-        fits={name: _fit_from_json(one) for name, one in found["fits"].items()},
-        refused={name: FitError(one["reason"], FitStatus(one["status"])) for name, one in found["refused"].items()},
+        table_sha256=contents["table_sha256"],
+        fits={name: _fit_from_json(one) for name, one in contents["fits"].items()},
+        refused={name: FitError(one["reason"], FitStatus(one["status"])) for name, one in contents["refused"].items()},
         loss_law=_law_from_json(OuyangLossLaw, loss["parameters"], loss),
         loss_log_rms=_number(loss["log_rms"]),
-        judged=_frame(found["judged"], ("law", "hold_out", "reason", "published")),
-        criteria=_frame(found["criteria"], ("law", "status", "reason")).set_index("law"),
+        judged=_frame(contents["judged"], ("law", "hold_out", "reason", "published")),
+        criteria=_frame(contents["criteria"], ("law", "status", "reason")).set_index("law"),
     )

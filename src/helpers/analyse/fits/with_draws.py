@@ -59,7 +59,7 @@ def fit_and_draw(form: str, rows: FitRows, n_draws: int, generator: np.random.Ge
 
 
 def by_width(rows: FitRows) -> dict[str, tuple[str, FitRows]]:
-    """Return what `fit_all` takes for one law per bit width: by name of the fit its form and its rows."""
+    """Return the parts that `fit_all` takes for one law per bit width: form and rows, by the name of the fit."""
     widths = np.unique(rows.data.bits)
     parts = {bits: FitRows(f"{rows.words}, {bits:g} bits", rows.data.where(rows.data.bits == bits)) for bits in widths}
     return {f"{PER_BIT}-{bits:g}": ("one-bit-width", part) for bits, part in parts.items()}

@@ -87,7 +87,7 @@ def _qid_coefficients(law: Law, log_bytes: float) -> FloatArray:
 
 
 def _loss_law_shifts(law: SizeAndTokensLaw) -> FloatArray:
-    """Return by how many ln b each coefficient of a loss law grows, in their order."""
+    """Return the growth of each coefficient of a loss law, in multiples of ln b, in their order."""
     match law:
         case ChinchillaLaw():
             shifts = [-1, -1, 0, law.beta - 1, 0]

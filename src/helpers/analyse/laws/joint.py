@@ -102,7 +102,7 @@ class RatioRestLaw(BlockLaw):
 
     @classmethod
     def starts(cls, x: Variables) -> list[dict[str, float]]:
-        """Return a power below one (the last part costs most) and above."""
+        """Return two starts of rho: a power below one (the last part costs most) and one above."""
         return [{"ln_rho": np.log(0.3)}, {"ln_rho": np.log(2.0)}]
 
     @classmethod

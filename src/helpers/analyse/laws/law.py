@@ -27,7 +27,7 @@ BISECTIONS = 60  # of one cell of that grid, at most 0.25 in ln: far below round
 
 
 def bisect(above: Callable[[FloatArray], NDArray[np.bool_]], variable: str, shape: tuple[int, ...]) -> FloatArray:
-    """Return where `above` changes as a variable goes between the ends of `SEARCHED`: the largest place if several.
+    """Return the value at which `above` changes between the ends of a variable in `SEARCHED`: the largest if several.
 
     `above` takes and returns arrays of `shape`. A grid finds the change, bisection of the logarithm refines it. Raises
     LawError where there is none.
@@ -52,7 +52,7 @@ def bisect(above: Callable[[FloatArray], NDArray[np.bool_]], variable: str, shap
 
 @dataclass(frozen=True)
 class Law:
-    """What the laws share. A subclass adds its parameters as fields: the factor, the terms', then the others."""
+    """The base of all laws. A subclass adds its parameters as fields: the factor, the terms', then the others."""
 
     source: str = field(kw_only=True)
     validity: ValidityRange = field(kw_only=True)
@@ -61,7 +61,7 @@ class Law:
     TERMS: ClassVar[tuple[Term, ...]]
     LOGS: ClassVar[frozenset[str]] = frozenset({"k"})
     INVERSES: ClassVar[frozenset[str]] = frozenset()
-    HELD: ClassVar[tuple[str, ...]] = ()  # variables that the law doesn't have: one value a law, that of `validity`
+    HELD: ClassVar[tuple[str, ...]] = ()  # variables that the law doesn't have: one value per law, that of `validity`
     ONLY: ClassVar[dict[str, tuple[float, ...]]] = {}  # the values a variable may have, where not every one is meant
     TOKEN_POWERS: ClassVar[dict[str, int]] = {}  # of coefficients beyond the terms: the power of tokens in their unit
 
@@ -83,7 +83,7 @@ class Law:
 
     @classmethod
     def variables(cls, given: Mapping[str, ArrayLike | None]) -> Variables:
-        """Return what the law needs of `given`, broadcast. Raises LawError where it is missing or impossible."""
+        """Return the law's variables out of `given`, broadcast. Raises LawError where one is missing or impossible."""
         for name in cls.needs():
             if given.get(name) is None:
                 raise LawError(f"{cls.__name__} needs {VARIABLES[name]} ('{name}')")

@@ -20,7 +20,7 @@ AT_BOUND = 1e-4  # relative: the search stays strictly between the bounds
 
 @dataclass(frozen=True)
 class SizeAndTokensLaw(Law):
-    """What the loss laws share: they need D and N, and all of them is shape."""
+    """The base of the loss laws: they need D and N, and have no terms."""
 
     TERMS: ClassVar[tuple[Term, ...]] = ()
 
@@ -28,6 +28,11 @@ class SizeAndTokensLaw(Law):
     def needs(cls) -> tuple[str, ...]:
         """Return the variables: D and N."""
         return ("tokens", "n_params")
+
+    @classmethod
+    def loss_starts(cls, x: Variables, loss_nats: FloatArray) -> list[FloatArray]:
+        """Return starting coefficients of a fit to losses, shape (n_models,); every loss law has its own."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

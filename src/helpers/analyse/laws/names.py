@@ -1,4 +1,4 @@
-"""What laws are called on the command line and in `results/fits.json`. Light: nothing here is fitted or read."""
+"""Names of the laws, on the command line and in `results/fits.json`. Light: nothing here is fitted or read."""
 
 from types import ModuleType
 from typing import Any
@@ -14,17 +14,17 @@ def laws_of(*modules: ModuleType) -> dict[str, type[Law]]:
 
     Raises LawError where two have the same name.
     """
-    found: dict[str, type[Law]] = {}
+    named: dict[str, type[Law]] = {}
     for module in modules:
         for law in vars(module).values():
             if not (isinstance(law, type) and issubclass(law, Law) and law.__module__ == module.__name__):
                 continue
             if "NAME" not in vars(law):  # a base of others
                 continue
-            if law.NAME in found:
-                raise LawError(f"{found[law.NAME].__name__} and {law.__name__} are both named '{law.NAME}'")
-            found[law.NAME] = law
-    return found
+            if law.NAME in named:
+                raise LawError(f"{named[law.NAME].__name__} and {law.__name__} are both named '{law.NAME}'")
+            named[law.NAME] = law
+    return named
 
 
 FORMS = laws_of(forms, shapes)  # in tokens, size and bits, and what may come on top
@@ -34,7 +34,7 @@ LAW_NAMES = (*FORMS, PER_BIT, *PUBLISHED)
 
 
 def law_words(name: str) -> dict[str, Any]:
-    """Return what a law is: `law`, `kind`, what it `says`, the variables it `needs`, and the `source` of constants."""
+    """Return a law's description: `law`, `kind`, what it `says`, the variables it `needs`, `source` of constants."""
     laws = PUBLISHED.get(name, {})
     several = [laws] if isinstance(laws, Law) else list(laws.values())
     law_type = type(several[0]) if several else FORMS["one-bit-width" if name == PER_BIT else name]

@@ -26,8 +26,8 @@ def _table_1_law(bits: float, k: float, beta: float, alpha: float) -> OneBitWidt
 
 
 # Table 1 of the paper was not made by its equation 8. These three (least squares of ln D, each cell weighted by its
-# printed digits) are close to what made it; `published.law_through_cells` finds laws that print all its cells.
-OUYANG_2024_TABLE_1 = {
+# printed digits) are close to what made it; `published_tables.law_through_cells` finds laws that print all its cells.
+OUYANG_2024_TABLE_1: dict[float, OneBitWidthLaw] = {
     2: _table_1_law(2, 3.786727e-4, 0.524053, 0.225002),
     3: _table_1_law(3, 1.170298e-5, 0.672732, 0.354690),
     4: _table_1_law(4, 6.132297e-6, 0.655060, 0.383503),
@@ -51,7 +51,7 @@ KUMAR_2024 = ExponentialLaw(
     validity=ValidityRange(tokens=(1.5e9, 2.6e10), n_params=(3e7, 2.2e8), bits=(math.nan, math.nan)),
 )
 # Constants as printed, nothing fitted here; of several laws, one per bit width.
-PUBLISHED: dict[str, Law | Mapping[int, Law]] = {
+PUBLISHED: dict[str, Law | Mapping[float, Law]] = {
     "ouyang2024": OUYANG_2024,
     "ouyang2024-per-bit": OUYANG_2024_TABLE_1,
     "kumar2024": KUMAR_2024,

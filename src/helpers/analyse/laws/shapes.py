@@ -39,7 +39,7 @@ class SaturatingLaw(UnifiedLaw):
 
     @classmethod
     def starts(cls, x: Variables) -> list[dict[str, float]]:
-        """Return a low and a high ceiling."""
+        """Return two starts: a low and a high ceiling."""
         return [{"ln_ceiling": np.log(2.0)}, {"ln_ceiling": np.log(30.0)}]
 
     @classmethod
@@ -81,7 +81,7 @@ class ThresholdLaw(UnifiedLaw):
 
     @classmethod
     def starts(cls, x: Variables) -> list[dict[str, float]]:
-        """Return onsets before the first rows and among them."""
+        """Return starts with onsets before the first rows and among them."""
         first, middle = x["tokens"].min(), np.median(x["tokens"])
         return [{"ln_D0": np.log(value)} for value in (0.2 * first, 0.8 * first, (first * middle) ** 0.5)]
 
@@ -149,7 +149,7 @@ class OnsetLaw(UnifiedLaw):
 
     @classmethod
     def starts(cls, x: Variables) -> list[dict[str, float]]:
-        """Return early and late onsets, gentle and steep."""
+        """Return starts with early and late onsets, gentle and steep."""
         first, middle = x["tokens"].min(), np.median(x["tokens"])
         return [
             {"ln_D0": np.log(onset), "nu": 0.3, "ln_s": np.log(steepness)}

@@ -1,4 +1,4 @@
-"""What laws are made of: the variables of a row, the ranges a law is valid in, and terms, each a factor of a law."""
+"""Parts of laws: the variables of a row, the ranges a law is valid in, and terms, each a factor of a law."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class LawError(QidError, ValueError):
 
 @dataclass(frozen=True)
 class ValidityRange:
-    """Where a law was fitted: inclusive ranges (low, high) of D, N, P and, in `covariates`, of its other variables."""
+    """The box in which a law was fitted: inclusive ranges (low, high) of D, N, P and, in `covariates`, of others."""
 
     tokens: tuple[float, float]
     n_params: tuple[float, float]
@@ -57,7 +57,7 @@ class ValidityRange:
     def contains(
         self, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike, **covariates: ArrayLike
     ) -> NDArray[np.bool_]:
-        """Return where a prediction is an interpolation: True inside the box of all ranges."""
+        """Return which predictions are interpolations: True inside the box of all ranges."""
         asked = {"tokens": tokens, "n_params": n_params, "bits": bits} | covariates
         sides = []
         for name, values in asked.items():
@@ -69,7 +69,7 @@ class ValidityRange:
 
 @dataclass(frozen=True)
 class Scale:
-    """How a term reads its variable: `of` gives the column; `back` undoes it, None where nothing can."""
+    """The scale on which a term reads its variable: `of` gives the column; `back` undoes it, None where nothing can."""
 
     of: Callable[[FloatArray], FloatArray]
     back: Callable[[FloatArray], FloatArray] | None
@@ -89,7 +89,7 @@ class Term:
     sign: int
 
     def column(self, x: Variables) -> FloatArray:
-        """Return what multiplies the coefficient, in the shape of the variables."""
+        """Return the column that multiplies the coefficient, in the shape of the variables."""
         return self.sign * self.scale.of(x[self.variable])
 
 

@@ -1,9 +1,9 @@
 """Block size: the exponent of each checkpoint, how it moves with size and tokens, and the joint law's hold-outs.
 
-A *block* is the number of neighbouring values, of weights and activations, that share a scale (Qb). One scale a row
+A *block* is the number of neighbouring values, of weights and activations, that share a scale (Qb). One scale per row
 counts as the mean width of a row, which is how Cao et al. (2024, arXiv 2410.06722v1) place it on the same axis.
 
-Tables are those of `degradation`, with QiD in nats a token, or of `in_relative_perplexity`, which have the relative
+Tables are those of `degradation`, with QiD in nats per token, or of `in_relative_perplexity`, which have the relative
 increase of perplexity in the same columns: what is fitted is a share then, and its error too.
 """
 
@@ -47,7 +47,7 @@ CAO_2024_POWERS = {
 
 
 def mean_block(table: pd.DataFrame) -> pd.Series:
-    """Return the values a scale of each row: `group_size`, or 4/3 of the width where a row of a matrix has one scale.
+    """Return the values per scale of each row: `group_size`, or 4/3 of the width where a row of a matrix has one scale.
 
     A block of a tadpole (GPT-NeoX) has 8 d rows of d weights and d rows of 4 d: 12 d^2 weights in 9 d rows.
     """
@@ -66,7 +66,7 @@ def in_relative_perplexity(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of_groups(measured: pd.DataFrame, bits: int = 3) -> pd.DataFrame:
-    """Return the trunk's late GPTQ rows of one bit width, asymmetric, in every group size and with one scale a row."""
+    """Return the trunk's late GPTQ rows of one bit width, asymmetric, in every group size and in whole rows."""
     chosen = measured["method"].isin(["none", "gptq"]) & (measured["bits"].isna() | (measured["bits"] == bits))
     every = degradation(study_rows(measured[chosen]))
     sizes = [*sorted(every["group_size"].dropna().unique()), None]
@@ -108,11 +108,11 @@ def with_outliers(table: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFram
     means = outliers[~outliers.index.duplicated()].map(
         lambda values: float(np.exp(np.log(np.asarray(values, float)).mean()))
     )
-    found = table["weights_sha256"].map(means)
-    if found.isna().any():
-        missing = table.loc[found.isna()].iloc[0]
+    matched = table["weights_sha256"].map(means)
+    if matched.isna().any():
+        missing = table.loc[matched.isna()].iloc[0]
         raise AnalysisError(f"{missing['model']}@{missing['step']} isn't in the table of checkpoints")
-    return table.assign(input_outliers=found)
+    return table.assign(input_outliers=matched)
 
 
 def at_quantized_ratio(table: pd.DataFrame, ratio: float, law: Law) -> pd.DataFrame:
@@ -133,9 +133,9 @@ def at_quantized_ratio(table: pd.DataFrame, ratio: float, law: Law) -> pd.DataFr
 
 
 def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
-    """Return one row a checkpoint with `A` and `k` of increase = A Qb^k, fitted on the scale of the increase.
+    """Return one row per checkpoint with `A` and `k` of increase = A Qb^k, fitted on the scale of the increase.
 
-    `table` has rows of one Qr and one row a block size. `k_se` takes the rows' errors as independent, `n_blocks`
+    `table` has rows of one Qr and one row per block size. `k_se` takes the rows' errors as independent, `n_blocks`
     counts them, `smallest` and `largest` are the increases at the ends. Checkpoints with fewer than `least_blocks` are
     left out; where the fit fails, `reason` says why and the rest is missing.
     """
@@ -147,15 +147,15 @@ def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
             continue
         cell = cell.sort_values("group_size")
         ends = {"smallest": cell["qid_nats"].iloc[0], "largest": cell["qid_nats"].iloc[-1]}
-        found = dict(zip(CHECKPOINT, key, strict=True)) | {"n_blocks": len(cell), "reason": ""} | ends
+        row = dict(zip(CHECKPOINT, key, strict=True)) | {"n_blocks": len(cell), "reason": ""} | ends
         try:
             fit = fit_law(BlockPowerLaw, FitData.from_table(cell))
             law, slope = fit.law, fit.estimate("k")
             assert isinstance(law, BlockPowerLaw)
-            found |= {"A": law.A, "k": slope.value, "k_se": slope.standard_error}
+            row |= {"A": law.A, "k": slope.value, "k_se": slope.standard_error}
         except FitError as error:
-            found["reason"] = str(error)
-        rows.append(found)
+            row["reason"] = str(error)
+        rows.append(row)
     columns = [*CHECKPOINT, "n_blocks", "A", "k", "k_se", "smallest", "largest", "reason"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -163,7 +163,7 @@ def exponents(table: pd.DataFrame, least_blocks: int = 3) -> pd.DataFrame:
 def block_splits(table: pd.DataFrame) -> dict[str, Split]:
     """Return the joint law's hold-outs by name, from rows in blocks at a constant rate.
 
-    The last factor in D is `LATE_FACTOR`; a size's largest block is its own. One scale a row counts as `mean_block`.
+    The last factor in D is `LATE_FACTOR`; a size's largest block is its own. One scale per row counts as `mean_block`.
     """
     decayed, in_block = table["lr_phase"] == "decay", table["scale"] == "block"
     trunk = table[~decayed & in_block]
@@ -174,10 +174,10 @@ def block_splits(table: pd.DataFrame) -> dict[str, Split]:
         "Qr = 1": trunk["quantized_ratio"] >= 1 - SLACK,
         "largest block": block == block.groupby(size).transform("max"),
     }
-    found = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
-    found["one scale a row"] = Split(trunk, table[~decayed & ~in_block])
-    found["decayed rate"] = Split(trunk, table[decayed & in_block])
-    return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
+    by_name = {name: Split(trunk[~mask], trunk[mask]) for name, mask in masks.items()}
+    by_name["one scale a row"] = Split(trunk, table[~decayed & ~in_block])
+    by_name["decayed rate"] = Split(trunk, table[decayed & in_block])
+    return {name: one for name, one in by_name.items() if not one.held.empty and not one.training.empty}
 
 
 def paired_floor(data: FitData) -> np.ndarray:
@@ -186,7 +186,7 @@ def paired_floor(data: FitData) -> np.ndarray:
 
 
 def largest_measured(table: pd.DataFrame, budget: float) -> pd.DataFrame:
-    """Return one row a checkpoint with `block`, the largest measured block whose increase is within `budget`.
+    """Return one row per checkpoint with `block`, the largest measured block whose increase is within `budget`.
 
     `table` has rows of one Qr. Missing where no block is; `all_within` where all are: then `block` is a lower limit.
     """

@@ -1,4 +1,4 @@
-"""What ways of rounding keep, on equal terms: QiD against the bits stored for a weight, kept ones counted.
+"""Ways of rounding that keep something, on equal terms: QiD against stored bits per weight, kept weights counted.
 
 Plain rounding treats all weights of a matrix alike. Other ways keep something: columns with large inputs (AWQ, arXiv
 2306.00978), whole matrices (arXiv 2410.06722), single weights with large gradients (GWQ, arXiv 2411.00850), bits for
@@ -41,7 +41,7 @@ def seven_rows(measurements: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_stored_bits(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with `stored_bits`, bits a weight of all the blocks' matrices: Qr b + (1 - Qr) 16.
+    """Return the table with `stored_bits`, bits per weight of all the blocks' matrices: Qr b + (1 - Qr) 16.
 
     b are the row's effective bits, of the matrices that are rounded; a method that doesn't record Qr rounds them all.
     """
@@ -137,18 +137,18 @@ def pooled(ratios: pd.DataFrame, draws: FloatArray) -> pd.DataFrame:
     (missing where sizes or tokens are too few). The 95% intervals count models, not rows, and documents. Settings of
     one model are left out.
     """
-    found = []
+    summaries = []
     for (way, setting), rows in ratios.groupby(["way", "setting"], sort=False):
         if rows["model"].nunique() < 2:
             continue
         logs, of_cell = rows.assign(ratio=np.log(rows["ratio"])), draws[rows.index.to_numpy()]
         mean = np.exp(mean_and_slopes(logs, "ratio", [], "model", of_cell).loc["mean"])
-        one = {"way": way, "setting": setting, "n_checkpoints": rows["checkpoint_id"].nunique()}
-        one |= {"n_models": rows["model"].nunique(), "stored_bits": rows["stored_bits"].mean()}
-        one |= {"n_rows": len(rows), "n_below": int((rows["ratio"] < 1).sum())}
-        one |= {"ratio": mean["value"], "low": mean["low"], "high": mean["high"]}
-        found.append(one | _slopes(logs, of_cell))
-    return pd.DataFrame(found)
+        summary = {"way": way, "setting": setting, "n_checkpoints": rows["checkpoint_id"].nunique()}
+        summary |= {"n_models": rows["model"].nunique(), "stored_bits": rows["stored_bits"].mean()}
+        summary |= {"n_rows": len(rows), "n_below": int((rows["ratio"] < 1).sum())}
+        summary |= {"ratio": mean["value"], "low": mean["low"], "high": mean["high"]}
+        summaries.append(summary | _slopes(logs, of_cell))
+    return pd.DataFrame(summaries)
 
 
 def _slopes(logs: pd.DataFrame, draws: FloatArray) -> dict[str, float]:
@@ -156,12 +156,12 @@ def _slopes(logs: pd.DataFrame, draws: FloatArray) -> dict[str, float]:
     if logs[TOKENS_SEEN].nunique() < 2:
         return {}
     try:
-        found = mean_and_slopes(logs, "ratio", [N_PARAMS, TOKENS_SEEN], "model", draws)
+        fitted = mean_and_slopes(logs, "ratio", [N_PARAMS, TOKENS_SEEN], "model", draws)
     except FitError:  # one model alone determines a slope
         return {}
     ends = {"": "value", "_low": "low", "_high": "high"}
     names = {"size": N_PARAMS, "tokens": TOKENS_SEEN}
-    return {f"{name}{end}": found.at[row, column] for name, row in names.items() for end, column in ends.items()}
+    return {f"{name}{end}": fitted.at[row, column] for name, row in names.items() for end, column in ends.items()}
 
 
 def on_front(table: pd.DataFrame) -> pd.Series:
@@ -200,15 +200,15 @@ def input_costs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs_by_way(costs: pd.DataFrame) -> pd.DataFrame:
-    """Return, by way and setting of `input_costs`, the mean cost over models with its 95% t interval, in nats a token.
+    """Return, by way and setting of `input_costs`, the mean cost over models in nats per token, with 95% t interval.
 
     Columns: `n_models`, `n_checkpoints`, `mean`, `low`, `high`, and `most`, the largest cost of a checkpoint.
     """
-    found = []
+    summaries = []
     for (way, setting), rows in costs.groupby(["way", "setting"], sort=False):
         by_model = rows.groupby("model")["cost_nats"].mean()
         mean = mean_over_runs(by_model)
-        one = {"way": way, "setting": setting, "n_models": len(by_model)}
-        one |= {"n_checkpoints": rows["checkpoint_id"].nunique(), "most": rows["cost_nats"].max()}
-        found.append(one | {name: mean[name] for name in ("mean", "low", "high")})
-    return pd.DataFrame(found)
+        summary = {"way": way, "setting": setting, "n_models": len(by_model)}
+        summary |= {"n_checkpoints": rows["checkpoint_id"].nunique(), "most": rows["cost_nats"].max()}
+        summaries.append(summary | {name: mean[name] for name in ("mean", "low", "high")})
+    return pd.DataFrame(summaries)

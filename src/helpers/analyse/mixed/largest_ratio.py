@@ -1,6 +1,6 @@
-"""How much can go to low precision: the largest quantization ratio Qr that keeps a criterion within a budget.
+"""How much can go to low precision: the largest quantization ratio Qr that keeps a metric within a budget.
 
-Tables hold assignments with `quantized_ratio` and the columns of `trials.CRITERIA`: trials (`trials.with_criteria`) or
+Tables hold assignments with `quantized_ratio` and the columns of `trials.METRICS`: trials (`trials.with_metrics`) or
 recipes (`trials.recipes`). Of each search problem only the front counts (`trials.front`); nothing in low precision
 costs nothing, so every front begins at ratio 0 and cost 0, or at what costs less than nothing.
 """
@@ -18,7 +18,7 @@ from helpers.table.errors import AnalysisError
 
 BUDGETS = {
     "relative_perplexity": (0.05, 0.1, 0.2),  # share: those of Cao et al. (2024, arXiv 2410.06722)
-    "qid_nats": (0.05, 0.1, 0.2),  # nats a token
+    "qid_nats": (0.05, 0.1, 0.2),  # nats per token
     "accuracy_drop": (0.005, 0.01, 0.02),  # share of tokens: half a point, one point, two points
 }
 RECIPES = ["checkpoint_id", "granularity", "eval_id", "device_type", *LOW_SCHEME]  # a search problem of recipes
@@ -34,63 +34,62 @@ CARRIED = [
     "n_layers",
     *LOW_SCHEME,
 ]
-QUESTION = ["granularity", *LOW_SCHEME, "criterion", "budget"]  # what a law answers
+QUESTION = ["granularity", *LOW_SCHEME, "metric", "budget"]  # what a law answers
 ASKED = ["model", *QUESTION]  # a question to one model's checkpoints
 
 
 class Censored(enum.StrEnum):
-    """Where a largest ratio stands among those that were tried."""
+    """The place of a largest ratio among those that were tried."""
 
     NO = "no"  # between two ratios
     ALL = "all"  # everything in low precision is within the budget: a dearer format would be too
     NONE = "none"  # the smallest ratio tried is beyond the budget: the largest lies between it and 0
 
 
-def largest_ratio(table: pd.DataFrame, criterion: str, budget: float) -> dict[str, object]:
-    """Return the largest ratio of one search problem whose `criterion` is within `budget` (in its unit).
+def largest_ratio(table: pd.DataFrame, metric: str, budget: float) -> dict[str, object]:
+    """Return the largest ratio of one search problem whose `metric` is within `budget` (in its unit).
 
     `measured`: of an assignment that was tried. `interpolated`: where the straight line from there to the next point of
-    the front crosses the budget, criterion and ratio as they are. `next_ratio`, `next_cost`: that point, NaN if none.
+    the front crosses the budget, metric and ratio as they are. `next_ratio`, `next_cost`: that point, NaN if none.
     `censored`: see Censored. Raises AnalysisError for an empty table, or a budget that isn't positive.
     """
     if table.empty or budget <= 0:
         raise AnalysisError(f"a largest ratio needs assignments and a positive budget; got {len(table)}, {budget:g}")
-    nothing = pd.DataFrame({"quantized_ratio": [0.0], criterion: [0.0]})
-    points = front(pd.concat([nothing, table[["quantized_ratio", criterion]]]), criterion)
-    within = points[criterion] <= budget
+    nothing = pd.DataFrame({"quantized_ratio": [0.0], metric: [0.0]})
+    points = front(pd.concat([nothing, table[["quantized_ratio", metric]]]), metric)
+    within = points[metric] <= budget
     last = points[within].iloc[-1]  # costs rise along a front, and nothing costs nothing
-    found = {"measured": last["quantized_ratio"], "interpolated": last["quantized_ratio"]}
+    ratios = {"measured": last["quantized_ratio"], "interpolated": last["quantized_ratio"]}
     if within.all():
         whole = last["quantized_ratio"] >= 1 - SLACK
         if not whole:
             raise AnalysisError(f"no assignment beyond a ratio of {last['quantized_ratio']:g} was tried")
-        return found | {"next_ratio": np.nan, "next_cost": np.nan, "censored": str(Censored.ALL)}
+        return ratios | {"next_ratio": np.nan, "next_cost": np.nan, "censored": str(Censored.ALL)}
     after = points[~within].iloc[0]
-    share = (budget - last[criterion]) / (after[criterion] - last[criterion])
-    found["interpolated"] += share * (after["quantized_ratio"] - last["quantized_ratio"])
-    beyond = {"next_ratio": after["quantized_ratio"], "next_cost": after[criterion]}
+    share = (budget - last[metric]) / (after[metric] - last[metric])
+    ratios["interpolated"] += share * (after["quantized_ratio"] - last["quantized_ratio"])
+    beyond = {"next_ratio": after["quantized_ratio"], "next_cost": after[metric]}
     at_zero = last["quantized_ratio"] <= SLACK
-    return found | beyond | {"censored": str(Censored.NONE if at_zero else Censored.NO)}
+    return ratios | beyond | {"censored": str(Censored.NONE if at_zero else Censored.NO)}
 
 
 def largest_ratios(
     table: pd.DataFrame, by: Sequence[str] = SERIES, budgets: Mapping[str, Sequence[float]] = BUDGETS
 ) -> pd.DataFrame:
-    """Return `largest_ratio` of each search problem (the rows that share the columns `by`), criterion and budget.
+    """Return `largest_ratio` of each search problem (the rows that share the columns `by`), metric and budget.
 
-    Columns: `by`, CARRIED (as far as the table has them), `criterion`, `budget` and those of `largest_ratio`. `by` is
+    Columns: `by`, CARRIED (as far as the table has them), `metric`, `budget` and those of `largest_ratio`. `by` is
     SERIES for trials and RECIPES for recipes.
     """
-    found = []
+    answers = []
     for key, rows in table.groupby(list(by), dropna=False):
         carried = rows.iloc[0][[name for name in CARRIED if name in rows]].to_dict()
         same = carried | dict(zip(by, key, strict=True))
-        for criterion, values in budgets.items():
-            found += [
-                same | {"criterion": criterion, "budget": budget} | largest_ratio(rows, criterion, budget)
-                for budget in values
+        for metric, values in budgets.items():
+            answers += [
+                same | {"metric": metric, "budget": budget} | largest_ratio(rows, metric, budget) for budget in values
             ]
-    return pd.DataFrame(found)
+    return pd.DataFrame(answers)
 
 
 def cost_at_targets(
@@ -100,17 +99,17 @@ def cost_at_targets(
 
     Columns: those of `table`, with `target_ratio`, the target served. Everything in low precision meets every target.
     """
-    found = []
+    cheapest = []
     for target in targets:
         best = meeting(table, target).sort_values("qid_nats", kind="stable").drop_duplicates(list(by))
-        found.append(best.assign(target_ratio=target))
-    return pd.concat(found, ignore_index=True)
+        cheapest.append(best.assign(target_ratio=target))
+    return pd.concat(cheapest, ignore_index=True)
 
 
 def paired_changes(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
     """Return how the largest ratio changes from the checkpoints of `first` to those of `last`, model by model.
 
-    Both come from `largest_ratios`, with one checkpoint a model. Columns: ASKED, N_PARAMS, `first_tokens`,
+    Both come from `largest_ratios`, with one checkpoint per model. Columns: ASKED, N_PARAMS, `first_tokens`,
     `last_tokens`, `first_ratio`, `last_ratio` (interpolated), `change`, and `at_one`: both ends have everything within
     the budget, so the change is 0 whatever happened. Raises AnalysisError where a model has two checkpoints, or none
     matches.
@@ -130,7 +129,7 @@ def paired_changes(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_change(changes: pd.DataFrame) -> dict[str, float]:
-    """Return the mean change over training runs with its 95% interval, of rows of `paired_changes` with one a model.
+    """Return the mean change over training runs with its 95% interval, of rows of `paired_changes` with one per model.
 
     `mean`, `low`, `high` (NaN from a single run), `n_runs`, `n_up`, `n_down`, `lowest` and `highest` of single runs,
     and `n_at_one`, the runs left out because everything is within the budget at both ends. NaN where no run is left.

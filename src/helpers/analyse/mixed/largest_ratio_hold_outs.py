@@ -23,29 +23,29 @@ Predictor = Callable[[pd.DataFrame, pd.DataFrame], FloatArray]  # training and h
 
 
 def by_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
-    """Return what the law of Cao et al., fitted to the last training checkpoint of each run, says."""
+    """Return the predictions of the law of Cao et al., fitted to the last training checkpoint of each run."""
     last = training.sort_values(TOKENS_SEEN).drop_duplicates("run_label", keep="last")
     return fit_ratio_law(last).law.largest_ratio(held[N_PARAMS])
 
 
 def by_size_and_tokens(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
-    """Return what the same law with a term in ln D says."""
+    """Return the predictions of the same law with a term in ln D."""
     fit = fit_ratio_law(training, with_tokens=True)
     shift = given(fit.token_slope).value * np.log(held[TOKENS_SEEN].to_numpy(float) / BILLION)
     return fit.law.largest_ratio(held[N_PARAMS]) - shift
 
 
 def by_power(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
-    """Return what a power law says, 1 - Qr = a N^-b: the share that is kept never falls to zero."""
+    """Return the predictions of a power law, 1 - Qr = a N^-b: the share that is kept never falls to zero."""
     last = usable_rows(training).sort_values(TOKENS_SEEN).drop_duplicates("run_label", keep="last")
     if len(last) < LEAST_RUNS:
         message = f"a power law needs {LEAST_RUNS} runs that aren't at ratio 1; got {len(last)}"
         raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
-    sizes, there = (
+    sizes, held_sizes = (
         sm.add_constant(np.log(rows[N_PARAMS].to_numpy(float)), has_constant="add") for rows in (last, held)
     )
     line = sm.OLS(np.log(1 - last["interpolated"].to_numpy(float)), sizes).fit()
-    return 1 - np.exp(there @ line.params)
+    return 1 - np.exp(held_sizes @ line.params)
 
 
 def next_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
@@ -57,17 +57,17 @@ def next_size(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
 def own_last(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
     """Return each model's last ratio in training: nothing changes with tokens. Raises FitError for a model without."""
     known = training.sort_values(TOKENS_SEEN).drop_duplicates("model", keep="last").set_index("model")["interpolated"]
-    found = held["model"].map(known)
-    if found.isna().any():
+    ratios = held["model"].map(known)
+    if ratios.isna().any():
         raise FitError("a model that isn't among the training rows", FitStatus.NOT_IDENTIFIABLE)
-    return found.to_numpy(float)
+    return ratios.to_numpy(float)
 
 
 def as_printed(_training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
-    """Return what the law says with its published constants: of relative perplexity at 5, 10 and 20 percent."""
-    criterion, budget = held[["criterion", "budget"]].iloc[0]
-    if criterion != "relative_perplexity" or budget not in CAO_2024_LAWS:
-        raise FitError(f"no published law of {criterion} at {budget:g}", FitStatus.NOT_IDENTIFIABLE)
+    """Return the predictions of the law with published constants: of relative perplexity at 5, 10 and 20 percent."""
+    metric, budget = held[["metric", "budget"]].iloc[0]
+    if metric != "relative_perplexity" or budget not in CAO_2024_LAWS:
+        raise FitError(f"no published law of {metric} at {budget:g}", FitStatus.NOT_IDENTIFIABLE)
     return CAO_2024_LAWS[budget].largest_ratio(held[N_PARAMS])
 
 
@@ -91,15 +91,15 @@ def ratio_splits(largest: pd.DataFrame) -> dict[str, Split]:
     constant = largest["schedule"] == "constant"
     trunk, decayed = largest[constant], largest[~constant]
     size, tokens = trunk[N_PARAMS], trunk[TOKENS_SEEN]
-    there = tokens[(size == size.max()) & tokens.isin(tokens[size < size.max()])].max()
+    held_tokens = tokens[(size == size.max()) & tokens.isin(tokens[size < size.max()])].max()
     masks = {
-        "largest size": ((size < size.max()) & (tokens <= there), (size == size.max()) & (tokens == there)),
+        "largest size": ((size < size.max()) & (tokens <= held_tokens), (size == size.max()) & (tokens == held_tokens)),
         "last tokens": (tokens < tokens.max(), tokens == tokens.max()),
     }
-    found = {name: Split(trunk[training], trunk[held]) for name, (training, held) in masks.items()}
+    by_name = {name: Split(trunk[training], trunk[held]) for name, (training, held) in masks.items()}
     if not decayed.empty:
-        found["decayed rate"] = Split(trunk[tokens <= decayed[TOKENS_SEEN].max()], decayed)
-    return {name: one for name, one in found.items() if not one.held.empty and not one.training.empty}
+        by_name["decayed rate"] = Split(trunk[tokens <= decayed[TOKENS_SEEN].max()], decayed)
+    return {name: one for name, one in by_name.items() if not one.held.empty and not one.training.empty}
 
 
 def predicted(largest: pd.DataFrame, laws: Mapping[str, Predictor] = LAWS) -> pd.DataFrame:
@@ -107,7 +107,7 @@ def predicted(largest: pd.DataFrame, laws: Mapping[str, Predictor] = LAWS) -> pd
 
     `law` and `hold_out` name them; the other columns are the row's. Where a law can't predict, `predicted` is NaN.
     """
-    found = []
+    parts = []
     for _, rows in largest.groupby(QUESTION, dropna=False):
         for hold_out, split in ratio_splits(rows).items():
             for law, predictor in laws.items():
@@ -116,8 +116,8 @@ def predicted(largest: pd.DataFrame, laws: Mapping[str, Predictor] = LAWS) -> pd
                 except FitError as error:
                     values, reason = np.full(len(split.held), np.nan), str(error)
                 made = {"law": law, "hold_out": hold_out, "predicted": values, "reason": reason}
-                found.append(split.held.assign(**made))
-    table = pd.concat(found, ignore_index=True)
+                parts.append(split.held.assign(**made))
+    table = pd.concat(parts, ignore_index=True)
     return table.assign(error=table["predicted"] - table["interpolated"])
 
 

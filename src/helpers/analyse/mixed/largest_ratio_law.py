@@ -4,7 +4,7 @@ Cao et al. (2024, arXiv 2410.06722v1): at a fixed budget, N = exp(k x + c) with 
 precision and N in billions of parameters; read the other way, x falls by a fixed amount with each factor in size. N is
 what a study sets and x what it measures, so x is regressed on ln N, and k = 1 / slope.
 
-Fits are of tables from `largest_ratio.largest_ratios`, of one low scheme, granularity, criterion and budget.
+Fits are of tables from `largest_ratio.largest_ratios`, of one low scheme, granularity, metric and budget.
 Checkpoints whose largest ratio is censored (see `largest_ratio.Censored`) are no point on the law: those with
 everything within the budget are left out and counted, those with nothing are read between zero and the smallest ratio
 tried.
@@ -42,7 +42,7 @@ class RatioLaw:
         return 1 - (np.log(np.asarray(n_params, float) / BILLION) - self.c) / self.k
 
     def n_params_at(self, ratio: ArrayLike) -> FloatArray:
-        """Return the parameters of the model whose largest ratio it is."""
+        """Return the number of parameters of the model whose largest ratio is `ratio`."""
         return BILLION * np.exp(self.k * (1 - np.asarray(ratio, float)) + self.c)
 
 
@@ -122,7 +122,7 @@ def _refuse(rows: pd.DataFrame, with_tokens: bool) -> None:
 def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float = 0.95) -> RatioFit:
     """Fit the law by least squares, with intervals at `level` by training run.
 
-    Of size alone there is one checkpoint a run: intervals are those of a line, t(runs - 2). With tokens rows of a run
+    Of size alone there is one checkpoint per run: intervals are those of a line, t(runs - 2). With tokens rows of a run
     share its luck: CR2, t with Bell-McCaffrey degrees of freedom, at most runs - 2. Raises FitError with fewer than
     LEAST_RUNS runs, one size, one D, or where the runs give no interval (`by_run.cr2_covariance`).
     """
@@ -153,7 +153,7 @@ def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float
 
 
 def fits_by_question(largest: pd.DataFrame, with_tokens: bool = False) -> pd.DataFrame:
-    """Return one row a question (QUESTION) with its `fit`, a RatioFit or None, and the `reason` where there is none."""
+    """Return one row per question (QUESTION) with its `fit`, a RatioFit or None, and the `reason` for None."""
     rows = []
     for key, part in largest.groupby(QUESTION, dropna=False):
         try:

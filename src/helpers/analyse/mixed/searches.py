@@ -54,38 +54,38 @@ def expected_best(values: ArrayLike) -> FloatArray:
     return np.where(possible, np.exp(logs), 0.0) @ ordered
 
 
-def best_of_random(scored: pd.DataFrame, criterion: str = "qid_nats") -> pd.DataFrame:
-    """Return what the first n trials of random search gave and what n give on average, by search problem and target.
+def best_of_random(scored: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFrame:
+    """Return the best of the first n random trials, and of n on average, by search problem and target.
 
     Columns: PROBLEM, DESCRIBED, `n_trials` (1 to those made), `best_so_far` (in the order of drawing) and `expected`,
-    in the unit of `criterion`. Raises AnalysisError where one target's trials don't count from 0.
+    in the unit of `metric`. Raises AnalysisError where one target's trials don't count from 0.
     """
-    found = []
+    curves = []
     for key, rows in scored[scored["search"] == "random"].groupby(PROBLEM):
         rows = rows.sort_values("number")
         if rows["number"].tolist() != list(range(len(rows))):
             raise AnalysisError(f"random trials of {key} don't count from 0 to {len(rows) - 1}")
         same = dict(zip(PROBLEM, key, strict=True)) | rows.iloc[0][DESCRIBED].to_dict()
-        by_n = {"n_trials": np.arange(1, len(rows) + 1), "best_so_far": rows[criterion].cummin().to_numpy()}
-        found.append(pd.DataFrame(by_n | {"expected": expected_best(rows[criterion])}).assign(**same))
+        by_n = {"n_trials": np.arange(1, len(rows) + 1), "best_so_far": rows[metric].cummin().to_numpy()}
+        curves.append(pd.DataFrame(by_n | {"expected": expected_best(rows[metric])}).assign(**same))
     columns = [*PROBLEM, *DESCRIBED, "n_trials", "best_so_far", "expected"]
-    return pd.concat(found)[columns].reset_index(drop=True) if found else pd.DataFrame(columns=columns)
+    return pd.concat(curves)[columns].reset_index(drop=True) if curves else pd.DataFrame(columns=columns)
 
 
-def searches_compared(scored: pd.DataFrame, criterion: str = "qid_nats") -> pd.DataFrame:
-    """Return what each search reached, one row a search problem and target, in the unit of `criterion`.
+def searches_compared(scored: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFrame:
+    """Return the cost that each search reached, one row per search problem and target, in the unit of `metric`.
 
     Columns: PROBLEM, DESCRIBED; `n_units`, the trials that greedy and the integer programme spend on single parts, once
     for all targets; those of GUIDED; `random_equal`, what random search gives on average with as many trials at this
     target alone; `random_shared`, with that number divided among the targets (at least one); `random_all` with all that
     were made, `n_random`; `any`, the best trial known; `exhaustive`, the best there is. NaN: not searched.
     """
-    best = best_at_targets(scored, criterion=criterion)
-    reached = best.pivot(index=PROBLEM, columns="search", values=criterion)
+    best = best_at_targets(scored, metric=metric)
+    reached = best.pivot(index=PROBLEM, columns="search", values=metric)
     described = best.drop_duplicates(PROBLEM).set_index(PROBLEM)[DESCRIBED]
     units = scored[scored["search"] == "single"].groupby(SERIES).size().rename("n_units")
     table = described.join(reached.reindex(columns=[*GUIDED, "exhaustive", "any"])).join(units, on=SERIES)
-    random = best_of_random(scored, criterion).set_index([*PROBLEM, "n_trials"])["expected"]
+    random = best_of_random(scored, metric).set_index([*PROBLEM, "n_trials"])["expected"]
     made = random.groupby(level=PROBLEM).size().rename("n_random")
     targets = made.groupby(level=SERIES).size().rename("n_targets")
     table = table.join(made, how="inner").join(targets, on=SERIES)
@@ -101,21 +101,21 @@ def searches_compared(scored: pd.DataFrame, criterion: str = "qid_nats") -> pd.D
 
 
 def regrets(compared: pd.DataFrame, against: str = "exhaustive") -> pd.DataFrame:
-    """Return how much more each search costs than the column `against`, in the unit of the criterion.
+    """Return how much more each search costs than the column `against`, in the unit of the metric.
 
-    `compared` comes from `searches_compared`; rows without that column's value are left out. One row a search problem,
-    target and `search`, with `best` (that column), `reached` and `regret`, their difference.
+    `compared` comes from `searches_compared`; rows without that column's value are left out. One row per search
+    problem, target and `search`, with `best` (that column), `reached` and `regret`, their difference.
     """
-    there = compared[compared[against].notna()].rename(columns={against: "best"})
+    known = compared[compared[against].notna()].rename(columns={against: "best"})
     searches = [name for name in (*GUIDED, *RANDOM, "any") if name != against]
     kept = [*PROBLEM, *DESCRIBED, "n_units", "n_random", "best"]
-    long = there.melt(id_vars=kept, value_vars=searches, var_name="search", value_name="reached")
+    long = known.melt(id_vars=kept, value_vars=searches, var_name="search", value_name="reached")
     long = long[long["reached"].notna()].reset_index(drop=True)
     return long.assign(regret=long["reached"] - long["best"])
 
 
 def excess(regret: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return by the columns `by` what a search costs beyond the best, as a share of the best, over training runs.
+    """Return, by the columns `by`, the cost of a search beyond the best, as a share of the best, over training runs.
 
     `regret` comes from `regrets`. Of each run it is the sum of regrets over the sum of what the best cost, so that
     costs near zero don't count more than others. Columns: `by`, `mean`, `low`, `high` (95%, NaN from a single run),
@@ -134,7 +134,7 @@ def excess(regret: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def random_excess(scored: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
-    """Return what the best of n random trials costs beyond the best known, on average over draws and training runs.
+    """Return the cost of the best of n random trials beyond the best known, on average over draws and training runs.
 
     `compared` comes from `searches_compared` of the same trials. Columns: `granularity`, `target_ratio`, `n_trials` (as
     many as every problem has), `excess` (share, as in `excess`).
@@ -149,10 +149,10 @@ def random_excess(scored: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_on_less(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return what random search loses by scoring on less text, where the same draws were scored on several texts.
+    """Return the regret of random search that scores on less text, where the same draws were scored on several texts.
 
     On each text the best trial of a target is chosen; `reached` is what it costs on the longest text, `best` the least
-    cost there, `regret` their difference, in nats. One row a checkpoint, low scheme, granularity, target and
+    cost there, `regret` their difference, in nats. One row per checkpoint, low scheme, granularity, target and
     `n_sequences`, with DESCRIBED. Raises AnalysisError where the texts weren't searched with the same draws.
     """
     problem = [name for name in PROBLEM if name != "eval_id"]

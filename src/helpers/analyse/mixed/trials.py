@@ -31,7 +31,7 @@ LOW_SCHEME = [
     "activation_bits",
     "activation_group_size",
 ]
-CRITERIA = {
+METRICS = {
     "relative_perplexity": "relative rise of the perplexity (share)",
     "qid_nats": "QiD (nats per token)",
     "accuracy_drop": "loss of top-1 accuracy (share of tokens)",
@@ -40,15 +40,15 @@ SLACK = 1e-9  # of a ratio against its target: both are quotients of whole numbe
 
 
 def relative_perplexity(qid_nats: ArrayLike) -> FloatArray:
-    """Return the relative rise of the perplexity, exp(QiD) - 1, no unit: the criterion of Cao et al. (2024)."""
+    """Return the relative rise of the perplexity, exp(QiD) - 1, no unit: the metric of Cao et al. (2024)."""
     return np.expm1(np.asarray(qid_nats, float))
 
 
-def with_criteria(trials: pd.DataFrame) -> pd.DataFrame:
+def with_metrics(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials beside the 16-bit trial of their search problem (SERIES).
 
-    Adds `run_label`, `baseline_loss_nats`, `baseline_top1_accuracy` and the columns of CRITERIA; the 16-bit
-    rows (search `none`) stay, with all criteria 0. Raises AnalysisError, naming a checkpoint, where a 16-bit row is
+    Adds `run_label`, `baseline_loss_nats`, `baseline_top1_accuracy` and the columns of METRICS; the 16-bit
+    rows (search `none`) stay, with all metrics 0. Raises AnalysisError, naming a checkpoint, where a 16-bit row is
     missing, or where two of one problem differ.
     """
     columns = {"loss_nats": "baseline_loss_nats", "top1_accuracy": "baseline_top1_accuracy"}
@@ -72,7 +72,7 @@ def _refuse(rows: pd.DataFrame, complaint: str) -> None:
 
 
 def scheme_names(table: pd.DataFrame) -> pd.Series:
-    """Return how each row's low precision reads, for example `MXINT 4 bits, inputs too` or `GPTQ 3 bits`.
+    """Return the name of each row's low precision, for example `MXINT 4 bits, inputs too` or `GPTQ 3 bits`.
 
     Groups of other than 32 weights are named: `, g16`, or `, per row`.
     """
@@ -88,38 +88,36 @@ def meeting(table: pd.DataFrame, target: float) -> pd.DataFrame:
     return table[table["quantized_ratio"] >= target - SLACK]
 
 
-def best_at_targets(
-    scored: pd.DataFrame, targets: Sequence[float] = TARGETS, criterion: str = "qid_nats"
-) -> pd.DataFrame:
-    """Return the best trial of each search problem (SERIES), target ratio and search: the least `criterion`.
+def best_at_targets(scored: pd.DataFrame, targets: Sequence[float] = TARGETS, metric: str = "qid_nats") -> pd.DataFrame:
+    """Return the best trial of each search problem (SERIES), target ratio and search: the least `metric`.
 
-    `scored` comes from `with_criteria`. A trial counts for the target its search was given; a trial without a target
+    `scored` comes from `with_metrics`. A trial counts for the target its search was given; a trial without a target
     counts for every target that its ratio reaches. The search `any` is the best of all trials that meet a target,
     whatever they were made for. `target_ratio` is the target served. The 16-bit rows serve none.
     """
     low = scored[scored["search"] != "none"]
-    found = []
+    parts = []
     for target in targets:
         met = meeting(low, target)
         own = met[met["target_ratio"].isna() | np.isclose(met["target_ratio"], target)]
         for table in (own, met.assign(search="any")):
-            best = table.sort_values(criterion, kind="stable").drop_duplicates([*SERIES, "search"])
-            found.append(best.assign(target_ratio=target))
-    return pd.concat(found).sort_values([*SERIES, "search", "target_ratio"]).reset_index(drop=True)
+            best = table.sort_values(metric, kind="stable").drop_duplicates([*SERIES, "search"])
+            parts.append(best.assign(target_ratio=target))
+    return pd.concat(parts).sort_values([*SERIES, "search", "target_ratio"]).reset_index(drop=True)
 
 
-def front(table: pd.DataFrame, criterion: str = "qid_nats") -> pd.DataFrame:
+def front(table: pd.DataFrame, metric: str = "qid_nats") -> pd.DataFrame:
     """Return the rows of one search problem that no other beats: none has as much in low precision and costs as little.
 
-    Sorted by ratio, with which `criterion` rises: one row a step.
+    Sorted by ratio, with which `metric` rises: one row per step.
     """
-    downward = table.sort_values(["quantized_ratio", criterion], ascending=[False, True], kind="stable")
-    least = downward[criterion].cummin()
+    downward = table.sort_values(["quantized_ratio", metric], ascending=[False, True], kind="stable")
+    least = downward[metric].cummin()
     return downward[least < least.shift(fill_value=np.inf)][::-1].reset_index(drop=True)
 
 
 def sensitivities(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a part that was alone in low precision (search `single`), with `block`, `matrix` and `share`.
+    """Return one row per part that was alone in low precision (search `single`), with `block`, `matrix` and `share`.
 
     `matrix` is the layer's name within its block, `whole block` where the block is assigned as one; `share` is the
     part's share of the parameters (its Qr). Raises AnalysisError where an assignment isn't of one part.
@@ -159,7 +157,7 @@ def assignment_of(kept_matrices: Sequence[str], n_layers: int) -> str:
 
 
 def recipes(measurements: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `degradation` with the columns of CRITERIA and `assignment`, as trials have them.
+    """Return the rows of `degradation` with the columns of METRICS and `assignment`, as trials have them.
 
     Everything in low precision (nothing kept) is the recipe of ratio 1. `measurements` are of one family's tadpoles.
     Raises AnalysisError as `degradation` does.
@@ -179,14 +177,14 @@ def recipes(measurements: pd.DataFrame) -> pd.DataFrame:
 def swapped_and_rounded(scored: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Return each assignment's trial beside its recipe: same weights, low scheme, assignment and device.
 
-    `table` comes from `recipes`. Columns are the recipe's, with the criteria of the trial under `swapped_` and its
-    `granularity`. An assignment that several searches tried counts once a granularity. Raises AnalysisError where the
+    `table` comes from `recipes`. Columns are the recipe's, with the metrics of the trial under `swapped_` and its
+    `granularity`. An assignment that several searches tried counts once per granularity. Raises AnalysisError where the
     trials are of more than one text.
     """
     if scored["eval_id"].nunique() > 1:
         raise AnalysisError(f"trials beside recipes must be of one text; got {scored['eval_id'].nunique()}")
     key = ["checkpoint_id", "assignment", "device_type", *LOW_SCHEME]
-    columns = {name: f"swapped_{name}" for name in CRITERIA}
+    columns = {name: f"swapped_{name}" for name in METRICS}
     tried = scored[scored["search"] != "none"].drop_duplicates([*key, "granularity"])
     tried = tried[[*key, "granularity", *columns]].rename(columns=columns)
     both = table.merge(tried, on=key, how="inner")

@@ -20,33 +20,33 @@ CHECKPOINT = ["way", "run_label", "family", "run", "model", N_PARAMS, "step", TO
 
 
 def _places(rows: pd.DataFrame, along: str) -> np.ndarray:
-    """Return where rows stand on the line along which the trunk is read off: ln tokens, or minus the loss."""
+    """Return the places of rows on the line along which the trunk is read off: ln tokens, or minus the loss."""
     if along not in (TOKENS_SEEN, LOSS):
         raise AnalysisError(f"a twin is found along {TOKENS_SEEN} or {LOSS}, not along {along}")
     values = rows[along].to_numpy(float)
     return np.log(values) if along == TOKENS_SEEN else -values
 
 
-def _between(one: pd.Series, two: pd.Series, share: float) -> dict[str, object]:
-    """Return the trunk's row a `share` of the way from `one` to `two`: ln QiD, losses and documents on a line."""
-    qid = np.exp((1 - share) * np.log(one["qid_nats"]) + share * np.log(two["qid_nats"]))
+def _between(before: pd.Series, after: pd.Series, share: float) -> dict[str, object]:
+    """Return the trunk's row a `share` of the way from `before` to `after`: ln QiD, losses and documents on a line."""
+    qid = np.exp((1 - share) * np.log(before["qid_nats"]) + share * np.log(after["qid_nats"]))
     relative, losses = (
         (1 - share) * first + share * second
         for first, second in (
-            (one["document_qid_nats"] / one["qid_nats"], two["document_qid_nats"] / two["qid_nats"]),
-            (one["group_loss"] - one["document_qid_nats"], two["group_loss"] - two["document_qid_nats"]),
+            (before["document_qid_nats"] / before["qid_nats"], after["document_qid_nats"] / after["qid_nats"]),
+            (before["group_loss"] - before["document_qid_nats"], after["group_loss"] - after["document_qid_nats"]),
         )
     )
     return {
         "qid_nats": qid,
         "document_qid_nats": qid * relative,
-        LOSS: (1 - share) * one[LOSS] + share * two[LOSS],
+        LOSS: (1 - share) * before[LOSS] + share * after[LOSS],
         "group_loss": losses + qid * relative,
     }
 
 
 def interpolated_twins(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> pd.DataFrame:
-    """Return for each row of `runs` what the trunk of its model has at its tokens, or at its 16-bit loss (`along`).
+    """Return the twin of each row of `runs`: the trunk of its model at its tokens, or at its 16-bit loss (`along`).
 
     The columns are those that `ratios_to_twins` needs; `twin` is the row's checkpoint_id. Where the trunk has a
     checkpoint at the place it is that one. Rows beyond the trunk's first or last place have no twin. Raises
@@ -60,7 +60,7 @@ def interpolated_twins(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> p
     for key, line in places.items():
         if np.any(np.diff(line) <= 0):
             raise AnalysisError(f"{key}: {along} doesn't move one way along the trunk")
-    found = []
+    twins = []
     for (_, row), place in zip(runs.iterrows(), _places(runs, along), strict=True):
         key = tuple(row[name] for name in SERIES)
         line = places.get(key, np.empty(0))
@@ -69,8 +69,8 @@ def interpolated_twins(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> p
         index = min(int(np.searchsorted(line, place, side="right")), line.size - 1)
         share = (place - line[index - 1]) / (line[index] - line[index - 1])
         before, after = lines[key].iloc[index - 1], lines[key].iloc[index]
-        found.append(row[TWIN_KEY[1:]].to_dict() | {"twin": row["checkpoint_id"]} | _between(before, after, share))
-    return pd.DataFrame(found, columns=[*TWIN_KEY, "qid_nats", "document_qid_nats", LOSS, "group_loss"])
+        twins.append(row[TWIN_KEY[1:]].to_dict() | {"twin": row["checkpoint_id"]} | _between(before, after, share))
+    return pd.DataFrame(twins, columns=[*TWIN_KEY, "qid_nats", "document_qid_nats", LOSS, "group_loss"])
 
 
 def ratios_along(runs: pd.DataFrame, trunk: pd.DataFrame, along: str, by: list[str]) -> pd.DataFrame:
@@ -86,10 +86,10 @@ def by_checkpoint(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> pd.Dat
     the relative cross-entropy of Catalan-Tatjer et al. (2025, arXiv 2510.06213); no unit.
     """
     table = ratios_along(runs, trunk, along, CHECKPOINT)
-    own, twin = table[LOSS], table[LOSS] - table["loss_change_nats"]
+    loss, twin_loss = table[LOSS], table[LOSS] - table["loss_change_nats"]
     logs = np.log(table["ratio"])
     return table.assign(
-        twin_nats=table["qid_nats"] / table["ratio"], log_ratio=logs, log_relative=logs - np.log(own / twin)
+        twin_nats=table["qid_nats"] / table["ratio"], log_ratio=logs, log_relative=logs - np.log(loss / twin_loss)
     )
 
 
@@ -133,11 +133,11 @@ def growth_parts(table: pd.DataFrame, series: list[str]) -> pd.DataFrame:
     Raises AnalysisError where a series has a single checkpoint.
     """
     rows = []
-    for key, one in table.groupby(series):
-        if len(one) < 2:
+    for key, group in table.groupby(series):
+        if len(group) < 2:
             raise AnalysisError(f"series {key}: growth needs two checkpoints")
-        one = one.sort_values(TOKENS_SEEN)
-        first, last = one.iloc[0], one.iloc[-1]
+        group = group.sort_values(TOKENS_SEEN)
+        first, last = group.iloc[0], group.iloc[-1]
         growth, tokens = last["qid_nats"] / first["qid_nats"], last["twin_nats"] / first["twin_nats"]
         rows.append(
             dict(zip(series, key, strict=True))
@@ -150,7 +150,7 @@ def growth_parts(table: pd.DataFrame, series: list[str]) -> pd.DataFrame:
 def rounded_differences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """Return by model, step and bits the loss of `first` minus that of `second`, after rounding and before.
 
-    Columns: `rounded_nats` and `rounded_se_nats`, `plain_nats` and `plain_se_nats`; nats a token, paired by document.
+    Columns: `rounded_nats` and `rounded_se_nats`, `plain_nats` and `plain_se_nats`; nats per token, paired by document.
     """
     key = [*SERIES, "step", TOKENS_SEEN]
     columns = ["group_loss", "document_qid_nats"]

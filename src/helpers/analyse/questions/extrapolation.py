@@ -1,4 +1,4 @@
-"""What hold-outs say: one law's scores against a goal and against other laws, and each size in turn as the largest.
+"""Verdicts of hold-outs: one law's scores against a goal and against other laws, and each size in turn as the largest.
 
 Tables of scores are those of `hold_outs.judge`.
 """
@@ -19,7 +19,7 @@ GOAL_COVERAGE = 0.85  # of nominal 90% intervals
 def verdict(judged: pd.DataFrame, chosen: str, others: Sequence[str]) -> pd.DataFrame:
     """Return, by hold-out, how the law `chosen` does against the goals and against the laws `others`.
 
-    Columns: `n_rows`, `excluded_share`, `log_bias`, `log_rms` and `coverage` of the chosen one; one column a law of
+    Columns: `n_rows`, `excluded_share`, `log_bias`, `log_rms` and `coverage` of the chosen one; one column per law of
     `others` with its `log_rms` (NaN: n/a); `meets`, whether rms and coverage reach the goals; and `better`, whether the
     rms is below that of every other law (one that is n/a is beaten). Raises AnalysisError for a law that wasn't judged.
     """
@@ -27,11 +27,11 @@ def verdict(judged: pd.DataFrame, chosen: str, others: Sequence[str]) -> pd.Data
     if missing:
         raise AnalysisError(f"not judged: {', '.join(sorted(missing))}")
     of_law = {law: rows.set_index("hold_out") for law, rows in judged.groupby("law")}
-    own = of_law[chosen].loc[judged["hold_out"].unique()]
-    rivals = pd.DataFrame({law: of_law[law]["log_rms"] for law in others}).loc[own.index]
-    meets = (own["log_rms"] <= GOAL_LOG_RMS) & (own["coverage"] >= GOAL_COVERAGE)
-    better = rivals.fillna(float("inf")).gt(own["log_rms"], axis=0).all(axis=1)
-    kept = own[["n_rows", "excluded_share", "log_bias", "log_rms", "coverage"]]
+    scores = of_law[chosen].loc[judged["hold_out"].unique()]
+    rivals = pd.DataFrame({law: of_law[law]["log_rms"] for law in others}).loc[scores.index]
+    meets = (scores["log_rms"] <= GOAL_LOG_RMS) & (scores["coverage"] >= GOAL_COVERAGE)
+    better = rivals.fillna(float("inf")).gt(scores["log_rms"], axis=0).all(axis=1)
+    kept = scores[["n_rows", "excluded_share", "log_bias", "log_rms", "coverage"]]
     return kept.join(rivals).assign(meets=meets, better=better)
 
 
@@ -45,7 +45,7 @@ def best_laws(judged: pd.DataFrame, laws: Sequence[str]) -> pd.Series:
 def each_as_largest(trunk: pd.DataFrame, fewest_smaller: int = 4) -> dict[float, Split]:
     """Return, by size N in rising order, its rows as held out and those of all smaller sizes as training rows.
 
-    `trunk`: rows with one run a size. Sizes with less than `fewest_smaller` smaller ones are left out.
+    `trunk`: rows with one run per size. Sizes with less than `fewest_smaller` smaller ones are left out.
     """
     sizes = sorted(trunk[N_PARAMS].unique())[fewest_smaller:]
     return {float(size): Split(trunk[trunk[N_PARAMS] < size], trunk[trunk[N_PARAMS] == size]) for size in sizes}

@@ -1,6 +1,6 @@
-"""What is known of a checkpoint before it is rounded, beside its measured QiD: movement, curvature, outliers.
+"""Properties of a checkpoint before it is rounded, beside its measured QiD: movement, curvature, outliers.
 
-A table of checkpoints has the columns of `helpers.table.checkpoint_rows.CheckpointRow`, one row a checkpoint; a table
+A table of checkpoints has the columns of `helpers.table.checkpoint_rows.CheckpointRow`, one row per checkpoint; a table
 of QiDs is one of `degradation`. A random change of every weight of a block with variance s^2 raises the loss by about
 half of s^2 times the trace of the block's Hessian: that is the prediction tested here.
 """
@@ -27,7 +27,7 @@ SAME_PLACE = ["twin", "step", "method", "bits"]
 
 
 def _by_block(values: Sequence[float]) -> FloatArray:
-    """Return one number a matrix as (blocks, 4)."""
+    """Return one number per matrix as (blocks, 4)."""
     return np.asarray(values, float).reshape(-1, len(MATRICES))
 
 
@@ -38,16 +38,16 @@ def _description(row: pd.Series) -> dict[str, float]:
     def together(values: Sequence[float]) -> float:
         return float(np.sqrt((squares * _by_block(values) ** 2).sum() / squares.sum()))
 
-    found = {"change": np.nan if row["weight_change"] is None else together(row["weight_change"])}
-    found["rms"] = float(np.sqrt(squares.sum() / len(squares)))
+    description = {"change": np.nan if row["weight_change"] is None else together(row["weight_change"])}
+    description["rms"] = float(np.sqrt(squares.sum() / len(squares)))
     for bits in DESCRIBED_BITS:
         errors = row[f"rtn_error_{bits}_bits"]
-        variance = ((rms * _by_block(errors)) ** 2 * SHARES).sum(axis=1)  # one a block
-        found |= {f"rounding_{bits}": together(errors), f"variance_{bits}": float(variance.mean())}
-        found[f"predicted_{bits}_nats"] = float(np.asarray(row["hessian_trace_by_block"], float) @ variance / 2)
+        variance = ((rms * _by_block(errors)) ** 2 * SHARES).sum(axis=1)  # one per block
+        description |= {f"rounding_{bits}": together(errors), f"variance_{bits}": float(variance.mean())}
+        description[f"predicted_{bits}_nats"] = float(np.asarray(row["hessian_trace_by_block"], float) @ variance / 2)
     for name in ("weight_kurtosis", "input_kurtosis"):
-        found[f"mean_{name}"] = float((_by_block(row[name]) * SHARES).sum(axis=1).mean())
-    return found
+        description[f"mean_{name}"] = float((_by_block(row[name]) * SHARES).sum(axis=1).mean())
+    return description
 
 
 def describe(checkpoints: pd.DataFrame) -> pd.DataFrame:
@@ -92,7 +92,7 @@ def with_description(qid: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame
 
 
 def travel_exponent(direct: float, legs: Sequence[float]) -> float:
-    """Return h in: n legs of one length bring one n^h legs away. 0.5 is a random walk, 1 a straight line.
+    """Return the exponent h of travel: n equal legs lead n^h legs away. 0.5 is a random walk, 1 a straight line.
 
     `direct` is the distance between the ends, `legs` those of neighbours on the way, in one unit.
     """
@@ -100,7 +100,7 @@ def travel_exponent(direct: float, legs: Sequence[float]) -> float:
 
 
 def updates_of_rounding(change: FloatArray, rounding: FloatArray, updates: FloatArray, exponent: float) -> FloatArray:
-    """Return how many updates move the weights as far as rounding does, if distance grows with updates^`exponent`.
+    """Return the updates that move the weights as far as rounding does, if distance grows with updates^`exponent`.
 
     `change` is the relative movement over `updates`, `rounding` a relative error.
     """
@@ -161,15 +161,15 @@ def nested(
     Columns: `n_predictors`, `r_squared`, `residual_sd`, and `left_out_rms`: the error where each cluster is predicted
     from the others, in the outcome's unit.
     """
-    outcome, clusters, found = np.asarray(outcome, float), np.asarray(clusters), {}
+    outcome, clusters, by_model = np.asarray(outcome, float), np.asarray(clusters), {}
     for name, columns in models.items():
         design = sm.add_constant(predictors[list(columns)], has_constant="add").to_numpy(float)
         fit = sm.OLS(outcome, design).fit()
         errors = _left_out(outcome, design, clusters)
-        found[name] = {
+        by_model[name] = {
             "n_predictors": len(columns),
             "r_squared": fit.rsquared,
             "residual_sd": float(np.sqrt(fit.scale)),
             "left_out_rms": float(np.sqrt(np.mean(errors**2))),
         }
-    return pd.DataFrame.from_dict(found, orient="index")
+    return pd.DataFrame.from_dict(by_model, orient="index")

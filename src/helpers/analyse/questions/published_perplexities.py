@@ -1,8 +1,8 @@
 """Perplexities that others printed, as external points: no law of this project is fitted to them.
 
 The table is `data/published/published_perplexities.csv`. A perplexity per token becomes QiD as ln(quantized / 16
-bits), in nats a token of the model's own tokenizer. LAMBADA's is per last word of a passage: the same logarithm is
-then nats a word, another quantity, and such rows have `per_word` set.
+bits), in nats per token of the model's own tokenizer. LAMBADA's is per last word of a passage: the same logarithm is
+then nats per word, another quantity, and such rows have `per_word` set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ BROKEN = [("Spectra FloatLM 190M -> QuantLM", 4)]
 
 @dataclass(frozen=True)
 class Shape:
-    """Blocks of a decoder-only transformer: four square matrices of attention and those of the feed-forward layer."""
+    """The shape of a decoder-only transformer: blocks of four square matrices of attention and a feed-forward layer."""
 
     n_layers: int
     d_model: int
@@ -110,19 +110,19 @@ def one_a_setting(points: pd.DataFrame) -> pd.DataFrame:
 def over_laws(points: pd.DataFrame, laws: Mapping[str, Law | ChainedLaw | Mapping[int, Law]]) -> pd.DataFrame:
     """Return each point beside each law that can speak of it: `law`, `predicted_nats`, `ratio` (measured / predicted).
 
-    A law may be one record a bit width. `group_size` of the points, a number, is handed to laws that need it. A QiD of
-    zero or less has a ratio of zero or less. Raises AnalysisError where no law can say anything.
+    A law may be one record per bit width. `group_size` of the points, a number, is handed to laws that need it. A QiD
+    of zero or less has a ratio of zero or less. Raises AnalysisError where no law can say anything.
     """
     parts = []
     for name, law in laws.items():
         for bits, rows in points.groupby("bits"):
-            one = law.get(int(bits)) if isinstance(law, Mapping) else law
-            if one is None:
+            law_of_width = law.get(int(bits)) if isinstance(law, Mapping) else law
+            if law_of_width is None:
                 continue
-            in_groups = isinstance(one, Law) and "group_size" in one.needs()
+            in_groups = isinstance(law_of_width, Law) and "group_size" in law_of_width.needs()
             more = {"group_size": rows["group_size"].astype(float)} if in_groups else {}
             try:
-                said = one.predict(rows[TOKENS_SEEN], rows[N_PARAMS], rows["bits"], **more)
+                said = law_of_width.predict(rows[TOKENS_SEEN], rows[N_PARAMS], rows["bits"], **more)
             except LawError:
                 continue
             parts.append(rows.assign(law=name, predicted_nats=said, ratio=rows["qid_nats"] / said))
@@ -140,12 +140,12 @@ def exponents(points: pd.DataFrame, along: str, by: Sequence[str], level: float 
     """
     if (points["qid_nats"] <= 0).any():
         raise AnalysisError("a slope of ln QiD needs positive QiD")
-    found = []
+    slopes = []
     for key, rows in points.groupby(list(by)):
         if rows[along].nunique() < 3:
             continue
         line = stats.linregress(np.log(rows[along]), np.log(rows["qid_nats"]))
         half = stats.t.ppf(0.5 + level / 2, len(rows) - 2) * line.stderr
         ends = {"exponent": line.slope, "low": line.slope - half, "high": line.slope + half, "n_points": len(rows)}
-        found.append(dict(zip(by, key, strict=True)) | ends)
-    return pd.DataFrame(found)
+        slopes.append(dict(zip(by, key, strict=True)) | ends)
+    return pd.DataFrame(slopes)

@@ -1,8 +1,8 @@
-"""What papers printed, computed again: cells of a table, losses of rounded models, and projections far out.
+"""Numbers that papers printed, computed again: cells of a table, losses of rounded models, and projections far out.
 
 Cells are rows of `data/published/ouyang2024_table1.csv` (Ouyang et al. 2024, arXiv 2411.17691, Table 1): size, bits, a
-QiD in nats a token, and the training tokens, in units of 10^12 as printed, at which QiD reaches it. Laws come as a
-record by bit width, so that one law for all and one law a bit width look the same.
+QiD in nats per token, and the training tokens, in units of 10^12 as printed, at which QiD reaches it. Laws come as a
+record by bit width, so that one law for all and one law per bit width look the same.
 """
 
 import math
@@ -84,10 +84,10 @@ def law_through_cells(
     program = np.column_stack([rows * unit, -np.ones(right.size)])
 
     def solve(cost: FloatArray, most: float) -> FloatArray:
-        found = optimize.linprog(cost, program, right, bounds=[*ends, (0, most)], method="highs")
-        if found.status != 0:
-            raise QidError(f"no {law_type.__name__} could be held against these cells: {found.message}")
-        return found.x
+        solution = optimize.linprog(cost, program, right, bounds=[*ends, (0, most)], method="highs")
+        if solution.status != 0:
+            raise QidError(f"no {law_type.__name__} could be held against these cells: {solution.message}")
+        return solution.x
 
     best = solve(np.eye(len(names) + 1)[-1], np.inf)
     law = law_type.from_coefficients(centre + unit * best[:-1], "nearest to printed cells", _box(cells))
@@ -109,7 +109,7 @@ def _box(cells: pd.DataFrame) -> ValidityRange:
 def rounded_loss(
     law: Law, loss_law: SizeAndTokensLaw, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike
 ) -> FloatArray:
-    """Return the loss of the rounded model, L16 + QiD, in nats a token, in the broadcast shape."""
+    """Return the loss of the rounded model, L16 + QiD, in nats per token, in the broadcast shape."""
     return loss_law.predict(tokens, n_params) + law.predict(tokens, n_params, bits)
 
 
@@ -166,7 +166,7 @@ def projections(
 def projected(
     fit: FitResult, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike, level: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return QiD of a new run far outside of the data by `fit`, and low and high of its interval, in nats a token.
+    """Return QiD of a new run far outside of the data by `fit`, and low and high of its interval, in nats per token.
 
     It is the interval of `predictions.predictions` for a row without error of its own, laid on ln QiD: far out the
     relative error isn't small, and one laid on QiD would reach below zero. It takes the form of the law to be true.
@@ -179,11 +179,11 @@ def projected(
 
 
 def turning_points(table: pd.DataFrame, generator: np.random.Generator, level: float = 0.95) -> pd.DataFrame:
-    """Return where the measured loss of rounded models is lowest: one row a size and bit width of `degradation`'s.
+    """Return the tokens at which the measured loss of rounded models is lowest: one row per size and bit width.
 
     Columns `tokens` at the lowest loss with `low` and `high` (quantiles over resampled documents, the same in all
     checkpoints), `rise_nats` from there to the last checkpoint with its paired error `rise_se_nats`, and `turned`:
-    whether the last is the lowest in less than 1 - `level` of the draws. Runs must be one a size.
+    whether the last is the lowest in less than 1 - `level` of the draws. Runs must be one per size.
     """
     rows = []
     for (size, bits), part in table.sort_values(TOKENS_SEEN).groupby([N_PARAMS, "bits"]):

@@ -1,6 +1,6 @@
 """How ratios of QiD move with size and tokens: straight lines through ln ratio, with intervals by training run.
 
-A table of ratios has one row a checkpoint (and bit width) with the columns `ratio`, `run_label`,
+A table of ratios has one row per checkpoint (and bit width) with the columns `ratio`, `run_label`,
 `n_params_non_embedding` and `tokens_seen`, as from `twins.qid_ratio` or `ways.at_own_effective_bits`.
 """
 
@@ -29,7 +29,7 @@ COLUMNS |= {"size": "slope in ln N", "tokens": "slope in ln D"}
 
 
 def compared(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the ratios of each comparison of the study, one row a checkpoint: of `BY_WIDTH`, and coarse groups again.
+    """Return the ratios of each comparison of the study, one row per checkpoint: of `BY_WIDTH` and coarse groups.
 
     Coarse groups of 3 bits are compared with group 32 at equal effective bits too. `table` is of one text and has the
     column `way`; comparisons by width of ways that it lacks are left out.
@@ -83,7 +83,7 @@ def mean_and_slopes(
 
 
 def size_and_tokens(ratios: pd.DataFrame) -> dict[str, float]:
-    """Return what a table of ratios says of size and tokens, with 95% intervals by training run.
+    """Return the mean of a table of ratios and its slopes in size and tokens, with 95% intervals by training run.
 
     `n_runs`; `ratio`, `ratio_low`, `ratio_high`: the geometric mean over rows, taking runs as drawn from their like,
     sizes and all; `smallest` and `largest`: that of the smallest and of the largest size; `size` and `tokens`, each
@@ -92,10 +92,10 @@ def size_and_tokens(ratios: pd.DataFrame) -> dict[str, float]:
     mean = np.exp(log_mean_and_slopes(ratios, []).loc["mean"])
     slopes = log_mean_and_slopes(ratios, [N_PARAMS, TOKENS_SEEN])
     by_size = np.exp(np.log(ratios["ratio"]).groupby(ratios[N_PARAMS]).mean())
-    found = {"n_runs": ratios["run_label"].nunique(), "smallest": by_size.iloc[0], "largest": by_size.iloc[-1]}
+    summary = {"n_runs": ratios["run_label"].nunique(), "smallest": by_size.iloc[0], "largest": by_size.iloc[-1]}
     for name, row in (("ratio", mean), ("size", slopes.loc[N_PARAMS]), ("tokens", slopes.loc[TOKENS_SEEN])):
-        found |= {name: row["value"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
-    return found
+        summary |= {name: row["value"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
+    return summary
 
 
 def texts_compared(
@@ -107,19 +107,19 @@ def texts_compared(
 ) -> pd.DataFrame:
     """Return, by bits, QiD on `second` over that on `first`: the geometric mean and how its ln moves.
 
-    Columns: `ratio`, `per_byte` (of QiDs in nats a byte) and a slope in the ln of each column of `along`, which has
+    Columns: `ratio`, `per_byte` (of QiDs in nats per byte) and a slope in the ln of each column of `along`, which has
     their names; `_low` and `_high` of all but `per_byte` are 95% intervals. They count the documents of both texts and
     `cluster`: training runs, or, where there is a single run, its checkpoints.
     """
     both, draws = between_texts(first, second, counts)
-    found = {}
+    by_bits = {}
     for bits, rows in both.groupby("bits"):
         trend = log_mean_and_slopes(rows, list(along), cluster, draws[rows.index.to_numpy()])
         ends = {"ratio": np.exp(trend.loc["mean"])} | {name: trend.loc[column] for column, name in along.items()}
-        found[bits] = {"per_byte": ends["ratio"]["value"] * np.exp(np.log(rows["density"]).mean())}
+        by_bits[bits] = {"per_byte": ends["ratio"]["value"] * np.exp(np.log(rows["density"]).mean())}
         for name, row in ends.items():
-            found[bits] |= {name: row["value"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
-    return pd.DataFrame.from_dict(found, orient="index").rename_axis("bits")
+            by_bits[bits] |= {name: row["value"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
+    return pd.DataFrame.from_dict(by_bits, orient="index").rename_axis("bits")
 
 
 def trends_table(trends: pd.DataFrame) -> pd.DataFrame:

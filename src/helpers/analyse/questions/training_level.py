@@ -83,7 +83,7 @@ def readings_of_loss(
 def without_own_run(law_type: type[Law], table: pd.DataFrame, level: float = 0.90) -> pd.DataFrame:
     """Return `readings` of every row by the law fitted to the other runs: the columns of `_judged`, and `bits`.
 
-    `table`: rows of `degradation`, one run a size. Raises FitError where the other runs can't identify the law.
+    `table`: rows of `degradation`, one run per size. Raises FitError where the other runs can't identify the law.
     """
     parts = []
     for run, rows in table.groupby("run_label"):
@@ -120,14 +120,14 @@ def _judged(rows: pd.DataFrame, read: pd.DataFrame) -> pd.DataFrame:
 
 
 def tokens_at_levels(table: pd.DataFrame, levels: Mapping[float, float]) -> pd.DataFrame:
-    """Return where the measured QiD of each size first comes up to a level, read off between two checkpoints.
+    """Return the tokens at which the measured QiD of each size first reaches a level, read off between two checkpoints.
 
-    `table`: rows of `degradation`, one run a size; `levels`: nats a token by bits. Columns: size, `bits`, `qid_nats`
-    (the level), `tokens` (on a straight line of ln QiD over ln D; NaN where `crossed` isn't "here"), `loss_nats`
-    (16 bits, there), `first_tokens` and `last_tokens` of the run, and `crossed`: "here", "before" the first
-    checkpoint, or "not yet" at the last.
+    `table`: rows of `degradation`, one run per size; `levels`: nats per token by bits. Columns: size, `bits`,
+    `qid_nats` (the level), `tokens` (on a straight line of ln QiD over ln D; NaN where `crossed` isn't "here"),
+    `loss_nats` (16 bits, there), `first_tokens` and `last_tokens` of the run, and `crossed`: "here", "before" the
+    first checkpoint, or "not yet" at the last.
     """
-    found = []
+    crossings = []
     asked = table[table["bits"].isin(list(levels))].sort_values(TOKENS_SEEN)
     for (size, bits), rows in asked.groupby([N_PARAMS, "bits"]):
         places, reached = np.log(rows[TOKENS_SEEN].to_numpy(float)), (rows["qid_nats"] >= levels[bits]).to_numpy()
@@ -139,12 +139,12 @@ def tokens_at_levels(table: pd.DataFrame, levels: Mapping[float, float]) -> pd.D
             place = np.interp(np.log(levels[bits]), qid, places[pair])
         there = {"tokens": np.exp(place), "loss_nats": np.interp(place, places, rows[LOSS])}
         ends = {"first_tokens": rows[TOKENS_SEEN].min(), "last_tokens": rows[TOKENS_SEEN].max(), "crossed": crossed}
-        found.append({N_PARAMS: size, "bits": bits, "qid_nats": levels[bits]} | there | ends)
-    return pd.DataFrame(found)
+        crossings.append({N_PARAMS: size, "bits": bits, "qid_nats": levels[bits]} | there | ends)
+    return pd.DataFrame(crossings)
 
 
 def gains_of_doubling(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows whose half of the tokens lies on their run too, with what the last doubling gained.
+    """Return the rows whose run has half their tokens too, with the loss that the last doubling of tokens gained.
 
     Adds `gain_nats`, the 16-bit loss at half of the tokens (on a straight line over ln D) minus that at all of them,
     and `doublings`, QiD over it: how many such doublings rounding takes back (no unit).

@@ -29,19 +29,19 @@ def trends(table: pd.DataFrame, along: str, series: list[str]) -> pd.DataFrame:
     measured twice, or where a series has a single place.
     """
     rows = []
-    for key, one in table.groupby(series):
-        one = one.sort_values(along)
-        if one[along].duplicated().any() or len(one) < 2:
+    for key, group in table.groupby(series):
+        group = group.sort_values(along)
+        if group[along].duplicated().any() or len(group) < 2:
             raise AnalysisError(f"series {key}: needs two places of {along} or more, each measured once")
-        first, last = one.iloc[0], one.iloc[-1]
+        first, last = group.iloc[0], group.iloc[-1]
         rows.append(
             dict(zip(series, key, strict=True))
-            | {"n_steps": len(one) - 1, "n_up": int((np.diff(one["qid_nats"]) > 0).sum())}
+            | {"n_steps": len(group) - 1, "n_up": int((np.diff(group["qid_nats"]) > 0).sum())}
             | {"start": first[along], "end": last[along]}
             | {"start_nats": first["qid_nats"], "end_nats": last["qid_nats"]}
             | {"change_nats": last["qid_nats"] - first["qid_nats"]}
             | {"change_se_nats": paired_error(last["document_qid_nats"] - first["document_qid_nats"])}
-            | {"exponent": slope(one[along].to_numpy(float), one["qid_nats"].to_numpy(float))}
+            | {"exponent": slope(group[along].to_numpy(float), group["qid_nats"].to_numpy(float))}
         )
     return pd.DataFrame(rows)
 
@@ -63,7 +63,7 @@ def _pieces(epochs: pd.Series, ends: Sequence[float]) -> list[tuple[float, float
 
 
 def bit_factors(table: pd.DataFrame) -> pd.DataFrame:
-    """Return by how much one more bit divides QiD: one row a run, one column a step between neighbouring bit widths.
+    """Return the factor by which one more bit divides QiD: one row per run, one column per step between bit widths.
 
     It is the factor between the means of QiD over a run's checkpoints, which stays a factor where single QiDs at many
     bits aren't positive; over a step of n bits, its n-th root. Columns are named by both widths: `(6, 8)`.
@@ -93,7 +93,7 @@ def slopes_by_pass(table: pd.DataFrame, ends: Sequence[float]) -> pd.DataFrame:
 def loss_changes(baselines: pd.DataFrame, ends: Sequence[float]) -> pd.DataFrame:
     """Return, for measurements with method none, how the loss changes in each of the pieces of `slopes_by_pass`.
 
-    One row a run and piece: the columns of the piece's last checkpoint, with `start` and `end`, but `loss_nats` and
+    One row per run and piece: the columns of the piece's last checkpoint, with `start` and `end`, but `loss_nats` and
     `group_loss` are differences to the checkpoint at its start, which pairs the documents.
     """
     rows = []

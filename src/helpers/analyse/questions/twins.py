@@ -48,18 +48,18 @@ def differences_of_runs(runs: pd.DataFrame, trunk: pd.DataFrame) -> pd.Series:
             "another training seed": row["train_seed"] != usual["train_seed"],
             f"{shape} for {twin}": shape != twin,
         }
-        found = [name for name, holds in candidates.items() if holds]
-        if len(found) != 1:
+        differences = [name for name, holds in candidates.items() if holds]
+        if len(differences) != 1:
             raise AnalysisError(
-                f"{row['run_label']}@{row['step']} differs from the trunk in {len(found)} things, not in one"
+                f"{row['run_label']}@{row['step']} differs from the trunk in {len(differences)} things, not in one"
             )
-        return found[0]
+        return differences[0]
 
     return runs.apply(difference, axis=1)
 
 
 def _by_document(rows: pd.DataFrame, suffix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return QiD relative to its mean and the 16-bit loss in nats a token, both (rows, documents)."""
+    """Return QiD relative to its mean and the 16-bit loss in nats per token, both (rows, documents)."""
     qid = np.stack(rows[f"document_qid_nats{suffix}"].to_numpy())
     rounded = np.stack(rows[f"group_loss{suffix}"].to_numpy())
     return qid / rows[f"qid_nats{suffix}"].to_numpy()[:, None], rounded - qid
@@ -85,17 +85,17 @@ def ratios_to_twins(runs: pd.DataFrame, trunk: pd.DataFrame, by: list[str], leve
         raise AnalysisError("a ratio of QiDs that aren't all positive means nothing")
     quantile = stats.norm.ppf((1 + level) / 2)
     rows = []
-    for key, one in both.groupby(by):
-        logs = np.log(one["qid_nats"] / one["qid_nats_twin"])
-        by_run = np.exp(logs.groupby(one["run_label"]).mean())
-        (ours, our_loss), (theirs, their_loss) = _by_document(one, ""), _by_document(one, "_twin")
+    for key, pairs in both.groupby(by):
+        logs = np.log(pairs["qid_nats"] / pairs["qid_nats_twin"])
+        by_run = np.exp(logs.groupby(pairs["run_label"]).mean())
+        (ours, our_loss), (theirs, their_loss) = _by_document(pairs, ""), _by_document(pairs, "_twin")
         error = paired_error((ours - theirs).mean(axis=0))
         rows.append(
             dict(zip(by, key, strict=True))
-            | {"n_runs": len(by_run), "n_checkpoints": one["checkpoint_id"].nunique(), "ratio": np.exp(logs.mean())}
+            | {"n_runs": len(by_run), "n_checkpoints": pairs["checkpoint_id"].nunique(), "ratio": np.exp(logs.mean())}
             | {"low": np.exp(logs.mean() - quantile * error), "high": np.exp(logs.mean() + quantile * error)}
             | {"run_lowest": by_run.min(), "run_highest": by_run.max()}
-            | {"loss_change_nats": (one["baseline_loss_nats"] - one["baseline_loss_nats_twin"]).mean()}
+            | {"loss_change_nats": (pairs["baseline_loss_nats"] - pairs["baseline_loss_nats_twin"]).mean()}
             | {"loss_change_se_nats": paired_error((our_loss - their_loss).mean(axis=0))}
         )
     return pd.DataFrame(rows)

@@ -22,7 +22,7 @@ FORMAT_NAMES = {"mxint": "MXINT", "mxfp": "MXFP", "nf4": "NF"}
 
 
 def way_of_rounding(rows: pd.DataFrame) -> pd.Series:
-    """Return what people call each row's way of rounding, without its bits where several share it.
+    """Return the name of each row's way of rounding, without its bits where several share it.
 
     Asymmetric groups of 32 in the given order on a min-max grid go without saying: `GPTQ`, `GPTQ, symmetric`,
     `GPTQ, group 64`, `GPTQ, one group a row`, `RTN`, `NF4`, `MXFP4`.
@@ -50,7 +50,7 @@ def _interval(draws: FloatArray, level: float) -> dict[str, float]:
 
 
 def _pooled(rows: pd.DataFrame, log_ratios: FloatArray, draws: FloatArray, level: float) -> dict[str, float]:
-    """Summarise the ratios of some checkpoints: ln of each, (n,), and on each draw, (n, n_draws)."""
+    """Return a summary of the ratios of checkpoints, given as ln of each, (n,), and on each draw, (n, n_draws)."""
     by_run = np.exp(pd.Series(log_ratios, index=rows["run_label"].to_numpy()).groupby(level=0).mean())
     counts = {"n_rows": len(rows), "n_checkpoints": rows["checkpoint_id"].nunique(), "n_runs": len(by_run)}
     runs = {"n_above": int((log_ratios > 0).sum()), "run_lowest": by_run.min(), "run_highest": by_run.max()}
@@ -111,7 +111,7 @@ def at_effective_bits(
     lines = {
         key: _at_bits(rows, logs[rows.index.to_numpy()], aims) for key, rows in table.groupby(["way", "checkpoint_id"])
     }
-    found = []
+    parts = []
     for way in table["way"].unique():
         places = table[(table["way"] == way)].drop_duplicates("checkpoint_id").reset_index(drop=True)
         ratios = np.stack([lines[way, one] - lines[reference, one] for one in places["checkpoint_id"]])
@@ -119,14 +119,14 @@ def at_effective_bits(
             inside = np.isfinite(ratios[:, index, 0])
             if way != reference and inside.any():
                 one = ratios[inside, index]
-                found.append({"way": way, "bits": target} | _pooled(places[inside], one[:, 0], one[:, 1:], level))
-    return pd.DataFrame(found)
+                parts.append({"way": way, "bits": target} | _pooled(places[inside], one[:, 0], one[:, 1:], level))
+    return pd.DataFrame(parts)
 
 
 def at_own_effective_bits(numerator: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of one way with `ratio`: their QiD over that of the way of `reference` at equal effective bits.
 
-    `reference` has several bit widths a checkpoint; its ln QiD is read off straight lines between them. Raises
+    `reference` has several bit widths per checkpoint; its ln QiD is read off straight lines between them. Raises
     AnalysisError where a row's effective bits lie outside its checkpoint's lines.
     """
     lines = dict(list(reference.groupby("checkpoint_id")))
@@ -166,23 +166,23 @@ def text_ratios(
 def between_texts(
     first: pd.DataFrame, second: pd.DataFrame, counts: tuple[FloatArray, FloatArray]
 ) -> tuple[pd.DataFrame, FloatArray]:
-    """Return the rows of `first` with `ratio` (QiD on `second` over it) and `density` (of tokens a byte), and draws.
+    """Return the rows of `first` with `ratio` (QiD on `second` over it) and `density` (of tokens per byte), and draws.
 
     The draws are ln ratio, (rows, n_draws). Raises AnalysisError where the tables don't hold the same rows.
     """
     key = ["checkpoint_id", *CELL]
-    one, two = (table.sort_values(key).reset_index(drop=True) for table in (first, second))
-    if len(one) != len(two) or not one[key].equals(two[key]):
+    on_first, on_second = (table.sort_values(key).reset_index(drop=True) for table in (first, second))
+    if len(on_first) != len(on_second) or not on_first[key].equals(on_second[key]):
         raise AnalysisError("the two texts weren't measured with the same ways of rounding on the same checkpoints")
-    density = (two["n_tokens"] / two["n_bytes"]) / (one["n_tokens"] / one["n_bytes"])
-    draws = resampled_log_qid(two, counts[1]) - resampled_log_qid(one, counts[0])
-    return one.assign(ratio=two["qid_nats"] / one["qid_nats"], density=density), draws
+    density = (on_second["n_tokens"] / on_second["n_bytes"]) / (on_first["n_tokens"] / on_first["n_bytes"])
+    draws = resampled_log_qid(on_second, counts[1]) - resampled_log_qid(on_first, counts[0])
+    return on_first.assign(ratio=on_second["qid_nats"] / on_first["qid_nats"], density=density), draws
 
 
 def text_losses(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Sequence[str], Sequence[str]]) -> pd.DataFrame:
     """Return the 16-bit losses of each checkpoint on two texts, from measurements with method none.
 
-    Columns: `model`, `tokens_seen`, `first_nats`, `second_nats`, `difference_nats` (second minus first, nats a token)
+    Columns: `model`, `tokens_seen`, `first_nats`, `second_nats`, `difference_nats` (second minus first, nats per token)
     and its `difference_se_nats`, of two independent sets of documents that go together by `groups` (one for each text).
     """
     key = ["checkpoint_id", "model", "tokens_seen"]
@@ -207,7 +207,7 @@ def orders(
     Columns: `bits`, `way`, `other`, `ratio_first`, `ratio_second` (QiD of `way` over that of `other`, on checkpoints
     that have both), `clear_first`, `clear_second` (the interval leaves out one) and `swapped`.
     """
-    found = []
+    compared = []
     for bits in np.sort(first["bits"].unique()):
         pairs: dict[tuple[str, str], dict[str, float]] = {}
         for text, table, one in (("first", first, counts[0]), ("second", second, counts[1])):
@@ -217,19 +217,19 @@ def orders(
                 low, high = np.quantile(ratio[1:], [(1 - level) / 2, (1 + level) / 2])
                 seen = {f"ratio_{text}": np.exp(ratio[0]), f"clear_{text}": bool(low > 0 or high < 0)}
                 pairs.setdefault((way, other), {}).update(seen)
-        found += [{"bits": bits, "way": way, "other": other} | seen for (way, other), seen in pairs.items()]
-    result = pd.DataFrame(found)
+        compared += [{"bits": bits, "way": way, "other": other} | seen for (way, other), seen in pairs.items()]
+    result = pd.DataFrame(compared)
     return result.assign(swapped=(result["ratio_first"] > 1) != (result["ratio_second"] > 1))
 
 
 def _pairs(rows: pd.DataFrame, logs: FloatArray) -> list[tuple[str, str, FloatArray]]:
     """Return each pair of ways with the mean of their difference of `logs` (rows, k) over common checkpoints: (k,)."""
     places = {way: dict(zip(one["checkpoint_id"], one.index, strict=True)) for way, one in rows.groupby("way")}
-    ways, found = sorted(places), []
+    ways, pairs = sorted(places), []
     for index, way in enumerate(ways):
         for other in ways[index + 1 :]:
             common = [one for one in places[way] if one in places[other]]
             ours, theirs = ([places[name][one] for one in common] for name in (way, other))
             if common:
-                found.append((way, other, (logs[ours] - logs[theirs]).mean(axis=0)))
-    return found
+                pairs.append((way, other, (logs[ours] - logs[theirs]).mean(axis=0)))
+    return pairs

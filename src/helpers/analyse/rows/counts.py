@@ -1,4 +1,4 @@
-"""How much was measured, each thing counted once."""
+"""Counts of what was measured, each thing counted once."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ DESCRIBED = ["weights_sha256", "family", "run", "n_averaged", TOKENS_SEEN, N_PAR
 
 @dataclass(frozen=True)
 class Counts:
-    """What tables of measurements and checkpoints hold. But for `rows_by_status` only rows that are `ok` count.
+    """Counts of tables of measurements and checkpoints. But for `rows_by_status` only rows that are `ok` count.
 
     A quantized checkpoint is one that differs in weights, method, format, bits (2 to 4), group size or symmetry; other
     calibration seeds, devices and texts are replicates of it. Weights are those of either table, known by their hash:

@@ -20,7 +20,7 @@ SCHEME_OPTIONS = ["format", "grid_search", "order"]
 
 
 def run_label(rows: pd.DataFrame) -> pd.Series:
-    """Return one label a training run: family and run. Rows of a run aren't independent."""
+    """Return one label per training run: family and run. Rows of a run aren't independent."""
     return rows["family"].astype(str) + "/" + rows["run"].astype(str)
 
 
@@ -51,7 +51,7 @@ def degradation(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row per quantized `ok` row, with its baseline joined and QiD computed.
 
     Adds `run_label`, `baseline_loss_nats`, `qid_nats`, `qid_se_nats` (paired, clustered by document), `n_documents` and
-    `document_qid_nats` (array, one QiD a document); losses in nats a token. QiD is the difference of the two rows'
+    `document_qid_nats` (array, one QiD per document); losses in nats per token. QiD is the difference of the two rows'
     mean losses, which is the mean over documents because every document has the same number of tokens.
     Failed and non-finite rows aren't in the result. Raises AnalysisError, naming rows, where a quantized row has no
     `ok` baseline for its checkpoint, evaluation and device, where there are two, or where documents are missing.

@@ -1,6 +1,6 @@
 """Which runs a study has, which are missing, and whether size, tokens, learning rate and its decay can be told apart.
 
-Tables have the columns of `helpers.table.checkpoint_rows.CheckpointRow`, one row a checkpoint. Nothing here looks at
+Tables have the columns of `helpers.table.checkpoint_rows.CheckpointRow`, one row per checkpoint. Nothing here looks at
 a loss.
 """
 
@@ -14,7 +14,7 @@ from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 @dataclass(frozen=True)
 class Design:
-    """What checkpoints can tell apart: rank of the standardised variables and their condition number.
+    """The variables that checkpoints can tell apart: rank of the standardised variables and their condition number.
 
     The condition number is the largest singular value over the smallest; 1 if all are uncorrelated, infinite if
     one doesn't vary or is a combination of the others. `held_fixed` are those that don't vary.

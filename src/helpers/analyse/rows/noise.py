@@ -1,6 +1,6 @@
 """The noise floor: what moves QiD although nothing of interest changed.
 
-Every part is a standard deviation. The model of one measured QiD q, in nats a token:
+Every part is a standard deviation. The model of one measured QiD q, in nats per token:
 
     variance = (calibration q)² + (training seed q)² + (device q)² + (number format q)² + evaluation²
     evaluation = scale · (q / 1 nat)^exponent · sqrt(n / documents)
@@ -64,19 +64,19 @@ def evaluation_error(table: pd.DataFrame, groups: Sequence[str] | None = None) -
 def documents_needed(
     differences: FloatArray, sizes: Sequence[int], generator: np.random.Generator, n_draws: int = 4000
 ) -> pd.DataFrame:
-    """Return what an evaluation of n documents would give, n in `sizes`, by drawing them with replacement.
+    """Return the scatter of an evaluation of n documents, n in `sizes`, by drawing them with replacement.
 
     Columns: `n_documents`, `sd_nats` (of QiD over draws), `relative_sd`, and `coverage`: how often the 95% interval
     made from the draw's own paired error holds the QiD of all documents.
     """
-    true, found = differences.mean(), []
+    true, evaluations = differences.mean(), []
     for size in sizes:
         draws = differences[generator.integers(0, differences.size, (n_draws, size))]
         half = stats.t(size - 1).ppf(0.975) * draws.std(axis=1, ddof=1) / np.sqrt(size)
         means = draws.mean(axis=1)
         inside = np.abs(means - true) < half
-        found.append({"n_documents": size, "sd_nats": means.std(), "coverage": inside.mean()})
-    return pd.DataFrame(found).assign(relative_sd=lambda rows: rows["sd_nats"] / abs(true))
+        evaluations.append({"n_documents": size, "sd_nats": means.std(), "coverage": inside.mean()})
+    return pd.DataFrame(evaluations).assign(relative_sd=lambda rows: rows["sd_nats"] / abs(true))
 
 
 def _scatter(rows: pd.DataFrame) -> dict[str, float]:
@@ -153,15 +153,15 @@ def training_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def without_rounding(between: pd.DataFrame, rounding: pd.DataFrame) -> pd.DataFrame:
-    """Return `relative_sd`, `low` and `high` by bits of what is left of `between` without the variance of `rounding`.
+    """Return the scatter by bits, `relative_sd`, `low` and `high`, of `between` without the variance of `rounding`.
 
     Both have these columns. The difference of the variances gets its 95% interval from theirs (MOVER: Zou and Donner
     2008, Statistics in Medicine 27); below zero it is zero.
     """
-    one, other = (frame[["relative_sd", "low", "high"]] ** 2 for frame in (between, rounding))
-    middle = one["relative_sd"] - other["relative_sd"]
-    below = np.hypot(one["relative_sd"] - one["low"], other["high"] - other["relative_sd"])
-    above = np.hypot(one["high"] - one["relative_sd"], other["relative_sd"] - other["low"])
+    total, from_rounding = (frame[["relative_sd", "low", "high"]] ** 2 for frame in (between, rounding))
+    middle = total["relative_sd"] - from_rounding["relative_sd"]
+    below = np.hypot(total["relative_sd"] - total["low"], from_rounding["high"] - from_rounding["relative_sd"])
+    above = np.hypot(total["high"] - total["relative_sd"], from_rounding["relative_sd"] - from_rounding["low"])
     variances = pd.DataFrame({"relative_sd": middle, "low": middle - below, "high": middle + above})
     return np.sqrt(variances.clip(lower=0.0))
 
@@ -180,7 +180,7 @@ def scatter_trend(scatter: pd.DataFrame, along: str) -> pd.DataFrame:
     Columns of `scatter`: `bits`, `along`, `relative_sd`, `degrees_of_freedom`. A line in logarithms, each place
     weighted by how surely its variance is known if the scatter is normal: ln chi square has the variance trigamma.
     """
-    found = {}
+    by_bits = {}
     for bits, rows in scatter.groupby("bits"):
         half = rows["degrees_of_freedom"].to_numpy(float) / 2
         logs = np.log(rows["relative_sd"].to_numpy()) - (special.digamma(half) - np.log(half)) / 2
@@ -189,8 +189,8 @@ def scatter_trend(scatter: pd.DataFrame, along: str) -> pd.DataFrame:
         away = places - np.average(places, weights=weights)
         exponent, error = np.sum(weights * away * logs) / np.sum(weights * away**2), np.sum(weights * away**2) ** -0.5
         margin = stats.norm.ppf(0.975) * error
-        found[bits] = {"exponent": exponent, "low": exponent - margin, "high": exponent + margin}
-    return pd.DataFrame.from_dict(found, orient="index").rename_axis("bits")
+        by_bits[bits] = {"exponent": exponent, "low": exponent - margin, "high": exponent + margin}
+    return pd.DataFrame.from_dict(by_bits, orient="index").rename_axis("bits")
 
 
 def device_part(agreement: pd.DataFrame) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The noise floor: below which QiD a difference is nothing but noise."""
+"""The noise floor: the QiD below which a difference is nothing but noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from helpers.table.errors import AnalysisError
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """How far one QiD of one bit width may be off: relative parts are standard deviations over it.
+    """The noise of one QiD of one bit width, in parts: relative ones are standard deviations over QiD.
 
     Leave the device's part at zero where rows compared come from one kind of device, the format's where they share
     formats. A floor is twice the root of the sum of squares: a QiD that differs from a fixed number (a prediction) by
@@ -37,15 +37,15 @@ class NoiseFloor:
 
     @property
     def rounding_relative(self) -> float:
-        """Return the parts that grow with QiD together, but for the training seed's."""
+        """Return the sum in quadrature of the parts that grow with QiD, but for the training seed's."""
         return float(np.hypot(np.hypot(self.calibration_relative, self.device_relative), self.number_format_relative))
 
     def of_one_model(self, qid_nats: float) -> float:
-        """Return the floor in nats a token of the QiD `qid_nats` of one trained model."""
+        """Return the floor in nats per token of the QiD `qid_nats` of one trained model."""
         return 2 * np.hypot(self.rounding_relative * qid_nats, self.evaluation.at(qid_nats))
 
     def of_another_run(self, qid_nats: float) -> float:
-        """Return the floor in nats a token of the QiD `qid_nats` that is predicted for another training run."""
+        """Return the floor in nats per token of the QiD `qid_nats` that is predicted for another training run."""
         return np.hypot(self.of_one_model(qid_nats), 2 * self.training_seed_relative * qid_nats)
 
     @property

@@ -12,15 +12,15 @@ from helpers.table.paired_error import paired_error
 
 
 def mean_over_runs(values: Sequence[float], level: float = 0.95) -> dict[str, float]:
-    """Return `mean`, `low`, `high` and `n_runs` of one value a training run: the interval is Student's, for its mean.
+    """Return `mean`, `low`, `high` and `n_runs` of one value per training run: the interval is Student's, for its mean.
 
     Raises AnalysisError below two runs, where there is no interval.
     """
-    one = np.asarray(values, float)
-    if one.size < 2:
-        raise AnalysisError(f"an interval over training runs needs two or more; got {one.size}")
-    half = stats.t.ppf((1 + level) / 2, one.size - 1) * one.std(ddof=1) / np.sqrt(one.size)
-    return {"mean": one.mean(), "low": one.mean() - half, "high": one.mean() + half, "n_runs": one.size}
+    sample = np.asarray(values, float)
+    if sample.size < 2:
+        raise AnalysisError(f"an interval over training runs needs two or more; got {sample.size}")
+    half = stats.t.ppf((1 + level) / 2, sample.size - 1) * sample.std(ddof=1) / np.sqrt(sample.size)
+    return {"mean": sample.mean(), "low": sample.mean() - half, "high": sample.mean() + half, "n_runs": sample.size}
 
 
 def clustered_error(differences: FloatArray, groups: Sequence[str] | None = None) -> float:

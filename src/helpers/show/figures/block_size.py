@@ -41,10 +41,10 @@ def block_scale(axes: Axes, axis: str) -> None:
 
 
 def curves(panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure:
-    """Draw the increase against block size, one panel a title, one line a size: measured points and fitted powers.
+    """Draw the increase against block size, one panel per title, one line per size: measured points and fitted powers.
 
-    Each panel has rows of `blocks.in_relative_perplexity` of one checkpoint a size, and their `blocks.exponents`. One
-    scale a row is hollow. Above the dotted line perplexity has doubled.
+    Each panel has rows of `block_size.in_relative_perplexity` of one checkpoint per size, and their
+    `block_size.exponents`. One scale per row is hollow. Above the dotted line perplexity has doubled.
     """
     styles = size_styles(pd.concat([rows[N_PARAMS] for rows, _ in panels.values()]))
     figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(3.1 * len(panels) + 1.2, 4.1), squeeze=False)
@@ -74,9 +74,9 @@ def curves(panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure:
 
 
 def exponents_by_size(panels: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Draw the exponent k against size, one panel a title, one colour a stage of training.
+    """Draw the exponent k against size, one panel per title, one colour per stage of training.
 
-    Each panel has rows of `blocks.exponents` with the column `stage`; bars are two standard errors, rows taken as
+    Each panel has rows of `block_size.exponents` with the column `stage`; bars are two standard errors, rows taken as
     independent. `published` has, by title, exponents of others by name: dashed lines.
     """
     figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.9 * len(panels) + 1.6, 3.9), squeeze=False)
@@ -102,10 +102,10 @@ def exponents_by_size(panels: Mapping[str, pd.DataFrame], published: Mapping[str
 
 
 def exponents_by_outliers(panels: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the exponent k against the outliers of the inputs, one panel a title, one marker a size.
+    """Draw the exponent k against the outliers of the inputs, one panel per title, one marker per size.
 
-    Each panel has rows of `blocks.exponents` with the column `input_outliers`; bars are two standard errors, rows taken
-    as independent.
+    Each panel has rows of `block_size.exponents` with the column `input_outliers`; bars are two standard errors, rows
+    taken as independent.
     """
     styles = size_styles(pd.concat([table[N_PARAMS] for table in panels.values()]))
     figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.9 * len(panels) + 1.6, 3.9), squeeze=False)
@@ -126,11 +126,11 @@ def exponents_by_outliers(panels: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def block_budgets(laws: Mapping[float, pd.DataFrame], measured: pd.DataFrame) -> Figure:
-    """Draw the largest block within a budget against size, one colour a ratio Qr: the joint law with its interval.
+    """Draw the largest block within a budget against size, one colour per ratio Qr: the joint law with its interval.
 
-    `laws` has tables of `blocks.largest_blocks` by ratio. `measured` has one row a size and ratio with the columns
-    `ratio` and `block`, the largest block measured within the budget (missing: none), and `all_within`: then it is a
-    lower limit, an arrow.
+    `laws` has tables of `block_size.largest_blocks` by ratio. `measured` has one row per size and ratio with the
+    columns `ratio` and `block`, the largest block measured within the budget (missing: none), and `all_within`: then
+    it is a lower limit, an arrow.
     """
     figure, axes = plt.subplots(figsize=(7.4, 4.4))
     for (ratio, table), colour, marker in zip(laws.items(), STAGE_COLOURS, MARKERS, strict=False):
@@ -149,6 +149,6 @@ def block_budgets(laws: Mapping[float, pd.DataFrame], measured: pd.DataFrame) ->
 
 
 def stage_name(table: pd.DataFrame) -> pd.Series:
-    """Return what to call each row's stage of training: its tokens, and whether its rate has decayed."""
+    """Return the name of each row's stage of training: its tokens, and whether its rate has decayed."""
     decayed = np.where(table["lr_phase"] == "decay", ", decayed", "")
     return table[TOKENS_SEEN].map(count_label) + decayed

@@ -34,7 +34,7 @@ SEEDS_LABEL = "this machine minus stored QiD\n(differences between two seeds)"
 
 
 def panels_by_bits(bits: pd.Series) -> tuple[Figure, dict[float, Axes]]:
-    """Return a figure with one panel a bit width, side by side with a common vertical axis."""
+    """Return a figure with one panel per bit width, side by side with a common vertical axis."""
     widths = np.sort(bits.unique())
     figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(2.6 * widths.size + 0.9, 3.6))
     for width, axes in zip(widths, panels[0], strict=True):
@@ -53,7 +53,7 @@ def token_styles(tokens: pd.Series) -> dict[float, Style]:
 
 
 def qid_against_size_by_tokens(table: pd.DataFrame) -> Figure:
-    """Draw QiD against size N: one panel a bit width, one line a number of training tokens, paired errors as bars."""
+    """Draw QiD against size N: one panel per bit width, one line per count of tokens, paired errors as bars."""
     styles = token_styles(table[TOKENS_SEEN])
     figure, panels = panels_by_bits(table["bits"])
     for bits, axes in panels.items():
@@ -79,7 +79,7 @@ def _factor_scale(axes: Axes, label: str, axis: str = "y", ticks: Iterable[float
 
 
 def ratio_against_tokens(ratios: pd.DataFrame, label: str) -> Figure:
-    """Draw the ratios of `qid_ratio` against tokens: one panel a bit width, one line a size, errors as bars."""
+    """Draw the ratios of `qid_ratio` against tokens: one panel per bit width, one line per size, errors as bars."""
     styles = size_styles(ratios[N_PARAMS])
     figure, panels = panels_by_bits(ratios["bits"])
     for bits, axes in panels.items():
@@ -93,7 +93,7 @@ def ratio_against_tokens(ratios: pd.DataFrame, label: str) -> Figure:
 
 
 def exponents(slopes: pd.DataFrame, across: str, label: str, axes: Axes | None = None) -> Axes:
-    """Draw the `exponent` of `trends` against the column `across` (size or tokens), one line a bit width."""
+    """Draw the `exponent` of `trends` against the column `across` (size or tokens), one line per bit width."""
     axes = axes_or_new(axes)
     for bits, rows in slopes.sort_values(across).groupby("bits"):
         style: Style = {"color": BITS_COLOURS[int(bits)], "marker": "o", "label": f"{bits:g} bits"}
@@ -123,7 +123,7 @@ def device_differences(agreement: pd.DataFrame, axes: Axes | None = None) -> Axe
 
 
 def ratios_by_way(ratios: pd.DataFrame, label: str, ticks: Iterable[float] | None = None) -> Axes:
-    """Draw the ratios of `ways` one row a way of rounding, colour and marker by bits, intervals as bars.
+    """Draw the ratios of `ways` one row per way of rounding, colour and marker by bits, intervals as bars.
 
     The ways stand in the order of their mean ln ratio; pale strokes are single training runs' lowest and highest.
     """
@@ -145,7 +145,7 @@ def ratios_by_way(ratios: pd.DataFrame, label: str, ticks: Iterable[float] | Non
 
 
 def qid_against_effective_bits(table: pd.DataFrame) -> Axes:
-    """Draw QiD against effective bits, one line a way of rounding (column `way`), paired errors as bars."""
+    """Draw QiD against effective bits, one line per way of rounding (column `way`), paired errors as bars."""
     axes = plt.subplots(figsize=(7.0, 4.6))[1]
     colours = [INK, *(BITS_COLOURS[bits] for bits in (2, 3, 4)), METHOD_COLOURS["rtn"], METHOD_COLOURS["autogptq"]]
     for index, way in enumerate(sorted(table["way"].unique())):
@@ -162,7 +162,7 @@ def qid_against_effective_bits(table: pd.DataFrame) -> Axes:
 def scatter_about_mean(table: pd.DataFrame, across: str, series: str) -> Figure:
     """Draw QiD over the mean of its replicates (all rows of one model, step and bits) against size or tokens.
 
-    One panel a bit width, one line a value of the column `series`: the seed of a draw, or the training run.
+    One panel per bit width, one line per value of the column `series`: the seed of a draw, or the training run.
     """
     relative = table["qid_nats"] / table.groupby(["model", "step", "bits"])["qid_nats"].transform("mean")
     shown = table.assign(relative=relative).sort_values(across)
@@ -226,7 +226,7 @@ def note(text: str) -> Figure:
 
 
 def ratios_in_panels(ratios: dict[str, pd.DataFrame], label: str, bounds: tuple[float, float]) -> Figure:
-    """Draw the column `ratio` against tokens, one panel a title, one line a size; `bounds` cut off the rest."""
+    """Draw the column `ratio` against tokens, one panel per title, one line per size; `bounds` cut off the rest."""
     styles, height = size_styles(pd.concat([rows[N_PARAMS] for rows in ratios.values()])), -(-len(ratios) // 3)
     figure, grid = plt.subplots(height, 3, sharex=True, sharey=True, squeeze=False, figsize=(8.6, 2.2 * height + 0.6))
     for axes, (title, rows) in zip(grid.flat, ratios.items(), strict=True):
@@ -245,7 +245,7 @@ def ratios_in_panels(ratios: dict[str, pd.DataFrame], label: str, bounds: tuple[
 
 
 def text_ratios_against_tokens(ratios: dict[str, pd.DataFrame], label: str) -> Figure:
-    """Draw ratios of `ways.text_ratios` by bits and tokens, one panel a title, intervals as bars."""
+    """Draw ratios of `ways.text_ratios` by bits and tokens, one panel per title, intervals as bars."""
     figure, panels = plt.subplots(1, len(ratios), sharey=True, squeeze=False, figsize=(2.7 * len(ratios) + 0.9, 3.6))
     for axes, (title, rows) in zip(panels[0], ratios.items(), strict=True):
         for index, (bits, line) in enumerate(rows.sort_values(TOKENS_SEEN).groupby("bits")):

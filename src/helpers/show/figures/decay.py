@@ -35,7 +35,7 @@ def _path(axes: Axes, run: pd.DataFrame, trunk: pd.DataFrame, along: str, style:
 
 
 def paths(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> Figure:
-    """Draw QiD of one bit width along training against tokens or loss (`along`), one panel a size.
+    """Draw QiD of one bit width along training against tokens or loss (`along`), one panel per size.
 
     `runs` has the column `kind`, one of KINDS; only sizes that have such runs are drawn. With `along` loss, training
     goes from right to left.
@@ -75,7 +75,7 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 def at_tokens_and_at_loss(tables: dict[str, pd.DataFrame], label: str) -> Figure:
-    """Draw ratios of QiD by `way` (rows) and bits, one panel a title; pale strokes reach over single runs.
+    """Draw ratios of QiD by `way` (rows) and bits, one panel per title; pale strokes reach over single runs.
 
     Columns: `way`, `bits`, `ratio`, `low` and `high` (NaN: no bar), `run_lowest`, `run_highest`. The ways of all
     panels stand in the first table's order, the first on top.

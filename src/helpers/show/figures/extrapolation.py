@@ -78,7 +78,7 @@ def score_map(log_rms: pd.DataFrame, coverage: pd.DataFrame, apart: Collection[s
 
 
 def one_size_up(judged: pd.DataFrame, largest: pd.DataFrame, goal: float) -> Figure:
-    """Draw rms of ln(predicted / measured) of sizes left out, one line a law, and ratios of the largest against tokens.
+    """Draw rms of ln(predicted / measured) of sizes left out, one line per law; ratios of the largest against tokens.
 
     `judged` comes from `hold_outs.judge` on `extrapolation.each_as_largest`, `largest` from
     `extrapolation.over_predicted`.
@@ -108,7 +108,7 @@ def one_size_up(judged: pd.DataFrame, largest: pd.DataFrame, goal: float) -> Fig
 
 
 def ratios_of_points(table: pd.DataFrame) -> Figure:
-    """Draw measured over predicted QiD against size: one panel a law, colour by bits, marker by family.
+    """Draw measured over predicted QiD against size: one panel per law, colour by bits, marker by family.
 
     `table` comes from `published_perplexities.over_laws`; a ratio that isn't positive has no place and isn't drawn.
     """

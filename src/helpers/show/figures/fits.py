@@ -24,7 +24,7 @@ SYMBOLS = {"beta": "β (tokens)", "alpha": "α (size)", "gamma": "γ (bits)"}
 
 
 def exponents_of_fits(fits: dict[str, FitResult], published: dict[str, Law] | None = None) -> Figure:
-    """Draw the exponents of several fits, one panel an exponent, one line a fit, with intervals; then published laws.
+    """Draw the exponents of several fits, one panel per exponent, one line per fit with interval; then published laws.
 
     A law without P (one bit width) has no γ and leaves its place there empty. A fit without intervals by run is drawn
     without any: those that take rows to be independent would mislead.
@@ -37,10 +37,10 @@ def exponents_of_fits(fits: dict[str, FitResult], published: dict[str, Law] | No
         for place, fit in enumerate(fits.values()):
             if name not in fit.law.parameter_names():
                 continue
-            one = fit.estimate(name)
+            estimate = fit.estimate(name)
             if np.all(np.isfinite(fit.degrees_of_freedom)):
-                axes.plot([one.low, one.high], [place, place], color=BITS_COLOURS[3], linewidth=2)
-            axes.plot(one.value, place, "o", color=BITS_COLOURS[3])
+                axes.plot([estimate.low, estimate.high], [place, place], color=BITS_COLOURS[3], linewidth=2)
+            axes.plot(estimate.value, place, "o", color=BITS_COLOURS[3])
         for place, law in enumerate(published.values(), start=len(fits)):
             if name in law.parameter_names():
                 axes.plot(getattr(law, name), place, "D", color=BITS_COLOURS[2])
@@ -51,7 +51,7 @@ def exponents_of_fits(fits: dict[str, FitResult], published: dict[str, Law] | No
 
 
 def residuals_against_tokens(fit: FitResult) -> Figure:
-    """Draw measured over fitted QiD against training tokens: one panel a bit width, one line a size.
+    """Draw measured over fitted QiD against training tokens: one panel per bit width, one line per size.
 
     The band is one relative spread tau to each side. Values are shown as they are; a law that held would scatter
     about 1 without a pattern.
@@ -76,7 +76,7 @@ def residuals_against_tokens(fit: FitResult) -> Figure:
 
 
 def ratios_by_bits(ratios: pd.DataFrame, fitted_bits: tuple[float, float], axes: Axes | None = None) -> Axes:
-    """Draw `measured_over_predicted` against bits, one line a size; the band is the range of bits that was fitted.
+    """Draw `measured_over_predicted` against bits, one line per size; the band is the range of bits that was fitted.
 
     The vertical axis is linear from zero, or from below it: a sum of measured QiD may be negative.
     """

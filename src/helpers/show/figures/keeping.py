@@ -39,7 +39,7 @@ WAYS = {  # colour, marker
 
 
 def qid_against_stored_bits(table: pd.DataFrame) -> Figure:
-    """Draw QiD against stored bits, one panel a model (smallest first), a marker a way; the line is GPTQ's."""
+    """Draw QiD against stored bits, one panel per model (smallest first), a marker per way; the line is GPTQ's."""
     sizes = np.sort(table[N_PARAMS].unique())
     figure, panels = plt.subplots(1, sizes.size, sharey=True, squeeze=False, figsize=(2.8 * sizes.size + 1.4, 4.0))
     for size, axes in zip(sizes, panels[0], strict=True):
@@ -83,7 +83,7 @@ def pooled_ratios(summary: pd.DataFrame) -> Axes:
 
 
 def input_costs_against_tokens(costs: pd.DataFrame, styles: dict[str, tuple[str, str]]) -> Figure:
-    """Draw what rounding the inputs costs against tokens: one panel a size, one line a way; `styles` by way.
+    """Draw what rounding the inputs costs against tokens: one panel per size, one line per way; `styles` by way.
 
     `costs` comes from `keeping.input_costs`, of one width of inputs; bars are paired errors.
     """
@@ -104,9 +104,9 @@ def input_costs_against_tokens(costs: pd.DataFrame, styles: dict[str, tuple[str,
 
 
 def kernels(shares: pd.DataFrame) -> Axes:
-    """Draw the share of inputs that become zero against the exponent, one line a width of inputs (`bits`).
+    """Draw the share of inputs that become zero against the exponent, one line per width of inputs (`bits`).
 
-    `shares` has a row a layer: `exponent`, `bits`, `share`; points are layers, lines their means.
+    `shares` has one row per layer: `exponent`, `bits`, `share`; points are layers, lines their means.
     """
     axes = axes_or_new(None)
     for bits, (colour, marker) in {4: ("#009e73", "o"), 8: (INK, "s")}.items():

@@ -41,7 +41,7 @@ def _factor_scale(axes: Axes, axis: str, ticks: list[float]) -> None:
 
 
 def change_and_rounding(trunk: pd.DataFrame, decayed: pd.DataFrame, axes: Axes | None = None) -> Axes:
-    """Draw the change since the checkpoint before against tokens: a line a size, hollow where the rate has decayed.
+    """Draw the change since the checkpoint before against tokens: a line per size, hollow where the rate has decayed.
 
     Bands: the relative error of RTN at each bit width, from the lowest to the highest checkpoint. Both tables are of
     `mechanism.describe`.
@@ -69,7 +69,7 @@ def change_and_rounding(trunk: pd.DataFrame, decayed: pd.DataFrame, axes: Axes |
 
 
 def measured_against_curvature(table: pd.DataFrame) -> Figure:
-    """Draw measured QiD against that predicted by curvature: one panel a bit width, one marker a size.
+    """Draw measured QiD against that predicted by curvature: one panel per bit width, one marker per size.
 
     `table` is of `mechanism.with_description`; bars are paired errors, the line is equality.
     """
@@ -94,9 +94,9 @@ def measured_against_curvature(table: pd.DataFrame) -> Figure:
 
 
 def runs_beside_twins(runs: pd.DataFrame, against: Mapping[str, str]) -> Figure:
-    """Draw ratios of QiD to the trunk's twin against other ratios: one panel for each of `against`, one marker a run.
+    """Draw ratios of QiD to the trunk's twin against other ratios: one panel for each of `against`, one marker per run.
 
-    `runs` has one row a run: `part` (its part of the study), `log_qid_nats` and the columns named by `against`, whose
+    `runs` has one row per run: `part` (its part of the study), `log_qid_nats` and the columns named by `against`, whose
     values label the axes. Grey cross: no difference; grey diagonal, for the predicted QiD: the same ratio.
     """
     figure, panels = plt.subplots(1, len(against), sharey=True, squeeze=False, figsize=(3.4 * len(against) + 1.4, 3.6))

@@ -41,7 +41,7 @@ SENSITIVITY_RANGE = (1 / 8, 8.0)
 
 
 def all_assignments(trials: pd.DataFrame, n_matrices: int = len(MATRICES)) -> Figure:
-    """Draw QiD against ratio of every assignment of a model's blocks, named by a digit a block (1: low precision).
+    """Draw QiD against ratio of every assignment of a model's blocks, named by a digit per block (1: low precision).
 
     `trials`: the exhaustive search of one search problem. Filled: no other has as much in low precision for as little.
     """
@@ -61,7 +61,7 @@ def all_assignments(trials: pd.DataFrame, n_matrices: int = len(MATRICES)) -> Fi
 
 
 def sensitivity_maps(relative: pd.DataFrame) -> Figure:
-    """Draw how much more than its share of parameters each matrix costs alone, one panel a model (its `title`).
+    """Draw how much more than its share of parameters each matrix costs alone, one panel per model (its `title`).
 
     `relative` has `title`, `block`, `matrix` and `relative` (no unit; NaN where nothing positive was measured: grey).
     """
@@ -100,9 +100,9 @@ def _places(axes: Axes, rows: pd.DataFrame, along: str, style: Style) -> None:
 
 
 def ratio_against_size(largest: pd.DataFrame, laws: Mapping[tuple[str, float], RatioLaw], title: str) -> Figure:
-    """Draw the largest ratio against size N: one panel a budget, one line a granularity; dashed: laws by (both).
+    """Draw the largest ratio against size N: one panel per budget, one line per granularity; dashed: laws by (both).
 
-    `largest` is of one low scheme, one criterion and one checkpoint a model; `title` takes a budget, as in `{:.0%}`.
+    `largest` is of one low scheme, one metric and one checkpoint per model; `title` takes a budget, as in `{:.0%}`.
     """
     budgets = np.sort(largest["budget"].unique())
     figure, panels = plt.subplots(1, budgets.size, sharey=True, squeeze=False, figsize=(2.9 * budgets.size + 0.6, 3.6))
@@ -126,9 +126,9 @@ def ratio_against_size(largest: pd.DataFrame, laws: Mapping[tuple[str, float], R
 
 
 def ratio_against_tokens(largest: pd.DataFrame, title: str) -> Figure:
-    """Draw the largest ratio against training tokens: one panel a budget, one line a size; crosses: decayed rate.
+    """Draw the largest ratio against training tokens: one panel per budget, one line per size; crosses: decayed rate.
 
-    `largest` is of one low scheme, granularity and criterion; lines are checkpoints at a constant rate.
+    `largest` is of one low scheme, granularity and metric; lines are checkpoints at a constant rate.
     """
     budgets = np.sort(largest["budget"].unique())
     figure, panels = plt.subplots(1, budgets.size, sharey=True, squeeze=False, figsize=(2.7 * budgets.size + 1.3, 3.8))
@@ -195,7 +195,7 @@ def swapped_against_rounded(paired: pd.DataFrame, schemes: Sequence[str]) -> Fig
 
 
 def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -> Figure:
-    """Draw mean changes of the largest ratio with their intervals: rows are low schemes, one panel a budget.
+    """Draw mean changes of the largest ratio with their intervals: rows are low schemes, one panel per budget.
 
     `table` comes from `largest_ratio.changes_by` and has the columns `scheme` (one of `schemes`, the first on top),
     `granularity` and `title` (of the panel). Pale strokes reach over single runs.

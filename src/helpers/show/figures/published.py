@@ -37,7 +37,7 @@ def _panels(count: int) -> tuple[Figure, np.ndarray]:
 
 
 def printed_over_law(cells: pd.DataFrame, tokens_trillions: pd.Series) -> Figure:
-    """Draw printed tokens over a law's against size: one panel a bit width, one line a QiD."""
+    """Draw printed tokens over a law's against size: one panel per bit width, one line per QiD."""
     table = cells.assign(ratio=cells["tokens_trillions"] / tokens_trillions)
     levels = np.sort(table["qid_nats"].unique())
     shades = plt.get_cmap("viridis")(np.linspace(0.8, 0.0, levels.size))
@@ -61,7 +61,7 @@ def printed_over_law(cells: pd.DataFrame, tokens_trillions: pd.Series) -> Figure
 def losses_against_tokens(
     laws: Mapping[int, Law], loss_law: SizeAndTokensLaw, guessing_nats: float, sizes: ArrayLike, tokens: ArrayLike
 ) -> Figure:
-    """Draw the loss in 16 bits and rounded against tokens D, one panel a size; dots where a rounded model turns.
+    """Draw the loss in 16 bits and rounded against tokens D, one panel per size; dots where a rounded model turns.
 
     Grey: worse than uniform guessing. The dotted line is where the tokens end that the laws were fitted to.
     """
@@ -113,7 +113,7 @@ def turning_against_size(published: pd.DataFrame, measured: pd.DataFrame, fitted
 
 
 def projections_by_law(table: pd.DataFrame) -> Figure:
-    """Draw projected QiD by law, one panel a size, colour by bits; grey: worse than guessing, ln V - 16-bit loss.
+    """Draw projected QiD by law, one panel per size, colour by bits; grey: worse than guessing, ln V - 16-bit loss.
 
     Columns of `projections`; `low` and `high` are intervals where a law has one, else missing.
     """

@@ -61,7 +61,7 @@ def _identity(axes: Axes, values: Iterable[float]) -> None:
 
 
 def loss_against_tokens(baselines: pd.DataFrame, axes: Axes | None = None) -> Axes:
-    """Draw the 16-bit loss against training tokens, one line a size; `baselines`: measurements with method none."""
+    """Draw the 16-bit loss against training tokens, one line per size; `baselines`: measurements with method none."""
     axes = axes_or_new(axes)
     _lines_by_size(axes, baselines, TOKENS_SEEN, "loss_nats", None)
     count_scale(axes, "x", TOKENS_LABEL)
@@ -71,7 +71,7 @@ def loss_against_tokens(baselines: pd.DataFrame, axes: Axes | None = None) -> Ax
 
 
 def public_trajectory(evaluations: pd.DataFrame, metric: str, axes: Axes | None = None) -> Axes:
-    """Draw a public evaluation (`acc` or `ppl`) of Pythia checkpoints against tokens, one line a model.
+    """Draw a public evaluation (`acc` or `ppl`) of Pythia checkpoints against tokens, one line per model.
 
     `evaluations` has the columns model, n_params_non_embedding, tokens_seen, metric, value, stderr. Step 0 has no
     place on a logarithmic axis of tokens and isn't drawn. Perplexity is per last word: not the loss of a law.
@@ -88,7 +88,7 @@ def public_trajectory(evaluations: pd.DataFrame, metric: str, axes: Axes | None 
 
 
 def qid_against_tokens(table: pd.DataFrame) -> Figure:
-    """Draw QiD against training tokens: one panel a bit width, one line a size, paired errors as bars (one se)."""
+    """Draw QiD against training tokens: one panel per bit width, one line per size, paired errors as bars (one se)."""
     widths = np.sort(table["bits"].unique())
     figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(2.6 * widths.size + 0.9, 3.6))
     for axes, bits in zip(panels[0], widths, strict=True):
@@ -102,7 +102,7 @@ def qid_against_tokens(table: pd.DataFrame) -> Figure:
 
 
 def qid_against_bits(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
-    """Draw QiD against bit width, one line a checkpoint, coloured by size."""
+    """Draw QiD against bit width, one line per checkpoint, coloured by size."""
     axes = axes_or_new(axes)
     styles = size_styles(table[N_PARAMS])
     labelled = set()
@@ -119,8 +119,8 @@ def qid_against_bits(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
 def read_again(slopes: pd.DataFrame, gaps: pd.DataFrame) -> Figure:
     """Draw what happens when text is read again: slopes of ln QiD in ln D by piece, and a gap between two losses.
 
-    `slopes`: columns of `slopes_by_pass`, one row a run, bit width and piece, with `mean`, `low`, `high` over the runs;
-    runs are pale dots. `gaps`: `epochs`, size and `difference_nats`, one line a size, against passes.
+    `slopes`: columns of `slopes_by_pass`, one row per run, bit width and piece, with `mean`, `low`, `high` over the
+    runs; these are pale dots. `gaps`: `epochs`, size and `difference_nats`, one line per size, against passes.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.8))
     pieces = slopes[["start", "end"]].drop_duplicates().sort_values("start")

@@ -41,7 +41,7 @@ def _factor_scale(axes: Axes, axis: str, label: str, ticks: tuple[float, ...] = 
 
 
 def tokens_of_level(levels: pd.DataFrame, law: Law) -> Figure:
-    """Draw tokens at which a level of QiD is reached against size, measured and by a law; one panel a bit width.
+    """Draw tokens at which a level of QiD is reached against size, measured and by a law; one panel per bit width.
 
     `levels` comes from `tokens_at_levels`. Hollow arrows: not reached up to the last checkpoint (up), or already at the
     first (down). Dotted: one number of tokens per parameter, that of the largest size which reached the level.
@@ -81,7 +81,7 @@ def tokens_of_level(levels: pd.DataFrame, law: Law) -> Figure:
 
 
 def reading_over_truth(gauges: Mapping[str, pd.DataFrame], level: float) -> Figure:
-    """Draw tokens read over true tokens against true tokens: one panel a gauge (its title), one line a size.
+    """Draw tokens read over true tokens against true tokens: one panel per gauge (its title), one line per size.
 
     Tables have the columns of `training_level.without_own_run`. Hollow: the interval at `level` misses the truth.
     """
@@ -129,7 +129,7 @@ def apparent_over_true(table: pd.DataFrame) -> Figure:
 
 
 def lost_doublings(gains: pd.DataFrame) -> Figure:
-    """Draw QiD over what the last doubling of tokens gained against tokens: one panel a bit width, one line a size.
+    """Draw QiD over what the last doubling of tokens gained against tokens: one panel per bit width, one line per size.
 
     `gains` comes from `gains_of_doubling`. Above the line at one, rounding costs more than that doubling brought.
     """
