@@ -4,6 +4,7 @@ They are laws like those of QiD (records that predict and are solved), except th
 turns a law of QiD that needs the 16-bit loss into one of D, N and P: `ChainedLaw`.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,9 +31,9 @@ class SizeAndTokensLaw(Law):
         return ("tokens", "n_params")
 
     @classmethod
+    @abstractmethod
     def loss_starts(cls, x: Variables, loss_nats: FloatArray) -> list[FloatArray]:
         """Return starting coefficients of a fit to losses, shape (n_models,); every loss law has its own."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
