@@ -34,16 +34,16 @@ class Column:
 
 
 def meanings(record: type) -> dict[str, Meaning]:
-    """Return what a record says of its fields, those of which it says something."""
+    """Return the meanings that a record says its fields have, by name; a field without one is left out."""
     hints = typing.get_type_hints(record, include_extras=True)
     said = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
     return {name: each for name, extras in said.items() for each in extras if isinstance(each, Meaning)}
 
 
 def columns(record: type) -> list[Column]:
-    """Return what is known of each field of a table's record, in their order.
+    """Return the columns of a table, the fields of its record, in their order.
 
-    Raises SpecError for a field of which nothing is said.
+    Raises SpecError for a field whose meaning is said nowhere.
     """
     known = {name: meaning for each in (*SHARED, record) for name, meaning in meanings(each).items()}
     hints = typing.get_type_hints(record)

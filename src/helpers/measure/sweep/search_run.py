@@ -1,4 +1,4 @@
-"""Runs the searches a sweep declares: trials of each checkpoint and low scheme, then the recipes, measured as rows.
+"""The run of a sweep's searches: trials of each checkpoint and low scheme, then the recipes, measured as rows.
 
 A unit of work is one checkpoint, low scheme and plan; its trials are written as one Parquet file when it is done, and a
 unit whose trials are all there isn't searched again. The best assignment found for each granularity and target is a
@@ -39,7 +39,7 @@ from helpers.table.trial_rows import TrialRow
 
 @dataclass(frozen=True)
 class SearchReport:
-    """What was searched now, what was there, the recipes measured, and what failed, one line each."""
+    """The report of searches: how many ran now, how many existed, the recipes measured, and one line per failure."""
 
     n_searched: int
     n_present: int
@@ -93,7 +93,7 @@ def _plan(sweep: Sweep) -> list[_Wanted]:
 
 
 class _Run:
-    """Searches checkpoint by checkpoint and keeps count."""
+    """A run that searches checkpoint by checkpoint and keeps count."""
 
     def __init__(self, engine: Engine, device: str, records: Path) -> None:
         self.engine, self.device, self.records = engine, device, records
@@ -137,7 +137,7 @@ class _Loaded:
         self.memory_bytes = memory.default_budget(device) if engine.memory_bytes is None else engine.memory_bytes
 
     def unit_id(self, scheme: QuantScheme, entry: SearchEntry) -> str:
-        """Return what names a unit's file: weights, low scheme, what is searched, how and where."""
+        """Return the name of a unit's file, a digest of weights, low scheme, what is searched, how and where."""
         evaluation = self.engine.sweep.evaluation
         named, _ = with_calibration(scheme, self.source)
         parts = [self.local.weights_sha256, key_of(named), dataclasses.asdict(entry), evaluation.dtype, self.device]

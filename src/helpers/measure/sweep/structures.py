@@ -1,4 +1,4 @@
-"""What a scheme must suit, known at plan time: the widths of a model's matrices, and its configuration."""
+"""Structures that a scheme must suit, known at plan time: the widths of a model's matrices, its configuration."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ from helpers.table.scheme import QuantScheme
 
 @dataclass(frozen=True)
 class Structure:
-    """What a scheme must suit: the linear layers of a model's blocks and, if it is on this disk, its configuration."""
+    """A structure that a scheme must suit: the linear layers of a model's blocks, its configuration if on this disk."""
 
     model: str
     shapes: dict[str, tuple[int, int]]

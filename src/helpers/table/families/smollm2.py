@@ -1,4 +1,4 @@
-"""SmolLM2 (Ben Allal et al. 2025, arXiv 2502.02737): the checkpoints between, of three sizes.
+"""SmolLM2 (Ben Allal et al. 2025, arXiv 2502.02737): the intermediate checkpoints of three sizes.
 
 Sources:
 
@@ -6,8 +6,8 @@ Sources:
   (text/pretraining/smollm2; read in the copy yakupemresahin/smolvlm_temporal, pre-training/smollm2): widths,
   vocabulary, tied embeddings, rate, warm-up, start and length of the linear decay to zero, steps planned, weight
   decay, and the batch, which is dp x micro_batch_size x sequence_length.
-- Cards of HuggingFaceTB/SmolLM2-135M-intermediate-checkpoints and its two siblings: revisions' names, one each 240,000,
-  160,000 and 125,000 steps, tokens a step (the same as the batch's).
+- Cards of HuggingFaceTB/SmolLM2-135M-intermediate-checkpoints and its two siblings: the revisions' names, one
+  per 240,000, 160,000 and 125,000 steps, and the tokens per step (the same as the batch's).
 
 The last steps are those that public lists of the revisions end with. What is published as SmolLM2-135M and so on is
 no revision of these repositories and isn't here.
