@@ -1,7 +1,7 @@
 """From a checkpoint's description to a model whose weights are known to be the right ones.
 
-Any decoder that transformers itself knows; safetensors only, and never code that comes with a checkpoint. A checkpoint
-is a local folder or a revision of a Hub repository.
+Any decoder that transformers itself knows is taken; safetensors only, and never code that comes with a checkpoint. A
+checkpoint is a local folder or a revision of a Hub repository.
 """
 
 import hashlib

@@ -17,11 +17,11 @@ from helpers.table.errors import CheckpointError
 
 PROBE = torch.arange(16).reshape(2, 8)  # the tokens on which the parts are tried
 
-CAUSES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # of a model that can't be made or run
+CAUSES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # of models that can't be made or run
 
 
 class _StopError(Exception):
-    """Ends a forward pass once the first block's inputs are known."""
+    """The signal that ends a forward pass once the first block's inputs are known."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Decoder:
     """A causal language model in parts.
 
     `prefix` is the blocks' name in the model, `tail` the modules that turn the last block's output (n, L, d) into
-    logits (n, L, vocabulary). The other arguments that `inputs` gives for one sequence serve any number of that length.
+    logits (n, L, vocabulary). The other arguments that `inputs` gives for one sequence serve any number of
+    sequences of its length.
     """
 
     model: PreTrainedModel

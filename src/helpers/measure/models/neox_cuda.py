@@ -20,7 +20,7 @@ TOKENS_A_PROGRAM = 64
 
 
 class StackedNorm(Protocol):
-    """What is read of a layer norm for several variants, a `stacking.StackedModule`."""
+    """A layer norm for several variants, as far as it is read here; a `stacking.StackedModule` is one."""
 
     shared: bool
     values: dict[str, Tensor]
@@ -49,7 +49,7 @@ def forward(block: GPTNeoXLayer, hidden: Tensor, position_embeddings: tuple[Tens
 
 
 def _attention(attention: GPTNeoXAttention, inputs: Tensor, position_embeddings: tuple[Tensor, Tensor]) -> Tensor:
-    """Causal attention. In TF32 its products take float16 operands, which have TF32's ten bits of mantissa."""
+    """Return causal attention. In TF32 its products take float16 operands, which have TF32's ten bits of mantissa."""
     fused = attention.query_key_value(inputs)
     operands = torch.float16 if fused.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else fused.dtype
     rotated = _rotate(fused, *position_embeddings, attention.head_size, operands)

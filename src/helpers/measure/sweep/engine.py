@@ -218,7 +218,7 @@ def _outcomes(
     subject: Subject,
     memory_bytes: int,
 ) -> tuple[list[dict[QuantScheme, Outcome]], int]:
-    """Score checkpoints and their rounded weights on a subject's text; return each scheme's outcome, and their number."""
+    """Score checkpoints and their rounded weights on a subject's text; return the outcomes by scheme, and how many."""
     kept = [[answer for answer in each.values() if isinstance(answer, Rounded)] for each in answers]
     scores = evaluate.evaluate(loaded, kept, subject.blocks, subject.evaluation.eval_dtype, memory_bytes)
     outcomes = []
