@@ -42,7 +42,7 @@ class CommandError(QidError):
 
 @dataclass(frozen=True)
 class Asked:
-    """What a law is asked about: which law, what is known of a model, and whose fits. Each field is an option."""
+    """A question to a law: which law, what is known of a model, and whose fits. Each field is an option."""
 
     law: LawName
     n_params: Annotated[float | None, typer.Option(help="Size N: non-embedding parameters.")] = None

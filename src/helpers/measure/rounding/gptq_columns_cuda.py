@@ -1,4 +1,4 @@
-"""GPTQ's column loop as one Triton kernel: a program a matrix and a few of its rows, the columns in registers."""
+"""GPTQ's column loop as one Triton kernel: a program has a few rows of one matrix, their columns in registers."""
 
 import torch
 import triton
@@ -43,9 +43,9 @@ def _round(
 
 
 def round_columns(block: Tensor, factor: Tensor, grid: IntegerGrid) -> tuple[Tensor, Tensor]:
-    """Do on a GPU what `gptq._round_columns` does: codes and scaled errors of `block` (..., rows, width), float32.
+    """Return what `gptq_solver._round_columns` does, on a GPU: codes and scaled errors of `block` (..., rows, width).
 
-    `factor` is the upper factor of those columns (..., width, width); width is at most 128.
+    `factor` is the upper factor of those columns (..., width, width); width is at most 128. All are float32.
     """
     *batch, rows, width = block.shape
     parts = [part.expand(*batch, rows, 1).contiguous() for part in (grid.scale, grid.zero, grid.max_code)]

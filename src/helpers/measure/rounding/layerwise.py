@@ -1,4 +1,4 @@
-"""Walks the decoder blocks of several checkpoints at once: calibrate, round, pass the rounded block's outputs on.
+"""A walk through the decoder blocks of several checkpoints at once: calibrate, round, pass the outputs on.
 
 A *variant* is one checkpoint under one scheme. Each has activations of its own, so that every one is the usual
 sequential GPTQ, and yet all of them go through the Hessian, its factor, the column solver and the forward pass as one
@@ -115,7 +115,7 @@ def _variant(owner: int, decoder: Decoder, scheme: QuantScheme) -> Variant:
 
 
 def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:
-    """Return how much of rounding so many variants is done at once. Raises QuantizationError as `walk` does."""
+    """Return the share of rounding so many variants that is done at once. Raises QuantizationError as `walk` does."""
     work = calibration_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
     return share(work, n_variants, n_sequences, memory_bytes)
 
@@ -145,13 +145,13 @@ class _Block:
     index: int
     blocks: list[nn.Module]
     unrounded: set[str]
-    sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # of the second moments of a layer's inputs
+    sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # sums of x x^T over a layer's inputs x
     n_arrived: Counter[str] = dataclasses.field(default_factory=Counter)  # micro-batches, by layer
     shared: tuple[Tensor, Tensor] | None = None  # the inputs that arrived last in full, and their Hessian
 
 
 class _Walk:
-    """Takes some variants through all blocks."""
+    """A walk that takes some variants through all blocks."""
 
     def __init__(
         self,
@@ -184,11 +184,11 @@ class _Walk:
         finally:
             self.stack.clear()
             self.current = None
-            for layer in self.names:  # stacks are kept: one that can call the walk would keep its models
+            for layer in self.names:  # a stack outlives the walk; one that could call it would keep its models
                 layer.arrive = None
 
     def _round_block(self, index: int, hidden: list[Tensor], arguments: dict[str, Any]) -> None:
-        """Round block `index`; replace `hidden`, one entry a micro-batch, by its outputs (but for the last block)."""
+        """Round block `index`; replace `hidden`, one entry per micro-batch, by its outputs (but for the last block)."""
         names = self.names.values()
         block = self.current = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(names))
         self.stack.load(block.blocks, self.owners, dict.fromkeys(names))
@@ -274,7 +274,7 @@ class _Walk:
         return rounded
 
     def _record(self, name: str, members: list[int], solution: gptq_solver.Solution, errors: Tensor) -> None:
-        """Note what a layer has become; figures stay on the device, so that it needn't be waited for."""
+        """Keep a layer's rounded weights and its figures, these on the device, so that it needn't be waited for."""
         place = self.decoders[0].name_of(self.block.index, name)
         seen = torch.stack([errors.double(), solution.rel_damp_used, solution.n_dead_columns.double()], -1)
         for position, i in enumerate(members):
@@ -283,5 +283,5 @@ class _Walk:
 
 
 def _solved_alike(scheme: QuantScheme) -> tuple[object, ...]:
-    """Return what schemes must agree in to be solved as one batch: bits and symmetry may differ."""
+    """Return the fields that schemes must agree in to be solved as one batch: bits and symmetry may differ."""
     return scheme.group_size, scheme.rel_damp, scheme.order, scheme.grid_search

@@ -22,7 +22,7 @@ class Source:
 
 @functools.lru_cache(maxsize=8)
 def evaluation_blocks(source: Source, text: str, n_sequences: int, seq_len: int) -> tuple[str, token_blocks.Blocks]:
-    """Return the dataset of a text and its evaluation blocks as `token_blocks.text_blocks` does, cut once per process."""
+    """Return a text's dataset and its evaluation blocks as `token_blocks.text_blocks` does, cut once per process."""
     tokenizer = Tokenizer.from_str(source.tokenizer_json)
     return token_blocks.text_blocks(text, source.lock, tokenizer, n_sequences, seq_len)
 

@@ -1,4 +1,4 @@
-"""Makes `data/corpus.lock` and the training text behind it: which wheels, which files, no near-duplicates."""
+"""The making of `data/corpus.lock` and of the training text: which wheels, which files, no near-duplicates."""
 
 import dataclasses
 import email.parser
@@ -34,12 +34,12 @@ SIMILARITY = 0.6  # two files whose sets of lines overlap more than this (Jaccar
 PERMUTATIONS = 64
 TRAINING_BYTES = (200, 1_000_000)
 HELDOUT_BYTES = (DOCUMENT_BYTES, 200_000)
-PROSE_TOKENS = PROSE_BLOCKS_PER_DOCUMENT * 512 + 1  # descriptions have at least so many
+PROSE_TOKENS = PROSE_BLOCKS_PER_DOCUMENT * 512 + 1  # descriptions have at least so many tokens
 VOCABULARY_SIZE = 1024
 
 
 class NearDuplicates:
-    """Remembers documents by a MinHash of their lines and tells when a new one is nearly one of them."""
+    """A memory of documents, by a MinHash of their lines, that tells when a new one is nearly one of them."""
 
     def __init__(self) -> None:
         import datasketch  # needed only where text is made; a GPU machine gets the finished tokens
@@ -125,7 +125,7 @@ def choose_heldout(
 
 @dataclass(frozen=True)
 class Packages:
-    """Which packages held-out documents are chosen from and which training never reads: names in lower case."""
+    """The packages that held-out documents are chosen from, and those training never reads: names in lower case."""
 
     held_out: tuple[str, ...]
     unseen: tuple[str, ...]
@@ -142,9 +142,9 @@ def read_packages(path: Path) -> Packages:
 def make_lock(folder: Path, packages: Packages, tokenizer: Tokenizer) -> CorpusLock:
     """Describe every wheel in `folder`, choose the held-out documents, digest what is left for training.
 
-    Training reads no wheel of the unseen packages; of those held-out documents come from it reads what evaluation and
-    calibration don't take. `tokenizer` says how long a description is. Raises CorpusError when the wheels
-    don't hold enough documents that are no near-duplicates.
+    Training reads no wheel of the unseen packages; of the packages that held-out documents come from it reads the
+    files that evaluation and calibration don't take. `tokenizer` says how long a description is. Raises CorpusError
+    when the wheels don't hold enough documents that are no near-duplicates.
     """
     found = sorted((describe_wheel(path) for path in folder.glob("*.whl")), key=lambda wheel: wheel.filename)
     unseen_wheels = [wheel for wheel in found if wheel.package.lower() in packages.unseen]
@@ -167,7 +167,7 @@ def make_lock(folder: Path, packages: Packages, tokenizer: Tokenizer) -> CorpusL
 
 
 def write_lock(lock: CorpusLock, path: Path) -> None:
-    """Write the lock as JSON, one wheel or file a line."""
+    """Write the lock as JSON, one wheel or file per line."""
     parts = []
     for name, value in dataclasses.asdict(lock).items():
         if isinstance(value, (list, tuple)):
@@ -194,7 +194,7 @@ def _digest_documents(documents: list[bytes]) -> str:
 
 
 def _unique_documents(lock: CorpusLock, folder: Path, seen: NearDuplicates) -> Iterator[bytes]:
-    """Yield what is left for training: no held-out file, nothing near one, no near-duplicate, valid UTF-8.
+    """Yield the documents left for training: no held-out file, nothing near one, no near-duplicate, valid UTF-8.
 
     `seen`, empty before, remembers the held-out files and all of these.
     """

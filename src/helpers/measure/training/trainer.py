@@ -1,4 +1,4 @@
-"""Trains a family of GPT-NeoX models from scratch, run after run: log-spaced checkpoints, cooldowns, averages.
+"""The training of GPT-NeoX families from scratch, run after run: log-spaced checkpoints, cooldowns, averages.
 
 The order of the data depends on the seed alone, so runs of one seed see the same batches; a killed run goes on from
 its last checkpoint to the same weights on the same machine.
@@ -30,7 +30,7 @@ from helpers.table.files import write_atomically
 STATE = "state.safetensors"
 SHAPES_AT_MOST = 256
 WARMUPS = 3  # updates before a GPU's graph is captured; they are undone
-FLOPS = 200e12  # a second, what an H200 gave for the 14M model; only the printed plan uses it
+FLOPS = 200e12  # per second, what an H200 gave for the 14M model; only the printed plan uses it
 
 
 class Batches:
@@ -65,7 +65,7 @@ class Batches:
 
 
 def loss_of(model: GPTNeoXForCausalLM, batch: Tensor) -> Tensor:
-    """Return the mean loss in nats a predicted token of `batch` (n, seq_len + 1)."""
+    """Return the mean loss in nats per predicted token of `batch` (n, seq_len + 1)."""
     logits = model(batch[:, :-1], use_cache=False).logits.float()
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
 

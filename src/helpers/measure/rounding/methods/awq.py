@@ -87,7 +87,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor
 ) -> list[Rounded | QuantizationError]:
-    """Round for all schemes in one walk over the blocks; the activations are the same for all of them."""
+    """Round a checkpoint by all schemes in one walk over the blocks; the activations are the same for all schemes."""
     decoder = checkpoint.decoder
     faults = [undivided_layer(decoder.linear_layers(), scheme.group_size) for scheme in schemes]
     accepted = [scheme for scheme, fault in zip(schemes, faults, strict=True) if fault is None]
@@ -190,7 +190,7 @@ def groups_of(block: nn.Module, hidden: Tensor, arguments: dict[str, Any]) -> tu
 def source_of(block: nn.Module, layers: Sequence[str], hidden: Tensor, arguments: dict[str, Any]) -> str | None:
     """Return the module into which the inverse scale of `layers` can be folded exactly, or None.
 
-    Every module whose parameters have one row an input channel is tried, with powers of two as scales: they leave the
+    Every module whose parameters have one row per input channel is tried, with powers of two as scales: they leave the
     mantissa alone, so a folding that is right changes the layers' input by just these factors and nothing else in the
     block by a single bit.
     """

@@ -60,7 +60,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor
 ) -> list[Rounded | QuantizationError]:
-    """Round for all schemes by the norms of one forward pass."""
+    """Round a checkpoint by all schemes, from the norms of one forward pass."""
     with matrix_products("float32"):
         norms = input_norms(checkpoint.decoder, calibration)
     if not all(torch.isfinite(norm).all() for norm in norms):
@@ -169,6 +169,6 @@ def nearest(values: Tensor, entries: Tensor) -> Tensor:
 
 
 def code_bits(weight: Tensor, bits: Tensor, most: int) -> int:
-    """Return what the channels of `weight` (rows, columns) take: codes, codebooks, and which of the widths each has."""
+    """Return the bits that the channels of `weight` (rows, columns) take: codes, codebooks, the channels' widths."""
     rows, columns = weight.shape
     return int((rows * bits + VALUE_BITS * 2**bits).sum()) + columns * (most - LEAST_BITS).bit_length()

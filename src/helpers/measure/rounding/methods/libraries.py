@@ -1,4 +1,4 @@
-"""Other people's quantization libraries: is the right version here, and importing it without its remarks."""
+"""Other people's quantization libraries: a check of the installed version, and an import without remarks."""
 
 import functools
 import importlib

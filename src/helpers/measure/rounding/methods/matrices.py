@@ -1,4 +1,4 @@
-"""What methods share that round each weight matrix by itself."""
+"""Helpers that are shared by methods which round each weight matrix by itself."""
 
 from collections.abc import Callable, Sequence
 
@@ -57,7 +57,7 @@ def by_matrix(
 
 
 def largest(scores: Tensor, n: int) -> Tensor:
-    """Return where the `n` largest of `scores` (rows, columns) are, as booleans of that shape."""
+    """Return the places of the `n` largest of `scores` (rows, columns), as booleans of that shape."""
     mask = torch.zeros(scores.numel(), dtype=torch.bool, device=scores.device)
     mask[scores.flatten().topk(n).indices] = True
     return mask.view(scores.shape)
