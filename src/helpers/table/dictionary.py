@@ -1,4 +1,4 @@
-"""What every column of the three tables means: the source of the book's data dictionary and of the Croissant card.
+"""The meaning of every column of the three tables: the source of the book's data dictionary and of the Croissant card.
 
 Meanings stand beside the fields of the records (`helpers.table.roles`), each once: a column is described where its
 record says so, else by the part of a row that has it, else by the table of measurements.
@@ -45,9 +45,12 @@ def columns(record: type) -> list[Column]:
 
     Raises SpecError for a field whose meaning is said nowhere.
     """
-    known = {name: meaning for each in (*SHARED, record) for name, meaning in meanings(each).items()}
+    meaning_of = {name: meaning for each in (*SHARED, record) for name, meaning in meanings(each).items()}
     hints = typing.get_type_hints(record)
-    for name in hints.keys() - known.keys():
+    for name in hints.keys() - meaning_of.keys():
         accepted = 'Annotated[TYPE, covariate("...")], or another role, beside the field'
         raise SpecError(f"{record.__name__}: nothing says what '{name}' means; accepted: {accepted}")
-    return [Column(f.name, hints[f.name], known[f.name].role, known[f.name].text) for f in dataclasses.fields(record)]
+    return [
+        Column(f.name, hints[f.name], meaning_of[f.name].role, meaning_of[f.name].text)
+        for f in dataclasses.fields(record)
+    ]

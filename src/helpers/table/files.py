@@ -123,14 +123,14 @@ def gather(sources: Sequence[Path], table_path: Path) -> int:
     Of several rows of one key the first counts. Raises ResultsError for a source that can't be read or is of the other
     kind.
     """
-    found = [*([table_path] if table_path.exists() else []), *sources]
-    kinds = {path: _kind(path) for path in found}
+    paths = [*([table_path] if table_path.exists() else []), *sources]
+    kinds = {path: _kind(path) for path in paths}
     record = next(iter(kinds.values()), Measurement)
     other = next((path for path, kind in kinds.items() if kind is not record), None)
     if other is not None:
-        raise ResultsError(f"{other}: holds a {kinds[other].__name__} a row, {found[0]} a {record.__name__}")
+        raise ResultsError(f"{other}: holds a {kinds[other].__name__} a row, {paths[0]} a {record.__name__}")
     rows: dict[tuple[object, ...], dict[str, Any]] = {}
-    for path in found:
+    for path in paths:
         rows = {tuple(row[name] for name in KEY[record]): row for row in _rows_in(path, record)} | rows
     write_table(table_path, sorted(rows.values(), key=lambda row: _place(row, record)), record)
     return len(rows)

@@ -184,19 +184,19 @@ class _Describer:
         return {"input_max_over_rms": tuple(stand_out), "input_kurtosis": tuple(kurtosis)}
 
     def _curvature(self, decoder: Decoder) -> dict[str, Any]:
-        wanted = self.sample
-        every = len(self.heldout.tokens) // wanted.hessian_sequences
-        tokens = self.heldout.tokens[::every][: wanted.hessian_sequences, : wanted.hessian_seq_len + 1]
-        generator = torch.Generator().manual_seed(wanted.hessian_seed)
-        trace = curvature.hessian_trace(decoder, tokens, wanted.hessian_probes, generator)
+        sample = self.sample
+        every = len(self.heldout.tokens) // sample.hessian_sequences
+        tokens = self.heldout.tokens[::every][: sample.hessian_sequences, : sample.hessian_seq_len + 1]
+        generator = torch.Generator().manual_seed(sample.hessian_seed)
+        trace = curvature.hessian_trace(decoder, tokens, sample.hessian_probes, generator)
         return {
             "hessian_trace": trace.total,
             "hessian_trace_se": trace.standard_error,
             "hessian_trace_by_block": trace.by_block,
-            "hessian_probes": wanted.hessian_probes,
+            "hessian_probes": sample.hessian_probes,
             "hessian_sequences": len(tokens),
-            "hessian_seq_len": wanted.hessian_seq_len,
-            "hessian_seed": wanted.hessian_seed,
+            "hessian_seq_len": sample.hessian_seq_len,
+            "hessian_seed": sample.hessian_seed,
         }
 
 

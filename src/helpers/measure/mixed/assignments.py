@@ -15,7 +15,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from helpers.table.errors import SpecError
 
 GRANULARITIES = ("layer", "matmul")
-DRAWS_A_TRIAL = 20  # draws per trial before a space is taken to hold no more assignments that differ
+DRAWS_PER_TRIAL = 20  # before a space is taken to hold no more assignments that differ
 ROUNDING = 1e-9  # of a ratio: sums of parameters are whole numbers
 
 
@@ -94,13 +94,13 @@ def drawn(units: Units, target: float, n_trials: int, generator: np.random.Gener
     space holds fewer.
     """
     refuse_target(target)
-    found: dict[bytes, np.ndarray] = {}
-    for _ in range(DRAWS_A_TRIAL * n_trials):
-        if len(found) == n_trials:
+    distinct: dict[bytes, np.ndarray] = {}
+    for _ in range(DRAWS_PER_TRIAL * n_trials):
+        if len(distinct) == n_trials:
             break
         low = _filled(units, generator.permutation(len(units)), target)
-        found.setdefault(low.tobytes(), low)
-    return list(found.values())
+        distinct.setdefault(low.tobytes(), low)
+    return list(distinct.values())
 
 
 def greedy(units: Units, costs: Sequence[float], target: float) -> np.ndarray:

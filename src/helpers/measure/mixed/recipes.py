@@ -99,8 +99,8 @@ def read(path: Path) -> Recipe:
 
 def refuse_other_weights(recipe: Recipe, folder: Path) -> None:
     """Raise CheckpointError when the checkpoint in `folder` is missing or isn't the recipe's."""
-    found = checkpoints.weights_sha256(folder)
-    if found != recipe.weights_sha256:
+    sha256 = checkpoints.weights_sha256(folder)
+    if sha256 != recipe.weights_sha256:
         raise CheckpointError(
-            f"{folder}: not the recipe's weights (sha256 {found[:16]}; accepted: {recipe.weights_sha256[:16]})"
+            f"{folder}: not the recipe's weights (sha256 {sha256[:16]}; accepted: {recipe.weights_sha256[:16]})"
         )

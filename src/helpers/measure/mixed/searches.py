@@ -124,14 +124,14 @@ class Scorer:
 
     def score(self, digits: Sequence[str]) -> list[Evaluation]:
         """Return the model's scores under each assignment (one digit per matrix, 1 for low precision)."""
-        wanted = [each for each in dict.fromkeys(digits) if each not in self.known]
-        swapped = [self._swapped(each) for each in wanted]
-        if wanted:
+        unscored = [each for each in dict.fromkeys(digits) if each not in self.known]
+        swapped = [self._swapped(each) for each in unscored]
+        if unscored:
             ((baseline, *scores),) = evaluate.evaluate(
                 [self.checkpoint], [swapped], self.blocks, self.dtype, self.memory_bytes
             )
             self.known["0" * len(self.names)] = baseline
-            self.known |= dict(zip(wanted, scores, strict=True))
+            self.known |= dict(zip(unscored, scores, strict=True))
         return [self.known[each] for each in digits]
 
     def _swapped(self, digits: str) -> Rounded:

@@ -21,7 +21,7 @@ SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 16}
 
 
 class _Watch:
-    """Sums over positions of one matrix: of squared gradients of its outputs, and of squared errors of them."""
+    """The sums over positions of one matrix: of squared gradients of its outputs, and of squared errors of them."""
 
     def __init__(self, layer: nn.Linear, rounded: Rounded, name: str, seq_len: int) -> None:
         self.weight, self.inputs = rounded.decoded(name), rounded.inputs

@@ -20,7 +20,7 @@ class Watcher(Protocol):
 
 
 class _Moments:
-    """Sums over tokens of a layer's inputs: of squares by channel, and of fourth powers."""
+    """The sums over tokens of a layer's inputs: of squares by channel, and of fourth powers."""
 
     def __init__(self) -> None:
         self.n_tokens = 0

@@ -62,12 +62,12 @@ def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict[str, Any
     """Return QiD of a checkpoint under a scheme for every evaluation in `rows`: nats per token, with paired error."""
     mine = [row for row in rows if row["weights_sha256"] == spec.weights_sha256 and row["status"] == "ok"]
     baselines = {(r["eval_id"], r["device_type"]): r for r in mine if r["method"] == "none"}
-    found = []
+    measurements = []
     for row in mine:
         baseline = baselines.get((row["eval_id"], row["device_type"]))
         if row["scheme_id"] != scheme.scheme_id or baseline is None:
             continue
-        found.append(
+        measurements.append(
             {
                 "qid_nats": row["loss_nats"] - baseline["loss_nats"],
                 "paired_error_nats": paired_error(np.subtract(row["group_loss"], baseline["group_loss"])),
@@ -77,7 +77,7 @@ def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict[str, Any
                 "device_type": row["device_type"],
             }
         )
-    return found
+    return measurements
 
 
 def card(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict[str, Any]]) -> str:

@@ -22,10 +22,10 @@ def round_to_mxint(weight: Tensor, bits: int, block_size: int | None) -> Tensor:
     specification's, without its optional most negative code; other widths follow the same rule.
     """
     blocks, scale = _scaled(weight, block_size, 0)
-    most = 2 ** (bits - 1) - 1
+    largest = 2 ** (bits - 1) - 1
     steps = 2 ** (bits - 2)
     # in place, and exact in any order: all factors are powers of two
-    return blocks.mul_(steps).round_().clamp_(-most, most).mul_(scale / steps).flatten(-2)
+    return blocks.mul_(steps).round_().clamp_(-largest, largest).mul_(scale / steps).flatten(-2)
 
 
 def round_to_mxfp4(weight: Tensor, block_size: int | None) -> Tensor:

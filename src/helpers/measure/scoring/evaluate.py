@@ -76,13 +76,13 @@ def evaluate(
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
     n_variants = sum(1 + len(each) for each in rounded)
     n_sequences, seq_len = blocks.tokens[:, 1:].shape
-    now = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
+    at_once = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
         try:
-            scores = _Scores(decoders, rounded, blocks.tokens, dtype, now)
-            return [[_summary(score, blocks, now.sequences) for score in each] for each in scores.by_model()]
+            scores = _SideBySide(decoders, rounded, blocks.tokens, dtype, at_once)
+            return [[_summary(score, blocks, at_once.sequences) for score in each] for each in scores.by_model()]
         except torch.OutOfMemoryError:
-            now = now.halved()
+            at_once = at_once.halved()
             torch.cuda.empty_cache()
 
 
@@ -102,7 +102,7 @@ class _Score:
     agreement: Tensor | None = None
 
 
-class _Scores:
+class _SideBySide:
     """The 16-bit and rounded models that go through their blocks side by side."""
 
     def __init__(
@@ -111,9 +111,9 @@ class _Scores:
         rounded: Sequence[Sequence[Rounded]],
         tokens: Tensor,
         dtype: str,
-        now: Share,
+        at_once: Share,
     ) -> None:
-        self.decoders, self.dtype, self.now = decoders, dtype, now
+        self.decoders, self.dtype, self.at_once = decoders, dtype, at_once
         self.tokens = tokens.to(decoders[0].model.device)
         self.variants = [(o, r) for o, answers in enumerate(rounded) for r in (None, *answers)]
 
@@ -124,16 +124,16 @@ class _Scores:
         for members in self._together():
             hidden = self._last_hidden(members)
             for owner in sorted({owner for owner, _ in members}):
-                own = [part for part, (o, _) in zip(hidden, members, strict=True) if o == owner]
+                states = [part for part, (o, _) in zip(hidden, members, strict=True) if o == owner]
                 if not scores[owner]:
-                    original, *own = own
+                    original, *states = states
                 with matrix_products(self.dtype):
-                    of_original, *of_rounded = self._scores_of(self.decoders[owner], given(original), own)
+                    of_original, *of_rounded = self._scores_of(self.decoders[owner], given(original), states)
                 scores[owner] += of_rounded if scores[owner] else [of_original, *of_rounded]
         return scores
 
     def _together(self) -> list[list[tuple[int, Rounded | None]]]:
-        step = self.now.variants
+        step = self.at_once.variants
         return [self.variants[start : start + step] for start in range(0, len(self.variants), step)]
 
     def _last_hidden(self, members: list[tuple[int, Rounded | None]]) -> list[Tensor]:
@@ -144,7 +144,7 @@ class _Scores:
         rounds_inputs = any(rounded and rounded.inputs for _, rounded in members)
         linear = RoundedInputsLinear if rounds_inputs else StackedLinear
         stack = block_stack(decoders[0], TENSOR_DTYPE[self.dtype], linear)
-        batches = self.tokens[:, :-1].split(self.now.sequences)
+        batches = self.tokens[:, :-1].split(self.at_once.sequences)
         arguments = block_arguments(decoders[0], batches[0], stack.dtype)
         hidden = first_inputs(decoders, owners, batches, stack.dtype)
         try:
@@ -175,10 +175,10 @@ class _Scores:
         parts: list[list[Tensor]] = [[] for _ in hidden]
         for start in range(0, len(self.tokens), step):
             targets = self.tokens[start : start + step, 1:]
-            each = (_logits(tail, of_variant[start : start + step]) for of_variant in hidden)
-            own_scores, compared = original_scores(next(each), targets)
+            all_logits = (_logits(tail, of_variant[start : start + step]) for of_variant in hidden)
+            own_scores, compared = original_scores(next(all_logits), targets)
             parts[0].append(own_scores)
-            for scores, logits in zip(parts[1:], each, strict=True):
+            for scores, logits in zip(parts[1:], all_logits, strict=True):
                 scores.append(rounded_scores(logits, targets, compared))
         seen = [torch.cat(scores, -1).cpu() for scores in parts]
         return [_Score(*scores) for scores in seen]

@@ -170,10 +170,10 @@ class Engine:
         seconds: dict[QuantScheme, float] = {}
         for (method, *_), schemes in alike.items():
             started = time.perf_counter()
-            each = methods.method_named(method).quantize(loaded, schemes, missing[schemes[0]], memory_bytes)
+            by_checkpoint = methods.method_named(method).quantize(loaded, schemes, missing[schemes[0]], memory_bytes)
             share = (time.perf_counter() - started) / (len(loaded) * len(schemes))
             seconds |= dict.fromkeys(schemes, share)
-            for of_checkpoint, answered in zip(answers, each, strict=True):
+            for of_checkpoint, answered in zip(answers, by_checkpoint, strict=True):
                 of_checkpoint.update(zip(schemes, answered, strict=True))
         return answers, seconds
 

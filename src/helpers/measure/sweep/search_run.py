@@ -84,12 +84,12 @@ def run_search(
 
 def _plan(sweep: Sweep) -> list[_Wanted]:
     """Return the searches of each checkpoint, smallest models first."""
-    found: dict[CheckpointSpec, dict[tuple[QuantScheme, SearchEntry], None]] = defaultdict(dict)
+    searches: dict[CheckpointSpec, dict[tuple[QuantScheme, SearchEntry], None]] = defaultdict(dict)
     for part in sweep.parts:
         for spec in part.checkpoints if part.search else ():
-            found[spec] |= dict.fromkeys((scheme, given(part.search)) for scheme in part.schemes)
-    ordered = sorted(found, key=lambda spec: (spec.n_params_total, spec.model, spec.run, spec.step))
-    return [_Wanted(spec, tuple(found[spec])) for spec in ordered]
+            searches[spec] |= dict.fromkeys((scheme, given(part.search)) for scheme in part.schemes)
+    ordered = sorted(searches, key=lambda spec: (spec.n_params_total, spec.model, spec.run, spec.step))
+    return [_Wanted(spec, tuple(searches[spec])) for spec in ordered]
 
 
 class _Run:
@@ -151,17 +151,17 @@ class _Loaded:
         (rounded,) = mixed.rounded_alone(self.checkpoint, [scheme], calibration, self.memory_bytes)
         scorer = mixed.Scorer(self.checkpoint, rounded, blocks, dtype, self.memory_bytes)
         scored = EvalSpec(corpus_lock.SEARCH_DATASET, blocks.sha256, entry.sequences, entry.seq_len, dtype)
-        seen = provenance(self.device)
+        origin = provenance(self.device)
         for granularity in entry.granularity:
             plan = Plan(granularity, entry.ratios, entry.searches, entry.trials, entry.seed)
             for trial in mixed.search(scorer, plan):
-                yield self._row(scheme, entry, scored, trial, seen)
+                yield self._row(scheme, entry, scored, trial, origin)
 
     def _row(
-        self, scheme: QuantScheme, entry: SearchEntry, scored: EvalSpec, trial: Trial, seen: dict[str, Any]
+        self, scheme: QuantScheme, entry: SearchEntry, scored: EvalSpec, trial: Trial, origin: dict[str, Any]
     ) -> TrialRow:
         names = {field.name for field in dataclasses.fields(TrialRow)}
-        known = (dataclasses.asdict(self.spec), dataclasses.asdict(scheme), dataclasses.asdict(scored), seen)
+        known = (dataclasses.asdict(self.spec), dataclasses.asdict(scheme), dataclasses.asdict(scored), origin)
         values = {name: value for part in known for name, value in part.items() if name in names}
         return TrialRow(
             **values
@@ -180,8 +180,8 @@ def _recipes(
 ) -> list[QuantScheme]:
     """Return the recipe of each granularity and target: the scheme that keeps what the best trial left high."""
     sizes = mixed.sizes(checkpoint)
-    found = [scheme]  # everything low
+    schemes = [scheme]  # everything low
     for granularity in entry.granularity if entry.recipes else ():
         units, of_it = Units.of(granularity, sizes), [row for row in rows if row.granularity == granularity]
-        found += [mixed.recipe(scheme, units, mixed.best(of_it, target).assignment) for target in entry.ratios]
-    return found
+        schemes += [mixed.recipe(scheme, units, mixed.best(of_it, target).assignment) for target in entry.ratios]
+    return schemes

@@ -27,19 +27,19 @@ class Structure:
 
 def structures_of(specs: list[CheckpointSpec], where: str) -> list[Structure]:
     """Return the different structures among checkpoints. Raises SpecError, after `where`, for one that isn't known."""
-    found: dict[object, Structure] = {}
+    structures: dict[object, Structure] = {}
     for spec in specs:
         if spec.revision is not None and spec.family in HUB_FAMILIES:
-            found[spec.model] = Structure(spec.model, HUB_FAMILIES[spec.family].shapes_of(spec.model), None)
+            structures[spec.model] = Structure(spec.model, HUB_FAMILIES[spec.family].shapes_of(spec.model), None)
             continue
         try:
             config = checkpoints.config_of(Path(spec.location))
             key = (spec.model, config.to_json_string())
-            if key not in found:
-                found[key] = Structure(spec.model, linear_shapes(config), config)
+            if key not in structures:
+                structures[key] = Structure(spec.model, linear_shapes(config), config)
         except CheckpointError as error:
             raise SpecError(f"{where}: {spec.label}: {error}") from None
-    return list(found.values())
+    return list(structures.values())
 
 
 def refuse_impossible(structures: list[Structure], schemes: list[QuantScheme], where: str) -> None:

@@ -36,22 +36,22 @@ class Smollm2Run(llama.LlamaRun):
     schedule: str = "warmup_stable_decay"
 
 
-def _run(size: str, every: int, last: int, sequences: int, planned_steps: int, **known: Any) -> Smollm2Run:
+def _run(size: str, steps_apart: int, last: int, sequences: int, planned_steps: int, **facts: Any) -> Smollm2Run:
     return Smollm2Run(
         model=f"SmolLM2-{size}",
         repository=f"HuggingFaceTB/SmolLM2-{size}-intermediate-checkpoints",
-        steps=tuple(range(every, last + 1, every)),
+        steps=tuple(range(steps_apart, last + 1, steps_apart)),
         tokens_per_step=sequences * SEQUENCE,
         planned_tokens=planned_steps * sequences * SEQUENCE,
         planned_steps=planned_steps,
-        **known,
+        **facts,
     )
 
 
 RUNS = (
     _run(
         "135M",
-        every=240_000,
+        steps_apart=240_000,
         last=1_920_000,
         sequences=64 * 8,
         planned_steps=2_000_000,
@@ -65,7 +65,7 @@ RUNS = (
     ),
     _run(
         "360M",
-        every=160_000,
+        steps_apart=160_000,
         last=2_560_000,
         sequences=128 * 6,
         planned_steps=2_600_000,
@@ -79,7 +79,7 @@ RUNS = (
     ),
     _run(
         "1.7B",
-        every=125_000,
+        steps_apart=125_000,
         last=5_125_000,
         sequences=256 * 4,
         planned_steps=5_240_000,

@@ -55,7 +55,7 @@ class Group:
 
 @dataclass
 class Moments:
-    """Sums over calibration tokens of |x| (columns,) and x x^T (columns, columns)."""
+    """The sums over calibration tokens of |x| (columns,) and x x^T (columns, columns)."""
 
     magnitude: Tensor = field(default_factory=lambda: torch.zeros(()))
     products: Tensor = field(default_factory=lambda: torch.zeros(()))
@@ -109,12 +109,14 @@ def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> l
     groups = groups_of(decoder.blocks[0], hidden[:1], arguments)
     for index, block in enumerate(decoder.blocks):
         moments, hidden = _pass(block, groups, hidden, arguments)
-        for scheme, found in zip(schemes, weights, strict=True):
+        for scheme, of_scheme in zip(schemes, weights, strict=True):
             for group in groups:
                 matrices = [linear_in(block, layer).weight for layer in group.layers]
                 rounded = round_group(matrices, moments.get(group.layers), scheme)
-                found |= {decoder.name_of(index, n): w for n, w in zip(group.layers, rounded, strict=True)}
-    return [Rounded(found, _diagnostics(found, scheme)) for found, scheme in zip(weights, schemes, strict=True)]
+                of_scheme |= {decoder.name_of(index, n): w for n, w in zip(group.layers, rounded, strict=True)}
+    return [
+        Rounded(of_scheme, _diagnostics(of_scheme, scheme)) for of_scheme, scheme in zip(weights, schemes, strict=True)
+    ]
 
 
 def _diagnostics(weights: dict[str, IntegerWeight | Tensor], scheme: QuantScheme) -> Diagnostics:
