@@ -190,8 +190,8 @@ def test_out_of_memory_halves_the_share_and_goes_on(monkeypatch):
     tried, by_model = [], evaluate._SideBySide.by_model
 
     def small(self):
-        tried.append((self.at_once.variants, self.now.sequences))
-        if self.at_once.sequences > 1 or self.now.variants > 2:
+        tried.append((self.at_once.variants, self.at_once.sequences))
+        if self.at_once.sequences > 1 or self.at_once.variants > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return by_model(self)
 
