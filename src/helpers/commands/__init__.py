@@ -1,1 +1,1 @@
-"""The `qid` command, one file a group of commands. No measuring and no fitting here."""
+"""The `qid` command, one file per group of commands. No measuring and no fitting here."""

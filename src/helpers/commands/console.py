@@ -1,4 +1,4 @@
-"""What the commands share: the one stderr console, options that several take, how a report with failures ends."""
+"""Parts that commands share: the one stderr console, options that several take, the end of a report with failures."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -18,7 +18,7 @@ MemoryGib = Annotated[
 
 
 def in_bytes(memory_gib: float | None) -> int | None:
-    """Return so many GiB in bytes; None stays None, which lets the device decide."""
+    """Return the number of bytes of so many GiB; None stays None, which lets the device decide."""
     return None if memory_gib is None else int(memory_gib * 2**30)
 
 

@@ -42,7 +42,7 @@ class CommandError(QidError):
 
 @dataclass(frozen=True)
 class Asked:
-    """What a law is asked about: which law, what is known of a model, and whose fits. Each field is an option."""
+    """A question to a law: which law, what is known of a model, and whose fits. Each field is an option."""
 
     law: LawName
     n_params: Annotated[float | None, typer.Option(help="Size N: non-embedding parameters.")] = None
@@ -72,15 +72,16 @@ class Asked:
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command whose first parameter, an `Asked`, is one option per field on the command line."""
-    shared, (_, *own) = inspect.signature(Asked).parameters, inspect.signature(command).parameters.values()
+    shared, (_, *of_command) = inspect.signature(Asked).parameters, inspect.signature(command).parameters.values()
 
     def run(**options: Any) -> None:
         asked = Asked(**{name: options.pop(name) for name in shared})
         command(asked, **options)
 
-    every = sorted([*shared.values(), *own], key=lambda one: one.default is not one.empty)  # the required ones first
+    # the required ones first
+    ordered = sorted([*shared.values(), *of_command], key=lambda option: option.default is not option.empty)
     described: Any = functools.update_wrapper(run, command, assigned=("__name__", "__doc__"))
-    described.__signature__ = inspect.Signature(every)
+    described.__signature__ = inspect.Signature(ordered)
     return run
 
 
@@ -167,15 +168,15 @@ def _fits_by_bits(law: str, data: Path | None) -> tuple[dict[str, Any], list[str
     if law not in ("power", PER_BIT):
         raise CommandError(f"--by bits is for the law power, which is then without P; got {law}")
     fits, assumed = _fits(PER_BIT, data, 0)
-    found = {
+    by_bits = {
         f"{bits:g}": _fit_to_json(fits.fits[name])
         if name in fits.fits
         else {"status": str(fits.refused[name].status), "reason": str(fits.refused[name])}
         for bits, name in fits.widths.items()
     }
-    if not any("params" in one for one in found.values()):
+    if not any("params" in one for one in by_bits.values()):
         raise fits.refused[next(iter(fits.widths.values()))]
-    return found, assumed
+    return by_bits, assumed
 
 
 def _fits(law: str, data: Path | None, n_draws: int) -> "tuple[NamedFits, list[str]]":
@@ -241,15 +242,15 @@ def _fit_to_json(fit: "StoredFit") -> dict[str, Any]:
     }
 
 
-def _show(found: dict[str, Any], as_json: bool, in_words: Callable[[dict[str, Any]], None]) -> None:
+def _show(shown: dict[str, Any], as_json: bool, in_words: Callable[[dict[str, Any]], None]) -> None:
     from helpers.analyse.fits.stored import plain
 
-    for sentence in found["assumed"]:
+    for sentence in shown["assumed"]:
         NOTES.print(f"note: {sentence}")
     if as_json:
-        print(json.dumps(plain(found), allow_nan=False))
+        print(json.dumps(plain(shown), allow_nan=False))
     else:
-        in_words(found)
+        in_words(shown)
 
 
 def _print_fit(shown: dict[str, Any]) -> None:
@@ -266,11 +267,11 @@ def _print_fit(shown: dict[str, Any]) -> None:
 
 
 def _print_fits(shown: dict[str, Any]) -> None:
-    for bits, one in shown["fits"].items():
-        if "params" in one:
-            _print_fit({"law": f"{shown['law']}, {bits} bits"} | one)
+    for bits, outcome in shown["fits"].items():
+        if "params" in outcome:
+            _print_fit({"law": f"{shown['law']}, {bits} bits"} | outcome)
         else:
-            print(f"{shown['law']}, {bits} bits: {one['status']}, {one['reason']}")
+            print(f"{shown['law']}, {bits} bits: {outcome['status']}, {outcome['reason']}")
 
 
 def _print_answer(name: str, value: float, shown: dict[str, Any]) -> None:

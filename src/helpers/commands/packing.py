@@ -41,15 +41,15 @@ def mixed(
         raise SpecError(f"{out}: exists already; accepted: a file that doesn't")
     loaded, weights_sha256 = one_checkpoint.load_folder(checkpoint, device)
     texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, given(scheme.calib_seed))
-    found = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts)
-    recipes.write(found, out)
-    kept = ", ".join(found.scheme.kept_matrices) or "none"
+    recipe = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts)
+    recipes.write(recipe, out)
+    kept = ", ".join(recipe.scheme.kept_matrices) or "none"
     console.print(
-        f"{out}: {found.quantized_ratio:.1%} of the weights at {bits} bits; in 16 bits: {kept}", soft_wrap=True
+        f"{out}: {recipe.quantized_ratio:.1%} of the weights at {bits} bits; in 16 bits: {kept}", soft_wrap=True
     )
     console.print(
-        f"QiD {found.qid_nats:.4f} ± {found.paired_error_nats:.4f} nats a token on held-out text"
-        f" (loss {found.loss_nats:.4f})"
+        f"QiD {recipe.qid_nats:.4f} ± {recipe.paired_error_nats:.4f} nats a token on held-out text"
+        f" (loss {recipe.loss_nats:.4f})"
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs a study unit by unit: train one model's runs, measure and search them while the next is trained, keep the rows.
+"""A study, unit by unit: one model's runs are trained, then measured and searched while the next model is trained.
 
 A unit is one model of one family. Training, measuring and describing are three processes on one device: small models
 leave it idle between their kernels. A kill loses nothing that was finished; run it again to go on.
@@ -24,7 +24,7 @@ from helpers.table.errors import SpecError
 
 @dataclass(frozen=True)
 class Study:
-    """What is studied: a sweep with train-FAMILY.yml beside it, on which device, and where everything goes."""
+    """A study: a sweep with train-FAMILY.yml beside it, on which device, and where everything goes."""
 
     sweep: Path
     device: str

@@ -8,9 +8,9 @@ from helpers.table.roles import covariate, key, provenance
 
 @dataclass(frozen=True)
 class CheckpointSpec:
-    """Which weights: one step of one training run, with everything a law may need to know about it.
+    """The weights of one step of one training run, with everything a law may need to know about them.
 
-    None stands for what no source says.
+    A field is None where no source says.
     """
 
     family: Annotated[str, covariate("models made in the same way in several sizes")]
@@ -30,7 +30,7 @@ class CheckpointSpec:
     n_params_total: Annotated[int, covariate("parameters with token embedding and output head")]
     n_params_non_embedding: Annotated[int, covariate("parameters without token embedding and output head (N)")]
     revision: Annotated[str | None, provenance("of the Hub repository, as asked for")] = None
-    # in a spec the expected one; None where only the download tells
+    # in a spec the expected hash; None where only the download tells
     weights_sha256: Annotated[
         str | None, key("which weights: SHA-256 of the safetensors file, or a hash of those of its shards")
     ] = None
@@ -49,12 +49,12 @@ class CheckpointSpec:
 
     @property
     def epochs(self) -> float | None:
-        """How often the training text had been seen, in passes."""
+        """Return how many passes over the training text had been made; None where its length isn't known."""
         return None if self.unique_tokens is None else self.tokens_seen / self.unique_tokens
 
     @property
     def lr_fraction(self) -> float | None:
-        """Learning rate at this step, as a share of its peak."""
+        """Return the learning rate at this step as a share of its peak; None where either isn't known."""
         if self.learning_rate is None or self.peak_learning_rate is None:
             return None
         return self.learning_rate / self.peak_learning_rate

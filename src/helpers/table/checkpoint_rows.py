@@ -1,6 +1,6 @@
 """The record of the table of checkpoints.
 
-A column whose meaning isn't said here means what that of `CheckpointSpec` or `Measurement` does.
+A column whose meaning isn't said here means what the field of that name in `CheckpointSpec` or `Measurement` does.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from helpers.table.roles import diagnostics, outcome, provenance
 
 @dataclass(frozen=True)
 class CheckpointRow:
-    """One row of the table of checkpoints: what doesn't depend on a rounding scheme.
+    """One row of the table of checkpoints: what is known of a checkpoint apart from any rounding scheme.
 
-    Lists that aren't named otherwise have one entry a matrix, in the order of `matrices`: the linear layers' weights W
-    (rows, columns), block after block. The root mean square (rms) and the moments are about zero, not about the mean.
+    Lists that aren't named otherwise have one entry per matrix, in the order of `matrices`: the linear layers' weights
+    W (rows, columns), block after block. The root mean square (rms) and the moments are about zero, not about the mean.
     """
 
     # identity
@@ -84,19 +84,19 @@ class CheckpointRow:
         tuple[float, ...],
         outcome("of each matrix's inputs: fourth moment over the squared second, all channels together"),
     ]
-    # curvature of the mean loss in nats a token, in all matrices together, held-out text
+    # curvature of the mean loss in nats per token, in all matrices together, held-out text
     hessian_trace: Annotated[
         float, outcome("trace of the mean loss's Hessian in all matrices, nats a squared weight: mean over probes")
     ]
     hessian_trace_se: Annotated[float, outcome("standard error of that mean")]
-    # they add up to `hessian_trace`
+    # the entries add up to `hessian_trace`
     hessian_trace_by_block: Annotated[tuple[float, ...], outcome("the parts of the trace that each block has")]
     hessian_probes: Annotated[int, diagnostics("random vectors of the trace's estimate (Hutchinson)")]
     hessian_sequences: Annotated[int, diagnostics("sequences of held-out text that the Hessian is of")]
     hessian_seq_len: Annotated[int, diagnostics("predicted tokens each")]
     hessian_seed: Annotated[int, diagnostics("seed of the probes")]
     # provenance
-    # `logit_entropy_nats` reads all of the blocks, the curvature some
+    # `logit_entropy_nats` reads all of the blocks, the curvature some of them
     eval_sha256: Annotated[str, provenance("hash of the held-out blocks")]
     calib_sha256: Annotated[str, provenance("hash of the calibration tokens, which gave the matrices' inputs")]
     device_type: Annotated[str, provenance("cpu or cuda")]

@@ -1,4 +1,4 @@
-"""Where the corpus lock is, and which package each document of its texts is from."""
+"""The place of the corpus lock, and the package that each document of its texts is from."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every column of the three tables means: the source of the book's data dictionary and of the Croissant card.
+"""The meaning of every column of the three tables: the source of the book's data dictionary and of the Croissant card.
 
 Meanings stand beside the fields of the records (`helpers.table.roles`), each once: a column is described where its
 record says so, else by the part of a row that has it, else by the table of measurements.
@@ -34,20 +34,23 @@ class Column:
 
 
 def meanings(record: type) -> dict[str, Meaning]:
-    """Return what a record says of its fields, those of which it says something."""
+    """Return the meanings that a record says its fields have, by name; a field without one is left out."""
     hints = typing.get_type_hints(record, include_extras=True)
     said = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
     return {name: each for name, extras in said.items() for each in extras if isinstance(each, Meaning)}
 
 
 def columns(record: type) -> list[Column]:
-    """Return what is known of each field of a table's record, in their order.
+    """Return the columns of a table, the fields of its record, in their order.
 
-    Raises SpecError for a field of which nothing is said.
+    Raises SpecError for a field whose meaning is said nowhere.
     """
-    known = {name: meaning for each in (*SHARED, record) for name, meaning in meanings(each).items()}
+    meaning_of = {name: meaning for each in (*SHARED, record) for name, meaning in meanings(each).items()}
     hints = typing.get_type_hints(record)
-    for name in hints.keys() - known.keys():
+    for name in hints.keys() - meaning_of.keys():
         accepted = 'Annotated[TYPE, covariate("...")], or another role, beside the field'
         raise SpecError(f"{record.__name__}: nothing says what '{name}' means; accepted: {accepted}")
-    return [Column(f.name, hints[f.name], known[f.name].role, known[f.name].text) for f in dataclasses.fields(record)]
+    return [
+        Column(f.name, hints[f.name], meaning_of[f.name].role, meaning_of[f.name].text)
+        for f in dataclasses.fields(record)
+    ]

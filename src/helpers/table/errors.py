@@ -6,6 +6,7 @@ QidError
 |- CorpusError         text is missing or too short
 |- QuantizationError   a layer can't be rounded as the scheme says
 |- DeviceError         the device failed in the middle of the work
+|- AnalysisError       the table doesn't hold what an analysis needs
 `- ResultsError        the table can't be read, or another process holds it
 """
 

@@ -1,7 +1,7 @@
-"""The tables: measurements, each first an atomic JSON record, compacted into one Parquet file; checkpoints; trials.
+"""The three tables as Parquet files: measurements (first one atomic JSON record each), checkpoints and trials.
 
 A record is complete or absent: it is written under another name, flushed and renamed. Nothing here needs pandas or
-torch; the join of quantized rows with their baselines is `analyse.degradation`.
+torch; the join of quantized rows with their baselines is `helpers.analyse.rows.degradation`.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from helpers.table.records import from_mapping
 from helpers.table.rows import Measurement
 from helpers.table.trial_rows import TrialRow
 
-# What names a row of each table, and the order its rows are written in.
+# The columns that name a row of each table (KEY), and those by which its rows are sorted (ORDER)
 TRIAL_KEY = (
     "weights_sha256",
     "scheme_id",
@@ -123,26 +123,26 @@ def gather(sources: Sequence[Path], table_path: Path) -> int:
     Of several rows of one key the first counts. Raises ResultsError for a source that can't be read or is of the other
     kind.
     """
-    found = [*([table_path] if table_path.exists() else []), *sources]
-    kinds = {path: _kind(path) for path in found}
+    paths = [*([table_path] if table_path.exists() else []), *sources]
+    kinds = {path: _kind(path) for path in paths}
     record = next(iter(kinds.values()), Measurement)
     other = next((path for path, kind in kinds.items() if kind is not record), None)
     if other is not None:
-        raise ResultsError(f"{other}: holds a {kinds[other].__name__} a row, {found[0]} a {record.__name__}")
+        raise ResultsError(f"{other}: holds a {kinds[other].__name__} a row, {paths[0]} a {record.__name__}")
     rows: dict[tuple[object, ...], dict[str, Any]] = {}
-    for path in found:
+    for path in paths:
         rows = {tuple(row[name] for name in KEY[record]): row for row in _rows_in(path, record)} | rows
     write_table(table_path, sorted(rows.values(), key=lambda row: _place(row, record)), record)
     return len(rows)
 
 
 def _place(row: dict[str, Any], record: type) -> list[tuple[bool, Any]]:
-    """Return what rows are sorted by; what is null comes first."""
+    """Return the key that a row is sorted by; a null comes first."""
     return [(row[name] is not None, row[name]) for name in ORDER[record]]
 
 
 def _kind(path: Path) -> type:
-    """Return what a row of a table or a record of a folder is."""
+    """Return the type of a table's rows or of a folder's records."""
     if path.is_dir():
         return Measurement
     names = set(_read_parquet(path, COMMAND[Measurement]).schema.names)
@@ -165,7 +165,7 @@ def write_table(path: Path, rows: list[dict[str, Any]], record: type) -> None:
     Raises ResultsError when the disk refuses.
     """
     columns, sink = schema(record), pa.BufferOutputStream()
-    # bytes of the same place side by side: losses by document then take a third less
+    # the first bytes of all numbers side by side, then the second: losses by document then take a third less
     floats = [f"{field.name}.list.element" for field in columns if field.type == pa.list_(pa.float32())]
     pq.write_table(
         pa.Table.from_pylist(rows, schema=columns),
@@ -207,9 +207,9 @@ def _read_parquet(path: Path, command: str) -> pa.Table:
 
 
 def _with_columns_of(record: type, table: pa.Table, path: Path) -> pa.Table:
-    """Return the table with its columns in the record's order, one that came later at its default.
+    """Return the table with its columns in the record's order; a column that it lacks gets its default.
 
-    Raises ResultsError for a column that the record doesn't have, and for one without a default that isn't there.
+    Raises ResultsError for a column that the record doesn't have, and for one without a default that the table lacks.
     """
     wanted, defaults = schema(record), {f.name: f.default for f in dataclasses.fields(record)}
     lacking = [field for field in wanted if field.name not in table.schema.names]

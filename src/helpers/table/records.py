@@ -86,6 +86,6 @@ def from_mapping(cls: type[Record], values: object, where: str, lines: Mapping[s
 
 
 def given(value: Given | None) -> Given:
-    """Return a field's value where what was checked before leaves no room for None, such as the bits of a scheme."""
+    """Return a field's value, where earlier checks leave no room for None, such as the bits of a rounded scheme."""
     assert value is not None
     return value

@@ -1,4 +1,4 @@
-"""What a column is for and what it means, said beside the field: `Annotated[float | None, outcome("mean loss, ...")]`.
+"""Roles and meanings of columns, said beside the field: `Annotated[float | None, outcome("mean loss, ...")]`.
 
 `key` columns make a row what it is, `covariate`s describe the weights, how they were rounded and on which text,
 `outcome`s are what was found, `diagnostics` what happened on the way, `provenance` when, where and with what.
@@ -10,7 +10,7 @@ from functools import partial
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a column is for (`role`), and what it means, with the unit."""
+    """The meaning of a column (`text`), with its unit, and what the column is for (`role`)."""
 
     role: str
     text: str

@@ -18,7 +18,7 @@ SCHEMA_VERSION = 4
 
 @dataclass(frozen=True)
 class EvalSpec:
-    """On which tokens: `eval_sha256` covers the tokens and the map from blocks to documents."""
+    """The tokens that a model is scored on; `eval_sha256` covers them and the map from blocks to documents."""
 
     eval_dataset: Annotated[str, covariate("name of the evaluation text")]
     eval_sha256: Annotated[str, covariate("hash of the evaluation's tokens and of the map from blocks to documents")]
@@ -38,7 +38,7 @@ class EvalSpec:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What happened while a model was rounded. Layer errors are relative, in the Hessian's norm."""
+    """Figures of what happened while a model was rounded. Layer errors are relative, in the Hessian's norm."""
 
     mean_layer_error: Annotated[
         float | None, diagnostics("mean over layers of the relative error in the Hessian's norm")
@@ -70,13 +70,13 @@ def measurement_id(
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One row: identity, covariates, scheme, evaluation, outcome, diagnostics, provenance.
+    """One row of the table of measurements: identity, covariates, scheme, evaluation, outcome, diagnostics, provenance.
 
     A column that came later has a default, the one of its part's field: a table written before reads as if it had it.
     A column whose meaning isn't said here means what the field of its part does: of `CheckpointSpec`, `QuantScheme`,
     `EvalSpec` or `Diagnostics`.
 
-    Losses are in nats a token. `group_loss` holds the mean loss of each document, in the order of the
+    Losses are in nats per token. `group_loss` holds the mean loss of each document, in the order of the
     evaluation's block-to-document map; every document has the same number of tokens.
     """
 

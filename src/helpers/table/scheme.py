@@ -16,7 +16,7 @@ DTYPES = ("float32", "tfloat32", "bfloat16")  # tfloat32: float32 tensors, matri
 
 @dataclass(frozen=True)
 class QuantScheme:
-    """How weights are rounded. `method = none` is the 16-bit baseline; `group_size = None` means one scale a row."""
+    """A way to round weights. `method = none` is the 16-bit baseline; `group_size = None` means one scale per row."""
 
     method: Annotated[str, covariate("how weights were rounded; none: the 16-bit baseline")] = "none"
     bits: Annotated[int | None, covariate("bits of a code (P); null for the baseline")] = None
@@ -110,7 +110,7 @@ class QuantScheme:
 
     @property
     def assignment_sha256(self) -> str | None:
-        """Return the hash of which matrices stay in 16 bits, or None where all are rounded."""
+        """Return the hash of the names of the matrices that stay in 16 bits, or None where all are rounded."""
         return digest(self.kept_matrices) if self.kept_matrices else None
 
     @property

@@ -1,6 +1,6 @@
 """The record of the table of trials.
 
-A column whose meaning isn't said here means what that of `Measurement` does.
+A column whose meaning isn't said here means what the column of that name in `Measurement` does.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class TrialRow:
     """One row of the table of trials: one assignment of matrices to low or high precision, as a search scored it.
 
     In a trial the matrices are swapped in as rounded one by one, each on the 16-bit model's activations. `assignment`
-    has a digit a matrix, block after block in the order of the model: 1 in low precision, 0 in high.
+    has one digit per matrix, block after block in the order of the model: 1 in low precision, 0 in high.
     """
 
     # identity

@@ -187,15 +187,15 @@ def test_out_of_memory_halves_the_share_and_goes_on(monkeypatch):
     model = build("llama")
     answers = rounded_by(model)
     expected = score([model], [answers])[0]
-    tried, by_model = [], evaluate._Scores.by_model
+    tried, by_model = [], evaluate._SideBySide.by_model
 
     def small(self):
-        tried.append((self.now.variants, self.now.sequences))
-        if self.now.sequences > 1 or self.now.variants > 2:
+        tried.append((self.at_once.variants, self.at_once.sequences))
+        if self.at_once.sequences > 1 or self.at_once.variants > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return by_model(self)
 
-    monkeypatch.setattr(evaluate._Scores, "by_model", small)
+    monkeypatch.setattr(evaluate._SideBySide, "by_model", small)
     for one, other in zip(score([model], [answers])[0], expected, strict=True):
         assert one.micro_batch == 1
         assert one.group_loss == pytest.approx(other.group_loss, rel=1e-6)

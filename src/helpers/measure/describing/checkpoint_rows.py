@@ -1,4 +1,4 @@
-"""Makes the table of checkpoints: for each one of a trained family, what doesn't depend on a rounding scheme."""
+"""Rows of the table of checkpoints, made for a trained family: what doesn't depend on a rounding scheme."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.families import catalogue
 
-GROUP_SIZE = 32  # of the rounding errors
+GROUP_SIZE = 32  # of the grids whose rounding errors a row has
 STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
     "rtn_error_2_bits": lambda weight: weight_statistics.rounding_error(weight, 2, GROUP_SIZE),
     "rtn_error_3_bits": lambda weight: weight_statistics.rounding_error(weight, 3, GROUP_SIZE),
@@ -37,7 +37,7 @@ STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """How much text is read, in sequences of so many tokens, and how many probes of the curvature there are.
+    """The amount of text that is read, in sequences of so many tokens, and the number of probes of the curvature.
 
     The held-out blocks are those training scores a checkpoint on; the curvature reads the beginnings of some of them.
     """
@@ -58,7 +58,7 @@ DEFAULT_SAMPLE = Sample()
 
 @dataclass(frozen=True)
 class Report:
-    """What was done: rows made now, checkpoints whose row was there, and those that couldn't be described."""
+    """The report of describing: rows made now, checkpoints that had theirs, and those that couldn't be described."""
 
     n_described: int
     n_present: int
@@ -115,7 +115,7 @@ def previous_of(spec: CheckpointSpec, specs: list[CheckpointSpec]) -> Checkpoint
 
 
 class _Describer:
-    """Describes checkpoints of one family one after the other, keeping the matrices of the last for the next."""
+    """A describer of a family's checkpoints, one after the other, that keeps the matrices of the last for the next."""
 
     def __init__(self, folder: Path, specs: list[CheckpointSpec], device: str, sample: Sample) -> None:
         self.folder, self.specs, self.device, self.sample = folder, specs, device, sample
@@ -184,19 +184,19 @@ class _Describer:
         return {"input_max_over_rms": tuple(stand_out), "input_kurtosis": tuple(kurtosis)}
 
     def _curvature(self, decoder: Decoder) -> dict[str, Any]:
-        wanted = self.sample
-        every = len(self.heldout.tokens) // wanted.hessian_sequences
-        tokens = self.heldout.tokens[::every][: wanted.hessian_sequences, : wanted.hessian_seq_len + 1]
-        generator = torch.Generator().manual_seed(wanted.hessian_seed)
-        trace = curvature.hessian_trace(decoder, tokens, wanted.hessian_probes, generator)
+        sample = self.sample
+        every = len(self.heldout.tokens) // sample.hessian_sequences
+        tokens = self.heldout.tokens[::every][: sample.hessian_sequences, : sample.hessian_seq_len + 1]
+        generator = torch.Generator().manual_seed(sample.hessian_seed)
+        trace = curvature.hessian_trace(decoder, tokens, sample.hessian_probes, generator)
         return {
             "hessian_trace": trace.total,
             "hessian_trace_se": trace.standard_error,
             "hessian_trace_by_block": trace.by_block,
-            "hessian_probes": wanted.hessian_probes,
+            "hessian_probes": sample.hessian_probes,
             "hessian_sequences": len(tokens),
-            "hessian_seq_len": wanted.hessian_seq_len,
-            "hessian_seed": wanted.hessian_seed,
+            "hessian_seq_len": sample.hessian_seq_len,
+            "hessian_seed": sample.hessian_seed,
         }
 
 

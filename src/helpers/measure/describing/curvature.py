@@ -23,7 +23,7 @@ SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 64}  # larger is slower on a CPU; a GPU w
 
 @dataclass(frozen=True)
 class Trace:
-    """A Hessian's trace in nats a squared weight: by block, in all, and its standard error over the probes."""
+    """A Hessian's trace in nats per squared weight: by block, in all, and its standard error over the probes."""
 
     by_block: tuple[float, ...]
     total: float
@@ -62,7 +62,7 @@ def signs(shapes: Sequence[torch.Size], n_probes: int, generator: torch.Generato
 def hessian_trace(decoder: Decoder, tokens: Tensor, n_probes: int, generator: torch.Generator) -> Trace:
     """Estimate the Hessian trace of the mean loss on `tokens` (n, L + 1) in all linear layers' weights together.
 
-    The loss is in nats a predicted token, in the model's own dtype. The model stays as it is.
+    The loss is in nats per predicted token, in the model's own dtype. The model stays as it is.
     Two or more probes are needed for a standard error.
     """
     names = [f"{name}.weight" for name in decoder.linear_layers()]

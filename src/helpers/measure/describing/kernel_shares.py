@@ -12,7 +12,7 @@ from helpers.measure.rounding.input_rounding import InputRounding
 
 @torch.no_grad()
 def kernel_shares(decoder: Decoder, tokens: Tensor, rounding: InputRounding) -> list[float]:
-    """Return the share of every linear layer's inputs for `tokens` (n, L) that `rounding` makes zero, a layer each.
+    """Return the share of a linear layer's inputs for `tokens` (n, L) that `rounding` makes zero, one per layer.
 
     The layers are unrounded, and so are the inputs of the layers before. Inputs that were zero count too.
     Source: the quantization kernel of CrossQuant (arXiv 2410.07505).
@@ -23,7 +23,7 @@ def kernel_shares(decoder: Decoder, tokens: Tensor, rounding: InputRounding) -> 
 
 
 class _Kernel:
-    """Counts a layer's inputs, and those that become zero."""
+    """A count of a layer's inputs, and of those that become zero."""
 
     def __init__(self, rounding: InputRounding) -> None:
         self.rounding = rounding

@@ -1,4 +1,4 @@
-"""What a matrix of weights looks like to a grid, and how far it is from another: pure tensors, no models or files.
+"""Statistics of a matrix: how its weights look to a grid, how far it is from another. Tensors, no models or files.
 
 Every function takes (rows, columns) and gives a number as a tensor without dimensions, on the same device, so that
 many can be read at once. Sums are taken in float64. Moments are about zero, where rounding grids have a point.

@@ -1,1 +1,1 @@
-"""Which matrices go low: assignments, searches, recipes, budgets of loss. Floor 4."""
+"""The matrices that go low: assignments, searches, recipes, budgets of loss. Floor 4."""

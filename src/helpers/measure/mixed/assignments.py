@@ -1,6 +1,6 @@
-"""Which matrices go to low precision: what is assigned as one, and ways to choose. Numbers only, no models.
+"""Assignments of matrices to low precision: what is assigned as one, and ways to choose. Numbers only, no models.
 
-An assignment is a boolean array, one entry a unit, True for low precision. Its quantization ratio Qr is the share of
+An assignment is a boolean array, one entry per unit, True for low precision. Its quantization ratio Qr is the share of
 the parameters of all units that are low (Cao et al. 2024, arXiv 2410.06722, there of all parameters). An assignment
 meets a target ratio if its own is at least as high.
 """
@@ -15,16 +15,16 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from helpers.table.errors import SpecError
 
 GRANULARITIES = ("layer", "matmul")
-DRAWS_A_TRIAL = 20  # before a space is taken to hold no more assignments that differ
+DRAWS_PER_TRIAL = 20  # before a space is taken to hold no more assignments that differ
 ROUNDING = 1e-9  # of a ratio: sums of parameters are whole numbers
 
 
 @dataclass(frozen=True)
 class Units:
-    """What is assigned as one: decoder blocks or single matrices.
+    """The units that are assigned as one: decoder blocks or single matrices.
 
-    `matrices` are the names of a model's linear layers (block and layer) in order; `members` the places in it of each
-    unit's; `n_params` counts their weights.
+    `matrices` are the names of a model's linear layers (block and layer) in order; `members` the places there of
+    each unit's matrices; `n_params` counts the weights of each unit.
     """
 
     granularity: str
@@ -57,7 +57,7 @@ class Units:
         return self.ratio(low) >= target - ROUNDING
 
     def digits(self, low: np.ndarray) -> str:
-        """Return an assignment by matrix: a digit each, 1 for low precision."""
+        """Return an assignment as one digit per matrix, 1 for low precision."""
         digits = ["0"] * len(self.matrices)
         for unit in np.flatnonzero(low):
             for place in self.members[unit]:
@@ -82,7 +82,7 @@ class Units:
 
 
 def refuse_target(target: float) -> None:
-    """Raise SpecError for a quantization ratio that none can be."""
+    """Raise SpecError for a target that no quantization ratio can be."""
     if not 0 <= target <= 1:
         raise SpecError(f"quantization ratio {target:g}; accepted: 0 to 1")
 
@@ -94,20 +94,20 @@ def drawn(units: Units, target: float, n_trials: int, generator: np.random.Gener
     space holds fewer.
     """
     refuse_target(target)
-    found: dict[bytes, np.ndarray] = {}
-    for _ in range(DRAWS_A_TRIAL * n_trials):
-        if len(found) == n_trials:
+    distinct: dict[bytes, np.ndarray] = {}
+    for _ in range(DRAWS_PER_TRIAL * n_trials):
+        if len(distinct) == n_trials:
             break
         low = _filled(units, generator.permutation(len(units)), target)
-        found.setdefault(low.tobytes(), low)
-    return list(found.values())
+        distinct.setdefault(low.tobytes(), low)
+    return list(distinct.values())
 
 
 def greedy(units: Units, costs: Sequence[float], target: float) -> np.ndarray:
-    """Return the assignment that meets `target` by taking units in the order of their cost a parameter.
+    """Return the assignment that meets `target` by taking units in the order of their cost per parameter.
 
-    `costs` (units,) say what a unit alone loses, nats a token. Units that the target doesn't need after all are put
-    back, the dearest first.
+    `costs` (units,) say what a unit alone loses, nats per token. Units that the target doesn't need after all are
+    put back, the dearest first.
     """
     refuse_target(target)
     of_unit = np.asarray(costs, float)
@@ -122,7 +122,7 @@ def greedy(units: Units, costs: Sequence[float], target: float) -> np.ndarray:
 def cheapest(units: Units, costs: Sequence[float], target: float) -> np.ndarray:
     """Return the assignment of the least summed cost that meets `target`: a knapsack, solved exactly (HiGHS).
 
-    `costs` (units,) are taken to add up, nats a token. Among assignments of one cost any may come back.
+    `costs` (units,) are taken to add up, nats per token. Among assignments of one cost any may come back.
     """
     refuse_target(target)
     shares = np.array(units.n_params) / sum(units.n_params)
@@ -140,7 +140,7 @@ def cheapest(units: Units, costs: Sequence[float], target: float) -> np.ndarray:
 
 
 def every(units: Units) -> list[np.ndarray]:
-    """Return all assignments, 2 to the number of units."""
+    """Return all assignments; there are 2 to the power of the number of units."""
     return [np.array(low, dtype=bool) for low in itertools.product((False, True), repeat=len(units))]
 
 

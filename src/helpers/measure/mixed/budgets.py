@@ -34,7 +34,7 @@ DTYPE = "float32"
 
 @dataclass(frozen=True)
 class Budget:
-    """How much of `metric` may be lost: nats a token for qid, else a share."""
+    """A budget of loss: how much of `metric` may be lost, nats per token for qid, else a share."""
 
     value: float
     metric: str = "qid"
@@ -57,18 +57,18 @@ class Budget:
 
 @dataclass(frozen=True)
 class Texts:
-    """What a budget is kept on: blocks for the search and held-out ones for the recipe, with their descriptions."""
+    """The texts that a budget is kept on: blocks for the search and held-out ones for the recipe."""
 
     search: Blocks
     heldout: Blocks
 
     def of(self, blocks: Blocks, dataset: str) -> EvalSpec:
-        """Return what a row says of one of them."""
+        """Return the description of one of the texts, as a row has it."""
         return EvalSpec(dataset, blocks.sha256, len(blocks.tokens), blocks.tokens.shape[1] - 1, DTYPE)
 
 
 def texts_for(folder: Path, search_sequences: int, heldout_sequences: int, seed: int, seq_len: int = SEQ_LEN) -> Texts:
-    """Return the texts of a checkpoint's tokenizer. Raises CorpusError for numbers of sequences that there aren't."""
+    """Return the texts of a checkpoint's tokenizer. Raises CorpusError for numbers of sequences it can't cut."""
     lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder.resolve())
     return Texts(
         token_blocks.search_blocks(lock.calibration, tokenizer, search_sequences, seq_len, seed),

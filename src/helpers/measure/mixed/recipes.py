@@ -1,8 +1,8 @@
 """Recipes: which matrices of one checkpoint stay in 16 bits, how that was found and what it costs, as a JSON file.
 
 A recipe holds for the weights whose hash it names and no others. `scheme` says how the rest is rounded; its
-`kept_matrices` are what stays. Losses are in nats a token on held-out text, of the model rounded as the scheme says
-(block after block), not of matrices swapped in while searching.
+`kept_matrices` are what stays. Losses are in nats per token on held-out text, of the model rounded as the scheme
+says (block after block), not of matrices swapped in while searching.
 """
 
 import json
@@ -25,7 +25,7 @@ SHA256 = re.compile("[0-9a-f]{16}|[0-9a-f]{64}")  # of a weight file, or the dig
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a search chose for one checkpoint, and its loss on held-out text.
+    """A recipe: the matrices that a search chose for one checkpoint, and the loss on held-out text.
 
     It was found for a `target_ratio` or for a `budget` of a `metric`, not both. `quantized_ratio` is the share of the
     parameters of the blocks' linear layers that is rounded.
@@ -43,7 +43,7 @@ class Recipe:
     search_eval_id: str  # of the text that assignments were scored on
     device_type: str  # on which it was measured; another kind rounds a little differently
     target_ratio: float | None = None
-    budget: float | None = None  # of `metric`: nats a token for qid, else a share
+    budget: float | None = None  # of `metric`: nats per token for qid, else a share
     metric: str | None = None
 
     def __post_init__(self) -> None:
@@ -99,8 +99,8 @@ def read(path: Path) -> Recipe:
 
 def refuse_other_weights(recipe: Recipe, folder: Path) -> None:
     """Raise CheckpointError when the checkpoint in `folder` is missing or isn't the recipe's."""
-    found = checkpoints.weights_sha256(folder)
-    if found != recipe.weights_sha256:
+    sha256 = checkpoints.weights_sha256(folder)
+    if sha256 != recipe.weights_sha256:
         raise CheckpointError(
-            f"{folder}: not the recipe's weights (sha256 {found[:16]}; accepted: {recipe.weights_sha256[:16]})"
+            f"{folder}: not the recipe's weights (sha256 {sha256[:16]}; accepted: {recipe.weights_sha256[:16]})"
         )

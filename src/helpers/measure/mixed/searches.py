@@ -1,7 +1,7 @@
 """Searches for the matrices that can go to low precision, on one checkpoint under one low scheme.
 
 Every matrix is rounded once, on the 16-bit model's activations, and assignments swap them in: many are scored as one
-batch. Random search as in Cao et al. 2024 (arXiv 2410.06722); beside it, at the cost of one score a unit, orders by
+batch. Random search as in Cao et al. 2024 (arXiv 2410.06722); beside it, at the cost of one score per unit, orders by
 measured sensitivity and an exact programme on sensitivities taken to add up, and a second-order estimate that scores
 nothing. A recipe is an assignment that was chosen, rounded anew as the engine rounds (sequentially) and measured apart.
 """
@@ -33,7 +33,7 @@ MOST_EXHAUSTIVE = 256  # assignments; larger spaces have no exhaustive search
 
 @dataclass(frozen=True)
 class Plan:
-    """What is searched: granularity, target ratios, searches, random trials a target, seed of the draws."""
+    """The plan of a search: granularity, target ratios, searches, random trials per target, seed of the draws."""
 
     granularity: str
     ratios: tuple[float, ...]
@@ -84,7 +84,7 @@ class _Wish:
 
 
 def sizes(checkpoint: Checkpoint) -> dict[str, int]:
-    """Return the weights of every linear layer of a model's blocks, by block and layer, in order."""
+    """Return the number of weights of every linear layer of a model's blocks, by block and layer, in order."""
     decoder = checkpoint.decoder
     return {decoder.short_name(name): layer.weight.numel() for name, layer in decoder.linear_layers().items()}
 
@@ -109,7 +109,7 @@ def rounded_alone(
 
 
 class Scorer:
-    """Scores assignments of one checkpoint under one low scheme on one text, each once."""
+    """A scorer of one checkpoint's assignments under one low scheme on one text; it scores each once."""
 
     def __init__(self, checkpoint: Checkpoint, rounded: Rounded, blocks: Blocks, dtype: str, memory_bytes: int) -> None:
         self.checkpoint, self.rounded, self.blocks = checkpoint, rounded, blocks
@@ -119,19 +119,19 @@ class Scorer:
 
     @functools.cached_property
     def estimates(self) -> list[float]:
-        """Return what rounding each matrix alone is expected to cost on this text, nats a token: `sensitivity`."""
+        """Return what rounding each matrix alone is expected to cost on this text, nats per token: `sensitivity`."""
         return sensitivity.second_order(self.checkpoint.decoder, self.rounded, self.blocks.tokens)
 
     def score(self, digits: Sequence[str]) -> list[Evaluation]:
-        """Return what the model scores under each assignment (a digit a matrix, 1 for low precision)."""
-        wanted = [each for each in dict.fromkeys(digits) if each not in self.known]
-        swapped = [self._swapped(each) for each in wanted]
-        if wanted:
+        """Return the model's scores under each assignment (one digit per matrix, 1 for low precision)."""
+        unscored = [each for each in dict.fromkeys(digits) if each not in self.known]
+        swapped = [self._swapped(each) for each in unscored]
+        if unscored:
             ((baseline, *scores),) = evaluate.evaluate(
                 [self.checkpoint], [swapped], self.blocks, self.dtype, self.memory_bytes
             )
             self.known["0" * len(self.names)] = baseline
-            self.known |= dict(zip(wanted, scores, strict=True))
+            self.known |= dict(zip(unscored, scores, strict=True))
         return [self.known[each] for each in digits]
 
     def _swapped(self, digits: str) -> Rounded:

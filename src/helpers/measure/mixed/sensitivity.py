@@ -1,8 +1,8 @@
-"""What rounding one matrix costs, estimated without scoring it: its output's error, weighed by the loss's gradients.
+"""The cost of rounding one matrix, estimated without scoring: its output's error, weighed by the loss's gradients.
 
 Second order: a small change dy of a matrix's outputs at every position changes the summed loss by about 1/2 of the mean
 over positions of (g dy)^2 for g the gradient of the summed loss (the Fisher information in place of the Hessian). With
-the coordinates of g taken to be uncorrelated and equally large, as here, that is 1/2 mean(g^2) |dy|^2 a token; for
+the coordinates of g taken to be uncorrelated and equally large, as here, that is 1/2 mean(g^2) |dy|^2 per token; for
 weights alone |dy|^2 is tr(dW H dW^T) with H the second moments of the inputs, GPTQ's objective. The estimate is ours;
 Kronecker factors are those of K-FAC (Martens and Grosse 2015, arXiv 1503.05671) with the output's factor a multiple of
 the identity.
@@ -21,7 +21,7 @@ SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 16}
 
 
 class _Watch:
-    """Sums over positions of one matrix: of squared gradients of its outputs, and of squared errors of them."""
+    """The sums over positions of one matrix: of squared gradients of its outputs, and of squared errors of them."""
 
     def __init__(self, layer: nn.Linear, rounded: Rounded, name: str, seq_len: int) -> None:
         self.weight, self.inputs = rounded.decoded(name), rounded.inputs
@@ -47,12 +47,12 @@ class _Watch:
         self.gradients = self.gradients + gradient.double().square().mean(-1).sum()
 
     def estimate(self) -> Tensor:
-        """Return what rounding this matrix alone is expected to add to the loss, nats a token."""
+        """Return what rounding this matrix alone is expected to add to the loss, nats per token."""
         return 0.5 * (self.gradients / self.n_positions) * (self.errors / self.n_positions)
 
 
 def second_order(decoder: Decoder, rounded: Rounded, tokens: Tensor) -> list[float]:
-    """Return what rounding each matrix alone is expected to add to the mean loss, nats a token, in the model's order.
+    """Return what rounding each matrix alone is expected to add to the mean loss, nats per token, in model order.
 
     `rounded` has every matrix; `tokens` is int64 (n, L + 1), each token but the first of a row predicted. One forward
     and one backward pass; parameters get no gradients.

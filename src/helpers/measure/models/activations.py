@@ -1,4 +1,4 @@
-"""What a 16-bit model's activations and predictions look like: inputs of its linear layers, entropy of its answers."""
+"""Statistics of a 16-bit model's activations and predictions: inputs of its linear layers, entropy of its answers."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 32}
 
 
 class Watcher(Protocol):
-    """Looks at what goes into a linear layer, as a forward pre-hook."""
+    """A watcher that looks at what goes into a linear layer, as a forward pre-hook."""
 
     def see(self, _layer: nn.Module, args: tuple[Any, ...]) -> None:
         """Look at the layer's arguments; the first of them is its input (..., columns)."""
 
 
 class _Moments:
-    """Sums over tokens of a layer's inputs: of squares by channel, and of fourth powers."""
+    """The sums over tokens of a layer's inputs: of squares by channel, and of fourth powers."""
 
     def __init__(self) -> None:
         self.n_tokens = 0
@@ -43,13 +43,13 @@ class _Moments:
 
 @torch.no_grad()
 def input_norms(decoder: Decoder, tokens: Tensor) -> list[Tensor]:
-    """Return the Euclidean norm of each input channel over all of `tokens` (n, L), a layer each: float64 (columns,)."""
+    """Return the Euclidean norms of the input channels over all of `tokens` (n, L): float64 (columns,) per layer."""
     return [each.squares.sqrt() for each in _moments(decoder, tokens)]
 
 
 @torch.no_grad()
 def input_outliers(decoder: Decoder, tokens: Tensor) -> Tensor:
-    """Return for the inputs of every linear layer how far channels stand out, and their kurtosis: float64 (2, layers).
+    """Return how far channels stand out among the inputs of each linear layer, and their kurtosis: float64 (2, layers).
 
     That is the largest rms of a channel over the channels' mean rms, and the fourth moment over the squared second
     about zero, all channels together (3 for a Gaussian). `tokens` is int64 (n, L).

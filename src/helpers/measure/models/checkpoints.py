@@ -1,7 +1,7 @@
 """From a checkpoint's description to a model whose weights are known to be the right ones.
 
-Any decoder that transformers itself knows; safetensors only, and never code that comes with a checkpoint. A checkpoint
-is a local folder or a revision of a Hub repository.
+Any decoder that transformers itself knows is taken; safetensors only, and never code that comes with a checkpoint. A
+checkpoint is a local folder or a revision of a Hub repository.
 """
 
 import hashlib
@@ -111,10 +111,10 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
     stay at its random start (the output head of renamed keys is the classic case).
     """
     folder = checkpoint.folder
-    found = weights_sha256(folder)
-    if found != checkpoint.weights_sha256:
+    sha256 = weights_sha256(folder)
+    if sha256 != checkpoint.weights_sha256:
         expected = checkpoint.weights_sha256
-        raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {found[:16]}, not {expected[:16]})")
+        raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
     model = _from_files(folder, config_of(folder)).eval().requires_grad_(False).to(device)
     decoder_of(model)
     return model

@@ -17,11 +17,11 @@ from helpers.table.errors import CheckpointError
 
 PROBE = torch.arange(16).reshape(2, 8)  # the tokens on which the parts are tried
 
-CAUSES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # of a model that can't be made or run
+CAUSES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # of models that can't be made or run
 
 
 class _StopError(Exception):
-    """Ends a forward pass once the first block's inputs are known."""
+    """The signal that ends a forward pass once the first block's inputs are known."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Decoder:
     """A causal language model in parts.
 
     `prefix` is the blocks' name in the model, `tail` the modules that turn the last block's output (n, L, d) into
-    logits (n, L, vocabulary). The other arguments that `inputs` gives for one sequence serve any number of that length.
+    logits (n, L, vocabulary). The other arguments that `inputs` gives for one sequence serve any number of
+    sequences of its length.
     """
 
     model: PreTrainedModel
@@ -39,10 +40,10 @@ class Decoder:
 
     def inputs(self, tokens: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Return the first block's hidden states for `tokens` (n, L), and the other arguments every block gets."""
-        seen: dict[str, Any] = {}
+        captured: dict[str, Any] = {}
 
         def remember(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            seen.update(hidden=args[0] if args else kwargs.pop("hidden_states"), kwargs=kwargs)
+            captured.update(hidden=args[0] if args else kwargs.pop("hidden_states"), kwargs=kwargs)
             raise _StopError
 
         handle = self.blocks[0].register_forward_pre_hook(remember, with_kwargs=True)
@@ -51,7 +52,7 @@ class Decoder:
                 self.model(tokens, use_cache=False)
         finally:
             handle.remove()
-        return seen["hidden"], seen["kwargs"]
+        return captured["hidden"], captured["kwargs"]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits for the last block's output."""
@@ -179,7 +180,7 @@ def _order_of_modules(model: PreTrainedModel, tokens: Tensor) -> list[nn.Module]
 
 
 def _refuse_idle_layers(model: nn.Module, prefix: str, blocks: nn.ModuleList, order: list[nn.Module]) -> None:
-    """Refuse linear layers that don't run once a pass (cross-attention): calibration couldn't tell their inputs."""
+    """Refuse linear layers that don't run once per pass (cross-attention): calibration couldn't tell their inputs."""
     runs = Counter(order)
     unusual = sorted({name for block in blocks for name, layer in _linear(block).items() if runs[layer] != 1})
     if unusual:

@@ -1,4 +1,4 @@
-"""How much goes through a block at once: variants and sequences that fit into a declared amount of memory.
+"""The work that goes through a block at once: variants and sequences that fit into a declared amount of memory.
 
 The estimate is what a plan prints before any work: hidden states of everything, one block's activations of a
 micro-batch, one layer's Hessians, one block's weights.
@@ -14,21 +14,21 @@ from helpers.table.errors import QuantizationError
 
 SHARE_OF_FREE = 0.6  # of a GPU's free memory, where no budget is declared
 CPU_BYTES = 2**30  # enough for the pocket family beside Python and torch in 2 GiB
-HESSIAN_COPIES = 6  # moments, damped, both factors, their inverse, a product
+HESSIAN_COPIES = 6  # moments, damped moments, both factors, their inverse, a product
 WEIGHT_COPIES = 4  # own, rounded, codes with scales, in the dtype of the products
 LOGIT_COPIES = 5  # of the 16-bit model and of a variant, and what their losses need
 
 
 @dataclass(frozen=True)
 class Share:
-    """How many variants and sequences go through a block together, and the bytes that this is expected to take."""
+    """A share of the work: the variants and sequences that pass a block together, and the bytes expected for them."""
 
     variants: int
     sequences: int
     n_bytes: int
 
     def halved(self) -> "Share":
-        """Return half as many sequences or, from one sequence on, variants. Raises QuantizationError at one of each."""
+        """Return the share with half the sequences or, at one, variants. Raises QuantizationError at one of each."""
         if self.sequences > 1:
             return dataclasses.replace(self, sequences=-(-self.sequences // 2))
         if self.variants > 1:
@@ -38,7 +38,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be pushed through the blocks: text, dtype, and the sizes that decide how much memory it takes."""
+    """Work that the blocks have to do: text, dtype, and the sizes that decide how much memory it takes."""
 
     n_sequences: int
     seq_len: int
@@ -50,7 +50,7 @@ class Work:
     vocabulary_size: int  # 0 where no logits are needed
 
     def n_bytes(self, variants: int, sequences: int) -> int:
-        """Return what so many variants and sequences at once are expected to take."""
+        """Return the bytes that so many variants and sequences at once are expected to take."""
         hidden = (self.n_sequences + sequences) * self.seq_len * self.d_model * self.itemsize
         activations = sequences * self.seq_len * self.widths * self.itemsize
         logits = LOGIT_COPIES * sequences * self.seq_len * self.vocabulary_size * 4
@@ -61,12 +61,12 @@ class Work:
 
 
 def calibration_work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int) -> Work:
-    """Describe calibrating and rounding a model."""
+    """Return the work of calibrating and rounding a model."""
     return _work(decoder, n_sequences, seq_len, itemsize, hessians=True)
 
 
 def evaluation_work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int) -> Work:
-    """Describe scoring a model."""
+    """Return the work of scoring a model."""
     return _work(decoder, n_sequences, seq_len, itemsize, hessians=False)
 
 

@@ -14,13 +14,13 @@ import triton.language as tl
 from torch import Tensor, nn
 from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXAttention, GPTNeoXLayer, GPTNeoXMLP
 
-ROWS_A_PROGRAM = 4
-ELEMENTS_A_PROGRAM = 2048
-TOKENS_A_PROGRAM = 64
+ROWS_PER_PROGRAM = 4
+ELEMENTS_PER_PROGRAM = 2048
+TOKENS_PER_PROGRAM = 64
 
 
 class StackedNorm(Protocol):
-    """What is read of a layer norm for several variants, a `stacking.StackedModule`."""
+    """A layer norm for several variants, as far as it is read here; a `stacking.StackedModule` is one."""
 
     shared: bool
     values: dict[str, Tensor]
@@ -49,7 +49,7 @@ def forward(block: GPTNeoXLayer, hidden: Tensor, position_embeddings: tuple[Tens
 
 
 def _attention(attention: GPTNeoXAttention, inputs: Tensor, position_embeddings: tuple[Tensor, Tensor]) -> Tensor:
-    """Causal attention. In TF32 its products take float16 operands, which have TF32's ten bits of mantissa."""
+    """Return causal attention. In TF32 its products take float16 operands, which have TF32's ten bits of mantissa."""
     fused = attention.query_key_value(inputs)
     operands = torch.float16 if fused.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else fused.dtype
     rotated = _rotate(fused, *position_embeddings, attention.head_size, operands)
@@ -62,7 +62,7 @@ def _attention(attention: GPTNeoXAttention, inputs: Tensor, position_embeddings:
 def _mlp(mlp: GPTNeoXMLP, inputs: Tensor) -> Tensor:
     wide = mlp.dense_h_to_4h(inputs)
     n = wide.numel()
-    _gelu_kernel[(triton.cdiv(n, ELEMENTS_A_PROGRAM),)](wide, n, SIZE=ELEMENTS_A_PROGRAM)
+    _gelu_kernel[(triton.cdiv(n, ELEMENTS_PER_PROGRAM),)](wide, n, SIZE=ELEMENTS_PER_PROGRAM)
     outputs: Tensor = mlp.dense_4h_to_h(wide)
     return outputs
 
@@ -88,13 +88,13 @@ def _sum_kernel(into, second, third, n, SIZE: tl.constexpr):
 def _sum(into: Tensor, second: Tensor, third: Tensor) -> Tensor:
     """Add `second` and `third` to `into`, in place."""
     n = into.numel()
-    _sum_kernel[(triton.cdiv(n, ELEMENTS_A_PROGRAM),)](into, second, third, n, SIZE=ELEMENTS_A_PROGRAM)
+    _sum_kernel[(triton.cdiv(n, ELEMENTS_PER_PROGRAM),)](into, second, third, n, SIZE=ELEMENTS_PER_PROGRAM)
     return into
 
 
 @triton.jit
 def _norms_kernel(
-    inputs, weight_1, bias_1, weight_2, bias_2, output_1, output_2, n_rows, rows_a_set, width, eps,
+    inputs, weight_1, bias_1, weight_2, bias_2, output_1, output_2, n_rows, rows_per_set, width, eps,
     TWO: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
@@ -106,13 +106,13 @@ def _norms_kernel(
     centred = tl.where(inside, x - (tl.sum(x, axis=1) / width)[:, None], 0.0)
     scale = 1 / tl.sqrt(tl.sum(centred * centred, axis=1) / width + eps)
     normal = centred * scale[:, None]
-    own = (row // rows_a_set)[:, None] * width + column[None, :]
-    weight = tl.load(weight_1 + own, mask=inside, other=0.0).to(tl.float32)
-    bias = tl.load(bias_1 + own, mask=inside, other=0.0).to(tl.float32)
+    of_set = (row // rows_per_set)[:, None] * width + column[None, :]
+    weight = tl.load(weight_1 + of_set, mask=inside, other=0.0).to(tl.float32)
+    bias = tl.load(bias_1 + of_set, mask=inside, other=0.0).to(tl.float32)
     tl.store(output_1 + place, (normal * weight + bias).to(raw.dtype), mask=inside)
     if TWO:
-        weight = tl.load(weight_2 + own, mask=inside, other=0.0).to(tl.float32)
-        bias = tl.load(bias_2 + own, mask=inside, other=0.0).to(tl.float32)
+        weight = tl.load(weight_2 + of_set, mask=inside, other=0.0).to(tl.float32)
+        bias = tl.load(bias_2 + of_set, mask=inside, other=0.0).to(tl.float32)
         tl.store(output_2 + place, (normal * weight + bias).to(raw.dtype), mask=inside)
 
 
@@ -123,7 +123,7 @@ def _norms(hidden: Tensor, norms: list[StackedNorm]) -> list[Tensor]:
     first, last = norms[0], norms[-1]
     n_sets = 1 if first.shared else len(first.values["weight"])
     outputs = [torch.empty_like(hidden) for _ in norms]
-    _norms_kernel[(triton.cdiv(n_rows, ROWS_A_PROGRAM),)](
+    _norms_kernel[(triton.cdiv(n_rows, ROWS_PER_PROGRAM),)](
         hidden,
         *(norm.values[name] for norm in (first, last) for name in ("weight", "bias")),
         outputs[0],
@@ -133,7 +133,7 @@ def _norms(hidden: Tensor, norms: list[StackedNorm]) -> list[Tensor]:
         width,
         first.template[0].eps,
         TWO=len(norms) == 2,
-        ROWS=ROWS_A_PROGRAM,
+        ROWS=ROWS_PER_PROGRAM,
         WIDTH=triton.next_power_of_2(width),
     )
     return outputs
@@ -178,7 +178,7 @@ def _rotate(fused: Tensor, cos: Tensor, sin: Tensor, head_size: int, dtype: torc
     n_tokens = fused.numel() // width
     in_place = fused.dtype == dtype
     rotated = fused if in_place else torch.empty(fused.shape, dtype=dtype, device=fused.device)
-    _rotate_kernel[(triton.cdiv(n_tokens, TOKENS_A_PROGRAM), width // (3 * head_size))](
+    _rotate_kernel[(triton.cdiv(n_tokens, TOKENS_PER_PROGRAM), width // (3 * head_size))](
         fused,
         rotated,
         cos.contiguous(),
@@ -189,7 +189,7 @@ def _rotate(fused: Tensor, cos: Tensor, sin: Tensor, head_size: int, dtype: torc
         HEAD=head_size,
         PART=triton.next_power_of_2(cos.shape[-1] if in_place else head_size),
         ROTARY=cos.shape[-1],
-        TOKENS=TOKENS_A_PROGRAM,
+        TOKENS=TOKENS_PER_PROGRAM,
         IN_PLACE=in_place,
     )
     return rotated

@@ -1,4 +1,4 @@
-"""Where and in what a matrix product is computed: parts of a row's key, never a hidden switch."""
+"""The device and the dtype of matrix products: parts of a row's key, never a hidden switch."""
 
 import contextlib
 from collections.abc import Iterator

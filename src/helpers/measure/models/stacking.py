@@ -34,7 +34,7 @@ class StackedLinear(nn.Module):
         n_variants, rows, columns = weight.shape
         stacked = inputs.reshape(n_variants, -1, columns)
         outputs = stacked.new_empty(n_variants, stacked.shape[1], rows)
-        for v in range(n_variants):  # one product a variant: wide enough, its bias for nothing, its bits its own
+        for v in range(n_variants):  # one product per variant: wide enough, its bias for nothing, its bits its own
             if self.bias is None:
                 torch.mm(stacked[v], weight[v].mT, out=outputs[v])
             else:
@@ -63,7 +63,7 @@ class StackedModule(nn.Module):
         if inputs.is_cuda:
             return torch.vmap(self._of_one)(self.values, split).flatten(0, 1)
         each = [{name: value[v] for name, value in self.values.items()} for v in range(n_variants)]
-        # on a CPU one by one, so that the bits of one are its own: vmap takes layer norms apart
+        # on a CPU one by one, so that a variant's bits are its own: vmap takes layer norms apart
         return torch.cat([self._of_one(values, x) for values, x in zip(each, split, strict=True)])
 
     def _of_one(self, values: dict[str, Tensor], inputs: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Stack(Generic[Layer]):
         self.call = self._forward(module)
 
     def _forward(self, module: nn.Module) -> Callable[..., Tensor]:
-        """Return what computes the stacked module: on a GPU fused, by hand for the book's own kind of block."""
+        """Return the function of the stacked module: on a GPU fused, by hand for the book's own kind of block."""
         device = next(module.parameters()).device
         if device.type == "cuda":
             from helpers.measure.models import neox_cuda  # Triton is there only where CUDA is
@@ -107,9 +107,9 @@ class Stack(Generic[Layer]):
         return self.module  # on a CPU compiling costs more than it saves
 
     def load(self, modules: Sequence[nn.Module], owners: Sequence[int], weights: Mapping[str, Tensor | None]) -> None:
-        """Take over the parameters of `modules`, one a checkpoint; `owners[v]` is the checkpoint of variant v.
+        """Take over the parameters of `modules`, one per checkpoint; `owners[v]` is the checkpoint of variant v.
 
-        The linear layers named in `weights` (V, rows, columns) take those instead.
+        The linear layers named in `weights` (V, rows, columns) take these weights instead.
         """
         for name, stacked in self.others.items():
             owned = [dict(module.get_submodule(name).named_parameters()) for module in modules]
@@ -133,7 +133,7 @@ class Stack(Generic[Layer]):
         return torch.stack([parameters[owner].to(self.dtype) for owner in owners])
 
 
-# Compiled once a process for each kind of block, dtype and kind of linear layer
+# Compiled once per process for each kind of block, dtype and kind of linear layer
 _STACKS: dict[tuple[object, ...], Stack[Any]] = {}
 
 
@@ -153,14 +153,14 @@ def block_stack(decoder: Decoder, dtype: torch.dtype, linear: type[StackedLinear
 def first_inputs(
     decoders: Sequence[Decoder], owners: Sequence[int], batches: Sequence[Tensor], dtype: torch.dtype
 ) -> list[Tensor]:
-    """Return the first block's hidden states for each batch of tokens (n, L), once a variant: (V x n, L, d)."""
+    """Return the first block's hidden states for each batch of tokens (n, L), once per variant: (V x n, L, d)."""
     sizes = [len(batch) for batch in batches]
     by_decoder = [decoder.inputs(torch.cat(list(batches)))[0].to(dtype).split(sizes) for decoder in decoders]
     return [torch.cat([by_decoder[owner][i] for owner in owners]) for i in range(len(batches))]
 
 
 def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> dict[str, Any]:
-    """Return what every block gets besides its hidden states, for any number of sequences as long as `tokens`."""
+    """Return the arguments every block gets beside hidden states, for any number of sequences as long as `tokens`."""
     _, arguments = decoder.inputs(tokens[:1])
     return {name: _in_dtype(value, dtype) for name, value in arguments.items()}
 

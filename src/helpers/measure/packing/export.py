@@ -90,10 +90,10 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
 
 def _stored_module(folder: Path, tensors: dict[str, Tensor], kept: str) -> str:
     """Return the full name of a kept matrix's module, of which `kept` has block and layer; it isn't packed."""
-    found = [name.removesuffix(".weight") for name in tensors if name.endswith(f".{kept}.weight")]
-    if len(found) != 1:
-        raise CheckpointError(f"{folder}: {len(found)} weights in 16 bits that end in '{kept}.weight'; accepted: one")
-    return found[0]
+    modules = [name.removesuffix(".weight") for name in tensors if name.endswith(f".{kept}.weight")]
+    if len(modules) != 1:
+        raise CheckpointError(f"{folder}: {len(modules)} weights in 16 bits that end in '{kept}.weight'; accepted: one")
+    return modules[0]
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

@@ -59,15 +59,15 @@ made of. It belongs to The QiD Book, version {version}.
 
 
 def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return QiD of this checkpoint under this scheme for every evaluation in `rows`: nats a token, paired error."""
+    """Return QiD of a checkpoint under a scheme for every evaluation in `rows`: nats per token, with paired error."""
     mine = [row for row in rows if row["weights_sha256"] == spec.weights_sha256 and row["status"] == "ok"]
     baselines = {(r["eval_id"], r["device_type"]): r for r in mine if r["method"] == "none"}
-    found = []
+    measurements = []
     for row in mine:
         baseline = baselines.get((row["eval_id"], row["device_type"]))
         if row["scheme_id"] != scheme.scheme_id or baseline is None:
             continue
-        found.append(
+        measurements.append(
             {
                 "qid_nats": row["loss_nats"] - baseline["loss_nats"],
                 "paired_error_nats": paired_error(np.subtract(row["group_loss"], baseline["group_loss"])),
@@ -77,7 +77,7 @@ def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict[str, Any
                 "device_type": row["device_type"],
             }
         )
-    return found
+    return measurements
 
 
 def card(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict[str, Any]]) -> str:
@@ -103,7 +103,7 @@ def card(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[
 def provenance(
     spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict[str, Any]], packed: Path
 ) -> dict[str, Any]:
-    """Return what the packed file was made of, by hash and version."""
+    """Return the provenance of a packed file: what it was made of, by hash and version."""
     described = subprocess.run(
         ["git", "describe", "--always", "--abbrev=40", "--dirty"], capture_output=True, text=True, check=True
     )

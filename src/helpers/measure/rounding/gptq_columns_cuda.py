@@ -1,4 +1,4 @@
-"""GPTQ's column loop as one Triton kernel: a program a matrix and a few of its rows, the columns in registers."""
+"""GPTQ's column loop as one Triton kernel: a program has a few rows of one matrix, their columns in registers."""
 
 import torch
 import triton
@@ -8,7 +8,7 @@ from triton.language.extra import libdevice
 
 from helpers.measure.rounding.grids import IntegerGrid
 
-ROWS_A_PROGRAM = 16
+ROWS_PER_PROGRAM = 16
 
 
 @triton.jit
@@ -30,20 +30,20 @@ def _round(
     for i in range(n_columns):
         correction = tl.load(of_matrix + i * n_columns + column, mask=(column > i) & (column < n_columns), other=0.0)
         pivot = tl.load(of_matrix + i * n_columns + i)
-        here = (column == i)[None, :]
-        current = tl.sum(tl.where(here, remaining, 0.0), axis=1)
+        at_column = (column == i)[None, :]
+        current = tl.sum(tl.where(at_column, remaining, 0.0), axis=1)
         code = libdevice.rint(tl.div_rn(current, row_scale)) + row_zero
         code = tl.minimum(tl.maximum(code, 0.0), row_max)
         error = tl.div_rn(current - row_scale * (code - row_zero), pivot)
         remaining -= error[:, None] * correction[None, :]
-        all_codes = tl.where(here, code[:, None], all_codes)
-        all_errors = tl.where(here, error[:, None], all_errors)
+        all_codes = tl.where(at_column, code[:, None], all_codes)
+        all_errors = tl.where(at_column, error[:, None], all_errors)
     tl.store(codes + place, all_codes, mask=inside)
     tl.store(errors + place, all_errors, mask=inside)
 
 
 def round_columns(block: Tensor, factor: Tensor, grid: IntegerGrid) -> tuple[Tensor, Tensor]:
-    """Return what `gptq_solver._round_columns` does, made on a GPU: codes, scaled errors of `block` (..., rows, width).
+    """Return what `gptq_solver._round_columns` does, on a GPU: codes and scaled errors of `block` (..., rows, width).
 
     `factor` is the upper factor of those columns (..., width, width); width is at most 128. All are float32.
     """
@@ -51,7 +51,7 @@ def round_columns(block: Tensor, factor: Tensor, grid: IntegerGrid) -> tuple[Ten
     parts = [part.expand(*batch, rows, 1).contiguous() for part in (grid.scale, grid.zero, grid.max_code)]
     codes, errors = (torch.empty(block.shape, dtype=block.dtype, device=block.device) for _ in range(2))
     n_matrices = block[..., 0, 0].numel()
-    launch = (n_matrices, triton.cdiv(rows, ROWS_A_PROGRAM))
+    launch = (n_matrices, triton.cdiv(rows, ROWS_PER_PROGRAM))
     _round[launch](
         block.contiguous(),
         factor.contiguous(),
@@ -61,6 +61,6 @@ def round_columns(block: Tensor, factor: Tensor, grid: IntegerGrid) -> tuple[Ten
         rows,
         width,
         WIDTH=triton.next_power_of_2(width),
-        ROWS=ROWS_A_PROGRAM,
+        ROWS=ROWS_PER_PROGRAM,
     )
     return codes, errors

@@ -18,7 +18,7 @@ from helpers.measure.rounding import grids
 from helpers.table.errors import QuantizationError
 
 LAZY_COLUMNS = 128  # columns corrected together before the rest of the matrix is (no effect on the result)
-# The second moments: tokens added at once (their order is part of the result), and column panels of wide layers
+# Of the second moments: tokens added at once (their order is part of the result), and column panels of wide layers
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 65536}
 PANELS, PANEL_COLUMNS = 4, 128
 DAMPING_RUNGS = (1.0, 10.0, 100.0)  # multiples of rel_damp that are tried in turn; the one used is recorded
@@ -74,7 +74,7 @@ def second_moments(inputs: Tensor) -> Tensor:
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Return left @ right, float32 (or float64); on a CPU matrix by matrix, so that the bits of one are its own."""
+    """Return left @ right, float32 (or float64); on a CPU matrix by matrix, each with bits of its own."""
     target = left.new_zeros(*left.shape[:-1], right.shape[-1], dtype=torch.promote_types(left.dtype, torch.float32))
     _add_product(target, left, right)
     return target

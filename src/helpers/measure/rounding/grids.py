@@ -1,4 +1,4 @@
-"""What a weight may become: the integer grid, fitted to a group of weights and used to round them.
+"""The integer grid of what weights may become, fitted to a group of them and used to round them.
 
 Every function takes leading batch dimensions; `bits` and `symmetric` are numbers or tensors that broadcast
 against the grid, so one call can treat several bit widths side by side.
@@ -33,7 +33,7 @@ class IntegerGrid:
 
 
 def fit(weight: Tensor, bits: Tensor | int, symmetric: Tensor | bool) -> IntegerGrid:
-    """Fit one grid a row from the smallest to the largest weight, zero included.
+    """Fit one grid per row from the smallest to the largest weight, zero included.
 
     `weight` has shape (..., rows, columns). A symmetric grid spans -m to m for m the largest magnitude, with its
     zero in the middle; an asymmetric one spans the row's own range. A row of zeros gets the grid of [-1, 1].
@@ -53,7 +53,7 @@ def fit(weight: Tensor, bits: Tensor | int, symmetric: Tensor | bool) -> Integer
 
 
 def fit_least_squares(weight: Tensor, bits: Tensor | int, symmetric: Tensor | bool) -> IntegerGrid:
-    """Fit one grid a row as `fit` does, to the row's range shrunk by the share that leaves the least squared error.
+    """Fit one grid per row as `fit` does, to the row's range shrunk by the share that leaves the least squared error.
 
     Shares are tried from 1 down in `N_SHRINKS` steps of `SHRINK_STEP`; the largest of equals is kept.
     Source: the grid search of Frantar et al.'s program, here with the square in place of their power 2.4.

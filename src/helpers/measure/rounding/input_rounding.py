@@ -2,7 +2,7 @@
 
 Formats: `mxint` (blocks of neighbouring inputs share a power of two; OCP Microscaling Formats v1.0) and `int`
 (symmetric integers under a scale from the token's and the channel's largest magnitudes; CrossQuant, arXiv 2410.07505;
-with exponent 1 the usual scale a token). Everything is dynamic: scales come from the very inputs rounded.
+with exponent 1 the usual scale per token). Everything is dynamic: scales come from the very inputs rounded.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from helpers.table.scheme import QuantScheme
 
 @dataclass(frozen=True)
 class InputRounding:
-    """How the inputs of a matrix are rounded; the fields are those of a scheme, without `activation_`."""
+    """A way to round the inputs of a matrix; the fields are those of a scheme, without `activation_`."""
 
     format: str
     bits: int
@@ -28,7 +28,7 @@ class InputRounding:
 
     @classmethod
     def of(cls, scheme: QuantScheme) -> "InputRounding | None":
-        """Return what `scheme` says of activations, or None where they stay as they are."""
+        """Return the rounding that `scheme` wants of activations, or None where they stay as they are."""
         if scheme.activation_format is None:
             return None
         bits, group_size = given(scheme.activation_bits), scheme.activation_group_size
@@ -60,10 +60,10 @@ class RoundedInputsLinear(StackedLinear):
 
     def __init__(self) -> None:
         super().__init__()
-        self.roundings: Sequence[InputRounding | None] = ()  # a variant each
+        self.roundings: Sequence[InputRounding | None] = ()  # one per variant
         self.seq_len = 0  # tokens of a sequence; some models' layers get all tokens in one dimension
 
-    # else each new list of roundings, every block, is compiled anew
+    # otherwise each new list of roundings, in every block, would be compiled anew
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no annotations
     def forward(self, inputs: Tensor) -> Tensor:
         """Round each variant's inputs, (V x n, L, columns) or (V x n x L, columns), its own way, then multiply."""

@@ -1,4 +1,4 @@
-"""Walks the decoder blocks of several checkpoints at once: calibrate, round, pass the rounded block's outputs on.
+"""A walk through the decoder blocks of several checkpoints at once: calibrate, round, pass the outputs on.
 
 A *variant* is one checkpoint under one scheme. Each has activations of its own, so that every one is the usual
 sequential GPTQ, and yet all of them go through the Hessian, its factor, the column solver and the forward pass as one
@@ -43,16 +43,16 @@ class Variant:
     n_params: int  # of the blocks' linear layers
     weights: dict[str, IntegerWeight | Tensor] = dataclasses.field(default_factory=dict)
     # one tensor (3,) per layer: relative error, damping used, dead columns
-    seen: list[Tensor] = dataclasses.field(default_factory=list)
+    figures: list[Tensor] = dataclasses.field(default_factory=list)
     failure: QuantizationError | None = None
 
     def result(self, micro_batch: int) -> Rounded | QuantizationError:
         """Return the rounded weights and their diagnostics, or the failure."""
         if self.failure:
             return self.failure
-        if not self.seen:
+        if not self.figures:
             return Rounded({}, Diagnostics(n_params_quantized=0, quantized_ratio=0.0))
-        errors, damping, dead = torch.stack(self.seen, -1).tolist()
+        errors, damping, dead = torch.stack(self.figures, -1).tolist()
         n_params_quantized = sum(weight.shape.numel() for weight in self.weights.values())
         diagnostics = Diagnostics(
             mean_layer_error=sum(errors) / len(errors),
@@ -90,18 +90,18 @@ def walk(
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
     n_sequences, seq_len = calibration.shape
     n_variants = len(checkpoints) * len(schemes)
-    now = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
+    at_once = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
         variants = [_variant(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
         try:
-            for start in range(0, len(variants), now.variants):
-                members = variants[start : start + now.variants]
-                _Walk(decoders, members, calibration.to(device), now.sequences, dtype, solve).run()
+            for start in range(0, len(variants), at_once.variants):
+                members = variants[start : start + at_once.variants]
+                _Walk(decoders, members, calibration.to(device), at_once.sequences, dtype, solve).run()
             break
         except torch.OutOfMemoryError:
-            now = now.halved()
+            at_once = at_once.halved()
             torch.cuda.empty_cache()
-    answers = [variant.result(now.sequences) for variant in variants]
+    answers = [variant.result(at_once.sequences) for variant in variants]
     return [answers[i : i + len(schemes)] for i in range(0, len(answers), len(schemes))]
 
 
@@ -115,7 +115,7 @@ def _variant(owner: int, decoder: Decoder, scheme: QuantScheme) -> Variant:
 
 
 def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:
-    """Return how much of rounding so many variants is done at once. Raises QuantizationError as `walk` does."""
+    """Return the share of rounding so many variants that is done at once. Raises QuantizationError as `walk` does."""
     work = calibration_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
     return share(work, n_variants, n_sequences, memory_bytes)
 
@@ -145,13 +145,13 @@ class _Block:
     index: int
     blocks: list[nn.Module]
     unrounded: set[str]
-    sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # of the second moments of a layer's inputs
+    sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # sums of x x^T over a layer's inputs x
     n_arrived: Counter[str] = dataclasses.field(default_factory=Counter)  # micro-batches, by layer
     shared: tuple[Tensor, Tensor] | None = None  # the inputs that arrived last in full, and their Hessian
 
 
 class _Walk:
-    """Takes some variants through all blocks."""
+    """A walk that takes some variants through all blocks."""
 
     def __init__(
         self,
@@ -184,11 +184,11 @@ class _Walk:
         finally:
             self.stack.clear()
             self.current = None
-            for layer in self.names:  # stacks are kept: one that can call the walk would keep its models
+            for layer in self.names:  # a stack outlives the walk; one that could call it would keep its models
                 layer.arrive = None
 
     def _round_block(self, index: int, hidden: list[Tensor], arguments: dict[str, Any]) -> None:
-        """Round block `index`; replace `hidden`, one entry a micro-batch, by its outputs (but for the last block)."""
+        """Round block `index`; replace `hidden`, one entry per micro-batch, by its outputs (but for the last block)."""
         names = self.names.values()
         block = self.current = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(names))
         self.stack.load(block.blocks, self.owners, dict.fromkeys(names))
@@ -239,8 +239,8 @@ class _Walk:
         A variant whose Hessian fails leaves with its reason, and goes on with its own weights, as one that keeps the
         layer does.
         """
-        own = [linear_in(block, name).weight.float() for block in self.block.blocks]
-        rounded = torch.stack([own[owner] for owner in self.owners])
+        weights = [linear_in(block, name).weight.float() for block in self.block.blocks]
+        rounded = torch.stack([weights[owner] for owner in self.owners])
         place = self.decoders[0].short_name(self.decoders[0].name_of(self.block.index, name)).removesuffix(".weight")
         alike: dict[tuple[object, ...], list[int]] = {}
         for i, variant in enumerate(self.variants):
@@ -250,7 +250,7 @@ class _Walk:
             rounded = self._round_together(name, members, rounded, hessian)
         for i, variant in enumerate(self.variants):
             if variant.scheme.propagate == "full_precision":
-                rounded[i] = own[self.owners[i]]
+                rounded[i] = weights[self.owners[i]]
         return rounded
 
     def _round_together(self, name: str, members: list[int], rounded: Tensor, hessian: Tensor) -> Tensor:
@@ -274,14 +274,14 @@ class _Walk:
         return rounded
 
     def _record(self, name: str, members: list[int], solution: gptq_solver.Solution, errors: Tensor) -> None:
-        """Note what a layer has become; figures stay on the device, so that it needn't be waited for."""
+        """Keep a layer's rounded weights and its figures, these on the device, so that it needn't be waited for."""
         place = self.decoders[0].name_of(self.block.index, name)
-        seen = torch.stack([errors.double(), solution.rel_damp_used, solution.n_dead_columns.double()], -1)
+        figures = torch.stack([errors.double(), solution.rel_damp_used, solution.n_dead_columns.double()], -1)
         for position, i in enumerate(members):
             self.variants[i].weights[place] = solution.part(position)
-            self.variants[i].seen.append(seen[position])
+            self.variants[i].figures.append(figures[position])
 
 
 def _solved_alike(scheme: QuantScheme) -> tuple[object, ...]:
-    """Return what schemes must agree in to be solved as one batch: bits and symmetry may differ."""
+    """Return the fields that schemes must agree in to be solved as one batch: bits and symmetry may differ."""
     return scheme.group_size, scheme.rel_damp, scheme.order, scheme.grid_search

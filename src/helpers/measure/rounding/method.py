@@ -49,7 +49,7 @@ class Method:
         return function
 
     def uses(self, field: str) -> bool:
-        """Whether schemes of this method carry a field that a sweep may say; what isn't carried isn't in their id."""
+        """Tell whether schemes of this method carry a field that a sweep may say; if not, it isn't in their id."""
         if field == "rel_damp":
             return self.damped
         if field == "calib_seed":

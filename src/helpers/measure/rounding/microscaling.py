@@ -16,20 +16,20 @@ E2M1_LARGEST_EXPONENT, E2M1_LARGEST = 2, 6.0
 
 
 def round_to_mxint(weight: Tensor, bits: int, block_size: int | None) -> Tensor:
-    """Round (..., rows, columns) to MXINT: elements k / 2^(bits - 2), |k| < 2^(bits - 1), a sign among the `bits`.
+    """Round matrices (..., rows, columns) to MXINT: k / 2^(bits - 2), |k| < 2^(bits - 1), a sign among the `bits`.
 
     `block_size` consecutive columns share a scale (all of them for None); it divides `columns`. MXINT8 is the
     specification's, without its optional most negative code; other widths follow the same rule.
     """
     blocks, scale = _scaled(weight, block_size, 0)
-    most = 2 ** (bits - 1) - 1
+    largest = 2 ** (bits - 1) - 1
     steps = 2 ** (bits - 2)
     # in place, and exact in any order: all factors are powers of two
-    return blocks.mul_(steps).round_().clamp_(-most, most).mul_(scale / steps).flatten(-2)
+    return blocks.mul_(steps).round_().clamp_(-largest, largest).mul_(scale / steps).flatten(-2)
 
 
 def round_to_mxfp4(weight: Tensor, block_size: int | None) -> Tensor:
-    """Round (..., rows, columns) to MXFP4: elements 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives (E2M1).
+    """Round matrices (..., rows, columns) to MXFP4: elements 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives (E2M1).
 
     `block_size` consecutive columns share a scale (all of them for None); it divides `columns`. The specification's
     blocks are of 32.

@@ -1,4 +1,4 @@
-"""One folder, loaded, calibrated and rounded: what `qid export` and budgets of loss begin with."""
+"""One checkpoint's folder, loaded, calibrated and rounded: what `qid export` and budgets of loss begin with."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from helpers.table.scheme import QuantScheme
 
 
 def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantScheme:
-    """Return GPTQ as this project runs it: damping 0.01, 128 calibration sequences of 512 tokens."""
+    """Return the scheme of GPTQ as this project runs it: damping 0.01, 128 calibration sequences of 512 tokens."""
     return QuantScheme(
         method="gptq",
         bits=bits,
@@ -84,7 +84,7 @@ def round_checkpoint(checkpoint: Checkpoint, scheme: QuantScheme, tokens: Tensor
 
 
 def _expected_sha256(folder: Path) -> str:
-    """Return what the description beside the weights says of them; without one, what they are."""
+    """Return the hash that the description beside the weights says they have; without one, the hash they have."""
     description = folder / "checkpoint.json"
     found = checkpoints.weights_sha256(folder)  # raises first when there is no checkpoint
     return json.loads(description.read_text())["weights_sha256"] if description.exists() else found

@@ -1,4 +1,4 @@
-"""Why a scheme can't be done, in words."""
+"""Reasons, in words, why a scheme can't be done."""
 
 from torch import nn
 
@@ -8,7 +8,7 @@ from helpers.table.scheme import QuantScheme
 
 
 def not_accepted(scheme: QuantScheme, **accepted: tuple[object, ...]) -> str | None:
-    """Return the first field of `scheme` that has none of the values accepted there, in words, or None."""
+    """Return, in words, the first field of `scheme` that has none of the values accepted there, or None."""
     for name, values in accepted.items():
         value = getattr(scheme, name)
         if value not in values:
@@ -21,12 +21,12 @@ def said_wrong(scheme: QuantScheme, name: str, accepted: str) -> str:
     return f"{scheme.method}: '{name}' is {canonical_json(getattr(scheme, name))}; accepted: {accepted}"
 
 
-# What a scheme must say where no Hessian tells how much a column matters.
+# The values that a scheme must have where no Hessian tells how much a column matters
 PLAIN = {"grid_search": ("minmax",), "order": ("given",), "rel_damp": (None,)}
 
 
 def unknown_matrix(decoder: Decoder, scheme: QuantScheme) -> str | None:
-    """Return which of the matrices that `scheme` keeps the model doesn't have, in words, or None."""
+    """Return, in words, the first matrix that `scheme` keeps and the model doesn't have, or None."""
     known = {decoder.short_name(name) for name in decoder.linear_layers()}
     unknown = [name for name in scheme.kept_matrices if name not in known]
     if not unknown:
@@ -36,7 +36,7 @@ def unknown_matrix(decoder: Decoder, scheme: QuantScheme) -> str | None:
 
 
 def undivided_layer(layers: dict[str, nn.Linear], group_size: int | None, field: str = "group_size") -> str | None:
-    """Return which layer's input width a scheme's `field` of size `group_size` doesn't divide, in words, or None."""
+    """Return, in words, the first layer whose input width a scheme's `field`, `group_size`, doesn't divide, or None."""
     for name, layer in layers.items():
         if group_size and layer.in_features % group_size:
             return f"{field} {group_size} doesn't divide the input width {layer.in_features} of '{name}'"

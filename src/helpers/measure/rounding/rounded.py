@@ -1,4 +1,4 @@
-"""What a method takes and gives: checkpoints in, rounded weights with diagnostics out."""
+"""The records that a method takes and gives: checkpoints in, rounded weights with diagnostics out."""
 
 import functools
 from dataclasses import dataclass

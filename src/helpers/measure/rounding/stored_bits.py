@@ -1,4 +1,4 @@
-"""How many bits a rounded weight takes where it is stored."""
+"""The number of bits that a rounded weight takes where it is stored."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,7 @@ def n_params(weights: Iterable[IntegerWeight | Tensor]) -> int:
 
 
 def stored_bits(weights: Sequence[IntegerWeight | Tensor], scheme: QuantScheme, group_bits: int) -> float | None:
-    """Return the bits a weight takes: its code, and its share of `group_bits` for each group (row if there is none).
+    """Return the bits per weight: its code, and its share of `group_bits` for each group (row if there is none).
 
     None where nothing is rounded.
     """
@@ -33,7 +33,7 @@ def grid_bits(scheme: QuantScheme) -> int:
 
 
 def outlier_bits(weight: Tensor) -> int:
-    """Return the bits of a weight of (rows, columns) that is stored beside the others: its value and its place.
+    """Return the bits of one weight of a matrix (rows, columns) that is stored beside the others: value and place.
 
     A place is the weight's number in the matrix, ceil(log2(rows x columns)) bits. Its slot among the codes stays.
     """

@@ -1,8 +1,8 @@
 """The loss of models on held-out blocks, under one definition, and how far a rounded model is from its original.
 
 A block of L + 1 tokens gives L predictions, token t + 1 from tokens 1 to t of the same block: no padding, no
-context from outside the block. Loss is the mean negative log likelihood a predicted token, in nats. The matrix products
-run in the evaluation's dtype; log-softmax and means don't go below float32.
+context from outside the block. Loss is the mean negative log likelihood per predicted token, in nats. The matrix
+products run in the evaluation's dtype; log-softmax and means don't go below float32.
 """
 
 import copy
@@ -24,7 +24,7 @@ from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.records import given
 
-SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 128}  # of one variant: larger is slower on a CPU, and no faster on a GPU
+SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 128}  # of one variant: more are slower on a CPU, and no faster on a GPU
 LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
 
 Original = tuple[Tensor, Tensor, Tensor]  # what a rounded model is compared with, by token
@@ -32,7 +32,7 @@ Original = tuple[Tensor, Tensor, Tensor]  # what a rounded model is compared wit
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean loss in nats a token and in bits a byte, and by document (equal numbers of tokens each).
+    """Mean loss in nats per token and in bits per byte, and by document (equal numbers of tokens each).
 
     `top1_accuracy` is the share of tokens for which the likeliest one is right. `kl_nats` and `top1_agreement` compare
     with the 16-bit model, and are None for that model itself.
@@ -49,7 +49,7 @@ class Evaluation:
 
     @property
     def finite(self) -> bool:
-        """Whether every document's loss is a number."""
+        """Tell whether every document's loss is a number."""
         return all(math.isfinite(loss) for loss in self.group_loss)
 
 
@@ -76,25 +76,25 @@ def evaluate(
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
     n_variants = sum(1 + len(each) for each in rounded)
     n_sequences, seq_len = blocks.tokens[:, 1:].shape
-    now = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
+    at_once = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
         try:
-            scores = _Scores(decoders, rounded, blocks.tokens, dtype, now)
-            return [[_summary(score, blocks, now.sequences) for score in each] for each in scores.by_model()]
+            scores = _SideBySide(decoders, rounded, blocks.tokens, dtype, at_once)
+            return [[_summary(score, blocks, at_once.sequences) for score in each] for each in scores.by_model()]
         except torch.OutOfMemoryError:
-            now = now.halved()
+            at_once = at_once.halved()
             torch.cuda.empty_cache()
 
 
 def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:
-    """Return how much of scoring so many variants is done at once. Raises QuantizationError as `evaluate` does."""
+    """Return the share of scoring so many variants done at once. Raises QuantizationError as `evaluate` does."""
     work = evaluation_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
     return share(work, n_variants, min(SEQUENCES_AT_ONCE[decoder.model.device.type], n_sequences), memory_bytes)
 
 
 @dataclass(frozen=True)
 class _Score:
-    """What was seen of one variant, a block (n,): losses, accuracy and, but for a 16-bit model, KL and agreement."""
+    """The scores of one variant, (n,) by block: losses, accuracy and, but for a 16-bit model, KL and agreement."""
 
     losses: Tensor
     accuracy: Tensor
@@ -102,8 +102,8 @@ class _Score:
     agreement: Tensor | None = None
 
 
-class _Scores:
-    """Takes 16-bit and rounded models through their blocks side by side."""
+class _SideBySide:
+    """The 16-bit and rounded models that go through their blocks side by side."""
 
     def __init__(
         self,
@@ -111,9 +111,9 @@ class _Scores:
         rounded: Sequence[Sequence[Rounded]],
         tokens: Tensor,
         dtype: str,
-        now: Share,
+        at_once: Share,
     ) -> None:
-        self.decoders, self.dtype, self.now = decoders, dtype, now
+        self.decoders, self.dtype, self.at_once = decoders, dtype, at_once
         self.tokens = tokens.to(decoders[0].model.device)
         self.variants = [(o, r) for o, answers in enumerate(rounded) for r in (None, *answers)]
 
@@ -124,27 +124,27 @@ class _Scores:
         for members in self._together():
             hidden = self._last_hidden(members)
             for owner in sorted({owner for owner, _ in members}):
-                own = [part for part, (o, _) in zip(hidden, members, strict=True) if o == owner]
+                states = [part for part, (o, _) in zip(hidden, members, strict=True) if o == owner]
                 if not scores[owner]:
-                    original, *own = own
+                    original, *states = states
                 with matrix_products(self.dtype):
-                    of_original, *of_rounded = self._scores_of(self.decoders[owner], given(original), own)
+                    of_original, *of_rounded = self._scores_of(self.decoders[owner], given(original), states)
                 scores[owner] += of_rounded if scores[owner] else [of_original, *of_rounded]
         return scores
 
     def _together(self) -> list[list[tuple[int, Rounded | None]]]:
-        step = self.now.variants
+        step = self.at_once.variants
         return [self.variants[start : start + step] for start in range(0, len(self.variants), step)]
 
     def _last_hidden(self, members: list[tuple[int, Rounded | None]]) -> list[Tensor]:
-        """Return what the last block puts out for each of `members`, (n_sequences, L, d)."""
+        """Return the last block's outputs for each of `members`, (n_sequences, L, d)."""
         owned = sorted({owner for owner, _ in members})
         decoders = [self.decoders[owner] for owner in owned]
         owners = [owned.index(owner) for owner, _ in members]
         rounds_inputs = any(rounded and rounded.inputs for _, rounded in members)
         linear = RoundedInputsLinear if rounds_inputs else StackedLinear
         stack = block_stack(decoders[0], TENSOR_DTYPE[self.dtype], linear)
-        batches = self.tokens[:, :-1].split(self.now.sequences)
+        batches = self.tokens[:, :-1].split(self.at_once.sequences)
         arguments = block_arguments(decoders[0], batches[0], stack.dtype)
         hidden = first_inputs(decoders, owners, batches, stack.dtype)
         try:
@@ -175,10 +175,10 @@ class _Scores:
         parts: list[list[Tensor]] = [[] for _ in hidden]
         for start in range(0, len(self.tokens), step):
             targets = self.tokens[start : start + step, 1:]
-            each = (_logits(tail, of_variant[start : start + step]) for of_variant in hidden)
-            own_scores, compared = original_scores(next(each), targets)
+            all_logits = (_logits(tail, of_variant[start : start + step]) for of_variant in hidden)
+            own_scores, compared = original_scores(next(all_logits), targets)
             parts[0].append(own_scores)
-            for scores, logits in zip(parts[1:], each, strict=True):
+            for scores, logits in zip(parts[1:], all_logits, strict=True):
                 scores.append(rounded_scores(logits, targets, compared))
         seen = [torch.cat(scores, -1).cpu() for scores in parts]
         return [_Score(*scores) for scores in seen]
@@ -193,7 +193,7 @@ def _logits(tail: Sequence[nn.Module], hidden: Tensor) -> Tensor:
 def _score_functions(
     device: torch.device,
 ) -> tuple[Callable[[Tensor, Tensor], tuple[Tensor, Original]], Callable[[Tensor, Tensor, Original], Tensor]]:
-    """Return what scores the 16-bit model and what compares a rounded one with it: kernels on a GPU."""
+    """Return the functions that score the 16-bit model and compare a rounded one with it: kernels on a GPU."""
     if device.type == "cuda":
         from helpers.measure.scoring import scores_cuda  # Triton is there only where CUDA is
 
@@ -202,9 +202,9 @@ def _score_functions(
 
 
 def _original_scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Return the 16-bit model's mean loss and accuracy a block (2, n), float64, and what others are compared with.
+    """Return the 16-bit model's mean loss and accuracy per block (2, n), float64, and what others are compared with.
 
-    That is, by token: its probabilities, the sum of p log p, and its likeliest token.
+    These are, by token, its probabilities, the sum of p log p, and its likeliest token.
     """
     log_p = logits.float().log_softmax(-1)
     p, likeliest = log_p.exp(), logits.argmax(-1)
@@ -212,9 +212,9 @@ def _original_scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, tuple[Ten
 
 
 def _rounded_scores(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Return a rounded model's mean loss, accuracy, KL(16-bit model || this one) and agreement a block: (4, n).
+    """Return a rounded model's mean loss, accuracy, KL(16-bit model || this one) and agreement per block: (4, n).
 
-    A token is its likeliest where it holds no other for likelier.
+    A token counts as the model's likeliest where the model holds no other for likelier.
     """
     p, sum_p_log_p, likeliest = original
     log_q = logits.float().log_softmax(-1)
@@ -267,7 +267,7 @@ def _roundings(
 
 
 def _summary(score: _Score, blocks: Blocks, micro_batch: int) -> Evaluation:
-    """Average over documents, which weigh the same because they have the same number of tokens."""
+    """Return the averages over documents, which weigh the same because they have the same number of tokens."""
     documents = torch.tensor(blocks.documents)
     n_documents = int(documents.max()) + 1
     group = torch.zeros(n_documents, dtype=torch.float64).index_add_(0, documents, score.losses)

@@ -59,13 +59,13 @@ def _launch(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Ten
 
 
 def original_scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Do what `evaluate._original_scores` does."""
+    """Return what `evaluate._original_scores` does."""
     losses, right, log_z, top = _launch(logits, targets, None)
     return _means(losses, right), (logits.contiguous(), log_z, top)
 
 
 def rounded_scores(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Do what `evaluate._rounded_scores` does."""
+    """Return what `evaluate._rounded_scores` does."""
     losses, right, kl, agreement = _launch(logits, targets, original)
     return _means(losses, right, kl, agreement)
 

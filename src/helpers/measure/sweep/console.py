@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs."""
+"""The console and the progress bar of a sweep while it runs."""
 
 import os
 
@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def reader_console() -> Console:
-    """Return a console for a sweep that runs inside a chapter: the terminal of who builds the book, or a quiet one.
+    """Return a console for a sweep that runs inside a chapter: the terminal of the book's builder, or a quiet one.
 
     `book/execute.py` names that terminal in QID_TERMINAL when a person watches.
     """
@@ -18,6 +18,6 @@ def reader_console() -> Console:
 
 
 def progress_bar(console: Console) -> Progress:
-    """Return the bar of a sweep: rows done of all, time gone and left; nothing is drawn where nobody watches."""
+    """Return a sweep's progress bar: rows done of all, time gone and left; nothing is drawn where nobody watches."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)

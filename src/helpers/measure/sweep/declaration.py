@@ -1,4 +1,4 @@
-"""Reads a sweep's YAML: which checkpoints, rounded how, scored on what. Errors name the line."""
+"""A sweep as its YAML declares it: which checkpoints, rounded how, scored on what. Errors name the line."""
 
 import dataclasses
 import itertools
@@ -56,7 +56,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.
 
 
 def read_sweep(path: Path, unit: Unit | None = None) -> Sweep:
-    """Read and check a sweep, or what of it concerns one unit and is trained, wherever that unit's family lies.
+    """Read and check a sweep, or the part of it that is about one unit's trained checkpoints, wherever these lie.
 
     Raises SpecError with file, line and accepted values for anything that is off, and for a unit it doesn't name.
     """
@@ -113,7 +113,7 @@ def _read_part(entry: _PartEntry, where: str, calibration: CalibrationEntry, pat
 
 
 def _read_search(raw: _Mapping | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:
-    """Return how a part is searched. Raises SpecError where the search would score on what calibration sees."""
+    """Return the entry of a part's search, if any. Raises SpecError where it would score on what calibration sees."""
     if raw is None:
         return None
     entry = _record(SearchEntry, raw, path)
@@ -131,7 +131,7 @@ def _read_search(raw: _Mapping | None, schemes: list[QuantScheme], path: Path) -
 
 
 def _chosen(entry: _PartEntry, where: str, unit: Unit | None) -> list[CheckpointSpec]:
-    """Return the checkpoints of a part; of a unit, those that are there: the others may not be trained yet."""
+    """Return the checkpoints of a part; for a unit those that exist, as the others may not be trained yet."""
     if unit is None:
         models, steps, runs = _listed(entry.models), _listed(entry.steps), _listed(entry.runs)
         return families.checkpoints(entry.family, models, steps, where, runs)
@@ -156,7 +156,7 @@ def _expand(raw: _Mapping, calibration: CalibrationEntry, path: Path) -> list[Qu
 
 
 def _scheme_fields(chosen: dict[str, Any], calibration: CalibrationEntry, where: str) -> dict[str, Any]:
-    """Return the fields of a scheme; what its method makes no use of isn't in its key."""
+    """Return the fields of a scheme, without those that its method makes no use of: they aren't in its key."""
     try:
         method = methods.method_named(chosen["method"])
     except SpecError as error:

@@ -1,4 +1,4 @@
-"""Measures lots of checkpoints of one shape: prepares them, rounds each once, scores it on every text."""
+"""The engine that measures lots of checkpoints of one shape: each is rounded once and scored on every text."""
 
 import time
 from collections import defaultdict
@@ -54,7 +54,7 @@ def measuring(
 
 
 class Engine:
-    """Prepares lots of checkpoints, in a thread of its own while the device works, and measures them."""
+    """An engine that measures lots of checkpoints; another thread may prepare the next lot while the device works."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Engine:
         self.announced: set[str] = set()
 
     def prepare(self, lot: list[Job]) -> list[Prepared]:
-        """Fetch, verify and load what a lot lacks; what can't be had is a failure in the report."""
+        """Fetch, verify and load the checkpoints that lack rows; one that can't be had is a failure in the report."""
         prepared = []
         for job in lot:
             try:
@@ -101,7 +101,7 @@ class Engine:
         return [[s for s in (BASELINE, *schemes) if subject.row_id(s) not in self.done] for subject in subjects]
 
     def measure(self, lot: list[Prepared], advance: Callable[[int], None]) -> None:
-        """Measure what is missing; write a record a row; call `advance` with the number of rows that are there."""
+        """Measure the missing rows; write one record per row; call `advance` with how many rows more there are."""
         together: dict[tuple[bool, tuple[object, ...]], list[Prepared]] = defaultdict(list)
         for prepared in lot:
             self._forget_what_is_done(prepared)
@@ -140,7 +140,7 @@ class Engine:
             ) from error
 
     def _measured(self, members: list[Prepared]) -> Iterator[Measurement]:
-        """Round once, then score on every text that lacks a row; its rows are there before the next text's."""
+        """Round `members` once, then score them on every text that lacks a row, and yield the rows text by text."""
         for member in members:
             given(member.model).to(self.device)
         memory_bytes = memory.default_budget(self.device) if self.memory_bytes is None else self.memory_bytes
@@ -162,7 +162,7 @@ class Engine:
     def _rounded(
         self, loaded: list[rounded_module.Checkpoint], missing: dict[QuantScheme, Tensor | None], memory_bytes: int
     ) -> tuple[list[dict[QuantScheme, Rounded | QuantizationError]], dict[QuantScheme, float]]:
-        """Return the methods' answers for every checkpoint, by scheme, and the seconds each took a checkpoint."""
+        """Return the methods' answers for every checkpoint, by scheme, and each scheme's seconds per checkpoint."""
         alike = defaultdict(list)
         for scheme in missing:
             alike[scheme.method, scheme.calib_seed, scheme.hessian_dtype].append(scheme)
@@ -170,22 +170,22 @@ class Engine:
         seconds: dict[QuantScheme, float] = {}
         for (method, *_), schemes in alike.items():
             started = time.perf_counter()
-            each = methods.method_named(method).quantize(loaded, schemes, missing[schemes[0]], memory_bytes)
+            by_checkpoint = methods.method_named(method).quantize(loaded, schemes, missing[schemes[0]], memory_bytes)
             share = (time.perf_counter() - started) / (len(loaded) * len(schemes))
             seconds |= dict.fromkeys(schemes, share)
-            for of_checkpoint, answered in zip(answers, each, strict=True):
+            for of_checkpoint, answered in zip(answers, by_checkpoint, strict=True):
                 of_checkpoint.update(zip(schemes, answered, strict=True))
         return answers, seconds
 
     def _announce(self, members: list[Prepared], memory_bytes: int) -> None:
-        """Say once a model how much memory its rounding and scoring are expected to take, before they begin."""
+        """Say once per model how much memory its rounding and scoring are expected to take, before they begin."""
         spec = members[0].subjects[0].spec
         if spec.model in self.announced:
             return
         self.announced.add(spec.model)
         to_round = members[0].to_round
         decoder, n_variants = decoders.decoder_of(members[0].model), len(members) * len(to_round)
-        scored = members[0].subjects[0].evaluation  # every text has as many tokens
+        scored = members[0].subjects[0].evaluation  # every text has the same number of tokens
         shares = {
             "scoring": evaluate.share_of(
                 decoder, scored.n_sequences, scored.seq_len, scored.eval_dtype, n_variants + len(members), memory_bytes
@@ -218,7 +218,7 @@ def _outcomes(
     subject: Subject,
     memory_bytes: int,
 ) -> tuple[list[dict[QuantScheme, Outcome]], int]:
-    """Score checkpoints and their rounded weights on a subject's text; return each scheme's outcome, and how many."""
+    """Score checkpoints and their rounded weights on a subject's text; return the outcomes by scheme, and how many."""
     kept = [[answer for answer in each.values() if isinstance(answer, Rounded)] for each in answers]
     scores = evaluate.evaluate(loaded, kept, subject.blocks, subject.evaluation.eval_dtype, memory_bytes)
     outcomes = []

@@ -1,4 +1,4 @@
-"""What a sweep's YAML may say; each key knows its line."""
+"""Entries of a sweep's YAML: the keys that it may have, each with its line."""
 
 import dataclasses
 import types
@@ -20,7 +20,7 @@ from helpers.table.scheme import DTYPES, QuantScheme
 
 @dataclass(frozen=True)
 class EvaluationEntry:
-    """How checkpoints are scored: on `sequences` blocks of `seq_len` predicted tokens of each text, in `dtype`."""
+    """The evaluation's entry: score on `sequences` blocks of `seq_len` predicted tokens of each text, in `dtype`."""
 
     sequences: int
     seq_len: int = 512
@@ -30,7 +30,7 @@ class EvaluationEntry:
 
 @dataclass(frozen=True)
 class CalibrationEntry:
-    """How much text a calibrated method sees, and the dtype of its forward pass and Hessians."""
+    """The calibration's entry: how much text a method sees, and the dtype of its forward pass and Hessians."""
 
     sequences: int
     seq_len: int = 512
@@ -39,7 +39,7 @@ class CalibrationEntry:
 
 @dataclass(frozen=True)
 class SearchEntry:
-    """How a part's schemes are searched for what can be low in them: see `helpers.measure.mixed.searches.Plan`.
+    """The entry of a search: which matrices can be low in a part's schemes (`helpers.measure.mixed.searches.Plan`).
 
     Assignments are scored on `sequences` blocks of `seq_len` predicted tokens that calibration with the same `seed`
     doesn't see. Where `recipes` is false the best assignments aren't rounded again and measured.
@@ -67,7 +67,7 @@ ACCEPTED: dict[type, dict[str, Sequence[object]]] = {
 
 @dataclass(frozen=True)
 class _SaidOtherwise:
-    """What a sweep says of a scheme in another way than the scheme itself: it must be said, or has another default."""
+    """Fields that a sweep says in another way than a scheme does: they must be said, or have another default."""
 
     method: str | tuple[str, ...]
     bits: int | tuple[int, ...]
@@ -87,7 +87,7 @@ _NOT_SAID = (
     "propagate",
     "kept_matrices",
 )
-_SIZES = ("activation_group_size",)  # null is one of the values that a list may have: all of them in one group
+_SIZES = ("activation_group_size",)  # null is one of the values that a list may have: all columns in one group
 _HINTS = typing.get_type_hints(QuantScheme)
 
 

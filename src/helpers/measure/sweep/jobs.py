@@ -26,9 +26,9 @@ class Job:
 class Prepared:
     """A checkpoint ready to be measured: what its rows share, what is missing, and its model on the CPU, if needed."""
 
-    subjects: list[Subject]  # a text each
-    schemes: dict[QuantScheme, Tensor | None]  # with the calibration tokens of each; the baseline isn't one
-    missing: list[list[QuantScheme]]  # of each text, the baseline too
+    subjects: list[Subject]  # one per text
+    schemes: dict[QuantScheme, Tensor | None]  # with the calibration tokens of each; the baseline isn't among them
+    missing: list[list[QuantScheme]]  # one list per text, the baseline in it too
     model: PreTrainedModel | None = None
 
     @property
@@ -43,7 +43,7 @@ class Prepared:
         return {scheme: tokens for scheme, tokens in self.schemes.items() if scheme in lacking}
 
 
-PARAMS_AT_ONCE = {"cpu": 0, "cuda": 2**28}  # of the checkpoints measured together
+PARAMS_AT_ONCE = {"cpu": 0, "cuda": 2**28}  # parameters of the checkpoints measured together
 
 
 def plan(sweep: Sweep) -> list[Job]:
@@ -53,7 +53,7 @@ def plan(sweep: Sweep) -> list[Job]:
         for spec in part.checkpoints:
             schemes[spec] |= dict.fromkeys(part.schemes)
     jobs = [Job(spec, tuple(wanted)) for spec, wanted in schemes.items()]
-    # run by run: what is measured together has the same schemes, and a run's checkpoints mostly have
+    # run by run: what is measured together has the same schemes, as the checkpoints of a run mostly do
     return sorted(jobs, key=lambda job: (*_size(job.checkpoint), job.checkpoint.run, job.checkpoint.step))
 
 
@@ -64,7 +64,7 @@ def _size(spec: CheckpointSpec) -> tuple[int, str]:
 def batches(jobs: list[Job], device: str) -> list[list[Job]]:
     """Split jobs, in order, into lots of one model and the same schemes that are measured together.
 
-    On a CPU a lot is one checkpoint; on a GPU so many that they hold `PARAMS_AT_ONCE` parameters.
+    On a CPU a lot is one checkpoint; on a GPU it is so many that they hold `PARAMS_AT_ONCE` parameters.
     """
     lots: list[list[Job]] = []
     for job in jobs:

@@ -1,4 +1,4 @@
-"""Where results go: the tables, and the folders of what is finished and not yet in them."""
+"""The places where results go: the tables, and the folders of what is finished and not yet in them."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Makes a row of the table from what was measured: covariates, outcome, diagnostics, provenance."""
+"""Rows of the table of measurements, made from what was measured: covariates, outcome, diagnostics, provenance."""
 
 import dataclasses
 import datetime
@@ -30,7 +30,7 @@ BASELINE_VERSION = 1
 
 @dataclass(frozen=True)
 class Subject:
-    """What the rows of one checkpoint share: its description, its files, the evaluation and where it runs."""
+    """A checkpoint with what its rows share: its description, its files, the evaluation and where it runs."""
 
     spec: CheckpointSpec
     local: LocalCheckpoint
@@ -45,7 +45,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one scheme: `status` is ok, failed or nonfinite, and only ok has an evaluation."""
+    """The outcome of one scheme: `status` is ok, failed or nonfinite, and only ok has an evaluation."""
 
     status: str
     reason: str | None = None
@@ -54,7 +54,7 @@ class Outcome:
 
     @classmethod
     def of(cls, answer: Rounded | QuantizationError, evaluation: Evaluation | None) -> "Outcome":
-        """Return what became of a scheme from the method's answer and, if there are rounded weights, their score."""
+        """Return the outcome of a scheme from the method's answer and, if there are rounded weights, their score."""
         if isinstance(answer, QuantizationError):
             return cls("failed", str(answer))
         if not given(evaluation).finite:
@@ -70,7 +70,7 @@ def method_version(scheme: QuantScheme) -> int:
 def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_seconds: float) -> Measurement:
     """Return the row of one scheme on one checkpoint."""
     spec = subject.spec
-    recorded = {f.name for f in dataclasses.fields(Measurement)} - {"weights_sha256"}  # the spec's is the expected one
+    recorded = {f.name for f in dataclasses.fields(Measurement)} - {"weights_sha256"}  # the spec's is the expected hash
     return Measurement(  # a column that two of these had would be an error
         **{f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name in recorded},
         **dataclasses.asdict(scheme),
@@ -106,7 +106,7 @@ def _scores(evaluation: Evaluation | None) -> dict[str, Any]:
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Return what a row says about when and where it was measured."""
+    """Return the columns that say when, where and with what a row was measured."""
     return {
         "schema_version": SCHEMA_VERSION,
         "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""Runs a sweep: one job a checkpoint, one atomic record a measurement, resumed by difference."""
+"""The run of a sweep: one job per checkpoint, one atomic record per measurement, resumed by difference."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -22,7 +22,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Report:
-    """What a sweep did: rows measured now, rows that were there, and checkpoints that couldn't be measured."""
+    """The report of a sweep: rows measured now, rows that existed, and checkpoints that couldn't be measured."""
 
     n_measured: int
     n_present: int

@@ -1,4 +1,4 @@
-"""Runs the searches a sweep declares: trials of each checkpoint and low scheme, then the recipes, measured as rows.
+"""The run of a sweep's searches: trials of each checkpoint and low scheme, then the recipes, measured as rows.
 
 A unit of work is one checkpoint, low scheme and plan; its trials are written as one Parquet file when it is done, and a
 unit whose trials are all there isn't searched again. The best assignment found for each granularity and target is a
@@ -39,7 +39,7 @@ from helpers.table.trial_rows import TrialRow
 
 @dataclass(frozen=True)
 class SearchReport:
-    """What was searched now, what was there, the recipes measured, and what failed, one line each."""
+    """The report of searches: how many ran now, how many existed, the recipes measured, and one line per failure."""
 
     n_searched: int
     n_present: int
@@ -84,16 +84,16 @@ def run_search(
 
 def _plan(sweep: Sweep) -> list[_Wanted]:
     """Return the searches of each checkpoint, smallest models first."""
-    found: dict[CheckpointSpec, dict[tuple[QuantScheme, SearchEntry], None]] = defaultdict(dict)
+    searches: dict[CheckpointSpec, dict[tuple[QuantScheme, SearchEntry], None]] = defaultdict(dict)
     for part in sweep.parts:
         for spec in part.checkpoints if part.search else ():
-            found[spec] |= dict.fromkeys((scheme, given(part.search)) for scheme in part.schemes)
-    ordered = sorted(found, key=lambda spec: (spec.n_params_total, spec.model, spec.run, spec.step))
-    return [_Wanted(spec, tuple(found[spec])) for spec in ordered]
+            searches[spec] |= dict.fromkeys((scheme, given(part.search)) for scheme in part.schemes)
+    ordered = sorted(searches, key=lambda spec: (spec.n_params_total, spec.model, spec.run, spec.step))
+    return [_Wanted(spec, tuple(searches[spec])) for spec in ordered]
 
 
 class _Run:
-    """Searches checkpoint by checkpoint and keeps count."""
+    """A run that searches checkpoint by checkpoint and keeps count."""
 
     def __init__(self, engine: Engine, device: str, records: Path) -> None:
         self.engine, self.device, self.records = engine, device, records
@@ -137,7 +137,7 @@ class _Loaded:
         self.memory_bytes = memory.default_budget(device) if engine.memory_bytes is None else engine.memory_bytes
 
     def unit_id(self, scheme: QuantScheme, entry: SearchEntry) -> str:
-        """Return what names a unit's file: weights, low scheme, what is searched, how and where."""
+        """Return the name of a unit's file, a digest of weights, low scheme, what is searched, how and where."""
         evaluation = self.engine.sweep.evaluation
         named, _ = with_calibration(scheme, self.source)
         parts = [self.local.weights_sha256, key_of(named), dataclasses.asdict(entry), evaluation.dtype, self.device]
@@ -151,17 +151,17 @@ class _Loaded:
         (rounded,) = mixed.rounded_alone(self.checkpoint, [scheme], calibration, self.memory_bytes)
         scorer = mixed.Scorer(self.checkpoint, rounded, blocks, dtype, self.memory_bytes)
         scored = EvalSpec(corpus_lock.SEARCH_DATASET, blocks.sha256, entry.sequences, entry.seq_len, dtype)
-        seen = provenance(self.device)
+        origin = provenance(self.device)
         for granularity in entry.granularity:
             plan = Plan(granularity, entry.ratios, entry.searches, entry.trials, entry.seed)
             for trial in mixed.search(scorer, plan):
-                yield self._row(scheme, entry, scored, trial, seen)
+                yield self._row(scheme, entry, scored, trial, origin)
 
     def _row(
-        self, scheme: QuantScheme, entry: SearchEntry, scored: EvalSpec, trial: Trial, seen: dict[str, Any]
+        self, scheme: QuantScheme, entry: SearchEntry, scored: EvalSpec, trial: Trial, origin: dict[str, Any]
     ) -> TrialRow:
         names = {field.name for field in dataclasses.fields(TrialRow)}
-        known = (dataclasses.asdict(self.spec), dataclasses.asdict(scheme), dataclasses.asdict(scored), seen)
+        known = (dataclasses.asdict(self.spec), dataclasses.asdict(scheme), dataclasses.asdict(scored), origin)
         values = {name: value for part in known for name, value in part.items() if name in names}
         return TrialRow(
             **values
@@ -180,8 +180,8 @@ def _recipes(
 ) -> list[QuantScheme]:
     """Return the recipe of each granularity and target: the scheme that keeps what the best trial left high."""
     sizes = mixed.sizes(checkpoint)
-    found = [scheme]  # everything low
+    schemes = [scheme]  # everything low
     for granularity in entry.granularity if entry.recipes else ():
         units, of_it = Units.of(granularity, sizes), [row for row in rows if row.granularity == granularity]
-        found += [mixed.recipe(scheme, units, mixed.best(of_it, target).assignment) for target in entry.ratios]
-    return found
+        schemes += [mixed.recipe(scheme, units, mixed.best(of_it, target).assignment) for target in entry.ratios]
+    return schemes

@@ -1,4 +1,4 @@
-"""What a scheme must suit, known at plan time: the widths of a model's matrices, and its configuration."""
+"""Structures that a scheme must suit, known at plan time: the widths of a model's matrices, its configuration."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ from helpers.table.scheme import QuantScheme
 
 @dataclass(frozen=True)
 class Structure:
-    """What a scheme must suit: the linear layers of a model's blocks and, if it is on this disk, its configuration."""
+    """A structure that a scheme must suit: the linear layers of a model's blocks, its configuration if on this disk."""
 
     model: str
     shapes: dict[str, tuple[int, int]]
@@ -27,19 +27,19 @@ class Structure:
 
 def structures_of(specs: list[CheckpointSpec], where: str) -> list[Structure]:
     """Return the different structures among checkpoints. Raises SpecError, after `where`, for one that isn't known."""
-    found: dict[object, Structure] = {}
+    structures: dict[object, Structure] = {}
     for spec in specs:
         if spec.revision is not None and spec.family in HUB_FAMILIES:
-            found[spec.model] = Structure(spec.model, HUB_FAMILIES[spec.family].shapes_of(spec.model), None)
+            structures[spec.model] = Structure(spec.model, HUB_FAMILIES[spec.family].shapes_of(spec.model), None)
             continue
         try:
             config = checkpoints.config_of(Path(spec.location))
             key = (spec.model, config.to_json_string())
-            if key not in found:
-                found[key] = Structure(spec.model, linear_shapes(config), config)
+            if key not in structures:
+                structures[key] = Structure(spec.model, linear_shapes(config), config)
         except CheckpointError as error:
             raise SpecError(f"{where}: {spec.label}: {error}") from None
-    return list(found.values())
+    return list(structures.values())
 
 
 def refuse_impossible(structures: list[Structure], schemes: list[QuantScheme], where: str) -> None:

@@ -11,7 +11,7 @@ from helpers.table.records import from_mapping
 CACHE = Path(".cache/corpus")
 TADPOLE_TOKENIZER = Path("data/tadpole/tokenizer.json")
 CALIBRATION_DATASET = "wheels-calibration"
-SEARCH_DATASET = "wheels-search"  # the same files, other blocks
+SEARCH_DATASET = "wheels-search"  # the files of calibration, other blocks
 DOCUMENTS_PER_SPLIT = 128
 BLOCKS_PER_DOCUMENT = 4
 PROSE_DOCUMENTS = 64  # no more descriptions of wheels trained on are in ASCII, long enough and a round number
@@ -22,7 +22,7 @@ END_OF_TEXT = "<|endoftext|>"
 
 @dataclass(frozen=True)
 class Wheel:
-    """One wheel training text is read from."""
+    """One wheel that text is read from."""
 
     package: str
     version: str
@@ -43,7 +43,7 @@ class HeldoutFile:
 
 @dataclass(frozen=True)
 class CorpusLock:
-    """What the text is made of. `training_sha256` covers the training documents in order, after near-duplicates.
+    """The files that texts are made of. `training_sha256` covers the training documents in order, near-duplicates gone.
 
     `unseen` are files of `unseen_wheels`, which training doesn't read; `prose` are descriptions of `wheels`.
     """
@@ -70,7 +70,7 @@ class Text:
 
     @property
     def sequences_accepted(self) -> list[int]:
-        """Return how many blocks can be cut from it."""
+        """Return the numbers of blocks that can be cut from it."""
         return _sequences_accepted(self.n_documents, self.blocks_per_document)
 
 

@@ -79,7 +79,7 @@ def _is_locked(file: HeldoutFile, document: bytes) -> bool:
 
 
 def _installed(file: HeldoutFile) -> tuple[str | None, bytes | None]:
-    """Return the installed version of a document's package and the document there; None is what there isn't."""
+    """Return the installed version of a document's package and the document in it, None for what is missing."""
     try:
         distribution = importlib.metadata.distribution(file.package)
     except importlib.metadata.PackageNotFoundError:
@@ -105,7 +105,7 @@ def _downloaded(file: HeldoutFile, folder: Path) -> bytes | None:
 
 
 def _normalized(package: str) -> str:
-    """Return a package's name as wheels are compared: `Sphinx_Design` and `sphinx-design` are one."""
+    """Return a package's name as wheels are compared: `Sphinx_Design` and `sphinx-design` are the same."""
     return re.sub("[-_.]+", "-", package).lower()
 
 

@@ -44,7 +44,7 @@ class Blocks:
 def text_blocks(
     name: str, lock: CorpusLock, tokenizer: Tokenizer, n_sequences: int, seq_len: int, cache: Path = CACHE
 ) -> tuple[str, Blocks]:
-    """Return the dataset a row of the text called `name` carries, and its blocks as `heldout_blocks` cuts them.
+    """Return the dataset that rows of the text called `name` carry, and its blocks as `heldout_blocks` cuts them.
 
     Raises CorpusError for a name that isn't in `TEXTS` and as `heldout_blocks` does.
     """

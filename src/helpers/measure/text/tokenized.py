@@ -1,4 +1,4 @@
-"""Token blocks cut once a process, and schemes with their calibration tokens."""
+"""Token blocks cut once per process, and schemes with their calibration tokens."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from helpers.table.scheme import QuantScheme
 
 @dataclass(frozen=True)
 class Source:
-    """Held-out files and the tokenizer that reads them; hashable, so that token blocks are made once a process."""
+    """Held-out files and the tokenizer that reads them; hashable, so that token blocks are made once per process."""
 
     lock: corpus_lock.CorpusLock
     tokenizer_json: str
@@ -22,7 +22,7 @@ class Source:
 
 @functools.lru_cache(maxsize=8)
 def evaluation_blocks(source: Source, text: str, n_sequences: int, seq_len: int) -> tuple[str, token_blocks.Blocks]:
-    """Return the evaluation blocks of a text and what they are called, as `token_blocks.text_blocks` does."""
+    """Return a text's dataset and its evaluation blocks as `token_blocks.text_blocks` does, cut once per process."""
     tokenizer = Tokenizer.from_str(source.tokenizer_json)
     return token_blocks.text_blocks(text, source.lock, tokenizer, n_sequences, seq_len)
 
@@ -35,7 +35,7 @@ def _calibration(source: Source, n_sequences: int, seq_len: int, seed: int) -> t
 
 @functools.lru_cache(maxsize=8)
 def search_blocks(source: Source, n_sequences: int, seq_len: int, seed: int) -> token_blocks.Blocks:
-    """Return the blocks that searches score on, as `token_blocks.search_blocks` does, cut once a process."""
+    """Return the blocks that searches score on, as `token_blocks.search_blocks` does, cut once per process."""
     tokenizer = Tokenizer.from_str(source.tokenizer_json)
     return token_blocks.search_blocks(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
 

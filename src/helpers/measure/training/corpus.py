@@ -1,4 +1,4 @@
-"""Makes `data/corpus.lock` and the training text behind it: which wheels, which files, no near-duplicates."""
+"""The making of `data/corpus.lock` and of the training text: which wheels, which files, no near-duplicates."""
 
 import dataclasses
 import email.parser
@@ -34,12 +34,12 @@ SIMILARITY = 0.6  # two files whose sets of lines overlap more than this (Jaccar
 PERMUTATIONS = 64
 TRAINING_BYTES = (200, 1_000_000)
 HELDOUT_BYTES = (DOCUMENT_BYTES, 200_000)
-PROSE_TOKENS = PROSE_BLOCKS_PER_DOCUMENT * 512 + 1  # descriptions have at least so many
+PROSE_TOKENS = PROSE_BLOCKS_PER_DOCUMENT * 512 + 1  # descriptions have at least so many tokens
 VOCABULARY_SIZE = 1024
 
 
 class NearDuplicates:
-    """Remembers documents by a MinHash of their lines and tells when a new one is nearly one of them."""
+    """A memory of documents, by a MinHash of their lines, that tells when a new one is nearly one of them."""
 
     def __init__(self) -> None:
         import datasketch  # needed only where text is made; a GPU machine gets the finished tokens
@@ -100,7 +100,11 @@ Documents = Callable[[Wheel, Path], Iterable[tuple[str, bytes]]]
 
 
 def choose_heldout(
-    wheels: Iterable[Wheel], folder: Path, seen: NearDuplicates, count: int, documents: Documents = source_files
+    wheels: Iterable[Wheel],
+    folder: Path,
+    near_duplicates: NearDuplicates,
+    count: int,
+    documents: Documents = source_files,
 ) -> list[HeldoutFile]:
     """Choose `count` of the wheels' `documents`, package after package in turn, in the order of their content's hash.
 
@@ -115,7 +119,7 @@ def choose_heldout(
         for wheel, queue in queues.items():
             while queue:
                 sha256, path, content = queue.pop()
-                if seen.add_if_new(content):
+                if near_duplicates.add_if_new(content):
                     chosen.append(HeldoutFile(wheel.package, wheel.version, path, sha256))
                     break
             if len(chosen) == count:
@@ -125,7 +129,7 @@ def choose_heldout(
 
 @dataclass(frozen=True)
 class Packages:
-    """Which packages held-out documents are chosen from and which training never reads: names in lower case."""
+    """The packages that held-out documents are chosen from, and those training never reads: names in lower case."""
 
     held_out: tuple[str, ...]
     unseen: tuple[str, ...]
@@ -142,32 +146,32 @@ def read_packages(path: Path) -> Packages:
 def make_lock(folder: Path, packages: Packages, tokenizer: Tokenizer) -> CorpusLock:
     """Describe every wheel in `folder`, choose the held-out documents, digest what is left for training.
 
-    Training reads no wheel of the unseen packages; of those held-out documents come from it reads what evaluation and
-    calibration don't take. `tokenizer` says how long a description is. Raises CorpusError when the wheels
-    don't hold enough documents that are no near-duplicates.
+    Training reads no wheel of the unseen packages; of the packages that held-out documents come from it reads the
+    files that evaluation and calibration don't take. `tokenizer` says how long a description is. Raises CorpusError
+    when the wheels don't hold enough documents that are no near-duplicates.
     """
-    found = sorted((describe_wheel(path) for path in folder.glob("*.whl")), key=lambda wheel: wheel.filename)
-    unseen_wheels = [wheel for wheel in found if wheel.package.lower() in packages.unseen]
-    wheels = [wheel for wheel in found if wheel not in unseen_wheels]
+    all_wheels = sorted((describe_wheel(path) for path in folder.glob("*.whl")), key=lambda wheel: wheel.filename)
+    unseen_wheels = [wheel for wheel in all_wheels if wheel.package.lower() in packages.unseen]
+    wheels = [wheel for wheel in all_wheels if wheel not in unseen_wheels]
     pure = [w for w in wheels if w.package.lower() in packages.held_out and w.filename.endswith("-none-any.whl")]
     heldout = choose_heldout(pure, folder, NearDuplicates(), 2 * DOCUMENTS_PER_SPLIT)
     splits = tuple(heldout[0::2]), tuple(heldout[1::2])
     draft = CorpusLock(tuple(wheels), *splits, "", 0, 0, tuple(unseen_wheels), (), ())
-    seen = NearDuplicates()
-    documents = list(_unique_documents(draft, folder, seen))
+    near_duplicates = NearDuplicates()
+    documents = list(_unique_documents(draft, folder, near_duplicates))
     describe = functools.partial(description, tokenizer=tokenizer)
     return dataclasses.replace(
         draft,
         training_sha256=_digest_documents(documents),
         n_training_documents=len(documents),
         n_training_bytes=sum(map(len, documents)),
-        unseen=tuple(choose_heldout(unseen_wheels, folder, seen, DOCUMENTS_PER_SPLIT)),
-        prose=tuple(choose_heldout(wheels, folder, seen, PROSE_DOCUMENTS, describe)),
+        unseen=tuple(choose_heldout(unseen_wheels, folder, near_duplicates, DOCUMENTS_PER_SPLIT)),
+        prose=tuple(choose_heldout(wheels, folder, near_duplicates, PROSE_DOCUMENTS, describe)),
     )
 
 
 def write_lock(lock: CorpusLock, path: Path) -> None:
-    """Write the lock as JSON, one wheel or file a line."""
+    """Write the lock as JSON, one wheel or file per line."""
     parts = []
     for name, value in dataclasses.asdict(lock).items():
         if isinstance(value, (list, tuple)):
@@ -193,10 +197,10 @@ def _digest_documents(documents: list[bytes]) -> str:
     return whole.hexdigest()
 
 
-def _unique_documents(lock: CorpusLock, folder: Path, seen: NearDuplicates) -> Iterator[bytes]:
-    """Yield what is left for training: no held-out file, nothing near one, no near-duplicate, valid UTF-8.
+def _unique_documents(lock: CorpusLock, folder: Path, near_duplicates: NearDuplicates) -> Iterator[bytes]:
+    """Yield the documents left for training: no held-out file, nothing near one, no near-duplicate, valid UTF-8.
 
-    `seen`, empty before, remembers the held-out files and all of these.
+    `near_duplicates`, empty before, remembers the held-out files and all of these.
     """
     exact: set[bytes] = set()
     held = {(file.package, file.path) for file in (*lock.evaluation, *lock.calibration)}
@@ -207,7 +211,7 @@ def _unique_documents(lock: CorpusLock, folder: Path, seen: NearDuplicates) -> I
     for package, wanted in sorted(paths.items()):
         for path, content in wheel_documents(wheels[package], folder):
             if path in wanted:
-                seen.add_if_new(content)
+                near_duplicates.add_if_new(content)
                 exact.add(hashlib.sha256(content).digest())
     for wheel in lock.wheels:
         for _, content in wheel_documents(wheel, folder):
@@ -215,7 +219,7 @@ def _unique_documents(lock: CorpusLock, folder: Path, seen: NearDuplicates) -> I
             if key in exact or not TRAINING_BYTES[0] <= len(content) <= TRAINING_BYTES[1] or not _is_utf8(content):
                 continue
             exact.add(key)
-            if seen.add_if_new(content):
+            if near_duplicates.add_if_new(content):
                 yield content
 
 

@@ -1,4 +1,4 @@
-"""What training leaves on disk: checkpoint folders in Hugging Face layout, their descriptions, and a manifest."""
+"""Files that training leaves on disk: checkpoint folders in Hugging Face layout, their descriptions, a manifest."""
 
 import dataclasses
 import hashlib
@@ -38,7 +38,7 @@ def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> G
 
 
 class Writer:
-    """Writes the checkpoints of one run in bfloat16 and scores them on held-out text."""
+    """A writer of one run's checkpoints, in bfloat16, that also scores them on held-out text."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Writer:
         self._scored = build(*shape).to(device).eval().requires_grad_(False)
 
     def save(self, state: dict[str, Tensor], step: int, n_averaged: int = 1) -> float:
-        """Write the weights `state` of `step`; return their 16-bit loss in nats a token.
+        """Write the weights `state` of `step`; return their 16-bit loss in nats per token.
 
         The folder is written under another name, then renamed. An average of moments is a run beside this one.
         """

@@ -1,4 +1,4 @@
-"""What is to be trained: a family's YAML, the runs it stands for, and the learning rate of each update."""
+"""The plan of a training: a family's YAML, the runs it stands for, and the learning rate of each update."""
 
 import itertools
 import math
@@ -36,7 +36,7 @@ class ModelEntry:
 class CooldownEntry:
     """Linear cooldowns to zero that go on from a constant run `at` some of its steps, over `share` of all tokens.
 
-    `models` are those that have them; all, if there are none.
+    `models` are those that have cooldowns; all, if none is named.
     """
 
     at: tuple[int, ...]
@@ -53,7 +53,7 @@ class AverageEntry:
     """Averages of weights: `n` moments, evenly spaced over the last `share` of the tokens before a checkpoint.
 
     Kaddour 2022 (LAWA, arXiv 2209.14981), with moments spaced in proportion to the tokens seen. `models` are those that
-    have them; all, if there are none.
+    have averages; all, if none is named.
     """
 
     n: int = 5
@@ -94,7 +94,7 @@ class Run:
         return self.peak_learning_rate * (COSINE_FLOOR + (1 - COSINE_FLOOR) * (1 - math.cos(math.pi * left)) / 2)
 
     def phase(self, step: int) -> str:
-        """Return warmup, stable or decay."""
+        """Return the phase of the learning rate: warmup, stable or decay."""
         if step <= self.warmup_steps:
             return "warmup"
         decays = self.schedule == "cosine" or (self.schedule == "cooldown" and step > given(self.branched_at_step))
@@ -159,7 +159,7 @@ class TrainingPlan:
 
     @property
     def tokens_per_step(self) -> int:
-        """Return the tokens one update sees."""
+        """Return the number of tokens that one update sees."""
         return self.batch_sequences * self.seq_len
 
     def runs(self) -> list[Run]:
@@ -221,11 +221,11 @@ class TrainingPlan:
         )
 
     def n_updates(self, run: Run) -> int:
-        """Return the updates that a run makes itself."""
+        """Return the number of updates that a run makes itself."""
         return run.steps[-1] - (run.branched_at_step or 0)
 
     def flops(self, run: Run, vocabulary_size: int) -> float:
-        """Return the floating-point operations of a run: 6 a parameter and token, and attention's."""
+        """Return the floating-point operations of a run: 6 per parameter and token, and attention's."""
         model = run.model
         products = 6 * (model.n_params_non_embedding + model.d_model * vocabulary_size)
         attention = 12 * model.n_layers * model.d_model * self.seq_len

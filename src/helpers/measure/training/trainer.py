@@ -1,4 +1,4 @@
-"""Trains a family of GPT-NeoX models from scratch, run after run: log-spaced checkpoints, cooldowns, averages.
+"""The training of GPT-NeoX families from scratch, run after run: log-spaced checkpoints, cooldowns, averages.
 
 The order of the data depends on the seed alone, so runs of one seed see the same batches; a killed run goes on from
 its last checkpoint to the same weights on the same machine.
@@ -30,7 +30,7 @@ from helpers.table.files import write_atomically
 STATE = "state.safetensors"
 SHAPES_AT_MOST = 256
 WARMUPS = 3  # updates before a GPU's graph is captured; they are undone
-FLOPS = 200e12  # a second, what an H200 gave for the 14M model; only the printed plan uses it
+FLOPS = 200e12  # per second, what an H200 gave for the 14M model; only the printed plan uses it
 
 
 class Batches:
@@ -65,7 +65,7 @@ class Batches:
 
 
 def loss_of(model: GPTNeoXForCausalLM, batch: Tensor) -> Tensor:
-    """Return the mean loss in nats a predicted token of `batch` (n, seq_len + 1)."""
+    """Return the mean loss in nats per predicted token of `batch` (n, seq_len + 1)."""
     logits = model(batch[:, :-1], use_cache=False).logits.float()
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
 
@@ -208,15 +208,15 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console, mode
 def plan_table(plan: TrainingPlan, runs: list[Run], vocabulary_size: int) -> Table:
     """Return the runs with their tokens, work and expected minutes on one H200."""
     table = Table("run", "N", "tokens", "PFLOP", f"minutes at {FLOPS / 1e12:g} TFLOP/s", title=plan.family)
-    every = [run for trunk in runs for run in (trunk, *plan.branches(trunk))]
+    all_runs = [run for trunk in runs for run in (trunk, *plan.branches(trunk))]
     total = 0.0
-    for run in every:
+    for run in all_runs:
         work = plan.flops(run, vocabulary_size)
         total += work
         tokens = plan.n_updates(run) * plan.tokens_per_step
         size = f"{run.model.n_params_non_embedding / 1e6:.2f}M"
         table.add_row(run.name, size, f"{tokens / 1e6:.0f}M", f"{work / 1e15:.0f}", f"{work / FLOPS / 60:.1f}")
-    table.add_row(f"{len(every)} runs", "", "", f"{total / 1e15:.0f}", f"{total / FLOPS / 60:.1f}")
+    table.add_row(f"{len(all_runs)} runs", "", "", f"{total / 1e15:.0f}", f"{total / FLOPS / 60:.1f}")
     return table
 
 
@@ -228,12 +228,12 @@ def _train_run(trainer: Trainer, batches: Batches, writer: Writer, out: Path, co
         _leave_for_branches(plan, run, trainer.step, out)
     elif run.branched_from is not None:
         raise CheckpointError(f"{state}: missing; delete {out / run.branched_from} to train that run again")
-    wanted = plan.moments(run)
+    moments = plan.moments(run)
     kept: list[dict[str, Tensor]] = []  # weights of the moments that the next average needs
     started, first = time.perf_counter(), trainer.step
     while trainer.step < run.steps[-1]:
         trainer.advance(batches.batch(trainer.step + 1))
-        if trainer.step in wanted:
+        if trainer.step in moments:
             kept.append(_copied(trainer.model.state_dict()))
         if trainer.step not in run.steps:
             continue

@@ -1,1 +1,1 @@
-"""Families of models: one file a family on the Hub, and the manifests of those this project trained."""
+"""Families of models: one file per family on the Hub, and the manifests of those this project trained."""

@@ -1,4 +1,4 @@
-"""What is known about checkpoint families: where their weights are, and what each step had seen.
+"""The catalogue of checkpoint families: where their weights are, and what each step had seen.
 
 A family on the Hub is described by a file of this folder with `FAMILIES = (...)`, which is found by itself; a family
 this project trained is described by the `manifest.json` that training wrote beside its checkpoints. Either way the
@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 
 
 def families_of_the_folder() -> dict[str, HubFamily[Any]]:
-    """Return by name the families of every file of this folder; a file without any is what families share."""
+    """Return by name the families of every file of this folder; a file without any holds what families share."""
     folder = Path(__file__).parent
     names = [name for _, name, _ in pkgutil.iter_modules([str(folder)]) if name != Path(__file__).stem]
     modules = [import_module(f"{__package__}.{name}") for name in names]
@@ -37,7 +37,7 @@ def checkpoints(
     where: str,
     runs: list[str] | None = None,
 ) -> list[CheckpointSpec]:
-    """Return the checkpoints of a Hub family's name or a trained family's folder, optionally some of them.
+    """Return checkpoints, all or some, of a family on the Hub, by its name, or of a trained family, by its folder.
 
     Raises SpecError, beginning with `where`, that names an unknown family, model, step or run and what is accepted.
     """
@@ -76,7 +76,7 @@ def read_manifest(folder: Path) -> list[CheckpointSpec]:
 
 
 def read_losses(folder: Path) -> dict[str, float]:
-    """Return the 16-bit losses on held-out text that a trained family's manifest has, in nats a token, by location.
+    """Return the 16-bit losses on held-out text that a trained family's manifest has, in nats per token, by location.
 
     Locations are as `read_manifest` gives them. Raises SpecError when the manifest is missing or isn't JSON.
     """

@@ -1,4 +1,4 @@
-"""What a family on the Hub is: training runs whose moments are revisions, and what is known of them.
+"""A family on the Hub: training runs whose moments are revisions, and what is known of them.
 
 What differs from architecture to architecture and from recipe to recipe is handed in as functions of a run, so that a
 family is data and functions of one file.
@@ -45,7 +45,7 @@ Run = TypeVar("Run", bound=HubRun)
 
 @dataclass(frozen=True)
 class HubFamily(Generic[Run]):
-    """Runs of models made in the same way, and what is a function of a run or of one of its steps.
+    """A family: runs of models made in the same way, and functions of a run or of one of its steps.
 
     N, `n_params_non_embedding`, leaves out the token embedding and the output head, tied or not. `linear_shapes` are
     (rows, columns) of the linear layers in one block, by name in the block. `learning_rate` and `lr_phase` (warmup,

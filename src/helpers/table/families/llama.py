@@ -35,19 +35,19 @@ def llama_linear_shapes(run: LlamaRun) -> dict[str, tuple[int, int]]:
 
 
 def n_params_of_blocks(run: LlamaRun, norms: int) -> int:
-    """Return the parameters of all blocks whose norms have `norms` parameters in each."""
+    """Return the number of parameters of all blocks, the norms of each block having `norms` of them."""
     return run.n_layers * (sum(rows * columns for rows, columns in llama_linear_shapes(run).values()) + norms)
 
 
 def llama_n_params_non_embedding(run: LlamaRun) -> int:
-    """Return Llama's parameters without token embedding and output head: N as the QiD law counts it.
+    """Return the number of Llama's parameters without token embedding and output head: N as the QiD law counts it.
 
-    Per layer the linear layers and a norm before attention and before the MLP, and one last norm. A tied head is the
-    embedding, so that N is what it would be with a head of its own.
+    Counted are, per layer, the linear layers and the norms before attention and before the MLP; and one last norm. A
+    tied head is the embedding, so that N is what it would be with a head of its own.
     """
     return n_params_of_blocks(run, 2 * run.d_model) + run.d_model
 
 
 def n_params_of_embeddings(run: LlamaRun) -> int:
-    """Return the parameters of token embedding and output head: one matrix where they are tied, else two."""
+    """Return the number of parameters of token embedding and output head: one matrix where they are tied, else two."""
     return (1 if run.tied else 2) * run.vocabulary_size * run.d_model

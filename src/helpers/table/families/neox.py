@@ -2,16 +2,16 @@
 
 
 def neox_n_params_non_embedding(n_layers: int, d_model: int) -> int:
-    """Return GPT-NeoX's parameters without token embeddings and output head: N as the QiD law counts it.
+    """Return the number of GPT-NeoX's parameters without token embeddings and output head: N as the QiD law counts it.
 
-    Per layer 12 d^2 weights and 13 d biases and layer norms, and 2 d for the last norm; for Pythia-1.4B it gives
+    A layer has 12 d^2 weights, and 13 d biases and gains; the last norm has 2 d. For Pythia-1.4B that gives
     the 1,208,602,624 of the suite's own table (Biderman et al. 2023, arXiv 2304.01373).
     """
     return n_layers * (12 * d_model**2 + 13 * d_model) + 2 * d_model
 
 
 def neox_n_params_total(n_layers: int, d_model: int, vocabulary_size: int) -> int:
-    """Return all GPT-NeoX parameters, with untied embedding and output head."""
+    """Return the number of all GPT-NeoX parameters, with untied embedding and output head."""
     return neox_n_params_non_embedding(n_layers, d_model) + 2 * vocabulary_size * d_model
 
 

@@ -7,9 +7,9 @@ Sources, files of allenai/OLMo unless said otherwise:
   over 5e12 tokens to a tenth, weight decay (not of the embedding).
 - allenai/OLMo-core, src/scripts/official/OLMo2/OLMo-2-0325-32B-train.py: the same for 32B, over 6.5e12 tokens; its
   widths are in `config.json` of allenai/OLMo-2-0325-32B.
-- configs/official-0425/OLMo-2-0425-1B.csv and OLMo-2-0425-1B-stage2.csv: steps of 1B. Of the others each thousandth
-  step is saved (`save_interval`); README.md and that of OLMo-core name the last. A step that the Hub lacks after all
-  is named when it is fetched.
+- configs/official-0425/OLMo-2-0425-1B.csv and OLMo-2-0425-1B-stage2.csv: steps of 1B. Of the others every
+  thousandth step is saved (`save_interval`); README.md and OLMo-core's README.md name the last. A step that the Hub
+  lacks after all is named when it is fetched.
 - configs/official-0425/OLMo2-1B-stage2-seed42.yaml: stage 2 starts anew at 7.4487e-5, where the cosine stood (a test),
   and falls linearly to zero over 5e10 tokens; it goes on for ten steps.
 
@@ -47,10 +47,10 @@ class Olmo2Run(llama.LlamaRun):
 
 
 def n_params_non_embedding(run: Olmo2Run) -> int:
-    """Return OLMo-2's parameters without token embedding and output head: N as the QiD law counts it.
+    """Return the number of OLMo-2's parameters without token embedding and output head: N as the QiD law counts it.
 
-    Per layer the linear layers, a norm after attention and one after the MLP (none before), one of all queries and one
-    of all keys; and one last norm.
+    Counted are, per layer, the linear layers, a norm after attention and one after the MLP (none before), one of all
+    queries and one of all keys; and one last norm.
     """
     return llama.n_params_of_blocks(run, norms=3 * run.d_model + run.d_key_value) + run.d_model
 

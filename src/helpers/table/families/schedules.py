@@ -1,13 +1,13 @@
 """Learning rates along a run, for families to share.
 
-Moments of a run, `at` and the others, are counted in updates or in tokens, all in the same; a rate has the peak's unit.
+Moments of a run, `at` and the others, are counted in updates or in tokens, all alike; a rate has the peak's unit.
 """
 
 import math
 
 
 def cosine_rate(peak: float | None, at: float, warmup: float, end: float) -> float | None:
-    """Return the rate of a linear warm-up to `peak`, then a cosine to its tenth at `end`; None for an unknown peak."""
+    """Return the learning rate: a linear warm-up to `peak`, a cosine to a tenth at `end`; None for an unknown peak."""
     if peak is None:
         return None
     if at <= warmup:
@@ -22,7 +22,7 @@ def cosine_phase(at: float, warmup: float) -> str:
 
 
 def trapezoid_rate(peak: float | None, at: float, warmup: float, decay_from: float, end: float) -> float | None:
-    """Return the rate of a linear warm-up to `peak`, `peak`, and a linear decay to zero; None for an unknown peak."""
+    """Return the learning rate: a linear warm-up, `peak`, a linear decay to zero at `end`; None for an unknown peak."""
     if peak is None:
         return None
     return peak * min(at / warmup, 1.0, (end - at) / (end - decay_from))

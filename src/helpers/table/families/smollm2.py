@@ -1,4 +1,4 @@
-"""SmolLM2 (Ben Allal et al. 2025, arXiv 2502.02737): the checkpoints between, of three sizes.
+"""SmolLM2 (Ben Allal et al. 2025, arXiv 2502.02737): the intermediate checkpoints of three sizes.
 
 Sources:
 
@@ -6,8 +6,8 @@ Sources:
   (text/pretraining/smollm2; read in the copy yakupemresahin/smolvlm_temporal, pre-training/smollm2): widths,
   vocabulary, tied embeddings, rate, warm-up, start and length of the linear decay to zero, steps planned, weight
   decay, and the batch, which is dp x micro_batch_size x sequence_length.
-- Cards of HuggingFaceTB/SmolLM2-135M-intermediate-checkpoints and its two siblings: revisions' names, one each 240,000,
-  160,000 and 125,000 steps, tokens a step (the same as the batch's).
+- Cards of HuggingFaceTB/SmolLM2-135M-intermediate-checkpoints and its two siblings: the revisions' names, one
+  per 240,000, 160,000 and 125,000 steps, and the tokens per step (the same as the batch's).
 
 The last steps are those that public lists of the revisions end with. What is published as SmolLM2-135M and so on is
 no revision of these repositories and isn't here.
@@ -36,22 +36,22 @@ class Smollm2Run(llama.LlamaRun):
     schedule: str = "warmup_stable_decay"
 
 
-def _run(size: str, every: int, last: int, sequences: int, planned_steps: int, **known: Any) -> Smollm2Run:
+def _run(size: str, steps_apart: int, last: int, sequences: int, planned_steps: int, **facts: Any) -> Smollm2Run:
     return Smollm2Run(
         model=f"SmolLM2-{size}",
         repository=f"HuggingFaceTB/SmolLM2-{size}-intermediate-checkpoints",
-        steps=tuple(range(every, last + 1, every)),
+        steps=tuple(range(steps_apart, last + 1, steps_apart)),
         tokens_per_step=sequences * SEQUENCE,
         planned_tokens=planned_steps * sequences * SEQUENCE,
         planned_steps=planned_steps,
-        **known,
+        **facts,
     )
 
 
 RUNS = (
     _run(
         "135M",
-        every=240_000,
+        steps_apart=240_000,
         last=1_920_000,
         sequences=64 * 8,
         planned_steps=2_000_000,
@@ -65,7 +65,7 @@ RUNS = (
     ),
     _run(
         "360M",
-        every=160_000,
+        steps_apart=160_000,
         last=2_560_000,
         sequences=128 * 6,
         planned_steps=2_600_000,
@@ -79,7 +79,7 @@ RUNS = (
     ),
     _run(
         "1.7B",
-        every=125_000,
+        steps_apart=125_000,
         last=5_125_000,
         sequences=256 * 4,
         planned_steps=5_240_000,

@@ -1,4 +1,4 @@
-"""Ways to round a model, one small file each, found by themselves.
+"""Ways to round a model, one small file per way, found by themselves.
 
 A file with a `METHOD` (`helpers.measure.rounding.method.Method`) is a method of the file's name. It has two functions:
 

@@ -54,7 +54,7 @@ LINES_OF_STDERR = 3
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
-    """Return why auto-gptq can't do exactly what `scheme` says, or None; models it doesn't know it names itself."""
+    """Return why auto-gptq can't do exactly what `scheme` says, or None; the child names models it doesn't know."""
     if scheme.rel_damp is None:
         return "auto-gptq needs 'rel_damp'"
     return not_accepted(
@@ -71,10 +71,10 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor | None
 ) -> list[Rounded | QuantizationError]:
-    """Round a checkpoint's files once a scheme with auto-gptq, on the kind of device that the model is on.
+    """Round a checkpoint's files once per scheme with auto-gptq, on the kind of device that the model is on.
 
     The model tells names, shapes and device and isn't touched; `calibration` is int64 (n_sequences, seq_len). The
-    answer has one entry a scheme, in order; whatever goes wrong, in the child too, is a QuantizationError there.
+    answer has one entry per scheme, in order; whatever goes wrong, in the child too, is a QuantizationError there.
     """
     model = checkpoint.model
     reason = _unusable(model, calibration)

@@ -113,7 +113,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def main(exchange: Path) -> None:
-    """Answer the request in the folder `exchange`: one file a scheme."""
+    """Answer the request in the folder `exchange`: one file per scheme."""
     request = json.loads((exchange / "request.json").read_text())
     tokens = load_file(exchange / "calibration.safetensors")["tokens"]
     torch.set_num_threads(request["threads"])

@@ -55,7 +55,7 @@ class Group:
 
 @dataclass
 class Moments:
-    """Sums over calibration tokens of |x| (columns,) and x x^T (columns, columns)."""
+    """The sums over calibration tokens of |x| (columns,) and x x^T (columns, columns)."""
 
     magnitude: Tensor = field(default_factory=lambda: torch.zeros(()))
     products: Tensor = field(default_factory=lambda: torch.zeros(()))
@@ -87,7 +87,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor
 ) -> list[Rounded | QuantizationError]:
-    """Round for all schemes in one walk over the blocks; the activations are the same for all of them."""
+    """Round a checkpoint by all schemes in one walk over the blocks; the activations are the same for all schemes."""
     decoder = checkpoint.decoder
     faults = [undivided_layer(decoder.linear_layers(), scheme.group_size) for scheme in schemes]
     accepted = [scheme for scheme, fault in zip(schemes, faults, strict=True) if fault is None]
@@ -109,12 +109,14 @@ def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> l
     groups = groups_of(decoder.blocks[0], hidden[:1], arguments)
     for index, block in enumerate(decoder.blocks):
         moments, hidden = _pass(block, groups, hidden, arguments)
-        for scheme, found in zip(schemes, weights, strict=True):
+        for scheme, of_scheme in zip(schemes, weights, strict=True):
             for group in groups:
                 matrices = [linear_in(block, layer).weight for layer in group.layers]
                 rounded = round_group(matrices, moments.get(group.layers), scheme)
-                found |= {decoder.name_of(index, n): w for n, w in zip(group.layers, rounded, strict=True)}
-    return [Rounded(found, _diagnostics(found, scheme)) for found, scheme in zip(weights, schemes, strict=True)]
+                of_scheme |= {decoder.name_of(index, n): w for n, w in zip(group.layers, rounded, strict=True)}
+    return [
+        Rounded(of_scheme, _diagnostics(of_scheme, scheme)) for of_scheme, scheme in zip(weights, schemes, strict=True)
+    ]
 
 
 def _diagnostics(weights: dict[str, IntegerWeight | Tensor], scheme: QuantScheme) -> Diagnostics:
@@ -190,7 +192,7 @@ def groups_of(block: nn.Module, hidden: Tensor, arguments: dict[str, Any]) -> tu
 def source_of(block: nn.Module, layers: Sequence[str], hidden: Tensor, arguments: dict[str, Any]) -> str | None:
     """Return the module into which the inverse scale of `layers` can be folded exactly, or None.
 
-    Every module whose parameters have one row an input channel is tried, with powers of two as scales: they leave the
+    Every module whose parameters have one row per input channel is tried, with powers of two as scales: they leave the
     mantissa alone, so a folding that is right changes the layers' input by just these factors and nothing else in the
     block by a single bit.
     """

@@ -60,7 +60,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor
 ) -> list[Rounded | QuantizationError]:
-    """Round for all schemes by the norms of one forward pass."""
+    """Round a checkpoint by all schemes, from the norms of one forward pass."""
     with matrix_products("float32"):
         norms = input_norms(checkpoint.decoder, calibration)
     if not all(torch.isfinite(norm).all() for norm in norms):
@@ -70,13 +70,13 @@ def quantize(
 
 def _round_all(decoder: Decoder, scheme: QuantScheme, norms: Sequence[Tensor]) -> Rounded:
     weights: dict[str, IntegerWeight | Tensor] = {}
-    average, most, share = given(scheme.average_bits), given(scheme.bits), given(scheme.outlier_share)
+    average, most_bits, share = given(scheme.average_bits), given(scheme.bits), given(scheme.outlier_share)
     n_bits = 0
     for (name, layer), norm in zip(decoder.linear_layers().items(), norms, strict=True):
-        bits = channel_bits(norm, average, most)
+        bits = channel_bits(norm, average, most_bits)
         rounded, n_outliers = round_matrix(layer.weight.detach(), norm, bits, share)
         weights[f"{name}.weight"] = rounded
-        n_bits += code_bits(rounded, bits, most) + n_outliers * outlier_bits(rounded)
+        n_bits += code_bits(rounded, bits, most_bits) + n_outliers * outlier_bits(rounded)
     matrices = list(weights.values())
     return Rounded(
         weights,
@@ -88,17 +88,17 @@ def _round_all(decoder: Decoder, scheme: QuantScheme, norms: Sequence[Tensor]) -
     )
 
 
-def channel_bits(norm: Tensor, average: float, most: int) -> Tensor:
+def channel_bits(norm: Tensor, average: float, most_bits: int) -> Tensor:
     """Return how many bits each channel gets, int64 (columns,): the least sum of norm^2 4^-bits at that mean.
 
     A further bit gains a quarter of what the one before gained, so the largest gains, taken together, are the best.
     """
-    further = torch.arange(most - LEAST_BITS, device=norm.device)
+    further = torch.arange(most_bits - LEAST_BITS, device=norm.device)
     gains = (norm.double().square()[:, None] * 4.0**-further).flatten()
     chosen = gains.topk(round((average - LEAST_BITS) * len(norm))).indices
-    given = torch.zeros_like(gains, dtype=torch.int64)
-    given[chosen] = 1
-    return LEAST_BITS + given.view(len(norm), -1).sum(1)
+    added = torch.zeros_like(gains, dtype=torch.int64)
+    added[chosen] = 1
+    return LEAST_BITS + added.view(len(norm), -1).sum(1)
 
 
 def round_matrix(weight: Tensor, norm: Tensor, bits: Tensor, share: float) -> tuple[Tensor, int]:
@@ -168,7 +168,7 @@ def nearest(values: Tensor, entries: Tensor) -> Tensor:
     return entries.gather(-1, torch.searchsorted(middles.contiguous(), values.contiguous()))
 
 
-def code_bits(weight: Tensor, bits: Tensor, most: int) -> int:
-    """Return what the channels of `weight` (rows, columns) take: codes, codebooks, and which of the widths each has."""
+def code_bits(weight: Tensor, bits: Tensor, most_bits: int) -> int:
+    """Return the bits that the channels of `weight` (rows, columns) take: codes, codebooks, the channels' widths."""
     rows, columns = weight.shape
-    return int((rows * bits + VALUE_BITS * 2**bits).sum()) + columns * (most - LEAST_BITS).bit_length()
+    return int((rows * bits + VALUE_BITS * 2**bits).sum()) + columns * (most_bits - LEAST_BITS).bit_length()

@@ -2,11 +2,11 @@
 
 Weights are rounded to nearest on symmetric 8-bit grids. The scale of an input is t^a c^(1 - a) / (2^(bits - 1) - 1)
 for t the largest magnitude of its token, c that of its channel in the sequence, and a the `activation_exponent`
-(`helpers.measure.rounding.input_rounding`); a = 1 would be the usual scale a token, which is `rtn` with the same
+(`helpers.measure.rounding.input_rounding`); a = 1 would be the usual scale per token, which is `rtn` with the same
 inputs. What it is for is the kernel: the inputs that become zero (`helpers.measure.describing.kernel_shares`). Which
 of the two magnitudes the paper's exponent belongs to is as we know it, not as we read it.
 
-Stored bits: 8 and a 16-bit scale for each group or row; scales of inputs are made on the way and not stored.
+Stored bits: 8 per weight and a 16-bit scale per group or row; scales of inputs are made on the way and not stored.
 """
 
 from transformers import PretrainedConfig

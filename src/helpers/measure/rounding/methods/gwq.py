@@ -49,7 +49,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 def quantize(
     checkpoint: Checkpoint, schemes: Sequence[QuantScheme], calibration: Tensor
 ) -> list[Rounded | QuantizationError]:
-    """Round for all schemes by one gradient."""
+    """Round a checkpoint by all schemes, from one gradient."""
     gradients = loss_gradients(checkpoint.decoder, calibration)
     if not all(torch.isfinite(gradient).all() for gradient in gradients.values()):
         return [QuantizationError(f"{scheme.label}: the loss's gradient isn't finite") for scheme in schemes]
@@ -57,7 +57,7 @@ def quantize(
 
 
 def loss_gradients(decoder: Decoder, tokens: Tensor) -> dict[str, Tensor]:
-    """Return the gradient of the mean loss on `tokens` (n, L), in nats a predicted token, by layer, as its weight."""
+    """Return by layer the gradient, shaped as the weight, of the loss on `tokens` (n, L): nats per predicted token."""
     layers = decoder.linear_layers()
     leaves = {f"{name}.weight": layer.weight.detach().requires_grad_() for name, layer in layers.items()}
     tokens = tokens.to(decoder.model.device)
@@ -89,7 +89,7 @@ def _round_all(decoder: Decoder, scheme: QuantScheme, gradients: dict[str, Tenso
 
 
 def round_rest(weight: Tensor, outliers: Tensor, scheme: QuantScheme) -> Tensor:
-    """Round what of `weight` (rows, columns) isn't among `outliers` (booleans) on grids fitted to just that.
+    """Round the entries of `weight` (rows, columns) that aren't `outliers` (booleans), on grids fitted to just them.
 
     A grid spans zero in any case, so zeros in the outliers' places leave it to the others.
     """

@@ -4,7 +4,7 @@ Source: Badri and Shaji 2023, "Half-Quadratic Quantization of Large Machine Lear
 library's own: groups along the rows, p = 0.7, at most 20 iterations, at 4 bits a zero point that starts as an
 integer. It iterates in float32 on a CPU and in float16 on a GPU, so the two differ; rounding and decoding are float32
 on both.
-Stored bits: a code, and a 16-bit scale and a 16-bit zero point (it isn't an integer) a group.
+Stored bits: a code per weight, and a 16-bit scale and a 16-bit zero point (it isn't an integer) per group.
 
 The library isn't in requirements.lock: transformers imports it wherever it is installed, and that brings warnings and
 seconds to everything that loads a model. `DISABLE_CUDA=1 pip install hqq==0.2.8.post1` in an environment of its own.
@@ -33,7 +33,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 
 
 def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
-    """Round (rows, columns) with the library's settings for `bits` and `group_size`."""
+    """Round a matrix (rows, columns) with the library's settings for `bits` and `group_size`."""
     library = imported("hqq.core.quantize")
     settings = library.hqq_base_quant_config(scheme.bits, scheme.group_size, axis=1)["weight_quant_params"]
     codes, meta = library.Quantizer.quantize(weight, **settings, bitpack=False, device=str(weight.device))

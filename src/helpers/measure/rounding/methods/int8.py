@@ -1,10 +1,10 @@
 """The weights of LLM.int8() by bitsandbytes 0.50.2: each row scaled by its largest magnitude to -127 ... 127.
 
 Source: Dettmers et al. 2022 (arXiv 2208.07339), vector-wise quantization. Covered is what happens to the weights:
-converted to float16, as the library does, then rounded a row at a time, and decoded to float32 on the model's device.
+converted to float16, as the library does, then rounded row by row, and decoded to float32 on the model's device.
 Not covered: in use the library rounds activations to 8 bits as well, except those above a threshold; here they stay
 16-bit or wider.
-Stored bits: 8 and a 32-bit scale a row.
+Stored bits: 8 per weight and a 32-bit scale per row.
 """
 
 import torch
@@ -27,7 +27,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 
 
 def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
-    """Round (rows, columns), one scale a row."""
+    """Round a matrix (rows, columns) with one scale per row."""
     library = imported("bitsandbytes.functional")
     codes, largest, _ = library.int8_vectorwise_quant(weight.to(torch.float16).contiguous())
     rounded: Tensor = library.int8_vectorwise_dequant(codes, largest)

@@ -1,4 +1,4 @@
-"""Other people's quantization libraries: is the right version here, and importing it without its remarks."""
+"""Other people's quantization libraries: a check of the installed version, and an import without remarks."""
 
 import functools
 import importlib
@@ -11,12 +11,12 @@ from types import ModuleType
 def not_installed(package: str, version: str) -> str | None:
     """Return why a library's method can't run here, with the command that mends it, or None."""
     try:
-        found = importlib.metadata.version(package).partition("+")[0]
+        installed = importlib.metadata.version(package).partition("+")[0]
     except importlib.metadata.PackageNotFoundError:
-        found = "none"
-    if found == version:
+        installed = "none"
+    if installed == version:
         return None
-    return f"{package} {version} isn't installed (found: {found}): pip install {package}=={version}"
+    return f"{package} {version} isn't installed (found: {installed}): pip install {package}=={version}"
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What methods share that round each weight matrix by itself."""
+"""Helpers that are shared by methods which round each weight matrix by itself."""
 
 from collections.abc import Callable, Sequence
 
@@ -36,8 +36,10 @@ def by_matrix(
 
     @torch.no_grad()
     def _round_all(decoder: Decoder, scheme: QuantScheme) -> Rounded | QuantizationError:
-        every = decoder.linear_layers()
-        layers = {name: layer for name, layer in every.items() if decoder.short_name(name) not in scheme.kept_matrices}
+        all_layers = decoder.linear_layers()
+        layers = {
+            name: layer for name, layer in all_layers.items() if decoder.short_name(name) not in scheme.kept_matrices
+        }
         fault = (
             unknown_matrix(decoder, scheme)
             or undivided_layer(layers, scheme.group_size)
@@ -48,7 +50,7 @@ def by_matrix(
         weights = {f"{name}.weight": round_matrix(layer.weight.detach(), scheme) for name, layer in layers.items()}
         diagnostics = Diagnostics(
             n_params_quantized=n_params(weights.values()),
-            quantized_ratio=n_params(weights.values()) / sum(layer.weight.numel() for layer in every.values()),
+            quantized_ratio=n_params(weights.values()) / sum(layer.weight.numel() for layer in all_layers.values()),
             effective_bits=stored_bits(list(weights.values()), scheme, group_bits(scheme)),
         )
         return Rounded(weights, diagnostics, InputRounding.of(scheme))
@@ -57,7 +59,7 @@ def by_matrix(
 
 
 def largest(scores: Tensor, n: int) -> Tensor:
-    """Return where the `n` largest of `scores` (rows, columns) are, as booleans of that shape."""
+    """Return the places of the `n` largest of `scores` (rows, columns), as booleans of that shape."""
     mask = torch.zeros(scores.numel(), dtype=torch.bool, device=scores.device)
     mask[scores.flatten().topk(n).indices] = True
     return mask.view(scores.shape)

@@ -3,7 +3,7 @@
 Source: Dettmers et al. 2023 (arXiv 2305.14314), section 3. The library rounds a float32 weight and decodes it to
 float32 on the model's device; the scales stay float32 (the paper's double quantization, which rounds them too, isn't
 done).
-Stored bits: 4 and a 32-bit scale a block.
+Stored bits: 4 per weight and a 32-bit scale per block.
 """
 
 from torch import Tensor
@@ -28,7 +28,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 
 
 def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
-    """Round (rows, columns); blocks run along the rows, which `group_size` divides."""
+    """Round a matrix (rows, columns); blocks run along the rows, which `group_size` divides."""
     library = imported("bitsandbytes.functional")
     codes, state = library.quantize_4bit(weight.contiguous(), blocksize=scheme.group_size, quant_type="nf4")
     rounded: Tensor = library.dequantize_4bit(codes, state)

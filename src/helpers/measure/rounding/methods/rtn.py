@@ -31,7 +31,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 
 
 def round_matrix(weight: Tensor, scheme: QuantScheme) -> IntegerWeight | Tensor:
-    """Round (rows, columns) as `scheme` says; a microscaling format gives float32 values."""
+    """Round a matrix (rows, columns) as `scheme` says; a microscaling format gives float32 values."""
     bits = given(scheme.bits)
     if scheme.format == "mxint":
         return microscaling.round_to_mxint(weight, bits, scheme.group_size)

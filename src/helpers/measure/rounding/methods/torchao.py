@@ -30,7 +30,7 @@ def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
 
 
 def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
-    """Round (rows, columns) with the library's integer weight-only tensor."""
+    """Round a matrix (rows, columns) with the library's integer weight-only tensor."""
     library = imported("torchao.quantization")
     mapping = library.MappingType.SYMMETRIC if scheme.symmetric else library.MappingType.ASYMMETRIC
     rounded: Tensor = library.IntxUnpackedToInt8Tensor.from_hp(
