@@ -20,8 +20,8 @@ from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw, bounds_hit
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange
+from helpers.table.disk import write_atomically
 from helpers.table.errors import ResultsError
-from helpers.table.files import write_atomically
 
 FITS = Path("results/fits.json")
 TABLE = Path("results/measurements.parquet")

@@ -16,12 +16,14 @@ from torch import Tensor
 from helpers.measure.describing import curvature, weight_statistics
 from helpers.measure.models import activations, checkpoints
 from helpers.measure.models.decoders import Decoder, decoder_of
+from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import matrix_products, refuse_missing_device
 from helpers.measure.text import corpus_lock, token_blocks
+from helpers.table import disk
 from helpers.table import files as results
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.checkpoint_rows import CheckpointRow
-from helpers.table.errors import CheckpointError, QuantizationError
+from helpers.table.errors import CheckpointError
 from helpers.table.families import catalogue
 
 GROUP_SIZE = 32  # of the rounding errors
@@ -77,9 +79,10 @@ def describe_family(
     """
     refuse_missing_device(device)
     specs = sorted(catalogue.read_manifest(folder), key=lambda s: (s.n_params_total, s.run, s.step))
+    disk.refuse_unwritable(table_path)
     describer = _Describer(folder, specs, device, sample)
     n_described, failures = 0, []
-    with results.exclusive(table_path), Progress(console=console, disable=not console.is_terminal) as progress:
+    with disk.exclusive(table_path), Progress(console=console, disable=not console.is_terminal) as progress:
         rows = {row["weights_sha256"]: row for row in _rows_of(table_path)}
         task = progress.add_task(folder.name, total=len(specs))
         for _, of_run in itertools.groupby(specs, key=lambda spec: spec.run):
@@ -89,8 +92,8 @@ def describe_family(
                     local = checkpoints.fetch(spec)
                     if local.weights_sha256 not in rows:
                         rows[local.weights_sha256] = dataclasses.asdict(describer.row(spec, local))
-                except (CheckpointError, QuantizationError) as error:
-                    failures.append(f"{spec.label}: {error}")
+                except Exception as error:
+                    failures.append(failure_of(error, spec.label, device))
                 progress.advance(task)
             if len(rows) > before:
                 ordered = sorted(rows.values(), key=lambda row: [row[name] for name in results.ORDER[CheckpointRow]])

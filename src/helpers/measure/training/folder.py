@@ -15,8 +15,8 @@ from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
 from helpers.measure.training.plan import ModelEntry, Run, TrainingPlan
 from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.disk import write_atomically
 from helpers.table.families import catalogue
-from helpers.table.files import write_atomically
 
 
 def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> GPTNeoXForCausalLM:

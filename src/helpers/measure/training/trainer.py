@@ -23,9 +23,9 @@ from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training import corpus
 from helpers.measure.training.folder import Writer, build, write_manifest
 from helpers.measure.training.plan import Run, TrainingPlan, read_plan
+from helpers.table.disk import write_atomically
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families import catalogue
-from helpers.table.files import write_atomically
 
 STATE = "state.safetensors"
 SHAPES_AT_MOST = 256
