@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from helpers.table.errors import ResultsError
 
 PATIENCE_SECONDS = 60.0  # for a lock that others hold while they read and write again
-UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.unfinished")
+UNFINISHED = re.compile(r"\.(?P<name>.+?)(\.[0-9a-f]{8})?\.unfinished")  # version 0.1.0 wrote no digits
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 RUST = re.compile(r"\(os error (\d+)\)")  # how libraries in Rust, safetensors among them, say what the disk refused
 
@@ -79,6 +79,28 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     with replacing(path) as partial:
         partial.write_bytes(content)
+
+
+@contextlib.contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a neighbouring folder to write into and rename it to `out`, which isn't there then, at the end.
+
+    An error leaves neither. Raises ResultsError when the disk refuses the folder; what is written into it is the
+    caller's.
+    """
+    real = Path(os.path.realpath(out))
+    unfinished = unfinished_name(real)
+    try:
+        with refusals_named(out):
+            unfinished.mkdir(parents=True)
+        yield unfinished
+        with refusals_named(out):
+            for path in filter(Path.is_file, unfinished.rglob("*")):
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            unfinished.rename(real)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def clear_unfinished(folder: Path, name: str) -> None:
