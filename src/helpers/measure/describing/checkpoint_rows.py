@@ -25,6 +25,7 @@ from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import CheckpointError
 from helpers.table.families import catalogue
+from helpers.table.records import number
 
 GROUP_SIZE = 32  # of the rounding errors
 STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -150,12 +151,12 @@ class _Describer:
             measured = self._weights(spec, decoder) | self._outliers(decoder) | self._curvature(decoder)
             entropy = activations.mean_entropy(decoder, self.heldout.tokens[:, :-1])
         return CheckpointRow(
-            **covariates | {"weights_sha256": local.weights_sha256} | measured,
+            **covariates | {"weights_sha256": local.weights_sha256} | _as_stored(measured),
             checkpoint_id=local.weights_sha256[:16],
             epochs=spec.epochs,
             lr_fraction=spec.lr_fraction,
             loss_nats=self.losses.get(spec.location),
-            logit_entropy_nats=entropy,
+            logit_entropy_nats=number(entropy),
             matrices=names,
             eval_sha256=self.heldout.sha256,
             calib_sha256=self.calibration[1],
@@ -209,3 +210,10 @@ def _matrices(decoder: Decoder) -> list[Tensor]:
 
 def _numbers(tensors: Iterable[Tensor]) -> tuple[float, ...]:
     return tuple(torch.stack(list(tensors)).tolist())
+
+
+def _as_stored(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values as the table has them: a float that isn't a number is null, in lists too."""
+    return {
+        name: tuple(map(number, value)) if isinstance(value, tuple) else number(value) for name, value in values.items()
+    }

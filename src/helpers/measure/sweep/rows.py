@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import functools
-import math
 import os
 import platform
 import resource
@@ -23,7 +22,7 @@ from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import QuantizationError
-from helpers.table.records import given
+from helpers.table.records import given, number
 from helpers.table.rows import SCHEMA_VERSION, Diagnostics, EvalSpec, Measurement, measurement_id
 from helpers.table.scheme import QuantScheme
 
@@ -110,7 +109,7 @@ def _scores(evaluation: Evaluation | None) -> dict[str, Any]:
 def _numbers(record: Diagnostics | Evaluation, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Return fields of a record, all by default; one that isn't a number, such as 0/0 of a zero matrix, is null."""
     values = {name: getattr(record, name) for name in names or [f.name for f in dataclasses.fields(record)]}
-    return {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in values.items()}
+    return {name: number(value) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def provenance(device: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from helpers.measure.text.tokenized import Source, search_blocks, with_calibrati
 from helpers.measure.training.unit import Unit
 from helpers.table import disk, files
 from helpers.table.checkpoint import CheckpointSpec
-from helpers.table.records import digest, given, key_of
+from helpers.table.records import digest, given, key_of, number
 from helpers.table.rows import EvalSpec
 from helpers.table.scheme import QuantScheme
 from helpers.table.trial_rows import TrialRow
@@ -172,6 +172,7 @@ class _Loaded:
         return TrialRow(
             **values
             | dataclasses.asdict(trial)
+            | {"loss_nats": number(trial.loss_nats), "estimated_nats": number(trial.estimated_nats)}
             | {"weights_sha256": self.local.weights_sha256, "lr_fraction": self.spec.lr_fraction},
             checkpoint_id=self.local.weights_sha256[:16],
             scheme_id=scheme.scheme_id,
