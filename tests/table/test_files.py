@@ -1,9 +1,7 @@
 import dataclasses
 import json
-import resource
-import subprocess
-import sys
-import textwrap
+import threading
+import time
 import typing
 from pathlib import Path
 
@@ -166,6 +164,39 @@ def test_checkpoints_are_gathered_in_the_order_of_their_table(tmp_path):
         files.gather([tmp_path / "none.parquet"], tmp_path / "all.parquet")
 
 
+def test_a_folder_without_records_is_not_gathered(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.txt").write_text("nothing here")
+    with pytest.raises(
+        ResultsError, match=r"empty: no records there; accepted: tables, and folders that hold records$"
+    ):
+        files.gather([tmp_path / "empty"], tmp_path / "all.parquet")
+    assert not (tmp_path / "all.parquet").exists()
+
+
+def test_rows_gathered_while_a_table_is_read_and_written_again_are_kept(tmp_path, monkeypatch):
+    """The writer that came first has read the table and writes it half a second later."""
+    for name in ("a", "b"):
+        files.write_record(make_row(1 if name == "a" else 2), tmp_path / name)
+    real, has_read = files.write_table, threading.Event()
+
+    def slow(path, rows, record):
+        if threading.current_thread() is not threading.main_thread():
+            has_read.set()
+            time.sleep(0.5)
+        real(path, rows, record)
+
+    monkeypatch.setattr(files, "write_table", slow)
+    first = threading.Thread(target=files.compact, args=(tmp_path / "a", tmp_path / "t.parquet"))
+    first.start()
+    assert has_read.wait(30)
+    (tmp_path / "link.parquet").symlink_to("t.parquet")
+    assert files.gather([tmp_path / "b"], tmp_path / "link.parquet") == 2
+    first.join()
+    assert files.read_table(tmp_path / "t.parquet").num_rows == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "t.parquet", "link.parquet"}
+
+
 # ---- tables older than a column ------------------------------------------------------------------------------------
 
 LATER = {field.name: field.default for field in dataclasses.fields(Measurement) if field.default is not REQUIRED}
@@ -249,53 +280,6 @@ def test_a_missing_column_is_named(tmp_path, lost):
     (tmp_path / "0001.json").write_text(json.dumps(row))
     with pytest.raises(ResultsError, match=f"not a record.*missing key '{lost}'"):
         files.read_records(tmp_path)
-
-
-def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path):
-    """The limit on file size makes the kernel refuse a write half way, as a full disk does."""
-    files.write_atomically(tmp_path / "table", b"old")
-    code = f"""
-        import resource, signal, sys
-        from pathlib import Path
-        from helpers.table import files
-        from helpers.table.errors import ResultsError
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
-        try:
-            files.write_atomically(Path({str(tmp_path / "table")!r}), b"x" * 100_000)
-        except ResultsError as error:
-            print(error)
-            sys.exit(7)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
-    assert done.returncode == 7, done.stderr
-    assert "nothing was lost" in done.stdout
-    assert (tmp_path / "table").read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["table"]
-
-
-def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(tmp_path):
-    code = f"""
-        import os, sys
-        from pathlib import Path
-        from helpers.table import files
-        with files.exclusive(Path({str(tmp_path / "records")!r})):
-            print("held", flush=True)
-            sys.stdin.readline()
-            os._exit(9)
-    """
-    holder = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with holder:
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(ResultsError, match="another process"), files.exclusive(tmp_path / "records"):
-            pass
-        holder.stdin.write("\n")
-        holder.stdin.flush()
-        assert holder.wait(30) == 9
-    with files.exclusive(tmp_path / "records"):
-        pass
 
 
 def test_records_hold_no_nan(tmp_path):

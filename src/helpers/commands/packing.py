@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from helpers.commands.console import Device, console
+from helpers.table import disk
 from helpers.table.errors import SpecError
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
@@ -39,10 +40,12 @@ def mixed(
     scheme = one_checkpoint.gptq_scheme(bits, None if group_size == -1 else group_size, symmetric)
     if out.exists():
         raise SpecError(f"{out}: exists already; accepted: a file that doesn't")
-    loaded, weights_sha256 = one_checkpoint.load_folder(checkpoint, device)
-    texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, given(scheme.calib_seed))
-    recipe = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts)
-    recipes.write(recipe, out)
+    disk.refuse_unwritable(out)
+    with disk.exclusive(out, doing="writing"):
+        loaded, weights_sha256 = one_checkpoint.load_folder(checkpoint, device)
+        texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, given(scheme.calib_seed))
+        recipe = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts)
+        recipes.write(recipe, out)
     kept = ", ".join(recipe.scheme.kept_matrices) or "none"
     console.print(
         f"{out}: {recipe.quantized_ratio:.1%} of the weights at {bits} bits; in 16 bits: {kept}", soft_wrap=True
@@ -72,13 +75,10 @@ def export(
 
     With a recipe some matrices stay in 16 bits, and auto-gptq can't load it.
     """
-    from helpers.measure.packing.export import export, refuse
-    from helpers.measure.rounding.one_checkpoint import round_folder
+    from helpers.measure.packing.export import export_rounded
 
     scheme = _wanted(checkpoint, bits, group_size, symmetric, recipe)
-    refuse(scheme, out)
-    rounded, scheme = round_folder(checkpoint, scheme, device)
-    export(checkpoint, rounded, scheme, out)
+    rounded, scheme = export_rounded(checkpoint, scheme, out, device)
     console.print(
         f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight", highlight=False
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from helpers.commands.console import Device, console
-from helpers.table.files import write_atomically
+from helpers.table.disk import write_atomically
 
 TOKENIZER_TAKES_EVERY = 10  # training documents: in the first family's time enough, and kept since
 Wheels = Annotated[Path, typer.Option(help="The folder of wheels.")]

@@ -15,6 +15,7 @@ class CheckpointRow:
 
     Lists that aren't named otherwise have one entry per matrix, in the order of `matrices`: the linear layers' weights
     W (rows, columns), block after block. The root mean square (rms) and the moments are about zero, not about the mean.
+    What isn't a number, such as 0/0 of a matrix of zeros, is null, in lists too.
     """
 
     # identity
@@ -50,7 +51,7 @@ class CheckpointRow:
         float | None, outcome("loss of the 16-bit model on held-out text, nats a token, from the family's manifest")
     ]
     logit_entropy_nats: Annotated[
-        float, outcome("mean entropy of the 16-bit model's prediction on held-out text, nats a token")
+        float | None, outcome("mean entropy of the 16-bit model's prediction on held-out text, nats a token")
     ]
     # weights
     # such as 0.attention.dense: the block's number, the layer in the block
@@ -86,9 +87,10 @@ class CheckpointRow:
     ]
     # curvature of the mean loss in nats per token, in all matrices together, held-out text
     hessian_trace: Annotated[
-        float, outcome("trace of the mean loss's Hessian in all matrices, nats a squared weight: mean over probes")
+        float | None,
+        outcome("trace of the mean loss's Hessian in all matrices, nats a squared weight: mean over probes"),
     ]
-    hessian_trace_se: Annotated[float, outcome("standard error of that mean")]
+    hessian_trace_se: Annotated[float | None, outcome("standard error of that mean")]
     # the entries add up to `hessian_trace`
     hessian_trace_by_block: Annotated[tuple[float, ...], outcome("the parts of the trace that each block has")]
     hessian_probes: Annotated[int, diagnostics("random vectors of the trace's estimate (Hutchinson)")]

@@ -1,25 +1,23 @@
 """The three tables as Parquet files: measurements (first one atomic JSON record each), checkpoints and trials.
 
-A record is complete or absent: it is written under another name, flushed and renamed. Nothing here needs pandas or
-torch; the join of quantized rows with their baselines is `helpers.analyse.rows.degradation`.
+A record is complete or absent: it is written under another name, flushed and renamed. A table that is read and written
+again is so under its lock. Nothing here needs pandas or torch; the join of quantized rows with their baselines is
+`helpers.analyse.rows.degradation`.
 """
 
-import contextlib
 import dataclasses
 import json
-import os
-import tempfile
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from helpers.table.checkpoint_rows import CheckpointRow
+from helpers.table.disk import PATIENCE_SECONDS, exclusive, write_atomically
 from helpers.table.errors import ResultsError, SpecError
 from helpers.table.records import from_mapping
 from helpers.table.rows import Measurement
@@ -61,29 +59,6 @@ def schema(record: type = Measurement) -> pa.Schema:
     return pa.schema([(f.name, _arrow_type(hints[f.name])) for f in dataclasses.fields(record)])
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a kill or a full disk leaves the old file or the new one, never a part.
-
-    Raises ResultsError when the disk refuses.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-        os.replace(partial, path)
-    except OSError as error:
-        raise ResultsError(
-            f"{path}: can't be written ({error.strerror}); nothing was lost, free space and rerun"
-        ) from None
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
-
-
 def write_record(row: Measurement, folder: Path) -> None:
     """Write one measurement as `folder/<measurement_id>.json`. Raises ResultsError when the disk refuses."""
     content = json.dumps(dataclasses.asdict(row), allow_nan=False, indent=1)
@@ -109,20 +84,31 @@ def done_ids(folder: Path) -> set[str]:
 def compact(folder: Path, table_path: Path) -> int:
     """Join a table with a folder's records and write it back sorted by id, atomically; return the number of rows.
 
-    A record replaces the row of the same id. The bytes written depend on the rows alone.
+    A record replaces the row of the same id. The bytes written depend on the rows alone. Raises ResultsError as
+    `read_records` and `write_table` do, and when another process holds the table for long.
     """
-    rows = {row["measurement_id"]: row for row in read_table(table_path).to_pylist()} if table_path.exists() else {}
-    rows |= {row.measurement_id: dataclasses.asdict(row) for row in read_records(folder)}
-    write_table(table_path, [rows[key] for key in sorted(rows)], Measurement)
+    found = {row.measurement_id: dataclasses.asdict(row) for row in read_records(folder)}
+    with exclusive(table_path, PATIENCE_SECONDS):
+        rows = {row["measurement_id"]: row for row in read_table(table_path).to_pylist()} if table_path.exists() else {}
+        rows |= found
+        write_table(table_path, [rows[key] for key in sorted(rows)], Measurement)
     return len(rows)
 
 
 def gather(sources: Sequence[Path], table_path: Path) -> int:
     """Join tables of one kind (and folders of records) with what `table_path` holds; return the number of rows.
 
-    Of several rows of one key the first counts. Raises ResultsError for a source that can't be read or is of the other
-    kind.
+    Of several rows of one key the first counts. Raises ResultsError for a source that can't be read, is of the other
+    kind or is a folder without records, and when another process holds the table for long.
     """
+    empty = next((path for path in sources if path.is_dir() and not done_ids(path)), None)
+    if empty is not None:
+        raise ResultsError(f"{empty}: no records there; accepted: tables, and folders that hold records")
+    with exclusive(table_path, PATIENCE_SECONDS):
+        return _gathered(sources, table_path)
+
+
+def _gathered(sources: Sequence[Path], table_path: Path) -> int:
     paths = [*([table_path] if table_path.exists() else []), *sources]
     kinds = {path: _kind(path) for path in paths}
     record = next(iter(kinds.values()), Measurement)
@@ -221,21 +207,3 @@ def _with_columns_of(record: type, table: pa.Table, path: Path) -> pa.Table:
     for field in lacking:
         table = table.append_column(field, pa.array([defaults[field.name]] * table.num_rows, field.type))
     return table.select(wanted.names)
-
-
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold a folder of records or a table against a second process; the lock ends with the process, however it ends.
-
-    Raises ResultsError at once when another process holds it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{path}.lock", blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ResultsError(f"{path}: another process is measuring into it; wait for it or end it") from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -89,3 +90,8 @@ def given(value: Given | None) -> Given:
     """Return a field's value, where earlier checks leave no room for None, such as the bits of a rounded scheme."""
     assert value is not None
     return value
+
+
+def number(value: float | None) -> float | None:
+    """Return a float as tables have it: what isn't a number, infinite or 0/0, is null."""
+    return value if value is not None and math.isfinite(value) else None

@@ -71,7 +71,8 @@ class TrialRow:
     seq_len: int
     eval_dtype: str
     # outcome
-    loss_nats: Annotated[float, outcome("mean loss on the search's text, nats a token")]
+    # null where it isn't a number
+    loss_nats: Annotated[float | None, outcome("mean loss on the search's text, nats a token")]
     top1_accuracy: Annotated[float, outcome("share of tokens for which the likeliest token is the right one")]
     # provenance
     measured_at: str

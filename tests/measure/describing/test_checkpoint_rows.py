@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -210,3 +211,33 @@ def test_bad_arguments_are_refused_before_any_work(family, tmp_path):
     with results.exclusive(tmp_path / "t.parquet"), pytest.raises(ResultsError, match="another process"):
         describe(family, tmp_path / "t.parquet")
     assert not (tmp_path / "t.parquet").exists()
+
+
+def test_what_is_no_number_of_a_zero_matrix_is_null(family, tmp_path):
+    folder = family / "tiny/step-000002"
+    weights = load_file(folder / "model.safetensors")
+    weights["gpt_neox.layers.1.attention.dense.weight"].zero_()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    entry = json.loads((folder / "checkpoint.json").read_text())
+    entry["weights_sha256"] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    (folder / "checkpoint.json").write_text(json.dumps(entry))
+    write_manifest(family)
+    assert describe(family, tmp_path / "t.parquet") == checkpoint_rows.Report(2, 0, ())
+    row = rows_of(tmp_path / "t.parquet")["tiny", 2]
+    assert row["rtn_error_2_bits"][5] is None
+    assert row["weight_rms"][5] == 0
+    numbers = [each for value in row.values() for each in (value if isinstance(value, list) else [value])]
+    assert not [each for each in numbers if isinstance(each, float) and not math.isfinite(each)]
+
+
+def test_whatever_goes_wrong_with_a_checkpoint_is_its_failure(family, tmp_path, monkeypatch):
+    real = checkpoint_rows._Describer.row
+
+    def broken(self, spec, local):
+        if spec.step == 1:
+            raise KeyError("rope_type")
+        return real(self, spec, local)
+
+    monkeypatch.setattr(checkpoint_rows._Describer, "row", broken)
+    expected = checkpoint_rows.Report(1, 0, ("tiny@1: can't be used (KeyError: 'rope_type')",))
+    assert describe(family, tmp_path / "t.parquet") == expected

@@ -5,7 +5,7 @@ import pytest
 
 from helpers.measure.mixed import assignments
 from helpers.measure.mixed.assignments import Units
-from helpers.table.errors import SpecError
+from helpers.table.errors import QuantizationError, SpecError
 
 SIZES = {f"{block}.{name}": n for block in range(2) for name, n in (("qkv", 3), ("dense", 1), ("up", 4), ("down", 4))}
 LAYERS, MATMULS = Units.of("layer", SIZES), Units.of("matmul", SIZES)
@@ -95,3 +95,11 @@ def test_greedy_takes_the_cheapest_parameter_first_by_hand():
 
 def test_every_assignment_of_two_layers():
     assert [LAYERS.digits(low) for low in assignments.every(LAYERS)] == ["0" * 8, "00001111", "11110000", "1" * 8]
+
+
+@pytest.mark.parametrize("choose", [assignments.greedy, assignments.cheapest])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_cost_that_is_no_number_is_refused(choose, value):
+    costs = np.array([1.0, value, 1, 1, value, 1, 1, 1])
+    with pytest.raises(QuantizationError, match="2 of 8 units have a cost that isn't a number when they alone are low"):
+        choose(MATMULS, costs, 0.5)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from tests.measure.mixed.test_recipes import RECIPE
 from tests.measure.packed_models import (
     CASES,
@@ -35,9 +37,10 @@ from helpers.measure.models import checkpoints
 from helpers.measure.packing import export, gptq_format, release
 from helpers.measure.rounding import grids, one_checkpoint
 from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.rounded import Rounded
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.table import disk
 from helpers.table.checkpoint import CheckpointSpec
-from helpers.table.errors import CheckpointError, QidError, QuantizationError, SpecError
+from helpers.table.errors import CheckpointError, QidError, QuantizationError, ResultsError, SpecError
 from helpers.table.families import catalogue
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
@@ -157,6 +160,80 @@ def test_what_a_killed_writer_left_is_cleared(source, tmp_path):
     export.export(*source, scheme(), tmp_path / "out")
     assert sorted(os.listdir(tmp_path)) == ["original", "out"]
     assert not (tmp_path / "out/stale.safetensors").exists()
+
+
+def test_a_folder_that_another_process_writes_is_refused_before_the_work(family, tmp_path, monkeypatch):
+    monkeypatch.setattr(one_checkpoint, "load_folder", lambda *_: pytest.fail("a checkpoint was loaded"))
+    message = f"^{tmp_path}/out: another process is writing it; wait for it or end it$"
+    with disk.exclusive(tmp_path / "out"), pytest.raises(ResultsError, match=message):
+        export.export_rounded(family / "tiny/step-000001", scheme(), tmp_path / "out")
+
+
+@pytest.fixture
+def nothing_is_rounded(monkeypatch) -> None:
+    monkeypatch.setattr(one_checkpoint, "round_checkpoint", lambda *_: pytest.fail("a layer was rounded"))
+
+
+def test_a_width_without_a_place_in_the_format_is_refused_before_the_work(tmp_path, nothing_is_rounded):
+    folder = write_family(tmp_path / "family") / "tiny/step-000001"
+    odd = tiny_model(seed=1, d_model=48).to(torch.bfloat16)
+    written(odd, tmp_path / "family/tiny/odd")
+    message = (
+        "'gpt_neox.layers.0.attention.query_key_value' is 144 x 48; accepted in a packed checkpoint: multiples of 32"
+    )
+    with pytest.raises(QuantizationError, match=re.escape(message)):
+        export.export_rounded(
+            tmp_path / "family/tiny/odd", dataclasses.replace(scheme(), group_size=16), tmp_path / "out"
+        )
+    assert folder.exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_the_model_does_not_have_are_refused_before_the_work(family, tmp_path, nothing_is_rounded):
+    """As where only the part without the head was saved: transformers finds the weights, a packed file couldn't."""
+    folder = family / "tiny/step-000001"
+    weights = load_file(folder / "model.safetensors")
+    bare = {name.removeprefix("gpt_neox."): tensor for name, tensor in weights.items()}
+    save_file(bare, folder / "model.safetensors", metadata={"format": "pt"})
+    loaded = Checkpoint(GPTNeoXForCausalLM.from_pretrained(folder).eval(), folder)
+    message = r"'gpt_neox.layers.0.attention.query_key_value.weight' is \(96, 32\) when rounded, no such weight there"
+    with pytest.raises(CheckpointError, match=message):
+        export.refuse_unstorable(loaded, scheme(), tmp_path / "out")
+
+
+@pytest.mark.parametrize("room", ["not a folder", "full"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    family, tmp_path, monkeypatch, nothing_is_rounded, room
+):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / ("file/out" if room == "not a folder" else "out")
+    if room == "full":
+        free = shutil.disk_usage(tmp_path)._replace(free=1000)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    reason = "Not a directory" if room == "not a folder" else "No space left on device"
+    with pytest.raises(ResultsError, match=rf"out: can't be written \({reason}\); nothing was lost"):
+        export.export_rounded(family / "tiny/step-000001", scheme(), out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["family", "file"]
+
+
+def test_a_recipe_that_cannot_be_written_is_refused_before_the_search(family, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(one_checkpoint, "load_folder", lambda *_: pytest.fail("a checkpoint was loaded"))
+    with pytest.raises(ResultsError, match=r"recipe.json: can't be written \(Not a directory\)"):
+        packing.mixed(family / "tiny/step-000001", 0.2, out=tmp_path / "file/recipe.json")
+
+
+def test_a_disk_that_fills_inside_safetensors_is_one_line_and_leaves_nothing(source, tmp_path, monkeypatch):
+    def full(tensors: dict, path: Path, metadata: dict) -> None:
+        path.write_bytes(b"half of it")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(export, "save_file", full)
+    with pytest.raises(
+        ResultsError, match=r"out: can't be written \(No space left on device\); nothing was lost, free"
+    ):
+        export.export(*source, scheme(), tmp_path / "out")
+    assert os.listdir(tmp_path) == ["original"]
 
 
 def test_an_existing_folder_is_left_alone(source, tmp_path):

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -362,14 +363,24 @@ def test_every_hub_family_refuses_a_group_at_plan_time(tmp_path, name):
         (T5Config(), "no causal language model can be made of T5Config"),
     ],
 )
-def test_an_unknown_structure_is_refused_at_plan_time(tmp_path, family, config, reason):
+def test_an_unknown_structure_is_known_before_any_work_and_stops_no_other(tmp_path, family, config, reason):
     give_config(family, 2, config)
-    with pytest.raises(SpecError, match=rf"s\.yml:5: tiny@2: .*{reason}"):
+    declared = read_sweep(write_sweep(tmp_path / "s.yml", family, RTN.format(32)))
+    (failure,) = declared.failures
+    assert re.fullmatch(f"tiny@2: .*{reason}.*", failure)
+    assert [spec.step for spec in declared.parts[0].checkpoints] == [1]
+    give_config(family, 1, config)
+    with pytest.raises(SpecError, match=rf"s\.yml:5: tiny@1: .*{reason}"):
         read_sweep(write_sweep(tmp_path / "s.yml", family, RTN.format(32)))
 
 
-def test_a_checkpoint_without_a_configuration_is_refused_at_plan_time(tmp_path, family):
+def test_a_checkpoint_without_a_configuration_is_known_before_any_work_and_stops_no_other(tmp_path, family):
     (family / "tiny/step-000001/config.json").unlink()
+    declared = read_sweep(write_sweep(tmp_path / "s.yml", family, RTN.format(32)))
+    (failure,) = declared.failures
+    assert re.fullmatch(r"tiny@1: .*step-000001/config\.json: No such file or directory", failure)
+    assert [spec.step for spec in declared.parts[0].checkpoints] == [2]
+    (family / "tiny/step-000002/config.json").unlink()
     with pytest.raises(SpecError, match=r"s\.yml:5: tiny@1: .*step-000001/config\.json: No such file"):
         read_sweep(write_sweep(tmp_path / "s.yml", family, RTN.format(32)))
 

@@ -341,3 +341,45 @@ def test_what_was_measured_reaches_the_table_whatever_happens(declared, tmp_path
     assert lost.stem in rows(places.measurements)
     with files.exclusive(places.records):
         pass  # and the lock is free again
+
+
+# ---- two writers, kills, full disks ----------------------------------------------------------------------------------
+
+
+def test_two_sweeps_with_records_of_their_own_lose_no_rows_of_one_table(declared, tmp_path, family):
+    """The second begins and ends while the first is at work."""
+    table, other = tmp_path / "table.parquet", write_sweep(tmp_path / "o.yml", family, SCHEMES.replace("[2, 4]", "8"))
+    first, second = Places(table, tmp_path / "a"), Places(table, tmp_path / "b")
+    with measuring(read_sweep(declared), "cpu", first, QUIET) as engine:
+        engine.measure(engine.prepare(jobs.plan(engine.sweep)[:1]), lambda _: None)
+        sweep.run_sweep(other, "cpu", second, QUIET)
+    expected = {path.stem for name in "ab" for path in (tmp_path / name).glob("*.json")}
+    assert set(rows(table)) == expected
+    assert len(expected) == 5 + 4 + 1  # the second checkpoint's baseline was the second sweep's
+
+
+def test_a_folder_of_records_reached_by_a_link_is_not_measured_into_twice(declared, tmp_path):
+    (tmp_path / "records").mkdir()
+    (tmp_path / "link").symlink_to("records")
+    places = Places(tmp_path / "table.parquet", tmp_path / "link")
+    with files.exclusive(tmp_path / "records"), pytest.raises(ResultsError, match="link: another process is measuring"):
+        sweep.run_sweep(declared, "cpu", places, QUIET)
+
+
+def test_what_a_kill_left_is_cleared_by_the_next_sweep(declared, tmp_path):
+    (tmp_path / "records").mkdir()
+    for name in ("records/.ab.json.0123abcd.unfinished", ".table.parquet.0123abcd.unfinished"):
+        (tmp_path / name).write_text("half of it")
+    run(declared, tmp_path)
+    assert not list(tmp_path.rglob("*.unfinished"))
+    assert not list(tmp_path.rglob("*.lock"))
+
+
+@pytest.mark.parametrize("place", ["table", "records"])
+def test_a_place_that_cannot_be_written_is_named_before_any_work(declared, tmp_path, monkeypatch, place):
+    (tmp_path / "file").write_text("")
+    good, bad = tmp_path / "good", tmp_path / "file/bad"
+    places = Places(bad, good) if place == "table" else Places(good, bad)
+    monkeypatch.setattr(checkpoints, "fetch", lambda _: pytest.fail("a checkpoint was fetched"))
+    with pytest.raises(ResultsError, match=r"can't be written \(Not a directory\); nothing was lost, mend that"):
+        sweep.run_sweep(declared, "cpu", places, QUIET)

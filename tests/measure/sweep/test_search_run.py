@@ -14,8 +14,8 @@ from helpers.measure.sweep.declaration import read_sweep
 from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.run import run_sweep
 from helpers.measure.sweep.search_run import run_search
-from helpers.table import files
-from helpers.table.errors import SpecError
+from helpers.table import disk, files
+from helpers.table.errors import QuantizationError, ResultsError, SpecError
 
 SWEEP = """\
 name: tiny-mixed
@@ -162,3 +162,50 @@ def test_bad_searches_are_refused_before_any_work(declared, places, family, sear
     with pytest.raises(SpecError, match=message):
         run_search(declared, "cpu", places, QUIET)
     assert not places.trials.exists()
+
+
+def test_a_trial_whose_loss_is_no_number_is_null_and_never_the_best():
+    trials = [
+        searches.Trial("layer", "random", 0.5, n, "10", 0.5, None, loss, 0.1)
+        for n, loss in enumerate((float("nan"), 3.0, float("inf"), 2.0))
+    ]
+    assert searches.best(trials, 0.5).number == 3
+    with pytest.raises(
+        QuantizationError, match=r"no trial of a quantization ratio of 0\.5 or more has a loss that is a"
+    ):
+        searches.best(trials[::2], 0.5)
+
+
+def test_losses_that_are_no_numbers_are_null_in_the_table_and_a_failure_in_the_report(declared, places, monkeypatch):
+    """Everything low overflows: the trial stays, with a null; a unit alone doesn't, so there are recipes all the same."""
+    real = searches._scored
+
+    def overflowing(scorer, units, wishes):
+        return [
+            dataclasses.replace(trial, loss_nats=float("nan")) if trial.search == "all" else trial
+            for trial in real(scorer, units, wishes)
+        ]
+
+    monkeypatch.setattr(searches, "_scored", overflowing)
+    report = run_search(declared, "cpu", places, QUIET)
+    assert report.failures == ()
+    found = files.read_trials(places.trials)
+    nulls = [row["search"] for row in found.to_pylist() if row["loss_nats"] is None]
+    assert set(nulls) == {"all"}
+    assert not any(row["loss_nats"] != row["loss_nats"] for row in found.to_pylist())
+    assert run_search(declared, "cpu", places, QUIET).n_present == 2
+
+
+def test_whatever_goes_wrong_with_a_checkpoint_is_its_failure(declared, places, monkeypatch):
+    def broken(*_):
+        raise KeyError("rope_type")
+
+    monkeypatch.setattr(search_run._Loaded, "searched", broken)
+    report = run_search(declared, "cpu", places, QUIET)
+    assert report.failures == ("tiny@2: can't be used (KeyError: 'rope_type')",)
+
+
+def test_searches_into_one_folder_of_trials_are_not_made_twice_at_once(declared, places):
+    message = "trials: another process is measuring into it"
+    with disk.exclusive(places.trial_records), pytest.raises(ResultsError, match=message):
+        run_search(declared, "cpu", places, QUIET)

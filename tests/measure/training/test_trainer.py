@@ -1,3 +1,4 @@
+import errno
 import itertools
 import os
 import shutil
@@ -21,7 +22,7 @@ from helpers.measure.training import folder
 from helpers.measure.training import trainer as training
 from helpers.measure.training.folder import build
 from helpers.measure.training.plan import ModelEntry, Run
-from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.errors import CheckpointError, ResultsError, SpecError
 from helpers.table.families import catalogue
 
 PLAN = """\
@@ -337,3 +338,123 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(text, plan_path, 
     with pytest.raises(SpecError, match="device 'gpu'; accepted: cpu"):
         training.train_family(plan_path, tmp_path / "out", "gpu", Console(quiet=True))
     assert not (tmp_path / "out").exists()
+
+
+# ---- kills, full disks, two at once, another plan --------------------------------------------------------------------
+
+TWO = PLAN.replace("peak", "  - {name: tiny-32x2, d_model: 32, n_layers: 2, n_heads: 2}\npeak", 1).replace(
+    "[2, 4, 8, 16]", "[2, 4]"
+)
+
+
+def broken_off_at(monkeypatch, owner, name: str, number: int, error: BaseException) -> None:
+    """Let the call of that number (from 1) of a function end in `error`."""
+    real, calls = getattr(owner, name), itertools.count(1)
+
+    def maybe(*arguments, **options):
+        if next(calls) == number:
+            raise error
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, maybe)
+
+
+def test_a_kill_between_a_runs_end_and_the_manifest_loses_no_checkpoint_from_it(text, plan_path, tmp_path, monkeypatch):
+    """Of the second run nothing is left to train; its checkpoints are there, and the manifest didn't know."""
+    plan_path.write_text(TWO)
+    train(plan_path, tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        broken_off_at(patched, training, "write_manifest", 2, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(plan_path, tmp_path / "broken")
+    assert len(_entries(tmp_path / "broken")) == 2
+    train(plan_path, tmp_path / "broken")
+    assert (tmp_path / "broken/manifest.json").read_bytes() == (tmp_path / "whole/manifest.json").read_bytes()
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(("owner", "name"), [(os, "fsync"), (os, "replace"), (Path, "rename"), (shutil, "copyfile")])
+def test_one_write_that_fails_is_one_line_and_a_rerun_ends_with_the_same_family(
+    text, plan_path, tmp_path, monkeypatch, owner, name
+):
+    """The first such call fails, then one in the middle, then the last."""
+    plan_path.write_text(BRANCHED.replace("[2, 4, 8, 16]", "[4, 8]"))
+    counted, real = itertools.count(), getattr(owner, name)
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, lambda *given, **options: (next(counted), real(*given, **options))[1])
+        train(plan_path, tmp_path / "whole")
+    expected, n_calls = tree_of(tmp_path / "whole"), next(counted)
+    assert n_calls > 0
+    for number in sorted({1, (n_calls + 1) // 2, n_calls}):
+        out = tmp_path / f"broken-{number}"
+        with monkeypatch.context() as patched:
+            broken_off_at(patched, owner, name, number, FULL)
+            with pytest.raises(ResultsError, match="^[^\n]*can't be written .No space left on device.[^\n]*$"):
+                train(plan_path, out)
+        train(plan_path, out)
+        assert tree_of(out) == expected
+
+
+def tree_of(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, and that nothing lies beside it."""
+    assert not list(folder.parent.glob(f"*{folder.name}*.lock"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_a_killed_training_left_is_cleared(text, plan_path, tmp_path):
+    leftovers = (".manifest.json.0123abcd.unfinished", "tiny-32x1/.step-000002.0123abcd.unfinished/model.safetensors")
+    for name in leftovers:
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_bytes(b"half of it")
+    train(plan_path, tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.unfinished"))
+
+
+def test_a_second_training_of_a_family_is_refused_in_one_line(text, plan_path, tmp_path):
+    (tmp_path / "link").symlink_to("out")
+    for path in ("out", "link"):
+        with folder.family_held(tmp_path / "out"), pytest.raises(ResultsError) as caught:
+            train(plan_path, tmp_path / path)
+        assert str(caught.value) == (f"{tmp_path / path}: another process is training into it; wait for it or end it")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("0.01", "0.02"),
+        ("warmup_steps: 4", "warmup_steps: 2"),
+        ("batch_sequences: 4", "batch_sequences: 8"),
+        ("family: tiny", "family: tinier"),
+        ("[2, 4, 8, 16]", "[2, 4, 8, 32]"),
+        ("clip", "clip"),
+    ],
+)
+def test_a_training_is_not_resumed_as_something_else(text, plan_path, tmp_path, monkeypatch, old, new):
+    with monkeypatch.context() as patched:
+        broken_off_at(patched, training.Trainer, "advance", 6, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(plan_path, tmp_path / "out")
+    plan_path.write_text(PLAN.replace(old, new) + ("clip_norm: 0.5\n" if old == "clip" else ""))
+    with pytest.raises(
+        CheckpointError, match=r"state\.safetensors: begun under another plan; accepted: the plan it was"
+    ):
+        train(plan_path, tmp_path / "out")
+    plan_path.write_text(PLAN.replace("models:", "models:\n  - {name: more, d_model: 32, n_layers: 1, n_heads: 1}"))
+    train(plan_path, tmp_path / "out")  # another model in the plan is no other plan for this one
+    assert len(_entries(tmp_path / "out")) == 8
+
+
+def test_a_family_that_cannot_be_written_is_refused_before_any_update(text, plan_path, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(training.Trainer, "advance", lambda *_: pytest.fail("an update was made"))
+    with pytest.raises(ResultsError, match=r"manifest\.json: can't be written \(Not a directory\)"):
+        train(plan_path, tmp_path / "file/out")
+
+
+def test_a_pocket_family_is_made_where_there_was_no_folder(text, plan_path, tmp_path):
+    train(plan_path, tmp_path / "out")
+    folder.select(tmp_path / "out", ["tiny-32x1"], [4, 16], tmp_path / "deep/pocket")
+    assert [spec.step for spec in catalogue.read_manifest(tmp_path / "deep/pocket")] == [4, 16]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["pocket"]

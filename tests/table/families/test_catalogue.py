@@ -133,3 +133,14 @@ def test_a_broken_manifest_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"checkpoints": [{"location": "a", "colour": "red"}]}))
     with pytest.raises(SpecError, match="unknown key 'colour'"):
         catalogue.checkpoints(str(tmp_path), None, None, "test")
+
+
+def test_a_manifest_sends_no_one_to_the_hub(tmp_path):
+    """Its checkpoints are folders: with a revision their location would be taken for a repository's name."""
+    entries = json.loads(Path("data/tadpole/manifest.json").read_text())["checkpoints"]
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"checkpoints": [entries[0], entries[1] | {"revision": "main"}]})
+    )
+    message = r"manifest\.json: 1: 'revision' is 'main'; accepted: null, the weights lie here$"
+    with pytest.raises(SpecError, match=message):
+        catalogue.read_manifest(tmp_path)

@@ -21,8 +21,8 @@ from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw, bounds_hit
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange
+from helpers.table.disk import write_atomically
 from helpers.table.errors import ResultsError
-from helpers.table.files import write_atomically
 from helpers.table.records import given
 
 FITS = Path("results/fits.json")

@@ -16,13 +16,16 @@ from torch import Tensor
 from helpers.measure.describing import curvature, weight_statistics
 from helpers.measure.models import activations, checkpoints
 from helpers.measure.models.decoders import Decoder, decoder_of
+from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import matrix_products, refuse_missing_device
 from helpers.measure.text import corpus_lock, token_blocks
+from helpers.table import disk
 from helpers.table import files as results
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.checkpoint_rows import CheckpointRow
-from helpers.table.errors import CheckpointError, QuantizationError
+from helpers.table.errors import CheckpointError
 from helpers.table.families import catalogue
+from helpers.table.records import number
 
 GROUP_SIZE = 32  # of the grids whose rounding errors a row has
 STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -77,9 +80,10 @@ def describe_family(
     """
     refuse_missing_device(device)
     specs = sorted(catalogue.read_manifest(folder), key=lambda s: (s.n_params_total, s.run, s.step))
+    disk.refuse_unwritable(table_path)
     describer = _Describer(folder, specs, device, sample)
     n_described, failures = 0, []
-    with results.exclusive(table_path), Progress(console=console, disable=not console.is_terminal) as progress:
+    with disk.exclusive(table_path), Progress(console=console, disable=not console.is_terminal) as progress:
         rows = {row["weights_sha256"]: row for row in _rows_of(table_path)}
         task = progress.add_task(folder.name, total=len(specs))
         for _, of_run in itertools.groupby(specs, key=lambda spec: spec.run):
@@ -89,8 +93,8 @@ def describe_family(
                     local = checkpoints.fetch(spec)
                     if local.weights_sha256 not in rows:
                         rows[local.weights_sha256] = dataclasses.asdict(describer.row(spec, local))
-                except (CheckpointError, QuantizationError) as error:
-                    failures.append(f"{spec.label}: {error}")
+                except Exception as error:
+                    failures.append(failure_of(error, spec.label, device))
                 progress.advance(task)
             if len(rows) > before:
                 ordered = sorted(rows.values(), key=lambda row: [row[name] for name in results.ORDER[CheckpointRow]])
@@ -147,12 +151,12 @@ class _Describer:
             measured = self._weights(spec, decoder) | self._outliers(decoder) | self._curvature(decoder)
             entropy = activations.mean_entropy(decoder, self.heldout.tokens[:, :-1])
         return CheckpointRow(
-            **covariates | {"weights_sha256": local.weights_sha256} | measured,
+            **covariates | {"weights_sha256": local.weights_sha256} | _as_stored(measured),
             checkpoint_id=local.weights_sha256[:16],
             epochs=spec.epochs,
             lr_fraction=spec.lr_fraction,
             loss_nats=self.losses.get(spec.location),
-            logit_entropy_nats=entropy,
+            logit_entropy_nats=number(entropy),
             matrices=names,
             eval_sha256=self.heldout.sha256,
             calib_sha256=self.calibration[1],
@@ -206,3 +210,10 @@ def _matrices(decoder: Decoder) -> list[Tensor]:
 
 def _numbers(tensors: Iterable[Tensor]) -> tuple[float, ...]:
     return tuple(torch.stack(list(tensors)).tolist())
+
+
+def _as_stored(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values as the table has them: a float that isn't a number is null, in lists too."""
+    return {
+        name: tuple(map(number, value)) if isinstance(value, tuple) else number(value) for name, value in values.items()
+    }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from helpers.table.errors import SpecError
+from helpers.table.errors import QuantizationError, SpecError
 
 GRANULARITIES = ("layer", "matmul")
 DRAWS_PER_TRIAL = 20  # before a space is taken to hold no more assignments that differ
@@ -107,10 +107,10 @@ def greedy(units: Units, costs: Sequence[float], target: float) -> np.ndarray:
     """Return the assignment that meets `target` by taking units in the order of their cost per parameter.
 
     `costs` (units,) say what a unit alone loses, nats per token. Units that the target doesn't need after all are
-    put back, the dearest first.
+    put back, the dearest first. Raises QuantizationError for a cost that isn't a number.
     """
     refuse_target(target)
-    of_unit = np.asarray(costs, float)
+    of_unit = _finite(costs)
     low = _filled(units, np.argsort(of_unit / np.array(units.n_params), kind="stable"), target)
     for unit in np.argsort(-of_unit, kind="stable"):
         without = low & (np.arange(len(units)) != unit)
@@ -123,10 +123,11 @@ def cheapest(units: Units, costs: Sequence[float], target: float) -> np.ndarray:
     """Return the assignment of the least summed cost that meets `target`: a knapsack, solved exactly (HiGHS).
 
     `costs` (units,) are taken to add up, nats per token. Among assignments of one cost any may come back.
+    Raises QuantizationError for a cost that isn't a number.
     """
     refuse_target(target)
     shares = np.array(units.n_params) / sum(units.n_params)
-    of_unit = np.asarray(costs, float)
+    of_unit = _finite(costs)
     scale = np.abs(of_unit).max() or 1.0  # the solver's tolerances are absolute
     solved = milp(
         of_unit / scale,
@@ -137,6 +138,17 @@ def cheapest(units: Units, costs: Sequence[float], target: float) -> np.ndarray:
     )
     low: np.ndarray = solved.x.round().astype(bool)
     return low
+
+
+def _finite(costs: Sequence[float]) -> np.ndarray:
+    """Return costs as an array. Raises QuantizationError for one that isn't a number: no order begins with it."""
+    of_unit = np.asarray(costs, float)
+    n_without = int((~np.isfinite(of_unit)).sum())
+    if n_without:
+        raise QuantizationError(
+            f"{n_without} of {len(of_unit)} units have a cost that isn't a number when they alone are low"
+        )
+    return of_unit
 
 
 def every(units: Units) -> list[np.ndarray]:

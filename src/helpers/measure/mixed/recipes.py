@@ -14,7 +14,7 @@ from pathlib import Path
 from helpers.measure.mixed import searches
 from helpers.measure.mixed.assignments import GRANULARITIES
 from helpers.measure.models import checkpoints
-from helpers.table import files
+from helpers.table import disk
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.records import from_mapping, key_of
 from helpers.table.scheme import QuantScheme
@@ -81,7 +81,7 @@ def write(recipe: Recipe, path: Path) -> None:
     Raises ResultsError when the disk refuses.
     """
     content = key_of(recipe) | {"scheme": key_of(recipe.scheme)}
-    files.write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    disk.write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def read(path: Path) -> Recipe:

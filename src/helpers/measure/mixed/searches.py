@@ -8,6 +8,7 @@ nothing. A recipe is an assignment that was chosen, rounded anew as the engine r
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,6 +24,7 @@ from helpers.measure.scoring import evaluate
 from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import QuantizationError, SpecError
+from helpers.table.records import given, number
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 from helpers.table.trial_rows import TrialRow
@@ -204,11 +206,14 @@ def _scored(scorer: Scorer, units: Units, wishes: Sequence[_Wish]) -> list[Trial
 def best(trials: Sequence[Scored], target: float) -> Scored:
     """Return the trial of the least loss among those that meet `target`; of equals the first.
 
-    Raises SpecError for a ratio outside 0 to 1.
+    Raises SpecError for a ratio outside 0 to 1, QuantizationError when no loss of them is a number.
     """
     assignments.refuse_target(target)
     meeting = [trial for trial in trials if trial.quantized_ratio >= target - assignments.ROUNDING]
-    return min(meeting, key=lambda trial: trial.loss_nats)
+    losses = [math.inf if number(trial.loss_nats) is None else given(trial.loss_nats) for trial in meeting]
+    if min(losses, default=math.inf) == math.inf:
+        raise QuantizationError(f"no trial of a quantization ratio of {target:g} or more has a loss that is a number")
+    return meeting[losses.index(min(losses))]
 
 
 def recipe(scheme: QuantScheme, units: Units, assignment: str) -> QuantScheme:

@@ -18,11 +18,8 @@ Scales are rounded to float16, so a weight scale x (code - zero) changes by at m
 at least 2^-14, and by (code - zero) x 2^-25 below. All else stays bit for bit as in the original checkpoint.
 """
 
-import contextlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -31,9 +28,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from helpers.measure.models import checkpoints
-from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config
+from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided
+from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.grids import IntegerWeight, consecutive_groups
-from helpers.measure.rounding.rounded import Rounded
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.table import disk
 from helpers.table.errors import CheckpointError, QuantizationError, SpecError
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
@@ -54,13 +53,54 @@ def refuse(scheme: QuantScheme, out: Path) -> None:
         raise SpecError(f"{out}: exists already; accepted: a folder that doesn't")
 
 
+def refuse_unstorable(checkpoint: Checkpoint, scheme: QuantScheme, out: Path) -> None:
+    """Raise, before any layer is rounded, what would be raised after it: what the plan and the stored names tell.
+
+    QuantizationError for a width that the format has no place for, CheckpointError for a layer that isn't stored under
+    its name in the model, ResultsError for a place that can't be written or has no room for the packed weights.
+    """
+    decoder, stored = checkpoint.decoder, _stored_names(checkpoint.folder)
+    n_bits = 0
+    for name, layer in decoder.linear_layers().items():
+        if decoder.short_name(name) in scheme.kept_matrices:
+            continue
+        refuse_undivided(name, *layer.weight.shape)
+        if f"{name}.weight" not in stored:
+            shape = tuple(layer.weight.shape)
+            raise CheckpointError(f"{checkpoint.folder}: '{name}.weight' is {shape} when rounded, no such weight there")
+        n_bits += layer.weight.numel() * given(scheme.bits)
+    disk.refuse_unwritable(out, n_bits // 8)
+
+
+def export_rounded(folder: Path, scheme: QuantScheme, out: Path, device: str = "cpu") -> tuple[Rounded, QuantScheme]:
+    """Round the checkpoint in `folder` and write it packed to the new folder `out`; return what was rounded, and how.
+
+    What can be refused is refused before the work. Raises what `refuse`, `refuse_unstorable`, `one_checkpoint` and
+    `export` do, and ResultsError when another process writes `out`.
+    """
+    refuse(scheme, out)
+    disk.refuse_unwritable(out)
+    with disk.exclusive(out, doing="writing"):
+        checkpoint, _ = one_checkpoint.load_folder(folder, device)
+        refuse_unstorable(checkpoint, scheme, out)
+        scheme, tokens = one_checkpoint.calibrated(checkpoint, scheme)
+        rounded = one_checkpoint.round_checkpoint(checkpoint, scheme, tokens)
+        _write(folder, rounded, scheme, out)
+    return rounded, scheme
+
+
 def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> None:
     """Write the checkpoint in `folder`, its layers rounded, to the new folder `out`: whole or not at all.
 
     Raises SpecError as `refuse` does, CheckpointError when the checkpoint lacks a rounded or kept layer,
-    QuantizationError when a layer has no place in the format or nothing is rounded.
+    QuantizationError when a layer has no place in the format or nothing is rounded, ResultsError when the disk refuses.
     """
     refuse(scheme, out)
+    with disk.exclusive(out, doing="writing"):
+        _write(folder, rounded, scheme, out)
+
+
+def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> None:
     if not rounded.weights:
         raise QuantizationError("nothing is rounded; accepted in a packed checkpoint: one matrix or more")
     tensors = _tensors(folder)
@@ -79,7 +119,7 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
     kept_modules = [_stored_module(folder, tensors, name) for name in scheme.kept_matrices]
     quantization = quantization_config(scheme, in_order) | kept_config(packed_modules, kept_modules)
     config = json.loads((folder / "config.json").read_text()) | {"quantization_config": quantization}
-    with whole_folder(out) as unfinished:
+    with disk.whole_folder(out) as unfinished, disk.refusals_named(out):
         (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})
         shutil.copymode(unfinished / "config.json", unfinished / "model.safetensors")  # safetensors: the owner's alone
@@ -94,6 +134,15 @@ def _stored_module(folder: Path, tensors: dict[str, Tensor], kept: str) -> str:
     if len(modules) != 1:
         raise CheckpointError(f"{folder}: {len(modules)} weights in 16 bits that end in '{kept}.weight'; accepted: one")
     return modules[0]
+
+
+def _stored_names(folder: Path) -> set[str]:
+    """Return the names under which a checkpoint's tensors are stored."""
+    names: set[str] = set()
+    for path in checkpoints.weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            names |= set(file.keys())
+    return names
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
@@ -112,23 +161,3 @@ def _copy_others(folder: Path, out: Path) -> None:
     for path in (*(home / name for name in TOKENIZER_FILES), *(folder / name for name in OTHER_FILES)):
         if path.exists():
             shutil.copyfile(path, out / path.name)
-
-
-@contextlib.contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """Give a neighbouring folder to write into and rename it to `out` at the end; an error leaves neither.
-
-    What a killed writer left of the same name is removed first.
-    """
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
-        yield unfinished
-        for path in filter(Path.is_file, unfinished.rglob("*")):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        unfinished.rename(out)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise

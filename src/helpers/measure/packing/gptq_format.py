@@ -44,14 +44,18 @@ def mirrored(weight: IntegerWeight, bits: int) -> IntegerWeight:
     )
 
 
+def refuse_undivided(name: str, rows: int, columns: int) -> None:
+    """Raise QuantizationError when 32 doesn't divide the shape of the layer called `name`."""
+    if rows % FIELDS_PER_WORDS or columns % FIELDS_PER_WORDS:
+        raise QuantizationError(f"'{name}' is {rows} x {columns}; accepted in a packed checkpoint: multiples of 32")
+
+
 def packed(name: str, weight: IntegerWeight, bits: int) -> dict[str, Tensor]:
     """Return the four stored tensors of the layer called `name`, on the CPU.
 
     Raises QuantizationError when a zero point or scale has no place in the format or 32 doesn't divide the shape.
     """
-    rows, columns = weight.shape
-    if rows % FIELDS_PER_WORDS or columns % FIELDS_PER_WORDS:
-        raise QuantizationError(f"'{name}' is {rows} x {columns}; accepted in a packed checkpoint: multiples of 32")
+    refuse_undivided(name, *weight.shape)
     if not bool(((weight.zero == weight.zero.round()) & (weight.zero >= 0) & (weight.zero < 2**bits)).all()):
         raise QuantizationError(f"'{name}' has a zero point that isn't a code; accepted: 0 to {2**bits - 1}")
     stored = mirrored(weight, bits)

@@ -18,7 +18,7 @@ from rich.console import Console
 from helpers.measure.packing import export
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.rounded import Rounded
-from helpers.table import files
+from helpers.table import disk, files
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
 from helpers.table.paired_error import paired_error
@@ -123,9 +123,8 @@ def provenance(
 def release(spec: CheckpointSpec, bits: int, rows: list[dict[str, Any]], out: Path) -> None:
     """Round one checkpoint and write it with its card and provenance into the new folder `out`."""
     folder, wanted = Path(spec.location), one_checkpoint.gptq_scheme(bits, GROUP_SIZE, symmetric=False)
-    rounded, scheme = one_checkpoint.round_folder(folder, wanted)
+    rounded, scheme = export.export_rounded(folder, wanted, out)
     qid = measured(spec, scheme, rows)
-    export.export(folder, rounded, scheme, out)
     made = provenance(spec, scheme, rounded, qid, out / "model.safetensors")
     (out / "provenance.json").write_text(json.dumps(made, indent=1) + "\n")
     (out / "README.md").write_text(card(spec, scheme, rounded, qid))
@@ -137,7 +136,8 @@ def release_family(out: Path, console: Console) -> None:
     for spec in catalogue.checkpoints(str(FAMILY), None, None, str(FAMILY)):
         last[spec.model] = max(spec, last.get(spec.model, spec), key=lambda each: each.step)
     rows = files.read_table(TABLE).to_pylist()
-    with export.whole_folder(out) as unfinished:
+    disk.refuse_unwritable(out)
+    with disk.exclusive(out, doing="writing"), disk.whole_folder(out) as unfinished:
         for spec in last.values():
             for bits in BITS:
                 name = f"{spec.model}-step-{spec.step:06d}-gptq-{bits}bit-g{GROUP_SIZE}"

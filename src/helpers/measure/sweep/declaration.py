@@ -35,11 +35,15 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Part:
-    """Some checkpoints of a family, and the schemes each is rounded by."""
+    """Some checkpoints of a family, and the schemes each is rounded by.
+
+    `failures` are lines about checkpoints that the plan names and can't look into.
+    """
 
     checkpoints: tuple[CheckpointSpec, ...]
     schemes: tuple[QuantScheme, ...]
     search: SearchEntry | None = None
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ class Sweep:
     calibration: CalibrationEntry
     parts: tuple[Part, ...]
 
+    @property
+    def failures(self) -> list[str]:
+        """Return what is known before any work about checkpoints that can't be measured, each once."""
+        return list(dict.fromkeys(failure for part in self.parts for failure in part.failures))
+
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.construct_located)
 
@@ -58,7 +67,8 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.
 def read_sweep(path: Path, unit: Unit | None = None) -> Sweep:
     """Read and check a sweep, or the part of it that is about one unit's trained checkpoints, wherever these lie.
 
-    Raises SpecError with file, line and accepted values for anything that is off, and for a unit it doesn't name.
+    Raises SpecError with file, line and accepted values for anything that is off, for a unit it doesn't name, and for a
+    part without one checkpoint that can be looked into.
     """
     entry = _read_entry(path)
     calibration = _record(CalibrationEntry, entry.calibration, path)
@@ -103,13 +113,16 @@ def _read_evaluation(raw: _Mapping, path: Path) -> EvaluationEntry:
 
 def _read_part(entry: _PartEntry, where: str, calibration: CalibrationEntry, path: Path, unit: Unit | None) -> Part:
     specs = _chosen(entry, where, unit)
-    structures = structures_of(specs, where)
+    structures, unknown = structures_of(specs)
+    if specs and len(unknown) == len(specs):
+        raise SpecError(f"{where}: {next(iter(unknown.values()))}")
     schemes: list[QuantScheme] = []
     for item in entry.schemes:
         wanted = _expand(item, calibration, path)
         refuse_impossible(structures, wanted, f"{path}:{item.lines['method']}")
         schemes += wanted
-    return Part(tuple(specs), tuple(schemes), _read_search(entry.search, schemes, path))
+    usable = tuple(spec for spec in specs if spec not in unknown)
+    return Part(usable, tuple(schemes), _read_search(entry.search, schemes, path), tuple(unknown.values()))
 
 
 def _read_search(raw: _Mapping | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:

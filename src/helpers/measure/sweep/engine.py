@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from torch import Tensor
 
 from helpers.measure.models import checkpoints, decoders, memory
+from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.rounding import layerwise, methods
 from helpers.measure.rounding import rounded as rounded_module
@@ -23,8 +23,8 @@ from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.rows import Outcome, Subject, make_row
 from helpers.measure.text import corpus_lock
 from helpers.measure.text.tokenized import Source, evaluation_blocks, with_calibration
-from helpers.table import files
-from helpers.table.errors import DeviceError, QidError, QuantizationError
+from helpers.table import disk, files
+from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.records import given
 from helpers.table.rows import Diagnostics, EvalSpec, Measurement
 from helpers.table.scheme import QuantScheme
@@ -38,11 +38,15 @@ def measuring(
 ) -> Iterator["Engine"]:
     """Hold the records, yield an engine that knows what is measured, and compact into the table, whatever happens.
 
-    Raises SpecError when the device isn't there, ResultsError when another process holds the records.
+    Raises SpecError when the device isn't there, ResultsError when another process holds the records or the places
+    can't be written.
     """
     refuse_missing_device(device)
     table, records = places.measurements, places.records
-    with files.exclusive(records):
+    for place in (table, records / "any"):
+        disk.refuse_unwritable(place)
+    with disk.exclusive(records):
+        disk.clear_unfinished(records, "*.json")
         in_table = set(files.read_table(table).column("measurement_id").to_pylist()) if table.exists() else set()
         engine = Engine(sweep, device, memory_bytes, records, in_table | files.done_ids(records), console)
         try:
@@ -78,8 +82,8 @@ class Engine:
         for job in lot:
             try:
                 prepared.append(self._prepare(job))
-            except QidError as error:
-                self.failures.append(f"{job.checkpoint.label}: {error}")
+            except Exception as error:
+                self.failures.append(failure_of(error, job.checkpoint.label, self.device))
         return prepared
 
     def _prepare(self, job: Job) -> Prepared:
@@ -95,6 +99,7 @@ class Engine:
         prepared = Prepared(subjects, schemes, self._missing(subjects, schemes))
         if any(prepared.missing):
             prepared.model = checkpoints.load(local, "cpu")
+            _refuse_unknown_tokens(prepared)
         return prepared
 
     def _missing(self, subjects: list[Subject], schemes: dict[QuantScheme, Tensor | None]) -> list[list[QuantScheme]]:
@@ -102,21 +107,15 @@ class Engine:
 
     def measure(self, lot: list[Prepared], advance: Callable[[int], None]) -> None:
         """Measure the missing rows; write one record per row; call `advance` with how many rows more there are."""
-        together: dict[tuple[bool, tuple[object, ...]], list[Prepared]] = defaultdict(list)
         for prepared in lot:
             self._forget_what_is_done(prepared)
             self.n_present += prepared.n_present
             advance(prepared.n_present)
-            if prepared.model is not None:
-                finite = checkpoints.all_finite(prepared.model)
-                together[finite, tuple(prepared.to_round)].append(prepared)
-        for (finite, _), members in together.items():
-            rows = self._rows(members) if finite else _nonfinite_rows(members)
-            for row in rows:
-                files.write_record(row, self.records)
-                self.done.add(row.measurement_id)  # a later job may have the same weights
-                self.n_measured += 1
-                advance(1)
+        for row in self._rows(lot):
+            files.write_record(row, self.records)
+            self.done.add(row.measurement_id)  # a later job may have the same weights
+            self.n_measured += 1
+            advance(1)
 
     def _forget_what_is_done(self, prepared: Prepared) -> None:
         """Leave out rows that were measured since a checkpoint was prepared: an earlier one had the same weights."""
@@ -124,20 +123,36 @@ class Engine:
         if not any(prepared.missing):
             prepared.model = None
 
-    def _rows(self, members: list[Prepared]) -> Iterator[Measurement]:
-        """Round checkpoints by the same schemes and score them; a failure of the whole lot goes into the report."""
-        label = ", ".join(member.subjects[0].spec.label for member in members)
+    def _rows(self, lot: list[Prepared]) -> Iterator[Measurement]:
+        """Yield the rows that a lot lacks; what is measured together is configured alike and lacks the same schemes."""
+        together: dict[tuple[bool, str, tuple[object, ...]], list[Prepared]] = defaultdict(list)
+        for prepared in lot:
+            if prepared.model is not None:
+                finite, config = checkpoints.all_finite(prepared.model), prepared.model.config.to_json_string()
+                together[finite, config, tuple(prepared.to_round)].append(prepared)
+        for (finite, *_), members in together.items():
+            yield from self._rows_together(members) if finite else _nonfinite_rows(members)
+
+    def _rows_together(self, members: list[Prepared]) -> Iterator[Measurement]:
+        """Round checkpoints by the same schemes and score them.
+
+        What goes wrong with several is tried again with each half of them, so that one spoils no other's rows; what
+        goes wrong with one is its failure in the report.
+        """
         try:
             yield from self._measured(members)
-        except QidError as error:
-            self.failures.append(f"{label}: {error}")
-        except torch.OutOfMemoryError as error:
-            self.failures.append(f"{label}: out of memory ({str(error).splitlines()[0]})")
-        except RuntimeError as error:
-            said = str(error).splitlines()[0]
-            raise DeviceError(
-                f"{label}: {self.device} failed ({said}); all finished rows are kept, rerun to go on"
-            ) from error
+            return
+        except Exception as error:
+            label = ", ".join(member.subjects[0].spec.label for member in members)
+            failure = failure_of(error, label, self.device)
+        if len(members) == 1:
+            self.failures.append(failure)
+            members[0].model = None
+            return
+        for half in (members[: len(members) // 2], members[len(members) // 2 :]):
+            for member in half:
+                self._forget_what_is_done(member)
+            yield from self._rows(half)
 
     def _measured(self, members: list[Prepared]) -> Iterator[Measurement]:
         """Round `members` once, then score them on every text that lacks a row, and yield the rows text by text."""
@@ -204,6 +219,17 @@ class Engine:
         ]
         budget = f"of {memory_bytes / 2**30:.3g} GiB"
         self.console.print(f"{spec.model}: {len(members)} at once, expected {', '.join(estimates)} {budget}")
+
+
+def _refuse_unknown_tokens(prepared: Prepared) -> None:
+    """Raise CheckpointError for a text with a token that the model has no embedding for: it would end a GPU's work."""
+    n_known = given(prepared.model).get_input_embeddings().weight.shape[0]
+    texts = [*(subject.blocks.tokens for subject in prepared.subjects), *prepared.schemes.values()]
+    largest = max(int(tokens.max()) for tokens in texts if tokens is not None)
+    if largest >= n_known:
+        raise CheckpointError(
+            f"its tokenizer gives token {largest}; accepted: 0 to {n_known - 1}, as it has embeddings"
+        )
 
 
 def _nonfinite_rows(members: list[Prepared]) -> list[Measurement]:

@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import QuantizationError
-from helpers.table.records import given
+from helpers.table.records import given, number
 from helpers.table.rows import SCHEMA_VERSION, Diagnostics, EvalSpec, Measurement, measurement_id
 from helpers.table.scheme import QuantScheme
 
@@ -75,7 +76,7 @@ def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_secon
         **{f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name in recorded},
         **dataclasses.asdict(scheme),
         **dataclasses.asdict(subject.evaluation),
-        **dataclasses.asdict(outcome.diagnostics),
+        **_numbers(outcome.diagnostics),
         **_scores(outcome.evaluation),
         **provenance(subject.device),
         weights_sha256=subject.local.weights_sha256,
@@ -102,7 +103,13 @@ def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_secon
 def _scores(evaluation: Evaluation | None) -> dict[str, Any]:
     """Return the columns that scoring fills, all null where there is no score; tokens are counted in any case."""
     names = [f.name for f in dataclasses.fields(Evaluation) if f.name != "n_tokens"]
-    return {name: getattr(evaluation, name) if evaluation else None for name in names}
+    return _numbers(evaluation, names) if evaluation else dict.fromkeys(names)
+
+
+def _numbers(record: Diagnostics | Evaluation, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return fields of a record, all by default; one that isn't a number, such as 0/0 of a zero matrix, is null."""
+    values = {name: getattr(record, name) for name in names or [f.name for f in dataclasses.fields(record)]}
+    return {name: number(value) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def provenance(device: str) -> dict[str, Any]:

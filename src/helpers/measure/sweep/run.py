@@ -57,7 +57,7 @@ def run_sweep(
         for lot, prepared in prefetched(loader, engine.prepare, batches(jobs, device)):
             progress.update(task, description=f"{sweep.name}: {lot[0].checkpoint.label}")
             engine.measure(prepared, lambda n: progress.advance(task, n))
-    return Report(engine.n_measured, engine.n_present, tuple(engine.failures))
+    return Report(engine.n_measured, engine.n_present, (*sweep.failures, *engine.failures))
 
 
 def prefetched(loader: Executor, make: Callable[[Lot], Made], lots: Sequence[Lot]) -> Iterator[tuple[Lot, Made]]:

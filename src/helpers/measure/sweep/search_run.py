@@ -18,6 +18,7 @@ from helpers.measure.mixed import searches as mixed
 from helpers.measure.mixed.assignments import Units
 from helpers.measure.mixed.searches import Plan, Trial
 from helpers.measure.models import checkpoints, memory
+from helpers.measure.models.failures import failure_of
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.sweep.declaration import Sweep, read_sweep
 from helpers.measure.sweep.engine import Engine, measuring
@@ -28,10 +29,9 @@ from helpers.measure.sweep.rows import provenance
 from helpers.measure.text import corpus_lock
 from helpers.measure.text.tokenized import Source, search_blocks, with_calibration
 from helpers.measure.training.unit import Unit
-from helpers.table import files
+from helpers.table import disk, files
 from helpers.table.checkpoint import CheckpointSpec
-from helpers.table.errors import QidError
-from helpers.table.records import digest, given, key_of
+from helpers.table.records import digest, given, key_of, number
 from helpers.table.rows import EvalSpec
 from helpers.table.scheme import QuantScheme
 from helpers.table.trial_rows import TrialRow
@@ -68,7 +68,13 @@ def run_search(
     Raises SpecError before any work as `run_sweep` does; a checkpoint that can't be searched is named in the report.
     """
     sweep = read_sweep(sweep_path, unit)
-    with measuring(sweep, device, places, console, memory_bytes) as engine:
+    for place in (places.trials, places.trial_records / "any"):
+        disk.refuse_unwritable(place)
+    with (
+        measuring(sweep, device, places, console, memory_bytes) as engine,
+        disk.exclusive(places.trial_records),
+    ):
+        disk.clear_unfinished(places.trial_records, "*.parquet")
         run = _Run(engine, device, places.trial_records)
         try:
             for wanted in _plan(sweep):
@@ -78,7 +84,7 @@ def run_search(
             finished = sorted(places.trial_records.glob("*.parquet"))
             if finished:
                 files.gather(finished, places.trials)
-    failures = (*run.failures, *engine.failures)
+    failures = (*sweep.failures, *run.failures, *engine.failures)
     return SearchReport(run.n_searched, run.n_present, engine.n_measured, failures)
 
 
@@ -111,8 +117,8 @@ class _Run:
             prepared = self.engine.prepare([Job(wanted.spec, tuple(recipes))])
             del loaded
             self.engine.measure(prepared, lambda n: None)
-        except QidError as error:
-            self.failures.append(f"{wanted.spec.label}: {error}")
+        except Exception as error:
+            self.failures.append(failure_of(error, wanted.spec.label, self.device))
 
     def _rows(self, loaded: "_Loaded", scheme: QuantScheme, entry: SearchEntry) -> list[TrialRow]:
         """Return a unit's trials: those of its file, or the search's."""
@@ -166,6 +172,7 @@ class _Loaded:
         return TrialRow(
             **values
             | dataclasses.asdict(trial)
+            | {"loss_nats": number(trial.loss_nats), "estimated_nats": number(trial.estimated_nats)}
             | {"weights_sha256": self.local.weights_sha256, "lr_fraction": self.spec.lr_fraction},
             checkpoint_id=self.local.weights_sha256[:16],
             scheme_id=scheme.scheme_id,

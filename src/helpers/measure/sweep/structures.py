@@ -9,9 +9,10 @@ from transformers import PretrainedConfig
 
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import linear_shapes
+from helpers.measure.models.failures import failure_of
 from helpers.measure.rounding import methods
 from helpers.table.checkpoint import CheckpointSpec
-from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.errors import SpecError
 from helpers.table.families.catalogue import HUB_FAMILIES
 from helpers.table.scheme import QuantScheme
 
@@ -25,9 +26,10 @@ class Structure:
     config: PretrainedConfig | None
 
 
-def structures_of(specs: list[CheckpointSpec], where: str) -> list[Structure]:
-    """Return the different structures among checkpoints. Raises SpecError, after `where`, for one that isn't known."""
+def structures_of(specs: list[CheckpointSpec]) -> tuple[list[Structure], dict[CheckpointSpec, str]]:
+    """Return the different structures among checkpoints, and why those have none that aren't known, one line each."""
     structures: dict[object, Structure] = {}
+    unknown: dict[CheckpointSpec, str] = {}
     for spec in specs:
         if spec.revision is not None and spec.family in HUB_FAMILIES:
             structures[spec.model] = Structure(spec.model, HUB_FAMILIES[spec.family].shapes_of(spec.model), None)
@@ -37,9 +39,9 @@ def structures_of(specs: list[CheckpointSpec], where: str) -> list[Structure]:
             key = (spec.model, config.to_json_string())
             if key not in structures:
                 structures[key] = Structure(spec.model, linear_shapes(config), config)
-        except CheckpointError as error:
-            raise SpecError(f"{where}: {spec.label}: {error}") from None
-    return list(structures.values())
+        except Exception as error:
+            unknown[spec] = failure_of(error, spec.label, "cpu")
+    return list(structures.values()), unknown
 
 
 def refuse_impossible(structures: list[Structure], schemes: list[QuantScheme], where: str) -> None:

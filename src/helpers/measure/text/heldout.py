@@ -10,8 +10,8 @@ from pathlib import Path
 
 from helpers.measure.text.corpus_lock import CACHE, CorpusLock, HeldoutFile, Wheel
 from helpers.table.corpus import LOCK
+from helpers.table.disk import write_atomically
 from helpers.table.errors import CorpusError
-from helpers.table.files import write_atomically
 
 log = logging.getLogger(__name__)
 

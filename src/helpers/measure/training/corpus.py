@@ -27,6 +27,7 @@ from helpers.measure.text.corpus_lock import (
     Wheel,
 )
 from helpers.measure.text.heldout import document_in, wheel_documents
+from helpers.table import disk
 from helpers.table.errors import CorpusError, SpecError
 from helpers.table.records import digest, from_mapping
 
@@ -242,9 +243,8 @@ def training_tokens(lock: CorpusLock, tokenizer: Tokenizer, cache: Path = CACHE)
         end = tokenizer.token_to_id(END_OF_TEXT)
         texts = training_documents(lock, cache / "wheels")
         pieces = [np.array([*ids, end], dtype=np.uint16) for ids in _encode_all(tokenizer, texts)]
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, np.concatenate(pieces))
-        partial.replace(path)
+        with disk.replacing(path) as partial, partial.open("wb") as file:
+            np.save(file, np.concatenate(pieces))
     tokens: np.ndarray = np.load(path)
     return tokens
 

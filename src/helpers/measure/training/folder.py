@@ -1,10 +1,11 @@
 """Files that training leaves on disk: checkpoint folders in Hugging Face layout, their descriptions, a manifest."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -14,9 +15,9 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
 from helpers.measure.training.plan import ModelEntry, Run, TrainingPlan
+from helpers.table import disk
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
-from helpers.table.files import write_atomically
 
 
 def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> GPTNeoXForCausalLM:
@@ -58,22 +59,21 @@ class Writer:
     def save(self, state: dict[str, Tensor], step: int, n_averaged: int = 1) -> float:
         """Write the weights `state` of `step`; return their 16-bit loss in nats per token.
 
-        The folder is written under another name, then renamed. An average of moments is a run beside this one.
+        The folder is written under another name, then renamed. An average of moments is a run beside this one. Raises
+        ResultsError when the disk refuses.
         """
         name = self.run.name if n_averaged == 1 else f"{self.run.name}-average{n_averaged}"
         final = self.out / name / f"step-{step:06d}"
-        partial = final.with_name(f".{final.name}")
-        shutil.rmtree(partial, ignore_errors=True)
         self._half.load_state_dict(state)
-        self._half.save_pretrained(partial)
         self._scored.load_state_dict(self._half.state_dict())
         loss = evaluate.evaluate_model(self._scored, self.blocks).loss_nats
-        weights_sha256 = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()
-        spec = self._describe(f"{name}/{final.name}", name, step, n_averaged, weights_sha256)
-        described = dataclasses.asdict(spec) | {"loss_nats": loss}
-        (partial / "checkpoint.json").write_text(json.dumps(described, indent=1))
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(partial, final)
+        with disk.whole_folder(final) as partial, disk.refusals_named(final):
+            self._half.save_pretrained(partial)
+            weights_sha256 = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()
+            spec = self._describe(f"{name}/{final.name}", name, step, n_averaged, weights_sha256)
+            described = dataclasses.asdict(spec) | {"loss_nats": loss}
+            (partial / "checkpoint.json").write_text(json.dumps(described, indent=1))
+            shutil.rmtree(final, ignore_errors=True)
         return loss
 
     def _describe(self, location: str, name: str, step: int, n_averaged: int, weights_sha256: str) -> CheckpointSpec:
@@ -107,18 +107,39 @@ class Writer:
 
 
 def write_manifest(folder: Path) -> None:
-    """Write `manifest.json` of a family's folder from the description each checkpoint carries."""
+    """Write `manifest.json` of a family's folder from the description each checkpoint carries, if it says anything new.
+
+    Raises ResultsError when the disk refuses.
+    """
     entries = [json.loads(path.read_text()) for path in folder.glob("*/step-*/checkpoint.json")]
     entries.sort(key=lambda entry: (entry["n_params_total"], entry["run"], entry["step"]))
-    write_atomically(folder / catalogue.MANIFEST, (json.dumps({"checkpoints": entries}, indent=1) + "\n").encode())
+    content, path = (json.dumps({"checkpoints": entries}, indent=1) + "\n").encode(), folder / catalogue.MANIFEST
+    if not path.exists() or path.read_bytes() != content:
+        disk.write_atomically(path, content)
+
+
+@contextlib.contextmanager
+def family_held(folder: Path) -> Iterator[None]:
+    """Hold a family's folder against a second process, and clear what killed ones left in it.
+
+    Raises ResultsError when another process holds it or it can't be written.
+    """
+    disk.refuse_unwritable(folder / catalogue.MANIFEST)
+    with disk.exclusive(folder, doing="training into"):
+        for place in (folder, *filter(Path.is_dir, folder.glob("*"))):
+            disk.clear_unfinished(place, "*")
+        yield
 
 
 def select(source: Path, runs: list[str], steps: list[int], out: Path) -> None:
     """Copy some checkpoints of a family, with its tokenizer, into a family folder of their own.
 
-    Raises SpecError for a run or step that isn't there.
+    Raises SpecError for a run or step that isn't there, ResultsError as `family_held` does.
     """
-    shutil.copyfile(source / "tokenizer.json", out / "tokenizer.json")
-    for spec in catalogue.checkpoints(str(source), None, steps, str(source), runs):
-        shutil.copytree(spec.location, out / spec.run / Path(spec.location).name, dirs_exist_ok=True)
-    write_manifest(out)
+    specs = catalogue.checkpoints(str(source), None, steps, str(source), runs)
+    with family_held(out), disk.refusals_named(out):
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / "tokenizer.json", out / "tokenizer.json")
+        for spec in specs:
+            shutil.copytree(spec.location, out / spec.run / Path(spec.location).name, dirs_exist_ok=True)
+        write_manifest(out)

@@ -1,5 +1,6 @@
 """The plan of a training: a family's YAML, the runs it stands for, and the learning rate of each update."""
 
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import yaml
 
 from helpers.table.errors import SpecError
 from helpers.table.families.neox import neox_n_params_non_embedding
-from helpers.table.records import from_mapping, given
+from helpers.table.records import digest, from_mapping, given
 
 COSINE_FLOOR = 0.1  # of the peak, at the end of a cosine
 SCHEDULES = ("constant", "cosine")
@@ -219,6 +220,16 @@ class TrainingPlan:
             branched_from=trunk.name,
             branched_at_step=at,
         )
+
+    def digest_of(self, run: Run) -> str:
+        """Return what names a run and its branches with all that decides their weights and what is written of them.
+
+        A branch has its trunk's: it goes on from the trunk's state. Other runs of the plan aren't in it.
+        """
+        trunk = next((each for each in self.runs() if each.name == (run.branched_from or run.name)), run)
+        shared = (self.family, self.batch_sequences, self.seq_len, self.betas, self.clip_norm)
+        runs = [dataclasses.asdict(each) for each in (trunk, *self.branches(trunk))]
+        return digest([shared, runs, sorted(self.moments(trunk))])
 
     def n_updates(self, run: Run) -> int:
         """Return the number of updates that a run makes itself."""

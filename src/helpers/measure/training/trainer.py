@@ -21,11 +21,11 @@ from transformers import GPTNeoXForCausalLM
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training import corpus
-from helpers.measure.training.folder import Writer, build, write_manifest
+from helpers.measure.training.folder import Writer, build, family_held, write_manifest
 from helpers.measure.training.plan import Run, TrainingPlan, read_plan
+from helpers.table import disk
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families import catalogue
-from helpers.table.files import write_atomically
 
 STATE = "state.safetensors"
 SHAPES_AT_MOST = 256
@@ -150,18 +150,23 @@ class Trainer:
             value.copy_(before[name]) if name in before else value.zero_()
 
     def save(self, path: Path) -> None:
-        """Write weights, optimizer and step, atomically."""
-        content = safetensors.torch.save(self._tensors(), metadata={"step": str(self.step)})
-        write_atomically(path, content)
+        """Write weights, optimizer, step and what the run was to be, atomically. Raises ResultsError."""
+        metadata = {"step": str(self.step), "plan": self.plan.digest_of(self.run)}
+        disk.write_atomically(path, safetensors.torch.save(self._tensors(), metadata=metadata))
 
     def load(self, path: Path) -> None:
-        """Go on from what `save` wrote. Raises CheckpointError when it can't be read."""
+        """Go on from what `save` wrote. Raises CheckpointError when it can't be read or was begun as something else."""
         try:
             with safetensors.safe_open(path, "pt") as file:
-                self.step = int(file.metadata()["step"])
+                metadata = file.metadata()
+                self.step = int(metadata["step"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        except safetensors.SafetensorError as error:
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: can't be resumed from ({error}); delete it to start again") from None
+        if metadata.get("plan") != self.plan.digest_of(self.run):
+            raise CheckpointError(
+                f"{path}: begun under another plan; accepted: the plan it was begun under, or delete {path.parent}"
+            )
         self.model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
         described = self.optimizer.state_dict()
         for name, tensor in tensors.items():
@@ -175,7 +180,8 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console, mode
     """Train the runs of a plan into `out/<run>/step-<n>/` and write the family's manifest; return its path.
 
     `models` picks some of the plan's models. What is finished stays as it is. A checkpoint folder opens with
-    `GPTNeoXForCausalLM.from_pretrained`. Raises SpecError and CorpusError.
+    `GPTNeoXForCausalLM.from_pretrained`. Raises SpecError, CorpusError, CheckpointError for a run that can't be
+    resumed, and ResultsError when another process trains into `out` or the disk refuses.
     """
     refuse_missing_device(device)
     plan = read_plan(plan_path)
@@ -185,9 +191,15 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console, mode
         raise SpecError(
             f"{plan_path}: unknown model '{unknown[0]}'; accepted: {', '.join(m.name for m in plan.models)}"
         )
+    with family_held(out):
+        _train_runs(plan, runs, out, device, console)
+    return out / catalogue.MANIFEST
+
+
+def _train_runs(plan: TrainingPlan, runs: list[Run], out: Path, device: str, console: Console) -> None:
     tokenizer_path = out / "tokenizer.json"
     if not tokenizer_path.exists():
-        write_atomically(tokenizer_path, corpus_lock.TADPOLE_TOKENIZER.read_bytes())
+        disk.write_atomically(tokenizer_path, corpus_lock.TADPOLE_TOKENIZER.read_bytes())
     tokenizer = Tokenizer.from_file(str(tokenizer_path))
     console.print(plan_table(plan, runs, tokenizer.get_vocab_size()))
     lock = corpus_lock.read_lock()
@@ -202,7 +214,7 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console, mode
                 writer = Writer(plan, run, out, batches.unique_tokens, blocks, tokenizer.get_vocab_size(), device)
                 _train_run(trainer, batches, writer, out, console)
                 write_manifest(out)
-    return out / catalogue.MANIFEST
+    write_manifest(out)  # a kill may have come between the last run's end and its entries
 
 
 def plan_table(plan: TrainingPlan, runs: list[Run], vocabulary_size: int) -> Table:
@@ -228,6 +240,8 @@ def _train_run(trainer: Trainer, batches: Batches, writer: Writer, out: Path, co
         _leave_for_branches(plan, run, trainer.step, out)
     elif run.branched_from is not None:
         raise CheckpointError(f"{state}: missing; delete {out / run.branched_from} to train that run again")
+    else:
+        trainer.save(state)  # a run with a state isn't finished, however few of its checkpoints there are
     moments = plan.moments(run)
     kept: list[dict[str, Tensor]] = []  # weights of the moments that the next average needs
     started, first = time.perf_counter(), trainer.step
@@ -246,7 +260,8 @@ def _train_run(trainer: Trainer, batches: Batches, writer: Writer, out: Path, co
         seconds = time.perf_counter() - started
         speed = (trainer.step - first) * plan.tokens_per_step / seconds / 1e6
         console.print(f"{run.name} step {trainer.step}: loss {loss:.4f} nats, {speed:.2f}M tokens/s, {seconds:.0f} s")
-    state.unlink(missing_ok=True)
+    with disk.refusals_named(state):
+        state.unlink(missing_ok=True)
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -262,7 +277,5 @@ def _leave_for_branches(plan: TrainingPlan, run: Run, step: int, out: Path) -> N
     for branch in plan.branches(run) if run.branched_from is None else []:
         start = out / branch.name / STATE
         if branch.branched_at_step == step and not start.exists():
-            start.parent.mkdir(parents=True, exist_ok=True)
-            partial = start.with_suffix(".partial")
-            shutil.copyfile(out / run.name / STATE, partial)
-            partial.replace(start)
+            with disk.replacing(start) as partial:
+                shutil.copyfile(out / run.name / STATE, partial)

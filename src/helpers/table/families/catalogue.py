@@ -71,6 +71,8 @@ def read_manifest(folder: Path) -> list[CheckpointSpec]:
     for index, entry in enumerate(_entries(path)):
         known = {name: value for name, value in entry.items() if name != "loss_nats"}
         spec = from_mapping(CheckpointSpec, known | {"location": str(folder / entry["location"])}, f"{path}: {index}")
+        if spec.revision is not None:
+            raise SpecError(f"{path}: {index}: 'revision' is '{spec.revision}'; accepted: null, the weights lie here")
         specs.append(spec)
     return specs
 
