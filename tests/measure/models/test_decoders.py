@@ -181,6 +181,16 @@ def test_a_model_is_left_as_it_was(name):
             r"its parts can't be run on their own \(The expanded size of the tensor",
         ),
         (
+            "BertLMHeadModel",
+            transformers.BertConfig(**COMMON),
+            "what it says of a token depends on later ones; accepted: causal models",
+        ),
+        (
+            "DiffLlamaForCausalLM",
+            transformers.DiffLlamaConfig(**COMMON),
+            "parameters beside child layers in 'model.layers.0.self_attn': lambda_q1, lambda_k1, lambda_q2, lambda_k2",
+        ),
+        (
             "GraniteForCausalLM",  # its logits are divided after the head
             transformers.GraniteConfig(**COMMON, logits_scaling=2.0),
             "blocks 'model.layers' and then GraniteRMSNorm, Linear don't give the model's own logits",
@@ -208,6 +218,14 @@ def test_blocks_with_and_without_a_window_are_refused(window):
 def test_blocks_that_all_have_the_same_window_are_known():
     model = build(transformers.MistralConfig(**COMMON, num_key_value_heads=2, sliding_window=4))
     assert decoder_of(model).linear_names() == GATED_NAMES
+
+
+def test_a_stored_tensor_that_is_no_parameter_is_refused():
+    model = tiny_model(seed=0, **SHAPE)
+    model.gpt_neox.layers[0].register_buffer("layer_scalar", torch.ones(1))
+    found = r"stored tensors that aren't parameters in 'gpt_neox\.layers\.0': layer_scalar"
+    with pytest.raises(CheckpointError, match=found):
+        decoder_of(model)
 
 
 def test_weights_that_are_no_numbers_are_not_an_unknown_structure():

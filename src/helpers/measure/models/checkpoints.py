@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from helpers.measure.models.decoders import decoder_of
+from helpers.measure.models.trial import refuse_another_walk
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError
 from helpers.table.records import digest
@@ -116,7 +117,7 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
         expected = checkpoint.weights_sha256
         raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {found[:16]}, not {expected[:16]})")
     model = _from_files(folder, config_of(folder)).eval().requires_grad_(False).to(device)
-    decoder_of(model)
+    refuse_another_walk(decoder_of(model))
     return model
 
 
