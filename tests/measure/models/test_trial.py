@@ -8,7 +8,7 @@ import transformers
 from tests.measure.tiny import SHAPE, tiny_model
 from torch import nn
 
-from helpers.measure.models import trial
+from helpers.measure.models import stacking, trial
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.scoring.evaluate import evaluate_model
 from helpers.measure.text.token_blocks import Blocks
@@ -124,7 +124,7 @@ def test_a_small_module_that_needs_two_arguments_is_refused():
         def forward(self, one, other):
             return one * self.weight + other
 
-    model = tiny_model(seed=0, d_model=48)  # a shape of no other test: stacks are kept by configuration
+    model = tiny_model(seed=0, d_model=48)
     kind = type(model.gpt_neox.layers[0])
 
     class Block(kind):
@@ -142,3 +142,14 @@ def test_weights_that_are_no_numbers_and_weights_of_zero_are_no_other_structure(
         model = tiny_model(seed=0, **SHAPE)
         model.gpt_neox.layers[1].mlp.dense_h_to_4h.weight.fill_(value)
         trial.refuse_another_walk(decoder_of(model))
+
+
+def test_the_trial_leaves_alone_the_stacks_that_another_thread_may_be_using():
+    """The next checkpoint is loaded while one is measured; a kept stack that the trial loads would mix the two."""
+    decoder, other = (decoder_of(tiny_model(seed=seed, **SHAPE)) for seed in (0, 1))
+    stack = stacking.block_stacks(decoder, torch.float32)[0]
+    stack.load([decoder.blocks[0]], [0], {})
+    held = {name: layer.weight for name, layer in stack.layers.items()}
+    trial.refuse_another_walk(other)
+    assert all(layer.weight is held[name] for name, layer in stack.layers.items())
+    stack.clear()

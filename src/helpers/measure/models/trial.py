@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from helpers.measure.models.decoders import CAUSES, Decoder, first_line, hidden_of, positions_of, unknown_structure
-from helpers.measure.models.stacking import block_arguments, block_stacks
+from helpers.measure.models.stacking import Stack, StackedLinear, block_arguments
 
 N_TOKENS = 64  # of each of two sequences, where no window is longer and the model has the positions
 LEAST_TOKENS = 8  # of models so large that more would take long
@@ -32,13 +32,14 @@ def refuse_another_walk(decoder: Decoder) -> None:
 
 def _compare(decoder: Decoder) -> None:
     tokens = _tokens(decoder)
-    stacks = block_stacks(decoder, torch.float32)
+    # of its own: those that are kept may be at work in another thread while the next checkpoint is loaded
+    stacks = {each: Stack(decoder.blocks[each], torch.float32, StackedLinear) for each in set(decoder.templates)}
     arguments = block_arguments(decoder, tokens, torch.float32)
     hidden, _ = decoder.inputs(tokens)
     for index, block in enumerate(decoder.blocks):
-        stacks[index].load([block], [0], {})
-        found = hidden_of(stacks[index].module(hidden.clone(), **arguments))
-        stacks[index].clear()
+        stack = stacks[decoder.templates[index]]
+        stack.load([block], [0], {})
+        found = hidden_of(stack.module(hidden.clone(), **arguments))
         expected = hidden_of(block(hidden.clone(), **arguments))
         if not _agree(found, expected, expected - hidden):
             place = f"block {index} of '{decoder.prefix}' with its parameters in block {decoder.templates[index]}"
