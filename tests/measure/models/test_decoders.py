@@ -234,6 +234,16 @@ def test_weights_that_are_no_numbers_are_not_an_unknown_structure():
     assert decoder_of(model).prefix == "gpt_neox.layers"
 
 
+def test_more_tokens_than_positions_and_ids_beyond_the_embedding_are_refused():
+    """600 tokens on 512 positions were measured without a word."""
+    decoder = decoder_of(build(llama(max_position_embeddings=20)))
+    decoder.inputs(torch.arange(20)[None])
+    with pytest.raises(CheckpointError, match="LlamaForCausalLM: 21 tokens a sequence; accepted: up to 20"):
+        decoder.inputs(torch.arange(21)[None])
+    with pytest.raises(CheckpointError, match="LlamaForCausalLM: token 64; accepted: below 64"):
+        decoder.inputs(torch.tensor([[3, 64]]))
+
+
 # ---- toys: one thing at a time is unusual ----------------------------------------------------------------------------
 
 

@@ -43,7 +43,11 @@ class Decoder:
     templates: tuple[int, ...]
 
     def inputs(self, tokens: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        """Return the first block's hidden states for `tokens` (n, L), and the other arguments every block gets."""
+        """Return the first block's hidden states for `tokens` (n, L), and the other arguments every block gets.
+
+        Raises CheckpointError as `refuse_unfit` does.
+        """
+        self.refuse_unfit(tokens)
         seen: dict[str, Any] = {}
 
         def remember(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -57,6 +61,19 @@ class Decoder:
         finally:
             handle.remove()
         return seen["hidden"], seen["kwargs"]
+
+    def refuse_unfit(self, tokens: Tensor) -> None:
+        """Raise CheckpointError for more tokens (n, L) than the model has positions, or ids beyond its embedding."""
+        config, kind = self.model.config, type(self.model).__name__
+        positions = positions_of(config)
+        if positions is not None and tokens.shape[1] > positions:
+            raise CheckpointError(
+                f"{kind}: {tokens.shape[1]} tokens a sequence; accepted: up to {positions} (its positions)"
+            )
+        if int(tokens.max()) >= config.vocab_size:
+            raise CheckpointError(
+                f"{kind}: token {int(tokens.max())}; accepted: below {config.vocab_size} (its embedding)"
+            )
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits for the last block's output."""

@@ -10,6 +10,7 @@ not yet rounded leaves its second moments there and waits; the last one to arriv
 """
 
 import dataclasses
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from helpers.measure.models.stacking import StackedLinear, block_arguments, bloc
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.refusals import unknown_matrix
-from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded
+from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded, number_or_none
 from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
 from helpers.table.errors import QuantizationError
 from helpers.table.records import given
@@ -55,9 +56,9 @@ class Variant:
         errors, damping, dead = torch.stack(self.seen, -1).tolist()
         n_params_quantized = sum(weight.shape.numel() for weight in self.weights.values())
         diagnostics = Diagnostics(
-            mean_layer_error=sum(errors) / len(errors),
-            max_layer_error=max(errors),
-            max_rel_damp_used=max(damping),
+            mean_layer_error=number_or_none(sum(errors) / len(errors)),
+            max_layer_error=number_or_none(_largest(errors)),
+            max_rel_damp_used=number_or_none(_largest(damping)),
             n_layers_redamped=sum(used > given(self.scheme.rel_damp) * 1.001 for used in damping),
             n_dead_columns=int(sum(dead)),
             n_params_quantized=n_params_quantized,
@@ -66,6 +67,11 @@ class Variant:
             calib_micro_batch=micro_batch,
         )
         return Rounded(self.weights, diagnostics)
+
+
+def _largest(figures: list[float]) -> float:
+    """Return the largest figure, NaN if one is: `max` would say what comes first."""
+    return math.nan if any(map(math.isnan, figures)) else max(figures)
 
 
 @torch.no_grad()

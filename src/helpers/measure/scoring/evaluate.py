@@ -20,7 +20,7 @@ from helpers.measure.models.memory import Share, default_budget, evaluation_work
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
 from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
-from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.measure.rounding.rounded import Checkpoint, Rounded, number_or_none
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.records import given
 
@@ -286,6 +286,6 @@ def _summary(score: _Score, blocks: Blocks, micro_batch: int) -> Evaluation:
         n_tokens,
         micro_batch,
         score.accuracy.mean().item(),
-        None if score.kl is None else score.kl.mean().item(),
+        None if score.kl is None else number_or_none(score.kl.mean().item()),  # infinite logits make none
         None if score.agreement is None else score.agreement.mean().item(),
     )
