@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -565,3 +566,38 @@ def test_a_broken_tokenizer_is_one_clear_line(tmp_path, text):
     (tmp_path / "tokenizer.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: not a tokenizer \([^\n]+\)$"):
         checkpoints.tokenizer_of(tmp_path)
+
+
+# ---- what the weights are computed with ------------------------------------------------------------------------------
+
+
+def test_every_pocket_checkpoint_has_the_architecture_that_the_manifest_describes():
+    specs = catalogue.read_manifest(ROOT / "data/tadpole")
+    assert all(checkpoints.architecture_of(Path(spec.location)) == spec.architecture for spec in specs)
+    assert len({spec.architecture for spec in specs}) == len({spec.model for spec in specs})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.25}},
+        {"num_attention_heads": 4},
+        {"hidden_act": "relu"},
+        {"use_parallel_residual": False},
+        {"layer_norm_eps": 1e-3},
+    ],
+)
+def test_another_configuration_over_the_same_weights_is_refused(family, changes):
+    """Another loss under the same id before: a row's id has the weights alone."""
+    (spec, *_) = catalogue.read_manifest(family)
+    folder = Path(spec.location)
+    described = dataclasses.replace(spec, architecture=checkpoints.architecture_of(folder))
+    before = checkpoints.fetch(described)
+    change_config(folder, transformers_version="6.0", use_cache=True, dtype="float32")
+    assert checkpoints.fetch(described) == before
+    change_config(folder, **changes)
+    with pytest.raises(
+        CheckpointError, match=r"config\.json: not the configuration described \(hash [0-9a-f]{16}, not"
+    ):
+        checkpoints.fetch(described)
+    assert checkpoints.fetch(spec) == before, "a family that doesn't say is taken as it is"

@@ -35,6 +35,7 @@ OTHER_WEIGHTS = {
     "compression_config": "the weights are compressed ('compression_config'); accepted: a 16-bit original",
     "transformers_weights": f"names another file of weights ('transformers_weights'); accepted: {SINGLE} or its shards",
 }
+UNDECIDING = ("transformers_version", "architectures", "_name_or_path", "dtype", "torch_dtype", "use_cache")
 STORED_AS = ("BF16", "F16", "F32", "F64")
 LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 MOST_LAYERS = 10_000  # more are a damaged file: even their names wouldn't fit into memory
@@ -55,7 +56,8 @@ def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
     """Return the checkpoint's folder on this disk, downloading a Hub revision first if need be.
 
     Weights are hashed only where the description doesn't say what they must be; `load` verifies them.
-    Raises CheckpointError when it is missing or has no safetensors.
+    Raises CheckpointError when it is missing, has no safetensors, or another configuration than is described: a row's
+    id has the weights, not what is computed with them.
     """
     if spec.revision is None:
         folder, commit = Path(spec.location), None
@@ -63,6 +65,7 @@ def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
         folder = _download(spec)
         commit = folder.name
     weight_files(folder)
+    _refuse_another_architecture(folder, spec.architecture)
     return LocalCheckpoint(folder, spec.weights_sha256 or weights_sha256(folder), commit)
 
 
@@ -135,6 +138,18 @@ def _settings_of(folder: Path) -> dict[str, Any]:
             if isinstance(part.get(name), int) and part[name] > MOST_LAYERS:
                 raise CheckpointError(f"{path}: '{name}' is {part[name]}; accepted: at most {MOST_LAYERS}")
     return settings
+
+
+def architecture_of(folder: Path) -> str:
+    """Return the hash of what a checkpoint's config.json decides: all but versions, names and how it was stored."""
+    settings = {name: value for name, value in _settings_of(folder).items() if name not in UNDECIDING}
+    return digest(json.dumps(settings, sort_keys=True))
+
+
+def _refuse_another_architecture(folder: Path, described: str | None) -> None:
+    if described is not None and (found := architecture_of(folder)) != described:
+        path = folder / "config.json"
+        raise CheckpointError(f"{path}: not the configuration described (hash {found}, not {described})")
 
 
 def weights_sha256(folder: Path) -> str:
