@@ -67,7 +67,7 @@ def compare(folder: Path) -> list[dict]:
     """Round one checkpoint by every library; return one row a library and scheme."""
     local = checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None)
     checkpoint = Checkpoint(checkpoints.load(local, "cpu"), folder)
-    lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder.resolve())
+    lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder)
     tokens, _ = token_blocks.calibration_tokens(lock.calibration, tokenizer, N_CALIBRATION, SEQ_LEN, 0)
     blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, N_EVALUATION, SEQ_LEN)
     columns = {layer.in_features for layer in checkpoint.decoder.linear_layers().values()}

@@ -8,12 +8,14 @@ from tests.measure.tiny import tiny_model
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
+    GPTNeoConfig,
     LlamaConfig,
     Olmo2Config,
     OPTConfig,
     PreTrainedModel,
     Qwen2Config,
     Qwen3Config,
+    SmolLM3Config,
 )
 
 from helpers.measure.models.decoders import decoder_of
@@ -43,7 +45,23 @@ CONFIGS = {
     "olmo2": Olmo2Config(**GATED),
     "opt": OPTConfig(**OPT, init_std=0.2, do_layer_norm_before=True),
     "opt, norms after": OPTConfig(**OPT, init_std=0.2, do_layer_norm_before=False),
+    "rotation off in one": SmolLM3Config(**GATED, no_rope_layers=[1, 0]),
+    "a window in one": GPTNeoConfig(
+        vocab_size=256,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=64,
+        attention_types=[[["global", "local"], 1]],
+        window_size=4,
+        bos_token_id=0,
+        eos_token_id=0,
+        initializer_range=0.2,
+        use_cache=False,
+    ),
 }
+OF_TWO_KINDS = ("rotation off in one", "a window in one")  # of blocks: each has a template of its own
 ARCHITECTURES = (*CONFIGS, "neox, parallel", "neox, sequential")
 
 

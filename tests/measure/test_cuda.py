@@ -85,7 +85,7 @@ def test_the_fused_block_is_transformers_block(parallel, dtype):
     tokens = torch.randint(0, 1024, (3, 40), generator=torch.Generator().manual_seed(0)).cuda()
     owners, kind = [0, 1, 1], TENSOR_DTYPE[dtype]
     with torch.no_grad(), matrix_products(dtype):
-        stack = stacking.block_stack(decoders[0], kind)
+        stack = stacking.block_stacks(decoders[0], kind)[0]
         assert stack.call is not stack.module, "the fused block is what runs"
         stack.load([decoder.blocks[1] for decoder in decoders], owners, {})
         hidden = stacking.first_inputs(decoders, owners, [tokens], kind)[0]

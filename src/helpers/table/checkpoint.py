@@ -34,6 +34,9 @@ class CheckpointSpec:
     weights_sha256: Annotated[
         str | None, key("which weights: SHA-256 of the safetensors file, or a hash of those of its shards")
     ] = None
+    # not a column: the hash of what config.json must decide (heads, rotation, activation), so that a row's id, which
+    # has the weights alone, stands for one model; None where no source tells
+    architecture: str | None = None
     unique_tokens: Annotated[int | None, covariate("tokens of the training text without repetition")] = None
     weight_decay: Annotated[
         float | None, covariate("AdamW's: an update takes this times the learning rate off each weight of a matrix")

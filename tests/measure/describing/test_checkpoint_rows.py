@@ -83,7 +83,7 @@ def test_a_row_holds_what_the_manifest_and_the_weights_say(family, tmp_path):
     assert (row["weights_sha256"], row["checkpoint_id"]) == (sha256, sha256[:16])
     spec = catalogue.read_manifest(family)[1]
     shared = {field.name for field in dataclasses.fields(spec)} & set(row)
-    assert {field.name for field in dataclasses.fields(spec)} - shared == {"location", "revision"}
+    assert {field.name for field in dataclasses.fields(spec)} - shared == {"location", "revision", "architecture"}
     assert {name: row[name] for name in shared} == {name: getattr(spec, name) for name in shared}
     assert (row["loss_nats"], row["epochs"], row["lr_fraction"]) == (7.0, 2000 / 50_000, 0.5)
     matrices = matrices_in(family / "tiny/step-000002")

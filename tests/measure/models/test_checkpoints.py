@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -7,9 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.measure.tiny import ROOT, tiny_model
+from tokenizers import Tokenizer
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
+    BertConfig,
     GPT2Config,
     LlamaConfig,
     OPTConfig,
@@ -331,3 +335,269 @@ def test_the_same_step_with_other_weights_is_another_checkpoint(hub):
 def test_a_revision_that_is_nowhere_is_one_clear_line(hub):
     with pytest.raises(CheckpointError, match="EleutherAI/pythia-14m at step1000: not in the local cache"):
         checkpoints.fetch(pythia_spec())
+
+
+# ---- one answer to which files are the weights -----------------------------------------------------------------------
+
+
+def shards(folder: Path, config: PretrainedConfig) -> dict[str, torch.Tensor]:
+    """Write a model in two shards with an index; return its weights by name."""
+    folder.mkdir()
+    weights = {name: tensor.clone() for name, tensor in saved(folder / "whole", config).state_dict().items()}
+    shutil.copyfile(folder / "whole/config.json", folder / "config.json")
+    shutil.rmtree(folder / "whole")
+    names = sorted(weights)
+    where = {name: f"model-0000{i % 2 + 1}-of-00002.safetensors" for i, name in enumerate(names)}
+    for file in set(where.values()):
+        save_file({n: weights[n] for n in names if where[n] == file}, folder / file, metadata={"format": "pt"})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return weights
+
+
+def test_a_single_file_beside_the_shards_of_another_is_two_answers(tmp_path):
+    weights = shards(tmp_path / "both", DECODERS["llama"])
+    model = load_folder(tmp_path / "both")
+    assert all(torch.equal(model.state_dict()[name], weights[name]) for name in weights)
+    save_file({name: 0 * tensor for name, tensor in weights.items()}, tmp_path / "both/model.safetensors")
+    found = (
+        r"both: model\.safetensors beside model\.safetensors\.index\.json of 2 other files; accepted: one of the two"
+    )
+    for read in (checkpoints.weight_files, checkpoints.weights_sha256, load_folder):
+        with pytest.raises(CheckpointError, match=found):
+            read(tmp_path / "both")
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_an_adapter_beside_the_model_is_refused_by_name(tmp_path, name):
+    saved(tmp_path, DECODERS["llama"])
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(CheckpointError, match=f"{name}: an adapter beside the weights"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("quantization_config", {"quant_method": "fp8"}, r"quantized already \('quantization_config'\)"),
+        ("quantization_config", {"quant_method": "gptq", "bits": 4}, "accepted: a 16-bit original"),
+        ("compression_config", {"format": "int-quantized"}, r"compressed \('compression_config'\)"),
+        ("transformers_weights", "other.safetensors", "names another file of weights"),
+        ("num_hidden_layers", 10**9, "'num_hidden_layers' is 1000000000; accepted: at most 10000"),
+    ],
+)
+def test_a_configuration_that_makes_the_weights_others_is_refused_by_name(tmp_path, name, value, found, nested):
+    saved(tmp_path, DECODERS["llama"])
+    change_config(tmp_path, **({"text_config": {name: value}} if nested else {name: value}))
+    for read in (checkpoints.config_of, checkpoints.weight_files, load_folder):
+        with pytest.raises(CheckpointError, match=rf"config\.json: [^\n]*{found}[^\n]*$"):
+            read(tmp_path)
+
+
+def test_an_empty_quantization_config_says_nothing(tmp_path):
+    saved(tmp_path, DECODERS["llama"])
+    change_config(tmp_path, quantization_config=None)
+    assert load_folder(tmp_path).dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.int8])
+def test_numbers_of_fewer_bits_are_not_the_original(tmp_path, kind):
+    saved(tmp_path, DECODERS["llama"])
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["model.layers.1.mlp.up_proj.weight"] = weights["model.layers.1.mlp.up_proj.weight"].to(kind)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"'model\.layers\.1\.mlp\.up_proj\.weight' is stored as (F8_E4M3|I8);"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"metadata": {}, "weight_map": {"a": "model-0', "not an index of shards"),
+        ("[]", "not an index of shards"),
+        ("[" * 100_000, "not an index of shards"),
+        ("{}", r"not an index of shards \('weight_map'\)"),
+        ('{"weight_map": []}', "not an index of shards"),
+        ('{"weight_map": {}}', "no file; accepted: one shard or more"),
+        ('{"weight_map": {"a": "../other/model.safetensors"}}', "'../other/model.safetensors'; accepted: names of"),
+        ('{"weight_map": {"a": "pytorch_model.bin"}}', "'pytorch_model.bin'; accepted: names of safetensors"),
+        ('{"weight_map": {"a": 3}}', "3; accepted: names of safetensors"),
+        ('{"weight_map": {"a": ["b"]}}', "not an index of shards"),
+    ],
+)
+def test_an_index_that_is_none_is_one_clear_line(tmp_path, text, found):
+    shards(tmp_path / "cut", DECODERS["llama"])
+    (tmp_path / "cut/model.safetensors.index.json").write_text(text)
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors\.index\.json: [^\n]*{found}[^\n]*$"):
+        checkpoints.weight_files(tmp_path / "cut")
+
+
+def test_a_name_in_two_shards_and_a_shard_left_out_are_refused(tmp_path):
+    shards(tmp_path / "twice", DECODERS["llama"])
+    second = tmp_path / "twice/model-00002-of-00002.safetensors"
+    first = load_file(tmp_path / "twice/model-00001-of-00002.safetensors")
+    name = sorted(first)[0]
+    save_file(load_file(second) | {name: first[name]}, second, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"'{name}' is in another shard too"):
+        load_folder(tmp_path / "twice")
+    weights = shards(tmp_path / "short", DECODERS["llama"])
+    index = tmp_path / "short/model.safetensors.index.json"
+    where = json.loads(index.read_text())["weight_map"]
+    left = {name: file for name, file in where.items() if file.startswith("model-00001")}
+    index.write_text(json.dumps({"metadata": {}, "weight_map": left}))
+    with pytest.raises(CheckpointError, match=f"parameters missing.*{sorted(weights)[1]}"):
+        load_folder(tmp_path / "short")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_hidden_layers": "two"},
+        {"hidden_size": -1},
+        {"num_attention_heads": 0},
+        {"num_attention_heads": None},
+        {"hidden_act": "unheard"},
+        {"rope_parameters": {"rope_type": "unheard", "rope_theta": 1.0}},
+        {"vocab_size": 10**30},
+        {"layer_types": 3},
+        {"attn_implementation": "flash_attention_2"},
+        {"_attn_implementation": "unheard"},
+        {"dtype": "float7"},
+    ],
+)
+def test_whatever_is_wrong_with_a_configuration_is_one_line_or_the_same_weights(tmp_path, changes):
+    saved(tmp_path, DECODERS["llama"])
+    change_config(tmp_path, **changes)
+    said = ""
+    try:
+        weight = load_folder(tmp_path).lm_head.weight
+    except CheckpointError as error:
+        said, weight = str(error), None
+    stored = load_file(tmp_path / "model.safetensors")["lm_head.weight"].float()
+    assert "\n" not in said
+    assert (str(tmp_path) in said or "unknown structure" in said) if weight is None else torch.equal(weight, stored)
+
+
+def test_weights_that_are_no_numbers_are_named(family):
+    model = checkpoints.load(local(family), "cpu")
+    assert checkpoints.nonfinite_weights(model) == []
+    model.gpt_neox.layers[1].mlp.dense_h_to_4h.weight[0, 0] = float("inf")
+    model.gpt_neox.final_layer_norm.bias[3] = float("nan")
+    expected = ["gpt_neox.layers.1.mlp.dense_h_to_4h.weight", "gpt_neox.final_layer_norm.bias"]
+    assert checkpoints.nonfinite_weights(model) == expected
+
+
+def test_an_encoder_is_refused_at_load(tmp_path):
+    """Packed and scored before: it sees the token that it is asked for."""
+    config = BertConfig(**SMALL, **TOKENS, intermediate_size=48)
+    saved(tmp_path, config, AutoModelForMaskedLM)
+    with pytest.raises(CheckpointError, match=r"BertLMHeadModel: what it says of a token depends on later ones"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError("reset"), ValueError("a page in place of JSON\nand more"), AssertionError()]
+)
+def test_a_download_that_fails_is_one_line_whatever_it_raises(monkeypatch, error):
+    def fail(*_args, **_settings):
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    said = str(error).partition("\n")[0] or type(error).__name__
+    with pytest.raises(CheckpointError, match=f"EleutherAI/pythia-14m at step1000: {said}$"):
+        checkpoints.fetch(pythia_spec())
+
+
+# ---- tokenizers ------------------------------------------------------------------------------------------------------
+
+TOKENIZER = ROOT / "data/tadpole/tokenizer.json"
+TEXT = "def f(x):\n    return x + 1\n" * 40
+
+
+def test_padding_truncation_and_dropout_left_in_a_tokenizer_are_not_obeyed(tmp_path):
+    """98% of the calibration text was padding."""
+    stored = json.loads(TOKENIZER.read_text())
+    stored["truncation"] = {"direction": "Right", "max_length": 64, "strategy": "LongestFirst", "stride": 0}
+    stored["padding"] = {
+        "strategy": {"Fixed": 4096},
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": "<|endoftext|>",
+    }
+    stored["model"]["dropout"] = 0.5
+    (tmp_path / "tokenizer.json").write_text(json.dumps(stored))
+    expected = Tokenizer.from_file(str(TOKENIZER))
+    found = checkpoints.tokenizer_of(tmp_path)
+    assert found.encode(TEXT, add_special_tokens=False).ids == expected.encode(TEXT, add_special_tokens=False).ids
+    again = Tokenizer.from_str(found.to_str())
+    assert again.encode(TEXT, add_special_tokens=False).ids == expected.encode(TEXT, add_special_tokens=False).ids
+
+
+def test_a_tokenizer_as_it_is_stays_as_it_is():
+    assert checkpoints.tokenizer_of(TOKENIZER.parent).to_str() == Tokenizer.from_file(str(TOKENIZER)).to_str()
+
+
+def test_a_family_with_a_manifest_shares_its_tokenizer_and_no_other_folder_does(family, tmp_path, monkeypatch):
+    folder = family / "tiny/step-000001"
+    assert checkpoints.tokenizer_folder(folder).resolve() == family.resolve()
+    monkeypatch.chdir(folder)
+    assert checkpoints.tokenizer_of(Path()).get_vocab_size() == 1024
+    (tmp_path / "link").symlink_to(folder)
+    assert checkpoints.tokenizer_of(tmp_path / "link").get_vocab_size() == 1024
+    (family / "manifest.json").unlink()
+    with pytest.raises(CheckpointError, match=r"step-000001: no tokenizer\.json there or in the family's folder"):
+        checkpoints.tokenizer_of(folder)
+    shutil.copyfile(TOKENIZER, folder / "tokenizer.json")
+    assert checkpoints.tokenizer_folder(folder) == folder
+
+
+def test_a_tokenizer_with_more_words_than_the_embedding_is_anothers(tmp_path):
+    saved(tmp_path, DECODERS["llama"])
+    shutil.copyfile(TOKENIZER, tmp_path / "tokenizer.json")
+    found = r"tokenizer\.json: ids up to 1023, more than the model's embedding of 64 rows"
+    with pytest.raises(CheckpointError, match=found):
+        checkpoints.tokenizer_of(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "<html>log in</html>", '{"model": {"type": "unheard"}}', "[1]"])
+def test_a_broken_tokenizer_is_one_clear_line(tmp_path, text):
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: not a tokenizer \([^\n]+\)$"):
+        checkpoints.tokenizer_of(tmp_path)
+
+
+# ---- what the weights are computed with ------------------------------------------------------------------------------
+
+
+def test_every_pocket_checkpoint_has_the_architecture_that_the_manifest_describes():
+    specs = catalogue.read_manifest(ROOT / "data/tadpole")
+    assert all(checkpoints.architecture_of(Path(spec.location)) == spec.architecture for spec in specs)
+    assert len({spec.architecture for spec in specs}) == len({spec.model for spec in specs})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.25}},
+        {"num_attention_heads": 4},
+        {"hidden_act": "relu"},
+        {"use_parallel_residual": False},
+        {"layer_norm_eps": 1e-3},
+    ],
+)
+def test_another_configuration_over_the_same_weights_is_refused(family, changes):
+    """Another loss under the same id before: a row's id has the weights alone."""
+    (spec, *_) = catalogue.read_manifest(family)
+    folder = Path(spec.location)
+    described = dataclasses.replace(spec, architecture=checkpoints.architecture_of(folder))
+    before = checkpoints.fetch(described)
+    change_config(folder, transformers_version="6.0", use_cache=True, dtype="float32")
+    assert checkpoints.fetch(described) == before
+    change_config(folder, **changes)
+    with pytest.raises(
+        CheckpointError, match=r"config\.json: not the configuration described \(hash [0-9a-f]{16}, not"
+    ):
+        checkpoints.fetch(described)
+    assert checkpoints.fetch(spec) == before, "a family that doesn't say is taken as it is"

@@ -181,6 +181,16 @@ def test_a_model_is_left_as_it_was(name):
             r"its parts can't be run on their own \(The expanded size of the tensor",
         ),
         (
+            "BertLMHeadModel",
+            transformers.BertConfig(**COMMON),
+            "what it says of a token depends on later ones; accepted: causal models",
+        ),
+        (
+            "DiffLlamaForCausalLM",
+            transformers.DiffLlamaConfig(**COMMON),
+            "parameters beside child layers in 'model.layers.0.self_attn': lambda_q1, lambda_k1, lambda_q2, lambda_k2",
+        ),
+        (
             "GraniteForCausalLM",  # its logits are divided after the head
             transformers.GraniteConfig(**COMMON, logits_scaling=2.0),
             "blocks 'model.layers' and then GraniteRMSNorm, Linear don't give the model's own logits",
@@ -210,10 +220,28 @@ def test_blocks_that_all_have_the_same_window_are_known():
     assert decoder_of(model).linear_names() == GATED_NAMES
 
 
+def test_a_stored_tensor_that_is_no_parameter_is_refused():
+    model = tiny_model(seed=0, **SHAPE)
+    model.gpt_neox.layers[0].register_buffer("layer_scalar", torch.ones(1))
+    found = r"stored tensors that aren't parameters in 'gpt_neox\.layers\.0': layer_scalar"
+    with pytest.raises(CheckpointError, match=found):
+        decoder_of(model)
+
+
 def test_weights_that_are_no_numbers_are_not_an_unknown_structure():
     model = tiny_model(seed=0, **SHAPE)
     model.gpt_neox.layers[0].mlp.dense_h_to_4h.weight[0, 0] = float("nan")
     assert decoder_of(model).prefix == "gpt_neox.layers"
+
+
+def test_more_tokens_than_positions_and_ids_beyond_the_embedding_are_refused():
+    """600 tokens on 512 positions were measured without a word."""
+    decoder = decoder_of(build(llama(max_position_embeddings=20)))
+    decoder.inputs(torch.arange(20)[None])
+    with pytest.raises(CheckpointError, match="LlamaForCausalLM: 21 tokens a sequence; accepted: up to 20"):
+        decoder.inputs(torch.arange(21)[None])
+    with pytest.raises(CheckpointError, match="LlamaForCausalLM: token 64; accepted: below 64"):
+        decoder.inputs(torch.tensor([[3, 64]]))
 
 
 # ---- toys: one thing at a time is unusual ----------------------------------------------------------------------------

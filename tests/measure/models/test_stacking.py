@@ -16,7 +16,7 @@ OWNERS = [0, 1, 1, 0]
 
 def stacked_outputs(decoders, owners, index=1, weights=None):
     """Return block `index`'s inputs and outputs for every variant, (V x n, L, d)."""
-    stack = stacking.block_stack(decoders[0], torch.float32)
+    stack = stacking.block_stacks(decoders[0], torch.float32)[index]
     stack.load([decoder.blocks[index] for decoder in decoders], owners, weights or {})
     (hidden,) = stacking.first_inputs(decoders, owners, [TOKENS], torch.float32)
     outputs = hidden_of(stack.call(hidden, **stacking.block_arguments(decoders[0], TOKENS, torch.float32)))
@@ -80,10 +80,10 @@ def test_a_stack_leaves_the_block_as_it_was_and_is_made_once_for_a_kind():
     decoder, other = (decoder_of(build("qwen2", seed)) for seed in (0, 1))
     block = decoder.blocks[0]
     modules = dict(block.named_modules())
-    stack = stacking.block_stack(decoder, torch.float32)
-    assert stacking.block_stack(other, torch.float32) is stack
-    assert stacking.block_stack(other, torch.bfloat16) is not stack
-    assert stacking.block_stack(decoder_of(build("llama")), torch.float32) is not stack
+    stack = stacking.block_stacks(decoder, torch.float32)[0]
+    assert stacking.block_stacks(other, torch.float32)[0] is stack
+    assert stacking.block_stacks(other, torch.bfloat16)[0] is not stack
+    assert stacking.block_stacks(decoder_of(build("llama")), torch.float32)[0] is not stack
     assert all(module is modules[name] for name, module in block.named_modules())
     assert set(stack.layers) == set(decoder.linear_names())
     assert not list(stack.module.parameters()), "a stack owns no parameters"
@@ -91,7 +91,7 @@ def test_a_stack_leaves_the_block_as_it_was_and_is_made_once_for_a_kind():
 
 def test_a_cleared_stack_holds_no_weights():
     decoder = decoder_of(build("qwen2"))
-    stack = stacking.block_stack(decoder, torch.float32)
+    stack = stacking.block_stacks(decoder, torch.float32)[0]
     stack.load([decoder.blocks[0]], [0], {})
     stack.clear()
     assert all(layer.weight is None and layer.bias is None for layer in stack.layers.values())
@@ -118,7 +118,7 @@ def test_arguments_in_another_dtype_keep_whole_numbers():
 
 
 def test_on_a_cpu_nothing_is_compiled():
-    stack = stacking.block_stack(decoder_of(build("llama")), torch.float32)
+    stack = stacking.block_stacks(decoder_of(build("llama")), torch.float32)[0]
     assert stack.call is stack.module
 
 

@@ -539,3 +539,51 @@ def test_a_recipe_whose_scheme_does_not_fit_is_refused_in_one_line(family, tmp_p
         packing.export(checkpoint=family / "tiny/step-000001", recipe=recipe, out=tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_everything_that_is_not_weights_goes_along(source, tmp_path):
+    folder, rounded = source
+    beside = {
+        "chat_template.jinja": "{{ messages }}",
+        "added_tokens.json": "{}",
+        "tokenizer.model": "words",
+        "LICENSE": "licence",
+        "README.md": "a card",
+        "generation_config.json": '{"temperature": 1}',
+        "special_tokens_map.json": "{}",
+    }
+    left = ("pytorch_model.bin", "optimizer.pt", "weights.gguf", "checkpoint.json", ".hidden", "other.safetensors")
+    for name, text in (beside | dict.fromkeys(left, "{}")).items():
+        (folder / name).write_text(text)
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates/tools.jinja").write_text("{{ tools }}")
+    (folder / "original").mkdir()
+    export.export(folder, rounded, scheme(), tmp_path / "out")
+    own = {"config.json", "model.safetensors", "quantize_config.json", "tokenizer.json", "additional_chat_templates"}
+    assert {*os.listdir(tmp_path / "out")} == own | beside.keys()
+    assert all((tmp_path / "out" / name).read_text() == text for name, text in beside.items())
+    assert (tmp_path / "out/additional_chat_templates/tools.jinja").read_text() == "{{ tools }}"
+    assert "quantization_config" in json.loads((tmp_path / "out/config.json").read_text())
+
+
+def test_what_was_packed_is_not_packed_again(source, tmp_path):
+    export.export(*source, scheme(), tmp_path / "out")
+    with pytest.raises(CheckpointError, match=r"out/config\.json: the weights are quantized already"):
+        one_checkpoint.load_folder(tmp_path / "out", "cpu")
+
+
+def test_a_weight_that_is_no_number_is_named(tmp_path):
+    """Before, it was the Hessian of the next layer that wasn't positive definite."""
+    model = tiny_model(seed=1)
+    model.gpt_neox.layers[1].mlp.dense_h_to_4h.weight[2, 3] = float("nan")
+    model.save_pretrained(tmp_path / "nan")
+    found = r"nan: nonfinite weights in gpt_neox\.layers\.1\.mlp\.dense_h_to_4h\.weight$"
+    with pytest.raises(CheckpointError, match=found):
+        one_checkpoint.load_folder(tmp_path / "nan", "cpu")
+
+
+def test_a_calibration_longer_than_the_model_goes_is_refused(tmp_path):
+    """600 tokens on 512 positions were calibrated without a word."""
+    folder = write_family(tmp_path / "family") / "tiny/step-000001"
+    with pytest.raises(CheckpointError, match="GPTNeoXForCausalLM: 512 tokens a sequence; accepted: up to 64"):
+        one_checkpoint.round_folder(folder, one_checkpoint.gptq_scheme(4, GROUP, symmetric=False))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import math
 import weakref
 
 import pytest
@@ -500,3 +501,20 @@ def test_round_to_nearest_leaves_kept_matrices_out_and_rounds_the_others_alike(m
     assert answer.diagnostics.quantized_ratio == pytest.approx(1 - (1 + 4) / 24)
     assert nothing.weights == {}
     assert nothing.diagnostics.effective_bits is None
+
+
+def test_a_figure_that_is_no_number_is_null():
+    """The relative error of a zero matrix is 0 / 0; the record of such a row couldn't be written."""
+    model = tiny_model(seed=0)
+    model.gpt_neox.layers[1].mlp.dense_h_to_4h.weight.zero_()
+    ((answer,),) = quantize(model, schemes=[SCHEMES[1]])
+    assert isinstance(answer, Rounded)
+    assert (answer.diagnostics.mean_layer_error, answer.diagnostics.max_layer_error) == (None, None)
+    assert answer.diagnostics.max_rel_damp_used == 0.01
+    assert not answer.decoded("gpt_neox.layers.1.mlp.dense_h_to_4h.weight").any()
+
+
+def test_the_largest_figure_is_none_where_one_is_none_wherever_it_comes():
+    nan = float("nan")
+    assert layerwise._largest([1.0, 3.0, 2.0]) == 3.0
+    assert all(math.isnan(layerwise._largest(figures)) for figures in ([nan, 1.0], [1.0, nan]))

@@ -303,3 +303,17 @@ def test_inputs_in_many_bits_lose_next_to_nothing():
     )
     (_, fine, coarse) = score([model], [[eight, three]])[0]
     assert 0 < fine.kl_nats < 2e-3 * coarse.kl_nats
+
+
+def test_a_divergence_that_is_no_number_is_null():
+    """A token that is ruled out altogether has p log p = 0 x -inf; the loss of the others is a number."""
+    model = build("opt")
+    rows = model.get_output_embeddings().weight
+    hidden = model.model.decoder.final_layer_norm
+    hidden.weight.zero_()
+    hidden.bias.fill_(1.0)
+    unused = next(token for token in range(256) if token not in TOKENS)
+    rows[unused] = -3e38  # every logit of this token is -inf, the same at every place
+    (scores,) = score([model], [rounded_by(model)])
+    assert all(found.finite for found in scores)
+    assert [found.kl_nats for found in scores] == [None] * 4

@@ -147,9 +147,10 @@ class _Describer:
         names = tuple(name.removeprefix(f"{decoder.prefix}.") for name in decoder.linear_layers())
         recorded = {f.name for f in dataclasses.fields(CheckpointRow)}
         covariates = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name in recorded}
+        heldout = self.heldout  # what is wrong with the text is so for every checkpoint, and said first
         with matrix_products("float32"):
             measured = self._weights(spec, decoder) | self._outliers(decoder) | self._curvature(decoder)
-            entropy = activations.mean_entropy(decoder, self.heldout.tokens[:, :-1])
+            entropy = activations.mean_entropy(decoder, heldout.tokens[:, :-1])
         return CheckpointRow(
             **covariates | {"weights_sha256": local.weights_sha256} | _as_stored(measured),
             checkpoint_id=local.weights_sha256[:16],

@@ -69,7 +69,7 @@ class Texts:
 
 def texts_for(folder: Path, search_sequences: int, heldout_sequences: int, seed: int, seq_len: int = SEQ_LEN) -> Texts:
     """Return the texts of a checkpoint's tokenizer. Raises CorpusError for numbers of sequences it can't cut."""
-    lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder.resolve())
+    lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder)
     return Texts(
         token_blocks.search_blocks(lock.calibration, tokenizer, search_sequences, seq_len, seed),
         token_blocks.heldout_blocks(lock.evaluation, tokenizer, heldout_sequences, seq_len),

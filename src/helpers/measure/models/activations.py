@@ -65,6 +65,7 @@ def _moments(decoder: Decoder, tokens: Tensor) -> list[_Moments]:
 
 def watch(decoder: Decoder, tokens: Tensor, watchers: Sequence[Watcher]) -> None:
     """Let each linear layer's watcher see its inputs for `tokens` (n, L)."""
+    decoder.refuse_unfit(tokens)
     with _watched(decoder, watchers):
         for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
             decoder.model(batch, use_cache=False)
@@ -84,6 +85,7 @@ def _watched(decoder: Decoder, watchers: Sequence[Watcher]) -> Iterator[None]:
 @torch.no_grad()
 def mean_entropy(decoder: Decoder, tokens: Tensor) -> float:
     """Return the mean entropy of the prediction after each of `tokens` (n, L), in nats."""
+    decoder.refuse_unfit(tokens)
     total = 0.0
     for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
         log_p = decoder.model(batch, use_cache=False).logits.float().log_softmax(-1)

@@ -6,22 +6,39 @@ checkpoint is a local folder or a revision of a Hub repository.
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import torch
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from safetensors import SafetensorError
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from helpers.measure.models.decoders import decoder_of
+from helpers.measure.models.decoders import decoder_of, first_line
+from helpers.measure.models.trial import refuse_another_walk
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError
+from helpers.table.families.catalogue import MANIFEST
 from helpers.table.records import digest
 
 HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer.json")
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
+# What a configuration may say that makes its weights others than those the two names above hold
+OTHER_WEIGHTS = {
+    "auto_map": "needs code of its own ('auto_map'); accepted: what transformers itself knows",
+    "quantization_config": "the weights are quantized already ('quantization_config'); accepted: a 16-bit original",
+    "compression_config": "the weights are compressed ('compression_config'); accepted: a 16-bit original",
+    "transformers_weights": f"names another file of weights ('transformers_weights'); accepted: {SINGLE} or its shards",
+}
+UNDECIDING = ("transformers_version", "architectures", "_name_or_path", "dtype", "torch_dtype", "use_cache")
+STORED_AS = ("BF16", "F16", "F32", "F64")
+LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+MOST_LAYERS = 10_000  # more are a damaged file: even their names wouldn't fit into memory
 # Buffers that checkpoints of older transformers carry and newer ones compute
 OBSOLETE_KEYS = ("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq")
 
@@ -39,7 +56,8 @@ def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
     """Return the checkpoint's folder on this disk, downloading a Hub revision first if need be.
 
     Weights are hashed only where the description doesn't say what they must be; `load` verifies them.
-    Raises CheckpointError when it is missing or has no safetensors.
+    Raises CheckpointError when it is missing, has no safetensors, or another configuration than is described: a row's
+    id has the weights, not what is computed with them.
     """
     if spec.revision is None:
         folder, commit = Path(spec.location), None
@@ -47,6 +65,7 @@ def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
         folder = _download(spec)
         commit = folder.name
     weight_files(folder)
+    _refuse_another_architecture(folder, spec.architecture)
     return LocalCheckpoint(folder, spec.weights_sha256 or weights_sha256(folder), commit)
 
 
@@ -58,21 +77,79 @@ def _download(spec: CheckpointSpec) -> Path:
         )
     except LocalEntryNotFoundError:
         raise CheckpointError(f"{name}: not in the local cache, and the Hub can't be reached") from None
-    except (HfHubHTTPError, OSError) as error:
-        raise CheckpointError(f"{name}: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # of HTTP, of its client, of a page in place of JSON: they have no base in common
+        raise CheckpointError(f"{name}: {_said(error)}") from None
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return a checkpoint's safetensors files. Raises CheckpointError when one is missing."""
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    else:
-        names = ["model.safetensors"]
+    """Return the files that are a checkpoint's weights: those that are hashed, loaded and packed.
+
+    Raises CheckpointError when one is missing, when the folder has two answers (a single file beside the shards of
+    an index, an adapter beside the model), and as `config_of` does where the configuration names others.
+    """
+    index = folder / INDEX
+    names = _shards_of(index) if index.exists() else [SINGLE]
     for name in ("config.json", *names):
         if not (folder / name).exists():
             raise CheckpointError(f"{folder / name}: missing (accepted: a folder with config.json and safetensors)")
+    if SINGLE not in names and (folder / SINGLE).exists():
+        raise CheckpointError(
+            f"{folder}: {SINGLE} beside {INDEX} of {len(names)} other files; accepted: one of the two"
+        )
+    for name in ADAPTERS:
+        if (folder / name).exists():
+            raise CheckpointError(f"{folder / name}: an adapter beside the weights; accepted: one merged into them")
+    _settings_of(folder)
     return [folder / name for name in names]
+
+
+def _shards_of(index: Path) -> list[str]:
+    """Return the names of the files in an index of shards, which lie in its folder."""
+    try:
+        names = set(json.loads(index.read_text())["weight_map"].values())
+    except OSError as error:
+        raise CheckpointError(f"{index}: {error.strerror}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{index}: not an index of shards ({first_line(error)})") from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+            raise CheckpointError(f"{index}: {name!r:.80}; accepted: names of safetensors files in the same folder")
+    if not names:
+        raise CheckpointError(f"{index}: no file; accepted: one shard or more")
+    return sorted(names)
+
+
+def _settings_of(folder: Path) -> dict[str, Any]:
+    """Return what config.json holds, refusing what makes the weights others than those in `weight_files`."""
+    path = folder / "config.json"
+    try:
+        settings = json.loads(path.read_text())
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not JSON ({error})") from None
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path}: {type(settings).__name__} where a mapping is expected")
+    for part in (settings, *(value for value in settings.values() if isinstance(value, dict))):
+        for name, complaint in OTHER_WEIGHTS.items():
+            if part.get(name) is not None:
+                raise CheckpointError(f"{path}: {complaint}")
+        for name in LAYER_COUNTS:
+            if isinstance(part.get(name), int) and part[name] > MOST_LAYERS:
+                raise CheckpointError(f"{path}: '{name}' is {part[name]}; accepted: at most {MOST_LAYERS}")
+    return settings
+
+
+def architecture_of(folder: Path) -> str:
+    """Return the hash of what a checkpoint's config.json decides: all but versions, names and how it was stored."""
+    settings = {name: value for name, value in _settings_of(folder).items() if name not in UNDECIDING}
+    return digest(json.dumps(settings, sort_keys=True))
+
+
+def _refuse_another_architecture(folder: Path, described: str | None) -> None:
+    if described is not None and (found := architecture_of(folder)) != described:
+        path = folder / "config.json"
+        raise CheckpointError(f"{path}: not the configuration described (hash {found}, not {described})")
 
 
 def weights_sha256(folder: Path) -> str:
@@ -87,21 +164,20 @@ def weights_sha256(folder: Path) -> str:
 def config_of(folder: Path) -> PretrainedConfig:
     """Return a checkpoint's configuration.
 
-    Raises CheckpointError when it is missing, of a type that transformers doesn't know, or names code of its own.
+    Raises CheckpointError when it is missing, of a type that transformers doesn't know, names code of its own, or says
+    that the weights are quantized or elsewhere.
     """
     path = folder / "config.json"
-    try:
-        settings = json.loads(path.read_text())
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not JSON ({error})") from None
-    if "auto_map" in settings:
-        raise CheckpointError(f"{path}: needs code of its own ('auto_map'); accepted: what transformers itself knows")
+    _settings_of(folder)
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # whatever transformers and its checks raise of a file that they can't use
+        raise CheckpointError(f"{path}: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    """Return the first line of an error's text, or its kind where it says nothing."""
+    return first_line(error) or type(error).__name__
 
 
 def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
@@ -116,12 +192,13 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
         expected = checkpoint.weights_sha256
         raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
     model = _from_files(folder, config_of(folder)).eval().requires_grad_(False).to(device)
-    decoder_of(model)
+    refuse_another_walk(decoder_of(model))
     return model
 
 
 def _from_files(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
     try:
+        _refuse_other_numbers(folder)
         model, info = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
@@ -131,8 +208,10 @@ def _from_files(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
             local_files_only=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: can't be loaded ({str(error).splitlines()[0]})") from None
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever transformers raises of files that it can't make a model of
+        raise CheckpointError(f"{folder}: can't be loaded ({_said(error)})") from None
     unexpected = [key for key in info["unexpected_keys"] if not key.endswith(OBSOLETE_KEYS)]
     wrong = sorted({*info["missing_keys"], *unexpected, *(str(key) for key in info["mismatched_keys"])})
     if wrong:
@@ -140,17 +219,61 @@ def _from_files(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
     return model
 
 
+def _refuse_other_numbers(folder: Path) -> None:
+    """Refuse stored numbers of other kinds than a 16-bit original's, and a name in two shards."""
+    seen: set[str] = set()
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
+                kind = file.get_slice(name).get_dtype()
+                if kind not in STORED_AS and not name.endswith(OBSOLETE_KEYS):
+                    raise CheckpointError(f"{path}: '{name}' is stored as {kind}; accepted: {', '.join(STORED_AS)}")
+                if name in seen:
+                    raise CheckpointError(f"{path}: '{name}' is in another shard too; accepted: one of them")
+                seen.add(name)
+
+
+def nonfinite_weights(model: PreTrainedModel) -> list[str]:
+    """Return the names of the parameters that hold something that isn't a number."""
+    return [name for name, parameter in model.named_parameters() if not bool(torch.isfinite(parameter).all())]
+
+
 def all_finite(model: PreTrainedModel) -> bool:
     """Tell whether every weight is a number."""
-    return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
+    return not nonfinite_weights(model)
+
+
+def tokenizer_folder(folder: Path) -> Path | None:
+    """Return where a checkpoint's tokenizer is: its own folder or, where that has none, its family's.
+
+    A family's folder has a manifest and is one or two above. None where there is no tokenizer.
+    """
+    above = [*Path(os.path.abspath(folder)).parents[:2], *folder.resolve().parents[:2]]
+    places = (folder, *(each for each in above if (each / MANIFEST).exists()))
+    return next((place for place in places if (place / "tokenizer.json").exists()), None)
 
 
 def tokenizer_of(folder: Path) -> Tokenizer:
-    """Return the tokenizer of a checkpoint: in its folder or, for a family, in a folder above.
+    """Return the tokenizer of a checkpoint, without what encoding must not do: padding, cutting, dropout.
 
-    Raises CheckpointError when there is none.
+    Text is encoded as it is: no start token is put before it. Raises CheckpointError when there is none (see
+    `tokenizer_folder`), it can't be read, or its ids go beyond the embedding of the checkpoint in `folder`.
     """
-    for place in (folder, *folder.parents[:2]):
-        if (place / "tokenizer.json").exists():
-            return Tokenizer.from_file(str(place / "tokenizer.json"))
-    raise CheckpointError(f"{folder}: no tokenizer.json there or in the family's folder")
+    home = tokenizer_folder(folder)
+    if home is None:
+        raise CheckpointError(f"{folder}: no tokenizer.json there or in the family's folder")
+    path = home / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more special
+        raise CheckpointError(f"{path}: not a tokenizer ({_said(error)})") from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if getattr(tokenizer.model, "dropout", None) is not None:
+        tokenizer.model.dropout = None
+    if (folder / "config.json").exists():
+        rows = _settings_of(folder).get("vocab_size")
+        highest = max(tokenizer.get_vocab(with_added_tokens=False).values(), default=0)
+        if isinstance(rows, int) and highest >= rows:
+            raise CheckpointError(f"{path}: ids up to {highest}, more than the model's embedding of {rows} rows")
+    return tokenizer

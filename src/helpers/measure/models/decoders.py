@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
+from helpers.measure.models.block_kinds import templates_of
 from helpers.table.errors import CheckpointError
 
-PROBE = torch.arange(16).reshape(2, 8)  # the tokens on which the parts are tried
+# The tokens on which the parts are tried: two sequences that begin alike
+PROBE = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 5, 6, 7, 8]])
+SEEN_AHEAD = 1e-5  # of the largest logit: what a later token may change by float32's rounding
 
 CAUSES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # of models that can't be made or run
 
@@ -30,16 +33,21 @@ class Decoder:
 
     `prefix` is the blocks' name in the model, `tail` the modules that turn the last block's output (n, L, d) into
     logits (n, L, vocabulary). The other arguments that `inputs` gives for one sequence serve any number of
-    sequences of its length.
+    sequences of its length. `templates[i]` is the first block from which block i differs in parameters alone.
     """
 
     model: PreTrainedModel
     prefix: str
     blocks: nn.ModuleList
     tail: tuple[nn.Module, ...]
+    templates: tuple[int, ...]
 
     def inputs(self, tokens: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        """Return the first block's hidden states for `tokens` (n, L), and the other arguments every block gets."""
+        """Return the first block's hidden states for `tokens` (n, L), and the other arguments every block gets.
+
+        Raises CheckpointError as `refuse_unfit` does.
+        """
+        self.refuse_unfit(tokens)
         captured: dict[str, Any] = {}
 
         def remember(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -53,6 +61,19 @@ class Decoder:
         finally:
             handle.remove()
         return captured["hidden"], captured["kwargs"]
+
+    def refuse_unfit(self, tokens: Tensor) -> None:
+        """Raise CheckpointError for more tokens (n, L) than the model has positions, or ids beyond its embedding."""
+        config, kind = self.model.config, type(self.model).__name__
+        positions = positions_of(config)
+        if positions is not None and tokens.shape[1] > positions:
+            raise CheckpointError(
+                f"{kind}: {tokens.shape[1]} tokens a sequence; accepted: up to {positions} (its positions)"
+            )
+        if int(tokens.max()) >= config.vocab_size:
+            raise CheckpointError(
+                f"{kind}: token {int(tokens.max())}; accepted: below {config.vocab_size} (its embedding)"
+            )
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits for the last block's output."""
@@ -104,13 +125,20 @@ def decoder_of(model: PreTrainedModel) -> Decoder:
         tokens = (PROBE % model.config.vocab_size).to(model.device)
         order = _order_of_modules(model, tokens)
         _refuse_idle_layers(model, prefix, blocks, order)
-        decoder = Decoder(model, prefix, blocks, _tail_of(blocks, order))
+        decoder = Decoder(model, prefix, blocks, _tail_of(blocks, order), templates_of(list(blocks)))
         if _parts_agree(decoder, tokens):
+            _refuse_seen_ahead(model, tokens)
             return decoder
     except CAUSES as error:
-        raise _unknown(model, f"its parts can't be run on their own ({_first_line(error)})") from None
+        raise unknown_structure(model, f"its parts can't be run on their own ({first_line(error)})") from None
     tail = ", ".join(type(module).__name__ for module in decoder.tail) or "nothing"
-    raise _unknown(model, f"blocks '{prefix}' and then {tail} don't give the model's own logits")
+    raise unknown_structure(model, f"blocks '{prefix}' and then {tail} don't give the model's own logits")
+
+
+def positions_of(config: PretrainedConfig) -> int | None:
+    """Return how many tokens a model can tell apart by their places, or None where its configuration doesn't say."""
+    found = getattr(config, "max_position_embeddings", None)
+    return found if type(found) is int and found > 0 else None
 
 
 def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
@@ -123,16 +151,18 @@ def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except CAUSES as error:
         kind = type(config).__name__
-        raise CheckpointError(f"no causal language model can be made of {kind} ({_first_line(error)})") from None
+        raise CheckpointError(f"no causal language model can be made of {kind} ({first_line(error)})") from None
     _, blocks = _blocks_of(model)
     return {name: (layer.out_features, layer.in_features) for name, layer in _linear(blocks[0]).items()}
 
 
-def _unknown(model: nn.Module, complaint: str) -> CheckpointError:
+def unknown_structure(model: nn.Module, complaint: str) -> CheckpointError:
+    """Return the error that names a model's class and what was found."""
     return CheckpointError(f"unknown structure {type(model).__name__}: {complaint}")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text."""
     return str(error).partition("\n")[0]
 
 
@@ -147,14 +177,15 @@ def _blocks_of(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     alike = [name for name, found in outer.items() if len({type(block) for block in found}) == 1]
     if len(alike) != 1:
         found = ", ".join(f"{name} ({len(blocks)} x {type(blocks[0]).__name__})" for name, blocks in outer.items())
-        raise _unknown(model, f"one list of equal blocks is needed; found: {found or 'none'}")
+        raise unknown_structure(model, f"one list of equal blocks is needed; found: {found or 'none'}")
     prefix, blocks = alike[0], outer[alike[0]]
     if len({tuple((name, p.shape) for name, p in block.named_parameters()) for block in blocks}) != 1:
-        raise _unknown(model, f"the blocks of '{prefix}' don't have the same parameters")
+        raise unknown_structure(model, f"the blocks of '{prefix}' don't have the same parameters")
     kinds = sorted(set(getattr(model.config, "layer_types", None) or ()))
     if len(kinds) > 1:  # a window longer than the trial's few tokens wouldn't show in it
-        raise _unknown(model, f"the blocks of '{prefix}' need different masks; found: {', '.join(kinds)}")
+        raise unknown_structure(model, f"the blocks of '{prefix}' need different masks; found: {', '.join(kinds)}")
     _refuse_other_matrices(model, prefix, blocks[0])
+    _refuse_what_no_stack_holds(model, prefix, blocks[0])
     return prefix, blocks
 
 
@@ -164,7 +195,25 @@ def _refuse_other_matrices(model: nn.Module, prefix: str, block: nn.Module) -> N
     others = [name for name, parameter in block.named_parameters() if parameter.ndim > 1 and name not in linear]
     if others or not linear:
         found = f"also {', '.join(others)}" if others else "none"
-        raise _unknown(model, f"only Linear layers in '{prefix}' can be rounded; found: {found}")
+        raise unknown_structure(model, f"only Linear layers in '{prefix}' can be rounded; found: {found}")
+
+
+def _refuse_what_no_stack_holds(model: nn.Module, prefix: str, block: nn.Module) -> None:
+    """Refuse parameters beside child layers, and stored buffers without parameters: stacks hold neither by variant."""
+    for place, module in block.named_modules():
+        inside = f"{prefix}.0.{place}".rstrip(".")
+        own = [name for name, _ in module.named_parameters(recurse=False)]
+        if own and any(isinstance(child, nn.Linear) for child in module.modules() if child is not module):
+            raise unknown_structure(model, f"parameters beside child layers in '{inside}': {', '.join(own)}")
+        stored = list(stored_buffers(module))
+        if stored and not own:
+            raise unknown_structure(model, f"stored tensors that aren't parameters in '{inside}': {', '.join(stored)}")
+
+
+def stored_buffers(module: nn.Module) -> dict[str, Tensor]:
+    """Return a module's own buffers that a checkpoint holds: values that differ between checkpoints."""
+    own = dict(module.named_buffers(recurse=False))
+    return {name: buffer for name, buffer in own.items() if name not in module._non_persistent_buffers_set}
 
 
 def _order_of_modules(model: PreTrainedModel, tokens: Tensor) -> list[nn.Module]:
@@ -184,7 +233,7 @@ def _refuse_idle_layers(model: nn.Module, prefix: str, blocks: nn.ModuleList, or
     runs = Counter(order)
     unusual = sorted({name for block in blocks for name, layer in _linear(block).items() if runs[layer] != 1})
     if unusual:
-        raise _unknown(model, f"linear layers in '{prefix}' that don't run once a pass: {', '.join(unusual)}")
+        raise unknown_structure(model, f"linear layers in '{prefix}' that don't run once a pass: {', '.join(unusual)}")
 
 
 def _tail_of(blocks: nn.ModuleList, order: list[nn.Module]) -> tuple[nn.Module, ...]:
@@ -204,3 +253,11 @@ def _parts_agree(decoder: Decoder, tokens: Tensor) -> bool:
         hidden = hidden_of(block(hidden, **arguments))
     whole = decoder.model(tokens, use_cache=False).logits
     return torch.allclose(decoder.logits(hidden), whole, rtol=0, atol=0, equal_nan=True)
+
+
+def _refuse_seen_ahead(model: PreTrainedModel, tokens: Tensor) -> None:
+    """Refuse a model whose logits depend on later tokens; `tokens` (2, L) are two sequences that begin alike."""
+    n_alike = int((tokens[0] == tokens[1]).long().cumprod(0).sum())
+    one, other = model(tokens, use_cache=False).logits[:, :n_alike]
+    if bool((one - other).abs().max() > SEEN_AHEAD * one.abs().max()):  # never where one isn't a number
+        raise unknown_structure(model, "what it says of a token depends on later ones; accepted: causal models")

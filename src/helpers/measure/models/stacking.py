@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from helpers.measure.models.decoders import Decoder, linear_in
+from helpers.measure.models.decoders import Decoder, linear_in, stored_buffers
 from helpers.table.records import given
 
 Layer = TypeVar("Layer", bound="StackedLinear")
@@ -112,7 +112,7 @@ class Stack(Generic[Layer]):
         The linear layers named in `weights` (V, rows, columns) take these weights instead.
         """
         for name, stacked in self.others.items():
-            owned = [dict(module.get_submodule(name).named_parameters()) for module in modules]
+            owned = [_stored(module.get_submodule(name)) for module in modules]
             stacked.shared = len(modules) == 1
             for key in owned[0]:
                 values = [parameters[key] for parameters in owned]
@@ -133,21 +133,29 @@ class Stack(Generic[Layer]):
         return torch.stack([parameters[owner].to(self.dtype) for owner in owners])
 
 
+def _stored(module: nn.Module) -> dict[str, Tensor]:
+    """Return what a checkpoint holds of a small module: its parameters, and buffers such as an activation's."""
+    return dict(module.named_parameters()) | stored_buffers(module)
+
+
 # Compiled once per process for each kind of block, dtype and kind of linear layer
 _STACKS: dict[tuple[object, ...], Stack[Any]] = {}
 
 
 @overload
-def block_stack(decoder: Decoder, dtype: torch.dtype) -> Stack[StackedLinear]: ...
+def block_stacks(decoder: Decoder, dtype: torch.dtype) -> tuple[Stack[StackedLinear], ...]: ...
 @overload
-def block_stack(decoder: Decoder, dtype: torch.dtype, linear: type[Layer]) -> Stack[Layer]: ...
-def block_stack(decoder: Decoder, dtype: torch.dtype, linear: type[StackedLinear] = StackedLinear) -> Stack[Any]:
-    """Return the stack for blocks like `decoder`'s."""
+def block_stacks(decoder: Decoder, dtype: torch.dtype, linear: type[Layer]) -> tuple[Stack[Layer], ...]: ...
+def block_stacks(
+    decoder: Decoder, dtype: torch.dtype, linear: type[StackedLinear] = StackedLinear
+) -> tuple[Stack[Any], ...]:
+    """Return the stack for each of `decoder`'s blocks; blocks that differ in parameters alone share theirs."""
     config = decoder.model.config
-    key = (config.to_json_string(), config._attn_implementation, decoder.model.device, dtype, linear)
-    if key not in _STACKS:
-        _STACKS[key] = Stack(decoder.blocks[0], dtype, linear)
-    return _STACKS[key]
+    shared = (config.to_json_string(), config._attn_implementation, decoder.model.device, dtype, linear)
+    for template in set(decoder.templates):
+        if (*shared, template) not in _STACKS:
+            _STACKS[*shared, template] = Stack(decoder.blocks[template], dtype, linear)
+    return tuple(_STACKS[*shared, template] for template in decoder.templates)
 
 
 def first_inputs(

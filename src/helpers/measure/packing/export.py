@@ -38,7 +38,9 @@ from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
-OTHER_FILES = ("generation_config.json",)
+CHAT_TEMPLATES = "additional_chat_templates"  # a folder that transformers writes
+DESCRIPTIONS = ("config.json", "quantize_config.json", "checkpoint.json")
+WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx", ".npz")
 
 
 def refuse(scheme: QuantScheme, out: Path) -> None:
@@ -155,9 +157,15 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _copy_others(folder: Path, out: Path) -> None:
-    """Copy the tokenizer, from the checkpoint's folder or its family's, and settings for generation, if there."""
-    places = (folder, *folder.resolve().parents[:2])
-    home = next((place for place in places if (place / "tokenizer.json").exists()), folder)
-    for path in (*(home / name for name in TOKENIZER_FILES), *(folder / name for name in OTHER_FILES)):
-        if path.exists():
+    """Copy all that isn't weights: tokenizer (the family's if need be), chat template, licence, settings."""
+    home = checkpoints.tokenizer_folder(folder) or folder
+    for path in (*sorted(folder.iterdir()), *(home / name for name in TOKENIZER_FILES)):
+        if path.is_file() and not (out / path.name).exists() and not _stays(path):
             shutil.copyfile(path, out / path.name)
+    if (folder / CHAT_TEMPLATES).is_dir():
+        shutil.copytree(folder / CHAT_TEMPLATES, out / CHAT_TEMPLATES)
+
+
+def _stays(path: Path) -> bool:
+    """Tell whether a file is of the original alone: its weights, what describes them, and what is hidden."""
+    return path.name.startswith(".") or path.name in DESCRIPTIONS or path.name.endswith(WEIGHTS)

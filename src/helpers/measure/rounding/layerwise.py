@@ -10,6 +10,7 @@ not yet rounded leaves its second moments there and waits; the last one to arriv
 """
 
 import dataclasses
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,11 +21,11 @@ from torch import Tensor, nn
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
 from helpers.measure.models.memory import Share, calibration_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
-from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stack, first_inputs
+from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.refusals import unknown_matrix
-from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded
+from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded, number_or_none
 from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
 from helpers.table.errors import QuantizationError
 from helpers.table.records import given
@@ -55,9 +56,9 @@ class Variant:
         errors, damping, dead = torch.stack(self.figures, -1).tolist()
         n_params_quantized = sum(weight.shape.numel() for weight in self.weights.values())
         diagnostics = Diagnostics(
-            mean_layer_error=sum(errors) / len(errors),
-            max_layer_error=max(errors),
-            max_rel_damp_used=max(damping),
+            mean_layer_error=number_or_none(sum(errors) / len(errors)),
+            max_layer_error=number_or_none(_largest(errors)),
+            max_rel_damp_used=number_or_none(_largest(damping)),
             n_layers_redamped=sum(used > given(self.scheme.rel_damp) * 1.001 for used in damping),
             n_dead_columns=int(sum(dead)),
             n_params_quantized=n_params_quantized,
@@ -66,6 +67,11 @@ class Variant:
             calib_micro_batch=micro_batch,
         )
         return Rounded(self.weights, diagnostics)
+
+
+def _largest(figures: list[float]) -> float:
+    """Return the largest figure, NaN if one is: `max` would say what comes first."""
+    return math.nan if any(map(math.isnan, figures)) else max(figures)
 
 
 @torch.no_grad()
@@ -167,37 +173,40 @@ class _Walk:
         self.owners = [owned.index(variant.owner) for variant in variants]
         self.variants, self.dtype, self.solve = variants, dtype, solve
         self.batches = calibration.split(micro_batch)
-        self.stack = block_stack(self.decoders[0], TENSOR_DTYPE[dtype], _WatchedLinear)
-        self.names = {layer: name for name, layer in self.stack.layers.items()}
-        self.last = len(self.decoders[0].blocks) - 1
+        self.stacks = block_stacks(self.decoders[0], TENSOR_DTYPE[dtype], _WatchedLinear)
+        self.names = {layer: name for stack in self.stacks for name, layer in stack.layers.items()}
+        self.last = len(self.stacks) - 1
         self.current: _Block | None = None
 
     def run(self) -> None:
         """Round every block."""
         for layer in self.names:
             layer.arrive = self._arrive
-        arguments = block_arguments(self.decoders[0], self.batches[0], self.stack.dtype)
-        hidden = first_inputs(self.decoders, self.owners, self.batches, self.stack.dtype)
+        dtype = TENSOR_DTYPE[self.dtype]
+        arguments = block_arguments(self.decoders[0], self.batches[0], dtype)
+        hidden = first_inputs(self.decoders, self.owners, self.batches, dtype)
         try:
-            for index in range(self.last + 1):
+            for index, stack in enumerate(self.stacks):
                 self._round_block(index, hidden, arguments)
+                stack.clear()
         finally:
-            self.stack.clear()
+            for stack in self.stacks:
+                stack.clear()
             self.current = None
             for layer in self.names:  # a stack outlives the walk; one that could call it would keep its models
                 layer.arrive = None
 
     def _round_block(self, index: int, hidden: list[Tensor], arguments: dict[str, Any]) -> None:
         """Round block `index`; replace `hidden`, one entry per micro-batch, by its outputs (but for the last block)."""
-        names = self.names.values()
-        block = self.current = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(names))
-        self.stack.load(block.blocks, self.owners, dict.fromkeys(names))
+        stack = self.stacks[index]
+        block = self.current = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(stack.layers))
+        stack.load(block.blocks, self.owners, dict.fromkeys(stack.layers))
         waiting = deque(range(len(hidden)))
         while waiting and not self._nothing_left():
             number = waiting.popleft()
             try:
                 with matrix_products(self.dtype):
-                    hidden[number] = hidden_of(self.stack.call(hidden[number], **arguments))
+                    hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
             except _WaitError:
                 waiting.append(number)
 
@@ -218,7 +227,7 @@ class _Walk:
         if block.shared is None or block.shared[0] is not inputs:  # a layer may share its input with the one before
             block.shared = inputs, self._hessian(name, inputs)
         with matrix_products("float32"):
-            layer.weight = self._round(name, block.shared[1]).to(self.stack.dtype)
+            layer.weight = self._round(name, block.shared[1]).to(TENSOR_DTYPE[self.dtype])
         block.unrounded.remove(name)
         if self._nothing_left():
             raise _WaitError

@@ -12,7 +12,7 @@ from helpers.measure.rounding.refusals import unknown_matrix
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.tokenized import Source, with_calibration
-from helpers.table.errors import QuantizationError
+from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.scheme import QuantScheme
 
 
@@ -33,11 +33,16 @@ def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantSche
 def load_folder(folder: Path, device: str) -> tuple[Checkpoint, str]:
     """Load the checkpoint in `folder` on `device`; return it and the hash of its weights.
 
-    Raises CheckpointError when the weights aren't those described beside them, SpecError for a device that isn't there.
+    Raises CheckpointError when the weights aren't those described beside them or aren't numbers, SpecError for a device
+    that isn't there.
     """
     refuse_missing_device(device)
     local = checkpoints.LocalCheckpoint(folder, _expected_sha256(folder), None)
-    return Checkpoint(checkpoints.load(local, device), folder), local.weights_sha256
+    model = checkpoints.load(local, device)
+    nonfinite = checkpoints.nonfinite_weights(model)
+    if nonfinite:
+        raise CheckpointError(f"{folder}: nonfinite weights in {', '.join(nonfinite)}")
+    return Checkpoint(model, folder), local.weights_sha256
 
 
 def round_folder(folder: Path, scheme: QuantScheme, device: str = "cpu") -> tuple[Rounded, QuantScheme]:
@@ -56,7 +61,7 @@ def calibrated(checkpoint: Checkpoint, scheme: QuantScheme) -> tuple[QuantScheme
     _refuse_what_does_not_fit(checkpoint, scheme)
     if not methods.method_named(scheme.method).calibrated:
         return scheme, None
-    tokenizer = checkpoints.tokenizer_of(checkpoint.folder.resolve())
+    tokenizer = checkpoints.tokenizer_of(checkpoint.folder)
     return with_calibration(scheme, Source(read_lock(), tokenizer.to_str()))
 
 

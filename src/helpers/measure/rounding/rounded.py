@@ -1,6 +1,7 @@
 """The records that a method takes and gives: checkpoints in, rounded weights with diagnostics out."""
 
 import functools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,11 @@ class Rounded:
         """Return one rounded weight in float32."""
         weight = self.weights[name]
         return weight.decode() if isinstance(weight, IntegerWeight) else weight
+
+
+def number_or_none(value: float) -> float | None:
+    """Return a figure as a row stores it: None where it isn't a number, as the relative error of a zero matrix."""
+    return value if math.isfinite(value) else None
 
 
 Answers = list[list[Rounded | QuantizationError]]

@@ -18,9 +18,9 @@ from transformers import PreTrainedModel
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
 from helpers.measure.models.memory import Share, default_budget, evaluation_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
-from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stack, first_inputs
+from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
 from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
-from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.measure.rounding.rounded import Checkpoint, Rounded, number_or_none
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.records import given
 
@@ -143,13 +143,14 @@ class _SideBySide:
         owners = [owned.index(owner) for owner, _ in members]
         rounds_inputs = any(rounded and rounded.inputs for _, rounded in members)
         linear = RoundedInputsLinear if rounds_inputs else StackedLinear
-        stack = block_stack(decoders[0], TENSOR_DTYPE[self.dtype], linear)
+        dtype = TENSOR_DTYPE[self.dtype]
+        stacks = block_stacks(decoders[0], dtype, linear)
         batches = self.tokens[:, :-1].split(self.at_once.sequences)
-        arguments = block_arguments(decoders[0], batches[0], stack.dtype)
-        hidden = first_inputs(decoders, owners, batches, stack.dtype)
-        try:
-            for index in range(len(decoders[0].blocks)):
-                weights = {name: _weights(decoders, owners, members, index, name, stack.dtype) for name in stack.layers}
+        arguments = block_arguments(decoders[0], batches[0], dtype)
+        hidden = first_inputs(decoders, owners, batches, dtype)
+        for index, stack in enumerate(stacks):
+            try:
+                weights = {name: _weights(decoders, owners, members, index, name, dtype) for name in stack.layers}
                 stack.load([decoder.blocks[index] for decoder in decoders], owners, weights)
                 for name, layer in stack.layers.items():
                     if isinstance(layer, RoundedInputsLinear):
@@ -158,18 +159,15 @@ class _SideBySide:
                 with matrix_products(self.dtype):
                     for number in range(len(batches)):
                         hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
-        finally:
-            stack.clear()
+            finally:
+                stack.clear()
         by_variant = zip(*(batch.chunk(len(members)) for batch in hidden), strict=True)
         return [torch.cat(parts) for parts in by_variant]
 
     def _scores_of(self, decoder: Decoder, original: Tensor, rounded: list[Tensor]) -> list[_Score]:
         """Return the scores of a 16-bit model and of rounded ones from what their last blocks put out."""
         hidden = [original, *rounded]
-        tail = [
-            module if module.weight.dtype == hidden[0].dtype else copy.deepcopy(module).to(hidden[0].dtype)
-            for module in decoder.tail
-        ]
+        tail = [_in_dtype(module, original.dtype) for module in decoder.tail]
         original_scores, rounded_scores = _score_functions(hidden[0].device)
         step = max(1, LOGITS_AT_ONCE[hidden[0].device.type] // (hidden[0].shape[1] * decoder.model.config.vocab_size))
         parts: list[list[Tensor]] = [[] for _ in hidden]
@@ -182,6 +180,13 @@ class _SideBySide:
                 scores.append(rounded_scores(logits, targets, compared))
         seen = [torch.cat(scores, -1).cpu() for scores in parts]
         return [_Score(*scores) for scores in seen]
+
+
+def _in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return the module with its parameters in `dtype`: itself where they are, or where it has none."""
+    if all(parameter.dtype == dtype for parameter in module.parameters()):
+        return module
+    return copy.deepcopy(module).to(dtype)
 
 
 def _logits(tail: Sequence[nn.Module], hidden: Tensor) -> Tensor:
@@ -281,6 +286,6 @@ def _summary(score: _Score, blocks: Blocks, micro_batch: int) -> Evaluation:
         n_tokens,
         micro_batch,
         score.accuracy.mean().item(),
-        None if score.kl is None else score.kl.mean().item(),
+        None if score.kl is None else number_or_none(score.kl.mean().item()),  # infinite logits make none
         None if score.agreement is None else score.agreement.mean().item(),
     )
