@@ -19,5 +19,5 @@ def reader_console() -> Console:
 
 def progress_bar(console: Console) -> Progress:
     """Return the bar of a sweep: rows done of all, time gone and left; nothing is drawn where nobody watches."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
