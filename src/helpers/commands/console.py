@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-console = Console(stderr=True)
+# what is said holds paths and names: their brackets aren't markup, and no line of theirs is broken at a width
+console = Console(stderr=True, markup=False, soft_wrap=True)
 
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 MemoryGib = Annotated[

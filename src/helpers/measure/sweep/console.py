@@ -18,6 +18,6 @@ def reader_console() -> Console:
 
 
 def progress_bar(console: Console) -> Progress:
-    """Return a sweep's progress bar: rows done of all, time gone and left; nothing is drawn where nobody watches."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    """Return the bar of a sweep: rows done of all, time gone and left; nothing is drawn where nobody watches."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
