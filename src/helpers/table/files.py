@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import ResultsError, SpecError
+from helpers.table.readers import read_json
 from helpers.table.records import from_mapping
 from helpers.table.rows import Measurement
 from helpers.table.trial_rows import TrialRow
@@ -95,7 +96,7 @@ def read_records(folder: Path) -> list[Measurement]:
     rows = []
     for path in sorted(folder.glob("*.json")):
         try:
-            rows.append(from_mapping(Measurement, json.loads(path.read_text()), str(path)))
+            rows.append(from_mapping(Measurement, read_json(path), str(path)))
         except (ValueError, SpecError) as error:
             raise ResultsError(f"{path}: not a record ({error}); delete it and rerun") from None
     return rows

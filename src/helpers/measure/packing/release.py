@@ -127,8 +127,8 @@ def release(spec: CheckpointSpec, bits: int, rows: list[dict[str, Any]], out: Pa
     qid = measured(spec, scheme, rows)
     export.export(folder, rounded, scheme, out)
     made = provenance(spec, scheme, rounded, qid, out / "model.safetensors")
-    (out / "provenance.json").write_text(json.dumps(made, indent=1) + "\n")
-    (out / "README.md").write_text(card(spec, scheme, rounded, qid))
+    (out / "provenance.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(card(spec, scheme, rounded, qid), encoding="utf-8")
 
 
 def release_family(out: Path, console: Console) -> None:

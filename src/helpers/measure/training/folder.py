@@ -17,6 +17,7 @@ from helpers.measure.training.plan import ModelEntry, Run, TrainingPlan
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
 from helpers.table.files import write_atomically
+from helpers.table.names import below
 
 
 def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> GPTNeoXForCausalLM:
@@ -120,5 +121,6 @@ def select(source: Path, runs: list[str], steps: list[int], out: Path) -> None:
     """
     shutil.copyfile(source / "tokenizer.json", out / "tokenizer.json")
     for spec in catalogue.checkpoints(str(source), None, steps, str(source), runs):
-        shutil.copytree(spec.location, out / spec.run / Path(spec.location).name, dirs_exist_ok=True)
+        target = below(out, out / spec.run / Path(spec.location).name)
+        shutil.copytree(spec.location, target, dirs_exist_ok=True)
     write_manifest(out)
