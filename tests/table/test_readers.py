@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from helpers.table.errors import QidError
 from helpers.table.families import catalogue
 from helpers.table.readers import MOST_DEPTH, ReadError, parse_json, parse_yaml, read_json, read_json_mapping, read_yaml
+from helpers.table.words import visible
 
 ROOT = Path(__file__).parents[2]
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -156,7 +157,7 @@ def message_of(read: Callable[[], object]) -> str:
     else:
         return ""
     assert 0 < len(said) < 1000
-    assert said.isprintable()
+    assert said == visible(said)
     return said
 
 

@@ -88,8 +88,8 @@ def read_losses(folder: Path) -> dict[str, float]:
     Locations are as `read_manifest` gives them. Raises SpecError as it does.
     """
     path = folder / MANIFEST
-    entries = [(entry, f"{path}: {index}") for index, entry in enumerate(_entries(path))]
-    return {_spec(entry, folder, where).location: entry[LOSS] for entry, where in entries if LOSS in entry}
+    described = [(_spec(entry, folder, f"{path}: {index}"), entry) for index, entry in enumerate(_entries(path))]
+    return {spec.location: entry[LOSS] for spec, entry in described if LOSS in entry}
 
 
 def _spec(entry: dict[str, Any], folder: Path, where: str) -> CheckpointSpec:
