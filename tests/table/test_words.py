@@ -31,3 +31,5 @@ def test_a_value_is_cut():
     assert shown("abc") == "'abc'"
     assert len(shown(list(range(10_000)))) == 160
     assert visible("\x1b[31m\ud800\u202e") == "\\x1b[31m\\ud800\\u202e"
+    assert visible("\udcc3\udcbc") == "ü"
+    assert visible("\udcff") == "\\udcff"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from helpers.commands.console import Device, console
+from helpers.commands.console import Device, add, console
 from helpers.table.errors import SpecError
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
@@ -16,7 +16,7 @@ HELDOUT_SEQUENCES = 128  # one of each document, as the readers' sweeps have
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
     for command in (mixed, export, release):
-        app.command()(command)
+        add(app, command)
 
 
 def mixed(
@@ -44,9 +44,7 @@ def mixed(
     found = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts)
     recipes.write(found, out)
     kept = ", ".join(found.scheme.kept_matrices) or "none"
-    console.print(
-        f"{out}: {found.quantized_ratio:.1%} of the weights at {bits} bits; in 16 bits: {kept}", soft_wrap=True
-    )
+    console.print(f"{out}: {found.quantized_ratio:.1%} of the weights at {bits} bits; in 16 bits: {kept}")
     console.print(
         f"QiD {found.qid_nats:.4f} ± {found.paired_error_nats:.4f} nats a token on held-out text"
         f" (loss {found.loss_nats:.4f})"
@@ -79,9 +77,7 @@ def export(
     refuse(scheme, out)
     rounded, scheme = round_folder(checkpoint, scheme, device)
     export(checkpoint, rounded, scheme, out)
-    console.print(
-        f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight", highlight=False
-    )
+    console.print(f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight")
 
 
 def _wanted(

@@ -1,5 +1,6 @@
 """Texts from outside made fit for a message: one line, no control characters, not endless."""
 
+import contextlib
 import unicodedata
 
 MOST = 900  # characters of a message
@@ -12,6 +13,8 @@ def visible(text: str) -> str:
     r"""Return a text with what a terminal would obey or couldn't show as escapes, such as `\x1b`."""
     if text.isascii() and text.isprintable():
         return text
+    with contextlib.suppress(UnicodeError):  # a path under an ASCII locale: its bytes are UTF-8 all the same
+        text = text.encode("utf-8", "surrogateescape").decode()
     return "".join(ascii(one)[1:-1] if unicodedata.category(one) in UNSEEN else one for one in text)
 
 

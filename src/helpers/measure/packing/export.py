@@ -85,7 +85,9 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
         save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})
         shutil.copymode(unfinished / "config.json", unfinished / "model.safetensors")  # safetensors: the owner's alone
         if not kept_modules:
-            (unfinished / "quantize_config.json").write_text(json.dumps(quantization, indent=2) + "\n")
+            (unfinished / "quantize_config.json").write_text(
+                json.dumps(quantization, indent=2) + "\n", encoding="utf-8"
+            )
         _copy_others(folder, unfinished)
 
 

@@ -142,5 +142,5 @@ def release_family(out: Path, console: Console) -> None:
             for bits in BITS:
                 name = f"{spec.model}-step-{spec.step:06d}-gptq-{bits}bit-g{GROUP_SIZE}"
                 release(spec, bits, rows, unfinished / name)
-                console.print(f"{out / name}", highlight=False)
+                console.print(f"{out / name}")
         shutil.rmtree(out, ignore_errors=True)

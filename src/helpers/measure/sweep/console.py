@@ -13,11 +13,11 @@ def reader_console() -> Console:
     """
     terminal = os.environ.get("QID_TERMINAL")
     if terminal:
-        return Console(file=open(terminal, "w"), force_terminal=True)
+        return Console(file=open(terminal, "w", encoding="utf-8"), force_terminal=True, markup=False, emoji=False)
     return Console(quiet=True)
 
 
 def progress_bar(console: Console) -> Progress:
     """Return the bar of a sweep: rows done of all, time gone and left; nothing is drawn where nobody watches."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)

@@ -175,7 +175,7 @@ def write_lock(lock: CorpusLock, path: Path) -> None:
             parts.append(f' "{name}": [\n  {lines}\n ]')
         else:
             parts.append(f' "{name}": {json.dumps(value)}')
-    path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
 def training_documents(lock: CorpusLock, folder: Path) -> list[str]:
