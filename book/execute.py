@@ -70,13 +70,14 @@ def finish(notebook) -> None:
 def show_live_chart(data: dict) -> None:
     """Replace what Altair displays (a page of its own that loads scripts from elsewhere) by its bare specification.
 
-    `book/_ext/offline.py` puts Vega on the page, and `live-chart.js` draws the specification.
+    `book/_ext/offline.py` puts Vega on the page, and `live-chart.js` draws the specification. No `<` stays in it:
+    `</script>` would end its element, and `<!--<script>` takes the rest of the page in.
     """
     html = data.get("text/html", "")
     if ALTAIR_MARK in html and ALTAIR_CALL in html:
         start = html.rindex(ALTAIR_CALL) + len(ALTAIR_CALL)
         spec, _ = json.JSONDecoder().raw_decode(html[start:])
-        data["text/html"] = LIVE_CHART.format(json.dumps(spec, separators=(",", ":")).replace("</", "<\\/"))
+        data["text/html"] = LIVE_CHART.format(json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def execute(chapter: Path, target: Path, parameters: dict) -> float:

@@ -70,6 +70,7 @@ from helpers.measure.sweep.run import run_sweep
 from helpers.show.figures import comparisons
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put
+from helpers.show.markdown import code, plain
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import agreement_table, ratio_table, twins_table
 from helpers.table.corpus import packages
@@ -193,14 +194,18 @@ try:
     twins = ratios_to_twins(named[ended], named[~branched], ["run_label", TOKENS_SEEN, "bits"])
 except AnalysisError as error:
     twins = pd.DataFrame({"run_label": [], TOKENS_SEEN: []})
-    display(Markdown(f"**This sweep has no branch with a decayed learning rate:** {error}. The study below has some."))
+    display(
+        Markdown(
+            f"**This sweep has no branch with a decayed learning rate:** {plain(error)}. The study below has some."
+        )
+    )
 for (run, tokens), one in twins.groupby(["run_label", TOKENS_SEEN]):
     cells = [f"{row.ratio:.2f} [{row.low:.2f}, {row.high:.2f}] at {row.bits:g} bits" for row in one.itertuples()]
     change, error = one[["loss_change_nats", "loss_change_se_nats"]].iloc[0]
     change = f"{change:+.3f}".replace("-", "−")
     display(
         Markdown(
-            f"**Tokens or decay?** `{run.rsplit('/', 1)[-1]}` branched off another run, and its learning rate fell to zero on the way to "
+            f"**Tokens or decay?** {code(run.rsplit('/', 1)[-1])} branched off another run, and its learning rate fell to zero on the way to "
             f"{count_label(tokens)} tokens. Its twin read the same tokens at the constant rate. The QiD of the one is that of the other times "
             f"{', '.join(cells)} (95% intervals over documents; another draw of calibration text would move each by some percent). The "
             f"16-bit loss changes by {change} ± {error:.3f} nats per token. What differs is the learning rate alone; more on it below."
@@ -783,7 +788,7 @@ try:
     agreement = agreement_in_seeds(device_agreement(mine, same_text), seeds)
 except AnalysisError as error:
     agreement = None
-    display(Markdown(f"**There is no comparison for this sweep:** {error}."))
+    display(Markdown(f"**There is no comparison for this sweep:** {plain(error)}."))
 
 # %% tags=["remove-input"]
 if agreement is not None:
@@ -810,7 +815,7 @@ if agreement is not None:
             f"**What doesn't.** The other {(~same).sum()} differ by up to {rounded['difference_nats'].abs().max():.3f} nats (median "
             f"{rounded['difference_nats'][~same].abs().median():.4f}), and by up to "
             f"{rounded['difference_in_own_se'][~same].abs().max():.0f} times the paired error of the difference. Of the QiDs that exceed three errors, farthest off relative to its size is "
-            f"`{worst['model']}` after {count_label(worst[TOKENS_SEEN])} tokens at {worst['bits']:g} bits: {worst['qid_nats_cpu']:.4f} here and "
+            f"{code(worst['model'])} after {count_label(worst[TOKENS_SEEN])} tokens at {worst['bits']:g} bits: {worst['qid_nats_cpu']:.4f} here and "
             f"{worst['qid_nats_cuda']:.4f} in the table.\n\n"
             f"**Does it matter?** Between calibration seeds QiD scatters by {spreads} (standard deviation relative to QiD). "
             f"{counts} differ between the machines by less than twice what two seeds typically differ by. The seeds were tried at the last checkpoint, "

@@ -63,6 +63,7 @@ from helpers.show.figures import comparisons, qid
 from helpers.show.figures import fits as fit_figures
 from helpers.show.glue import put, put_all
 from helpers.show.live_chart import prediction_chart
+from helpers.show.markdown import plain
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import GREEK, differences_table, fits_table
 from helpers.table.corpus import packages
@@ -545,7 +546,7 @@ try:
     )
     of_texts["prose − held-out, GPTQ"] = fit_pair(UnifiedLaw, rows, prose, (drawn[HELDOUT], drawn[PROSE]))
 except FitError as error:
-    display(Markdown(f"**A third text, English prose, gives no law:** {error}."))
+    display(Markdown(f"**A third text, English prose, gives no law:** {plain(error)}."))
 differences_table(of_texts | of_methods)
 
 # %% tags=["remove-cell"]
@@ -629,9 +630,9 @@ try:
     my_fit, my_trouble = fit_by_run(UnifiedLaw, FitData.from_table(mine))
     display(fits_table({"machine": my_fit, "study": fit}))
     if my_trouble:
-        display(Markdown(f"No interval: {my_trouble}."))
+        display(Markdown(f"No interval: {plain(my_trouble)}."))
 except FitError as error:
-    display(Markdown(f"**The rows of this machine don't identify the law:** {error}."))
+    display(Markdown(f"**The rows of this machine don't identify the law:** {plain(error)}."))
 
 # %% tags=["remove-cell"]
 put_all(machine_rows=len(mine), machine_models=mine["model"].nunique())

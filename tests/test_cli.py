@@ -73,3 +73,63 @@ def test_a_search_without_its_family_is_one_line_and_exit_code_one(tmp_path):
     done = qid("search", "sweeps/mixed.yml", *places, "--trials", str(tmp_path / "t.parquet"))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "sweeps/mixed.yml:" in done.stderr
+
+
+def said(done: subprocess.CompletedProcess, code: int) -> str:
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("folder", ["run[v2]", "[/old]", "[bold]x", ":smile:"])
+def test_brackets_in_a_path_are_no_markup(tmp_path, folder):
+    path = tmp_path / folder / "x.csv"
+    assert said(qid("fit", "--law", "power", "--data", str(path)), 1) == f"error: {path}: no such file\n"
+
+
+def test_a_path_is_never_broken(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    path = tmp_path / ("long-" * 30) / "x.parquet"
+    assert said(qid("gather", str(ROOT / "results/checkpoints.parquet"), "--table", str(path)), 0).startswith(
+        f"{path}: "
+    )
+    assert path.exists()
+
+
+@pytest.mark.parametrize("columns", ["0", "20", "80"])
+def test_numbers_are_whole_at_any_width(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = said(qid("fit", "--law", "power"), 0)
+    assert "…" not in shown
+    assert all(name in shown for name in ("beta", "estimate", "95% interval"))
+    rows = [line.split() for line in shown.splitlines() if line.split()[:1] == ["gamma"]]
+    assert [len(row) for row in rows] == [6]  # gamma, estimate, se, low "to" high
+
+
+def test_the_home_folder_is_expanded_in_every_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"{tmp_path}/none.parquet: no such table" in said(qid("status", "--table=~/none.parquet"), 1)
+    assert f"{tmp_path}/a.parquet" in said(qid("gather", "~/a.parquet", "--table", "~/b.parquet"), 1)
+
+
+def test_an_ascii_locale_reads_and_says_utf_8(tmp_path, monkeypatch):
+    for name, value in (("LC_ALL", "C"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    folder = tmp_path / "größe"
+    folder.mkdir()
+    (folder / "x.csv").write_text("a\n1\n")
+    (folder / "x.yml").write_text("name: größe\nevaluatiön: 1\n", encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", "-m", "helpers.cli"]
+    for words, expected in (
+        (["fit", "--law", "power", "--data", f"{folder}/x.csv"], f"error: {folder}/x.csv: no column"),
+        (["sweep", f"{folder}/x.yml"], f"error: {folder}/x.yml:2: unknown key 'evaluatiön'"),
+    ):
+        done = subprocess.run([*command, *words], capture_output=True, check=False, cwd=ROOT)
+        assert done.returncode == 1
+        assert expected in done.stderr.decode("utf-8")
+
+
+def test_control_characters_of_a_file_move_no_cursor(tmp_path):
+    (tmp_path / "x.yml").write_text('name: x\n"\\e[31mkey": 1\n')
+    assert "unknown key '\\x1b[31mkey'" in said(qid("sweep", str(tmp_path / "x.yml")), 1)

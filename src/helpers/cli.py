@@ -10,7 +10,7 @@ import typer
 from rich.logging import RichHandler
 
 from helpers.commands import laws, measuring, packing, tables, training
-from helpers.commands.console import console
+from helpers.commands.console import console, speak_utf_8
 from helpers.table.errors import QidError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -39,10 +39,11 @@ for commands in (measuring, packing, laws, tables, training):
 
 def run() -> None:
     """Run the command; an error this package raises on purpose ends it with one line and exit code 1."""
+    speak_utf_8()
     try:
         app()
     except QidError as error:
-        console.print(f"error: {error}", style="bold red", highlight=False, soft_wrap=True)
+        console.print(f"error: {error}", style="bold red")
         sys.exit(1)
 
 

@@ -74,13 +74,17 @@ def test_a_chapter_without_a_parameter_cell_is_refused():
 
 
 def test_a_live_chart_becomes_its_bare_specification_that_cannot_end_its_own_script():
-    chart = alt.Chart({"values": [{"a": 1}]}, title="</script>").mark_point().encode(x="a:Q")
+    planted = "<!--<script>", "b</script><script>alert(1)</script>"
+    chart = (
+        alt.Chart({"values": [{"a": 1, "run": run} for run in planted]}, title="</script>").mark_point().encode(x="a:Q")
+    )
     bundle = chart._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     assert "https://cdn" in data["text/html"]
     execute.show_live_chart(data)
     assert data["text/html"].startswith('<div class="live-chart">')
-    assert data["text/html"].count("</script>") == 1
+    assert data["text/html"].count("</script>") == data["text/html"].count("<script") == 1
+    assert "<!--" not in data["text/html"]
     spec = json.loads(data["text/html"].split('json">')[1].split("</script>")[0])
     assert spec == chart.to_dict()
 

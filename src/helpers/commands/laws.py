@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from helpers.commands.console import add, console, print_table
 from helpers.table.errors import QidError
 
 if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
 SEED = 0  # of the draws of a person's own fit
 DRAWS = 1000
 VARIABLE_UNITS = {"tokens": "tokens", "n_params": "non-embedding parameters", "bits": "bits a weight"}
-NOTES = Console(stderr=True, highlight=False, soft_wrap=True)
 
 LawName = Annotated[str, typer.Option("--law", help="A law's name; `qid laws` lists them.")]
 Data = Annotated[
@@ -88,8 +87,8 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
     for command in (fit, asking(predict), asking(invert), laws):
-        app.command()(command)
-    app.command("fits")(make_fits)
+        add(app, command)
+    add(app, make_fits, "fits")
 
 
 def fit(
@@ -246,7 +245,7 @@ def _show(shown: dict[str, Any], as_json: bool, in_words: Callable[[dict[str, An
     from helpers.analyse.fits.stored import plain
 
     for sentence in shown["assumed"]:
-        NOTES.print(f"note: {sentence}")
+        console.print(f"note: {sentence}")
     if as_json:
         print(json.dumps(plain(shown), allow_nan=False))
     else:
@@ -259,7 +258,7 @@ def _print_fit(shown: dict[str, Any]) -> None:
     for name, one in shown["params"].items():
         ends = "" if math.isnan(one["low"]) else f"{one['low']:.4g} to {one['high']:.4g}"
         table.add_row(name, f"{one['estimate']:.4g}", "" if math.isnan(one["se"]) else f"{one['se']:.2g}", ends)
-    Console(highlight=False).print(table)
+    print_table(table)
     if shown["no_interval_because"]:
         print(f"no interval: {shown['no_interval_because']}")
     print(f"relative spread tau {shown['tau']:.3f}, condition number {shown['condition_number']:.3g}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from helpers.commands.console import Device, MemoryGib, console, end_with, in_bytes
+from helpers.commands.console import Device, MemoryGib, add, console, end_with, in_bytes
 from helpers.measure.sweep.places import Places
 
 USUAL = Places()
@@ -14,7 +14,7 @@ USUAL = Places()
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
     for command in (sweep, search, study, checkpoints):
-        app.command()(command)
+        add(app, command)
 
 
 def sweep(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from helpers.commands.console import Device, console
+from helpers.commands.console import Device, add, console
 from helpers.table import disk
 from helpers.table.errors import SpecError
 from helpers.table.records import given
@@ -17,7 +17,7 @@ HELDOUT_SEQUENCES = 128  # one of each document, as the readers' sweeps have
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
     for command in (mixed, export, release):
-        app.command()(command)
+        add(app, command)
 
 
 def mixed(
@@ -47,9 +47,7 @@ def mixed(
         recipe = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts)
         recipes.write(recipe, out)
     kept = ", ".join(recipe.scheme.kept_matrices) or "none"
-    console.print(
-        f"{out}: {recipe.quantized_ratio:.1%} of the weights at {bits} bits; in 16 bits: {kept}", soft_wrap=True
-    )
+    console.print(f"{out}: {recipe.quantized_ratio:.1%} of the weights at {bits} bits; in 16 bits: {kept}")
     console.print(
         f"QiD {recipe.qid_nats:.4f} ± {recipe.paired_error_nats:.4f} nats a token on held-out text"
         f" (loss {recipe.loss_nats:.4f})"
@@ -79,9 +77,7 @@ def export(
 
     scheme = _wanted(checkpoint, bits, group_size, symmetric, recipe)
     rounded, scheme = export_rounded(checkpoint, scheme, out, device)
-    console.print(
-        f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight", highlight=False
-    )
+    console.print(f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight")
 
 
 def _wanted(

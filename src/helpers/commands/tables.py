@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from helpers.commands.console import console
+from helpers.commands.console import add, console, print_table
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
     for command in (gather, status):
-        app.command()(command)
+        add(app, command)
 
 
 def gather(
@@ -48,7 +47,7 @@ def status(
     lines = Table(box=None, show_header=False)
     for name, value in counts.items():
         lines.add_row(name.replace("_", " "), _in_words(value))
-    Console().print(lines)
+    print_table(lines)
 
 
 def _in_words(value: int | dict[str, int] | tuple[int | str, ...]) -> str:

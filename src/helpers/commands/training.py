@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from helpers.commands.console import Device, console
+from helpers.commands.console import Device, add, console
 from helpers.table.disk import write_atomically
 
 TOKENIZER_TAKES_EVERY = 10  # training documents: in the first family's time enough, and kept since
@@ -17,7 +17,7 @@ Wheels = Annotated[Path, typer.Option(help="The folder of wheels.")]
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
     for command in (corpus, lock, tokenizer, train, pocket):
-        app.command()(command)
+        add(app, command)
 
 
 def corpus(
@@ -31,7 +31,7 @@ def corpus(
     pins = folder.parent / "wheels.txt"
     lock = read_lock()
     missing = [w for w in (*lock.wheels, *lock.unseen_wheels) if not (folder / w.filename).exists()]
-    pins.write_text("".join(f"{w.package}=={w.version} --hash=sha256:{w.sha256}\n" for w in missing))
+    pins.write_text("".join(f"{w.package}=={w.version} --hash=sha256:{w.sha256}\n" for w in missing), encoding="utf-8")
     if missing:
         _download(pins, folder)
     console.print(f"{folder.parent / 'heldout'}: {keep_heldout(lock, folder.parent)} files")

@@ -59,7 +59,7 @@ def run_study(study: Study, units: list[Unit], console: Console) -> list[str]:
 
 
 def _measure(study: Study, unit: Unit) -> list[str]:
-    console = Console(stderr=True, markup=False, soft_wrap=True)
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
     report = run_sweep(study.sweep, study.device, study.places, console, study.memory_bytes, unit)
     console.print(f"{unit.family}/{unit.model}: {report.n_measured} rows measured, {report.n_present} already there")
     searched = run_search(study.sweep, study.device, study.places, console, study.memory_bytes, unit)
@@ -68,7 +68,7 @@ def _measure(study: Study, unit: Unit) -> list[str]:
 
 
 def _describe(study: Study, unit: Unit) -> list[str]:
-    console = Console(stderr=True, markup=False, soft_wrap=True)
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
     report = describe_family(unit.folder, study.places.checkpoints, study.device, console)
     console.print(f"{unit.family}/{unit.model}: {report.n_described} checkpoints described")
     return list(report.failures)

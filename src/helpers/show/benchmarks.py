@@ -1,12 +1,12 @@
 """Results that `benchmarks/` last wrote: a table and who measured it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from helpers.table.errors import ResultsError
+from helpers.table.readers import read_json_mapping
 
 FOLDER = Path("benchmarks/results")
 
@@ -23,7 +23,7 @@ def read(name: str, folder: Path = FOLDER) -> Benchmark:
     """Read `folder/<name>.json`. Raises ResultsError when it is missing or isn't a benchmark's."""
     path = folder / f"{name}.json"
     try:
-        content = json.loads(path.read_text())
+        content = read_json_mapping(path)
         machine = content["machine"]
         versions = ", ".join(f"{package} {version}" for package, version in machine["versions"].items())
         device = machine.get("gpu") or f"{machine['processor']}, {machine['cores']} cores"
@@ -31,5 +31,5 @@ def read(name: str, folder: Path = FOLDER) -> Benchmark:
         return Benchmark(pd.DataFrame(content["rows"]), measured)
     except FileNotFoundError:
         raise ResultsError(f"{path}: missing; `python benchmarks/{name}.py` writes it") from None
-    except (ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultsError(f"{path}: not what a benchmark writes ({error})") from None

@@ -1,9 +1,9 @@
 """The place of the corpus lock, and the package that each document of its texts is from."""
 
-import json
 from pathlib import Path
 
 from helpers.table.errors import AnalysisError
+from helpers.table.readers import read_json_mapping
 
 LOCK = Path("data/corpus.lock")
 
@@ -14,6 +14,6 @@ def packages(split: str, path: Path = LOCK) -> list[str]:
     Raises AnalysisError where the lock is missing or has no such split.
     """
     try:
-        return [file["package"] for file in json.loads(path.read_text())[split]]
-    except (OSError, ValueError, KeyError) as error:
+        return [str(file["package"]) for file in read_json_mapping(path)[split]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise AnalysisError(f"{path}: no packages of {split} ({error})") from None

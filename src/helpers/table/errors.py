@@ -10,9 +10,14 @@ QidError
 `- ResultsError        the table can't be read, or another process holds it
 """
 
+from helpers.table.words import one_line
+
 
 class QidError(Exception):
     """Base of every error this package raises on purpose; its text is one line for a person."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class SpecError(QidError):

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.disk import PATIENCE_SECONDS, exclusive, write_atomically
 from helpers.table.errors import ResultsError, SpecError
+from helpers.table.readers import read_json
 from helpers.table.records import from_mapping
 from helpers.table.rows import Measurement
 from helpers.table.trial_rows import TrialRow
@@ -70,7 +71,7 @@ def read_records(folder: Path) -> list[Measurement]:
     rows = []
     for path in sorted(folder.glob("*.json")):
         try:
-            rows.append(from_mapping(Measurement, json.loads(path.read_text()), str(path)))
+            rows.append(from_mapping(Measurement, read_json(path), str(path)))
         except (ValueError, SpecError) as error:
             raise ResultsError(f"{path}: not a record ({error}); delete it and rerun") from None
     return rows

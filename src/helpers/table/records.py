@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from helpers.table.errors import SpecError
+from helpers.table.ranges import of_fields, outside
+from helpers.table.words import shown
 
 if TYPE_CHECKING:  # the name that the types of `dataclasses` give to any record
     from _typeshed import DataclassInstance
@@ -43,7 +45,8 @@ def _accepts(annotation: Any, value: object) -> bool:
     if typing.get_origin(annotation) is tuple:
         return isinstance(value, (list, tuple)) and all(_accepts(typing.get_args(annotation)[0], v) for v in value)
     if annotation is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 2**53  # then it is a float too
+        return isinstance(value, float) or whole
     if annotation is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return value is None if annotation is type(None) else isinstance(value, annotation)
@@ -59,20 +62,25 @@ def type_name(annotation: object) -> str:
 
 
 def from_mapping(cls: type[Record], values: object, where: str, lines: Mapping[str, int] | None = None) -> Record:
-    """Build a frozen record from `values`, lists as tuples, refusing unknown fields and wrong types.
+    """Build a frozen record from `values`, lists as tuples, refusing unknown fields, wrong types and numbers.
+
+    A number that isn't finite is refused, and one outside of the `Range` that stands beside the field.
 
     Raises SpecError, beginning with `where` (and the field's line, if `lines` has it), that names the field and
     what is accepted.
     """
-    annotations = typing.get_type_hints(cls)
+    annotations, ranges = typing.get_type_hints(cls), of_fields(cls)
     if not isinstance(values, dict):
-        raise SpecError(f"{where}: {values!r} where a mapping is expected; keys: {', '.join(annotations)}")
+        raise SpecError(f"{where}: {shown(values)} where a mapping is expected; keys: {', '.join(annotations)}")
     for name, value in values.items():
         place = f"{where}:{lines[name]}" if lines else where
         if name not in annotations:
             raise SpecError(f"{place}: unknown key '{name}'; accepted: {', '.join(annotations)}")
         if not _accepts(annotations[name], value):
-            raise SpecError(f"{place}: '{name}' is {value!r}; accepted: {type_name(annotations[name])}")
+            raise SpecError(f"{place}: '{name}' is {shown(value)}; accepted: {type_name(annotations[name])}")
+        wrong = outside(ranges[name], value)
+        if wrong:
+            raise SpecError(f"{place}: '{name}' is {wrong[0]!r}; accepted: {wrong[1]}")
     missing = [
         f.name
         for f in dataclasses.fields(cls)

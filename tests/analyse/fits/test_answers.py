@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from helpers.analyse.fits.answers import KnownLaw, fitted_law, invert, predict, published_law
@@ -183,3 +185,31 @@ def test_a_law_that_could_not_be_fitted_says_why(planted):
     fits = fits_of(FitRows("planted", planted(2)), "tokens", 0, np.random.SeedSequence(1))
     with pytest.raises(FitError, match="is for one size N"):
         fitted_law(fits, "tokens")
+
+
+NUMBERS = st.sampled_from([1e-320, 1e-300, 1e-3, 1.0, 1.5, 3.0, 1e6, 1e12, 1e150, 1e300, 1.7e308, 0.0, -1.0])
+
+
+@settings(max_examples=200, deadline=None)
+@given(n_params=NUMBERS, tokens=NUMBERS, bits=NUMBERS, qid=NUMBERS, name=st.sampled_from(["kumar2024", "ouyang2024"]))
+def test_an_answer_is_a_number_that_a_float_holds_or_one_line(n_params, tokens, bits, qid, name):
+    asked = {"n_params": n_params, "tokens": tokens, "bits": bits}
+    for variable in (None, *asked):
+        given_values = {each: value for each, value in asked.items() if each != variable}
+        try:
+            known = published_law(name)
+            answer = predict(known, asked) if variable is None else invert(known, variable, qid, given_values)
+        except LawError:
+            continue
+        assert math.isfinite(answer.value)
+
+
+def test_what_no_float_holds_is_no_answer():
+    with pytest.raises(LawError, match="a float holds"):
+        predict(
+            KnownLaw(UnifiedLaw(0.4, 0.4, 0.3, 5.5, source="", validity=BOX), None, ""),
+            {"n_params": 1e-300, "tokens": 1e300, "bits": 1e-300},
+        )
+    known = published_law("kumar2024")
+    with pytest.raises(LawError, match="that a float holds"):
+        invert(known, "tokens", 1e300, {"n_params": 1e300, "bits": 1e300})

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,7 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.tools.numdiff import approx_fprime
 
-from helpers.analyse.fits.data import FitData, FitError, FitStatus
+from helpers.analyse.fits.data import FitData, FitError, FitStatus, within_floats
 from helpers.analyse.fits.fit import fit_law, log_likelihood
 from helpers.analyse.fits.likelihood import RelativeSpreadModel
 from helpers.analyse.fits.result import information_by_bits
@@ -237,3 +238,26 @@ def test_summary_says_what_the_fit_rests_on(planted):
         assert part in text
     low, high = fit.intervals[1]
     assert fit.estimate("beta").low == low < fit.law.beta < high
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"), [("qid_nats", 1e300), ("tokens", 1e290), ("n_params", 1e-290), ("qid_nats", 1e-300)]
+)
+def test_rows_beyond_floats_are_a_fit_or_a_fit_error(planted, name, factor):
+    data = planted(2)
+    far = dataclasses.replace(
+        data, **{name: getattr(data, name) * np.where(np.arange(data.bits.size) % 7, 1.0, factor)}
+    )
+    try:
+        fit = fit_law(UnifiedLaw, far)
+    except FitError:
+        return
+    assert np.isfinite(fit.law.coefficients).all()
+    assert np.isfinite(fit.tau)
+
+
+def test_a_number_that_overflows_on_the_way_is_a_fit_error():
+    with pytest.raises(FitError, match="beyond the numbers that floats hold"), within_floats():
+        math.exp(1e9)
+    with pytest.raises(FitError, match="beyond the numbers that floats hold"), within_floats():
+        np.linalg.svd(np.full((2, 2), np.nan))

@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers.analyse.fits.own_rows import MOST_ROWS, REQUIRED, DataError, read_own_rows
+from helpers.table.words import visible
 
 
 @pytest.fixture
@@ -172,3 +175,107 @@ def test_more_rows_than_are_fitted_are_refused_with_their_number(table, tmp_path
     many = pd.concat([table] * (MOST_ROWS // len(table) + 1))
     with pytest.raises(DataError, match=f"{len(many):,} rows; at most {MOST_ROWS:,} are fitted"):
         read_own_rows(written(many, tmp_path, "mine.parquet"))
+
+
+def lines_of(table) -> list[str]:
+    return table.to_csv(index=False).splitlines()
+
+
+def read_lines(folder, lines: list[str]):
+    (folder / "mine.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return read_own_rows(folder / "mine.csv")
+
+
+def test_a_last_column_without_a_name_moves_nothing(table, tmp_path):
+    """pandas alone takes the first column for an index then, and every value for its neighbour's."""
+    header, *rows = lines_of(table.drop(columns=["run", "note"]))
+    with pytest.raises(
+        DataError, match=r"mine\.csv: not a CSV table \(line 2: 6 fields; accepted: 5, as the first line has"
+    ):
+        read_lines(tmp_path, [header, *(f"{row},7" for row in rows)])
+    with pytest.raises(DataError, match=r"line 2: 6 fields; accepted: 5"):
+        read_lines(tmp_path, [header, *(f"{row}," for row in rows)])
+
+
+@pytest.mark.parametrize(("change", "n_fields"), [(lambda row: f"{row},", 8), (lambda row: row.rpartition(",")[0], 6)])
+def test_one_line_of_another_length_is_named(table, tmp_path, change, n_fields):
+    lines = lines_of(table)
+    lines[4] = change(lines[4])
+    with pytest.raises(DataError, match=f"line 5: {n_fields} fields; accepted: 7"):
+        read_lines(tmp_path, lines)
+
+
+@pytest.mark.parametrize(("mark", "said"), [(";", "a semicolon"), ("\t", "a tab"), ("|", "'|'")])
+def test_another_separator_is_named(table, tmp_path, mark, said):
+    with pytest.raises(DataError) as caught:
+        read_lines(tmp_path, [line.replace(",", mark) for line in lines_of(table)])
+    assert str(caught.value).endswith(
+        f"mine.csv: no column 'n_params_non_embedding': the separator is {said}; accepted: a comma"
+    )
+
+
+def test_a_blank_in_a_name_is_named(table, tmp_path):
+    header, *rows = lines_of(table)
+    with pytest.raises(DataError, match="column ' tokens_seen' has a blank at an end; accepted: 'tokens_seen'"):
+        read_lines(tmp_path, [header.replace(",", ", "), *rows])
+
+
+@pytest.mark.parametrize("index", [["n_params_non_embedding", "tokens_seen"], ["run"], ["note"]])
+def test_an_index_of_parquet_is_a_column(table, planted, tmp_path, index):
+    table.set_index(index).to_parquet(tmp_path / "mine.parquet")
+    own = read_own_rows(tmp_path / "mine.parquet")
+    np.testing.assert_array_equal(own.data.tokens, planted(2).tokens)
+    np.testing.assert_array_equal(own.data.n_params, planted(2).n_params)
+    assert own.assumed == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("tokens_seen", 1.6, "1.6; accepted: tokens, not thousands, millions or billions of them"),
+        ("n_params_non_embedding", 70, "70; accepted: parameters, not thousands, millions or billions"),
+        ("bits", 300, "300; accepted: bits a weight, up to 32"),
+    ],
+)
+def test_another_unit_in_some_rows_is_named(table, tmp_path, column, value, said):
+    table.loc[6, column] = value
+    with pytest.raises(DataError, match=f"row 7, column '{column}': {said}"):
+        read_own_rows(written(table.astype({column: float}), tmp_path))
+
+
+def test_a_quoted_line_break_and_blank_lines_are_no_lines_of_another_length(table, planted, tmp_path):
+    lines = lines_of(table.assign(note='two\nlines, "quoted"'))
+    own = read_lines(tmp_path, [*lines, "", ""])
+    np.testing.assert_array_equal(own.data.tokens, planted(2).tokens)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    changes=st.lists(
+        st.tuples(
+            st.floats(0, 1),
+            st.integers(0, 9),
+            st.text(max_size=2) | st.sampled_from([",", ";", '"', "\n", "\x00", "1e999", "nan"]),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_a_mutated_table_is_its_columns_or_one_line(tmp_path_factory, changes):
+    path = tmp_path_factory.getbasetemp() / "mutated.csv"
+    text = "n_params_non_embedding,tokens_seen,bits,qid_nats\n" + "".join(
+        f"{n}000000,{d}000000000,{bits},0.{n}{d}{bits}\n" for n in (1, 3) for d in (2, 8) for bits in (2, 3, 4)
+    )
+    for share, n_gone, new in changes:
+        at = round(share * len(text))
+        text = text[:at] + new + text[at + n_gone :]
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        own = read_own_rows(path)
+    except DataError as error:
+        said = str(error)
+    else:
+        said = "read"
+        assert (own.data.tokens >= 1000).all()
+        assert (own.data.bits <= 32).all()
+    assert said == visible(said)

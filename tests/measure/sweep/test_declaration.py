@@ -280,6 +280,20 @@ def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
             r"sweep\.yml:2: 'sequences' is 512; accepted: 64, 128 \(of the text prose\)",
         ),
         ("{sequences: 128}", "[128", r"sweep\.yml:\d: not YAML"),
+        (
+            "{sequences: 128}",
+            "{sequences: 128, sequences: 256}",
+            r"sweep\.yml:2: not YAML \(key 'sequences' is there twice",
+        ),
+        ("{sequences: 128}", "{sequences: 128, seq_len: 0}", r"sweep\.yml:2: 'seq_len' is 0; accepted: 1 to 12000"),
+        ("{sequences: 32}", "{sequences: 32, seq_len: -5}", r"sweep\.yml:3: 'seq_len' is -5; accepted: 1 to 12000"),
+        (
+            "symmetric: false",
+            "symmetric: false, rel_damp: .nan",
+            r"sweep\.yml:\d: 'rel_damp' is nan; accepted: 0 to 100",
+        ),
+        ("symmetric: false", "symmetric: false, calib_seed: -1", r"sweep\.yml:\d: 'calib_seed' is -1; accepted: 0 to"),
+        ("name: tiny", "null: tiny", r"sweep\.yml:1: not YAML \('null' as a key isn't a text"),
         ("{sequences: 128}", "128", r"sweep\.yml:2: 'evaluation' is 128; accepted: dict"),
     ],
 )

@@ -262,12 +262,50 @@ def test_a_finished_family_is_left_as_it_is(branched, plan_path, tmp_path):
             "'cooldowns' names model 'big', which isn't one of",
         ),
         ("models:", "model:", "a mapping with a list 'models' is expected"),
+        ("name: tiny-32x1", "name: ../../x", "models: 'name' is '../../x'; accepted: a name without /"),
+        ("family: tiny", 'family: "a\\u001b"', r"'family' is 'a\\x1b'; accepted: a name"),
+        ("0.01", "0", "'peak_learning_rate' is 0; accepted: more than 0, up to 100"),
+        ("0.01", ".nan", "'peak_learning_rate' is nan; accepted: more than 0, up to 100"),
+        ("0.01", "[]", "0 runs; accepted: 1 to 1,000"),
+        ("0.01", "[0.01, 0.01]", "two runs are called 'tiny-32x1-lr0.01'"),
+        (
+            "[2, 4, 8, 16]",
+            "[1000000000]\nbatch_sequences: 1000000",
+            "plan.yml:9: not YAML .key 'batch_sequences' is there twice",
+        ),
+        (
+            "batch_sequences: 4\nseq_len: 32\nwarmup_steps: 4\nsteps: [2, 4, 8, 16]",
+            "batch_sequences: 1000000\nseq_len: 1000000\nsteps: [1000000000]",
+            "tokens a run; accepted: up to",
+        ),
+        ("batch_sequences: 4", "batch_sequences: 100000000000000000000", "beyond an integer of 64 bits"),
+        ("d_model: 32", "d_model: 0", "'d_model' is 0; accepted: 1 to 65536"),
+        ("n_heads: 2", "n_heads: 3", "'n_heads' is 3; accepted: what divides 'd_model', 32"),
+        ("d_model: 32, n_layers: 1", "d_model: 65536, n_layers: 1000", "parameters; accepted:"),
+        ("family:", "averages: {n: 1}\nfamily:", "averages: 'n' is 1; accepted: 2 to 100"),
+        (
+            "family:",
+            "cooldowns: {at: [4], share: 1}\nfamily:",
+            "cooldowns: 'share' is 1; accepted: more than 0, up to 0.99",
+        ),
+        ("family:", "cooldowns: {at: [2], share: 0.01}\nfamily:", "the one at 2 has no two updates"),
+        ("family:", "betas: [0.9]\nfamily:", "'betas' is .0.9.; accepted: two"),
+        ("family:", "clip_norm: 0\nfamily:", "'clip_norm' is 0; accepted: more than 0"),
+        ("seq_len: 32", "seq_len: -1", "'seq_len' is -1; accepted: 1 to 1e.06"),
+        ("family:", "seed: -1\nfamily:", "'seed' is -1; accepted: 0 to"),
+        ("family:", "null: 3\nfamily:", "plan.yml:1: not YAML .'null' as a key isn't a text"),
     ],
 )
 def test_a_plan_that_is_off_is_named(tmp_path, old, new, message):
     (tmp_path / "plan.yml").write_text(PLAN.replace(old, new))
     with pytest.raises(SpecError, match=message):
         training.read_plan(tmp_path / "plan.yml")
+
+
+def test_rates_and_steps_as_people_write_them(tmp_path):
+    (tmp_path / "plan.yml").write_text(PLAN.replace("0.01", "1e-2").replace("[2, 4,", "[02, 010,").replace(" 8,", ""))
+    plan = training.read_plan(tmp_path / "plan.yml")
+    assert (plan.peak_learning_rate, plan.steps) == (0.01, (2, 10, 16))
 
 
 def test_runs_are_every_combination_with_names_of_their_own(tmp_path):

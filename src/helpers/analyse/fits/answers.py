@@ -8,6 +8,8 @@ Outside of the fitted ranges both take the form of the law to be true, and runs 
 (`by_run.draws_by_run` says what that costs).
 """
 
+import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -125,13 +127,39 @@ def fitted_law(fits: NamedFits, name: str, bits: float | None = None) -> KnownLa
     return KnownLaw(fit.law, fit.draws, fit.no_draws_because, fits.loss_law, fits.loss_log_rms)
 
 
+def _within_floats(ask: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Return a question whose answer floats hold: LawError where they don't, NaN for an end that they don't hold.
+
+    Infinity stays an answer where it is the law's own, as at one bit by some: no number is too large there.
+    """
+
+    @functools.wraps(ask)
+    def asked(*args: object, **options: object) -> Answer:
+        try:
+            with np.errstate(all="ignore"):
+                found = ask(*args, **options)
+        except (ArithmeticError, ValueError) as error:
+            raise LawError(f"the law has no answer there that a float holds ({error})") from None
+        if math.isnan(found.value):
+            raise LawError("the law has no answer there that a float holds")
+        low, high = (
+            math.nan if math.isinf(end) and math.isfinite(found.value) else end for end in (found.low, found.high)
+        )
+        return dataclasses.replace(found, low=low, high=high)
+
+    return asked
+
+
+@_within_floats
 def predict(known: KnownLaw, given: Given, level: float = LEVEL) -> Answer:
     """Return the QiD of one model, in nats per token, with its interval. Raises LawError for what can't be asked."""
     low = high = math.nan
     if known.draws is not None:
         means, deviations = known.mixture(given)
         low, high = (_quantile(means, deviations, 0.5 + side * level / 2) for side in (-1, 1))
-    return _answer(known, given, float(np.exp(known.log_qid(given))), low, high, level)
+    with np.errstate(over="raise"):  # of an infinity of the law's own nothing overflows
+        value = float(np.exp(known.log_qid(given)))
+    return _answer(known, given, value, low, high, level)
 
 
 def _quantile(means: FloatArray, deviations: FloatArray, share: float) -> float:
@@ -149,6 +177,7 @@ def _quantile(means: FloatArray, deviations: FloatArray, share: float) -> float:
     return math.exp(log_quantile)
 
 
+@_within_floats
 def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level: float = LEVEL) -> Answer:
     """Return the value of `variable` at which the QiD of one model is `qid_nats`, with its interval.
 
@@ -162,6 +191,8 @@ def invert(known: KnownLaw, variable: str, qid_nats: float, given: Given, level:
         value = bisect(lambda values: known.log_qid(known_variables | {variable: values}) > target, variable, ())
     else:
         value = known.law.solve(variable, qid_nats, **known.filled(known_variables))
+    if not np.isfinite(value):
+        raise LawError(f"no {variable} that a float holds has a QiD of {qid_nats:g}")
     low = high = math.nan
     if known.draws is not None:
 

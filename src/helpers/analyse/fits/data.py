@@ -1,6 +1,8 @@
 """The data that a law is fitted to, and what can go wrong with them."""
 
+import contextlib
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,6 +30,16 @@ class FitError(QidError):
     def __init__(self, message: str, status: FitStatus) -> None:
         super().__init__(message)
         self.status = status
+
+
+@contextlib.contextmanager
+def within_floats() -> Iterator[None]:
+    """Make a FitError of numbers that floats don't hold; on the way to a maximum they may be infinite."""
+    try:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            yield
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        raise FitError(f"the rows lead beyond the numbers that floats hold ({error})", FitStatus.FAILED) from None
 
 
 @dataclass(frozen=True, eq=False)

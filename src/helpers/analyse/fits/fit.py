@@ -23,7 +23,7 @@ import numpy as np
 from statsmodels.base.model import GenericLikelihoodModelResults
 
 from helpers.analyse.arrays import FloatArray
-from helpers.analyse.fits.data import FitData, FitError, FitStatus
+from helpers.analyse.fits.data import FitData, FitError, FitStatus, within_floats
 from helpers.analyse.fits.likelihood import RelativeSpreadModel
 from helpers.analyse.fits.result import FitResult, information
 from helpers.analyse.laws.law import Law
@@ -200,6 +200,7 @@ def _maximise(law_type: type[Law], data: FitData, x: Variables, tail_freedom: fl
     return best if again is None or again.log_likelihood < best.log_likelihood else again
 
 
+@within_floats()
 def fit_law(law_type: type[Law], data: FitData, level: float = 0.95, tail_freedom: float = np.inf) -> FitResult:
     """Fit a law to `data`; `level` is that of the intervals, `tail_freedom` that of Student-t errors.
 

@@ -4,13 +4,14 @@ import numpy as np
 from scipy import optimize
 
 from helpers.analyse.arrays import FloatArray
-from helpers.analyse.fits.data import FitError, FitStatus
+from helpers.analyse.fits.data import FitError, FitStatus, within_floats
 from helpers.analyse.laws.loss import ANY_BITS, SizeAndTokensLaw
 from helpers.analyse.laws.variables import ValidityRange
 
 HUBER_LOG = 1e-3  # of ln loss: where Hoffmann et al. 2022 turn from squares to absolute values
 
 
+@within_floats()
 def fit_loss_law(
     law_type: type[SizeAndTokensLaw], tokens: FloatArray, n_params: FloatArray, loss_nats: FloatArray, source: str
 ) -> SizeAndTokensLaw:

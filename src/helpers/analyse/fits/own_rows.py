@@ -5,12 +5,16 @@ Columns: `n_params_non_embedding` (N), `tokens_seen` (D), `bits` (P), `qid_nats`
 `vocabulary_size`. Others are ignored. A row with anything that can't be used is refused by its number, the first is 1.
 """
 
+import csv
 import difflib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from helpers.analyse.fits.data import FitData
 from helpers.table.errors import QidError
@@ -22,6 +26,13 @@ RENAMED = {"run": "run_label", "qid_se": "qid_se_nats", "loss_nats": "baseline_l
 MOST_ROWS = 20_000  # refits of as many take a minute; more training runs would add more than more rows
 NO_ERROR_NATS = 1e-12  # stands for no error of a row's own: tau alone
 FORMATS = (".csv", ".parquet")
+SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "'|'"}
+# No language model is so small: what is below was counted in another unit.
+LEAST = {
+    "n_params_non_embedding": (1000, "parameters, not thousands, millions or billions of them: 1000 or more"),
+    "tokens_seen": (1000, "tokens, not thousands, millions or billions of them: 1000 or more"),
+}
+MOST_BITS = 32
 
 
 class DataError(QidError):
@@ -68,27 +79,47 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: accepted are files that end in {' or '.join(FORMATS)}")
     try:
         if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
+            return pq.read_table(path).to_pandas(ignore_metadata=True)  # what pandas wrote as an index is a column too
+        text = path.read_bytes().decode("utf-8-sig")
+        _refuse_lines(text, path)
+        return pd.read_csv(io.StringIO(text), index_col=False, low_memory=False)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: empty; accepted: a first line with the names {', '.join(REQUIRED)}") from None
-    except (OSError, ValueError) as error:  # pandas' parser errors and Arrow's are ValueErrors
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:  # pandas' parser errors are ValueErrors
         words = str(error).splitlines()[0].strip()
         raise DataError(f"{path}: not a {path.suffix.lower()[1:].upper()} table ({words})") from None
+
+
+def _refuse_lines(text: str, path: Path) -> None:
+    """Raise DataError for another separator than the comma, and for a line with more or fewer fields than the first."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next((fields for fields in reader if fields), [])
+    other = next((mark for mark in SEPARATORS if mark in "".join(header)), None)
+    if len(header) == 1 and other is not None:
+        raise DataError(f"{path}: no column '{REQUIRED[0]}': the separator is {SEPARATORS[other]}; accepted: a comma")
+    for fields in reader:
+        if fields and len(fields) != len(header):
+            found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+            said = f"line {reader.line_num}: {found}; accepted: {len(header)}, as the first line has"
+            raise DataError(f"{path}: not a CSV table ({said})")
 
 
 def _refuse_columns(table: pd.DataFrame, path: Path) -> None:
     """Raise DataError for a required column that is missing, with the nearest name, or one that is there twice."""
     names = [str(name) for name in table.columns]
+    for name in names:
+        if name != name.strip() and name.strip() in (*NUMBERS, "run"):
+            raise DataError(f"{path}: column '{name}' has a blank at an end; accepted: '{name.strip()}'")
     for wanted in REQUIRED:
         if wanted in names:
             continue
         near = _near(wanted, names)
         hint = f"; is '{near}' meant?" if near else f"; columns are {', '.join(names[:8]) or 'none'}"
         raise DataError(f"{path}: no column '{wanted}'{hint} (required: {', '.join(REQUIRED)})")
-    twice = [name for name in (*NUMBERS, "run") if f"{name}.1" in names]  # what pandas calls the second of two
+    # pandas calls the second of two `.1`, Arrow leaves it as it is
+    twice = [name for name in (*NUMBERS, "run") if f"{name}.1" in names or names.count(name) > 1]
     if twice:
         raise DataError(f"{path}: column '{twice[0]}' is there twice")
 
@@ -133,6 +164,10 @@ def _refuse_values(numbers: pd.DataFrame, path: Path) -> None:
             kinds.append(((values < 0) | (values > 1), "a share of the peak learning rate, 0 to 1"))
         elif name != "qid_nats":
             kinds.append((values <= 0, "a positive number"))
+        if name in LEAST:
+            kinds.append((values < LEAST[name][0], LEAST[name][1]))
+        if name == "bits":
+            kinds.append((values > MOST_BITS, f"bits a weight, up to {MOST_BITS}"))
         for wrong, accepted in kinds:
             places = np.flatnonzero(wrong)
             if places.size:

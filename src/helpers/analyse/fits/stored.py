@@ -23,6 +23,7 @@ from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange
 from helpers.table.disk import write_atomically
 from helpers.table.errors import ResultsError
+from helpers.table.readers import read_json
 from helpers.table.records import given
 
 FITS = Path("results/fits.json")
@@ -162,13 +163,13 @@ def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
     Raises ResultsError where the file is missing or isn't one of fits, and where it was made from another table.
     """
     try:
-        contents = json.loads(path.read_text())
+        contents = read_json(path)
         if contents["version"] != VERSION:
             raise ValueError(f"version {contents['version']}, not {VERSION}")
         stored = _from_json(contents)
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such file; `make fits` makes it") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, LawError) as error:
         words = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ResultsError(f"{path}: not a file of fits ({words}); `make fits` makes it again") from None
     if stored.table_sha256 != table_digest(table_path):

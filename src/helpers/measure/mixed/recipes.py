@@ -6,16 +6,18 @@ says (block after block), not of matrices swapped in while searching.
 """
 
 import json
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from helpers.measure.mixed import searches
 from helpers.measure.mixed.assignments import GRANULARITIES
 from helpers.measure.models import checkpoints
 from helpers.table import disk
 from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.ranges import AMOUNT, SHARE
+from helpers.table.readers import read_json
 from helpers.table.records import from_mapping, key_of
 from helpers.table.scheme import QuantScheme
 
@@ -35,15 +37,15 @@ class Recipe:
     scheme: QuantScheme
     granularity: str
     search: str
-    quantized_ratio: float
-    loss_nats: float
+    quantized_ratio: Annotated[float, SHARE]
+    loss_nats: Annotated[float, AMOUNT]
     qid_nats: float
-    paired_error_nats: float
+    paired_error_nats: Annotated[float, AMOUNT]
     eval_id: str  # of the held-out text
     search_eval_id: str  # of the text that assignments were scored on
     device_type: str  # on which it was measured; another kind rounds a little differently
-    target_ratio: float | None = None
-    budget: float | None = None  # of `metric`: nats per token for qid, else a share
+    target_ratio: Annotated[float | None, SHARE] = None
+    budget: Annotated[float | None, AMOUNT] = None  # of `metric`: nats per token for qid, else a share
     metric: str | None = None
 
     def __post_init__(self) -> None:
@@ -61,18 +63,6 @@ class Recipe:
                 raise SpecError(f"'{name}' is '{getattr(self, name)}'; accepted: {said}")
         if (self.target_ratio is None) == (self.budget is None) or (self.budget is None) != (self.metric is None):
             raise SpecError("accepted: 'target_ratio' alone, or 'budget' with 'metric'")
-        self._refuse_numbers()
-
-    def _refuse_numbers(self) -> None:
-        shares = {name: getattr(self, name) for name in ("quantized_ratio", "target_ratio")}
-        for name, value in shares.items():
-            if value is not None and not 0 <= value <= 1:
-                raise SpecError(f"'{name}' is {value}; accepted: 0 to 1")
-        for name in ("loss_nats", "qid_nats", "paired_error_nats", "budget"):
-            value, least = getattr(self, name), -math.inf if name == "qid_nats" else 0
-            if value is not None and not (math.isfinite(value) and value >= least):
-                accepted = "a number" if name == "qid_nats" else "0 or more"
-                raise SpecError(f"'{name}' is {value}; accepted: {accepted}")
 
 
 def write(recipe: Recipe, path: Path) -> None:
@@ -87,7 +77,7 @@ def write(recipe: Recipe, path: Path) -> None:
 def read(path: Path) -> Recipe:
     """Read a recipe. Raises SpecError that names the file, the key and what is accepted there."""
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
     except ValueError as error:

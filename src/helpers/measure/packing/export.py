@@ -34,6 +34,7 @@ from helpers.measure.rounding.grids import IntegerWeight, consecutive_groups
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.table import disk
 from helpers.table.errors import CheckpointError, QuantizationError, SpecError
+from helpers.table.readers import read_json_mapping
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
@@ -120,13 +121,15 @@ def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
     packed_modules = [parameter.removesuffix(".weight") for parameter in rounded.weights]
     kept_modules = [_stored_module(folder, tensors, name) for name in scheme.kept_matrices]
     quantization = quantization_config(scheme, in_order) | kept_config(packed_modules, kept_modules)
-    config = json.loads((folder / "config.json").read_text()) | {"quantization_config": quantization}
+    config = read_json_mapping(folder / "config.json") | {"quantization_config": quantization}
     with disk.whole_folder(out) as unfinished, disk.refusals_named(out):
-        (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})
         shutil.copymode(unfinished / "config.json", unfinished / "model.safetensors")  # safetensors: the owner's alone
         if not kept_modules:
-            (unfinished / "quantize_config.json").write_text(json.dumps(quantization, indent=2) + "\n")
+            (unfinished / "quantize_config.json").write_text(
+                json.dumps(quantization, indent=2) + "\n", encoding="utf-8"
+            )
         _copy_others(folder, unfinished)
 
 

@@ -126,8 +126,8 @@ def release(spec: CheckpointSpec, bits: int, rows: list[dict[str, Any]], out: Pa
     rounded, scheme = export.export_rounded(folder, wanted, out)
     qid = measured(spec, scheme, rows)
     made = provenance(spec, scheme, rounded, qid, out / "model.safetensors")
-    (out / "provenance.json").write_text(json.dumps(made, indent=1) + "\n")
-    (out / "README.md").write_text(card(spec, scheme, rounded, qid))
+    (out / "provenance.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(card(spec, scheme, rounded, qid), encoding="utf-8")
 
 
 def release_family(out: Path, console: Console) -> None:
@@ -142,5 +142,5 @@ def release_family(out: Path, console: Console) -> None:
             for bits in BITS:
                 name = f"{spec.model}-step-{spec.step:06d}-gptq-{bits}bit-g{GROUP_SIZE}"
                 release(spec, bits, rows, unfinished / name)
-                console.print(f"{out / name}", highlight=False)
+                console.print(f"{out / name}")
         shutil.rmtree(out, ignore_errors=True)

@@ -1,6 +1,5 @@
 """One checkpoint's folder, loaded, calibrated and rounded: what `qid export` and budgets of loss begin with."""
 
-import json
 from pathlib import Path
 
 from torch import Tensor
@@ -13,7 +12,9 @@ from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.tokenized import Source, with_calibration
 from helpers.table.errors import CheckpointError, QuantizationError
+from helpers.table.readers import read_json_mapping
 from helpers.table.scheme import QuantScheme
+from helpers.table.words import shown
 
 
 def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantScheme:
@@ -92,4 +93,14 @@ def _expected_sha256(folder: Path) -> str:
     """Return the hash that the description beside the weights says they have; without one, the hash they have."""
     description = folder / "checkpoint.json"
     found = checkpoints.weights_sha256(folder)  # raises first when there is no checkpoint
-    return json.loads(description.read_text())["weights_sha256"] if description.exists() else found
+    if not description.exists():
+        return found
+    try:
+        said = read_json_mapping(description)["weights_sha256"]
+    except OSError as error:
+        raise CheckpointError(f"{description}: {error.strerror}") from None
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{description}: not a checkpoint's description ({error})") from None
+    if not isinstance(said, str):
+        raise CheckpointError(f"{description}: 'weights_sha256' is {shown(said)}; accepted: hexadecimal digits")
+    return said

@@ -13,7 +13,7 @@ def reader_console() -> Console:
     """
     terminal = os.environ.get("QID_TERMINAL")
     if terminal:
-        return Console(file=open(terminal, "w"), force_terminal=True)
+        return Console(file=open(terminal, "w", encoding="utf-8"), force_terminal=True, markup=False, emoji=False)
     return Console(quiet=True)
 
 

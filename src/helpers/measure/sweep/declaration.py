@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from helpers.measure.rounding import methods
 from helpers.measure.sweep.entries import (
     CalibrationEntry,
     EvaluationEntry,
     SchemeEntry,
     SearchEntry,
-    _Loader,
-    _Mapping,
     _PartEntry,
     _record,
     _SweepEntry,
@@ -27,7 +23,8 @@ from helpers.measure.training.unit import Unit
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
 from helpers.table.families import catalogue as families
-from helpers.table.records import from_mapping, given
+from helpers.table.readers import Located, read_yaml
+from helpers.table.records import from_mapping
 from helpers.table.scheme import QuantScheme
 
 Value = TypeVar("Value")
@@ -61,9 +58,6 @@ class Sweep:
         return list(dict.fromkeys(failure for part in self.parts for failure in part.failures))
 
 
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.construct_located)
-
-
 def read_sweep(path: Path, unit: Unit | None = None) -> Sweep:
     """Read and check a sweep, or the part of it that is about one unit's trained checkpoints, wherever these lie.
 
@@ -88,16 +82,10 @@ def family_names(path: Path) -> list[str]:
 
 
 def _read_entry(path: Path) -> _SweepEntry:
-    try:
-        raw = yaml.load(path.read_text(), _Loader)
-    except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}") from None
-    except yaml.MarkedYAMLError as error:
-        raise SpecError(f"{path}:{given(error.problem_mark).line + 1}: not YAML ({error.problem})") from None
-    return _record(_SweepEntry, raw, path)
+    return _record(_SweepEntry, read_yaml(path), path)
 
 
-def _read_evaluation(raw: _Mapping, path: Path) -> EvaluationEntry:
+def _read_evaluation(raw: Located, path: Path) -> EvaluationEntry:
     entry = _record(EvaluationEntry, raw, path)
     texts, n_sequences = entry.texts, entry.sequences
     if not texts or len(set(texts)) < len(texts) or not set(texts) <= TEXTS.keys():
@@ -125,7 +113,7 @@ def _read_part(entry: _PartEntry, where: str, calibration: CalibrationEntry, pat
     return Part(usable, tuple(schemes), _read_search(entry.search, schemes, path), tuple(unknown.values()))
 
 
-def _read_search(raw: _Mapping | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:
+def _read_search(raw: Located | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:
     """Return the entry of a part's search, if any. Raises SpecError where it would score on what calibration sees."""
     if raw is None:
         return None
@@ -160,7 +148,7 @@ def _listed(values: tuple[Value, ...] | None) -> list[Value] | None:
     return list(values) if values else None
 
 
-def _expand(raw: _Mapping, calibration: CalibrationEntry, path: Path) -> list[QuantScheme]:
+def _expand(raw: Located, calibration: CalibrationEntry, path: Path) -> list[QuantScheme]:
     entry = dataclasses.asdict(_record(SchemeEntry, raw, path))
     where = f"{path}:{raw.lines['method']}"
     choices = [value if isinstance(value, (list, tuple)) else [value] for value in entry.values()]

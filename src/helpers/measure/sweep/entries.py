@@ -6,16 +6,19 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING, Annotated, Any
 
 from helpers.measure.mixed.assignments import GRANULARITIES
 from helpers.measure.mixed.searches import SEARCHES, Plan
-from helpers.measure.text.corpus_lock import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT
+from helpers.measure.text.corpus_lock import BLOCKS_PER_DOCUMENT, DOCUMENT_BYTES, DOCUMENTS_PER_SPLIT
 from helpers.table.errors import SpecError
+from helpers.table.ranges import Range
+from helpers.table.readers import Located
 from helpers.table.records import Record, from_mapping
 from helpers.table.scheme import DTYPES, QuantScheme
+
+LENGTHS = Range(1, DOCUMENT_BYTES)  # in tokens; no document is longer
+SEEDS = Range(0, 2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class EvaluationEntry:
     """The evaluation's entry: score on `sequences` blocks of `seq_len` predicted tokens of each text, in `dtype`."""
 
     sequences: int
-    seq_len: int = 512
+    seq_len: Annotated[int, LENGTHS] = 512
     dtype: str = "float32"
     texts: tuple[str, ...] = ("heldout",)
 
@@ -33,7 +36,7 @@ class CalibrationEntry:
     """The calibration's entry: how much text a method sees, and the dtype of its forward pass and Hessians."""
 
     sequences: int
-    seq_len: int = 512
+    seq_len: Annotated[int, LENGTHS] = 512
     dtype: str = "float32"
 
 
@@ -49,9 +52,9 @@ class SearchEntry:
     ratios: tuple[float, ...]
     granularity: tuple[str, ...] = GRANULARITIES
     searches: tuple[str, ...] = SEARCHES
-    trials: int = 50
-    seed: int = 0
-    seq_len: int = 512
+    trials: Annotated[int, Range(most=10**6)] = 50  # the least is a plan's to say
+    seed: Annotated[int, SEEDS] = 0
+    seq_len: Annotated[int, LENGTHS] = 512
     recipes: bool = True
 
     def __post_init__(self) -> None:
@@ -73,8 +76,8 @@ class _SaidOtherwise:
     bits: int | tuple[int, ...]
     group_size: int | tuple[int | None, ...] | None
     symmetric: bool | tuple[bool, ...]
-    rel_damp: float = 0.01
-    calib_seed: int | tuple[int, ...] = 0
+    rel_damp: Annotated[float, Range(0, 100)] = 0.01
+    calib_seed: Annotated[int | tuple[int, ...], SEEDS] = 0
 
 
 # fields of a scheme that the sweep's calibration, the method or a recipe says
@@ -118,14 +121,8 @@ def as_in_scheme(name: str, value: Any) -> object:
     return float(value) if _HINTS[name] in (float, float | None) and value is not None else value
 
 
-class _Mapping(dict[Any, Any]):
-    """A YAML mapping that remembers the line of each key."""
-
-    lines: dict[str, int]
-
-
 if TYPE_CHECKING:
-    Raw = _Mapping
+    Raw = Located
 else:  # what a message says is accepted there
     Raw = dict
 
@@ -146,13 +143,6 @@ class _SweepEntry:
     evaluation: Raw
     calibration: Raw
     parts: tuple[Raw, ...]
-
-
-class _Loader(yaml.SafeLoader):
-    def construct_located(self, node: yaml.MappingNode) -> _Mapping:
-        mapping = _Mapping(self.construct_mapping(node, deep=True))
-        mapping.lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
-        return mapping
 
 
 def _record(cls: type[Record], raw: object, path: Path) -> Record:

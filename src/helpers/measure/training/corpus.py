@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from helpers.measure.text.corpus_lock import (
@@ -29,6 +28,7 @@ from helpers.measure.text.corpus_lock import (
 from helpers.measure.text.heldout import document_in, wheel_documents
 from helpers.table import disk
 from helpers.table.errors import CorpusError, SpecError
+from helpers.table.readers import read_yaml
 from helpers.table.records import digest, from_mapping
 
 SIMILARITY = 0.6  # two files whose sets of lines overlap more than this (Jaccard) are near-duplicates
@@ -139,8 +139,8 @@ class Packages:
 def read_packages(path: Path) -> Packages:
     """Read the two lists of packages from YAML. Raises CorpusError that names what is wrong."""
     try:
-        return from_mapping(Packages, yaml.safe_load(path.read_text()), str(path))
-    except (OSError, yaml.YAMLError, SpecError) as error:
+        return from_mapping(Packages, read_yaml(path), str(path))
+    except SpecError as error:
         raise CorpusError(f"{path}: not the two lists `held_out` and `unseen` ({str(error).splitlines()[0]})") from None
 
 
@@ -180,7 +180,7 @@ def write_lock(lock: CorpusLock, path: Path) -> None:
             parts.append(f' "{name}": [\n  {lines}\n ]')
         else:
             parts.append(f' "{name}": {json.dumps(value)}')
-    path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
 def training_documents(lock: CorpusLock, folder: Path) -> list[str]:

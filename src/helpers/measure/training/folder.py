@@ -18,6 +18,7 @@ from helpers.measure.training.plan import ModelEntry, Run, TrainingPlan
 from helpers.table import disk
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
+from helpers.table.names import below
 
 
 def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> GPTNeoXForCausalLM:
@@ -141,5 +142,6 @@ def select(source: Path, runs: list[str], steps: list[int], out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / "tokenizer.json", out / "tokenizer.json")
         for spec in specs:
-            shutil.copytree(spec.location, out / spec.run / Path(spec.location).name, dirs_exist_ok=True)
+            target = below(out, out / spec.run / Path(spec.location).name)
+            shutil.copytree(spec.location, target, dirs_exist_ok=True)
         write_manifest(out)

@@ -3,18 +3,24 @@
 import dataclasses
 import itertools
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Annotated, Any
 
 from helpers.table.errors import SpecError
 from helpers.table.families.neox import neox_n_params_non_embedding
+from helpers.table.names import refuse_name
+from helpers.table.ranges import MOST_TOKENS, Range
+from helpers.table.readers import read_yaml
 from helpers.table.records import digest, from_mapping, given
 
 COSINE_FLOOR = 0.1  # of the peak, at the end of a cosine
 SCHEDULES = ("constant", "cosine")
+STEPS = Range(1, 10**9)
+INSIDE = Range(0, 0.99, open=True)  # a share that is neither nothing nor all
+MOST_PARAMS = 10**11
+MOST_RUNS = 1000
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,17 @@ class ModelEntry:
     """One shape of a family."""
 
     name: str
-    d_model: int
-    n_layers: int
-    n_heads: int
-    last_step: int | None = None  # where its runs end, if before the plan's
+    d_model: Annotated[int, Range(1, 65_536)]
+    n_layers: Annotated[int, Range(1, 1000)]
+    n_heads: Annotated[int, Range(1, 1024)]
+    last_step: Annotated[int | None, STEPS] = None  # where its runs end, if before the plan's
+
+    def __post_init__(self) -> None:
+        refuse_name(self.name, "name")
+        if self.d_model % self.n_heads:
+            raise SpecError(f"'n_heads' is {self.n_heads}; accepted: what divides 'd_model', {self.d_model}")
+        if self.n_params_non_embedding > MOST_PARAMS:
+            raise SpecError(f"{self.name} has {self.n_params_non_embedding:,} parameters; accepted: {MOST_PARAMS:,}")
 
     @property
     def n_params_non_embedding(self) -> int:
@@ -40,8 +53,8 @@ class CooldownEntry:
     `models` are those that have cooldowns; all, if none is named.
     """
 
-    at: tuple[int, ...]
-    share: float = 0.2
+    at: Annotated[tuple[int, ...], STEPS]
+    share: Annotated[float, INSIDE] = 0.2
     models: tuple[str, ...] = ()
 
     def last_step(self, branched_at_step: int) -> int:
@@ -57,9 +70,9 @@ class AverageEntry:
     have averages; all, if none is named.
     """
 
-    n: int = 5
-    share: float = 0.16
-    from_step: int = 1
+    n: Annotated[int, Range(2, 100)] = 5
+    share: Annotated[float, INSIDE] = 0.16
+    from_step: Annotated[int, STEPS] = 1
     models: tuple[str, ...] = ()
 
     def moments(self, step: int) -> tuple[int, ...]:
@@ -111,21 +124,22 @@ class TrainingPlan:
 
     family: str
     models: tuple[ModelEntry, ...]
-    steps: tuple[int, ...]
-    peak_learning_rate: float | tuple[float, ...]
-    weight_decay: float | tuple[float, ...] = 0.1
-    seed: int | tuple[int, ...] = 0
+    steps: Annotated[tuple[int, ...], STEPS]
+    peak_learning_rate: Annotated[float | tuple[float, ...], Range(0, 100, open=True)]
+    weight_decay: Annotated[float | tuple[float, ...], Range(0, 1000)] = 0.1
+    seed: Annotated[int | tuple[int, ...], Range(0, 2**32 - 1)] = 0
     schedule: str = "constant"
-    horizons: tuple[int, ...] = ()
+    horizons: Annotated[tuple[int, ...], STEPS] = ()
     cooldowns: CooldownEntry | None = None
     averages: AverageEntry | None = None
-    batch_sequences: int = 256
-    seq_len: int = 512
-    warmup_steps: int = 200
-    betas: tuple[float, ...] = (0.9, 0.95)
-    clip_norm: float = 1.0
+    batch_sequences: Annotated[int, Range(1, 10**6)] = 256
+    seq_len: Annotated[int, Range(1, 10**6)] = 512
+    warmup_steps: Annotated[int, Range(0, 10**9)] = 200
+    betas: Annotated[tuple[float, ...], Range(0, 0.999999)] = (0.9, 0.95)
+    clip_norm: Annotated[float, Range(0, 10**6, open=True)] = 1.0
 
     def __post_init__(self) -> None:
+        refuse_name(self.family, "family")
         if self.schedule not in SCHEDULES:
             raise SpecError(f"'schedule' is '{self.schedule}'; accepted: {', '.join(SCHEDULES)}")
         if not self.steps or list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 1:
@@ -147,6 +161,28 @@ class TrainingPlan:
             if unknown:
                 raise SpecError(f"'{name}' names model '{unknown[0]}', which isn't one of 'models'")
         self._refuse_long_averages()
+        self._refuse_sizes()
+
+    def _refuse_sizes(self) -> None:
+        """Raise SpecError for what no machine trains, and for two runs that would write into one folder."""
+        if len(self.betas) != 2:
+            raise SpecError(f"'betas' is {list(self.betas)}; accepted: two")
+        tokens = self.steps[-1] * self.tokens_per_step
+        if tokens > MOST_TOKENS:
+            raise SpecError(f"'steps' are {tokens:,} tokens a run; accepted: up to {MOST_TOKENS:,}")
+        varied = map(_values, (self.peak_learning_rate, self.weight_decay, self.seed, self.horizons or (0,)))
+        n_runs = len(self.models) * math.prod(map(len, varied))
+        if not 0 < n_runs <= MOST_RUNS:
+            raise SpecError(f"{n_runs:,} runs; accepted: 1 to {MOST_RUNS:,}")
+        for step in self.cooldowns.at if self.cooldowns else ():
+            if self.cooldowns and self.cooldowns.last_step(step) < step + 2:
+                raise SpecError(f"'cooldowns': the one at {step} has no two updates; accepted: a larger 'share'")
+        _refuse_twice([name for trunk in self.runs() for name in self._folders(trunk)])
+
+    def _folders(self, trunk: Run) -> list[str]:
+        """Return the names of the folders that a run's checkpoints, its branches' and its averages' go to."""
+        averages = [f"{trunk.name}-average{given(self.averages).n}"] if self.moments(trunk) else []
+        return [trunk.name, *(branch.name for branch in self.branches(trunk)), *averages]
 
     def _refuse_long_averages(self) -> None:
         if self.averages is None:
@@ -243,18 +279,19 @@ class TrainingPlan:
         return self.n_updates(run) * self.tokens_per_step * (products + attention)
 
 
+def _refuse_twice(runs: list[str]) -> None:
+    twice = [name for name, count in Counter(runs).items() if count > 1]
+    if twice:
+        raise SpecError(f"two runs are called '{twice[0]}'; accepted: names, rates and the like that differ")
+
+
 def _values(value: object) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
 def read_plan(path: Path) -> TrainingPlan:
     """Read a family's YAML. Raises SpecError with the file's name for anything that is off."""
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}") from None
-    except yaml.MarkedYAMLError as error:
-        raise SpecError(f"{path}:{given(error.problem_mark).line + 1}: not YAML ({error.problem})") from None
+    raw = read_yaml(path)
     if not isinstance(raw, dict) or not isinstance(raw.get("models"), list):
         raise SpecError(f"{path}: a mapping with a list 'models' is expected")
     values = dict(raw)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.table.errors import SpecError
+from helpers.table.names import refuse_name
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Unit:
         family, slash, model = text.partition("/")
         if not slash or not family or not model or "/" in model:
             raise SpecError(f"'{text}' isn't a unit; accepted: FAMILY/MODEL, for example tadpole-trunk/tadpole-64x3")
+        refuse_name(family, "FAMILY")
+        refuse_name(model, "MODEL")
         return cls(families / family, model)
 
     @property

@@ -5,7 +5,7 @@ this project trained is described by the `manifest.json` that training wrote bes
 answer is a list of `CheckpointSpec`.
 """
 
-import json
+import dataclasses
 import pkgutil
 from importlib import import_module
 from pathlib import Path
@@ -14,9 +14,15 @@ from typing import Any
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
 from helpers.table.families.hub import HubFamily
+from helpers.table.names import refuse_name, refuse_place
+from helpers.table.ranges import AMOUNT
+from helpers.table.readers import read_json_mapping
 from helpers.table.records import from_mapping
+from helpers.table.words import shown
 
 MANIFEST = "manifest.json"
+NAMES = ("family", "model", "run")  # they become parts of paths
+LOSS = "loss_nats"  # beside a checkpoint's description: of its 16-bit weights on held-out text
 
 
 def families_of_the_folder() -> dict[str, HubFamily[Any]]:
@@ -41,10 +47,15 @@ def checkpoints(
 
     Raises SpecError, beginning with `where`, that names an unknown family, model, step or run and what is accepted.
     """
+    try:
+        refuse_place(family, "family")
+        folder = Path(family).expanduser()
+    except (SpecError, RuntimeError) as error:  # of a home that nobody has
+        raise SpecError(f"{where}: {error}") from None
     if family in HUB_FAMILIES:
         specs = list(HUB_FAMILIES[family].checkpoints())
-    elif (Path(family) / MANIFEST).exists():
-        specs = read_manifest(Path(family))
+    elif (folder / MANIFEST).exists():
+        specs = read_manifest(folder)
     else:
         names = ", ".join(HUB_FAMILIES)
         raise SpecError(f"{where}: unknown family '{family}'; accepted: {names}, or a folder with a {MANIFEST}")
@@ -64,33 +75,51 @@ def _refuse_unknown(what: str, wanted: list[str] | list[int] | None, known: set[
 def read_manifest(folder: Path) -> list[CheckpointSpec]:
     """Return the checkpoints a trained family's manifest lists, located relative to its folder.
 
-    Raises SpecError when the manifest is missing or isn't JSON, or an entry has an unknown or missing field.
+    Raises SpecError when the manifest is missing or isn't JSON, or an entry has an unknown or missing field or a value
+    that can't be.
     """
     path = folder / MANIFEST
-    specs = []
-    for index, entry in enumerate(_entries(path)):
-        known = {name: value for name, value in entry.items() if name != "loss_nats"}
-        spec = from_mapping(CheckpointSpec, known | {"location": str(folder / entry["location"])}, f"{path}: {index}")
-        if spec.revision is not None:
-            raise SpecError(f"{path}: {index}: 'revision' is '{spec.revision}'; accepted: null, the weights lie here")
-        specs.append(spec)
-    return specs
+    return [_spec(entry, folder, f"{path}: {index}") for index, entry in enumerate(_entries(path))]
 
 
 def read_losses(folder: Path) -> dict[str, float]:
     """Return the 16-bit losses on held-out text that a trained family's manifest has, in nats per token, by location.
 
-    Locations are as `read_manifest` gives them. Raises SpecError when the manifest is missing or isn't JSON.
+    Locations are as `read_manifest` gives them. Raises SpecError as it does.
     """
-    entries = _entries(folder / MANIFEST)
-    return {str(folder / entry["location"]): entry["loss_nats"] for entry in entries if "loss_nats" in entry}
+    path = folder / MANIFEST
+    described = [(_spec(entry, folder, f"{path}: {index}"), entry) for index, entry in enumerate(_entries(path))]
+    return {spec.location: entry[LOSS] for spec, entry in described if LOSS in entry}
+
+
+def _spec(entry: dict[str, Any], folder: Path, where: str) -> CheckpointSpec:
+    """Return an entry's checkpoint. Raises SpecError that begins with `where`."""
+    known = {name: value for name, value in entry.items() if name != LOSS}
+    spec = from_mapping(CheckpointSpec, known, where)
+    try:
+        for name in NAMES:
+            refuse_name(getattr(spec, name), name)
+        refuse_place(spec.location, "location")
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+    if spec.revision is not None:
+        raise SpecError(f"{where}: 'revision' is '{spec.revision}'; accepted: null, the weights lie here")
+    loss = entry.get(LOSS, 0.0)
+    if isinstance(loss, bool) or loss not in AMOUNT:
+        raise SpecError(f"{where}: '{LOSS}' is {shown(loss)}; accepted: {AMOUNT}")
+    return dataclasses.replace(spec, location=str(folder / spec.location))
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
     try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text())["checkpoints"]
+        entries = read_json_mapping(path)["checkpoints"]
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise SpecError(f"{path}: not a family manifest ({error})") from None
+    if not isinstance(entries, list):
+        raise SpecError(f"{path}: not a family manifest ('checkpoints' is {shown(entries)}; accepted: a list)")
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise SpecError(f"{path}: {index}: {shown(entry)} where a mapping is expected")
     return entries
