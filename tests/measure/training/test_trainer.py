@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tests.measure.tiny import ROOT
 from transformers import GPTNeoXForCausalLM
 
+from helpers.measure.models.checkpoints import architecture_of
 from helpers.measure.scoring import evaluate
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training import folder
@@ -54,6 +55,7 @@ def test_checkpoints_open_with_transformers_and_the_manifest_describes_them(text
     assert torch.equal(torch.get_rng_state(), state)
     specs = catalogue.read_manifest(tmp_path / "out")
     assert [spec.step for spec in specs] == [2, 4, 8, 16]
+    assert {spec.architecture for spec in specs} == {architecture_of(Path(specs[0].location))}
     assert [spec.tokens_seen for spec in specs] == [256, 512, 1024, 2048]
     assert [spec.lr_phase for spec in specs] == ["warmup", "warmup", "stable", "stable"]
     assert specs[0].learning_rate == pytest.approx(0.005)

@@ -7,18 +7,22 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
+from helpers.measure.models.checkpoints import architecture_of
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
 from helpers.measure.training.plan import ModelEntry, Run, TrainingPlan
 from helpers.table import disk
 from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import CheckpointError
 from helpers.table.families import catalogue
 from helpers.table.names import below
+from helpers.table.readers import read_json_mapping
 
 
 def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> GPTNeoXForCausalLM:
@@ -72,7 +76,7 @@ class Writer:
             self._half.save_pretrained(partial)
             weights_sha256 = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()
             spec = self._describe(f"{name}/{final.name}", name, step, n_averaged, weights_sha256)
-            described = dataclasses.asdict(spec) | {"loss_nats": loss}
+            described = dataclasses.asdict(spec) | {"architecture": architecture_of(partial), "loss_nats": loss}
             (partial / "checkpoint.json").write_text(json.dumps(described, indent=1))
             shutil.rmtree(final, ignore_errors=True)
         return loss
@@ -110,13 +114,20 @@ class Writer:
 def write_manifest(folder: Path) -> None:
     """Write `manifest.json` of a family's folder from the description each checkpoint carries, if it says anything new.
 
-    Raises ResultsError when the disk refuses.
+    Raises CheckpointError for a description that can't be read, ResultsError when the disk refuses.
     """
-    entries = [json.loads(path.read_text()) for path in folder.glob("*/step-*/checkpoint.json")]
+    entries = [_description(path) for path in folder.glob("*/step-*/checkpoint.json")]
     entries.sort(key=lambda entry: (entry["n_params_total"], entry["run"], entry["step"]))
     content, path = (json.dumps({"checkpoints": entries}, indent=1) + "\n").encode(), folder / catalogue.MANIFEST
     if not path.exists() or path.read_bytes() != content:
         disk.write_atomically(path, content)
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        return read_json_mapping(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a checkpoint's description ({error}); train that run again") from None
 
 
 @contextlib.contextmanager
