@@ -21,7 +21,7 @@ models:
   - {{name: tiny-32x2, d_model: 32, n_layers: 2, n_heads: 2}}
 peak_learning_rate: {rate}
 batch_sequences: 4
-seq_len: 32
+seq_len: 512
 warmup_steps: 4
 steps: [4, 8]
 """

@@ -23,7 +23,7 @@ from helpers.table import disk
 from helpers.table import files as results
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.checkpoint_rows import CheckpointRow
-from helpers.table.errors import CheckpointError
+from helpers.table.errors import CheckpointError, CorpusError
 from helpers.table.families import catalogue
 from helpers.table.records import number
 
@@ -93,6 +93,8 @@ def describe_family(
                     local = checkpoints.fetch(spec)
                     if local.weights_sha256 not in rows:
                         rows[local.weights_sha256] = dataclasses.asdict(describer.row(spec, local))
+                except CorpusError:  # the text is every checkpoint's
+                    raise
                 except Exception as error:
                     failures.append(failure_of(error, spec.label, device))
                 progress.advance(task)
