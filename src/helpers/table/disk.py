@@ -97,8 +97,8 @@ def whole_folder(out: Path) -> Iterator[Path]:
 def replacing_folder(out: Path) -> Iterator[Path]:
     """Give a neighbouring folder to write into and put it in the place of `out` at the end.
 
-    A kill leaves the old one or the new one, an error the old one. Raises ResultsError when the disk refuses the folder; what is written into it is the
-    caller's.
+    A kill leaves the old one or the new one, an error the old one. Raises ResultsError when the disk refuses the
+    folder; what is written into it is the caller's.
     """
     with _folder_beside(out, put_in_place) as unfinished:
         yield unfinished
