@@ -31,7 +31,7 @@ class ChapterError(Exception):
 
 
 class KernelDiedError(Exception):
-    """A chapter's kernel ended before the chapter did; its text is for a person."""
+    """A chapter's kernel didn't start, or ended before the chapter did; its text is for a person."""
 
 
 def parse_parameters(pairs: list[str]) -> dict[str, str]:
@@ -124,9 +124,12 @@ def execute(chapter: Path, target: Path, words: dict[str, str], sockets: Path) -
         except papermill.PapermillExecutionError:
             partial.replace(failed_copy(target))
             raise
-        except DeadKernelError:
+        except RuntimeError as error:  # nbclient's, of a kernel
             partial.replace(failed_copy(target))
-            raise KernelDiedError("its kernel was killed or ended itself (often for want of memory)") from None
+            said = f"its kernel didn't start ({error})"
+            if isinstance(error, DeadKernelError):
+                said = "its kernel was killed or ended itself (often for want of memory)"
+            raise KernelDiedError(said) from None
         done = nbformat.read(partial, as_version=4)
         finish(done)
         nbformat.write(done, partial)

@@ -113,6 +113,15 @@ def test_a_word_that_is_no_parameter_is_refused():
         execute.parse_parameters(["seed"])
 
 
+def test_a_kernel_that_does_not_start_is_one_line_that_names_the_chapter(tmp_path, target, capsys, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import os, sys; os._exit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert execute.main([str(chapter(tmp_path)), str(target), "seed=7"]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path / '01-tried.py'} failed: its kernel didn't start (" in said
+    assert "Traceback" not in said
+
+
 def test_a_chapter_without_a_parameter_cell_is_refused():
     with pytest.raises(execute.ChapterError, match="no cell is tagged"):
         execute.declared_parameters(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("seed = 0")]))
