@@ -137,7 +137,7 @@ book: $(HTML) ## measure, fit and render: book/_build/html/index.html
 
 # One file stands for the parameters of the last build. Asking for others makes another name, so every chapter is stale.
 $(ASKED):
-	@mkdir -p $(EXECUTED) $(IPYTHONDIR)
+	@mkdir -p $(EXECUTED) "$$IPYTHONDIR"
 	@rm -f $(EXECUTED)/.asked-*
 	@touch $@
 
@@ -179,12 +179,13 @@ $(EXECUTED)/11-noise-floor.ipynb $(EXECUTED)/90-speed.ipynb: $(wildcard benchmar
 # Built aside and checked, then put in place whole: a failed build leaves the last good book where it is. Every page is written
 # again, because Sphinx doesn't see that a number glued from another page has changed.
 SITE := .cache/site
+NEW  := book/_build/new
 $(HTML): $(CHAPTERS:%=$(EXECUTED)/%.ipynb) $(PAGES) | $(ENV)
 	@rm -rf $(SITE) && mkdir -p $(SITE) $(@D)
-	@$(VENV)/bin/jupyter-book build book --config $(CURDIR)/_config.yml --toc $(CURDIR)/book/_toc.yml \
-	  --path-output $(CURDIR)/$(SITE) -W -n --keep-going --all --quiet > $(SITE)/log.txt || { cat $(SITE)/log.txt; exit 1; }
+	@$(VENV)/bin/jupyter-book build book --config "$$PWD/_config.yml" --toc "$$PWD/book/_toc.yml" \
+	  --path-output "$$PWD/$(SITE)" -W -n --keep-going --all --quiet > $(SITE)/log.txt || { cat $(SITE)/log.txt; exit 1; }
 	@$(PY) book/check.py $(SITE)/_build/html
-	@rm -rf $(@D) && mv $(SITE)/_build/html $(@D) && touch $@
+	@rm -rf $(NEW) && mv $(SITE)/_build/html $(NEW) && $(PY) book/place.py $(NEW) $(@D) && touch $@
 
 serve: $(HTML) ## show the built book at http://127.0.0.1:8000 (this machine only)
 	$(PY) -m http.server --bind 127.0.0.1 --directory $(dir $(HTML)) $(PORT)

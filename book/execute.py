@@ -18,36 +18,50 @@ from pathlib import Path
 import jupytext
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 ALTAIR_MARK, ALTAIR_CALL = 'id="altair-viz-', "})("  # what follows the call is the specification, in JSON
 LIVE_CHART = '<div class="live-chart"><script type="application/json">{}</script></div>'
-# Over files, not TCP: no other user of the machine can listen in, and the kernel has nothing to warn about.
-IPC = Config({"KernelManager": {"transport": "ipc"}})
-KERNEL = {"kernel_name": "python3", "language": "python", "start_timeout": 300, "progress_bar": False, "config": IPC}
+KERNEL = {"kernel_name": "python3", "language": "python", "start_timeout": 300, "progress_bar": False}
 
 
 class ChapterError(Exception):
     """A chapter can't be executed as asked; its text is for a person."""
 
 
-def parse_parameters(pairs: list[str]) -> dict:
-    """Turn `name=value` words into a mapping; a value that reads as an integer becomes one."""
+class KernelDiedError(Exception):
+    """A chapter's kernel didn't start, or ended before the chapter did; its text is for a person."""
+
+
+def parse_parameters(pairs: list[str]) -> dict[str, str]:
+    """Return `name=value` words as a mapping; ChapterError for a word that is none."""
     found = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise ChapterError(f"'{pair}' isn't name=value")
-        found[name] = int(value) if value.lstrip("-").isdigit() else value
+        found[name] = value
     return found
 
 
-def declared_parameters(notebook) -> set[str]:
-    """Return the names assigned in the cell tagged `parameters`; ChapterError if there is no such cell."""
+def typed(words: dict[str, str], declared: dict[str, object]) -> dict[str, int | str]:
+    """Return parameters as the chapter declares them, an integer for an integer; ChapterError for a word that isn't."""
+    found: dict[str, int | str] = {}
+    for name, word in words.items():
+        try:
+            found[name] = int(word) if type(declared[name]) is int else word
+        except ValueError:
+            raise ChapterError(f"{name} is '{word}'; accepted: an integer") from None
+    return found
+
+
+def declared_parameters(notebook) -> dict[str, object]:
+    """Return what the cell tagged `parameters` assigns, by name; ChapterError if there is no such cell."""
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
-            targets = (node.targets[0] for node in ast.parse(cell.source).body if isinstance(node, ast.Assign))
-            return {target.id for target in targets}
+            nodes = (node for node in ast.parse(cell.source).body if isinstance(node, ast.Assign))
+            return {node.targets[0].id: ast.literal_eval(node.value) for node in nodes}
     raise ChapterError("no cell is tagged 'parameters'")
 
 
@@ -80,22 +94,42 @@ def show_live_chart(data: dict) -> None:
         data["text/html"] = LIVE_CHART.format(json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def execute(chapter: Path, target: Path, parameters: dict) -> float:
-    """Execute `chapter` into `target` and return the seconds it took; papermill's error on a failed cell."""
+def over_files(sockets: Path) -> Config:
+    """Return the setting that a kernel is spoken to over files in `sockets`, a folder of its own with a short path.
+
+    Not over TCP: no other user of the machine can listen in, and the kernel has nothing to warn about. Without a folder
+    the files lie in the current one, where two chapters that are executed at once share them.
+    """
+    return Config({"KernelManager": {"transport": "ipc", "ip": str(sockets / "kernel")}})
+
+
+def execute(chapter: Path, target: Path, words: dict[str, str], sockets: Path) -> float:
+    """Execute `chapter` into `target` and return the seconds it took; `sockets` is as in `over_files`.
+
+    Raises papermill's error on a failed cell, KernelDiedError, ChapterError for a parameter that isn't accepted.
+    """
     notebook = jupytext.read(chapter)
-    unknown = sorted(set(parameters) - declared_parameters(notebook))
+    declared = declared_parameters(notebook)
+    unknown = sorted(set(words) - set(declared))
     if unknown:
         raise ChapterError(f"{chapter} declares no parameter {', '.join(unknown)}")
+    parameters = typed(words, declared)
     target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}-") as folder:
         source, partial = Path(folder) / "source.ipynb", Path(folder) / "executed.ipynb"
         nbformat.write(notebook, source)
         try:
-            papermill.execute_notebook(source, partial, parameters, **KERNEL)
+            papermill.execute_notebook(source, partial, parameters, config=over_files(sockets), **KERNEL)
         except papermill.PapermillExecutionError:
             partial.replace(failed_copy(target))
             raise
+        except RuntimeError as error:  # nbclient's, of a kernel
+            partial.replace(failed_copy(target))
+            said = f"its kernel didn't start ({error})"
+            if isinstance(error, DeadKernelError):
+                said = "its kernel was killed or ended itself (often for want of memory)"
+            raise KernelDiedError(said) from None
         done = nbformat.read(partial, as_version=4)
         finish(done)
         nbformat.write(done, partial)
@@ -122,9 +156,10 @@ def main(words: list[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="qid-") as sockets:  # a short path: sockets' names may have 100 letters
             os.environ["JUPYTER_RUNTIME_DIR"] = sockets
-            seconds = execute(asked.chapter, asked.target, parse_parameters(asked.parameters))
-    except (papermill.PapermillExecutionError, ChapterError) as error:
-        print(f"{asked.chapter} failed:\n{error}", file=sys.stderr)
+            seconds = execute(asked.chapter, asked.target, parse_parameters(asked.parameters), Path(sockets))
+    except (papermill.PapermillExecutionError, ChapterError, KernelDiedError) as error:
+        start = " " if isinstance(error, KernelDiedError) else "\n"
+        print(f"{asked.chapter} failed:{start}{error}", file=sys.stderr)
         if failed_copy(asked.target).exists():
             print(f"The chapter up to the failed cell: {failed_copy(asked.target)}", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 MathJax and Vega come from pinned Python wheels and are copied beside the pages. Vega (0.9 MB) is put only on pages that
 carry a live chart. The address that Jupyter Book's Thebe extension leaves on every page is taken away.
+HTML in Markdown that a cell displays is shown as text: names of runs and models come from data.
 """
 
 import importlib.util
@@ -10,6 +11,7 @@ import shutil
 from pathlib import Path
 
 import vl_convert
+from docutils import nodes
 from sphinx.application import Sphinx
 
 LIVE_CHART_MARK = 'class="live-chart"'
@@ -39,6 +41,20 @@ def is_thebe(asset) -> bool:
     """Tell whether a script or style sheet of a page belongs to Thebe."""
     text = f"{getattr(asset, 'filename', asset)} {getattr(asset, 'attributes', {}).get('body', '')}"
     return any(mark in text for mark in THEBE_MARKS)
+
+
+def show_html_of_markdown(app: Sphinx, doctree: nodes.document) -> None:
+    """Make text of the HTML in Markdown that cells displayed; what they displayed as HTML stays HTML.
+
+    MyST-NB gives the latter a class and what it makes of Markdown none. Nor has JavaScript or a widget one, which no
+    chapter displays.
+    """
+    displayed = (part for part in doctree.findall(nodes.container) if "cell_output" in part["classes"])
+    for found in [raw for part in displayed for raw in part.findall(nodes.raw) if not raw["classes"]]:
+        text: nodes.Node = nodes.Text(found.astext())
+        if not isinstance(found.parent, nodes.TextElement):
+            text = nodes.paragraph("", "", text)
+        found.parent.replace(found, text)
 
 
 def add_vega(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
@@ -76,6 +92,7 @@ def copy_vendored(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx; late, so that other extensions' scripts are already there to be taken away."""
     app.config.mathjax_path = "mathjax/tex-chtml.js"
+    app.connect("doctree-read", show_html_of_markdown)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", add_vega, priority=400)
     app.connect("build-finished", drop_font_preloads)

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 
 import altair as alt
 import nbformat
@@ -57,15 +59,67 @@ def test_a_parameter_the_chapter_does_not_declare_is_refused(tmp_path, target, c
 
 
 @pytest.mark.parametrize(
-    ("words", "values"), [(["a=b"], {"a": "b"}), (["n=-3"], {"n": -3}), (["p=x/y.yml"], {"p": "x/y.yml"})]
+    ("words", "declared", "values"),
+    [
+        (["a=b"], {"a": ""}, {"a": "b"}),
+        (["n=-3"], {"n": 0}, {"n": -3}),
+        (["p=x/y.yml"], {"p": "z"}, {"p": "x/y.yml"}),
+        (["p=2024", "n=7"], {"n": 0, "p": "z"}, {"p": "2024", "n": 7}),
+    ],
 )
-def test_parameters_are_words_and_integers(words, values):
-    assert execute.parse_parameters(words) == values
+def test_parameters_are_words_and_integers_as_the_chapter_declares_them(words, declared, values):
+    assert execute.typed(execute.parse_parameters(words), declared) == values
+
+
+@pytest.mark.parametrize("word", ["--5", "x", "", "\u00b2", "1.0"])
+def test_a_word_for_an_integer_is_refused(tmp_path, target, capsys, word):
+    assert execute.main([str(chapter(tmp_path)), str(target), f"seed={word}"]) == 1
+    assert f"seed is '{word}'; accepted: an integer" in capsys.readouterr().err
+
+
+def test_two_chapters_at_once_in_one_folder_have_sockets_of_their_own(tmp_path, target):
+    path = chapter(tmp_path, "import time; time.sleep(2)")
+    targets = [target.with_name(f"{number}.ipynb") for number in range(2)]
+    command = [sys.executable, "-m", "execute", str(path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    (tmp_path / "here").mkdir()
+    both = [
+        subprocess.Popen([*command, str(each), f"seed={each.stem}"], cwd=tmp_path / "here", env=environment)
+        for each in targets
+    ]
+    try:
+        assert [each.wait(timeout=120) for each in both] == [0, 0]
+    finally:
+        for each in both:
+            each.kill()
+    for each in targets:
+        assert f"seed is {each.stem}" in each.read_text()
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_kernel_that_is_killed_is_one_line_that_names_the_chapter(tmp_path, target, capsys):
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert execute.main([str(chapter(tmp_path, killed)), str(target), "seed=7"]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path / '01-tried.py'} failed: its kernel was killed or ended itself" in said
+    assert "Traceback" not in said
+    failed = target.with_suffix(".failed.ipynb")
+    assert str(failed) in said
+    assert [path.name for path in target.parent.iterdir()] == [failed.name]
 
 
 def test_a_word_that_is_no_parameter_is_refused():
     with pytest.raises(execute.ChapterError, match="'seed' isn't name=value"):
         execute.parse_parameters(["seed"])
+
+
+def test_a_kernel_that_does_not_start_is_one_line_that_names_the_chapter(tmp_path, target, capsys, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import os, sys; os._exit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert execute.main([str(chapter(tmp_path)), str(target), "seed=7"]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path / '01-tried.py'} failed: its kernel didn't start (" in said
+    assert "Traceback" not in said
 
 
 def test_a_chapter_without_a_parameter_cell_is_refused():

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,12 @@ CHAPTERS = ["01-the-question", "02-rounding", "03-checkpoints", "04-degradation"
 MEASURING = ["02-rounding", "03-checkpoints", "04-degradation"]  # import the measuring side
 MEASURE_FOLDER = "src/helpers/measure/rounding"
 MEASURE, COMMAND = f"{MEASURE_FOLDER}/grids.py", "src/helpers/commands/laws.py"
+TOP = [".venv", "Makefile", "_config.yml", "book", "chapters", "data", "pyproject.toml", "requirements.lock"]
+TOP += ["results", "src", "sweeps"]
 TARGETS = ["help", "env", "book", "test", "lint", "sweep", "train", "fits", "benchmark", "serve", "clean", "check"]
 
-PYTHON = """#!/bin/sh
+PYTHON = f"""#!/bin/sh
+[ "$1" = book/place.py ] && PYTHONPATH='{ROOT}/src' exec '{sys.executable}' '{ROOT}/book/place.py' "$2" "$3"
 case "$1" in
   book/execute.py)
     echo "$(basename "$3" .ipynb) $4 $5 $6 $7" >> log
@@ -164,6 +168,28 @@ def test_chapters_get_their_parameters(project):
     build(project, "DEVICE=cuda", "PROFILE=pythia", "SEED=3")
     words = "device=cuda sweep=sweeps/pythia.yml results_path=results/local.parquet seed=3"
     assert all(line.endswith(words) for line in (project / "log").read_text().splitlines()[:5])
+
+
+@pytest.mark.parametrize("name", ["a b", "a'b", 'a "b" $HOME'])
+def test_a_folder_s_name_may_hold_blanks_and_marks_of_the_shell(project, tmp_path_factory, name):
+    around = tmp_path_factory.mktemp("around")
+    project.rename(around / name)
+    assert build(around / name)[-2:] == ["render", "check"]
+    assert [path.name for path in around.iterdir()] == [name]
+    assert (around / name / ".cache/ipython").is_dir()
+    assert sorted(path.name for path in (around / name).iterdir()) == sorted([*TOP, ".cache", "log"])
+
+
+def test_a_build_that_is_killed_while_the_pages_move_in_leaves_a_book(project):
+    build(project)
+    (project / "book/_toc.yml").write_text("changed")
+    (project / ".venv/bin/mv").write_text("#!/bin/sh\nkill -9 $PPID\n")
+    (project / ".venv/bin/mv").chmod(0o755)
+    killed = make(project, "book", f"PATH={project}/.venv/bin:{os.environ['PATH']}")
+    assert killed.returncode != 0
+    assert (project / "book/_build/html/index.html").read_text() == "page\n"
+    assert build(project) == ["render", "check"]
+    assert [path.name for path in (project / "book/_build").iterdir()] == ["html"]
 
 
 def test_a_failed_chapter_stops_the_build_and_leaves_the_last_book(project):

@@ -1,6 +1,8 @@
 from types import SimpleNamespace
 
 import offline
+from docutils import nodes
+from docutils.utils import new_document
 
 
 def test_mathjax_is_in_the_pinned_wheel():
@@ -24,3 +26,20 @@ def test_vega_is_put_only_on_pages_with_a_live_chart():
     assert added == []
     offline.add_vega(app, "b", "page.html", {"body": '<div class="live-chart"></div>'}, None)
     assert added == ["vendor/vega.js", "vendor/live-chart.js"]
+
+
+def raw(text, *classes):
+    return nodes.raw("", text, format="html", classes=list(classes))
+
+
+def test_html_in_markdown_that_a_cell_displays_is_text_and_what_it_displays_as_html_stays():
+    planted = "<img src=x onerror='window.PWNED=1'>"
+    page, displayed = new_document("page"), nodes.container(classes=["cell_output", "docutils"])
+    written = raw("<br>")  # in the chapter's own text
+    table, chart = raw("<table></table>", "output", "text_html"), raw('<div class="live-chart"></div>', "output")
+    in_line = nodes.paragraph("", "", nodes.Text("run "), raw(planted))
+    displayed.extend([table, nodes.container("", in_line, raw(planted)), chart])
+    page.extend([written, displayed])
+    offline.show_html_of_markdown(None, page)
+    assert list(page.findall(nodes.raw)) == [written, table, chart]
+    assert [paragraph.astext() for paragraph in page.findall(nodes.paragraph)] == [f"run {planted}", planted]

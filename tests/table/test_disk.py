@@ -1,6 +1,7 @@
 import errno
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -219,3 +220,52 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
     message = r"out: can't be written \(Directory not empty\)"
     with pytest.raises(ResultsError, match=message), disk.whole_folder(tmp_path / "out"):
         pass
+
+
+@pytest.fixture(params=["exchanged", "two renamings"])
+def renaming(request, monkeypatch):
+    """Let folders be put in place as this system can, and as one without an exchange of names does."""
+    if request.param == "two renamings":
+        monkeypatch.setattr(disk, "_exchanged", lambda one, other: False)
+
+
+@pytest.mark.usefixtures("renaming")
+def test_a_folder_is_replaced_by_the_whole_new_one_or_stays(tmp_path):
+    def written(text, error=None):
+        with disk.replacing_folder(tmp_path / "out") as unfinished:
+            (unfinished / "it").write_text(text)
+            if error:
+                raise error
+
+    written("first")
+    written("second")
+    with pytest.raises(KeyboardInterrupt):
+        written("third", KeyboardInterrupt())
+    assert (tmp_path / "out/it").read_text() == "second"
+    assert names(tmp_path) == {"out"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="two names are exchanged at once on Linux")
+def test_the_old_folder_is_in_its_place_until_the_new_one_is(tmp_path, monkeypatch):
+    """What can be seen at every call that changes a name: one of the two, whole."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "it").write_text(name)
+    seen = []
+
+    def seeing(change):
+        return lambda *words, **more: (seen.append((tmp_path / "old/it").read_text()), change(*words, **more))[1]
+
+    for module, name in ((shutil, "rmtree"), (Path, "rename"), (disk, "_exchanged")):
+        monkeypatch.setattr(module, name, seeing(getattr(module, name)))
+    disk.put_in_place(tmp_path / "new", tmp_path / "old")
+    assert seen == ["old", "new"]
+    assert names(tmp_path) == {"old"}
+    assert (tmp_path / "old/it").read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_put_in_place_is_one_line_and_the_old_one_stays(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ResultsError, match=r"out: can't be written"):
+        disk.put_in_place(tmp_path / "nothing", tmp_path / "out")
+    assert names(tmp_path) == {"out"}

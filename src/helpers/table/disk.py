@@ -4,6 +4,7 @@ Everything is done to the real path: a link stays a link, and a folder reached i
 """
 
 import contextlib
+import ctypes
 import errno
 import fnmatch
 import glob
@@ -13,7 +14,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -88,6 +89,23 @@ def whole_folder(out: Path) -> Iterator[Path]:
     An error leaves neither. Raises ResultsError when the disk refuses the folder; what is written into it is the
     caller's.
     """
+    with _folder_beside(out, Path.rename) as unfinished:
+        yield unfinished
+
+
+@contextlib.contextmanager
+def replacing_folder(out: Path) -> Iterator[Path]:
+    """Give a neighbouring folder to write into and put it in the place of `out` at the end.
+
+    A kill leaves the old one or the new one, an error the old one. Raises ResultsError when the disk refuses the
+    folder; what is written into it is the caller's.
+    """
+    with _folder_beside(out, put_in_place) as unfinished:
+        yield unfinished
+
+
+@contextlib.contextmanager
+def _folder_beside(out: Path, put: Callable[[Path, Path], object]) -> Iterator[Path]:
     real = Path(os.path.realpath(out))
     unfinished = unfinished_name(real)
     try:
@@ -98,9 +116,39 @@ def whole_folder(out: Path) -> Iterator[Path]:
             for path in filter(Path.is_file, unfinished.rglob("*")):
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-            unfinished.rename(real)
+            put(unfinished, real)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def put_in_place(new: Path, out: Path) -> None:
+    """Rename the folder `new` to `out`, in one file system, and remove what was there: a kill leaves one of the two.
+
+    Where the system can't exchange two names at once (macOS), a kill between two renamings leaves the old folder under
+    a name that ends in .unfinished. Raises ResultsError when the disk refuses.
+    """
+    with refusals_named(out):
+        real = Path(os.path.realpath(out))
+        if not os.path.lexists(real):
+            new.rename(real)
+        elif _exchanged(new, real):
+            shutil.rmtree(new, ignore_errors=True)
+        else:
+            old = unfinished_name(real)
+            real.rename(old)
+            try:
+                new.rename(real)
+            except OSError:
+                old.rename(real)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Give each of two paths the other's name in one step, and tell whether this system and file system can."""
+    exchange = getattr(ctypes.CDLL(None), "renameat2", None)
+    here, both_stay = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+    return exchange is not None and exchange(here, os.fsencode(one), here, os.fsencode(other), both_stay) == 0
 
 
 def clear_unfinished(folder: Path, name: str) -> None:

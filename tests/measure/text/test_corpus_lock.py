@@ -1,7 +1,11 @@
+import json
+
+import pytest
 from tests.measure.tiny import ROOT
 
 from helpers.measure.text import corpus_lock
 from helpers.measure.text import heldout as heldout_module
+from helpers.table.errors import SpecError
 
 LOCK = corpus_lock.read_lock(ROOT / "data/corpus.lock")
 
@@ -44,3 +48,40 @@ def test_every_wheel_is_named_with_version_hash_and_licence():
         assert all((wheel.package, wheel.version, wheel.licence))
         assert len(wheel.sha256) == 64
         assert wheel.filename.endswith(".whl")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("package", "--index-url=file:///elsewhere"),
+        ("package", "rich\n--no-index"),
+        ("package", "rich @ file:///elsewhere/rich.whl"),
+        ("package", ""),
+        ("version", "1.0 --no-index"),
+        ("version", "1.0\n"),
+        ("version", "1.0,!=1.0; python_version < '3'"),
+        ("filename", "../rich-1.0-py3-none-any.whl"),
+        ("filename", "/rich.whl"),
+        ("filename", "-rich.whl"),
+        ("filename", "rich.txt"),
+        ("sha256", "0" * 63),
+        ("sha256", "../" + "0" * 61),
+        ("sha256", "0" * 64 + " --no-index"),
+    ],
+)
+def test_an_entry_that_would_hand_pip_an_option_or_leave_its_folder_is_refused(tmp_path, field, value):
+    raw = json.loads((ROOT / "data/corpus.lock").read_text())
+    for where in ("wheels", "unseen_wheels", "evaluation", "prose"):
+        changed = [dict(entry) for entry in raw[where]]
+        if field not in changed[3]:
+            continue
+        changed[3][field] = value
+        (tmp_path / "corpus.lock").write_text(json.dumps(raw | {where: changed}))
+        with pytest.raises(SpecError, match=rf"corpus\.lock: {where}: '{field}' is .*; accepted: "):
+            corpus_lock.read_lock(tmp_path / "corpus.lock")
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../x.py", "a/../../x.py", "", "a\nb.py"])
+def test_a_document_lies_in_its_package(path):
+    with pytest.raises(SpecError, match="'path' is .*; accepted: a path inside of the package"):
+        corpus_lock.HeldoutFile("rich", "1.0", path, "0" * 64)

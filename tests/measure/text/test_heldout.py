@@ -59,8 +59,63 @@ def test_a_document_is_read_from_a_downloaded_wheel_where_nothing_else_has_it(do
         with pytest.raises(CorpusError, match="isn't installed"):
             heldout_module.read_heldout(other, downloaded)
     (downloaded / "heldout").mkdir()
-    (downloaded / "heldout" / file.sha256).write_bytes(b"kept")
-    assert heldout_module.read_heldout(file, downloaded) == b"kept"
+    (downloaded / "heldout" / file.sha256).write_bytes(b"x = 1\n")
+    (downloaded / "wheels/Not_Installed-1.0-py3-none-any.whl").unlink()
+    assert heldout_module.read_heldout(file, downloaded) == b"x = 1\n"
+
+
+def test_a_file_of_the_cache_with_another_content_than_its_name_says_is_refused(downloaded):
+    file = locked("not.installed", "a.py", b"x = 1\n")
+    (downloaded / "heldout").mkdir()
+    (downloaded / "heldout" / file.sha256).write_bytes(b"x = 1")
+    with pytest.raises(CorpusError, match=rf"heldout/{file.sha256}: sha256 of the content differs from the name"):
+        heldout_module.read_heldout(file, downloaded)
+
+
+def wheel_of(folder: Path, files: dict[str, bytes]) -> corpus_lock.Wheel:
+    path = folder / "bomb-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return corpus_lock.Wheel("bomb", "1.0", path.name, hashlib.sha256(path.read_bytes()).hexdigest(), "MIT")
+
+
+@pytest.mark.parametrize(
+    ("files", "whole"),
+    [
+        ({"a.py": b"0" * 101}, False),
+        ({f"{n}.py": b"0" * 100 for n in range(4)}, False),
+        ({f"{n}.py": b"0" * 100 for n in range(3)}, True),
+        ({"a.so": b"0" * 1000, "a.py": b"0" * 100}, True),  # what isn't text isn't read
+    ],
+)
+def test_a_wheel_that_unpacks_to_more_than_the_limits_is_refused_unread(tmp_path, monkeypatch, files, whole):
+    monkeypatch.setattr(heldout_module, "MOST_DOCUMENT", 100)
+    monkeypatch.setattr(heldout_module, "MOST_TEXT", 300)
+    wheel = wheel_of(tmp_path, files)
+    if whole:
+        texts = {name: content for name, content in files.items() if name.endswith(".py")}
+        assert dict(heldout_module.wheel_documents(wheel, tmp_path)) == texts
+        return
+    monkeypatch.setattr(zipfile.ZipFile, "read", None)
+    with pytest.raises(CorpusError, match=r"bomb-1.*unpacks to .* bytes of text.*accepted: 300, 100 in one file"):
+        list(heldout_module.wheel_documents(wheel, tmp_path))
+
+
+@pytest.mark.parametrize("end", [0, 40, -1])
+def test_a_damaged_wheel_is_one_line(tmp_path, end):
+    path = tmp_path / wheel_of(tmp_path, {"a.py": b"x = 1\n"}).filename
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(CorpusError, match="not a whole wheel"), heldout_module.opened_wheel(path) as archive:
+        archive.read("a.py")
+
+
+def test_a_wheel_whose_directory_understates_what_it_holds_is_refused(tmp_path):
+    wheel = wheel_of(tmp_path, {"a.py": b"0" * 100_000})
+    path = tmp_path / wheel.filename
+    path.write_bytes(path.read_bytes().replace((100_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    with pytest.raises(CorpusError, match="not a whole wheel"), heldout_module.opened_wheel(path) as archive:
+        archive.read("a.py")
 
 
 def test_the_locked_document_of_a_wheel_comes_before_another_that_is_installed(downloaded, caplog):

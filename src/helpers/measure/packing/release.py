@@ -6,7 +6,6 @@ and a provenance.json. QiD comes from the tracked table, where it has the same w
 
 import hashlib
 import json
-import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -137,10 +136,9 @@ def release_family(out: Path, console: Console) -> None:
         last[spec.model] = max(spec, last.get(spec.model, spec), key=lambda each: each.step)
     rows = files.read_table(TABLE).to_pylist()
     disk.refuse_unwritable(out)
-    with disk.exclusive(out, doing="writing"), disk.whole_folder(out) as unfinished:
+    with disk.exclusive(out, doing="writing"), disk.replacing_folder(out) as unfinished:
         for spec in last.values():
             for bits in BITS:
                 name = f"{spec.model}-step-{spec.step:06d}-gptq-{bits}bit-g{GROUP_SIZE}"
                 release(spec, bits, rows, unfinished / name)
                 console.print(f"{out / name}")
-        shutil.rmtree(out, ignore_errors=True)

@@ -1,12 +1,14 @@
 """The corpus lock: which files of which wheels are the texts, by hash."""
 
+import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from helpers.table.corpus import LOCK
-from helpers.table.errors import CorpusError
+from helpers.table.errors import CorpusError, SpecError
 from helpers.table.readers import read_json_mapping
 from helpers.table.records import from_mapping
+from helpers.table.words import shown
 
 CACHE = Path(".cache/corpus")
 TADPOLE_TOKENIZER = Path("data/tadpole/tokenizer.json")
@@ -19,11 +21,26 @@ PROSE_BLOCKS_PER_DOCUMENT = 2
 DOCUMENT_BYTES = 12_000  # held-out files are at least this long, and no more of them is read
 END_OF_TEXT = "<|endoftext|>"
 SPLITS = ("evaluation", "calibration", "unseen", "prose")
+# What is handed to pip or becomes a path: nothing in these is an option, a second requirement or another folder.
+PATTERNS = {
+    "package": (re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"), "letters, digits and . _ - between them"),
+    "version": (re.compile(r"[0-9][A-Za-z0-9.!+]*"), "a version such as 1.0.2"),
+    "filename": (re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]*\.whl"), "a wheel's name, without a folder"),
+    "sha256": (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits in lower case"),
+}
+
+
+def refuse_unnamable(entry: "Wheel | HeldoutFile") -> None:
+    """Raise SpecError for a package, version, file name or hash that isn't one."""
+    for field, (pattern, accepted) in PATTERNS.items():
+        value = getattr(entry, field, None)
+        if value is not None and not pattern.fullmatch(value):
+            raise SpecError(f"'{field}' is {shown(value)}; accepted: {accepted}")
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """One wheel that text is read from."""
+    """One wheel that text is read from; SpecError for a name that can't be one."""
 
     package: str
     version: str
@@ -31,15 +48,27 @@ class Wheel:
     sha256: str
     licence: str
 
+    def __post_init__(self) -> None:
+        refuse_unnamable(self)
+
 
 @dataclass(frozen=True)
 class HeldoutFile:
-    """One document kept from training; `sha256` is of its bytes as `document_in` gives them."""
+    """One document kept from training; `sha256` is of its bytes as `document_in` gives them.
+
+    SpecError for a name that can't be one, or a path out of the package's folder.
+    """
 
     package: str
     version: str
     path: str
     sha256: str
+
+    def __post_init__(self) -> None:
+        refuse_unnamable(self)
+        path = PurePosixPath(self.path)
+        if not path.parts or path.is_absolute() or ".." in path.parts or not self.path.isprintable():
+            raise SpecError(f"'path' is {shown(self.path)}; accepted: a path inside of the package, without ..")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Held-out documents, read from an installed package, the cache or a wheel, and verified by hash."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import logging
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from helpers.table.disk import write_atomically
 from helpers.table.errors import CorpusError
 
 log = logging.getLogger(__name__)
+
+MOST_TEXT = 2**30  # bytes that a wheel's sources and descriptions may be together; the largest here are a tenth
+MOST_DOCUMENT = 2**26  # bytes of one of them; more than 1 MB isn't trained on
 
 
 def document_in(path: str, content: bytes) -> bytes:
@@ -31,11 +36,14 @@ def read_heldout(file: HeldoutFile, cache: Path = CACHE) -> bytes:
 
     An installed file that differs from the locked one is used as it is where no downloaded wheel has that one, with a
     warning: the evaluation then has another hash, and its rows never mix with others. Raises CorpusError when the
-    document is nowhere.
+    document is nowhere, or in the cache with another content than its name says.
     """
     cached = cache / "heldout" / file.sha256
     if cached.exists():
-        return cached.read_bytes()
+        content = cached.read_bytes()
+        if not _is_locked(file, content):
+            raise CorpusError(f"{cached}: sha256 of the content differs from the name; remove the file and rerun")
+        return content
     version, installed = _installed(file)
     if installed is not None and _is_locked(file, installed):
         return installed
@@ -96,7 +104,7 @@ def _downloaded(file: HeldoutFile, folder: Path) -> bytes | None:
     for path in folder.glob(f"*-{file.version}-*.whl"):
         if _normalized(path.name.partition("-")[0]) != _normalized(file.package):
             continue
-        with zipfile.ZipFile(path) as archive:
+        with opened_wheel(path) as archive:
             if file.path in archive.namelist():
                 document = document_in(file.path, archive.read(file.path))
                 if _is_locked(file, document):
@@ -109,10 +117,28 @@ def _normalized(package: str) -> str:
     return re.sub("[-_.]+", "-", package).lower()
 
 
+@contextlib.contextmanager
+def opened_wheel(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a wheel to read texts from. Raises CorpusError when it is damaged or they unpack to more than the limits.
+
+    zipfile reads no more of a file than its directory says, so what that says is what is limited.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            texts = [info for info in archive.infolist() if info.filename.endswith((".py", ".dist-info/METADATA"))]
+            n_bytes, longest = sum(info.file_size for info in texts), max((info.file_size for info in texts), default=0)
+            if n_bytes > MOST_TEXT or longest > MOST_DOCUMENT:
+                found = f"unpacks to {n_bytes:,} bytes of text, {longest:,} in one file"
+                raise CorpusError(f"{path}: {found}; accepted: {MOST_TEXT:,}, {MOST_DOCUMENT:,} in one file")
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise CorpusError(f"{path}: not a whole wheel ({error})") from None
+
+
 def wheel_documents(wheel: Wheel, folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (path, bytes) of every Python source in a wheel, in the order of their paths.
 
-    Raises CorpusError when the wheel is missing or isn't the locked one.
+    Raises CorpusError when the wheel is missing, isn't the locked one or unpacks to too much.
     """
     path = folder / wheel.filename
     if not path.exists():
@@ -120,7 +146,7 @@ def wheel_documents(wheel: Wheel, folder: Path) -> Iterator[tuple[str, bytes]]:
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != wheel.sha256:
             raise CorpusError(f"{path}: sha256 differs from {LOCK}")
-    with zipfile.ZipFile(path) as archive:
+    with opened_wheel(path) as archive:
         for name in sorted(archive.namelist()):
             if name.endswith(".py"):
                 yield name, archive.read(name)

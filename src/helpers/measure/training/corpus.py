@@ -25,7 +25,7 @@ from helpers.measure.text.corpus_lock import (
     HeldoutFile,
     Wheel,
 )
-from helpers.measure.text.heldout import document_in, wheel_documents
+from helpers.measure.text.heldout import document_in, opened_wheel, wheel_documents
 from helpers.table import disk
 from helpers.table.errors import CorpusError, SpecError
 from helpers.table.readers import read_yaml
@@ -61,8 +61,11 @@ class NearDuplicates:
 
 
 def describe_wheel(path: Path) -> Wheel:
-    """Return name, version, sha256 and licence of a wheel file, read from its own metadata."""
-    with zipfile.ZipFile(path) as archive:
+    """Return name, version, sha256 and licence of a wheel file, read from its own metadata.
+
+    Raises CorpusError when it is damaged, has no metadata or unpacks to too much.
+    """
+    with opened_wheel(path) as archive:
         metadata = email.parser.BytesParser().parsebytes(archive.read(_metadata_path(archive)), headersonly=True)
     classifiers = [c.split(" :: ")[-1] for c in metadata.get_all("Classifier", []) if c.startswith("License ::")]
     licence = metadata["License-Expression"] or ", ".join(classifiers) or (metadata["License"] or "see the wheel")
@@ -76,7 +79,10 @@ def describe_wheel(path: Path) -> Wheel:
 
 
 def _metadata_path(archive: zipfile.ZipFile) -> str:
-    return next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1)
+    found = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]
+    if not found:
+        raise CorpusError(f"{archive.filename}: no .dist-info/METADATA; accepted: a wheel")
+    return found[0]
 
 
 def source_files(wheel: Wheel, folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -88,7 +94,7 @@ def source_files(wheel: Wheel, folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def description(wheel: Wheel, folder: Path, tokenizer: Tokenizer) -> Iterator[tuple[str, bytes]]:
     """Yield (path, bytes) of a wheel's long description if it is in ASCII and of `PROSE_TOKENS` tokens or more."""
-    with zipfile.ZipFile(folder / wheel.filename) as archive:
+    with opened_wheel(folder / wheel.filename) as archive:
         path = _metadata_path(archive)
         content = document_in(path, archive.read(path))
     if content.isascii():
