@@ -17,7 +17,7 @@ from helpers.table.errors import CorpusError
 
 log = logging.getLogger(__name__)
 
-MOST_TEXT = 2**30  # bytes that a wheel's sources and descriptions may be together; the largest of the locked wheels has 49 MB
+MOST_TEXT = 2**30  # bytes of a wheel's sources and descriptions together; the most in the locked wheels is 49 MB
 MOST_DOCUMENT = 2**26  # bytes of one of them; more than 1 MB isn't trained on
 
 
