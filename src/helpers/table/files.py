@@ -189,7 +189,7 @@ def _read_parquet(path: Path, command: str) -> pa.Table:
         return pq.read_table(path)
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such table; `{command}` makes one") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:  # a damaged page is an OSError
         raise ResultsError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
 
 
