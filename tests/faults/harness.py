@@ -1,12 +1,15 @@
 """Commands on tiny families, run in children forked from a process that has imported everything once."""
 
+import itertools
 import json
 import multiprocessing
 import os
 import random
 import shutil
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table.records import digest
 
 PATIENCE_SECONDS = 300
+LOCK = threading.Lock()
 WORKS = ("sweep", "search", "export", "pocket", "train")
 SEARCH = "{sequences: 8, seq_len: 16, ratios: [0.5], trials: 2, granularity: [layer]}"
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -36,6 +40,13 @@ def count_of(name: str, usual: int) -> int:
 def generator(what: str) -> random.Random:
     """Return the generator of one test's choices, a function of FAULTS_SEED."""
     return random.Random(f"{os.environ.get('FAULTS_SEED', 0)} {what}")
+
+
+def each(trial: Callable[..., None], choices: Iterable[tuple[object, ...]]) -> None:
+    """Make a trial of each of the choices, as many at once as there are cores: their children do the work."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in [pool.submit(trial, *choice) for choice in choices]:
+            done.result()
 
 
 @dataclass
@@ -60,8 +71,13 @@ class Tally:
 
     def met(self, name: str, example: str) -> None:
         """Count one fault, with how to see it again."""
-        setattr(self, name, getattr(self, name) + 1)
+        self.add(name)
         self.examples.append(f"{name}: {example}")
+
+    def add(self, name: str, n: int = 1) -> None:
+        """Count, from any thread."""
+        with LOCK:
+            setattr(self, name, getattr(self, name) + n)
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ class Bench:
     """A folder with inputs of every kind of work, and the ends of unbroken runs."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.number = folder, 0
+        self.folder, self.numbers = folder, itertools.count(1)
         self.corpus = folder / "corpus"
         self._write_corpus()
         self.family = write_family(folder / "family")
@@ -120,15 +136,13 @@ class Bench:
 
     def new(self) -> Path:
         """Return a folder for one trial."""
-        self.number += 1
-        out = self.folder / f"out-{self.number}"
+        out = self.folder / f"out-{next(self.numbers)}"
         out.mkdir()
         return out
 
     def start(self, arguments: tuple[str, ...], out: Path, fault: Fault | None = None) -> "Child":
         """Start a command."""
-        self.number += 1
-        return Child(Request(arguments, out, self.corpus, self.folder / f"said-{self.number}", fault))
+        return Child(Request(arguments, out, self.corpus, self.folder / f"said-{next(self.numbers)}", fault))
 
     def run(self, work: str, out: Path, fault: Fault | None = None) -> Ended:
         """Run a command to its end."""

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.faults.child import CALLS, Fault
-from tests.faults.harness import WORKS, count_of, generator, tree_of
+from tests.faults.harness import WORKS, count_of, each, generator, tree_of
 
 pytestmark = pytest.mark.faults
 
@@ -11,22 +11,25 @@ pytestmark = pytest.mark.faults
 def test_a_kill_at_any_moment_changes_nothing(bench, tally, work):
     """Every other kill comes just before a call that changes the disk, the rest after some time."""
     _, whole, seconds = bench.whole(work)
-    seen, choose = tally("SIGKILL", work), generator(f"kill {work}")
-    for number in range(count_of("kills", 2)):
+    seen, choose, n_calls = tally("SIGKILL", work), generator(f"kill {work}"), whole.calls["any"]
+
+    def trial(at: int, after: float | None) -> None:
         out = bench.new()
-        at = choose.randint(1, whole.calls["any"])
-        if number % 2 == 0:
-            how = f"SIGKILL before disk call {at} of {whole.calls['any']}"
+        if after is None:
+            how = f"SIGKILL before disk call {at} of {n_calls}"
             ended = bench.run(work, out, Fault("kill", "any", at))
         else:
-            how = f"SIGKILL after {(after := choose.uniform(0, seconds)):.3f} s of {seconds:.3f}"
+            how = f"SIGKILL after {after:.3f} s of {seconds:.3f}"
             child = bench.start(bench.arguments(work, out), out)
             child.process.join(after)
             child.process.kill()
             ended = child.ended()
-        seen.tried += 1
-        seen.fired += ended.code == -9
+        seen.add("tried")
+        seen.add("fired", ended.code == -9)
         bench.resumed(work, out, seen, how)
+
+    kills = range(count_of("kills", 1))
+    each(trial, [(choose.randint(1, n_calls), choose.uniform(0, seconds) if n % 2 else None) for n in kills])
     assert seen.faults() == {}, seen.examples
 
 
@@ -39,16 +42,19 @@ def chosen_places(calls: dict[str, int], most: int, seed: str) -> list[tuple[str
 def test_a_full_disk_is_one_line_wherever_it_is_met(bench, tally, work):
     _, whole, _ = bench.whole(work)
     seen = tally("ENOSPC", work)
-    for call, number in chosen_places(whole.calls, count_of("refusals", 4), f"refuse {work}"):
+
+    def trial(call: str, number: int) -> None:
         out, how = bench.new(), f"ENOSPC at {call} {number} of {whole.calls[call]}"
         ended = bench.run(work, out, Fault("refuse", call, number))
-        seen.tried += 1
-        seen.fired += ended.fired
+        seen.add("tried")
+        seen.add("fired", ended.fired)
         if "Traceback" in ended.said:
             seen.met("tracebacks", f"{how}: {ended.said.splitlines()[-1]}")
         if ended.fired and ended.code == 0:
             seen.met("swallowed", how)
         bench.resumed(work, out, seen, how)
+
+    each(trial, chosen_places(whole.calls, count_of("refusals", 2), f"refuse {work}"))
     assert seen.faults() == {}, seen.examples
 
 

@@ -34,11 +34,11 @@ def tried_in_child(what, sound, tally, name: str, fault: str, count: int, folder
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_flipped_bit_is_never_a_traceback(sound, tally, tmp_path, name):
     """How many are read as other values is counted, not judged: not every format has checksums."""
-    seen = tried_in_child(readers.flip, sound, tally, name, "a flipped bit", count_of("flips", 30), tmp_path)
+    seen = tried_in_child(readers.flip, sound, tally, name, "a flipped bit", count_of("flips", 20), tmp_path)
     assert seen.tracebacks == 0, seen.examples
 
 
 @pytest.mark.parametrize("name", MUTATED)
 def test_a_mutated_file_is_never_a_traceback(sound, tally, tmp_path, name):
-    seen = tried_in_child(readers.fuzz, sound, tally, name, "mutations", count_of("mutations", 60), tmp_path)
+    seen = tried_in_child(readers.fuzz, sound, tally, name, "mutations", count_of("mutations", 40), tmp_path)
     assert seen.tracebacks == 0, seen.examples
