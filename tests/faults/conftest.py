@@ -24,13 +24,17 @@ def _from_the_top_folder(monkeypatch):
 
 @pytest.fixture(scope="session")
 def tally() -> Iterator[Callable[[str, str], Tally]]:
-    """Give rows to count in; they are written at the end where FAULTS_REPORT asks for it, failed tests' as well."""
+    """Give rows to count in; they are written where FAULTS_REPORT asks for it, failed tests' as well."""
     rows: list[Tally] = []
 
+    def written() -> None:
+        if os.environ.get("FAULTS_REPORT"):
+            report.keep("faults", [dataclasses.asdict(row) for row in rows if row.tried])
+
     def new(fault: str, where: str) -> Tally:
+        written()  # a run that is broken off leaves what it has seen
         rows.append(Tally(fault, where))
         return rows[-1]
 
     yield new
-    if rows and os.environ.get("FAULTS_REPORT"):
-        report.keep("faults", [dataclasses.asdict(row) for row in rows])
+    written()
