@@ -97,7 +97,9 @@ class Watch:
 
     def opening_low(self, path, flags, *arguments, **options):
         """Stand for `os.open`."""
-        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and self.meets("open", path):
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        nameless = flags & os.O_TMPFILE == os.O_TMPFILE  # tempfile makes a named one where it is refused this
+        if writes and not nameless and self.meets("open", path):
             raise FULL
         return self.open(path, flags, *arguments, **options)
 

@@ -23,13 +23,16 @@ def _from_the_top_folder(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def tally() -> Iterator[Callable[[str, str], Tally]]:
+def tally(tmp_path_factory) -> Iterator[Callable[[str, str], Tally]]:
     """Give rows to count in; they are written where FAULTS_REPORT asks for it, failed tests' as well."""
-    rows: list[Tally] = []
+    rows, base = [], str(tmp_path_factory.getbasetemp())
+
+    def _placeless(row: Tally) -> dict[str, object]:
+        return dataclasses.asdict(row) | {"examples": [one.replace(f"{base}/", "") for one in row.examples]}
 
     def written() -> None:
         if os.environ.get("FAULTS_REPORT"):
-            report.keep("faults", [dataclasses.asdict(row) for row in rows if row.tried])
+            report.keep("faults", [_placeless(row) for row in rows if row.tried])
 
     def new(fault: str, where: str) -> Tally:
         written()  # a run that is broken off leaves what it has seen
