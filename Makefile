@@ -194,7 +194,7 @@ serve: $(HTML) ## show the built book at http://127.0.0.1:8000 (this machine onl
 test: $(ENV) ## run the tests (all but those that need the built book)
 	$(PY) -m pytest -m "not browser and not peers and not slow"
 
-# `make test` tries a few of each; here as many as the issue asks for, an hour or two: FAULTS='FAULTS_KILLS=5 FAULTS_SEED=1'
+# `make test` tries a few of each; here as many as the issue asks for, about an hour: FAULTS='FAULTS_KILLS=5 FAULTS_SEED=1'
 # takes fewer. Every kind of call that the disk can refuse is refused once: FAULTS_REFUSALS is only a limit.
 FAULTS ?=
 test-faults: $(ENV) ## kills, full disks, two writers, damaged and mutated files, many of each: benchmarks/results/faults.json

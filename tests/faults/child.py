@@ -85,8 +85,8 @@ class Watch:
         return maybe
 
     def opening(self, path, mode="r", *arguments, **options):
-        """Stand for `open`: refused, or opened on a device that is always full."""
-        if isinstance(path, int) or not set(mode) & set("wxa+"):
+        """Stand for `open`: refused, or opened on a device that is always full; an opener comes to `os.open` itself."""
+        if isinstance(path, int) or "opener" in options or not set(mode) & set("wxa+"):
             return REAL_OPEN(path, mode, *arguments, **options)
         if self.meets("open", path):
             raise FULL
