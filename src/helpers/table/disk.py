@@ -171,7 +171,7 @@ def refuse_unwritable(path: Path, n_bytes: int = 1) -> None:
     with refusals_named(path):
         real = Path(os.path.realpath(path))
         place = next(parent for parent in real.parents if os.path.lexists(parent))
-        with tempfile.NamedTemporaryFile(dir=place, prefix=".qid.", suffix=".probe") as probe:
+        with tempfile.TemporaryFile(dir=place) as probe:  # it has no name, so a kill leaves none
             probe.write(b"\0")
             probe.flush()
             os.fsync(probe.fileno())

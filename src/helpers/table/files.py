@@ -186,10 +186,12 @@ def _read(record: type, path: Path) -> pa.Table:
 
 def _read_parquet(path: Path, command: str) -> pa.Table:
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path)
+        table.validate(full=True)  # texts and names that aren't UTF-8 would be met by whoever takes a row
+        return table.select(table.column_names)
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such table; `{command}` makes one") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a damaged page is an OSError
         raise ResultsError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
 
 

@@ -1,0 +1,226 @@
+"""Commands on tiny families, run in children forked from a process that has imported everything once."""
+
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from tests.faults.child import ROOT, Fault, Request, perform
+from tests.measure.sweep.test_run import MEASURED_EACH_TIME_ANEW, SCHEMES
+from tests.measure.sweep.test_search_run import SWEEP
+from tests.measure.tiny import write_family, write_sweep
+from tests.measure.training.test_trainer import BRANCHED
+
+from helpers.measure.text import corpus_lock, token_blocks
+from helpers.table.records import digest
+
+PATIENCE_SECONDS = 300
+LOCK = threading.Lock()
+WORKS = ("sweep", "search", "export", "pocket", "train")
+SEARCH = "{sequences: 8, seq_len: 16, ratios: [0.5], trials: 2, granularity: [layer]}"
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.faults.child", "tests.faults.readers"])
+
+
+def count_of(name: str, usual: int) -> int:
+    """Return how often something is tried: FAULTS_<NAME> in the environment, else what `make test` has time for."""
+    return int(os.environ.get(f"FAULTS_{name.upper()}", usual))
+
+
+def generator(what: str) -> random.Random:
+    """Return the generator of one test's choices, a function of FAULTS_SEED."""
+    return random.Random(f"{os.environ.get('FAULTS_SEED', 0)} {what}")
+
+
+def each(trial: Callable[..., None], choices: Iterable[tuple[object, ...]]) -> None:
+    """Make a trial of each of the choices, as many at once as there are cores: their children do the work."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in [pool.submit(trial, *choice) for choice in choices]:
+            done.result()
+
+
+@dataclass
+class Tally:
+    """What was tried and what was seen, one row of benchmarks/results/faults.json."""
+
+    fault: str
+    where: str
+    tried: int = 0
+    fired: int = 0
+    swallowed: int = 0  # a fault, and exit code 0
+    tracebacks: int = 0
+    left_behind: int = 0  # files that an unbroken run doesn't leave
+    different: int = 0  # the end isn't that of an unbroken run
+    other_values: int = 0  # a damaged file read as other values
+    examples: list[str] = field(default_factory=list)
+
+    def faults(self) -> dict[str, int]:
+        """Return the counts that should be 0, where they aren't."""
+        names = ("swallowed", "tracebacks", "left_behind", "different", "other_values")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+    def met(self, name: str, example: str) -> None:
+        """Count one fault, with how to see it again."""
+        self.add(name)
+        self.examples.append(f"{name}: {example}")
+
+    def add(self, name: str, n: int = 1) -> None:
+        """Count, from any thread."""
+        with LOCK:
+            setattr(self, name, getattr(self, name) + n)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended: its exit code, its words, whether the fault was met, calls by kind."""
+
+    code: int
+    said: str
+    fired: bool
+    calls: dict[str, int]
+
+
+class Bench:
+    """A folder with inputs of every kind of work, and the ends of unbroken runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.numbers = folder, itertools.count(1)
+        self.corpus = folder / "corpus"
+        self._write_corpus()
+        self.family = write_family(folder / "family")
+        self.long = self._with_positions(512)
+        self.sweep = write_sweep(folder / "sweep.yml", self.family, SCHEMES)
+        (folder / "search.yml").write_text(SWEEP.format(family=self.family, search=SEARCH))
+        (folder / "plan.yml").write_text(BRANCHED.replace("[2, 4, 8, 16]", "[4, 8]"))
+        self.unbroken: dict[str, tuple[dict[str, object], Ended, float]] = {}
+
+    def _write_corpus(self) -> None:
+        """Write a short training text, as the fixture `text` of the measuring side does."""
+        lock = corpus_lock.read_lock(ROOT / "data/corpus.lock")
+        tokenizer = token_blocks.Tokenizer.from_file(str(ROOT / "data/tadpole/tokenizer.json"))
+        self.corpus.mkdir()
+        tokens = np.arange(20_000, dtype=np.uint16) % 97 + 100
+        np.save(self.corpus / f"training-{digest([lock.training_sha256, tokenizer.to_str()])}.npy", tokens)
+
+    def _with_positions(self, n_positions: int) -> Path:
+        """Return a checkpoint that can be calibrated as an export does: rotary positions need no weights."""
+        folder = self.folder / "long"
+        shutil.copytree(self.family / "tiny/step-000002", folder)
+        shutil.copyfile(self.family / "tokenizer.json", folder / "tokenizer.json")
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": n_positions}))
+        return folder
+
+    def arguments(self, work: str, out: Path) -> tuple[str, ...]:
+        """Return the `qid` command of a kind of work that writes below `out`."""
+        table = ("--table", f"{out}/table.parquet", "--records", f"{out}/records")
+        trials = ("--trials", f"{out}/trials.parquet", "--trial-records", f"{out}/searches")
+        steps = ("--run", "tiny", "--step", "1", "--step", "2")
+        return {
+            "sweep": ("sweep", str(self.sweep), *table),
+            "search": ("search", f"{self.folder}/search.yml", *table, *trials),
+            "export": ("export", str(self.long), "--out", f"{out}/packed", "--bits", "4", "--group-size", "32"),
+            "pocket": ("pocket", str(self.family), *steps, "--out", f"{out}/pocket"),
+            "train": ("train", f"{self.folder}/plan.yml", "--out", f"{out}/family", "--device", "cpu"),
+        }[work]  # fmt: skip
+
+    def new(self) -> Path:
+        """Return a folder for one trial."""
+        out = self.folder / f"out-{next(self.numbers)}"
+        out.mkdir()
+        return out
+
+    def start(self, arguments: tuple[str, ...], out: Path, fault: Fault | None = None) -> "Child":
+        """Start a command."""
+        return Child(Request(arguments, out, self.corpus, self.folder / f"said-{next(self.numbers)}", fault))
+
+    def run(self, work: str, out: Path, fault: Fault | None = None) -> Ended:
+        """Run a command to its end."""
+        return self.start(self.arguments(work, out), out, fault).ended()
+
+    def whole(self, work: str) -> tuple[dict[str, object], Ended, float]:
+        """Return the end of an unbroken run: its files, how it ended, its seconds."""
+        if work not in self.unbroken:
+            out = self.new()
+            started = time.perf_counter()
+            ended = self.run(work, out)
+            seconds = time.perf_counter() - started
+            assert ended.code == 0, ended.said
+            self.unbroken[work] = tree_of(out), ended, seconds
+        return self.unbroken[work]
+
+    def resumed(self, work: str, out: Path, tally: Tally, how: str) -> None:
+        """Run a broken command again, compare its end with an unbroken one, and count what differs."""
+        expected, again = self.whole(work)[0], self.run(work, out)
+        found = tree_of(out)
+        if "Traceback" in again.said:
+            tally.met("tracebacks", f"{how}, then rerun: {again.said.splitlines()[-1]}")
+        finished_before = work == "export" and "exists already" in again.said
+        if more := sorted(found.keys() - expected.keys()):
+            tally.met("left_behind", f"{how}: {more[:3]}")
+        if any(found.get(name) != value for name, value in expected.items()) or (again.code and not finished_before):
+            changed = [name for name, value in expected.items() if found.get(name) != value]
+            tally.met("different", f"{how}: exit {again.code}, {changed[:3]}, {again.said[-300:]}")
+        shutil.rmtree(out)
+
+
+class Child:
+    """A command at work in a process of its own."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.process = CONTEXT.Process(target=perform, args=(request,))
+        self.process.start()
+
+    def ended(self) -> Ended:
+        """Wait for its end; a child that takes too long is killed and fails the test."""
+        self.process.join(PATIENCE_SECONDS)
+        late = self.process.is_alive()
+        if late:
+            self.process.kill()
+            self.process.join()
+        said = self.request.said
+        assert not late, f"{self.request}: still at work after {PATIENCE_SECONDS} s"
+        calls = Path(f"{said}.calls")
+        return Ended(
+            self.process.exitcode,
+            said.read_text(encoding="utf-8") if said.exists() else "",
+            Path(f"{said}.fired").exists(),
+            json.loads(calls.read_text()) if calls.exists() else {},
+        )
+
+
+def in_child(function: Callable[..., None], *arguments: object) -> int:
+    """Run a function in a child process; return its exit code."""
+    process = CONTEXT.Process(target=function, args=arguments)
+    process.start()
+    process.join(PATIENCE_SECONDS * 4)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return process.exitcode
+
+
+def tree_of(folder: Path) -> dict[str, object]:
+    """Return every file below a folder by name: its bytes, or its rows without what differs between any two runs."""
+    return {str(path.relative_to(folder)): content_of(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def content_of(path: Path) -> object:
+    """Return what two runs must agree in."""
+    if path.suffix == ".parquet":
+        table = pq.read_table(path)
+        return table.drop_columns([name for name in MEASURED_EACH_TIME_ANEW if name in table.schema.names]).to_pylist()
+    if path.parent.name == "records" and path.suffix == ".json":
+        return {k: v for k, v in json.loads(path.read_text()).items() if k not in MEASURED_EACH_TIME_ANEW}
+    return path.read_bytes()

@@ -1,0 +1,176 @@
+"""Readers of every file that a person or a disk may damage, tried in a child: a value, or one line."""
+
+import json
+import os
+import random
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import hypothesis
+from hypothesis import strategies as st
+from tests.faults.child import ROOT
+from tests.faults.harness import Bench, Tally
+from tests.measure.mixed.test_recipes import RECIPE
+from tests.table.test_readers import CHANGES, message_of, mutated
+
+from helpers.analyse.fits import own_rows, stored
+from helpers.measure.mixed import recipes
+from helpers.measure.models import checkpoints
+from helpers.measure.sweep import declaration
+from helpers.measure.text import corpus_lock
+from helpers.measure.training import plan
+from helpers.table import files
+from helpers.table.families import catalogue
+
+SECONDS_PER_READ = 20
+TABLE = ROOT / "results/measurements.parquet"
+CSV = "n_params_non_embedding,tokens_seen,bits,qid_nats,qid_se,run\n" + "".join(
+    f"{n},{d},{bits},{0.01 * bits + n / d:.6f},0.001,run-{n}\n"
+    for n in (10_000, 20_000, 40_000)
+    for d in (10**6, 10**7, 10**8)
+    for bits in (2, 3, 4)
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A file, and a function that reads it as the commands do; its result is compared with `==`."""
+
+    path: Path
+    read: Callable[[Path], object]
+
+
+def _fits(path: Path) -> bytes:
+    """Return the fits of a file as they would be written again: frames have no `==`."""
+    again = path.with_suffix(".again")
+    stored.write_fits(again, stored.read_fits(path, TABLE))
+    return again.read_bytes()
+
+
+def _own_rows(path: Path) -> str:
+    return repr(own_rows.read_own_rows(path))
+
+
+def _manifest(path: Path) -> object:
+    return catalogue.read_manifest(path.parent), catalogue.read_losses(path.parent)
+
+
+READ: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "record": ("record.json", lambda path: files.read_records(path.parent)),
+    "manifest": ("manifest.json", _manifest),
+    "fits": ("fits.json", _fits),
+    "table": ("table.parquet", lambda path: files.read_table(path).to_pylist()),
+    "trials": ("trials.parquet", lambda path: files.read_trials(path).to_pylist()),
+    "sweep": ("sweep.yml", declaration.read_sweep),
+    "search": ("search.yml", declaration.read_sweep),
+    "plan": ("plan.yml", plan.read_plan),
+    "corpus lock": ("corpus.lock", corpus_lock.read_lock),
+    "config": ("config.json", lambda path: checkpoints.config_of(path.parent).to_dict()),
+    "tokenizer": ("tokenizer.json", lambda path: checkpoints.tokenizer_of(path.parent).to_str()),
+    "recipe": ("recipe.json", recipes.read),
+    "own rows": ("mine.csv", _own_rows),
+}
+
+
+def write_sound_files(folder: Path, bench: Bench) -> None:
+    """Write a sound file for each reader into `folder/<name>/`."""
+    out = bench.new()
+    assert bench.run("search", out).code == 0
+    sources = {
+        "record": max((out / "records").glob("*.json"), key=lambda path: path.stat().st_size),
+        "manifest": bench.family / "manifest.json",
+        "fits": ROOT / "results/fits.json",
+        "table": out / "table.parquet",
+        "trials": out / "trials.parquet",
+        "sweep": bench.sweep,
+        "search": bench.folder / "search.yml",
+        "plan": bench.folder / "plan.yml",
+        "corpus lock": ROOT / "data/corpus.lock",
+        "config": bench.long / "config.json",
+        "tokenizer": ROOT / "data/tadpole/tokenizer.json",
+    }
+    for name, (file, _) in READ.items():
+        (folder / name).mkdir(parents=True)
+        if name in sources:
+            shutil.copyfile(sources[name], folder / name / file)
+    recipes.write(RECIPE, folder / "recipe/recipe.json")
+    (folder / "own rows/mine.csv").write_text(CSV)
+
+
+def reader_of(folder: Path, name: str) -> Reader:
+    """Return the reader of that name, whose file lies below `folder`."""
+    file, read = READ[name]
+    return Reader(folder / name / file, read)
+
+
+def _try(reader: Reader, content: bytes, sound: object, seen: Tally, how: str) -> None:
+    """Read a damaged file and count how that ends."""
+    reader.path.write_bytes(content)
+    values: list[object] = []
+    seen.tried += 1
+    signal.alarm(SECONDS_PER_READ)
+    try:
+        said = message_of(lambda: values.append(reader.read(reader.path)))
+    except Exception as error:
+        seen.met("tracebacks", f"{how}: {type(error).__name__}: {str(error)[:200]}")
+    else:
+        seen.fired += bool(said)
+        if values and values[0] != sound:
+            seen.met("other_values", how)
+    finally:
+        signal.alarm(0)
+
+
+def _too_slow(*_: object) -> None:
+    raise TimeoutError(f"more than {SECONDS_PER_READ} s")
+
+
+def flip(folder: Path, name: str, n_flips: int, seed: str, result: Path) -> None:
+    """Flip one bit of a file, again and again; write the tally."""
+    os.chdir(ROOT)
+    signal.signal(signal.SIGALRM, _too_slow)
+    reader, choose, seen = reader_of(folder, name), random.Random(seed), Tally("a flipped bit", name)
+    whole, sound = reader.path.read_bytes(), reader.read(reader.path)
+    for _ in range(n_flips):
+        at, bit = choose.randrange(len(whole)), choose.randrange(8)
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << bit
+        _try(reader, bytes(damaged), sound, seen, f"bit {bit} of byte {at}")
+    write(seen, result)
+
+
+def fuzz(folder: Path, name: str, n_mutations: int, seed: str, result: Path) -> None:
+    """Mutate a file's text as the readers' own tests do, and its bytes; write the tally."""
+    os.chdir(ROOT)
+    signal.signal(signal.SIGALRM, _too_slow)
+    reader, seen = reader_of(folder, name), Tally("mutations", name)
+    whole, sound = reader.path.read_text(encoding="utf-8"), reader.read(reader.path)
+    raw = st.none() | st.tuples(st.floats(0, 1), st.binary(max_size=3))
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=n_mutations, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    @hypothesis.given(changes=CHANGES, raw=raw)
+    def tried(changes: list[tuple[float, int, str]], raw: tuple[float, bytes] | None) -> None:
+        content = mutated(whole, changes)
+        if raw is not None:
+            at = round(raw[0] * len(content))
+            content = content[:at] + raw[1] + content[at:]
+        _try(reader, content, sound, seen, f"{changes!r}, {raw!r}"[:500])
+
+    tried()
+    # a person's other text is another value, not a fault
+    write(replace(seen, other_values=0, examples=[one for one in seen.examples if "other_values" not in one]), result)
+
+
+def write(seen: Tally, result: Path) -> None:
+    """Write a tally for the parent, its examples by kind cut to what a person reads."""
+    kept = [
+        *[e for e in seen.examples if e.startswith("traceback")][:20],
+        *[e for e in seen.examples if "other_" in e][:3],
+    ]
+    result.write_text(json.dumps(vars(seen) | {"examples": kept}))

@@ -1,0 +1,44 @@
+"""Damaged and mutated files: a value or one line, never a traceback, whatever the bytes."""
+
+import json
+import shutil
+
+import pytest
+from tests.faults import readers
+from tests.faults.harness import count_of, generator, in_child
+
+pytestmark = pytest.mark.faults
+
+DAMAGED = ("record", "manifest", "fits", "recipe", "table", "trials")
+MUTATED = ("sweep", "search", "plan", "manifest", "record", "recipe", "corpus lock", "config", "tokenizer", "own rows")
+
+
+@pytest.fixture(scope="module")
+def sound(bench, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sound")
+    readers.write_sound_files(folder, bench)
+    return folder
+
+
+def tried_in_child(what, sound, tally, name: str, fault: str, count: int, folder):
+    """Run one of the two loops in a child (a damaged Parquet file may end it) and return its tally."""
+    seen, result = tally(fault, name), folder / "seen.json"
+    shutil.copytree(sound / name, folder / name)
+    code = in_child(what, folder, name, count, str(generator(f"{fault} {name}").random()), result)
+    assert code == 0, f"the child that read ended with {code}"
+    for field, value in json.loads(result.read_text()).items():
+        setattr(seen, field, value)
+    return seen
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_flipped_bit_is_never_a_traceback(sound, tally, tmp_path, name):
+    """How many are read as other values is counted, not judged: not every format has checksums."""
+    seen = tried_in_child(readers.flip, sound, tally, name, "a flipped bit", count_of("flips", 20), tmp_path)
+    assert seen.tracebacks == 0, seen.examples
+
+
+@pytest.mark.parametrize("name", MUTATED)
+def test_a_mutated_file_is_never_a_traceback(sound, tally, tmp_path, name):
+    seen = tried_in_child(readers.fuzz, sound, tally, name, "mutations", count_of("mutations", 40), tmp_path)
+    assert seen.tracebacks == 0, seen.examples
