@@ -292,13 +292,19 @@ def test_shapes_that_do_not_fill_words_are_refused():
         gptq_format.packed("name", weight, 4)
 
 
+def round_folder(folder: Path, scheme: QuantScheme) -> tuple[Rounded, QuantScheme]:
+    checkpoint, _ = one_checkpoint.load_folder(folder, "cpu")
+    scheme, tokens = one_checkpoint.calibrated(checkpoint, scheme)
+    return one_checkpoint.round_checkpoint(checkpoint, scheme, tokens), scheme
+
+
 @pytest.mark.parametrize("method", ["rtn", "gptq"])
 def test_a_folder_is_rounded_on_the_projects_text(tmp_path, method):
     folder = write_family(tmp_path / "family") / "tiny/step-000001"
     calibrated = {"rel_damp": 0.01, "calib_sequences": 4, "calib_seq_len": 32, "calib_seed": 0}
     settings = calibrated if method == "gptq" else {}
     wanted = QuantScheme(method=method, bits=4, group_size=GROUP, symmetric=False, **settings)
-    rounded, complete = one_checkpoint.round_folder(folder, wanted)
+    rounded, complete = round_folder(folder, wanted)
     assert rounded.diagnostics.effective_bits == 4 + (16 + 4) / GROUP
     assert (complete.calib_sha256 is None) == (method == "rtn")
     export.export(folder, rounded, complete, tmp_path / "out")
@@ -484,7 +490,7 @@ def test_the_command_exports_a_recipe_with_the_loss_that_the_engine_measures(fam
     """Read back from the file into the 16-bit model: the loss of what the engine rounds, scales in float16."""
     folder, out = family / "tiny/step-000001", tmp_path / "out"
     packing.export(checkpoint=folder, out=out, recipe=recipe)
-    rounded, _ = one_checkpoint.round_folder(folder, recipes.read(recipe).scheme)
+    rounded, _ = round_folder(folder, recipes.read(recipe).scheme)
     assert len(rounded.weights) == 6
     stored = load_file(out / "model.safetensors")
     assert sum(key.endswith(".qweight") for key in stored) == 6
@@ -586,4 +592,4 @@ def test_a_calibration_longer_than_the_model_goes_is_refused(tmp_path):
     """600 tokens on 512 positions were calibrated without a word."""
     folder = write_family(tmp_path / "family") / "tiny/step-000001"
     with pytest.raises(CheckpointError, match="GPTNeoXForCausalLM: 512 tokens a sequence; accepted: up to 64"):
-        one_checkpoint.round_folder(folder, one_checkpoint.gptq_scheme(4, GROUP, symmetric=False))
+        round_folder(folder, one_checkpoint.gptq_scheme(4, GROUP, symmetric=False))

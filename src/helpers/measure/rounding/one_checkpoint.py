@@ -46,13 +46,6 @@ def load_folder(folder: Path, device: str) -> tuple[Checkpoint, str]:
     return Checkpoint(model, folder), local.weights_sha256
 
 
-def round_folder(folder: Path, scheme: QuantScheme, device: str = "cpu") -> tuple[Rounded, QuantScheme]:
-    """Load the checkpoint in `folder` and round it. Raises what `load_folder` and `round_checkpoint` do."""
-    checkpoint, _ = load_folder(folder, device)
-    scheme, tokens = calibrated(checkpoint, scheme)
-    return round_checkpoint(checkpoint, scheme, tokens), scheme
-
-
 def calibrated(checkpoint: Checkpoint, scheme: QuantScheme) -> tuple[QuantScheme, Tensor | None]:
     """Return the scheme with its calibration's hash, and the tokens of the project's own text.
 
