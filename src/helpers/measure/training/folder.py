@@ -23,7 +23,9 @@ from helpers.table.errors import CheckpointError
 from helpers.table.families import catalogue
 from helpers.table.names import below
 from helpers.table.readers import read_json_mapping
-from helpers.table.records import summed, verified
+from helpers.table.records import refuse_unknown, summed, verified
+
+DESCRIBED = (*(field.name for field in dataclasses.fields(CheckpointSpec)), catalogue.LOSS)
 
 
 def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> GPTNeoXForCausalLM:
@@ -127,7 +129,9 @@ def write_manifest(folder: Path) -> None:
 
 def _description(path: Path) -> dict[str, Any]:
     try:
-        return verified(read_json_mapping(path))
+        entry = verified(read_json_mapping(path))
+        refuse_unknown(entry, DESCRIBED)
+        return entry
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not a checkpoint's description ({error}); train that run again") from None
 
