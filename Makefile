@@ -89,7 +89,7 @@ $(PY):
 	@$(PYTHON) -m venv --clear $(VENV) || \
 	  { rm -rf $(VENV); echo "Python's venv module is missing (on Debian and Ubuntu: the package python3-venv)" >&2; exit 1; }
 
-# torch first, by its exact version; then everything but auto_gptq; then auto_gptq, which builds beside the installed torch
+# Everything but auto_gptq by hash; then what these ask for that the lock hasn't: CUDA's libraries, on Linux alone; then auto_gptq, which builds beside the installed torch
 # where it has no wheel, without CUDA kernels and without pulling anything.
 $(LOCKED): requirements.lock | $(PY)
 	@echo "installing requirements.lock into $(VENV) (some 2 GB; minutes the first time)"
@@ -97,7 +97,9 @@ $(LOCKED): requirements.lock | $(PY)
 	@awk '/^[^ ]/ {keep = !/^auto_gptq==/} keep' requirements.lock > $(VENV)/lock-most.txt
 	@awk '/^[^ ]/ {keep = /^auto_gptq==/} keep' requirements.lock > $(VENV)/lock-last.txt
 	$(PY) -m pip install $(QUIET) --require-hashes -r $(VENV)/lock-tools.txt
-	$(PY) -m pip install $(QUIET) --require-hashes -r $(VENV)/lock-most.txt
+	@awk '/^[^ #]/ {print $$1}' $(VENV)/lock-most.txt > $(VENV)/lock-pins.txt
+	$(PY) -m pip install $(QUIET) --require-hashes --no-deps -r $(VENV)/lock-most.txt
+	$(PY) -m pip install $(QUIET) -r $(VENV)/lock-pins.txt
 	BUILD_CUDA_EXT=0 $(PY) -m pip install $(QUIET) --require-hashes --no-deps --no-build-isolation -r $(VENV)/lock-last.txt
 	@touch $@
 

@@ -124,8 +124,8 @@ def _lengths(sweep: _SweepEntry, search: Located | None, calibrates: bool, path:
     asked = [(EvaluationEntry, sweep.evaluation)]
     asked += [(CalibrationEntry, sweep.calibration)] if calibrates else []
     asked += [(SearchEntry, search)] if search is not None else []
-    lines = [raw.lines.get("seq_len", raw.lines["sequences"]) for _, raw in asked]
-    return [(_record(cls, raw, path).seq_len, line) for (cls, raw), line in zip(asked, lines, strict=True)]
+    read = [(_record(cls, raw, path), raw.lines) for cls, raw in asked]
+    return [(entry.seq_len, lines.get("seq_len", lines["sequences"])) for entry, lines in read]
 
 
 def _read_search(raw: Located | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:
