@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.table import files
+from helpers.table.checkpoint import Beside
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import ResultsError
 from helpers.table.records import digest, from_mapping, key_of
@@ -211,7 +212,7 @@ def written_before(column: str, row: Measurement, path: Path) -> Path:
 
 
 def test_what_came_later_says_by_default_what_a_scheme_does():
-    schemes = {field.name: field.default for field in dataclasses.fields(QuantScheme)}
+    schemes = {field.name: field.default for part in (QuantScheme, Beside) for field in dataclasses.fields(part)}
     assert {name: schemes[name] for name in LATER if name in schemes} == {
         name: default for name, default in LATER.items() if name != "assignment_sha256"
     }

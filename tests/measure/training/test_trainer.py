@@ -205,7 +205,7 @@ def test_a_cooldown_sees_the_batches_that_the_trunk_goes_on_with(branched, text,
     plan = training.read_plan(plan_path)
     (trunk,) = plan.runs()
     (cooldown,) = plan.branches(trunk)
-    trainer = training.Trainer(plan, cooldown, "cpu", 1024)
+    trainer = training.Trainer(plan, cooldown, "cpu", 1024, "text")
     batches = batches_of(np.arange(20_000) % 97 + 100, plan.batch_sequences, plan.seq_len)
     for step in range(1, 11):
         trainer.advance(batches.batch(step))
@@ -218,7 +218,7 @@ def test_an_average_is_the_mean_of_its_moments(branched, plan_path):
     plan = training.read_plan(plan_path)
     (run,) = plan.runs()
     assert plan.averages.moments(16) == (10, 13, 16)
-    trainer = training.Trainer(plan, run, "cpu", 1024)
+    trainer = training.Trainer(plan, run, "cpu", 1024, "text")
     batches = batches_of(np.arange(20_000) % 97 + 100, plan.batch_sequences, plan.seq_len)
     moments = []
     for step in range(1, 17):

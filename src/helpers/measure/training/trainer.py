@@ -92,8 +92,8 @@ def optimizer_of(model: GPTNeoXForCausalLM, weight_decay: float, betas: tuple[fl
 class Trainer:
     """A model, its optimizer and its state on disk; on a GPU one update is one captured graph."""
 
-    def __init__(self, plan: TrainingPlan, run: Run, device: str, vocabulary_size: int) -> None:
-        self.plan, self.run = plan, run
+    def __init__(self, plan: TrainingPlan, run: Run, device: str, vocabulary_size: int, text_sha256: str) -> None:
+        self.plan, self.run, self.text_sha256 = plan, run, text_sha256
         self.model = build(run.model, plan.seq_len, run.seed, vocabulary_size).to(device)
         self.optimizer = optimizer_of(self.model, run.weight_decay, plan.betas)
         self.step = 0
@@ -152,8 +152,9 @@ class Trainer:
             value.copy_(before[name]) if name in before else value.zero_()
 
     def save(self, path: Path) -> None:
-        """Write weights, optimizer, step and what the run was to be, atomically. Raises ResultsError."""
-        metadata, tensors = {"step": str(self.step), "plan": self.plan.digest_of(self.run)}, self._tensors()
+        """Write weights, optimizer, step, what the run was to be and on which text, atomically. Raises ResultsError."""
+        metadata = {"step": str(self.step), "plan": self.plan.digest_of(self.run), "text": self.text_sha256}
+        tensors = self._tensors()
         metadata[CHECKSUM] = digest([metadata, _hashes(tensors)])
         disk.write_atomically(path, safetensors.torch.save(tensors, metadata=metadata))
 
@@ -168,7 +169,7 @@ class Trainer:
                 metadata = dict(file.metadata())
                 self.step = int(metadata["step"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            refuse_unknown(metadata, ("step", "plan", CHECKSUM))
+            refuse_unknown(metadata, ("step", "plan", "text", CHECKSUM))
             said = metadata.pop(CHECKSUM, None)
             if said not in (None, digest([metadata, _hashes(tensors)])):
                 raise DamagedError(f"damaged, not what its '{CHECKSUM}' was made of")
@@ -177,6 +178,11 @@ class Trainer:
         if metadata.get("plan") != self.plan.digest_of(self.run):
             raise CheckpointError(
                 f"{path}: begun under another plan; accepted: the plan it was begun under, or delete {path.parent}"
+            )
+        if metadata.get("text") != self.text_sha256:
+            raise CheckpointError(
+                f"{path}: begun on another training text, or by a version that didn't note it;"
+                f" accepted: the text it was begun on, or delete {path.parent}"
             )
         self.model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
         described = self.optimizer.state_dict()
@@ -226,12 +232,13 @@ def _train_runs(plan: TrainingPlan, runs: list[Run], out: Path, device: str, con
     lock = corpus_lock.read_lock()
     tokens = corpus.training_tokens(lock, tokenizer)
     on_device = torch.from_numpy(tokens.view(np.int16)).to(device)
+    text_sha256 = hashlib.sha256(tokens).hexdigest()
     blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, corpus_lock.DOCUMENTS_PER_SPLIT, plan.seq_len)
     for trunk in runs:
         for run in (trunk, *plan.branches(trunk)):
             if not (out / run.name / f"step-{run.steps[-1]:06d}").exists() or (out / run.name / STATE).exists():
                 batches = Batches(on_device, plan.batch_sequences, plan.seq_len, run.seed)
-                trainer = Trainer(plan, run, device, tokenizer.get_vocab_size())
+                trainer = Trainer(plan, run, device, tokenizer.get_vocab_size(), text_sha256)
                 writer = Writer(plan, run, out, batches.unique_tokens, blocks, tokenizer.get_vocab_size(), device)
                 _train_run(trainer, batches, writer, out, console)
                 write_manifest(out)
