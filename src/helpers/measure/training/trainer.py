@@ -232,7 +232,7 @@ def _train_runs(plan: TrainingPlan, runs: list[Run], out: Path, device: str, con
     lock = corpus_lock.read_lock()
     tokens = corpus.training_tokens(lock, tokenizer)
     on_device = torch.from_numpy(tokens.view(np.int16)).to(device)
-    text_sha256 = hashlib.sha256(tokens).hexdigest()
+    text_sha256 = hashlib.sha256(tokens.data).hexdigest()
     blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, corpus_lock.DOCUMENTS_PER_SPLIT, plan.seq_len)
     for trunk in runs:
         for run in (trunk, *plan.branches(trunk)):
