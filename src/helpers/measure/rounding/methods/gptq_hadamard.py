@@ -84,7 +84,8 @@ def rotation_of(columns: int, seed: int) -> Tensor:
     block = block_of(columns)
     signs = torch.randint(0, 2, (columns,), generator=torch.Generator().manual_seed(seed)) * 2.0 - 1
     blocks = torch.block_diag(*[hadamard(block)] * (columns // block))
-    return signs[:, None] * blocks / math.sqrt(block)
+    rotation: Tensor = signs[:, None] * blocks / math.sqrt(block)
+    return rotation
 
 
 def hadamard(size: int) -> Tensor:
