@@ -486,6 +486,23 @@ def test_a_training_is_not_resumed_as_something_else(text, plan_path, tmp_path, 
     assert len(_entries(tmp_path / "out")) == 8
 
 
+@pytest.mark.parametrize("old", [None, b'"step":"4"', b'"checksum"'])
+def test_a_training_is_not_resumed_from_a_damaged_state(text, plan_path, tmp_path, monkeypatch, old):
+    """A bit of the last tensor, of the number of updates, of the checksum's name."""
+    with monkeypatch.context() as patched:
+        broken_off_at(patched, training.Trainer, "advance", 6, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(plan_path, tmp_path / "out")
+    state = tmp_path / "out/tiny-32x1/state.safetensors"
+    damaged = bytearray(state.read_bytes())
+    at = len(damaged) - 1 if old is None else damaged.index(old) + len(old) - 2
+    damaged[at] ^= 1
+    state.write_bytes(damaged)
+    message = "unknown key 'checksul'" if old == b'"checksum"' else "damaged, not what its 'checksum'"
+    with pytest.raises(CheckpointError, match=rf"state\.safetensors: can't be resumed from \({message}.* delete it to"):
+        train(plan_path, tmp_path / "out")
+
+
 def test_a_family_that_cannot_be_written_is_refused_before_any_update(text, plan_path, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(training.Trainer, "advance", lambda *_: pytest.fail("an update was made"))

@@ -23,6 +23,7 @@ from helpers.measure.models.trial import refuse_another_walk
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError
 from helpers.table.families.catalogue import MANIFEST
+from helpers.table.readers import read_json_mapping
 from helpers.table.records import digest
 
 HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer.json")
@@ -106,10 +107,10 @@ def weight_files(folder: Path) -> list[Path]:
 def _shards_of(index: Path) -> list[str]:
     """Return the names of the files in an index of shards, which lie in its folder."""
     try:
-        names = set(json.loads(index.read_text())["weight_map"].values())
+        names = set(read_json_mapping(index)["weight_map"].values())
     except OSError as error:
         raise CheckpointError(f"{index}: {error.strerror}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index}: not an index of shards ({first_line(error)})") from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
@@ -123,13 +124,11 @@ def _settings_of(folder: Path) -> dict[str, Any]:
     """Return what config.json holds, refusing what makes the weights others than those in `weight_files`."""
     path = folder / "config.json"
     try:
-        settings = json.loads(path.read_text())
+        settings = read_json_mapping(path)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{path}: not JSON ({error})") from None
-    if not isinstance(settings, dict):
-        raise CheckpointError(f"{path}: {type(settings).__name__} where a mapping is expected")
     for part in (settings, *(value for value in settings.values() if isinstance(value, dict))):
         for name, complaint in OTHER_WEIGHTS.items():
             if part.get(name) is not None:

@@ -13,6 +13,7 @@ from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.tokenized import Source, with_calibration
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.readers import read_json_mapping
+from helpers.table.records import verified
 from helpers.table.scheme import QuantScheme
 from helpers.table.words import shown
 
@@ -89,7 +90,7 @@ def _expected_sha256(folder: Path) -> str:
     if not description.exists():
         return found
     try:
-        said = read_json_mapping(description)["weights_sha256"]
+        said = verified(read_json_mapping(description))["weights_sha256"]
     except OSError as error:
         raise CheckpointError(f"{description}: {error.strerror}") from None
     except (ValueError, KeyError) as error:

@@ -4,6 +4,7 @@ The order of the data depends on the seed alone, so runs of one seed see the sam
 its last checkpoint to the same weights on the same machine.
 """
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from helpers.measure.training.plan import Run, TrainingPlan, read_plan
 from helpers.table import disk
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families import catalogue
+from helpers.table.records import CHECKSUM, DamagedError, digest, refuse_unknown
 
 STATE = "state.safetensors"
 SHAPES_AT_MOST = 256
@@ -151,16 +153,25 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write weights, optimizer, step and what the run was to be, atomically. Raises ResultsError."""
-        metadata = {"step": str(self.step), "plan": self.plan.digest_of(self.run)}
-        disk.write_atomically(path, safetensors.torch.save(self._tensors(), metadata=metadata))
+        metadata, tensors = {"step": str(self.step), "plan": self.plan.digest_of(self.run)}, self._tensors()
+        metadata[CHECKSUM] = digest([metadata, _hashes(tensors)])
+        disk.write_atomically(path, safetensors.torch.save(tensors, metadata=metadata))
 
     def load(self, path: Path) -> None:
-        """Go on from what `save` wrote. Raises CheckpointError when it can't be read or was begun as something else."""
+        """Go on from what `save` wrote.
+
+        Raises CheckpointError when it can't be read, is damaged or was begun as something else. What an older version
+        wrote has no checksum.
+        """
         try:
             with safetensors.safe_open(path, "pt") as file:
-                metadata = file.metadata()
+                metadata = dict(file.metadata())
                 self.step = int(metadata["step"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            refuse_unknown(metadata, ("step", "plan", CHECKSUM))
+            said = metadata.pop(CHECKSUM, None)
+            if said not in (None, digest([metadata, _hashes(tensors)])):
+                raise DamagedError(f"damaged, not what its '{CHECKSUM}' was made of")
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: can't be resumed from ({error}); delete it to start again") from None
         if metadata.get("plan") != self.plan.digest_of(self.run):
@@ -174,6 +185,16 @@ class Trainer:
                 _, index, field = name.split(".")
                 described["state"].setdefault(int(index), {})[field] = tensor
         self.optimizer.load_state_dict(described)
+
+
+def _hashes(tensors: dict[str, Tensor]) -> dict[str, str]:
+    """Return the SHA-256 of each tensor's dtype, shape and bytes, by name in order."""
+    hashes = {}
+    for name, tensor in sorted(tensors.items()):
+        found = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        hashes[name] = found.hexdigest()
+    return hashes
 
 
 def train_family(plan_path: Path, out: Path, device: str, console: Console, models: list[str] | None = None) -> Path:
