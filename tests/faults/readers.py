@@ -17,6 +17,7 @@ from tests.measure.mixed.test_recipes import RECIPE
 from tests.table.test_readers import CHANGES, message_of, mutated
 
 from helpers.analyse.fits import own_rows, stored
+from helpers.analyse.questions import register
 from helpers.measure.mixed import recipes
 from helpers.measure.models import checkpoints
 from helpers.measure.sweep import declaration
@@ -83,6 +84,7 @@ READ: dict[str, tuple[str, Callable[[Path], object]]] = {
     "tokenizer": ("tokenizer.json", lambda path: checkpoints.tokenizer_of(path.parent).to_str()),
     "recipe": ("recipe.json", recipes.read),
     "own rows": ("mine.csv", _own_rows),
+    "register": ("predictions.json", register.read_register),
 }
 
 
@@ -107,6 +109,7 @@ def write_sound_files(folder: Path, bench: Bench) -> None:
         "corpus lock": ROOT / "data/corpus.lock",
         "config": bench.long / "config.json",
         "tokenizer": ROOT / "data/tadpole/tokenizer.json",
+        "register": ROOT / "results/predictions.json",
     }
     for name, (file, _) in READ.items():
         (folder / name / file).parent.mkdir(parents=True)

@@ -10,7 +10,19 @@ from tests.faults.harness import count_of, generator, in_child
 pytestmark = pytest.mark.faults
 
 DAMAGED = ("record", "manifest", "description", "fits", "recipe", "table", "checkpoints", "trials")
-MUTATED = ("sweep", "search", "plan", "manifest", "record", "recipe", "corpus lock", "config", "tokenizer", "own rows")
+MUTATED = (
+    "sweep",
+    "search",
+    "plan",
+    "manifest",
+    "record",
+    "recipe",
+    "corpus lock",
+    "config",
+    "tokenizer",
+    "own rows",
+    "register",
+)
 
 
 @pytest.fixture(scope="module")
