@@ -21,6 +21,7 @@ from helpers.analyse.laws.forms import (
     SizeLaw,
     StepsLaw,
     TokensLaw,
+    TokensPerParameterLaw,
     UnifiedLaw,
 )
 from helpers.analyse.laws.joint import (
@@ -71,6 +72,10 @@ EXAMPLES = {
         lambda x: 0.3 * x["D"] ** 0.4 / x["N"] ** 0.3 * np.exp(-x["P"] / 0.55),
     ),
     "steps": (StepsLaw(**STEPS, **ALL), steps),
+    "tokens-per-parameter": (
+        TokensPerParameterLaw(c=0.006, b=0.45, gamma=1.9, **ALL),
+        lambda x: 0.006 * (x["D"] / x["N"]) ** 0.45 / (2 ** (x["P"] - 1) - 1) ** 1.9,
+    ),
     "free-bits": (
         FreeBitsLaw(k=2e-3, beta=0.4, alpha=0.3, g_2=7.0, g_4=0.2, **ALL),
         lambda x: 2e-3 * x["D"] ** 0.4 / x["N"] ** 0.3 * np.choose(x["P"].astype(int) - 2, [7.0, 1.0, 0.2]),
@@ -208,10 +213,12 @@ def on_surface(name: str, surface: str):
     """Return the example of a form with other exponents, and k such that the mean of ln QiD over its rows stays."""
     law, _ = EXAMPLES[name]
     x, coefficients = rows_for(law).asked(law), law.coefficients
-    before = law.columns(x) @ coefficients[: 1 + len(law.TERMS)]
-    for place, term in enumerate(law.TERMS, start=1):
-        coefficients[place] *= SURFACES[surface].get(term.variable, 1.0)
-    coefficients[0] += (before - law.columns(x) @ coefficients[: 1 + len(law.TERMS)]).mean()
+    n_columns = 1 + len(law.term_parameters())
+    before = law.columns(x) @ coefficients[:n_columns]
+    first = {term.parameter: term.variable for term in reversed(law.TERMS)}
+    for place, parameter in enumerate(law.term_parameters(), start=1):
+        coefficients[place] *= SURFACES[surface].get(first[parameter], 1.0)
+    coefficients[0] += (before - law.columns(x) @ coefficients[:n_columns]).mean()
     return law.from_coefficients(coefficients, law.source, law.validity)
 
 
