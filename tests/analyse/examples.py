@@ -30,6 +30,7 @@ from helpers.analyse.laws.joint import (
     BlockByRatioLaw,
     BlockBySizeLaw,
     BlockByTokensLaw,
+    BlockOffsetLaw,
     LogBlockLaw,
     RatioBySizeLaw,
     RatioExponentialLaw,
@@ -39,7 +40,7 @@ from helpers.analyse.laws.joint import (
     WithoutTokensLaw,
 )
 from helpers.analyse.laws.names import FORMS, JOINT_FORMS
-from helpers.analyse.laws.shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
+from helpers.analyse.laws.shapes import CurvatureLaw, OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
 from helpers.analyse.laws.variables import ValidityRange
 
 ANYWHERE = ValidityRange((1, np.inf), (1, np.inf), (1, np.inf))
@@ -105,6 +106,12 @@ EXAMPLES = {
     ),
     "group-size": (GroupSizeLaw(**POWER | {"k": 0.2}, eta=0.4, **ALL), lambda x: power(x) * 0.2 / 0.75 * x["G"] ** 0.4),
 }
+EXAMPLES |= {
+    "curvature": (
+        CurvatureLaw(c=0.6, g_2=1.5, g_4=0.9, **ALL),
+        lambda x: 0.6 * x["H"] * np.choose(x["P"].astype(int) - 2, [1.5, 1.0, 0.9]),
+    )
+}
 JOINT = {"k": 1e-5, "beta": 0.4, "alpha": 0.3, "kappa": 0.45, "c": 2.5}
 
 
@@ -154,6 +161,10 @@ EXAMPLES |= {
         WithoutBlockLaw(k=5e-5, beta=0.4, alpha=0.3, c=2.5, **ALL),
         lambda x: 5e-5 * x["D"] ** 0.4 / x["N"] ** 0.3 * np.exp(2.5 * x["Q"]),
     ),
+    "block-offset": (
+        BlockOffsetLaw(k=1e-5, beta=0.4, alpha=0.3, c=2.5, kappa=0.45, d=20.0, **ALL),
+        lambda x: 1e-5 * x["D"] ** 0.4 / x["N"] ** 0.3 * (x["G"] + 20) ** 0.45 * np.exp(2.5 * x["Q"]),
+    ),
     "without-tokens": (
         WithoutTokensLaw(k=0.02, alpha=0.3, kappa=0.45, c=2.5, **ALL),
         lambda x: 0.02 / x["N"] ** 0.3 * x["G"] ** 0.45 * np.exp(2.5 * x["Q"]),
@@ -172,14 +183,16 @@ def rows_for(law, seed: int = 0) -> FitData:
     tokens = [2e8] * 24 if "tokens" in law.HELD else np.geomspace(6e7, 1e9, 7)
     bits = [3.0] if "bits" in law.HELD else [2.0, 3.0, 4.0]
     n_params, tokens, bits = (values.ravel() for values in np.meshgrid(sizes, tokens, bits))
+    blocks = [8.0, 32.0, 128.0, 512.0] if "d" in law.parameter_names() else [32.0, 128.0]  # two tell no offset
     loss = 1.2 + 40 / n_params**0.3 + 1e3 / tokens**0.4 + generator.normal(0, 0.1, tokens.size)
     covariates = {
         "loss_nats": loss,
         "room_nats": 6.93 - loss,
         "lr_fraction": generator.choice([0.0, 0.5, 1.0], tokens.size),
-        "group_size": generator.choice([32.0, 128.0], tokens.size),
+        "group_size": generator.choice(blocks, tokens.size),
         "quantized_ratio": generator.choice([0.5, 0.9, 1.0], tokens.size),
         "input_outliers": generator.uniform(1.5, 9.0, tokens.size),
+        "curvature_nats": 2 / 4**bits * generator.uniform(0.3, 3.0, tokens.size),
     }
     runs = np.searchsorted(np.unique(n_params), n_params).astype(str)
     return FitData(tokens, n_params, bits, np.ones(tokens.size), np.ones(tokens.size), runs, covariates)
@@ -189,7 +202,7 @@ def letters(data: FitData) -> dict:
     more = data.covariates
     short = {"D": data.tokens, "N": data.n_params, "P": data.bits, "L": more["loss_nats"]}
     short |= {"r": more["lr_fraction"], "G": more["group_size"], "Q": more["quantized_ratio"]}
-    return short | {"O": more["input_outliers"]}
+    return short | {"O": more["input_outliers"], "H": more["curvature_nats"]}
 
 
 def planted(law, seed: int, tau: float, floor_nats: float) -> FitData:

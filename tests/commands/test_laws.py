@@ -146,7 +146,7 @@ def test_published_constants_are_laws_without_intervals(name, law):
     assert back["value"] == pytest.approx(15e12)
 
 
-FITTED = [name for name, form in FORMS.items() if not form.HELD]
+FITTED = [name for name, form in FORMS.items() if not form.HELD and "tokens" in form.needs()]
 
 
 @pytest.mark.parametrize("name", [*FITTED, "power-per-bit"])
@@ -168,6 +168,24 @@ def test_invert_inverts_predict_for_every_fitted_law(name):
     ends = [end for end in (back["low"], back["high"]) if end is not None]
     assert ends
     assert all((end < back["value"]) == (end == back["low"]) for end in ends)
+
+
+def test_a_law_that_is_told_the_curvature_predicts_from_it_alone():
+    words = ["--law", "curvature", "--bits", "3"]
+    found = run("predict", *words, "--curvature-nats", "0.1")
+    assert 0.03 < found["low"] < found["qid"] < found["high"] < 0.1  # GPTQ loses about half of it
+    assert run("predict", *words, "--curvature-nats", "0.2")["qid"] == pytest.approx(2 * found["qid"])
+    assert found["range"].keys() == {"bits", "curvature_nats"}
+    assert "('curvature_nats')" in refusal("predict", *words, "--tokens", "3e8")
+    assert "can't be solved for training tokens D" in refusal(
+        "invert", *words, "--curvature-nats", "0.1", "--qid", "0.1", "--n-params", "1e6"
+    )
+
+
+def test_a_law_that_needs_a_column_refuses_rows_without_it_by_its_name(mine):
+    assert "needs what curvature says that rounding costs ('curvature_nats')" in refusal(
+        "fit", "--law", "curvature", "--data", mine
+    )
 
 
 def test_invert_solves_for_the_one_that_is_missing():

@@ -55,13 +55,19 @@ class Asked:
         float | None, typer.Option(help="16-bit loss, nats a token; laws that need it predict it from N and D.")
     ] = None
     vocabulary_size: Annotated[float | None, typer.Option(help="Entries of the vocabulary; law room.")] = None
+    curvature_nats: Annotated[
+        float | None,
+        typer.Option(help="Half the Hessian's trace times the mean squared rounding error; law curvature."),
+    ] = None
     data: Data = None
     as_json: AsJson = False
 
     @property
     def given(self) -> dict[str, float]:
         """Return what is known of the model, by the names of `answers`. Raises CommandError for what isn't finite."""
-        values = {name: getattr(self, name) for name in (*VARIABLE_UNITS, "group_size", "lr_fraction")}
+        values = {
+            name: getattr(self, name) for name in (*VARIABLE_UNITS, "group_size", "lr_fraction", "curvature_nats")
+        }
         values |= {"loss_nats": self.loss, "vocabulary_size": self.vocabulary_size}
         for name, value in values.items():
             if value is not None and not math.isfinite(value):

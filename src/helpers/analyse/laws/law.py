@@ -7,7 +7,8 @@ solved for any of its variables. Arguments may be scalars or arrays of shapes th
 A fit sees a law through `evaluate`: ln QiD of rows and its slopes, as a function of *coefficients*. Coefficients are
 the parameters, but for those in `LOGS` (their logarithm, `ln_k`) and in `INVERSES` (`1/g_post`). A law is a product of
 `TERMS`, and then ln QiD is linear in the coefficients; terms with one parameter share it, as those of a power of D / N
-do; a law that is more overrides `evaluate`. The machinery is here, the laws are in `forms`, `shapes`, `joint` and `loss`.
+do; a law that is more overrides `evaluate`. The machinery is here, the laws are in `forms`, `shapes`, `joint` and
+`loss`.
 """
 
 import dataclasses
@@ -113,7 +114,9 @@ class Law:
 
         The shape is (..., 1 + parameters).
         """
-        parts = {name: [term.column(x) for term in cls.TERMS if term.parameter == name] for name in cls.term_parameters()}
+        parts = {
+            name: [term.column(x) for term in cls.TERMS if term.parameter == name] for name in cls.term_parameters()
+        }
         ones = np.ones(np.shape(next(iter(x.values()))))
         return np.stack([ones, *(np.sum(columns, axis=0) for columns in parts.values())], axis=-1)
 
