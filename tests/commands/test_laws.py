@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.laws.loss import bounds_hit
-from helpers.analyse.laws.names import FORMS, LAW_NAMES
+from helpers.analyse.laws.names import ELSEWHERE, FORMS, LAW_NAMES
 from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.cli import app
 from helpers.table.errors import QidError
@@ -228,9 +228,9 @@ def test_words_say_the_same_as_json_with_units(mine):
 
 def test_laws_lists_every_name_with_what_it_needs():
     found = run("laws")["laws"]
-    assert {one["law"] for one in found} == set(LAW_NAMES)
+    assert {one["law"] for one in found} == {*LAW_NAMES, *ELSEWHERE}
     words = CliRunner().invoke(app, ["laws"], catch_exceptions=False).stdout
-    assert all(f"{name} (" in words for name in LAW_NAMES)
+    assert all(f"{name} (" in words for name in (*LAW_NAMES, *ELSEWHERE))
 
 
 def test_the_page_names_every_law_and_every_key(mine):
@@ -241,10 +241,16 @@ def test_the_page_names_every_law_and_every_key(mine):
     file = json.loads((ROOT / "results" / "fits.json").read_text())
     keys = [*fit, *fit["params"]["beta"], *by_bits, *predicted, *solved, *run("laws")["laws"][0]]
     keys += [*file, *file["loss_law"], *file["fits"]["power"]["draws"]]
-    assert {name for name in [*LAW_NAMES, *keys] if f"`{name}`" not in page} == set()
+    assert {name for name in [*LAW_NAMES, *ELSEWHERE, *keys] if f"`{name}`" not in page} == set()
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["shannon", "block-offset"])
+def test_a_law_of_the_chapters_is_refused_with_the_names_of_the_others(name):
+    for words in (["predict", "--law", name, *BIG], ["fit", "--law", name]):
+        assert refusal(*words).startswith(f"{name} is fitted in the book's chapters only; accepted: power, ")
 
 
 def test_an_unknown_law_is_refused_with_the_names():

@@ -149,9 +149,9 @@ def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD in nats a 
 
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what each says and which variables it needs."""
-    from helpers.analyse.laws.names import LAW_NAMES, law_words
+    from helpers.analyse.laws.names import ELSEWHERE, LAW_NAMES, law_words
 
-    listed: list[dict[str, Any]] = [law_words(name) for name in LAW_NAMES]
+    listed: list[dict[str, Any]] = [law_words(name) for name in (*LAW_NAMES, *ELSEWHERE)]
     if as_json:
         print(json.dumps({"laws": listed}))
         return
@@ -215,8 +215,10 @@ def _known_law(asked: Asked, given: dict[str, float]) -> "tuple[KnownLaw, list[s
 
 
 def _check_name(law: str) -> None:
-    from helpers.analyse.laws.names import LAW_NAMES
+    from helpers.analyse.laws.names import ELSEWHERE, LAW_NAMES
 
+    if law in ELSEWHERE:
+        raise CommandError(f"{law} is fitted in the book's chapters only; accepted: {', '.join(LAW_NAMES)}")
     if law not in LAW_NAMES:
         near = difflib.get_close_matches(law, LAW_NAMES, n=1)
         hint = f" (is '{near[0]}' meant?)" if near else ""

@@ -1,8 +1,8 @@
 """Laws of QiD in size N, training tokens D, quantization ratio Qr and block size Qb: the forms that compete.
 
 Qr is the share of the parameters of the blocks' linear layers that were rounded, Qb the number of neighbouring values
-that share a scale, in weights and activations. Version 1 of Cao et al. (arXiv 2410.06722) has two laws: N = exp(k x + c)
-with x = 1 - Qr at a fixed loss, which is what `RatioExponentialLaw` says with k = -c / alpha, and loss = A Qb^k
+that share a scale, in weights and activations. Version 1 of Cao et al. (arXiv 2410.06722) has two laws: N = exp(k x +
+c) with x = 1 - Qr at a fixed loss, which is what `RatioExponentialLaw` says with k = -c / alpha, and loss = A Qb^k
 (`BlockPowerLaw`). Of its later versions the abstract was read; the form is known second-hand, from notes on the
 paper, its constants not at all: loss = C e^(A Qr) N^(-gamma_N) (Qb + d)^(gamma_c), refitted for each method, here
 `BlockOffsetLaw`. D, which the paper doesn't vary, joins everywhere.
