@@ -121,8 +121,8 @@ class OuyangLossLaw(SizeAndTokensLaw):
 class ShannonLaw(SizeAndTokensLaw):
     """L = 1 / C, C = a N^alpha log2(1 + b D^beta / (c (D N)^gamma + d D^delta + e)): Ouyang et al. 2026 (2605.23901).
 
-    Known from the abstract and second-hand. It is refitted for each quantization: no bits. The loss may rise with D, so `solve` finds one solution at most. Of
-    b, c, d, e only ratios matter; b = 1 fixes them without loss.
+    Known from the abstract and second-hand. It is refitted for each quantization: no bits. The loss may rise with D, so
+    `solve` finds one solution at most. Of b, c, d, e only ratios matter; b = 1 fixes them without loss.
     """
 
     NAME: ClassVar[str] = "shannon"

@@ -18,14 +18,13 @@ from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.hold_outs import LATE_FACTOR, Split
 from helpers.analyse.fits.loss import fit_loss_law
 from helpers.analyse.laws.forms import OneBitWidthLaw
-from helpers.analyse.laws.loss import ChinchillaLaw, SizeAndTokensLaw
-from helpers.analyse.laws.names import LOSS_LAWS
+from helpers.analyse.laws.loss import ChinchillaLaw, OuyangLossLaw, ShannonLaw, SizeAndTokensLaw
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 
 DRAWS = 2000
 LEVEL = 0.95
 IN_PARTS = "chinchilla + power QiD"
-REFERENCE = "chinchilla"  # what the others' misses are divided by
+REFERENCE = ChinchillaLaw.NAME  # what the others' misses are divided by
 LARGER = 2  # sizes held out together
 
 Way = Callable[[pd.DataFrame, pd.DataFrame], FloatArray]  # training, held out -> loss after rounding, (n_held,)
@@ -35,12 +34,13 @@ def loss_splits(trunk: pd.DataFrame) -> dict[str, Split]:
     """Return the hold-outs by name, the rows in sample first: there both parts are all rows."""
     size, late = trunk[N_PARAMS], trunk[TOKENS_SEEN] > trunk[TOKENS_SEEN].max() / LATE_FACTOR
     larger = size.isin(np.sort(size.unique())[-LARGER:])
-    return {
+    parts = {
         "in sample": Split(trunk, trunk),
         "largest size": Split(trunk[size < size.max()], trunk[size == size.max()]),
         "last factor 4 in D": Split(trunk[~late], trunk[late]),
         "larger and later": Split(trunk[~larger & ~late], trunk[larger & late]),
     }
+    return {name: one for name, one in parts.items() if not one.training.empty and not one.held.empty}
 
 
 def outright(law_type: type[SizeAndTokensLaw]) -> Way:
@@ -62,7 +62,8 @@ def in_parts(training: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
 
 def ways() -> dict[str, Way]:
     """Return the ways to predict the loss after rounding, by name."""
-    return {name: outright(law) for name, law in LOSS_LAWS.items()} | {IN_PARTS: in_parts}
+    forms = (ChinchillaLaw, OuyangLossLaw, ShannonLaw)
+    return {form.NAME: outright(form) for form in forms} | {IN_PARTS: in_parts}
 
 
 def _sizes_and_tokens(rows: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
@@ -105,19 +106,15 @@ def scores(table: pd.DataFrame, generator: np.random.Generator, least_runs: int 
     rows = []
     for (bits, hold_out), cell in table.groupby(["bits", "hold_out"], sort=False):
         labels = [label for label in cell["run_label"].unique() if label]
-        drawn = generator.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), DRAWS)
+        drawn = _drawn(len(labels), generator)
         reference = _rms(cell[cell["way"] == REFERENCE], labels, drawn)
         for way, mine in cell.groupby("way", sort=False):
             own = _rms(mine, labels, drawn)
             ends = _ends(own, len(labels) < least_runs), _ends(own / reference, len(labels) < least_runs)
+            counted = {"n_rows": int(mine["miss"].notna().sum()), "n_runs": len(labels)}
             rows.append(
-                {
-                    "bits": bits,
-                    "hold_out": hold_out,
-                    "way": way,
-                    "n_rows": int(mine["miss"].notna().sum()),
-                    "n_runs": len(labels),
-                }
+                {"bits": bits, "hold_out": hold_out, "way": way}
+                | counted
                 | dict(zip(("log_rms", "low", "high"), ends[0], strict=True))
                 | dict(zip(("ratio", "ratio_low", "ratio_high"), ends[1], strict=True))
                 | {"reason": mine["reason"].iloc[0]}
@@ -125,11 +122,19 @@ def scores(table: pd.DataFrame, generator: np.random.Generator, least_runs: int 
     return pd.DataFrame(rows)
 
 
-def _rms(mine: pd.DataFrame, labels: list[str], drawn: np.ndarray) -> FloatArray:
+def _drawn(n_runs: int, generator: np.random.Generator) -> FloatArray:
+    """Return how often each run is in each draw of as many, shape (draws, n_runs)."""
+    if not n_runs:
+        return np.empty((DRAWS, 0))
+    return generator.multinomial(n_runs, np.full(n_runs, 1 / n_runs), DRAWS).astype(float)
+
+
+def _rms(mine: pd.DataFrame, labels: list[str], drawn: FloatArray) -> FloatArray:
     """Return the rms of the rows and of each draw of runs, shape (1 + draws,)."""
     squares = mine["miss"].pow(2).groupby(mine["run_label"]).agg(["sum", "count"]).reindex(labels)
     counts = np.vstack([np.ones(len(labels)), drawn])
-    rms: FloatArray = np.sqrt(counts @ squares["sum"].to_numpy() / (counts @ squares["count"].to_numpy(float)))
+    with np.errstate(invalid="ignore"):  # no row: 0 / 0
+        rms: FloatArray = np.sqrt(counts @ squares["sum"].to_numpy() / (counts @ squares["count"].to_numpy(float)))
     return rms
 
 
