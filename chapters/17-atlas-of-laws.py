@@ -156,7 +156,7 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 # %% [markdown]
 # ```{glue:figure} fig_fan
 # :name: fig-fan
-# :alt: QiD against training tokens on logarithmic axes, one line a law, measured points in a shaded band at the left. In the band the book's own laws run close together through the points; to the right of it they open like a fan, the power law below, the tokens-per-parameter law above.
+# :alt: QiD against training tokens on logarithmic axes, one line a law, measured points in a shaded band at the left. In the band the book's own laws run close together, and the points rise more steeply and end above them; to the right of it the lines open like a fan, the threshold law among the lowest, the power law and tokens per parameter in between.
 #
 # Inside the measured tokens (shaded) our laws can hardly be told apart; beyond, they open like a fan. The largest model,
 # {glue:text}`at_largest:s` parameters, at 3 bits, {glue:text}`at_drawn:d` laws.
@@ -164,7 +164,8 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 #
 # In the middle of the measured tokens the largest of our {glue:text}`at_own:d` laws says {glue:text}`at_spread_middle:.2f` times
 # what the smallest says; at {glue:text}`at_beyond:d` times the last tokens it is {glue:text}`at_spread_beyond:.2f`, at
-# {glue:text}`at_far:d` times {glue:text}`at_spread_far:.2f`. The rows choose among laws far less than the table of constants,
+# {glue:text}`at_far:d` times {glue:text}`at_spread_far:.2f`. (This one run ends above nearly all of them: {doc}`09-extrapolation`.)
+# The rows choose among laws far less than the table of constants,
 # with its narrow intervals, suggests. An interval of a constant takes its law to be true.
 #
 # ## Scores
