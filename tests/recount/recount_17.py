@@ -7,11 +7,12 @@ import functools
 import math
 
 import numpy as np
+from scipy import stats
 from tests.recount.recount import checkpoints, distinct, grouped, label, where
 from tests.recount.recount_08 import D, N, main
-from tests.recount.recount_09 import KUMAR, constants, score, scores, stored
+from tests.recount.recount_09 import constants, score, scores, stored
 from tests.recount.recount_14 import constant
-from tests.recount.recount_fits import TERMS, columns, fit, interval
+from tests.recount.recount_fits import TERMS, by_run, columns, fit, interval
 
 EXCEPTED = dict.fromkeys(
     [f"at_shannon_{bits}{end}" for bits in (2, 3, 4) for end in ("", "_low", "_high")] + ["at_lost"],
@@ -120,9 +121,6 @@ def told() -> dict:
         rows.append(row | {"qid": row["qid"] / cost, "document_qid": row["document_qid"] / cost})
     law = fit(rows, OF_TOLD)
     missed(law, TOLD, OF_TOLD, rows)
-    from scipy import stats
-    from tests.recount.recount_fits import by_run
-
     covariance, freedom = by_run(*law.weighted, law.runs)
     half = stats.t.ppf(0.975, freedom[0]) * math.sqrt(covariance[0, 0])
     ln_c = law.coefficients[0]
@@ -154,7 +152,6 @@ def fan() -> dict:
         for name in [*names, "power-per-bit"]
     ]
     spread = np.exp(np.ptp(logs, axis=0))
-    assert KUMAR
     return fitted({f"at_spread_{key}": float(value) for key, value in zip(places, spread, strict=True)}) | {
         "at_own": len(logs),
         "at_drawn": len(logs) + 3,
