@@ -344,3 +344,12 @@ def test_the_commands_start_without_what_they_do_not_need(words, unloaded):
         f"sys.exit(bool(set({unloaded!r}) & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False).returncode == 0
+
+
+def test_kl_has_fits_and_answers_of_its_own():
+    kl, qid = (run("predict", "--law", "power", *SMALL, "--outcome", outcome) for outcome in ("kl", "qid"))
+    assert kl["kl"] > 0
+    assert kl["low"] < kl["kl"] < kl["high"]
+    assert "kl" not in qid
+    assert kl["kl"] != pytest.approx(qid["qid"], rel=1e-3)
+    assert run("fit", "--law", "power", "--outcome", "kl")["outcome"] == "kl"
