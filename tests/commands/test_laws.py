@@ -67,7 +67,7 @@ def changed(rows, tmp_path, **columns) -> str:
 
 def test_fit_says_what_is_stored():
     found, stored = run("fit", "--law", "power"), read_fits().fits["power"]
-    assert list(found)[:2] == ["law", "status"]
+    assert list(found)[:3] == ["law", "outcome", "status"]
     assert {"n_rows", "n_runs", "condition_number", "params", "range", "tau", "assumed"} <= set(found)
     assert (found["law"], found["n_rows"], found["n_runs"]) == ("power", stored.n_rows, stored.n_runs)
     assert list(found["params"]) == ["k", "beta", "alpha", "gamma"]
@@ -222,7 +222,8 @@ def test_the_page_names_every_law_and_every_key(mine):
     solved = run("invert", "--law", "power", "--qid", "0.1", "--n-params", "1e6", "--bits", "3")
     file = json.loads((ROOT / "results" / "fits.json").read_text())
     keys = [*fit, *fit["params"]["beta"], *by_bits, *predicted, *solved, *run("laws")["laws"][0]]
-    keys += [*file, *file["loss_law"], *file["fits"]["power"]["draws"]]
+    of_kl = file["outcomes"]["kl"]
+    keys += [*file, *of_kl, *of_kl["loss_law"], *of_kl["fits"]["power"]["draws"]]
     assert {name for name in [*LAW_NAMES, *keys] if f"`{name}`" not in page} == set()
 
 
