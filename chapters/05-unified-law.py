@@ -123,7 +123,7 @@ data = FitData.from_table(rows)
 
 # %%
 fit, no_interval = fit_by_run(UnifiedLaw, data)
-fitted, errors = fit.fitted_nats, data.qid_se_nats
+fitted, errors = fit.fitted_nats, data.outcome_se_nats
 pure = information_by_bits(fitted, errors, data.bits, tau=0.0)
 
 # %% tags=["remove-cell"]
@@ -131,7 +131,9 @@ assert not no_interval
 put_all(early_tokens=count_label(LATE_TOKENS), most_epochs=MOST_EPOCHS, epochs=rows["epochs"].max())
 put("unique_tokens", count_label(rows["unique_tokens"].iloc[0]))
 assert rows["epochs"].max() > 1, "the text says that training text repeats"
-put_all(tau=fit.tau, median_se=float(np.median(data.qid_se_nats / fit.fitted_nats)), rows=fit.n_rows, runs=fit.n_runs)
+put_all(
+    tau=fit.tau, median_se=float(np.median(data.outcome_se_nats / fit.fitted_nats)), rows=fit.n_rows, runs=fit.n_runs
+)
 put_all(status=str(fit.status), level=fit.level)
 for bits, share in fit.information_by_bits.items():
     put(f"share_{bits:g}", share)
@@ -204,18 +206,18 @@ plt.close("all")
 # ## How well does it describe?
 
 # %% tags=["remove-cell"]
-clear = data.qid_nats > 3 * data.qid_se_nats
-log_errors = np.log(fit.fitted_nats[clear] / data.qid_nats[clear])
+clear = data.outcome_nats > 3 * data.outcome_se_nats
+log_errors = np.log(fit.fitted_nats[clear] / data.outcome_nats[clear])
 put("typical_error", float(np.expm1(np.sqrt(np.mean(log_errors**2)))))
-put("decades", float(np.log10(data.qid_nats.max() / data.qid_nats.min())))
+put("decades", float(np.log10(data.outcome_nats.max() / data.outcome_nats.min())))
 put_all(worst_over=float(np.exp(log_errors.max())), worst_under=float(np.exp(-log_errors.min())))
-over_law = rows.assign(ratio=data.qid_nats / fit.fitted_nats).pivot_table("ratio", N_PARAMS, TOKENS_SEEN)
+over_law = rows.assign(ratio=data.outcome_nats / fit.fitted_nats).pivot_table("ratio", N_PARAMS, TOKENS_SEEN)
 back = (over_law.iloc[:, 0] < 1) & (over_law.max(axis=1) > 1) & (over_law.iloc[:, -1] < 1)
 put_all(sizes_back=int(back.sum()), back_below=count_label(over_law.index[~back].min()))
 put_all(top_ratio=over_law.max(axis=None), top_size=count_label(over_law.max(axis=1).idxmax()))
 put_all(small_first=over_law.iloc[0, 0], small_top=over_law.iloc[0].max(), small_last=over_law.iloc[0, -1])
 put_all(large_first=over_law.iloc[-1, 0], large_last=over_law.iloc[-1, -1])
-large_3 = (data.qid_nats / fit.fitted_nats)[(data.n_params == data.n_params.max()) & (data.bits == 3)]
+large_3 = (data.outcome_nats / fit.fitted_nats)[(data.n_params == data.n_params.max()) & (data.bits == 3)]
 put("large_3", large_3.max())
 assert large_3.max() > over_law.iloc[-1].max(), "the text says: at 3 bits farther"
 assert (over_law.iloc[:, 0] < 1).all(), "the text says that every size begins below the law"
@@ -413,7 +415,7 @@ plt.close("all")
 put_all(held_ratio=np.exp(scores["log_bias"]), held_rms=np.expm1(scores["log_rms"]), held_coverage=scores["coverage"])
 put("held_runs", hold_out.fit.n_runs)
 held = hold_out.data
-above, below = held.qid_nats > hold_out.high_nats, held.qid_nats < hold_out.low_nats
+above, below = held.outcome_nats > hold_out.high_nats, held.outcome_nats < hold_out.low_nats
 put_all(held_above=int(above.sum()), held_below=int(below.sum()), held_from=count_label(held.tokens[above].min()))
 assert (held.bits[above] == 3).all(), "the text says: all of 3 bits"
 assert held.tokens[below].max() == held.tokens.min(), "and of the first checkpoint"
@@ -503,9 +505,9 @@ profiles = {name: profile_interval(fit_by_run(FORMS[form], data)[0], of) for nam
 
 # %% tags=["remove-cell"]
 ceiling, onset = (np.exp([profiles[name].low, profiles[name].high]) for name in ("ceiling", "onset"))
-put_all(ceiling_low=ceiling[0], ceiling_high=ceiling[1], largest_qid=data.qid_nats.max())
+put_all(ceiling_low=ceiling[0], ceiling_high=ceiling[1], largest_qid=data.outcome_nats.max())
 put_all(onset_low=count_label(onset[0]), onset_high=count_label(onset[1]), first_row=count_label(data.tokens.min()))
-assert ceiling[0] > data.qid_nats.max(), "the text says: above every row"
+assert ceiling[0] > data.outcome_nats.max(), "the text says: above every row"
 assert onset[1] < data.tokens.min(), "the text says: before the first row"
 assert profiles["steepness"].open_sides == ("low", "high"), "the text says: no limit on either side"
 
@@ -598,7 +600,7 @@ put("rtn_factor", (data.n_params.max() / data.n_params.min()) ** -rtn.difference
 # ## The published law on our rows
 
 # %% tags=["remove-cell"]
-ours = data.qid_nats / OUYANG_2024.predict(data.tokens, data.n_params, data.bits)
+ours = data.outcome_nats / OUYANG_2024.predict(data.tokens, data.n_params, data.bits)
 put_all(ours_low=ours.min(), ours_median=float(np.median(ours)), ours_high=ours.max())
 assert data.n_params.max() < OUYANG_2024.validity.n_params[0]
 assert data.tokens.max() < OUYANG_2024.validity.tokens[0]

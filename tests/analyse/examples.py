@@ -211,7 +211,7 @@ def planted(law, seed: int, tau: float, floor_nats: float) -> FitData:
     mean = np.exp(law.evaluate(law.coefficients, data.asked(law))[0])
     se = 0.004 * mean + floor_nats
     measured = mean * np.exp(generator.normal(0, tau, mean.size) - tau**2 / 2) + generator.normal(0, se)
-    return dataclasses.replace(data, qid_nats=measured, qid_se_nats=se)
+    return dataclasses.replace(data, outcome_nats=measured, outcome_se_nats=se)
 
 
 # Surfaces that recovery is tried on: by what factor the exponents of each variable differ from the example's.

@@ -67,7 +67,7 @@ def changed(rows, tmp_path, **columns) -> str:
 
 def test_fit_says_what_is_stored():
     found, stored = run("fit", "--law", "power"), read_fits().fits["power"]
-    assert list(found)[:2] == ["law", "status"]
+    assert list(found)[:3] == ["law", "outcome", "status"]
     assert {"n_rows", "n_runs", "condition_number", "params", "range", "tau", "assumed"} <= set(found)
     assert (found["law"], found["n_rows"], found["n_runs"]) == ("power", stored.n_rows, stored.n_runs)
     assert list(found["params"]) == ["k", "beta", "alpha", "gamma"]
@@ -240,7 +240,8 @@ def test_the_page_names_every_law_and_every_key(mine):
     solved = run("invert", "--law", "power", "--qid", "0.1", "--n-params", "1e6", "--bits", "3")
     file = json.loads((ROOT / "results" / "fits.json").read_text())
     keys = [*fit, *fit["params"]["beta"], *by_bits, *predicted, *solved, *run("laws")["laws"][0]]
-    keys += [*file, *file["loss_law"], *file["fits"]["power"]["draws"]]
+    of_kl = file["outcomes"]["kl"]
+    keys += [*file, *of_kl, *of_kl["loss_law"], *of_kl["fits"]["power"]["draws"]]
     assert {name for name in [*LAW_NAMES, *ELSEWHERE, *keys] if f"`{name}`" not in page} == set()
 
 
@@ -368,3 +369,12 @@ def test_the_commands_start_without_what_they_do_not_need(words, unloaded):
         f"sys.exit(bool(set({unloaded!r}) & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False).returncode == 0
+
+
+def test_kl_has_fits_and_answers_of_its_own():
+    kl, qid = (run("predict", "--law", "power", *SMALL, "--outcome", outcome) for outcome in ("kl", "qid"))
+    assert kl["kl"] > 0
+    assert kl["low"] < kl["kl"] < kl["high"]
+    assert "kl" not in qid
+    assert kl["kl"] != pytest.approx(qid["qid"], rel=1e-3)
+    assert run("fit", "--law", "power", "--outcome", "kl")["outcome"] == "kl"

@@ -80,7 +80,7 @@ def numbers() -> dict:
 
 @functools.cache
 def stored() -> dict:
-    return json.loads((ROOT / "results/fits.json").read_text())
+    return json.loads((ROOT / "results/fits.json").read_text())["outcomes"]["qid"]
 
 
 def constants(name: str) -> dict[str, float]:

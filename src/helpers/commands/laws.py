@@ -26,11 +26,16 @@ if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
 
 SEED = 0  # of the draws of a person's own fit
 DRAWS = 1000
+OUTCOME_SYMBOLS = {"qid": "QiD", "kl": "KL"}
 VARIABLE_UNITS = {"tokens": "tokens", "n_params": "non-embedding parameters", "bits": "bits a weight"}
 
 LawName = Annotated[str, typer.Option("--law", help="A law's name; `qid laws` lists them.")]
 Data = Annotated[
     Path | None, typer.Option("--data", help="Your own rows, .csv or .parquet; by default the project's fits.")
+]
+OutcomeName = Annotated[
+    str,
+    typer.Option("--outcome", help="qid: the loss that rounding adds; kl: KL divergence from the 16-bit model."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -60,6 +65,7 @@ class Asked:
         typer.Option(help="Half the Hessian's trace times the mean squared rounding error; law curvature."),
     ] = None
     data: Data = None
+    outcome: OutcomeName = "qid"
     as_json: AsJson = False
 
     @property
@@ -101,37 +107,48 @@ def fit(
     law: LawName,
     data: Data = None,
     by: Annotated[str | None, typer.Option(help="'bits': one fit a bit width.")] = None,
+    outcome: OutcomeName = "qid",
     as_json: AsJson = False,
 ) -> None:
     """Show a fitted law: parameters with standard errors and 95% intervals by training run."""
     from helpers.analyse.laws.names import PER_BIT
     from helpers.analyse.laws.published import PUBLISHED
 
-    _check_name(law)
+    _check_name(law, outcome)
     if law in PUBLISHED:
         raise CommandError(f"{law} is published, nothing is fitted; `qid predict` and `qid invert` use its constants")
     if by not in (None, "bits"):
         raise CommandError(f"--by is '{by}'; accepted: bits")
     if by == "bits" or law == PER_BIT:
-        by_bits, assumed = _fits_by_bits(law, data)
-        _show({"law": law, "by": "bits", "fits": by_bits, "assumed": assumed}, as_json, _print_fits)
+        by_bits, assumed = _fits_by_bits(law, data, outcome)
+        _show({"law": law, "outcome": outcome, "by": "bits", "fits": by_bits, "assumed": assumed}, as_json, _print_fits)
         return
-    fits, assumed = _fits(law, data, 0)
-    _show({"law": law, **_fit_to_json(fits.fit(law)), "assumed": assumed}, as_json, _print_fit)
+    fits, assumed = _fits(law, data, 0, outcome)
+    _show({"law": law, "outcome": outcome, **_fit_to_json(fits.fit(law)), "assumed": assumed}, as_json, _print_fit)
 
 
 def predict(asked: Asked) -> None:
-    """Predict QiD, in nats a token, with a 90% interval for a new training run."""
+    """Predict QiD or KL, in nats a token, with a 90% interval for a new training run."""
     from helpers.analyse.fits import answers
 
     given = asked.given
     known, assumed = _known_law(asked, given)
     answer = answers.predict(known, given)
-    found = {"law": asked.law, "qid": answer.value, **_answer_to_json(answer), "unit": "nats a token", "given": given}
-    _show(found | {"assumed": assumed}, asked.as_json, lambda shown: _print_answer("QiD", answer.value, shown))
+    found = {
+        "law": asked.law,
+        asked.outcome: answer.value,
+        **_answer_to_json(answer),
+        "unit": "nats a token",
+        "given": given,
+    }
+    _show(
+        found | {"assumed": assumed},
+        asked.as_json,
+        lambda shown: _print_answer(OUTCOME_SYMBOLS[asked.outcome], answer.value, shown),
+    )
 
 
-def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD in nats a token.")]) -> None:
+def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD (or KL), nats a token.")]) -> None:
     """Solve a law for the one of --tokens, --n-params and --bits that isn't given."""
     from helpers.analyse.fits import answers
 
@@ -142,16 +159,25 @@ def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD in nats a 
     given = asked.given
     known, assumed = _known_law(asked, given)
     answer = answers.invert(known, missing[0], qid, given)
-    found = {"law": asked.law, "variable": missing[0], "value": answer.value, **_answer_to_json(answer)}
-    found |= {"unit": VARIABLE_UNITS[missing[0]], "given": {"qid": qid} | given, "assumed": assumed}
+    found = {
+        "law": asked.law,
+        "outcome": asked.outcome,
+        "variable": missing[0],
+        "value": answer.value,
+        **_answer_to_json(answer),
+    }
+    found |= {"unit": VARIABLE_UNITS[missing[0]], "given": {asked.outcome: qid} | given, "assumed": assumed}
     _show(found, asked.as_json, lambda shown: _print_answer(missing[0], answer.value, shown))
 
 
-def laws(as_json: AsJson = False) -> None:
+def laws(outcome: OutcomeName = "qid", as_json: AsJson = False) -> None:
     """List the laws: what each says and which variables it needs."""
     from helpers.analyse.laws.names import ELSEWHERE, LAW_NAMES, law_words
+    from helpers.analyse.laws.published import PUBLISHED
+    from helpers.analyse.rows.outcomes import QID, outcome_named
 
-    listed: list[dict[str, Any]] = [law_words(name) for name in (*LAW_NAMES, *ELSEWHERE)]
+    names = [name for name in (*LAW_NAMES, *ELSEWHERE) if outcome_named(outcome) == QID or name not in PUBLISHED]
+    listed: list[dict[str, Any]] = [law_words(name) for name in names]
     if as_json:
         print(json.dumps({"laws": listed}))
         return
@@ -166,13 +192,13 @@ def make_fits() -> None:
     write()
 
 
-def _fits_by_bits(law: str, data: Path | None) -> tuple[dict[str, Any], list[str]]:
+def _fits_by_bits(law: str, data: Path | None, outcome: str) -> tuple[dict[str, Any], list[str]]:
     """Return by bit width a fit, or its status and reason, and what was assumed. Raises FitError if there is no fit."""
     from helpers.analyse.laws.names import PER_BIT
 
     if law not in ("power", PER_BIT):
         raise CommandError(f"--by bits is for the law power, which is then without P; got {law}")
-    fits, assumed = _fits(PER_BIT, data, 0)
+    fits, assumed = _fits(PER_BIT, data, 0, outcome)
     by_bits = {
         f"{bits:g}": _fit_to_json(fits.fits[name])
         if name in fits.fits
@@ -184,18 +210,21 @@ def _fits_by_bits(law: str, data: Path | None) -> tuple[dict[str, Any], list[str
     return by_bits, assumed
 
 
-def _fits(law: str, data: Path | None, n_draws: int) -> "tuple[NamedFits, list[str]]":
+def _fits(law: str, data: Path | None, n_draws: int, outcome: str) -> "tuple[NamedFits, list[str]]":
     """Return fits that hold `law`, the project's or those of a person's rows, and what was assumed of these."""
+    from helpers.analyse.rows.outcomes import outcome_named
+
+    asked = outcome_named(outcome)
     if data is None:
         from helpers.analyse.fits.stored import read_fits
 
-        return read_fits(), []
+        return read_fits(outcome=asked), []
     import numpy as np
 
     from helpers.analyse.fits.own_rows import read_own_rows
     from helpers.analyse.fits.with_draws import FitRows, fits_of
 
-    own = read_own_rows(data)
+    own = read_own_rows(data, asked)
     return fits_of(FitRows(str(data), own.data), law, n_draws, np.random.SeedSequence(SEED)), list(own.assumed)
 
 
@@ -204,9 +233,9 @@ def _known_law(asked: Asked, given: dict[str, float]) -> "tuple[KnownLaw, list[s
     from helpers.analyse.fits.answers import fitted_law, published_law
     from helpers.analyse.laws.published import PUBLISHED
 
-    _check_name(asked.law)
+    _check_name(asked.law, asked.outcome)
     if asked.law not in PUBLISHED:
-        fits, assumed = _fits(asked.law, asked.data, DRAWS)
+        fits, assumed = _fits(asked.law, asked.data, DRAWS, asked.outcome)
         known = fitted_law(fits, asked.law, asked.bits)
         return known, [*assumed, *filter(None, [known.trouble_with_loss(given)])]
     if asked.data is not None:
@@ -214,9 +243,13 @@ def _known_law(asked: Asked, given: dict[str, float]) -> "tuple[KnownLaw, list[s
     return published_law(asked.law, asked.bits), []
 
 
-def _check_name(law: str) -> None:
+def _check_name(law: str, outcome: str) -> None:
     from helpers.analyse.laws.names import ELSEWHERE, LAW_NAMES
+    from helpers.analyse.laws.published import PUBLISHED
+    from helpers.analyse.rows.outcomes import QID, outcome_named
 
+    if outcome_named(outcome) != QID and law in PUBLISHED:
+        raise CommandError(f"{law} is published for QiD; --outcome {outcome} has no published law")
     if law in ELSEWHERE:
         raise CommandError(f"{law} is fitted in the book's chapters only; accepted: {', '.join(LAW_NAMES)}")
     if law not in LAW_NAMES:

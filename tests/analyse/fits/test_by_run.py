@@ -118,12 +118,14 @@ def test_hold_out_predicts_a_size_it_has_not_seen(planted):
     assert hold_out.fit.data.n_params.max() < hold_out.data.n_params.min()
     scores = hold_out.scores()
     assert scores["n_rows"] == 21
-    clear = hold_out.data.qid_nats > 3 * hold_out.data.qid_se_nats
+    clear = hold_out.data.outcome_nats > 3 * hold_out.data.outcome_se_nats
     assert scores["excluded_share"] == pytest.approx(1 - clear.mean())
-    errors = np.log(hold_out.predicted_nats[clear]) - np.log(hold_out.data.qid_nats[clear])
+    errors = np.log(hold_out.predicted_nats[clear]) - np.log(hold_out.data.outcome_nats[clear])
     assert scores["log_bias"] == pytest.approx(errors.mean())
     assert scores["log_rms"] == pytest.approx(np.sqrt(np.mean(errors**2)))
-    assert scores["rest_bias_nats"] == pytest.approx((hold_out.predicted_nats - hold_out.data.qid_nats)[~clear].mean())
+    assert scores["rest_bias_nats"] == pytest.approx(
+        (hold_out.predicted_nats - hold_out.data.outcome_nats)[~clear].mean()
+    )
 
 
 def test_prediction_intervals_cover_a_new_run(planted):
@@ -196,12 +198,12 @@ def test_a_coefficient_at_its_bound_has_no_error(planted):
 def test_errors_of_inputs_widen_predictions(planted):
     data = planted(5)
     fit, trouble = fit_by_run(UnifiedLaw, data)
-    plain, wider = (predictions(fit, data, data.qid_se_nats, trouble, input_error=error) for error in (0.0, 0.5))
+    plain, wider = (predictions(fit, data, data.outcome_se_nats, trouble, input_error=error) for error in (0.0, 0.5))
     np.testing.assert_array_equal(plain.predicted_nats, wider.predicted_nats)
     quantile = stats.t.ppf(0.95, fit.n_runs - 1)
     added = (wider.high_nats - wider.predicted_nats) ** 2 - (plain.high_nats - plain.predicted_nats) ** 2
     np.testing.assert_allclose(added, (quantile * 0.5 * plain.predicted_nats) ** 2, rtol=1e-9)
-    none = predictions(fit, data, data.qid_se_nats, "no reason")
+    none = predictions(fit, data, data.outcome_se_nats, "no reason")
     assert np.isnan(none.scores()["clear_coverage"])
 
 
@@ -209,7 +211,7 @@ def test_a_law_that_cannot_say_anything_of_the_rows_is_refused(planted):
     data = planted(5)
     two, three = data.where(data.bits == 2), data.where(data.bits == 3)
     with pytest.raises(FitError, match="a law of bit width P = 2 was asked about 3"):
-        hold_out(OneBitWidthLaw, two, three, three.qid_se_nats)
+        hold_out(OneBitWidthLaw, two, three, three.outcome_se_nats)
 
 
 def test_draws_have_the_intervals_of_their_covariance_with_t(planted):

@@ -175,7 +175,7 @@ def test_the_floor_of_a_row_is_that_of_another_run_at_its_bit_width_or_the_neare
     found = FLOOR(data)
     for bits, like in ((2, 2.0), (4, 4.0), (5, 4.0)):
         rows = np.flatnonzero(data.bits == bits)
-        expected = [FLOORS[like].of_another_run(float(data.qid_nats[row])) for row in rows]
+        expected = [FLOORS[like].of_another_run(float(data.outcome_nats[row])) for row in rows]
         np.testing.assert_allclose(found[rows], expected, rtol=1e-14)
 
 
@@ -192,7 +192,7 @@ def test_published_laws_of_one_bit_width_each_predict_their_own_rows(study):
 
 
 def test_rows_below_the_floor_are_scored_in_nats(study, other):
-    judged = judge({"power": refitted(UnifiedLaw)}, splits(study, other), lambda data: data.qid_nats / 2)
+    judged = judge({"power": refitted(UnifiedLaw)}, splits(study, other), lambda data: data.outcome_nats / 2)
     assert (judged["excluded_share"] == 1).all()
     assert judged["log_rms"].isna().all()
     assert judged["rest_rms_nats"].notna().all()

@@ -88,7 +88,7 @@ def test_the_file_says_where_the_law_of_the_loss_lies_at_a_bound(stored, table, 
     for alpha_d, said in ((0.4, []), (20.0, ["alpha_D"])):
         law = dataclasses.replace(OUYANG_2024_LOSS, alpha_D=alpha_d)
         write_fits(tmp_path / "fits.json", dataclasses.replace(stored, loss_law=law))
-        assert json.loads((tmp_path / "fits.json").read_text())["loss_law"]["bounds_hit"] == said
+        assert json.loads((tmp_path / "fits.json").read_text())["outcomes"]["qid"]["loss_law"]["bounds_hit"] == said
 
 
 def test_the_bytes_depend_on_the_fits_alone_and_survive_a_round_trip(stored, table, tmp_path):
@@ -134,9 +134,9 @@ def test_fits_of_another_table_are_stale(stored, table, tmp_path):
         (None, "no such file; `make fits` makes it"),
         ("", "JSONDecodeError"),
         ("[]", "TypeError"),
-        ('{"version": 0}', "version 0, not 1"),
-        ('{"version": 1}', "KeyError: 'loss_law'"),
-        ('{"version": 1, "loss_law": {}}', "KeyError"),
+        ('{"version": 0}', "version 0, not 2"),
+        ('{"version": 2}', "KeyError: 'outcomes'"),
+        ('{"version": 2, "outcomes": {"qid": {}}}', "KeyError"),
     ],
 )
 def test_what_is_no_file_of_fits_is_one_line(content, said, table, tmp_path):

@@ -104,7 +104,7 @@ def luck_of_residuals(fit: FitResult, spread: float) -> Luck:
 
 def simulate(truth: FitResult, luck: Luck, generator: np.random.Generator) -> FloatArray:
     """Return the QiD of one table, shape (n_rows,): the law of `truth`, luck, and noise of the rows' paired errors."""
-    return truth.fitted_nats * luck.draw(truth.data, generator) + generator.normal(0, truth.data.qid_se_nats)
+    return truth.fitted_nats * luck.draw(truth.data, generator) + generator.normal(0, truth.data.outcome_se_nats)
 
 
 def limits(fit: FitResult, method: str, generator: np.random.Generator) -> FloatArray:

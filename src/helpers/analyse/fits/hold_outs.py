@@ -23,6 +23,7 @@ from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw
 from helpers.analyse.laws.variables import LawError
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.noise_floor import NoiseFloor
+from helpers.analyse.rows.outcomes import QID, Outcome
 from helpers.analyse.rows.study import FITTED_BITS, on_trunk
 
 LATE_FACTOR = 4.0
@@ -50,7 +51,7 @@ def floor_by_bits(floors: Mapping[float, NoiseFloor]) -> Floor:
         nearest = known[np.abs(data.bits[:, None] - known).argmin(axis=1)]
         values = np.empty(data.bits.shape)
         for bits in known:
-            values[nearest == bits] = floors[bits].of_another_run(data.qid_nats[nearest == bits])
+            values[nearest == bits] = floors[bits].of_another_run(data.outcome_nats[nearest == bits])
         return values
 
     return floor
@@ -164,7 +165,9 @@ def with_predicted_loss(law_type: type[Law], loss_law_type: type[SizeAndTokensLa
     return predict
 
 
-def judge(predictors: dict[str, Predictor], hold_outs: dict[str, Split], floor: Floor) -> pd.DataFrame:
+def judge(
+    predictors: dict[str, Predictor], hold_outs: dict[str, Split], floor: Floor, outcome: Outcome = QID
+) -> pd.DataFrame:
     """Return one row per law and hold-out, in order: `law`, `hold_out`, the scores of `Predictions`, `reason`.
 
     Where a law can't predict the scores are missing and `reason` says why; where it can but without intervals, too.
@@ -172,9 +175,9 @@ def judge(predictors: dict[str, Predictor], hold_outs: dict[str, Split], floor: 
     rows = []
     for name, predictor in predictors.items():
         for held_out, split in hold_outs.items():
-            held = FitData.from_table(split.held)
+            held = FitData.from_table(split.held, outcome)
             try:
-                made = predictor(FitData.from_table(split.training), held, floor(held))
+                made = predictor(FitData.from_table(split.training, outcome), held, floor(held))
                 rows.append({"law": name, "hold_out": held_out} | made.scores() | {"reason": made.no_interval_because})
             except FitError as error:
                 rows.append({"law": name, "hold_out": held_out, "reason": str(error)})

@@ -29,23 +29,23 @@ class Predictions:
     @property
     def clear(self) -> np.ndarray:
         """Return which rows have a measured QiD above three noise floors: only there does ln QiD mean something."""
-        return self.data.qid_nats > 3 * self.floor_nats
+        return self.data.outcome_nats > 3 * self.floor_nats
 
     @property
     def log_errors(self) -> FloatArray:
         """Return ln(predicted / measured) of the clear rows, shape (n_clear,); minus infinity for a prediction of 0."""
         with np.errstate(divide="ignore"):
-            return np.log(self.predicted_nats[self.clear]) - np.log(self.data.qid_nats[self.clear])
+            return np.log(self.predicted_nats[self.clear]) - np.log(self.data.outcome_nats[self.clear])
 
     @property
     def rest_errors_nats(self) -> FloatArray:
         """Return predicted minus measured QiD of the other rows, in nats per token, shape (n_rows - n_clear,)."""
-        return (self.predicted_nats - self.data.qid_nats)[~self.clear]
+        return (self.predicted_nats - self.data.outcome_nats)[~self.clear]
 
     @property
     def covered(self) -> FloatArray:
         """Return 1.0 for rows inside their prediction interval, else 0; NaN where there is none."""
-        inside = (self.low_nats <= self.data.qid_nats) & (self.data.qid_nats <= self.high_nats)
+        inside = (self.low_nats <= self.data.outcome_nats) & (self.data.outcome_nats <= self.high_nats)
         return np.full(inside.shape, np.nan) if self.no_interval_because else inside.astype(float)
 
     @property
@@ -99,7 +99,9 @@ def predictions(
         raise FitError(str(error), FitStatus.NOT_IDENTIFIABLE) from error
     mean = np.exp(log_mean)
     relative_variance = np.einsum("ni,ij,nj->n", slopes, fit.covariance, slopes) + fit.tau**2 + np.square(input_error)
-    half = stats.t.ppf(0.5 + level / 2, fit.n_runs - 1) * np.hypot(new.qid_se_nats, mean * np.sqrt(relative_variance))
+    half = stats.t.ppf(0.5 + level / 2, fit.n_runs - 1) * np.hypot(
+        new.outcome_se_nats, mean * np.sqrt(relative_variance)
+    )
     half = np.full(mean.shape, np.nan) if trouble else half
     return HoldOut(new, floor_nats, mean, mean - half, mean + half, level, trouble, fit)
 
@@ -123,4 +125,4 @@ def hold_out_largest(law_type: type[Law], data: FitData, level: float = 0.90) ->
     """
     largest = data.n_params == data.n_params.max()
     held = data.where(largest)
-    return hold_out(law_type, data.where(~largest), held, held.qid_se_nats, level)
+    return hold_out(law_type, data.where(~largest), held, held.outcome_se_nats, level)
