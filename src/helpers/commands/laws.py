@@ -29,6 +29,9 @@ DRAWS = 1000
 VARIABLE_UNITS = {"tokens": "tokens", "n_params": "non-embedding parameters", "bits": "bits a weight"}
 
 LawName = Annotated[str, typer.Option("--law", help="A law's name; `qid laws` lists them.")]
+LawOrDefault = Annotated[
+    str | None, typer.Option("--law", help="A law's name; by default the one that `qid laws` names so.")
+]
 Data = Annotated[
     Path | None, typer.Option("--data", help="Your own rows, .csv or .parquet; by default the project's fits.")
 ]
@@ -43,7 +46,7 @@ class CommandError(QidError):
 class Asked:
     """A question to a law: which law, what is known of a model, and whose fits. Each field is an option."""
 
-    law: LawName
+    law: LawOrDefault = None
     n_params: Annotated[float | None, typer.Option(help="Size N: non-embedding parameters.")] = None
     tokens: Annotated[float | None, typer.Option(help="Training tokens D.")] = None
     bits: Annotated[float | None, typer.Option(help="Bits a weight P.")] = None
@@ -119,9 +122,10 @@ def predict(asked: Asked) -> None:
     from helpers.analyse.fits import answers
 
     given = asked.given
-    known, assumed = _known_law(asked, given)
+    law = asked.law or _default()
+    known, assumed = _known_law(asked, law, given)
     answer = answers.predict(known, given)
-    found = {"law": asked.law, "qid": answer.value, **_answer_to_json(answer), "unit": "nats a token", "given": given}
+    found = {"law": law, "qid": answer.value, **_answer_to_json(answer), "unit": "nats a token", "given": given}
     _show(found | {"assumed": assumed}, asked.as_json, lambda shown: _print_answer("QiD", answer.value, shown))
 
 
@@ -134,28 +138,37 @@ def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD in nats a 
         said = ", ".join(f"--{name.replace('_', '-')}" for name in missing) or "none"
         raise CommandError(f"give two of --tokens, --n-params and --bits; missing: {said}")
     given = asked.given
-    known, assumed = _known_law(asked, given)
+    law = asked.law or _default()
+    known, assumed = _known_law(asked, law, given)
     answer = answers.invert(known, missing[0], qid, given)
-    found = {"law": asked.law, "variable": missing[0], "value": answer.value, **_answer_to_json(answer)}
+    found = {"law": law, "variable": missing[0], "value": answer.value, **_answer_to_json(answer)}
     found |= {"unit": VARIABLE_UNITS[missing[0]], "given": {"qid": qid} | given, "assumed": assumed}
     _show(found, asked.as_json, lambda shown: _print_answer(missing[0], answer.value, shown))
 
 
 def laws(as_json: AsJson = False) -> None:
-    """List the laws: what each says and which variables it needs."""
+    """List the laws: what each says and which variables it needs, which is the default and why."""
+    from helpers.analyse.laws.default import read_default
     from helpers.analyse.laws.names import LAW_NAMES, law_words
 
     listed: list[dict[str, Any]] = [law_words(name) for name in LAW_NAMES]
+    default, ranked = read_default()
     if as_json:
-        print(json.dumps({"laws": listed}))
+        print(json.dumps({"laws": listed, "default": {"law": default.law, **vars(default), "ranked": ranked}}))
         return
     for one in listed:
         print(f"{one['law']} ({one['kind']}; needs {', '.join(one['needs'])})\n    {one['says']}")
+    print(f"default: {default.law}\n    judged as {default.name}: {default.reason}")
+    table = Table("judged on the smaller sizes", "rms of ln", "se", "constants", "", box=None)
+    for row in (one for one in ranked if one["candidate"]):
+        tied = "tied with the best" if row["law"] in default.tied[1:] else ""
+        table.add_row(row["law"], f"{row['score']:.3f}", f"{row['se']:.3f}", f"{row['constants']:.0f}", tied)
+    print_table(table)
 
 
 def make_fits() -> None:
     """Fit and judge what `results/fits.json` lacks of the laws; all of them after another table."""
-    from helpers.analyse.fits.make_fits import write
+    from helpers.analyse.judgement.make_fits import write
 
     write()
 
@@ -193,19 +206,26 @@ def _fits(law: str, data: Path | None, n_draws: int) -> "tuple[NamedFits, list[s
     return fits_of(FitRows(str(data), own.data), law, n_draws, np.random.SeedSequence(SEED)), list(own.assumed)
 
 
-def _known_law(asked: Asked, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
+def _default() -> str:
+    """Return the name of the law that is taken where none is named."""
+    from helpers.analyse.laws.default import read_default
+
+    return read_default()[0].law
+
+
+def _known_law(asked: Asked, law: str, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
     """Return a law that can be asked, and what was assumed: of a person's rows, and of a loss that isn't given."""
     from helpers.analyse.fits.answers import fitted_law, published_law
     from helpers.analyse.laws.published import PUBLISHED
 
-    _check_name(asked.law)
-    if asked.law not in PUBLISHED:
-        fits, assumed = _fits(asked.law, asked.data, DRAWS)
-        known = fitted_law(fits, asked.law, asked.bits)
+    _check_name(law)
+    if law not in PUBLISHED:
+        fits, assumed = _fits(law, asked.data, DRAWS)
+        known = fitted_law(fits, law, asked.bits)
         return known, [*assumed, *filter(None, [known.trouble_with_loss(given)])]
     if asked.data is not None:
-        raise CommandError(f"{asked.law} is published, nothing is fitted: leave --data out")
-    return published_law(asked.law, asked.bits), []
+        raise CommandError(f"{law} is published, nothing is fitted: leave --data out")
+    return published_law(law, asked.bits), []
 
 
 def _check_name(law: str) -> None:
@@ -236,6 +256,7 @@ def _fit_to_json(fit: "StoredFit") -> dict[str, Any]:
         "status": str(fit.status),
         **{name: getattr(fit, name) for name in shown},
         "params": {name: estimate_to_json(one) for name, one in fit.params.items()},
+        "exponents_of_tokens": [term.parameter for term in fit.law.TERMS if term.variable == "tokens"],
         "coefficients": fit.coefficients,
         "range": {name: fit.law.validity.of(name) for name in fit.law.needs()},
     }
@@ -255,9 +276,11 @@ def _show(shown: dict[str, Any], as_json: bool, in_words: Callable[[dict[str, An
 def _print_fit(shown: dict[str, Any]) -> None:
     print(f"{shown['law']}: {shown['status']}, {shown['n_rows']} rows of {shown['n_runs']} runs ({shown['rows']})")
     table = Table("", "estimate", "se", f"{shown['level']:.0%} interval", box=None)
+    window = shown["range"].get("tokens")
     for name, one in shown["params"].items():
         ends = "" if math.isnan(one["low"]) else f"{one['low']:.4g} to {one['high']:.4g}"
-        table.add_row(name, f"{one['estimate']:.4g}", "" if math.isnan(one["se"]) else f"{one['se']:.2g}", ends)
+        label = f"{name}, D {window[0]:.3g} to {window[1]:.3g}" if name in shown["exponents_of_tokens"] else name
+        table.add_row(label, f"{one['estimate']:.4g}", "" if math.isnan(one["se"]) else f"{one['se']:.2g}", ends)
     print_table(table)
     if shown["no_interval_because"]:
         print(f"no interval: {shown['no_interval_because']}")

@@ -2,7 +2,7 @@
 
 import contextlib
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -126,6 +126,16 @@ class FitData:
             bits=_ends(self.bits),
             covariates={name: _ends(values) for name, values in known.items()},
         )
+
+
+def stacked(parts: Sequence[FitData]) -> FitData:
+    """Return the rows of all parts, one after the other, with the covariates that every part has."""
+    shared = set.intersection(*(set(part.covariates) for part in parts))
+    arrays = {
+        name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0]) if name != "covariates"
+    }
+    covariates = {name: np.concatenate([part.covariates[name] for part in parts]) for name in sorted(shared)}
+    return FitData(**arrays, covariates=covariates)
 
 
 def _ends(values: FloatArray) -> tuple[float, float]:

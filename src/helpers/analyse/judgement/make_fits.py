@@ -24,16 +24,27 @@ from helpers.analyse.fits.hold_outs import (
     as_published,
     criteria,
     floor_by_bits,
-    judge,
     loss_law_of,
     loss_miss,
     per_bit_width,
+    predict_all,
     refitted,
+    scores,
+    scores_by_run,
     splits,
     with_predicted_loss,
 )
-from helpers.analyse.fits.stored import FITS, TABLE, StoredFit, StoredFits, read_fits, table_digest, write_fits
-from helpers.analyse.fits.with_draws import FitRows, by_width, fit_all
+from helpers.analyse.fits.stored import (
+    TABLE,
+    StoredFit,
+    StoredFits,
+    read_fits,
+    table_digest,
+    write_fits,
+)
+from helpers.analyse.fits.with_draws import FitRows, by_width, fit_all, stream_of
+from helpers.analyse.judgement.verdict import judgement_of
+from helpers.analyse.laws.default import FITS, LOSS_PREDICTED
 from helpers.analyse.laws.loss import OuyangLossLaw
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.published import PUBLISHED
@@ -41,12 +52,13 @@ from helpers.analyse.rows.noise_floor import study_floors
 from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, HELDOUT, UNSEEN, rows_at, rows_in_groups, trunk_rows
 from helpers.table.corpus import packages
 from helpers.table.errors import ResultsError
+from helpers.table.records import given
 
 DRAWS = 1000
 SEED = 0
 SAME_AIC = 1e-6  # relative: another machine's last digits are far below it, another formula far above
 COMPETING = {name: form for name, form in FORMS.items() if not form.HELD}  # laws of all three: tokens, size, bits
-LOSS_PREDICTED = {f"{name}, loss predicted": form for name, form in FORMS.items() if "loss_nats" in form.needs()}
+PREDICTING = {f"{name}{LOSS_PREDICTED}": form for name, form in FORMS.items() if "loss_nats" in form.needs()}
 
 One = TypeVar("One")
 
@@ -72,7 +84,7 @@ def predictors() -> dict[str, Predictor]:
     return {
         **{name: refitted(form) for name, form in COMPETING.items()},
         PER_BIT: per_bit_width,
-        **{name: with_predicted_loss(form, OuyangLossLaw) for name, form in LOSS_PREDICTED.items()},
+        **{name: with_predicted_loss(form, OuyangLossLaw) for name, form in PREDICTING.items()},
         **{name: as_published(laws) for name, laws in PUBLISHED.items()},
     }
 
@@ -80,7 +92,7 @@ def predictors() -> dict[str, Predictor]:
 def nothing_kept(table_sha256: str) -> StoredFits:
     """Return the `StoredFits` of a table before anything is fitted."""
     judged, compared = pd.DataFrame({"law": []}), pd.DataFrame(index=pd.Index([], name="law"))
-    return StoredFits({}, {}, None, math.nan, table_sha256, judged, compared)
+    return StoredFits({}, {}, None, math.nan, table_sha256, judged, compared, judged, judged, judged, judged, None)
 
 
 def names_in(stored: StoredFits) -> list[str]:
@@ -118,13 +130,14 @@ def make_fits(
     main = parts["power"][1].data
     made = fit_all(_without(parts, kept.fits), n_draws, seeds)
     loss_law = kept.loss_law or loss_law_of(main)
-    judged = [kept.judged]
+    judged, by_run = [kept.judged], [kept.by_run]
     if lacking := _without(predicting, kept.judged["law"]):
         floor = floor_by_bits(study_floors(measured, groups))
-        new = judge(lacking, splits(table, rows_at(measured, UNSEEN)), floor)
-        judged.append(new.assign(published=new["law"].isin(PUBLISHED)))
+        new = predict_all(lacking, splits(table, rows_at(measured, UNSEEN)), floor)
+        judged.append(scores(new).assign(published=lambda rows: rows["law"].isin(PUBLISHED)))
+        by_run.append(scores_by_run(new))
     compared = [kept.criteria, criteria(_without(COMPETING, kept.criteria.index), main).rename_axis("law")]
-    return StoredFits(
+    fits = StoredFits(
         fits=_in_order(parts, kept.fits | made.fits),
         refused=_in_order(parts, made.refused),
         loss_law=loss_law,
@@ -132,7 +145,13 @@ def make_fits(
         table_sha256=kept.table_sha256,
         judged=_joined(judged, "law", predicting).reset_index(drop=True),
         criteria=_joined([one.reset_index() for one in compared], "law", COMPETING).set_index("law"),
+        by_run=_joined(by_run, "law", predicting).reset_index(drop=True),
+        ranked=kept.ranked,
+        rank_correlations=kept.rank_correlations,
+        outside=kept.outside,
+        default=kept.default,
     )
+    return judgement_of(fits, main, stream_of("scores", seeds))
 
 
 def _without(every: Mapping[str, One], names: Iterable[str]) -> dict[str, One]:
@@ -162,11 +181,12 @@ def write(path: Path = FITS, table_path: Path = TABLE) -> None:
     made = make_fits(measured, kept, packages("evaluation"), DRAWS, seeds)
     added = [name for name in names_in(made) if name not in names_in(kept)]
     gone = [name for name in names_in(kept) if name not in names_in(made)]
-    if added or gone:
+    if added or gone or made.default != kept.default:
         write_fits(path, made)
     stored = read_fits(path, table_path)
     print(f"{path}: {len(stored.fits)} fits, {len(stored.refused)} forms that these rows can't identify")
     print(f"made now: {'; '.join(added) or 'nothing, no law was lacking'}")
+    print(f"default: {given(stored.default).name}, {given(stored.default).reason}")
     if gone:
         print(f"left out, no such law any more: {'; '.join(gone)}")
 
