@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.laws.loss import bounds_hit
-from helpers.analyse.laws.names import FORMS, LAW_NAMES
+from helpers.analyse.laws.names import ELSEWHERE, FORMS, LAW_NAMES
 from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.cli import app
 from helpers.table.errors import QidError
@@ -146,7 +146,7 @@ def test_published_constants_are_laws_without_intervals(name, law):
     assert back["value"] == pytest.approx(15e12)
 
 
-FITTED = [name for name, form in FORMS.items() if not form.HELD]
+FITTED = [name for name, form in FORMS.items() if not form.HELD and "tokens" in form.needs()]
 
 
 @pytest.mark.parametrize("name", [*FITTED, "power-per-bit"])
@@ -168,6 +168,24 @@ def test_invert_inverts_predict_for_every_fitted_law(name):
     ends = [end for end in (back["low"], back["high"]) if end is not None]
     assert ends
     assert all((end < back["value"]) == (end == back["low"]) for end in ends)
+
+
+def test_a_law_that_is_told_the_curvature_predicts_from_it_alone():
+    words = ["--law", "curvature", "--bits", "3"]
+    found = run("predict", *words, "--curvature-nats", "0.1")
+    assert 0.03 < found["low"] < found["qid"] < found["high"] < 0.1  # GPTQ loses about half of it
+    assert run("predict", *words, "--curvature-nats", "0.2")["qid"] == pytest.approx(2 * found["qid"])
+    assert found["range"].keys() == {"bits", "curvature_nats"}
+    assert "('curvature_nats')" in refusal("predict", *words, "--tokens", "3e8")
+    assert "can't be solved for training tokens D" in refusal(
+        "invert", *words, "--curvature-nats", "0.1", "--qid", "0.1", "--n-params", "1e6"
+    )
+
+
+def test_a_law_that_needs_a_column_refuses_rows_without_it_by_its_name(mine):
+    assert "needs what curvature says that rounding costs ('curvature_nats')" in refusal(
+        "fit", "--law", "curvature", "--data", mine
+    )
 
 
 def test_invert_solves_for_the_one_that_is_missing():
@@ -210,9 +228,9 @@ def test_words_say_the_same_as_json_with_units(mine):
 
 def test_laws_lists_every_name_with_what_it_needs():
     found = run("laws")["laws"]
-    assert {one["law"] for one in found} == set(LAW_NAMES)
+    assert {one["law"] for one in found} == {*LAW_NAMES, *ELSEWHERE}
     words = CliRunner().invoke(app, ["laws"], catch_exceptions=False).stdout
-    assert all(f"{name} (" in words for name in LAW_NAMES)
+    assert all(f"{name} (" in words for name in (*LAW_NAMES, *ELSEWHERE))
 
 
 def test_the_page_names_every_law_and_every_key(mine):
@@ -223,7 +241,7 @@ def test_the_page_names_every_law_and_every_key(mine):
     file = json.loads((ROOT / "results" / "fits.json").read_text())
     keys = [*fit, *fit["params"]["beta"], *by_bits, *predicted, *solved, *run("laws")["laws"][0]]
     keys += [*run("laws")["default"], *file, *file["loss_law"], *file["fits"]["power"]["draws"]]
-    assert {name for name in [*LAW_NAMES, *keys] if f"`{name}`" not in page} == set()
+    assert {name for name in [*LAW_NAMES, *ELSEWHERE, *keys] if f"`{name}`" not in page} == set()
 
 
 def test_without_a_name_the_default_law_answers():
@@ -243,6 +261,12 @@ def test_a_printed_exponent_of_tokens_carries_its_window():
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["shannon", "block-offset"])
+def test_a_law_of_the_chapters_is_refused_with_the_names_of_the_others(name):
+    for words in (["predict", "--law", name, *BIG], ["fit", "--law", name]):
+        assert refusal(*words).startswith(f"{name} is fitted in the book's chapters only; accepted: power, ")
 
 
 def test_an_unknown_law_is_refused_with_the_names():

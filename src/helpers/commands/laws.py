@@ -58,13 +58,19 @@ class Asked:
         float | None, typer.Option(help="16-bit loss, nats a token; laws that need it predict it from N and D.")
     ] = None
     vocabulary_size: Annotated[float | None, typer.Option(help="Entries of the vocabulary; law room.")] = None
+    curvature_nats: Annotated[
+        float | None,
+        typer.Option(help="Half the Hessian's trace times the mean squared rounding error; law curvature."),
+    ] = None
     data: Data = None
     as_json: AsJson = False
 
     @property
     def given(self) -> dict[str, float]:
         """Return what is known of the model, by the names of `answers`. Raises CommandError for what isn't finite."""
-        values = {name: getattr(self, name) for name in (*VARIABLE_UNITS, "group_size", "lr_fraction")}
+        values = {
+            name: getattr(self, name) for name in (*VARIABLE_UNITS, "group_size", "lr_fraction", "curvature_nats")
+        }
         values |= {"loss_nats": self.loss, "vocabulary_size": self.vocabulary_size}
         for name, value in values.items():
             if value is not None and not math.isfinite(value):
@@ -149,9 +155,9 @@ def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD in nats a 
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what each says and which variables it needs, which is the default and why."""
     from helpers.analyse.laws.default import read_default
-    from helpers.analyse.laws.names import LAW_NAMES, law_words
+    from helpers.analyse.laws.names import ELSEWHERE, LAW_NAMES, law_words
 
-    listed: list[dict[str, Any]] = [law_words(name) for name in LAW_NAMES]
+    listed: list[dict[str, Any]] = [law_words(name) for name in (*LAW_NAMES, *ELSEWHERE)]
     default, ranked = read_default()
     if as_json:
         print(json.dumps({"laws": listed, "default": {"law": default.law, **vars(default), "ranked": ranked}}))
@@ -229,8 +235,10 @@ def _known_law(asked: Asked, law: str, given: dict[str, float]) -> "tuple[KnownL
 
 
 def _check_name(law: str) -> None:
-    from helpers.analyse.laws.names import LAW_NAMES
+    from helpers.analyse.laws.names import ELSEWHERE, LAW_NAMES
 
+    if law in ELSEWHERE:
+        raise CommandError(f"{law} is fitted in the book's chapters only; accepted: {', '.join(LAW_NAMES)}")
     if law not in LAW_NAMES:
         near = difflib.get_close_matches(law, LAW_NAMES, n=1)
         hint = f" (is '{near[0]}' meant?)" if near else ""

@@ -44,13 +44,14 @@ def test_columns_become_the_data_of_a_fit(table, planted, tmp_path, name):
 
 
 def test_covariates_are_taken_where_they_are_there_and_may_be_unknown(table, tmp_path):
-    more = table.assign(group_size=32, lr_fraction=0.0, loss_nats=2.0, vocabulary_size=1024)
+    more = table.assign(group_size=32, lr_fraction=0.0, loss_nats=2.0, vocabulary_size=1024, curvature_nats=0.3)
     more.loc[3, "group_size"] = None
     covariates = read_own_rows(written(more, tmp_path)).data.covariates
     assert np.isnan(covariates["group_size"][3])
     assert np.nansum(covariates["group_size"]) == 32 * (len(table) - 1)
     assert np.all(covariates["lr_fraction"] == 0)
     np.testing.assert_allclose(covariates["room_nats"], np.log(1024) - 2)
+    assert np.all(covariates["curvature_nats"] == 0.3)
 
 
 def test_without_runs_and_errors_it_is_said_what_is_assumed(table, tmp_path):

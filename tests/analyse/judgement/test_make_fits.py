@@ -34,7 +34,7 @@ RESULTS = Path(__file__).parents[3] / "results"
 
 @pytest.fixture(scope="module")
 def measured():
-    return pd.read_parquet(RESULTS / "measurements.parquet")
+    return make_fits.read_measured(RESULTS / "measurements.parquet")
 
 
 @pytest.fixture(scope="module")

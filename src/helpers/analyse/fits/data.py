@@ -78,7 +78,7 @@ class FitData:
         rate: 1 also during the warm-up, where `lr_phase` tells; what the table doesn't know is NaN.
         """
         columns = {"group_size": "group_size", "lr_fraction": "lr_fraction", "loss_nats": "baseline_loss_nats"}
-        columns |= {name: name for name in ("quantized_ratio", "input_outliers")}
+        columns |= {name: name for name in ("quantized_ratio", "input_outliers", "curvature_nats")}
         covariates = {name: table[column].to_numpy(float) for name, column in columns.items() if column in table}
         if "lr_phase" in table and "lr_fraction" in covariates:
             undecayed = table["lr_phase"].isin(("warmup", "stable"))

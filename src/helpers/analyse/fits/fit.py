@@ -61,12 +61,14 @@ def refuse_constant_variables(law_type: type[Law], x: Variables) -> None:
             raise FitError(
                 f"{law_type.__name__} is for one {VARIABLES[name]}; got {values}", FitStatus.NOT_IDENTIFIABLE
             )
-    for term in law_type.TERMS:
-        if np.ptp(term.column(x)) == 0:
+    for name, column in zip(law_type.term_parameters(), law_type.columns(x)[:, 1:].T, strict=True):
+        if np.ptp(column) == 0:
+            read = dict.fromkeys(term.variable for term in law_type.TERMS if term.parameter == name)
+            said = " over ".join(VARIABLES[variable] for variable in read)
             raise FitError(
-                f"{term.parameter} can't be identified: every row has the same {VARIABLES[term.variable]}"
-                if np.ptp(x[term.variable]) == 0
-                else f"{term.parameter} can't be identified: no row has its {VARIABLES[term.variable]}",
+                f"{name} can't be identified: every row has the same {said}"
+                if all(np.ptp(x[variable]) == 0 for variable in read) or len(read) > 1
+                else f"{name} can't be identified: no row has its {said}",
                 FitStatus.NOT_IDENTIFIABLE,
             )
 
@@ -98,7 +100,7 @@ def _starts(law_type: type[Law], data: FitData, x: Variables) -> list[FloatArray
     if clear.sum() < needed:
         message = f"only {clear.sum()} rows have a QiD above its error; the law needs {needed} or more"
         raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
-    n_terms, starts = 1 + len(law_type.TERMS), []
+    n_terms, starts = 1 + len(law_type.term_parameters()), []
     for more in law_type.starts(x):
         start = np.array([more.get(name, 0.0) for name in names])
         flat = start.copy()

@@ -2,7 +2,8 @@
 
 Columns: `n_params_non_embedding` (N), `tokens_seen` (D), `bits` (P), `qid_nats` (nats per token), and if there are any
 `qid_se` (standard error of QiD, nats per token), `run`, `group_size`, `lr_fraction`, `loss_nats` (16-bit loss),
-`vocabulary_size`. Others are ignored. A row with anything that can't be used is refused by its number, the first is 1.
+`vocabulary_size`, `curvature_nats` (half the Hessian's trace times the rounding's mean squared error, nats per token).
+Others are ignored. A row with anything that can't be used is refused by its number, the first is 1.
 """
 
 import csv
@@ -20,7 +21,8 @@ from helpers.analyse.fits.data import FitData
 from helpers.table.errors import QidError
 
 REQUIRED = ("n_params_non_embedding", "tokens_seen", "bits", "qid_nats")
-COVARIATES = ("group_size", "lr_fraction", "loss_nats", "vocabulary_size")  # a cell may be empty: not known
+# A cell of these may be empty: not known.
+COVARIATES = ("group_size", "lr_fraction", "loss_nats", "vocabulary_size", "curvature_nats")
 NUMBERS = (*REQUIRED, "qid_se", *COVARIATES)
 RENAMED = {"run": "run_label", "qid_se": "qid_se_nats", "loss_nats": "baseline_loss_nats"}
 MOST_ROWS = 20_000  # refits of as many take a minute; more training runs would add more than more rows

@@ -48,12 +48,14 @@ from helpers.analyse.laws.default import FITS, LOSS_PREDICTED
 from helpers.analyse.laws.loss import OuyangLossLaw
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.published import PUBLISHED
+from helpers.analyse.rows.curvature import with_curvature
 from helpers.analyse.rows.noise_floor import study_floors
 from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, HELDOUT, UNSEEN, rows_at, rows_in_groups, trunk_rows
 from helpers.table.corpus import packages
 from helpers.table.errors import ResultsError
 from helpers.table.records import given
 
+CHECKPOINTS = "checkpoints.parquet"
 DRAWS = 1000
 SEED = 0
 SAME_AIC = 1e-6  # relative: another machine's last digits are far below it, another formula far above
@@ -61,6 +63,11 @@ COMPETING = {name: form for name, form in FORMS.items() if not form.HELD}  # law
 PREDICTING = {f"{name}{LOSS_PREDICTED}": form for name, form in FORMS.items() if "loss_nats" in form.needs()}
 
 One = TypeVar("One")
+
+
+def read_measured(table_path: Path = TABLE) -> pd.DataFrame:
+    """Return the project's measurements with what curvature says of them, from the table of checkpoints beside them."""
+    return with_curvature(pd.read_parquet(table_path), pd.read_parquet(table_path.with_name(CHECKPOINTS)))
 
 
 def parts_of_study(measured: pd.DataFrame, table: pd.DataFrame) -> dict[str, tuple[str, FitRows]]:
@@ -175,7 +182,7 @@ def write(path: Path = FITS, table_path: Path = TABLE) -> None:
 
     It is read again at the end: what can't be read is never left unnoticed. Raises ResultsError if the disk refuses.
     """
-    measured, table_sha256 = pd.read_parquet(table_path), table_digest(table_path)
+    measured, table_sha256 = read_measured(table_path), table_digest(table_path)
     kept = _kept(path, table_path, measured) or nothing_kept(table_sha256)
     seeds = np.random.SeedSequence(SEED)
     made = make_fits(measured, kept, packages("evaluation"), DRAWS, seeds)
