@@ -35,8 +35,8 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analyse.fits.hold_outs import floor_by_bits, judge, table_of_scores
-from helpers.analyse.fits.make_fits import predictors
 from helpers.analyse.fits.stored import read_fits
+from helpers.analyse.judgement.make_fits import predictors
 from helpers.analyse.laws.loss import ChainedLaw
 from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.questions import extrapolation, published_perplexities
@@ -62,6 +62,8 @@ from helpers.table.files import read_table
 
 use_house_style()
 CHOSEN = "loss, loss predicted"
+ONE_AT_A_TIME = ("largest size", "last factor 4 in D", "3 bits", "2 bits", "decayed rate", "cooldown after cosine")
+ONE_AT_A_TIME += ("other bits", "another text")
 FORMS_OF_OTHERS = {"power": "Ouyang et al.", "exponential": "Kumar et al."}
 
 # %% [markdown]
@@ -86,7 +88,7 @@ FORMS_OF_OTHERS = {"power": "Ouyang et al.", "exponential": "Kumar et al."}
 
 # %%
 stored = read_fits()
-judged = stored.judged
+judged = stored.judged[stored.judged["hold_out"].isin(ONE_AT_A_TIME)]
 hold_outs = list(judged["hold_out"].unique())
 rms, coverage, bias = (table_of_scores(judged, score) for score in ("log_rms", "coverage", "log_bias"))
 held = judged.groupby("hold_out")[["n_rows", "excluded_share"]].max().loc[hold_outs]

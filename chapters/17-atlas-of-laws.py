@@ -33,8 +33,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML, display
 
-from helpers.analyse.fits.make_fits import read_measured
 from helpers.analyse.fits.stored import read_fits
+from helpers.analyse.judgement.make_fits import read_measured
 from helpers.analyse.mixed import block_size as blocks
 from helpers.analyse.mixed.block_offset import offset_of_blocks
 from helpers.analyse.mixed.trials import SLACK

@@ -241,8 +241,24 @@ def test_the_page_names_every_law_and_every_key(mine):
     file = json.loads((ROOT / "results" / "fits.json").read_text())
     keys = [*fit, *fit["params"]["beta"], *by_bits, *predicted, *solved, *run("laws")["laws"][0]]
     of_kl = file["outcomes"]["kl"]
-    keys += [*file, *of_kl, *of_kl["loss_law"], *of_kl["fits"]["power"]["draws"]]
+    keys += [*run("laws")["default"], *file, *of_kl, *of_kl["loss_law"], *of_kl["fits"]["power"]["draws"]]
     assert {name for name in [*LAW_NAMES, *ELSEWHERE, *keys] if f"`{name}`" not in page} == set()
+
+
+def test_without_a_name_the_default_law_answers():
+    law = read_fits().default.law
+    for words in (["predict", *SMALL], ["invert", "--qid", "0.1", "--n-params", "1e6", "--bits", "3"]):
+        assert run(*words) == run(*words, "--law", law)
+    listed = run("laws")["default"]
+    assert (listed["law"], listed["name"]) == (law, read_fits().default.name)
+    words = CliRunner().invoke(app, ["laws"], catch_exceptions=False).stdout
+    assert f"default: {law}\n    judged as {listed['name']}: rms of ln" in words
+
+
+def test_a_printed_exponent_of_tokens_carries_its_window():
+    words = CliRunner().invoke(app, ["fit", "--law", "power"], catch_exceptions=False).stdout
+    low, high = read_fits().fits["power"].law.validity.tokens
+    assert f"beta, D {low:.3g} to {high:.3g}" in words
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,16 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from helpers.analyse.fits.by_run import clustered_by_run, cr2_covariance, draws_by_run, fit_by_run, leave_one_run_out
+from helpers.analyse.fits.by_run import (
+    FEWEST_STEPS,
+    added_by_steps,
+    clustered_by_run,
+    cr2_covariance,
+    draws_by_run,
+    fit_by_run,
+    leave_one_run_out,
+    with_steps,
+)
 from helpers.analyse.fits.data import FitData, FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.predictions import hold_out, hold_out_largest, predictions
@@ -246,3 +255,64 @@ def test_draws_leave_what_lies_at_its_bound_and_take_a_singular_covariance(plant
     moved = draws.coefficients - held.law.coefficients
     np.testing.assert_array_equal(moved[:, -1], 0.0)
     np.testing.assert_allclose(moved[:, 1:-1], moved[:, :1] * np.ones(moved.shape[1] - 2), atol=1e-6)
+
+
+# ---- steps that runs share -------------------------------------------------------------------------------------------
+
+
+def test_what_steps_add_is_the_positive_part_of_the_two_way_covariance(regression):
+    """Cameron, Gelbach and Miller's sum written out, in coordinates in which the columns are orthonormal."""
+    design, residuals, runs = regression
+    steps = np.arange(30) % 5
+    residuals = residuals + np.array([1.0, -1.0, 0.5, 0.0, -0.5])[steps]  # the steps' own luck
+    orthogonal = np.linalg.qr(design)[0]
+    scores, (n, p) = orthogonal * residuals[:, None], design.shape
+
+    def clustered(labels):
+        sums = np.array([scores[labels == label].sum(axis=0) for label in np.unique(labels)])
+        return len(sums) / (len(sums) - 1) * (n - 1) / (n - p) * sums.T @ sums
+
+    both = np.unique(np.column_stack([np.unique(runs, return_inverse=True)[1], steps]), axis=0, return_inverse=True)[1]
+    values, vectors = np.linalg.eigh(clustered(steps) - clustered(both.ravel()))
+    assert values.min() < 0 < values.max(), "both signs are tried"
+    to = np.linalg.lstsq(design, orthogonal)[0]
+    expected = to @ (vectors * np.maximum(values, 0)) @ vectors.T @ to.T
+    np.testing.assert_allclose(added_by_steps(design, residuals, runs, steps), expected, rtol=1e-9, atol=1e-15)
+
+
+def test_units_of_a_column_do_not_matter(regression):
+    design, residuals, runs = regression
+    units, steps = np.array([1.0, 1e3, 1e-3]), np.arange(30) % 5
+    plain, other = (added_by_steps(one, residuals, runs, steps) for one in (design, design * units))
+    np.testing.assert_allclose(other * np.outer(units, units), plain, rtol=1e-8, atol=1e-14)
+
+
+def test_steps_that_no_two_runs_share_add_nothing(regression):
+    design, residuals, runs = regression
+    np.testing.assert_allclose(added_by_steps(design, residuals, runs, np.arange(30) % 30), 0, atol=1e-12 * 30)
+
+
+def test_shared_steps_widen_the_interval_of_tokens_and_hold_it_more_often(planted, truth):
+    """Planted as the study is: with luck of steps the one-way interval of beta misses, the two-way one less often."""
+    held, trials = np.zeros(2), 60
+    for seed in range(trials):
+        data = planted(seed)
+        steps, places = np.unique(data.tokens, return_inverse=True)
+        shock = np.random.default_rng([9, seed]).normal(0, 0.15, steps.size)
+        shaken = dataclasses.replace(data, qid_nats=data.qid_nats * np.exp(shock[places]))
+        one_way = clustered_by_run(fit_law(UnifiedLaw, shaken))
+        both = fit_by_run(UnifiedLaw, shaken)[0]
+        assert np.all(both.standard_errors >= one_way.standard_errors * (1 - 1e-12))
+        for place, fit in enumerate((one_way, both)):
+            low, high = fit.intervals[1]
+            held[place] += low <= truth.beta <= high
+    assert held[1] > held[0] + 5
+    assert held[1] / trials > 0.75
+
+
+def test_few_steps_leave_a_fit_as_it_is(planted):
+    data = planted(1)
+    few = data.where(np.isin(data.tokens, np.unique(data.tokens)[: FEWEST_STEPS - 1]))
+    fit = clustered_by_run(fit_law(UnifiedLaw, few))
+    assert with_steps(fit) is fit
+    assert "and step" in fit_by_run(UnifiedLaw, data)[0].method

@@ -14,8 +14,8 @@ from helpers.analyse.fits.by_run import clustered_by_run, draws_by_run
 from helpers.analyse.fits.coverage import BOOTSTRAP, CR2, DRAWN, METHODS, PREDICTION_METHODS, PROFILE, ROWS, Luck
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.hold_outs import loss_law_of
-from helpers.analyse.fits.make_fits import parts_of_study
 from helpers.analyse.fits.stored import TABLE
+from helpers.analyse.judgement.make_fits import parts_of_study
 from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.loss import ANY_BITS, ChinchillaLaw
 from helpers.analyse.laws.names import FORMS

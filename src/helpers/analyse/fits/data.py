@@ -2,7 +2,7 @@
 
 import contextlib
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -95,14 +95,14 @@ class FitData:
             covariates["lr_fraction"] = np.where(undecayed, 1.0, covariates["lr_fraction"])
         if "vocabulary_size" in table and "loss_nats" in covariates:
             covariates["room_nats"] = np.log(table["vocabulary_size"].to_numpy(float)) - covariates["loss_nats"]
-        no_errors = not outcome.paired and outcome.error not in table
-        errors = np.full(len(table), NO_ERROR_NATS) if no_errors else table[outcome.error].to_numpy(float)
+        errors = table[outcome.error] if outcome.paired or outcome.error in table else pd.Series(np.nan, table.index)
+        errors = errors if outcome.paired else errors.fillna(NO_ERROR_NATS)
         return cls(
             tokens=table["tokens_seen"].to_numpy(float),
             n_params=table["n_params_non_embedding"].to_numpy(float),
             bits=table["bits"].to_numpy(float),
             outcome_nats=table[outcome.column].to_numpy(float),
-            outcome_se_nats=errors,
+            outcome_se_nats=errors.to_numpy(float),
             runs=table["run_label"].to_numpy(str),
             covariates=covariates,
             outcome=outcome,
@@ -139,6 +139,18 @@ class FitData:
             bits=_ends(self.bits),
             covariates={name: _ends(values) for name, values in known.items()},
         )
+
+
+def stacked(parts: Sequence[FitData]) -> FitData:
+    """Return the rows of all parts, one after the other, with the covariates that every part has."""
+    shared = set.intersection(*(set(part.covariates) for part in parts))
+    arrays = {
+        name: np.concatenate([vars(part)[name] for part in parts])
+        for name in vars(parts[0])
+        if name not in ("covariates", "outcome")
+    }
+    covariates = {name: np.concatenate([part.covariates[name] for part in parts]) for name in sorted(shared)}
+    return FitData(**arrays, covariates=covariates, outcome=parts[0].outcome)
 
 
 def _ends(values: FloatArray) -> tuple[float, float]:

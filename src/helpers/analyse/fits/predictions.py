@@ -1,14 +1,16 @@
 """Predictions of a fitted law with their spread, and how they do on rows held out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import fit_by_run
-from helpers.analyse.fits.data import FitData, FitError, FitStatus
+from helpers.analyse.fits.data import FitData, FitError, FitStatus, stacked
 from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.variables import LawError
@@ -67,12 +69,43 @@ class Predictions:
             "clear_coverage": _mean(self.covered[self.clear]),
         }
 
+    def scores_by_run(self) -> pd.DataFrame:
+        """Return one row per training run, since rows of one run share its luck: what scores of several are made of.
+
+        Columns: `run_label`, `n_rows`, `n_clear`, `log_mean_square` of the clear rows' ln(predicted / measured) (NaN:
+        none is clear) and `coverage` (NaN: no interval).
+        """
+        clear = self.clear
+        squares = np.full(clear.shape, np.nan)
+        squares[clear] = self.log_errors**2
+        rows = pd.DataFrame({"run_label": self.data.runs, "clear": clear, "square": squares, "covered": self.covered})
+        return (
+            rows.groupby("run_label")
+            .agg(
+                n_rows=("clear", "size"),
+                n_clear=("clear", "sum"),
+                log_mean_square=("square", "mean"),
+                coverage=("covered", "mean"),
+            )
+            .reset_index()
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class HoldOut(Predictions):
     """Predictions of a fit for rows that it hasn't seen."""
 
     fit: FitResult  # of the training rows, with intervals by run where there can be any
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Return the predictions of several hold-outs as those of one; without interval where a part has none."""
+    floor, predicted, low, high = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("floor_nats", "predicted_nats", "low_nats", "high_nats")
+    )
+    trouble = next((part.no_interval_because for part in parts if part.no_interval_because), "")
+    return Predictions(stacked([one.data for one in parts]), floor, predicted, low, high, parts[0].level, trouble)
 
 
 def _mean(values: FloatArray) -> float:

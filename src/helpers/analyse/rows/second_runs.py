@@ -13,7 +13,17 @@ import pandas as pd
 from helpers.analyse.rows.degradation import N_PARAMS, degradation
 from helpers.analyse.rows.outcomes import KL, QID, Outcome
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import GROUP_SIZE, HELDOUT, MIXED, STUDY, TRUNK, agreeing, unbranched
+from helpers.analyse.rows.study import (
+    GROUP_SIZE,
+    HELDOUT,
+    LATE_TOKENS,
+    MIXED,
+    MOST_EPOCHS,
+    STUDY,
+    TRUNK,
+    agreeing,
+    unbranched,
+)
 from helpers.table.errors import AnalysisError
 
 SECOND = {"device_type": "cuda", "n_sequences": 256}
@@ -91,6 +101,12 @@ def second_rows(measured: pd.DataFrame) -> pd.DataFrame:
         kl_nats=kl,
         kl_se_nats=kl * rows["kl_factor_error"],
     ).reset_index(drop=True)
+
+
+def trunk_again(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return those of `second_rows` that are as the trunk's fitted rows are: late, few epochs, no cooldown."""
+    rows = second_rows(measured)
+    return rows[unbranched(rows) & (rows["tokens_seen"] > LATE_TOKENS) & (rows["epochs"] <= MOST_EPOCHS)]
 
 
 def one_run_scatter(both: pd.DataFrame) -> pd.DataFrame:

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.fits import make_fits
 from helpers.analyse.fits.hold_outs import floor_by_bits, judge, splits
-from helpers.analyse.fits.make_fits import (
+from helpers.analyse.fits.stored import StoredFits, read_fits, table_digest, write_fits
+from helpers.analyse.fits.with_draws import fit_and_draw, stream_of
+from helpers.analyse.judgement import make_fits
+from helpers.analyse.judgement.make_fits import (
     COMPETING,
     DRAWS,
     SEEDS,
@@ -20,8 +22,6 @@ from helpers.analyse.fits.make_fits import (
     parts_of_study,
     predictors,
 )
-from helpers.analyse.fits.stored import StoredFits, read_fits, table_digest, write_fits
-from helpers.analyse.fits.with_draws import fit_and_draw, stream_of
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.rows.noise_floor import study_floors
@@ -141,6 +141,7 @@ def without(stored: StoredFits, name: str) -> StoredFits:
         stored,
         fits={one: fit for one, fit in stored.fits.items() if one != name},
         judged=stored.judged[stored.judged["law"] != name],
+        by_run=stored.by_run[stored.by_run["law"] != name],
         criteria=stored.criteria.drop(name),
     )
 
@@ -161,7 +162,7 @@ def test_a_law_of_another_formula_or_of_other_rows_is_noticed(stored, parts):
 @pytest.mark.parametrize("name", ["free-bits", "group-size"])
 def test_an_added_law_costs_its_own_fit_and_its_own_hold_outs(stored, measured, parts, monkeypatch, name):
     asked = []
-    for part in ("fit_all", "judge", "criteria"):
+    for part in ("fit_all", "predict_all", "criteria"):
         real = getattr(make_fits, part)
         monkeypatch.setattr(
             make_fits, part, lambda what, *more, real=real: asked.append(set(what)) or real(what, *more)
