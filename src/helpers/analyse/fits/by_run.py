@@ -176,10 +176,8 @@ def by_window(law_type: type[Law], data: FitData, n_windows: int = 3) -> pd.Data
             found = {"estimate": one.value, "se": one.standard_error, "low": one.low, "high": one.high}
             kept = {"estimate": one.value} if reason else found
             rows.append({"parameter": name} | ends | kept | {"reason": reason})
-    numbers = ["estimate", "se", "low", "high"]
-    return pd.DataFrame(
-        rows, columns=["parameter", "low_tokens", "high_tokens", *numbers, "n_rows", "n_runs", "reason"]
-    )
+    columns = ["parameter", "low_tokens", "high_tokens", "estimate", "se", "low", "high", "n_rows", "n_runs", "reason"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def draws_by_run(fit: FitResult, n_draws: int, generator: np.random.Generator) -> Draws:
