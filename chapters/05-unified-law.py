@@ -37,6 +37,7 @@ from helpers.analyse.fits.predictions import hold_out_largest
 from helpers.analyse.fits.profiles import profile_interval
 from helpers.analyse.fits.result import information_by_bits, measured_over_predicted
 from helpers.analyse.laws.byte_units import bytes_per_token, in_bytes
+from helpers.analyse.laws.default import read_default
 from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
@@ -648,12 +649,15 @@ put_all(machine_rows=len(mine), machine_models=mine["model"].nunique())
 #
 # ## Try it
 #
-# Choose tokens and size inside the box that was fitted. The dots are the law, the bars its {glue:text}`held_level:.0%` interval for a new training run.
+# Choose tokens and size inside the box that was fitted. The dots are the law *{glue:text}`default_law:s`*, which a written rule chooses ({doc}`09-extrapolation`),
+# the bars its {glue:text}`held_level:.0%` interval for a new training run.
 
 # %% tags=["hide-input"]
-prediction_chart(fit, hold_out.level)
+default, _ = read_default()
+prediction_chart(fit_by_run(FORMS[default.law], data)[0], hold_out.level)
 
 # %% tags=["remove-cell"]
+put_all(default_law=default.name, default_reason=default.reason)
 box = fit.law.validity
 of_bytes = in_bytes(fit.law, bytes_per_token(rows))
 put_all(token_bytes=bytes_per_token(rows), k_tokens=fit.law.k, k_bytes=of_bytes.k)

@@ -36,7 +36,7 @@ from scipy import stats
 
 from helpers.analyse.fits.hold_outs import floor_by_bits, judge, table_of_scores
 from helpers.analyse.fits.stored import read_fits
-from helpers.analyse.judgement.make_fits import predictors
+from helpers.analyse.judgement.make_fits import predictors, read_measured
 from helpers.analyse.laws.loss import ChainedLaw
 from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.questions import extrapolation, published_perplexities
@@ -58,7 +58,6 @@ from helpers.show.figures import extrapolation as extrapolation_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
 from helpers.table.corpus import packages
-from helpers.table.files import read_table
 
 use_house_style()
 CHOSEN = "loss, loss predicted"
@@ -107,7 +106,7 @@ shown = pd.DataFrame(
 shown.rename_axis("held out")
 
 # %% tags=["remove-cell"]
-measured = read_table("results/measurements.parquet").to_pandas()
+measured = read_measured()
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])]))
 late = rows_of_fit(every[every["epochs"] <= MOST_EPOCHS], "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
 seeds = training_seeds(rows_of_seeds(late[late["bits"].isin(FITTED_BITS)]))["relative_sd"]

@@ -8,6 +8,7 @@ from scipy import stats
 from helpers.analyse.fits.by_run import (
     FEWEST_STEPS,
     added_by_steps,
+    by_window,
     clustered_by_run,
     cr2_covariance,
     draws_by_run,
@@ -316,3 +317,30 @@ def test_few_steps_leave_a_fit_as_it_is(planted):
     fit = clustered_by_run(fit_law(UnifiedLaw, few))
     assert with_steps(fit) is fit
     assert "and step" in fit_by_run(UnifiedLaw, data)[0].method
+
+
+def test_a_law_that_holds_has_the_same_exponent_in_every_window_and_one_that_bends_has_not(planted, truth):
+    data = planted(1)
+    straight = by_window(UnifiedLaw, data)
+    steps = np.unique(data.tokens)
+    assert list(straight["low_tokens"]) == [steps[0], steps[3], steps[5]]
+    assert list(straight["high_tokens"]) == [steps[2], steps[4], steps[6]]
+    assert set(straight["parameter"]) == {"beta"}
+    assert straight["low"].le(truth.beta).all()
+    assert straight["high"].ge(truth.beta).all()
+    bend = np.exp(-0.15 * np.log(data.tokens / steps[3]) ** 2)
+    bent = by_window(UnifiedLaw, dataclasses.replace(data, qid_nats=data.qid_nats * bend))
+    assert bent["high"].iloc[2] < bent["low"].iloc[0]
+    mine = fit_by_run(UnifiedLaw, data.where(data.tokens <= steps[2]))[0].estimate("beta")
+    assert (straight.loc[0, "estimate"], straight.loc[0, "se"]) == (mine.value, mine.standard_error)
+
+
+def test_a_window_that_tells_nothing_says_why(planted):
+    data = planted(1)
+    one_step = by_window(UnifiedLaw, data.where(data.tokens == data.tokens[0]), 1)
+    assert one_step["estimate"].isna().all()
+    assert "beta can't be identified" in one_step.loc[0, "reason"]
+    two_runs = by_window(UnifiedLaw, planted(1, n_sizes=2), 1)
+    assert np.isfinite(two_runs.loc[0, "estimate"])
+    assert np.isnan(two_runs.loc[0, "low"])
+    assert two_runs.loc[0, "reason"]

@@ -152,6 +152,34 @@ def fit_by_run(law_type: type[Law], data: FitData, level: float = 0.95) -> tuple
         return fit, str(error)
 
 
+def by_window(law_type: type[Law], data: FitData, n_windows: int = 3) -> pd.DataFrame:
+    """Return the exponents of tokens of a law fitted in each of `n_windows` windows of D with equally many steps.
+
+    One row a window and exponent: `parameter`, `low_tokens` and `high_tokens` (both ends in the window), `estimate`,
+    `se`, `low` and `high` of the interval of `fit_by_run`, `n_rows`, `n_runs`, and `reason` where there is no interval
+    or no fit; then the numbers that it concerns are missing. An exponent of tokens is a tangent: of a law that bends it
+    depends on the window, so that none is complete without one.
+    """
+    steps, rows = np.unique(data.tokens), []
+    exponents = [term.parameter for term in law_type.TERMS if term.variable == "tokens"]
+    for window in np.array_split(steps, n_windows):
+        part = data.where(np.isin(data.tokens, window))
+        ends = {"low_tokens": float(window[0]), "high_tokens": float(window[-1])}
+        ends |= {"n_rows": part.tokens.size, "n_runs": np.unique(part.runs).size}
+        try:
+            fit, reason = fit_by_run(law_type, part)
+        except FitError as error:
+            rows += [{"parameter": name} | ends | {"reason": str(error)} for name in exponents]
+            continue
+        for name in exponents:
+            one = fit.estimate(name)
+            found = {"estimate": one.value, "se": one.standard_error, "low": one.low, "high": one.high}
+            kept = {"estimate": one.value} if reason else found
+            rows.append({"parameter": name} | ends | kept | {"reason": reason})
+    columns = ["parameter", "low_tokens", "high_tokens", "estimate", "se", "low", "high", "n_rows", "n_runs", "reason"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def draws_by_run(fit: FitResult, n_draws: int, generator: np.random.Generator) -> Draws:
     """Return `n_draws` draws of the coefficients and tau of a fit by run: multivariate t, runs - 1 degrees of freedom.
 

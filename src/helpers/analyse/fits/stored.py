@@ -297,7 +297,7 @@ def _runs_to_json(by_run: pd.DataFrame) -> dict[str, dict[str, dict[str, list[fl
     nested: dict[str, dict[str, dict[str, list[float]]]] = {}
     for (law, hold_out), rows in by_run.groupby(["law", "hold_out"], sort=False):
         values = rows[list(RUN_SCORES)].to_numpy(float)
-        of_runs = dict(zip(rows["run_label"], map(_rounded, values), strict=True))
+        of_runs = dict(zip(rows["run_label"], values.tolist(), strict=True))
         nested.setdefault(str(law), {})[str(hold_out)] = of_runs
     return nested
 
