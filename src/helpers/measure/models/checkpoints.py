@@ -23,6 +23,7 @@ from helpers.measure.models.trial import refuse_another_walk
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError
 from helpers.table.families.catalogue import MANIFEST
+from helpers.table.readers import read_json
 from helpers.table.records import digest
 
 HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer.json")
@@ -78,7 +79,8 @@ def _download(spec: CheckpointSpec) -> Path:
     except LocalEntryNotFoundError:
         raise CheckpointError(f"{name}: not in the local cache, and the Hub can't be reached") from None
     except Exception as error:  # of HTTP, of its client, of a page in place of JSON: they have no base in common
-        raise CheckpointError(f"{name}: {_said(error)}") from None
+        said = " ".join(str(error).split())  # all of it: the Hub's first line is a status, its reason is the last one
+        raise CheckpointError(f"{name}: {said or type(error).__name__}") from None
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -106,7 +108,7 @@ def weight_files(folder: Path) -> list[Path]:
 def _shards_of(index: Path) -> list[str]:
     """Return the names of the files in an index of shards, which lie in its folder."""
     try:
-        names = set(json.loads(index.read_text())["weight_map"].values())
+        names = set(read_json(index)["weight_map"].values())
     except OSError as error:
         raise CheckpointError(f"{index}: {error.strerror}") from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -123,7 +125,7 @@ def _settings_of(folder: Path) -> dict[str, Any]:
     """Return what config.json holds, refusing what makes the weights others than those in `weight_files`."""
     path = folder / "config.json"
     try:
-        settings = json.loads(path.read_text())
+        settings = read_json(path)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -253,6 +255,14 @@ def tokenizer_folder(folder: Path) -> Path | None:
     return next((place for place in places if (place / "tokenizer.json").exists()), None)
 
 
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokenizer that a file holds, as it stands there. Raises CheckpointError where it can't be read."""
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more special
+        raise CheckpointError(f"{path}: not a tokenizer ({_said(error)})") from None
+
+
 def tokenizer_of(folder: Path) -> Tokenizer:
     """Return the tokenizer of a checkpoint, without what encoding must not do: padding, cutting, dropout.
 
@@ -263,10 +273,7 @@ def tokenizer_of(folder: Path) -> Tokenizer:
     if home is None:
         raise CheckpointError(f"{folder}: no tokenizer.json there or in the family's folder")
     path = home / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing more special
-        raise CheckpointError(f"{path}: not a tokenizer ({_said(error)})") from None
+    tokenizer = read_tokenizer(path)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if getattr(tokenizer.model, "dropout", None) is not None:
