@@ -131,12 +131,12 @@ def _on_line(places: FloatArray, values: FloatArray, target: float) -> FloatArra
 
 
 def with_coarse_groups(table: pd.DataFrame, plain: pd.DataFrame, group_size: int = COARSE_GROUP) -> pd.DataFrame:
-    """Return the rows of `table` with `coarse`: QiD of plain GPTQ in groups of `group_size` over that in the usual groups.
+    """Return the rows of `table` with `coarse`: QiD of plain GPTQ in groups of `group_size` over that in GROUP_SIZE.
 
-    A factor without a unit, read off two lines in ln QiD at each row's `stored_bits`. `plain` has QiD and stored bits of
-    plain GPTQ in both group sizes, one row a model, step, group size and width; it may be of another run of the same
-    model, for the runs' luck cancels. Left out are rows whose model and step lack a line, or whose bits a line doesn't
-    reach. Raises AnalysisError where a line has two rows at one place.
+    A factor without a unit, read off two lines in ln QiD at each row's `stored_bits`. `plain` has QiD and stored bits
+    of plain GPTQ in both group sizes, one row a model, step, group size and width; they may be of another run of the
+    same models, since a factor is taken within a run. Left out are rows whose model and step lack a line, or whose
+    bits a line doesn't reach. Raises AnalysisError where a line has two rows at one place.
     """
     at = ["model", "step", "group_size"]
     if plain.duplicated([*at, "stored_bits"]).any():

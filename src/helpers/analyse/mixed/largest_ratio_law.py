@@ -54,7 +54,8 @@ CAO_2024_LAWS = {0.05: RatioLaw(-11.68, 4.83), 0.1: RatioLaw(-11.27, 3.35), 0.2:
 class RatioFit:
     """The fit of 1 - Qr = intercept + size_slope ln N + token_slope ln D, N in billions, D in billions of tokens.
 
-    `token_slope`, `size_for_tokens` and `proportional_slope` are None in the law of size alone. Intervals are by training run.
+    `token_slope`, `size_for_tokens` and `proportional_slope` are None in the law of size alone. Intervals are by
+    training run.
     """
 
     intercept: Estimate
@@ -102,7 +103,8 @@ def _size_for_tokens(values: FloatArray, covariance: FloatArray, freedom: FloatA
 def _proportional_slope(values: FloatArray, covariance: FloatArray, freedom: FloatArray, level: float) -> Estimate:
     """Return size_slope + token_slope with its error: at equal tokens per parameter ln D moves as ln N does."""
     both = np.array([0.0, 1.0, 1.0])
-    return _estimate(both @ values, np.sqrt(both @ covariance @ both), freedom[1:].min(), level)
+    error = float(np.sqrt(both @ covariance @ both))
+    return _estimate(float(both @ values), error, float(freedom[1:].min()), level)
 
 
 def usable_rows(largest: pd.DataFrame) -> pd.DataFrame:
