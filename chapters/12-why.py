@@ -20,7 +20,7 @@
 # The chapters before say by how much QiD grows with tokens and shrinks with size. They don't say why. This one looks at three things
 # that can be known of a checkpoint before it is rounded: how far training still moves the weights, how sharply the loss bends around
 # them, and how heavy their tails are. Each is put beside the QiD that was measured. None of it is an experiment on the cause: what goes
-# together need not cause each other.
+# together need not cause each other. {term}`Intervals <interval>` run over training runs.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -697,8 +697,8 @@ assert all(slopes[method].loc[name, "high"] < 1 for method, name in tested), "th
 #   QiD, not a forecast for a model one hasn't trained.
 # - **One direction unknown.** The curvature along the rounding error itself wasn't measured. It would tell how much of the gap between
 #   RTN and the formula is direction, and how much is higher order.
-# - **Movement between checkpoints as they were kept**, not between single updates. The paper's own spacing couldn't be read from what
-#   we have of it, and its models train with a falling rate, on which our trunk says nothing and our cooldowns little.
+# - **Movement between checkpoints as they were kept**, not between single updates. The paper's own spacing may
+#   be another, and its models train with a falling rate, on which our trunk says nothing and our cooldowns little.
 # - **Outliers of small models.** Larger models than these are known for outliers far beyond; that they explain nothing here doesn't say
 #   that they don't there.
 # - **One grid.** Groups of 32 leave outliers little room. One scale a row would give them more.

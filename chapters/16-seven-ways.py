@@ -75,7 +75,7 @@ def put_ratio(name, row):
 # | GPTQ {cite:p}`frantar2023gptq` | nothing; what rounding breaks is mended in columns not yet rounded | second moments of the inputs | as RTN |
 # | AWQ {cite:p}`lin2023awq` | columns with large inputs: they are scaled up before rounding | mean magnitude of the inputs | as RTN |
 # | mixed precision by matrix {cite:p}`cao2024mixed` | whole matrices, or whole blocks, in 16 bits; GPTQ for the rest | a search on other text | 16 bits for every weight of what is kept |
-# | GWQ {cite:p}`shao2024gwq` | single weights in 16 bits, RTN for the rest | gradient of the loss on one sequence | 16 bits and a place for each of them |
+# | GWQ {cite:p}`shao2025gwq` | single weights in 16 bits, RTN for the rest | gradient of the loss on one sequence | 16 bits and a place for each of them |
 # | CMPQ {cite:p}`chen2024cmpq` | bits: a column has 2, 3 or 4; a few weights in 16 bits | norms of the inputs, and the error of rounding | a codebook a column; a place for each weight kept |
 # | CrossQuant {cite:p}`liu2024crossquant` | small inputs, when inputs are rounded too | largest input of the token and of the channel | no stored bits |
 #
