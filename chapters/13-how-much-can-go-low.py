@@ -322,9 +322,9 @@ plt.close("all")
 # **At equal tokens per parameter it falls.** Larger models are usually given more text, and text takes away from the share what size
 # adds. By the law of both in {doc}`15-ratio-against-training`, of MXINT matrix by matrix, ten times the size *and* ten times the
 # tokens take
-# {glue:text}`executed/15-ratio-against-training.ipynb::proportional_matmul_mean:.2f`
-# [{glue:text}`executed/15-ratio-against-training.ipynb::proportional_matmul_low:.2f`,
-# {glue:text}`executed/15-ratio-against-training.ipynb::proportional_matmul_high:.2f`] off the share at the same budget.
+# {glue:text}`15-ratio-against-training.ipynb::proportional_matmul_mean:.2f`
+# [{glue:text}`15-ratio-against-training.ipynb::proportional_matmul_low:.2f`,
+# {glue:text}`15-ratio-against-training.ipynb::proportional_matmul_high:.2f`] off the share at the same budget.
 #
 # There are {glue:text}`questions:d` questions of this kind (scheme, granularity, metric, budget). {glue:text}`fitted:d` have
 # three runs or more below ratio one, so that a line can be fitted: in {glue:text}`clear_up:d` of them the ratio clearly grows with
