@@ -572,6 +572,7 @@ assert (per_byte["paper"] > per_byte["ours"]).all(), "the text says: in both cas
 # - **That the equation is wrong and the three laws right.** Both were fitted to checkpoints of models that we didn't measure.
 # - **What happens at {glue:text}`far:s` tokens.** No model here or in the two papers was trained on as many. The published laws
 #   come from runs whose learning rate decays, ours from runs at a constant one.
+# - **The authors' next law.** {cite:t}`ouyang2026shannon` give the loss itself a form that turns. It isn't compared on this page.
 # - **Saturation.** All four laws rise without bound. A form that levels off would avoid the grey zone, but nothing here says where
 #   it levels off.
 # - **Sizes in one convention.** The laws are written in non-embedding parameters. We put in the names' round numbers, as the table

@@ -462,7 +462,8 @@ assert growth["low"]["size"] > 0 > growth["high"]["both"], "the text says: grows
 #   model it is a small part. Whether outliers go on growing, or blocks become narrow enough beside them, can't be read off
 #   here.
 # - **Weights against inputs.** No row has MXINT-4 in weights alone in several blocks. That inputs are to blame rests on GPTQ,
-#   which differs in more than that, and on the outliers.
+#   which differs in more than that, and on the outliers. In quantization-aware training {cite:t}`chen2025qat` too find the inputs'
+#   error bound to outliers.
 # - **The format.** In MXINT-4 a scale is a power of two. Finer scales, as NVFP4 has, or rotations that spread outliers would
 #   change $k$.
 # - **Forms chosen beforehand.** Those in which an exponent moves were added after a look at the exponents. The one that is told
