@@ -600,4 +600,10 @@ def test_another_configuration_over_the_same_weights_is_refused(family, changes)
         CheckpointError, match=r"config\.json: not the configuration described \(hash [0-9a-f]{16}, not"
     ):
         checkpoints.fetch(described)
-    assert checkpoints.fetch(spec) == before, "a family that doesn't say is taken as it is"
+    # a family that doesn't say is taken as it is, under another key
+    before = checkpoints.beside_of(folder)
+    assert checkpoints.fetch(spec).beside == before
+    change_config(folder, transformers_version="7.0")
+    assert checkpoints.beside_of(folder) == before
+    change_config(folder, a_field_that_nobody_knows=1)
+    assert checkpoints.beside_of(folder).architecture_hash != before.architecture_hash

@@ -173,13 +173,22 @@ class _Describer:
         return decoder_of(model)
 
     def _weights(self, spec: CheckpointSpec, decoder: Decoder) -> dict[str, Any]:
-        previous = previous_of(spec, self.specs)
-        before = None if previous is None else self._matrices_of(previous)
+        previous, before = self._before(spec)
         matrices = _matrices(decoder)
         self.last = spec, matrices
         change = before and _numbers(map(weight_statistics.relative_distance, matrices, before))
         statistics = {name: _numbers(map(function, matrices)) for name, function in STATISTICS.items()}
         return statistics | {"previous_step": previous and previous.step, "weight_change": change}
+
+    def _before(self, spec: CheckpointSpec) -> tuple[CheckpointSpec | None, list[Tensor] | None]:
+        """Return the checkpoint before this one and its matrices; one that can't be used is its own failure alone."""
+        specs = self.specs
+        while (previous := previous_of(spec, specs)) is not None:
+            try:
+                return previous, self._matrices_of(previous)
+            except CheckpointError:
+                specs = [other for other in specs if other != previous]
+        return None, None
 
     def _matrices_of(self, spec: CheckpointSpec) -> list[Tensor]:
         if self.last is not None and self.last[0] == spec:

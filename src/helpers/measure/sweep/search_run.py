@@ -147,7 +147,8 @@ class _Loaded:
         evaluation = self.engine.sweep.evaluation
         named, _ = with_calibration(scheme, self.source)
         parts = [self.local.weights_sha256, key_of(named), dataclasses.asdict(entry), evaluation.dtype, self.device]
-        return digest(parts)
+        beside = key_of(self.local.beside)
+        return digest([*parts, beside] if beside else parts)
 
     def searched(self, scheme: QuantScheme, entry: SearchEntry) -> Iterator[TrialRow]:
         """Search for every granularity; yield the trials as rows."""
