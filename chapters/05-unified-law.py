@@ -16,6 +16,9 @@
 # # The unified law
 #
 # *Does one formula hold for tokens, size and bits together?*
+#
+# {term}`Intervals <interval>` run over training runs, and over packages of documents as well where methods or texts are compared.
+# At 90% they are for a new training run.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -29,6 +32,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
+from scipy import stats
 
 from helpers.analyse.fits.by_run import fit_by_run, leave_one_run_out
 from helpers.analyse.fits.data import FitData, FitError
@@ -99,7 +103,9 @@ EXPONENTS = ["beta", "alpha", "gamma"]
 # each at a constant learning rate, measured on a GPU. Like the paper we fit {glue:text}`box_bits_low:.0f` to {glue:text}`box_bits_high:.0f` bits; more
 # bits were measured too, and what the law says of them comes below. We use the checkpoints beyond {glue:text}`early_tokens:s` tokens, up to
 # {glue:text}`box_tokens_high:s`; what that choice does comes below as well. The training text has {glue:text}`unique_tokens:s` tokens, so that the last
-# checkpoints have read it {glue:text}`epochs:.1f` times. Rows of up to {glue:text}`most_epochs:d` epochs over the text are used.
+# checkpoints have read it {glue:text}`epochs:.1f` times. Rows of up to {glue:text}`most_epochs:d` epochs over the text are used. With
+# scales and zero points, 2, 3 and 4 bits take {glue:text}`stored_2:.2f`, {glue:text}`stored_3:.2f` and {glue:text}`stored_4:.2f` stored bits;
+# at equal stored bits coarser groups would lose less ({doc}`10-methods-and-texts`).
 
 # %%
 measured = read_table("results/measurements.parquet").to_pandas()
@@ -131,6 +137,8 @@ pure = information_by_bits(fitted, errors, data.bits, tau=0.0)
 assert not no_interval
 put_all(early_tokens=count_label(LATE_TOKENS), most_epochs=MOST_EPOCHS, epochs=rows["epochs"].max())
 put("unique_tokens", count_label(rows["unique_tokens"].iloc[0]))
+put_all(**{f"stored_{bits:.0f}": one["effective_bits"].iloc[0] for bits, one in rows.groupby("bits")})
+assert (rows.groupby("bits")["effective_bits"].nunique() == 1).all(), "the text gives one number a bit width"
 assert rows["epochs"].max() > 1, "the text says that training text repeats"
 put_all(
     tau=fit.tau, median_se=float(np.median(data.outcome_se_nats / fit.fitted_nats)), rows=fit.n_rows, runs=fit.n_runs
@@ -169,7 +177,7 @@ assert inside == {"beta": True, "alpha": False, "gamma": False}, "the text says 
 #
 # The {glue:text}`rows:d` rows come from {glue:text}`runs:d` training runs only. Rows of one run share its luck, so the intervals count
 # runs, not rows: a covariance clustered by run with a correction for small numbers (CR2), and a *t* distribution with at most
-# {glue:text}`runs:d` − 1 degrees of freedom. For $\alpha$ there are {glue:text}`alpha_freedom:.1f`, since the sizes at both ends decide
+# {glue:text}`runs:d` − 1 degrees of freedom. For $\alpha$ there are {glue:text}`alpha_freedom:.1f`, as from half as many runs, since the sizes at both ends decide
 # most of it. The fit calls its own status *{glue:text}`status:s`*.
 #
 # - $\beta$ = {glue:text}`beta:.2f`, {glue:text}`level:.0%` interval {glue:text}`beta_low:.2f` to {glue:text}`beta_high:.2f`. Twice the tokens multiply QiD by
@@ -202,7 +210,7 @@ plt.close("all")
 # The published exponents are $\beta$ = {glue:text}`beta_published:.2f`, $\alpha$ = {glue:text}`alpha_published:.2f` and
 # $\gamma$ = {glue:text}`gamma_published:.2f`. Ours agree in sign and in order: bits weigh most, size least. The published $\beta$ lies in our
 # interval; $\alpha$ and $\gamma$ don't. This is no refutation. The paper's largest model is {glue:text}`paper_growth:,.0f` times as large as ours. Its models
-# read another kind of text with another vocabulary, and were rounded in groups of 128 weights.
+# read another kind of text with another vocabulary, and were most likely rounded in groups of 128 weights.
 #
 # ## How well does it describe?
 
@@ -436,7 +444,7 @@ assert abs(scores["log_bias"]) < 0.5 * scores["log_rms"], "the text says: no lea
 # Without the largest model, the law predicts its {glue:text}`held_rows:d` rows with a typical error of {glue:text}`held_rms:.0%`; on average the
 # prediction over what was measured is {glue:text}`held_ratio:.2f`. The model is {glue:text}`held_jump:.1f` times as large as the next. Of the
 # {glue:text}`held_level:.0%` intervals for a new run {glue:text}`held_coverage:.0%` hold what was measured, though they reach
-# {glue:text}`held_width:.0%` above the prediction: {glue:text}`held_runs:d` runs promise no more. From {glue:text}`held_from:s` tokens on
+# {glue:text}`held_width:.0%` above the prediction: that wide is an honest interval from {glue:text}`held_runs:d` runs. From {glue:text}`held_from:s` tokens on
 # {glue:text}`held_above:d` rows lie above them, all of 3 bits; {glue:text}`held_below:d` of the first checkpoint lie below. A step in size succeeds on
 # average, then, but not at the late end, as the section above would expect.
 #
@@ -570,6 +578,12 @@ for kind, pairs in (("texts", of_texts), ("methods", of_methods)):
     told = [f"{GREEK[name]} of {pair}: {value:+.2f}" for (pair, name), value in clear.items()]
     told = f"{len(told)} leave out zero ({'; '.join(told)})".replace(": -", ": −") if told else "none leaves out zero"
     put_all(**{f"{kind}_clear": len(clear), f"{kind}_all": len(table), f"{kind}_told": told})
+every = pd.concat({name: pair.differences for name, pair in (of_texts | of_methods).items()})
+spread = np.hypot(every["run_se"], every["document_se"])
+chance = 2 * stats.t.sf(every["value"].abs() / spread, every["degrees_of_freedom"])
+counted = every[chance < (1 - fit.level) / len(every)]
+put_all(pairs_all=len(every), pairs_counted=len(counted))
+put("pairs_told", "; ".join(f"{GREEK[name]} of {pair}" for pair, name in counted.index))
 slopes = pd.concat([pair.differences for pair in of_texts.values()]).drop(index="gamma")
 put_all(texts_most=slopes["value"].abs().max(), texts_reach=slopes[["low", "high"]].abs().max(axis=None))
 ends = [(one.estimate("alpha").low, one.estimate("alpha").high) for one in (rtn.first, rtn.second)]
@@ -585,17 +599,19 @@ put("rtn_factor", (data.n_params.max() / data.n_params.min()) ** -rtn.difference
 # :alt: Exponents with intervals of eight fits in three panels, beside two published laws. First GPTQ and round-to-nearest on two texts with all bits, then GPTQ, round-to-nearest, AWQ and NF4 at 4 bits. Each fit has a dot and a bar in the panels of beta and alpha, and those of all bits in that of gamma.
 #
 # A law a text and a method, with {glue:text}`level:.0%` intervals by run; diamonds: published. Of the differences {glue:text}`texts_clear:d` of
-# {glue:text}`texts_all:d` between texts and {glue:text}`methods_clear:d` of {glue:text}`methods_all:d` between methods leave out zero.
+# {glue:text}`texts_all:d` between texts and {glue:text}`methods_clear:d` of {glue:text}`methods_all:d` between methods leave out zero;
+# with their number counted, {glue:text}`pairs_counted:d` of all.
 # ```
 #
 # **Texts.** Of {glue:text}`texts_all:d` differences {glue:text}`texts_told:s`. $\beta$ and $\alpha$ differ by {glue:text}`texts_most:.3f` at most, and no
 # interval of theirs reaches beyond {glue:text}`texts_reach:.2f`. The paper shows its second text for the 12B model alone, with the same trend.
 #
-# **Methods.** Of {glue:text}`methods_all:d` differences {glue:text}`methods_told:s`; chance alone would make one in twenty. A method that changed $k$ alone would
-# leave them all at zero. The $\alpha$ of RTN is {glue:text}`rtn_alpha:.2f`, that of GPTQ {glue:text}`alpha:.2f`: a difference of {glue:text}`rtn_alpha_value:s`
+# **Methods.** Of {glue:text}`methods_all:d` differences {glue:text}`methods_told:s`; chance alone would make one in twenty. With
+# their number counted (Bonferroni over all {glue:text}`pairs_all:d` differences of texts and methods) {glue:text}`pairs_counted:d` are left:
+# {glue:text}`pairs_told:s`. A method that changed $k$ alone would leave them all at zero. The $\alpha$ of RTN is {glue:text}`rtn_alpha:.2f`, that of GPTQ {glue:text}`alpha:.2f`: a difference of {glue:text}`rtn_alpha_value:s`
 # [{glue:text}`rtn_alpha_low:s`, {glue:text}`rtn_alpha_high:s`], which the two intervals of {numref}`fig-pairs` don't tell: they {glue:text}`alpha_overlap:s`. From
 # our smallest size to the largest, {glue:text}`size_factor:.0f` times, it multiplies RTN's QiD over GPTQ's by {glue:text}`rtn_factor:.2f`. The paper's constants
-# for each method stand in a plot alone, where we can't read them; the diamond of 4 bits is the law of its table. All this is about one window of tokens, in
+# for each method stand in a plot; the diamond of 4 bits is the law of its table. All this is about one window of tokens, in
 # which no law of this form fits well, and one draw of calibration text.
 #
 # ## The published law on our rows
@@ -615,7 +631,7 @@ for bits, law in OUYANG_2024_TABLE_1.items():
 # {glue:text}`ours_low:.2f` to {glue:text}`ours_high:.2f`. Every one of these rows is outside the box in which that law was fitted, which begins at
 # {glue:text}`paper_size_low:s` parameters and {glue:text}`paper_tokens_low:s` tokens.
 #
-# The paper's own table doesn't come from its unified law either. Equation 8 gives {glue:text}`06-published-tables.ipynb::unified_prints:d` of its
+# The paper's own table isn't what its unified law gives either. Equation 8 gives {glue:text}`06-published-tables.ipynb::unified_prints:d` of its
 # {glue:text}`06-published-tables.ipynb::cells:d` cells to the digit; three laws, one a bit width, give {glue:text}`06-published-tables.ipynb::three_prints:d`. Their
 # $\beta$ are {glue:text}`table_beta_2:.2f`, {glue:text}`table_beta_3:.2f` and {glue:text}`table_beta_4:.2f` for 2, 3 and 4 bits.
 # {doc}`Chapter 6 <06-published-tables>` goes through the cells, and through what such laws say of larger models.

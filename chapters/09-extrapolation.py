@@ -20,7 +20,8 @@
 # Every form with four or five constants looks good on the rows that it was fitted to. A law is for the rows that one does not
 # have: larger models, more tokens, other bit widths, another way of training. So we hide rows, fit, predict what was hidden,
 # and count how far off the predictions are and whether the intervals hold. Then we leave our own table and look at models of
-# others, a thousand times as large.
+# others, a thousand times as large. {term}`Intervals <interval>` run over training runs, and at 90% they are for a new one; those of
+# published models run over models.
 
 # %% tags=["parameters"]
 device = "cpu"
