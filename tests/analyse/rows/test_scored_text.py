@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.rows.noise import EvaluationError
-from helpers.analyse.rows.noise_floor import NoiseFloor
+from helpers.analyse.rows.noise_floor import NoiseFloor, study_floors
 from helpers.analyse.rows.outcomes import KL, QID
 from helpers.analyse.rows.scored_text import scored_both_ways, scored_text_relative
+from helpers.table.corpus import packages
 from helpers.table.errors import AnalysisError
 
 RESULTS = Path(__file__).parents[3] / "results"
@@ -44,3 +45,14 @@ def test_the_scored_text_is_no_part_of_one_protocols_floor():
     assert told.of_one_model(1.0) == plain.of_one_model(1.0)
     assert told.of_another_run(1.0) == plain.of_another_run(1.0)
     assert told.of_another_protocol(1.0) == pytest.approx(2 * np.hypot(0.03, 0.1))
+
+
+def test_the_studys_floors_have_the_scored_text_as_measured():
+    measured = pd.read_parquet(RESULTS / "measurements.parquet")
+    both = scored_both_ways(measured)
+    found = scored_text_relative(both[both["tokens_seen"] > 60e6])["relative_sd"]
+    floors = study_floors(measured, packages("evaluation"))
+    assert {bits: floor.scored_text_relative for bits, floor in floors.items()} == found.loc["rtn"].to_dict()
+    unknown = study_floors(measured[measured["n_sequences"] != 128], packages("evaluation"))[3.0]
+    assert np.isnan(unknown.scored_text_relative)
+    assert unknown.of_another_run(0.1) == floors[3.0].of_another_run(0.1)

@@ -15,6 +15,7 @@ from helpers.analyse.rows.noise import (
     without_rounding,
 )
 from helpers.analyse.rows.outcomes import QID, Outcome
+from helpers.analyse.rows.scored_text import scored_both_ways, scored_text_relative
 from helpers.analyse.rows.study import LATE_TOKENS, gptq_of_study, rows_of_seeds
 from helpers.table.errors import AnalysisError
 
@@ -79,7 +80,8 @@ def study_floors(measurements: pd.DataFrame, groups: Sequence[str], outcome: Out
     It holds for the rows of `gptq_of_study` on the held-out text, one draw of calibration text each. `groups`: the
     package of each held-out document. An outcome that isn't kept by document (KL) has no part of the evaluation: how
     far other documents would move it isn't known, and its floor is that of these documents. RTN has no calibration: of
-    its floor only `evaluation` is known.
+    its floor only `evaluation` is known. The scored text's part is that of RTN, which alone was scored by both
+    protocols; NaN where no checkpoint was.
     """
     rows = gptq_of_study(measurements)
     first, calibration = rows[rows["calib_seed"] == 0], calibration_draws(rows, outcome)
@@ -87,7 +89,25 @@ def study_floors(measurements: pd.DataFrame, groups: Sequence[str], outcome: Out
     seed = without_rounding(between, calibration)["relative_sd"]
     relative, by_bits = calibration["relative_sd"], first.groupby("bits")
     known = {bits: evaluation_error(one, groups) if outcome.paired else NO_EVALUATION for bits, one in by_bits}
+    scored = _scored_text(measurements, outcome)
     return {
-        bits: NoiseFloor(bits, evaluation, float(relative[bits]), float(seed[bits]))
+        bits: NoiseFloor(
+            bits,
+            evaluation,
+            float(relative[bits]),
+            float(seed[bits]),
+            scored_text_relative=scored.get(bits, float("nan")),
+        )
         for bits, evaluation in known.items()
     }
+
+
+def _scored_text(measurements: pd.DataFrame, outcome: Outcome) -> dict[float, float]:
+    """Return by bits how far the length that is scored moves a late outcome of RTN; empty where none was scored so."""
+    try:
+        both = scored_both_ways(measurements, outcome)
+    except AnalysisError:
+        return {}
+    return (
+        scored_text_relative(both[both[TOKENS_SEEN] > LATE_TOKENS])["relative_sd"].xs("rtn", level="method").to_dict()
+    )
