@@ -1,4 +1,6 @@
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -470,3 +472,28 @@ def test_a_part_of_another_family_is_checked_too_when_a_sweep_is_read_for_one_un
     path.write_text(path.read_text() + "  - family: [other]\n    schemes: []\n")
     with pytest.raises(SpecError, match=r"sweep\.yml:8: 'family' is \['other'\]; accepted: str$"):
         read_sweep(path, Unit(family, "tiny"))
+
+
+@pytest.mark.parametrize("asks", ["evaluation", "calibration"])
+def test_too_few_positions_are_that_checkpoints_failure_and_are_told_by_the_plan(tmp_path, family, asks):
+    copy = shutil.copytree(family, tmp_path / "copy")
+    short, *_ = sorted(copy.rglob("config.json"))
+    short.write_text(json.dumps(json.loads(short.read_text()) | {"max_position_embeddings": 64}))
+    old, new = f"{asks}: {{sequences: ", f"{asks}: {{seq_len: 65, sequences: "
+    others = {"evaluation": "calibration", "calibration": "evaluation"}
+    path = write(tmp_path, copy, old, new)
+    path.write_text(path.read_text().replace(f"{others[asks]}: {{", f"{others[asks]}: {{seq_len: 64, "))
+    sweep = read_sweep(path)
+    assert len(sweep.parts[0].checkpoints) == 1
+    (failure,) = sweep.failures
+    assert failure.endswith(": 65 tokens a sequence; accepted: up to 64 (its positions)")
+    path.write_text(path.read_text().replace("65", "64"))
+    assert not read_sweep(path).failures
+
+
+def test_too_few_positions_of_every_checkpoint_are_refused(tmp_path, family):
+    copy = shutil.copytree(family, tmp_path / "copy")
+    for config in copy.rglob("config.json"):
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 64}))
+    with pytest.raises(SpecError, match=r"sweep\.yml:\d+: .*512 tokens a sequence; accepted: up to 64"):
+        read_sweep(write(tmp_path, copy))

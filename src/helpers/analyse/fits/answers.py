@@ -130,7 +130,7 @@ def fitted_law(fits: NamedFits, name: str, bits: float | None = None) -> KnownLa
 def _within_floats(ask: Callable[..., Answer]) -> Callable[..., Answer]:
     """Return a question whose answer floats hold: LawError where they don't, NaN for an end that they don't hold.
 
-    Infinity stays an answer where it is the law's own, as at one bit by some: no number is too large there.
+    Infinity is no answer either, though it is some laws' own limit at or below one bit.
     """
 
     @functools.wraps(ask)
@@ -140,11 +140,9 @@ def _within_floats(ask: Callable[..., Answer]) -> Callable[..., Answer]:
                 found = ask(*args, **options)
         except (ArithmeticError, ValueError) as error:
             raise LawError(f"the law has no answer there that a float holds ({error})") from None
-        if math.isnan(found.value):
+        if not math.isfinite(found.value):
             raise LawError("the law has no answer there that a float holds")
-        low, high = (
-            math.nan if math.isinf(end) and math.isfinite(found.value) else end for end in (found.low, found.high)
-        )
+        low, high = (math.nan if math.isinf(end) else end for end in (found.low, found.high))
         return dataclasses.replace(found, low=low, high=high)
 
     return asked

@@ -17,7 +17,7 @@ from helpers.measure.sweep.entries import (
     _SweepEntry,
     as_in_scheme,
 )
-from helpers.measure.sweep.structures import refuse_impossible, refuse_too_long, structures_of
+from helpers.measure.sweep.structures import refuse_impossible, structures_of
 from helpers.measure.text.corpus_lock import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT, TEXTS
 from helpers.measure.training.unit import Unit
 from helpers.table.checkpoint import CheckpointSpec
@@ -102,30 +102,24 @@ def _read_evaluation(raw: Located, path: Path) -> EvaluationEntry:
 def _read_part(entry: _PartEntry, where: str, sweep: _SweepEntry, path: Path, unit: Unit | None) -> Part:
     calibration = _record(CalibrationEntry, sweep.calibration, path)
     specs = _chosen(entry, where, unit)
-    structures, unknown = structures_of(specs)
+    expanded = [(_expand(item, calibration, path), f"{path}:{item.lines['method']}") for item in entry.schemes]
+    schemes = [scheme for wanted, _ in expanded for scheme in wanted]
+    search = _read_search(entry.search, schemes, path)
+    structures, unknown = structures_of(specs, _longest(sweep, search, schemes, path))
     if specs and len(unknown) == len(specs):
         raise SpecError(f"{where}: {next(iter(unknown.values()))}")
-    schemes: list[QuantScheme] = []
-    for item in entry.schemes:
-        wanted = _expand(item, calibration, path)
-        refuse_impossible(structures, wanted, f"{path}:{item.lines['method']}")
-        schemes += wanted
-    search = _read_search(entry.search, schemes, path)
-    calibrates = any(scheme.calib_sequences for scheme in schemes)
-    for seq_len, line in _lengths(sweep, entry.search, calibrates, path):
-        refuse_too_long(structures, seq_len, f"{path}:{line}")
+    for wanted, line in expanded:
+        refuse_impossible(structures, wanted, line)
     usable = tuple(spec for spec in specs if spec not in unknown)
     return Part(usable, tuple(schemes), search, tuple(unknown.values()))
 
 
-def _lengths(sweep: _SweepEntry, search: Located | None, calibrates: bool, path: Path) -> list[tuple[int, int]]:
-    """Return the tokens a sequence that a part asks its checkpoints for, each with the line that says so."""
-    asked: list[tuple[type[EvaluationEntry | CalibrationEntry | SearchEntry], Located]]
-    asked = [(EvaluationEntry, sweep.evaluation)]
-    asked += [(CalibrationEntry, sweep.calibration)] if calibrates else []
-    asked += [(SearchEntry, search)] if search is not None else []
-    read = [(_record(cls, raw, path), raw.lines) for cls, raw in asked]
-    return [(entry.seq_len, lines.get("seq_len", lines["sequences"])) for entry, lines in read]
+def _longest(sweep: _SweepEntry, search: SearchEntry | None, schemes: list[QuantScheme], path: Path) -> int:
+    """Return the most tokens a sequence that a part asks for, whether to score, to calibrate or to search."""
+    lengths = [_record(EvaluationEntry, sweep.evaluation, path).seq_len]
+    lengths += [scheme.calib_seq_len for scheme in schemes if scheme.calib_seq_len]
+    lengths += [search.seq_len] if search is not None else []
+    return max(lengths)
 
 
 def _read_search(raw: Located | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:

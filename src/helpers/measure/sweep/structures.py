@@ -12,7 +12,7 @@ from helpers.measure.models.decoders import linear_shapes, positions_of
 from helpers.measure.models.failures import failure_of
 from helpers.measure.rounding import methods
 from helpers.table.checkpoint import CheckpointSpec
-from helpers.table.errors import SpecError
+from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families.catalogue import HUB_FAMILIES
 from helpers.table.scheme import QuantScheme
 
@@ -26,8 +26,11 @@ class Structure:
     config: PretrainedConfig | None
 
 
-def structures_of(specs: list[CheckpointSpec]) -> tuple[list[Structure], dict[CheckpointSpec, str]]:
-    """Return the different structures among checkpoints, and why those have none that aren't known, one line each."""
+def structures_of(specs: list[CheckpointSpec], seq_len: int) -> tuple[list[Structure], dict[CheckpointSpec, str]]:
+    """Return the different structures among checkpoints, and why the others can't be used, one line each.
+
+    Those can't whose structure isn't known, or has fewer positions than the `seq_len` tokens of a sequence.
+    """
     structures: dict[object, Structure] = {}
     unknown: dict[CheckpointSpec, str] = {}
     for spec in specs:
@@ -36,6 +39,7 @@ def structures_of(specs: list[CheckpointSpec]) -> tuple[list[Structure], dict[Ch
             continue
         try:
             config = checkpoints.config_of(Path(spec.location))
+            _refuse_too_long(config, seq_len)
             key = (spec.model, config.to_json_string())
             if key not in structures:
                 structures[key] = Structure(spec.model, linear_shapes(config), config)
@@ -54,13 +58,11 @@ def refuse_impossible(structures: list[Structure], schemes: list[QuantScheme], w
             raise SpecError(f"{where}: {scheme.label} on {structure.model}: {reason}")
 
 
-def refuse_too_long(structures: list[Structure], seq_len: int, where: str) -> None:
-    """Raise SpecError, beginning with `where`, for more tokens a sequence than one of `structures` has positions."""
-    for structure in structures:
-        positions = structure.config and positions_of(structure.config)
-        if positions is not None and seq_len > positions:
-            accepted = f"up to {positions}, the positions of {structure.model}"
-            raise SpecError(f"{where}: 'seq_len' is {seq_len}; accepted: {accepted}")
+def _refuse_too_long(config: PretrainedConfig, seq_len: int) -> None:
+    """Raise CheckpointError for more tokens a sequence than a model of this configuration has positions."""
+    positions = positions_of(config)
+    if positions is not None and seq_len > positions:
+        raise CheckpointError(f"{seq_len} tokens a sequence; accepted: up to {positions} (its positions)")
 
 
 def _undivided(shapes: dict[str, tuple[int, int]], scheme: QuantScheme) -> str | None:
