@@ -179,18 +179,20 @@ $(EXECUTED)/03-checkpoints.ipynb: $(wildcard sweeps/train-*.yml)
 $(EXECUTED)/11-noise-floor.ipynb $(EXECUTED)/90-speed.ipynb: $(wildcard benchmarks/results/*.json)
 
 # Built aside and checked, then put in place whole: a failed build leaves the last good book where it is. Every page is written
-# again, because Sphinx doesn't see that a number glued from another page has changed.
+# again, because Sphinx doesn't see that a number glued from another page has changed. While one of
+# them builds or checks the pages another one is refused in one line.
 SITE := .cache/site
 NEW  := book/_build/new
 $(HTML): $(CHAPTERS:%=$(EXECUTED)/%.ipynb) $(PAGES) | $(ENV)
-	@rm -rf $(SITE) && mkdir -p $(SITE) $(@D)
-	@$(VENV)/bin/jupyter-book build book --config "$$PWD/_config.yml" --toc "$$PWD/book/_toc.yml" \
-	  --path-output "$$PWD/$(SITE)" -W -n --keep-going --all --quiet > $(SITE)/log.txt || { cat $(SITE)/log.txt; exit 1; }
-	@$(PY) book/check.py $(SITE)/_build/html
-	@rm -rf $(NEW) && mv $(SITE)/_build/html $(NEW) && $(PY) book/place.py $(NEW) $(@D) && touch $@
+	@$(PY) book/alone.py $(@D) sh -euc ' \
+	  rm -rf $(SITE) && mkdir -p $(SITE) $(@D); \
+	  $(VENV)/bin/jupyter-book build book --config "$$PWD/_config.yml" --toc "$$PWD/book/_toc.yml" \
+	    --path-output "$$PWD/$(SITE)" -W -n --keep-going --all --quiet > $(SITE)/log.txt || { cat $(SITE)/log.txt; exit 1; }; \
+	  $(PY) book/check.py $(SITE)/_build/html; \
+	  rm -rf $(NEW) && mv $(SITE)/_build/html $(NEW) && $(PY) book/place.py $(NEW) $(@D) && touch $@'
 
 serve: $(HTML) ## show the built book at http://127.0.0.1:8000 (this machine only)
-	$(PY) -m http.server --bind 127.0.0.1 --directory $(dir $(HTML)) $(PORT)
+	@$(PY) book/serve.py $(dir $(HTML)) $(PORT)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
@@ -208,8 +210,8 @@ check-peers: $(ENV) $(PEERS_LOCKED) ## tests that run GPTQModel from .venv-peers
 	$(PY) -m pytest -m peers tests/peers
 
 check: $(HTML) ## look through the built book: pages, outputs, links; in Chromium too if there is one
-	$(PY) book/check.py $(dir $(HTML))
-	$(PY) -m pytest -m browser tests/book tests/recount
+	@$(PY) book/alone.py $(patsubst %/,%,$(dir $(HTML))) sh -euc ' \
+	  $(PY) book/check.py $(dir $(HTML)); $(PY) -m pytest -m browser tests/book tests/recount'
 
 recount: $(ENV) ## count the glued numbers again without the package: every chapter, or NN=04
 	@for each in $(or $(NN),all); do $(PY) -m tests.recount.recount $$each; done

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,66 @@ def test_an_ascii_locale_reads_and_says_utf_8(tmp_path, monkeypatch):
 def test_control_characters_of_a_file_move_no_cursor(tmp_path):
     (tmp_path / "x.yml").write_text('name: x\n"\\e[31mkey": 1\n')
     assert "unknown key '\\x1b[31mkey'" in said(qid("sweep", str(tmp_path / "x.yml")), 1)
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full on this system")
+@pytest.mark.parametrize("words", [("laws",), ("--help",)])
+def test_an_answer_that_cannot_be_written_is_one_line(words):
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "helpers.cli", *words], stdout=full, stderr=subprocess.PIPE, cwd=ROOT
+        )
+    assert (done.returncode, done.stderr) == (1, b"error: stdout: can't be written (No space left on device)\n")
+
+
+def test_a_reader_who_has_gone_gets_no_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "helpers.cli", "laws"], stdout=write, stderr=subprocess.PIPE, cwd=ROOT)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+SPEAK = "from helpers.commands.console import console, speak_utf_8; speak_utf_8(); {}; print('done')"
+TALK = ["console.print('x')", "import sys; sys.stderr.write('x' * 9999)", "import logging; logging.warning('x')"]
+
+
+@pytest.mark.parametrize("talk", TALK)
+def test_talk_that_nobody_hears_ends_no_work(talk):
+    """A sweep with its stderr on a full disk lost half of its rows, one piped to `head` all of them."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", SPEAK.format(talk)]
+    done = subprocess.run(command, stderr=write, stdout=subprocess.PIPE, cwd=ROOT, check=True)
+    os.close(write)
+    assert done.stdout == b"done\n"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff\xfe"])
+def test_a_lock_from_a_broken_tokenizer_is_one_line(tmp_path, content):
+    path = tmp_path / "tokenizer.json"
+    if content is not None:
+        path.write_bytes(content)
+    done = qid("lock", "--wheels", str(tmp_path), "--tokenizer", str(path), "--out", str(tmp_path / "lock"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "tokenizer.json: not a tokenizer (" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "said"),
+    [
+        (("status", "--checkpoints"), b"x" * 300, b"File name too long"),
+        (("fit", "--law", "power", "--data"), b"x" * 300 + b".csv", b"File name too long"),
+        (("status", "--table"), b"\xff.parquet", b"a path that isn't UTF-8; accepted: one that is"),
+        (("gather",), b"\xff.parquet", b"a path that isn't UTF-8; accepted: one that is"),
+        (("status", "--table"), "a\nb \N{SNOWMAN} [/x]".encode(), "a\\nb \N{SNOWMAN} [/x]: no such table".encode()),
+    ],
+)
+def test_a_path_that_no_file_has_is_one_line(tmp_path, words, path, said):
+    command = [sys.executable, "-m", "helpers.cli", *words, os.fsencode(tmp_path) + b"/" + path]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1), done.stderr
+    assert said in done.stderr

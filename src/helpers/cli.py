@@ -12,6 +12,7 @@ from rich.logging import RichHandler
 from helpers.commands import laws, measuring, packing, register, tables, training
 from helpers.commands.console import console, speak_utf_8
 from helpers.table.errors import QidError
+from helpers.table.words import one_line
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,9 +42,19 @@ def run() -> None:
     """Run the command; an error this package raises on purpose ends it with one line and exit code 1."""
     speak_utf_8()
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:  # where it is closed, there is none
+                sys.stdout.flush()
+    except BrokenPipeError:  # who reads has read enough
+        sys.exit(1)
     except QidError as error:
         console.print(f"error: {error}", style="bold red")
+        sys.exit(1)
+    except OSError as error:  # of a path that no file can have, such as a name of 300 characters
+        place = "" if error.filename is None else f"{error.filename}: "
+        console.print(f"error: {one_line(f'{place}{error.strerror or error}')}", style="bold red")
         sys.exit(1)
 
 

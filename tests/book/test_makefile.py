@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
+
+from helpers.table.disk import exclusive
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = ["01-the-question", "02-rounding", "03-checkpoints", "04-degradation", "05-unified-law"]
@@ -19,7 +22,8 @@ TOP += ["results", "src", "sweeps"]
 TARGETS = ["help", "env", "book", "test", "lint", "sweep", "train", "fits", "benchmark", "serve", "clean", "check"]
 
 PYTHON = f"""#!/bin/sh
-[ "$1" = book/place.py ] && PYTHONPATH='{ROOT}/src' exec '{sys.executable}' '{ROOT}/book/place.py' "$2" "$3"
+own="$1"
+case "$own" in book/place.py|book/alone.py) shift; PYTHONPATH='{ROOT}/src' exec '{sys.executable}' '{ROOT}/'$own "$@" ;; esac
 case "$1" in
   book/execute.py)
     echo "$(basename "$3" .ipynb) $4 $5 $6 $7" >> log
@@ -224,9 +228,47 @@ def test_help_lists_every_target():
         assert re.search(rf"^  make {target} +\S", shown, re.MULTILINE), target
 
 
+def test_a_second_build_or_check_at_once_is_refused_in_one_line(project):
+    """Both built in .cache/site: one removed what the other was about to check."""
+    with exclusive(project / "book/_build/html", doing="building or checking"):
+        done = make(project, "book")
+        assert (done.returncode, done.stderr.count("building or checking it; wait for it or end it\n")) == (2, 1)
+        assert not (project / "book/_build/html").exists()
+    assert build(project)[-2:] == ["render", "check"]
+    with exclusive(project / "book/_build/html", doing="building or checking"):
+        done = make(project, "check")
+    assert (done.returncode, done.stderr.count("another process is building or checking it")) == (2, 1)
+    assert make(project, "check").returncode == 0
+
+
+def served(port: object) -> subprocess.Popen:
+    command = [sys.executable, ROOT / "book/serve.py", ROOT / "book", str(port)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 def test_the_book_is_served_on_this_machine_only():
-    shown = make(ROOT, "-n", "serve").stdout
-    assert "--bind 127.0.0.1" in shown
+    assert "book/serve.py book/_build/html/ 8000" in make(ROOT, "-n", "serve").stdout
+    server = served(0)
+    try:
+        address = server.stdout.readline().strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
+        with urllib.request.urlopen(f"{address}/_toc.yml") as answer:
+            assert answer.read() == (ROOT / "book/_toc.yml").read_bytes()
+        second = served(address.rpartition(":")[2])
+        assert second.communicate()[1].endswith(
+            "(Address already in use); accepted: the number of a port that is free, 1024 to 65535\n"
+        )
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+@pytest.mark.parametrize("port", ["abc", "", "-1", "70000", "1e3"])
+def test_a_port_that_is_none_is_one_line(port):
+    server = served(port)
+    said = server.communicate()[1]
+    assert (server.returncode, said.count("\n")) == (1, 1)
+    assert said.startswith(f"PORT is {port} (")
 
 
 def test_readme_shows_the_two_commands_and_ci_runs_them():

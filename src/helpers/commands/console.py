@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,11 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from helpers.table.errors import ResultsError, SpecError
 from helpers.table.words import one_line
 
 # What is printed are names and paths: nothing in them is markup, and no line is broken, whoever reads on.
 console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 WIDEST = 10_000  # columns: a table is never cut, whatever the terminal's width
+MOST_GIB = 2**20  # more than any machine has: a number of bytes
 
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 MemoryGib = Annotated[
@@ -27,8 +31,15 @@ MemoryGib = Annotated[
 
 
 def in_bytes(memory_gib: float | None) -> int | None:
-    """Return the number of bytes of so many GiB; None stays None, which lets the device decide."""
-    return None if memory_gib is None else int(memory_gib * 2**30)
+    """Return the number of bytes of so many GiB; None stays None, which lets the device decide.
+
+    Raises SpecError for what isn't an amount of memory.
+    """
+    if memory_gib is None:
+        return None
+    if not 0 < memory_gib <= MOST_GIB:
+        raise SpecError(f"--memory-gib is {memory_gib:g}; accepted: more than 0, up to {MOST_GIB:,}")
+    return int(memory_gib * 2**30)
 
 
 def end_with(failures: Sequence[str], what_failed: str) -> None:
@@ -39,12 +50,47 @@ def end_with(failures: Sequence[str], what_failed: str) -> None:
         raise typer.Exit(1)
 
 
+class _Talk(io.FileIO):
+    """A stderr whose words are lost where nobody can read them: that ends no work."""
+
+    def write(self, words: Any, /) -> int:
+        try:
+            return super().write(words)
+        except OSError:
+            return len(words)
+
+
+class _Answers(io.FileIO):
+    """A stdout that says once, in one line, why it can't be written; BrokenPipeError is for a reader who has gone."""
+
+    refused = False  # what a buffer still holds is tried again at the end
+
+    def write(self, words: Any, /) -> int:
+        if self.refused:
+            return len(words)
+        try:
+            return super().write(words)
+        except OSError as error:
+            self.refused = True
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise ResultsError(f"stdout: can't be written ({error.strerror})") from None
+
+
 def speak_utf_8() -> None:
-    """Write UTF-8 to stdout and stderr whatever the locale says, what it can't hold as escapes."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)  # a test's stand-in has none
-        if reconfigure is not None:
-            reconfigure(encoding="utf-8", errors="backslashreplace")
+    """Write UTF-8 to stdout and stderr whatever the locale says, what it can't hold as escapes.
+
+    From then on a write to stdout that is refused raises ResultsError (BrokenPipeError where the reader has gone), one
+    to stderr is left out.
+    """
+    for name, raw in (("stdout", _Answers), ("stderr", _Talk)):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):  # not a test's stand-in
+            stream.flush()
+            sound = io.BufferedWriter(raw(stream.fileno(), "w", closefd=False))
+            setattr(
+                sys, name, io.TextIOWrapper(sound, "utf-8", "backslashreplace", line_buffering=stream.line_buffering)
+            )
 
 
 def print_table(table: Table) -> None:
@@ -66,6 +112,15 @@ def _at_home(value: Any) -> Any:
     if isinstance(value, list):
         return [_at_home(one) for one in value]
     if isinstance(value, Path):
+        _refuse_bytes(value)
         with contextlib.suppress(RuntimeError):  # a home that nobody has: the path as it is
             return value.expanduser()
     return value
+
+
+def _refuse_bytes(path: Path) -> None:
+    """Raise SpecError for a path that isn't UTF-8: some libraries can't open it, and no message could show it."""
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        raise SpecError(f"{str(path)!a}: a path that isn't UTF-8; accepted: one that is") from None

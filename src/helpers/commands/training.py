@@ -59,11 +59,10 @@ def lock(
     out: Annotated[Path, typer.Option(help="The lock to write.")] = Path("data/corpus.lock"),
 ) -> None:
     """Choose held-out documents among a folder's wheels, digest the training text, and write the corpus lock."""
-    from tokenizers import Tokenizer
-
+    from helpers.measure.models.checkpoints import read_tokenizer
     from helpers.measure.training.corpus import make_lock, read_packages, write_lock
 
-    made = make_lock(wheels, read_packages(packages), Tokenizer.from_file(str(tokenizer_file)))
+    made = make_lock(wheels, read_packages(packages), read_tokenizer(tokenizer_file))
     write_lock(made, out)
     console.print(f"{out}: {len(made.wheels)} wheels, {made.n_training_documents} training documents")
 

@@ -487,6 +487,24 @@ def test_weights_that_are_no_numbers_are_named(family):
     assert checkpoints.nonfinite_weights(model) == expected
 
 
+def test_a_configuration_is_utf_8_whatever_the_locale_says(family, monkeypatch):
+    """Under an ASCII locale one with an accent was no JSON."""
+    folder = local(family).folder
+    path = folder / "config.json"
+    path.write_bytes(path.read_bytes().replace(b"{", '{"_name_or_path": "modèle", '.encode(), 1))
+    monkeypatch.setattr("locale.getpreferredencoding", lambda *_: "ascii")
+    monkeypatch.setattr("pathlib.Path.read_text", lambda *_, **__: pytest.fail("read as the locale says"))
+    assert checkpoints.architecture_of(folder)
+
+
+def test_a_key_that_is_there_twice_is_refused(family):
+    folder = local(family).folder
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace("{", '{"model_type": "llama", ', 1))
+    with pytest.raises(CheckpointError, match=r"config.json: not JSON \(key 'model_type' is there twice\)"):
+        checkpoints.weight_files(folder)
+
+
 def test_an_encoder_is_refused_at_load(tmp_path):
     """Packed and scored before: it sees the token that it is asked for."""
     config = BertConfig(**SMALL, **TOKENS, intermediate_size=48)
@@ -496,14 +514,22 @@ def test_an_encoder_is_refused_at_load(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [ConnectionResetError("reset"), ValueError("a page in place of JSON\nand more"), AssertionError()]
+    "error",
+    [
+        ConnectionResetError("reset"),
+        ValueError("a page in place of JSON\nand more"),
+        OSError(
+            "404 Client Error.\n\nRevision Not Found for url: x.\nInvalid rev id: step1000"
+        ),  # the reason comes last
+        AssertionError(),
+    ],
 )
 def test_a_download_that_fails_is_one_line_whatever_it_raises(monkeypatch, error):
     def fail(*_args, **_settings):
         raise error
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
-    said = str(error).partition("\n")[0] or type(error).__name__
+    said = " ".join(str(error).split()) or type(error).__name__
     with pytest.raises(CheckpointError, match=f"EleutherAI/pythia-14m at step1000: {said}$"):
         checkpoints.fetch(pythia_spec())
 

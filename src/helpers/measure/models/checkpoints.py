@@ -84,7 +84,8 @@ def _download(spec: CheckpointSpec) -> Path:
     except LocalEntryNotFoundError:
         raise CheckpointError(f"{name}: not in the local cache, and the Hub can't be reached") from None
     except Exception as error:  # of HTTP, of its client, of a page in place of JSON: they have no base in common
-        raise CheckpointError(f"{name}: {_said(error)}") from None
+        said = " ".join(str(error).split())  # all of it: the Hub's first line is a status, its reason is the last one
+        raise CheckpointError(f"{name}: {said or type(error).__name__}") from None
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -265,6 +266,14 @@ def tokenizer_folder(folder: Path) -> Path | None:
     return next((place for place in places if (place / "tokenizer.json").exists()), None)
 
 
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokenizer that a file holds, as it stands there. Raises CheckpointError where it can't be read."""
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more special
+        raise CheckpointError(f"{path}: not a tokenizer ({_said(error)})") from None
+
+
 def tokenizer_of(folder: Path) -> Tokenizer:
     """Return the tokenizer of a checkpoint, without what encoding must not do: padding, cutting, dropout.
 
@@ -275,10 +284,7 @@ def tokenizer_of(folder: Path) -> Tokenizer:
     if home is None:
         raise CheckpointError(f"{folder}: no tokenizer.json there or in the family's folder")
     path = home / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing more special
-        raise CheckpointError(f"{path}: not a tokenizer ({_said(error)})") from None
+    tokenizer = read_tokenizer(path)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if getattr(tokenizer.model, "dropout", None) is not None:

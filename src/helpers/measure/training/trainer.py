@@ -15,10 +15,10 @@ import safetensors.torch
 import torch
 from rich.console import Console
 from rich.table import Table
-from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
+from helpers.measure.models.checkpoints import read_tokenizer
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training import corpus
@@ -227,7 +227,7 @@ def _train_runs(plan: TrainingPlan, runs: list[Run], out: Path, device: str, con
     tokenizer_path = out / "tokenizer.json"
     if not tokenizer_path.exists():
         disk.write_atomically(tokenizer_path, corpus_lock.TADPOLE_TOKENIZER.read_bytes())
-    tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    tokenizer = read_tokenizer(tokenizer_path)
     console.print(plan_table(plan, runs, tokenizer.get_vocab_size()))
     lock = corpus_lock.read_lock()
     tokens = corpus.training_tokens(lock, tokenizer)
