@@ -13,9 +13,9 @@ import numpy as np
 from helpers.analyse.fits.bootstrap import WarmFit, score_to_the_top, wild_bootstrap, wild_replicates
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.fits.make_fits import parts_of_study
 from helpers.analyse.fits.result import FitResult
 from helpers.analyse.fits.stored import TABLE
+from helpers.analyse.judgement.make_fits import parts_of_study
 from helpers.analyse.laws.names import FORMS
 from helpers.analyse.rows.study import HELDOUT, rows_at
 from helpers.table.files import read_table

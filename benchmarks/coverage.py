@@ -26,8 +26,8 @@ from helpers.analyse.fits.coverage import (
 )
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.hold_outs import loss_law_of
-from helpers.analyse.fits.make_fits import parts_of_study
 from helpers.analyse.fits.stored import TABLE
+from helpers.analyse.judgement.make_fits import parts_of_study
 from helpers.analyse.laws.loss import ChinchillaLaw
 from helpers.analyse.laws.names import FORMS
 from helpers.analyse.rows.study import HELDOUT, rows_at

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from helpers.analyse.laws.names import LAW_NAMES, law_words
+from helpers.analyse.laws.names import ELSEWHERE, LAW_NAMES, law_words
 from helpers.analyse.laws.variables import OWN_VARIABLES
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.dictionary import Column, columns
@@ -129,7 +129,7 @@ def card_text(results: Path) -> str:
 def laws() -> str:
     """Return the list of laws in Markdown: name, kind, what each says, and the variables it needs beside D, N and P."""
     lines = ["| name | constants | what it says | beside $D$, $N$, $P$ |", "|---|---|---|---|"]
-    for name in LAW_NAMES:
+    for name in (*LAW_NAMES, *ELSEWHERE):
         words = law_words(name)
         more = ", ".join(said for variable, said in words["needs"].items() if variable not in OWN_VARIABLES)
         says = MARKUP.sub(r"\\\1", words["says"])

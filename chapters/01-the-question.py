@@ -20,7 +20,7 @@
 # A trained model is a long list of numbers, usually kept in 16 bits each. Keep 4 bits of each instead and the model takes a quarter
 # of the memory, and often answers faster, since much of the time goes into reading weights. It also gets worse. This chapter
 # says what "worse" means, in a unit, and how to measure it so that a small loss can be told from none. Then it looks at the two
-# effects that the rest of the book is about.
+# effects that the rest of the book is about. {term}`Intervals <interval>` run over documents.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -326,7 +326,8 @@ put_all(**numbers)
 
 # %% [markdown]
 # Models are trained on more tokens every year, and many are then rounded to be served. If QiD grows with tokens, the two habits work against each other.
-# {cite:t}`ouyang2025lowbit` rounded more than {glue:text}`ouyang_checkpoints:d` checkpoints of the public Pythia models
+# {cite:t}`ouyang2025lowbit` made more than {glue:text}`ouyang_checkpoints:d` quantized checkpoints (a checkpoint counts once for each
+# bit width) of the public Pythia models
 # {cite:p}`biderman2023pythia` and put what they saw into one law,
 #
 # $$
@@ -341,7 +342,7 @@ put_all(**numbers)
 #
 # Two cautions belong next to that number. It lies {glue:text}`beyond:.0f` times beyond the {glue:text}`fitted_to_tokens:s` tokens that the law was
 # fitted to. And the paper's own table of predictions follows another curve, one for each bit width, which gives {glue:text}`future_table:.2f` for the
-# same model. {doc}`Chapter 5 <05-unified-law>` returns to this.
+# same model. {doc}`Chapter 6 <06-published-tables>` returns to this.
 #
 # {cite:t}`kumar2025precision` came to a similar place from other data. They trained each model to its end before rounding it, and their
 # exponents are {glue:text}`kumar_tokens:.2f` for tokens and {glue:text}`kumar_size:.2f` for size. In the bits they prefer an

@@ -21,6 +21,7 @@
 # all goes well, in nothing else. Rounding every checkpoint of a family gives QiD as a function of tokens and size.
 # What such a function means depends on what else changed along the way. So this chapter looks at the models before
 # anything is rounded: a public family that studies of QiD used, and the small ones that were trained for this book.
+# {term}`Intervals <interval>` run over documents, those of curvature over random probes.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -46,6 +47,7 @@ from helpers.analyse.rows.study import (
     FITTED_BITS,
     HELDOUT,
     LATE_TOKENS,
+    MIXED,
     RATES,
     SEEDS,
     TRUNK,
@@ -258,12 +260,16 @@ constant = trunk[trunk["lr_phase"] == "stable"]
 assert constant["learning_rate"].nunique() == 1, "the text says that the trunk's learning rate is constant"
 assert trunk.groupby("step")[[D, "learning_rate"]].nunique().max(axis=None) == 1, "and that no size differs in it"
 assert trunk.groupby("model")["step"].nunique().nunique() == 1, "the text gives one number of checkpoints a size"
+of_mixed = trained[trained["family"] == MIXED]
 put_all(
     n_tadpoles=trunk["model"].nunique(),
     n_quantized=counts.quantized_checkpoints,
     ouyang_checkpoints=1500,  # more than; abstract of the paper
     outstanding=outstanding(planned, trained),
     tokens_per_step=trunk[D].iloc[0] // trunk["step"].iloc[0],
+    late_tokens=count_label(LATE_TOKENS),
+    mixed_runs=of_mixed["run"].nunique(),
+    mixed_cooldowns=of_mixed.loc[of_mixed["schedule"] == "cooldown", "run"].nunique(),
     n_steps=trunk["step"].nunique(),
     n_stable=constant["step"].nunique(),
     n_warmup=plans[0].warmup_steps,
@@ -278,7 +284,9 @@ put_all(
 # %% [markdown]
 # These are the numbers that `qid status` prints. A *quantized checkpoint* is a checkpoint under one way of rounding, as {cite:t}`ouyang2025lowbit`
 # count theirs: there are {glue:text}`n_quantized:,d` here and more than {glue:text}`ouyang_checkpoints:d` in the paper. Other texts and other draws
-# of calibration text are replicates and don't count. {glue:text}`outstanding:s`
+# of calibration text are replicates and don't count. {glue:text}`outstanding:s` Of the training runs
+# {glue:text}`mixed_runs:d` are of `tadpole-mixed`, {glue:text}`mixed_cooldowns:d` of them cooldowns. They were scored on less text
+# and are what chapters 13 to 16 are about; a chapter that counts fewer runs or cooldowns than the table leaves them out.
 #
 # **Held fixed, in every run:** the architecture, the tokenizer with its {glue:text}`vocabulary:,d` entries, the training text, batches of
 # {glue:text}`tokens_per_step:,d` tokens, the optimizer, and a warm-up of {glue:text}`n_warmup:d` steps. The order of the batches depends on the training seed
@@ -455,7 +463,8 @@ put_all(
 # of its own, up to {glue:text}`epochs:.2f` times in all. The column `epochs` says how many passes a checkpoint has behind it: {glue:text}`n_beyond:d`
 # of {glue:text}`n_trained:d` trained checkpoints have more than one, among them the last {glue:text}`n_beyond_trunk:d` of each size of the trunk,
 # from {glue:text}`beyond_first:s` tokens on. On held-out files, and on packages that training never saw, the loss of every size still falls from each
-# of them to the next. Main fits of this book use all checkpoints up to {glue:text}`most_passes:d` passes, which is all there are. A token that is
+# of them to the next. The book's main fits begin beyond {glue:text}`late_tokens:s` tokens and use checkpoints up to
+# {glue:text}`most_passes:d` passes, which is all there are. A token that is
 # read again may still not be worth a new one, and these runs have none with more text to compare with.
 #
 # ## What moves with what
@@ -577,7 +586,7 @@ put_all(
 
 # %% [markdown]
 # In Pythia all four vary, but so nearly together that the condition number is {glue:text}`condition_pythia:.0f`. The trunk has rank
-# {glue:text}`rank_trunk:d`: it holds the learning rate fixed, so what the rate does can't be learned from it, and can't disturb $N$ and $D$ either.
+# {glue:text}`rank_trunk:d`, for of the four it moves $N$ and $D$ alone: it holds the learning rate fixed, so what the rate does can't be learned from it, and can't disturb $N$ and $D$ either.
 # The whole study tells all four apart, with a condition number of {glue:text}`condition_study:.2f`. That near 1 the variables are as good as
 # uncorrelated. It doesn't say how precise an estimate will be: of the {glue:text}`n_after_warmup:d` checkpoints {glue:text}`n_other_peak:d` have
 # another peak, in {glue:text}`other_peak_models:d` sizes and up to {glue:text}`other_peak_tokens:s` tokens, and {glue:text}`n_decaying:d` were made

@@ -23,6 +23,8 @@
 # {cite:t}`ouyang2025lowbit` lead us to expect three things. QiD should rise with the training tokens $D$. It should fall with the
 # size $N$. And it should fall with the bits $P$ that are kept. We count how often that is so. Then we look at what else may move
 # it: text that is read again, the learning rate and its decay, weight decay, the shape of the model, the training seed.
+# {term}`Intervals <interval>` run over training runs, one a size; in the table of the study's other runs, and wherever one run is
+# compared with another, over documents.
 
 # %% tags=["parameters"]
 device = "cpu"

@@ -16,6 +16,9 @@
 # # The unified law
 #
 # *Does one formula hold for tokens, size and bits together?*
+#
+# {term}`Intervals <interval>` run over training runs, and over packages of documents as well where methods or texts are compared.
+# At 90% they are for a new training run.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -29,6 +32,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
+from scipy import stats
 
 from helpers.analyse.fits.by_run import fit_by_run, leave_one_run_out
 from helpers.analyse.fits.data import FitData, FitError
@@ -37,6 +41,7 @@ from helpers.analyse.fits.predictions import hold_out_largest
 from helpers.analyse.fits.profiles import profile_interval
 from helpers.analyse.fits.result import information_by_bits, measured_over_predicted
 from helpers.analyse.laws.byte_units import bytes_per_token, in_bytes
+from helpers.analyse.laws.default import read_default
 from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
@@ -98,7 +103,9 @@ EXPONENTS = ["beta", "alpha", "gamma"]
 # each at a constant learning rate, measured on a GPU. Like the paper we fit {glue:text}`box_bits_low:.0f` to {glue:text}`box_bits_high:.0f` bits; more
 # bits were measured too, and what the law says of them comes below. We use the checkpoints beyond {glue:text}`early_tokens:s` tokens, up to
 # {glue:text}`box_tokens_high:s`; what that choice does comes below as well. The training text has {glue:text}`unique_tokens:s` tokens, so that the last
-# checkpoints have read it {glue:text}`epochs:.1f` times. Rows of up to {glue:text}`most_epochs:d` epochs over the text are used.
+# checkpoints have read it {glue:text}`epochs:.1f` times. Rows of up to {glue:text}`most_epochs:d` epochs over the text are used. With
+# scales and zero points, 2, 3 and 4 bits take {glue:text}`stored_2:.2f`, {glue:text}`stored_3:.2f` and {glue:text}`stored_4:.2f` stored bits;
+# at equal stored bits coarser groups would lose less ({doc}`10-methods-and-texts`).
 
 # %%
 measured = read_table("results/measurements.parquet").to_pandas()
@@ -123,15 +130,19 @@ data = FitData.from_table(rows)
 
 # %%
 fit, no_interval = fit_by_run(UnifiedLaw, data)
-fitted, errors = fit.fitted_nats, data.qid_se_nats
+fitted, errors = fit.fitted_nats, data.outcome_se_nats
 pure = information_by_bits(fitted, errors, data.bits, tau=0.0)
 
 # %% tags=["remove-cell"]
 assert not no_interval
 put_all(early_tokens=count_label(LATE_TOKENS), most_epochs=MOST_EPOCHS, epochs=rows["epochs"].max())
 put("unique_tokens", count_label(rows["unique_tokens"].iloc[0]))
+put_all(**{f"stored_{bits:.0f}": one["effective_bits"].iloc[0] for bits, one in rows.groupby("bits")})
+assert (rows.groupby("bits")["effective_bits"].nunique() == 1).all(), "the text gives one number a bit width"
 assert rows["epochs"].max() > 1, "the text says that training text repeats"
-put_all(tau=fit.tau, median_se=float(np.median(data.qid_se_nats / fit.fitted_nats)), rows=fit.n_rows, runs=fit.n_runs)
+put_all(
+    tau=fit.tau, median_se=float(np.median(data.outcome_se_nats / fit.fitted_nats)), rows=fit.n_rows, runs=fit.n_runs
+)
 put_all(status=str(fit.status), level=fit.level)
 for bits, share in fit.information_by_bits.items():
     put(f"share_{bits:g}", share)
@@ -166,7 +177,7 @@ assert inside == {"beta": True, "alpha": False, "gamma": False}, "the text says 
 #
 # The {glue:text}`rows:d` rows come from {glue:text}`runs:d` training runs only. Rows of one run share its luck, so the intervals count
 # runs, not rows: a covariance clustered by run with a correction for small numbers (CR2), and a *t* distribution with at most
-# {glue:text}`runs:d` − 1 degrees of freedom. For $\alpha$ there are {glue:text}`alpha_freedom:.1f`, since the sizes at both ends decide
+# {glue:text}`runs:d` − 1 degrees of freedom. For $\alpha$ there are {glue:text}`alpha_freedom:.1f`, as from half as many runs, since the sizes at both ends decide
 # most of it. The fit calls its own status *{glue:text}`status:s`*.
 #
 # - $\beta$ = {glue:text}`beta:.2f`, {glue:text}`level:.0%` interval {glue:text}`beta_low:.2f` to {glue:text}`beta_high:.2f`. Twice the tokens multiply QiD by
@@ -199,23 +210,23 @@ plt.close("all")
 # The published exponents are $\beta$ = {glue:text}`beta_published:.2f`, $\alpha$ = {glue:text}`alpha_published:.2f` and
 # $\gamma$ = {glue:text}`gamma_published:.2f`. Ours agree in sign and in order: bits weigh most, size least. The published $\beta$ lies in our
 # interval; $\alpha$ and $\gamma$ don't. This is no refutation. The paper's largest model is {glue:text}`paper_growth:,.0f` times as large as ours. Its models
-# read another kind of text with another vocabulary, and were rounded in groups of 128 weights.
+# read another kind of text with another vocabulary, and were most likely rounded in groups of 128 weights.
 #
 # ## How well does it describe?
 
 # %% tags=["remove-cell"]
-clear = data.qid_nats > 3 * data.qid_se_nats
-log_errors = np.log(fit.fitted_nats[clear] / data.qid_nats[clear])
+clear = data.outcome_nats > 3 * data.outcome_se_nats
+log_errors = np.log(fit.fitted_nats[clear] / data.outcome_nats[clear])
 put("typical_error", float(np.expm1(np.sqrt(np.mean(log_errors**2)))))
-put("decades", float(np.log10(data.qid_nats.max() / data.qid_nats.min())))
+put("decades", float(np.log10(data.outcome_nats.max() / data.outcome_nats.min())))
 put_all(worst_over=float(np.exp(log_errors.max())), worst_under=float(np.exp(-log_errors.min())))
-over_law = rows.assign(ratio=data.qid_nats / fit.fitted_nats).pivot_table("ratio", N_PARAMS, TOKENS_SEEN)
+over_law = rows.assign(ratio=data.outcome_nats / fit.fitted_nats).pivot_table("ratio", N_PARAMS, TOKENS_SEEN)
 back = (over_law.iloc[:, 0] < 1) & (over_law.max(axis=1) > 1) & (over_law.iloc[:, -1] < 1)
 put_all(sizes_back=int(back.sum()), back_below=count_label(over_law.index[~back].min()))
 put_all(top_ratio=over_law.max(axis=None), top_size=count_label(over_law.max(axis=1).idxmax()))
 put_all(small_first=over_law.iloc[0, 0], small_top=over_law.iloc[0].max(), small_last=over_law.iloc[0, -1])
 put_all(large_first=over_law.iloc[-1, 0], large_last=over_law.iloc[-1, -1])
-large_3 = (data.qid_nats / fit.fitted_nats)[(data.n_params == data.n_params.max()) & (data.bits == 3)]
+large_3 = (data.outcome_nats / fit.fitted_nats)[(data.n_params == data.n_params.max()) & (data.bits == 3)]
 put("large_3", large_3.max())
 assert large_3.max() > over_law.iloc[-1].max(), "the text says: at 3 bits farther"
 assert (over_law.iloc[:, 0] < 1).all(), "the text says that every size begins below the law"
@@ -413,7 +424,7 @@ plt.close("all")
 put_all(held_ratio=np.exp(scores["log_bias"]), held_rms=np.expm1(scores["log_rms"]), held_coverage=scores["coverage"])
 put("held_runs", hold_out.fit.n_runs)
 held = hold_out.data
-above, below = held.qid_nats > hold_out.high_nats, held.qid_nats < hold_out.low_nats
+above, below = held.outcome_nats > hold_out.high_nats, held.outcome_nats < hold_out.low_nats
 put_all(held_above=int(above.sum()), held_below=int(below.sum()), held_from=count_label(held.tokens[above].min()))
 assert (held.bits[above] == 3).all(), "the text says: all of 3 bits"
 assert held.tokens[below].max() == held.tokens.min(), "and of the first checkpoint"
@@ -433,7 +444,7 @@ assert abs(scores["log_bias"]) < 0.5 * scores["log_rms"], "the text says: no lea
 # Without the largest model, the law predicts its {glue:text}`held_rows:d` rows with a typical error of {glue:text}`held_rms:.0%`; on average the
 # prediction over what was measured is {glue:text}`held_ratio:.2f`. The model is {glue:text}`held_jump:.1f` times as large as the next. Of the
 # {glue:text}`held_level:.0%` intervals for a new run {glue:text}`held_coverage:.0%` hold what was measured, though they reach
-# {glue:text}`held_width:.0%` above the prediction: {glue:text}`held_runs:d` runs promise no more. From {glue:text}`held_from:s` tokens on
+# {glue:text}`held_width:.0%` above the prediction: that wide is an honest interval from {glue:text}`held_runs:d` runs. From {glue:text}`held_from:s` tokens on
 # {glue:text}`held_above:d` rows lie above them, all of 3 bits; {glue:text}`held_below:d` of the first checkpoint lie below. A step in size succeeds on
 # average, then, but not at the late end, as the section above would expect.
 #
@@ -503,9 +514,9 @@ profiles = {name: profile_interval(fit_by_run(FORMS[form], data)[0], of) for nam
 
 # %% tags=["remove-cell"]
 ceiling, onset = (np.exp([profiles[name].low, profiles[name].high]) for name in ("ceiling", "onset"))
-put_all(ceiling_low=ceiling[0], ceiling_high=ceiling[1], largest_qid=data.qid_nats.max())
+put_all(ceiling_low=ceiling[0], ceiling_high=ceiling[1], largest_qid=data.outcome_nats.max())
 put_all(onset_low=count_label(onset[0]), onset_high=count_label(onset[1]), first_row=count_label(data.tokens.min()))
-assert ceiling[0] > data.qid_nats.max(), "the text says: above every row"
+assert ceiling[0] > data.outcome_nats.max(), "the text says: above every row"
 assert onset[1] < data.tokens.min(), "the text says: before the first row"
 assert profiles["steepness"].open_sides == ("low", "high"), "the text says: no limit on either side"
 
@@ -567,6 +578,12 @@ for kind, pairs in (("texts", of_texts), ("methods", of_methods)):
     told = [f"{GREEK[name]} of {pair}: {value:+.2f}" for (pair, name), value in clear.items()]
     told = f"{len(told)} leave out zero ({'; '.join(told)})".replace(": -", ": −") if told else "none leaves out zero"
     put_all(**{f"{kind}_clear": len(clear), f"{kind}_all": len(table), f"{kind}_told": told})
+every = pd.concat({name: pair.differences for name, pair in (of_texts | of_methods).items()})
+spread = np.hypot(every["run_se"], every["document_se"])
+chance = 2 * stats.t.sf(every["value"].abs() / spread, every["degrees_of_freedom"])
+counted = every[chance < (1 - fit.level) / len(every)]
+put_all(pairs_all=len(every), pairs_counted=len(counted))
+put("pairs_told", "; ".join(f"{GREEK[name]} of {pair}" for pair, name in counted.index))
 slopes = pd.concat([pair.differences for pair in of_texts.values()]).drop(index="gamma")
 put_all(texts_most=slopes["value"].abs().max(), texts_reach=slopes[["low", "high"]].abs().max(axis=None))
 ends = [(one.estimate("alpha").low, one.estimate("alpha").high) for one in (rtn.first, rtn.second)]
@@ -582,23 +599,25 @@ put("rtn_factor", (data.n_params.max() / data.n_params.min()) ** -rtn.difference
 # :alt: Exponents with intervals of eight fits in three panels, beside two published laws. First GPTQ and round-to-nearest on two texts with all bits, then GPTQ, round-to-nearest, AWQ and NF4 at 4 bits. Each fit has a dot and a bar in the panels of beta and alpha, and those of all bits in that of gamma.
 #
 # A law a text and a method, with {glue:text}`level:.0%` intervals by run; diamonds: published. Of the differences {glue:text}`texts_clear:d` of
-# {glue:text}`texts_all:d` between texts and {glue:text}`methods_clear:d` of {glue:text}`methods_all:d` between methods leave out zero.
+# {glue:text}`texts_all:d` between texts and {glue:text}`methods_clear:d` of {glue:text}`methods_all:d` between methods leave out zero;
+# with their number counted, {glue:text}`pairs_counted:d` of all.
 # ```
 #
 # **Texts.** Of {glue:text}`texts_all:d` differences {glue:text}`texts_told:s`. $\beta$ and $\alpha$ differ by {glue:text}`texts_most:.3f` at most, and no
 # interval of theirs reaches beyond {glue:text}`texts_reach:.2f`. The paper shows its second text for the 12B model alone, with the same trend.
 #
-# **Methods.** Of {glue:text}`methods_all:d` differences {glue:text}`methods_told:s`; chance alone would make one in twenty. A method that changed $k$ alone would
-# leave them all at zero. The $\alpha$ of RTN is {glue:text}`rtn_alpha:.2f`, that of GPTQ {glue:text}`alpha:.2f`: a difference of {glue:text}`rtn_alpha_value:s`
+# **Methods.** Of {glue:text}`methods_all:d` differences {glue:text}`methods_told:s`; chance alone would make one in twenty. With
+# their number counted (Bonferroni over all {glue:text}`pairs_all:d` differences of texts and methods) {glue:text}`pairs_counted:d` are left:
+# {glue:text}`pairs_told:s`. A method that changed $k$ alone would leave them all at zero. The $\alpha$ of RTN is {glue:text}`rtn_alpha:.2f`, that of GPTQ {glue:text}`alpha:.2f`: a difference of {glue:text}`rtn_alpha_value:s`
 # [{glue:text}`rtn_alpha_low:s`, {glue:text}`rtn_alpha_high:s`], which the two intervals of {numref}`fig-pairs` don't tell: they {glue:text}`alpha_overlap:s`. From
 # our smallest size to the largest, {glue:text}`size_factor:.0f` times, it multiplies RTN's QiD over GPTQ's by {glue:text}`rtn_factor:.2f`. The paper's constants
-# for each method stand in a plot alone, where we can't read them; the diamond of 4 bits is the law of its table. All this is about one window of tokens, in
+# for each method stand in a plot; the diamond of 4 bits is the law of its table. All this is about one window of tokens, in
 # which no law of this form fits well, and one draw of calibration text.
 #
 # ## The published law on our rows
 
 # %% tags=["remove-cell"]
-ours = data.qid_nats / OUYANG_2024.predict(data.tokens, data.n_params, data.bits)
+ours = data.outcome_nats / OUYANG_2024.predict(data.tokens, data.n_params, data.bits)
 put_all(ours_low=ours.min(), ours_median=float(np.median(ours)), ours_high=ours.max())
 assert data.n_params.max() < OUYANG_2024.validity.n_params[0]
 assert data.tokens.max() < OUYANG_2024.validity.tokens[0]
@@ -612,7 +631,7 @@ for bits, law in OUYANG_2024_TABLE_1.items():
 # {glue:text}`ours_low:.2f` to {glue:text}`ours_high:.2f`. Every one of these rows is outside the box in which that law was fitted, which begins at
 # {glue:text}`paper_size_low:s` parameters and {glue:text}`paper_tokens_low:s` tokens.
 #
-# The paper's own table doesn't come from its unified law either. Equation 8 gives {glue:text}`06-published-tables.ipynb::unified_prints:d` of its
+# The paper's own table isn't what its unified law gives either. Equation 8 gives {glue:text}`06-published-tables.ipynb::unified_prints:d` of its
 # {glue:text}`06-published-tables.ipynb::cells:d` cells to the digit; three laws, one a bit width, give {glue:text}`06-published-tables.ipynb::three_prints:d`. Their
 # $\beta$ are {glue:text}`table_beta_2:.2f`, {glue:text}`table_beta_3:.2f` and {glue:text}`table_beta_4:.2f` for 2, 3 and 4 bits.
 # {doc}`Chapter 6 <06-published-tables>` goes through the cells, and through what such laws say of larger models.
@@ -646,12 +665,15 @@ put_all(machine_rows=len(mine), machine_models=mine["model"].nunique())
 #
 # ## Try it
 #
-# Choose tokens and size inside the box that was fitted. The dots are the law, the bars its {glue:text}`held_level:.0%` interval for a new training run.
+# Choose tokens and size inside the box that was fitted. The dots are the law *{glue:text}`default_law:s`*, which a written rule chooses ({doc}`09-extrapolation`),
+# the bars its {glue:text}`held_level:.0%` interval for a new training run.
 
 # %% tags=["hide-input"]
-prediction_chart(fit, hold_out.level)
+default, _ = read_default()
+prediction_chart(fit_by_run(FORMS[default.law], data)[0], hold_out.level)
 
 # %% tags=["remove-cell"]
+put_all(default_law=default.name, default_reason=default.reason)
 box = fit.law.validity
 of_bytes = in_bytes(fit.law, bytes_per_token(rows))
 put_all(token_bytes=bytes_per_token(rows), k_tokens=fit.law.k, k_bytes=of_bytes.k)

@@ -15,11 +15,13 @@
 # %% [markdown]
 # # The published tables, recomputed
 #
-# *Which law made the paper's table, and how far does any of them reach?*
+# *Which law prints the paper's table, and how far does any of them reach?*
 #
 # {doc}`Chapter 5 <05-unified-law>` fitted the law of {cite:t}`ouyang2025lowbit` to our own rows. Here we take their numbers as
 # printed and compute them again. The paper has a formula, a table of training tokens, a law of the 16-bit loss, and a look far
-# ahead. Do they belong together? And where does what they say stop being possible?
+# ahead. Do they belong together? And where does what they say stop being possible? We worked from its Table 1, its captions and the
+# constants they print; the {doc}`bibliography <../bibliography>` says what of each paper was read. {term}`Intervals <interval>` run
+# over training runs, errors of a loss over documents; at 90% an interval is for a new training run.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -121,7 +123,7 @@ assert by_width.min()[4] < 0.7
 # The misses have a pattern. At 3 and 4 bits the ratio falls with QiD: the table has a larger $\beta$ than the equation. It rises
 # with size, so that $\alpha / \beta$ is larger as well. Constants that are merely imprecise don't do this.
 #
-# ## Which law made it?
+# ## Which law prints it?
 #
 # Rounded numbers are intervals. A cell printed as {glue:text}`one_cell:.4f` stands for all tokens between
 # {glue:text}`one_cell_low:.5f` and {glue:text}`one_cell_high:.5f` trillion, and a law could have printed it if its QiD reaches the
@@ -180,8 +182,8 @@ assert nearest[2].ranges["alpha"][1] < nearest[3].ranges["alpha"][0] < nearest[4
 # Three laws, one a bit width and without $P$, print all {glue:text}`three_prints:d` of {glue:text}`cells:d` cells to the last
 # digit. No single law of the form of equation 8 does, whatever its four constants. The three have $\beta$ =
 # {glue:text}`beta_2:.4f`, {glue:text}`beta_3:.4f` and {glue:text}`beta_4:.4f` and $\alpha$ = {glue:text}`alpha_2:.4f`,
-# {glue:text}`alpha_3:.4f` and {glue:text}`alpha_4:.4f` at 2, 3 and 4 bits. **The table was made with three separate laws, not with
-# the unified one.**
+# {glue:text}`alpha_3:.4f` and {glue:text}`alpha_4:.4f` at 2, 3 and 4 bits. **Three separate laws print the table, and no single one
+# does.**
 #
 # How well are they known? That depends on the digits. The smallest cell, {glue:text}`coarsest_cell:.4f`, is known to
 # ±{glue:text}`coarsest:.1%`, the largest, {glue:text}`finest_cell:.4f`, to {glue:text}`finest:.2f` parts in a million. The 2-bit
@@ -567,10 +569,11 @@ assert (per_byte["paper"] > per_byte["ours"]).all(), "the text says: in both cas
 #
 # - **How the table was made.** That three laws print every cell and no single one does is a fact about the printed numbers. That
 #   the authors used exactly three such laws is the simplest reading. The paper fits one law to the 4-bit checkpoints alone for a
-#   figure that compares methods; its constants are in a plot, and we couldn't compare them.
+#   figure that compares methods; its constants stand in a plot.
 # - **That the equation is wrong and the three laws right.** Both were fitted to checkpoints of models that we didn't measure.
 # - **What happens at {glue:text}`far:s` tokens.** No model here or in the two papers was trained on as many. The published laws
 #   come from runs whose learning rate decays, ours from runs at a constant one.
+# - **The authors' next law.** {cite:t}`ouyang2026shannon` give the loss itself a form that turns. It isn't compared on this page.
 # - **Saturation.** All four laws rise without bound. A form that levels off would avoid the grey zone, but nothing here says where
 #   it levels off.
 # - **Sizes in one convention.** The laws are written in non-embedding parameters. We put in the names' round numbers, as the table

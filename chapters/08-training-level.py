@@ -21,7 +21,8 @@
 # rounded to few bits has not been trained to the full, and their law, solved for the tokens $D$, says how many tokens a model of a
 # given size needs until rounding costs it a given QiD. By that gauge the largest models of today are undertrained.
 # For public models nobody knows what the right answer would be. For ours we do: we know how many tokens each has read. So we read
-# the tokens off QiD as if we didn't know them, and compare.
+# the tokens off QiD as if we didn't know them, and compare. {term}`Intervals <interval>` run over training runs, one a size; at 90%
+# they are for a new training run.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -79,7 +80,7 @@ INTERVAL = 0.90
 # with $q$ the measured QiD in nats per token. We judge a reading by the factor $\hat D / D$ (no unit). The exponent says at once
 # how sharp it can be: a QiD that is off by a share $\varepsilon$ puts $\hat D$ off by about $\varepsilon / \beta$. Here $\beta$ is
 # {glue:text}`beta:.2f`, so that errors come out {glue:text}`blow_up:.1f` times as large as they went in. The law's own scatter
-# $\tau$ of {glue:text}`tau:.0%` makes a factor of {glue:text}`tau_factor:.2f` in tokens, and another training seed, which alone
+# {term}`τ <tau>` of {glue:text}`tau:.0%` makes a factor of {glue:text}`tau_factor:.2f` in tokens, and another training seed, which alone
 # moves a 3-bit QiD by {glue:text}`seed_sd:.1%` (standard deviation, with another rounding), one of {glue:text}`seed_factor:.2f`.
 #
 # Rows: GPTQ in asymmetric groups of 32, held-out text, beyond {glue:text}`late_tokens:s` tokens. The *trunk* is one run a size at
@@ -182,8 +183,8 @@ assert all(agree["fallen"][bits] < 0.5 for bits in BITS), "and doesn't order los
 # :name: fig-levels
 # :alt: Tokens at which a fixed QiD is reached against size, three panels for 2, 3 and 4 bits. From about two million parameters on, points rise along a dotted line of equal tokens per parameter and beside the fitted law. The smallest sizes lie level to the left, far above both lines. The largest size has only hollow arrows: it comes later.
 #
-# One QiD is one number of tokens *per parameter*, not of tokens: from {glue:text}`settled_small:s` to
-# {glue:text}`settled_large:s` parameters. Smaller models reach these levels in the steep rise at the start, all at about the same
+# In {glue:text}`settled_sizes:d` of {glue:text}`sizes:d` sizes one QiD is one number of tokens *per parameter*, not of tokens: from
+# {glue:text}`settled_small:s` to {glue:text}`settled_large:s` parameters. Smaller models reach these levels in the steep rise at the start, all at about the same
 # tokens; the largest has not reached them.
 # ```
 #
@@ -193,7 +194,7 @@ assert all(agree["fallen"][bits] < 0.5 for bits in BITS), "and doesn't order los
 # {glue:text}`loss_first:.2f` nats per token in the smallest of them and {glue:text}`loss_last:.2f` in the largest. In the law this
 # is $D \propto N^{\alpha / \beta}$ at one QiD, and our $\alpha / \beta$ is {glue:text}`power:.2f` (95% interval
 # {glue:text}`power_low:.2f` to {glue:text}`power_high:.2f`), so that one is inside. The paper's is {glue:text}`power_paper:.2f` by
-# its equation 8, and {glue:text}`power_table_low:.2f` to {glue:text}`power_table_high:.2f` by the three laws that made its table
+# its equation 8, and {glue:text}`power_table_low:.2f` to {glue:text}`power_table_high:.2f` by the three laws that print its table
 # ({doc}`06-published-tables`): larger models would need ever fewer tokens per parameter. The smaller sizes don't follow. They are
 # at {glue:text}`early_low:.0f` to {glue:text}`early_high:.0f` tokens per parameter and all between
 # {glue:text}`early_tokens_low:s` and {glue:text}`early_tokens_high:s` tokens, where learning has just set in.

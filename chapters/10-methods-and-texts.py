@@ -20,7 +20,8 @@
 # {doc}`Chapter 4 <04-degradation>` moved tokens, size and bits, and kept nearly everything else fixed: GPTQ on asymmetric groups of 32,
 # scored on held-out files of the packages that training read. This chapter moves the rest, and asks four
 # things. Which way of rounding loses least with codes of the same width? Which loses least when the scales are counted too? Does the answer
-# change with size and training? And would another text tell another story?
+# change with size and training? And would another text tell another story? {term}`Intervals <interval>` run over documents for the
+# CPU's rows and over training runs for the study's; where texts are compared, over packages of documents too.
 
 # %% tags=["parameters"]
 device = "cpu"

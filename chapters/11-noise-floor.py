@@ -20,7 +20,8 @@
 # Measure the QiD of one checkpoint again, with nothing changed that anybody cares about, and another number comes out. Another
 # draw of calibration text, other documents, another machine, another number format: each moves it. Train the model again from
 # another seed, and it moves once more. This chapter measures how far each does, and adds them up to a floor. What lies below the
-# floor needs no explanation. Other chapters hold their predictions against it.
+# floor needs no explanation. Other chapters hold their predictions against it. {term}`Intervals <interval>` run over draws of
+# calibration text, where seeds are compared over training runs, and over checkpoints where that is said.
 
 # %% tags=["parameters"]
 device = "cpu"

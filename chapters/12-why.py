@@ -20,7 +20,7 @@
 # The chapters before say by how much QiD grows with tokens and shrinks with size. They don't say why. This one looks at three things
 # that can be known of a checkpoint before it is rounded: how far training still moves the weights, how sharply the loss bends around
 # them, and how heavy their tails are. Each is put beside the QiD that was measured. None of it is an experiment on the cause: what goes
-# together need not cause each other.
+# together need not cause each other. {term}`Intervals <interval>` run over training runs.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -693,15 +693,16 @@ assert all(slopes[method].loc[name, "high"] < 1 for method, name in tested), "th
 # ## What this does not show
 #
 # - **No cause.** Trace, variance, loss, size and tokens move together in training. A regression shares out what goes together; only an
-#   intervention on the curvature at fixed weights norm, size and tokens would show what makes QiD.
+#   intervention on the curvature at fixed weights norm, size and tokens would show what makes QiD. {cite:t}`watts2026sharpness`
+#   lower the sharpness in training and report that 4 bits then cost less.
 # - **A formula that uses the answer's text.** The trace is taken on held-out text, part of what QiD is measured on. It is an account of
 #   QiD, not a forecast for a model one hasn't trained.
 # - **One direction unknown.** The curvature along the rounding error itself wasn't measured. It would tell how much of the gap between
 #   RTN and the formula is direction, and how much is higher order.
-# - **Movement between checkpoints as they were kept**, not between single updates. The paper's own spacing couldn't be read from what
-#   we have of it, and its models train with a falling rate, on which our trunk says nothing and our cooldowns little.
+# - **Movement between checkpoints as they were kept**, not between single updates. The paper's own spacing may
+#   be another, and its models train with a falling rate, on which our trunk says nothing and our cooldowns little.
 # - **Outliers of small models.** Larger models than these are known for outliers far beyond; that they explain nothing here doesn't say
-#   that they don't there.
+#   that they don't there. Over other optimizers {cite:t}`vlassis2025outliers` find kurtosis no guide either.
 # - **One grid.** Groups of 32 leave outliers little room. One scale a row would give them more.
 #
 # ## Exercises

@@ -20,7 +20,8 @@
 # So far every matrix of a model was rounded in the same way. But not all of them mind it equally. {cite:t}`cao2024mixed` leave
 # the matrices that mind most in 16 bits, round the rest to four, and ask how much of the model the rest can be. Their answer is
 # that the share grows with size: the larger the model, the more of it can go low at the same loss. This chapter explains how such
-# a share is found, and tests the answer on models of which we know everything.
+# a share is found, and tests the answer on models of which we know everything. {term}`Intervals <interval>` run over training runs,
+# one a size.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -104,7 +105,8 @@ def put_row(name, row):
 #
 # The models: {glue:text}`mix_runs:d` training runs at a constant rate, one a size, from {glue:text}`mix_smallest:s` to
 # {glue:text}`mix_largest:s` parameters. Each has up to {glue:text}`mix_depths:d` checkpoints. This chapter compares sizes at
-# {glue:text}`mix_tokens:s` tokens, the most that every size has; {doc}`15-ratio-against-training` is about the others.
+# {glue:text}`mix_tokens:s` tokens, the most that every size has: {glue:text}`mix_most_read:,.0f` tokens per parameter for the
+# smallest and {glue:text}`mix_least_read:.1f` for the largest. {doc}`15-ratio-against-training` is about the other checkpoints.
 # {glue:text}`mix_trials:,d` trials and {glue:text}`mix_recipes:,d` recipes were scored, but intervals count training runs.
 
 # %%
@@ -123,6 +125,8 @@ put_all(mix_group=int(searched.loc[searched["scheme"] == MAIN, "group_size"].ilo
 put_all(mix_runs=every["run_label"].nunique(), mix_depths=int(every.groupby("model")["step"].nunique().max()))
 put_all(mix_smallest=count_label(every[N_PARAMS].min()), mix_largest=count_label(every[N_PARAMS].max()))
 put("mix_tokens", count_label(searched[TOKENS_SEEN].iloc[0]))
+read_each = searched[TOKENS_SEEN] / searched[N_PARAMS]
+put_all(mix_most_read=read_each.max(), mix_least_read=read_each.min())
 put_all(mix_trials=len(every), mix_recipes=len(held_out.drop_duplicates("measurement_id")))
 assert searched["run_label"].nunique() == every["run_label"].nunique()
 
@@ -179,12 +183,21 @@ minds = {
 last_block = logs["block"] == logs["n_layers"] - 1
 ends = {"first": logs["block"] == 0, "last": last_block}
 minds |= {label: mean_over_runs(logs[place].groupby("run_label")["log"].mean()) for label, place in ends.items()}
+of_gptq = alone[alone["scheme"].isin(["GPTQ 2 bits", "GPTQ 3 bits"]) & alone["matrix"].isin(MATRICES[:2])]
+of_gptq = of_gptq.assign(log=np.log(of_gptq["relative"]))  # missing where a matrix costs nothing
+for (bits, name), rows in of_gptq.groupby(["bits", "matrix"]):
+    minds[f"{KINDS[name]}_gptq_{bits:.0f}"] = mean_over_runs(rows.groupby("run_label")["log"].mean())
 
 # %% tags=["remove-cell"]
 for label, found in minds.items():
     put_row(f"minds_{label}", {part: np.exp(found[part]) for part in ("mean", "low", "high")})
 of_largest = of_main.loc[of_main[N_PARAMS] == of_main[N_PARAMS].max(), "relative"]
-put("minds_spread", of_largest.max() / of_largest.min())
+put_all(minds_most=of_largest.max(), minds_least=of_largest.min())
+put("minds_free", int(of_gptq["relative"].isna().sum()))
+for bits in (2, 3):
+    output, qkv = minds[f"output_gptq_{bits}"], minds[f"qkv_gptq_{bits}"]
+    assert output["mean"] > max(qkv["mean"], 0), "the text says: attention's output"
+    assert output["low"] > 0, "and more than its size says"
 assert of_main["relative"].notna().all(), "every matrix costs something alone"
 assert minds["qkv"]["low"] > 0 > minds["up"]["high"], "the text says: attention more, the MLP less than its size"
 assert minds["down"]["high"] < 0 < minds["output"]["high"], "the text says: attention's output can't be told from one"
@@ -200,8 +213,8 @@ plt.close("all")
 # :name: fig-minds
 # :alt: Heat maps of four models, a row for each kind of matrix and a column for each block. The upper rows, of attention, are mostly orange, above one; the lower rows, of the MLP, mostly violet, below one. The first block is an exception in several rows, and in the largest model single cells reach both ends of the scale.
 #
-# Orange minds more than its size says, violet less; titles are sizes. Attention's matrices mind most. In the largest model the
-# most sensitive matrix has {glue:text}`minds_spread:.0f` times the factor of the least.
+# Orange minds more than its size says, violet less; titles are sizes. Attention's matrices mind most, here in MXINT, inputs too. In
+# the largest model the factors go from {glue:text}`minds_least:.2f` to {glue:text}`minds_most:.1f`.
 # ```
 #
 # Over all models (geometric means with 95% intervals over training runs) the factor is {glue:text}`minds_qkv_mean:.2f`
@@ -211,8 +224,16 @@ plt.close("all")
 # {glue:text}`minds_down_mean:.2f` [{glue:text}`minds_down_low:.2f`, {glue:text}`minds_down_high:.2f`] for the two matrices of the MLP.
 # In the first block it is {glue:text}`minds_first_mean:.2f` [{glue:text}`minds_first_low:.2f`,
 # {glue:text}`minds_first_high:.2f`], in the last {glue:text}`minds_last_mean:.2f` [{glue:text}`minds_last_low:.2f`,
-# {glue:text}`minds_last_high:.2f`]. So what is worth 16 bits first is the matrix of queries, keys and values, and not the first
-# block. The factors of attention's output and of the last block can't be told from one.
+# {glue:text}`minds_last_high:.2f`]. So with inputs rounded too, what is worth 16 bits first is the matrix of queries, keys and values,
+# and not the first block. The factors of attention's output and of the last block can't be told from one.
+#
+# **Where weights alone are rounded it is attention's output.** For GPTQ at 2 and 3 bits that has the factors
+# {glue:text}`minds_output_gptq_2_mean:.2f` [{glue:text}`minds_output_gptq_2_low:.2f`, {glue:text}`minds_output_gptq_2_high:.2f`] and
+# {glue:text}`minds_output_gptq_3_mean:.2f` [{glue:text}`minds_output_gptq_3_low:.2f`, {glue:text}`minds_output_gptq_3_high:.2f`], the
+# matrix of queries, keys and values {glue:text}`minds_qkv_gptq_2_mean:.2f` [{glue:text}`minds_qkv_gptq_2_low:.2f`,
+# {glue:text}`minds_qkv_gptq_2_high:.2f`] and {glue:text}`minds_qkv_gptq_3_mean:.2f` [{glue:text}`minds_qkv_gptq_3_low:.2f`,
+# {glue:text}`minds_qkv_gptq_3_high:.2f`] ({glue:text}`minds_free:d` matrices that cost nothing alone are left out). Recipes keep what
+# these factors say ({doc}`16-seven-ways`). That the inputs make the difference is a guess: the two schemes differ in their grids too.
 #
 # ## The largest ratio against size
 
@@ -284,11 +305,11 @@ plt.close("all")
 # :name: fig-ratio-size
 # :alt: Largest quantization ratio against size in three panels for budgets of 5, 10 and 20 percent more perplexity, two lines in each: matrix by matrix above, block by block below. All lines rise from left to right; at 20 percent they reach one, drawn hollow, from the third largest model on.
 #
-# The larger the model, the more of it can go low. MXINT with four bits for weights and inputs, {glue:text}`mix_tokens:s` training
-# tokens. Hollow: everything is within the budget (at one), or less than the smallest ratio that was tried.
+# The larger the model, the more of it can go low after equally many tokens. MXINT with four bits for weights and inputs,
+# {glue:text}`mix_tokens:s` training tokens. Hollow: everything is within the budget (at one), or less than the smallest ratio that was tried.
 # ```
 #
-# **The share that can go low grows with size.** With {glue:text}`budget:.0%` more perplexity allowed it rises, matrix by matrix,
+# **At equal tokens, the share that can go low grows with size.** With {glue:text}`budget:.0%` more perplexity allowed it rises, matrix by matrix,
 # from {glue:text}`ratio_matmul_small:.2f` in the smallest model to {glue:text}`ratio_matmul_large:.2f` in the largest, in
 # {glue:text}`steps_up:d` of {glue:text}`steps_in_size:d` steps from one size to the next; block by block from
 # {glue:text}`ratio_layer_small:.2f` to {glue:text}`ratio_layer_large:.2f`. A factor of ten in size adds
@@ -298,6 +319,13 @@ plt.close("all")
 # {glue:text}`gain_trials_matmul_high:.3f`] and {glue:text}`gain_trials_layer_mean:.3f` [{glue:text}`gain_trials_layer_low:.3f`,
 # {glue:text}`gain_trials_layer_high:.3f`]. To choose matrices instead of whole blocks is worth
 # {glue:text}`finer_mean:.3f` [{glue:text}`finer_low:.3f`, {glue:text}`finer_high:.3f`] of the parameters.
+#
+# **At equal tokens per parameter it falls.** Larger models are usually given more text, and text takes away from the share what size
+# adds. By the law of both in {doc}`15-ratio-against-training`, of MXINT matrix by matrix, ten times the size *and* ten times the
+# tokens take
+# {glue:text}`15-ratio-against-training.ipynb::proportional_matmul_mean:.2f`
+# [{glue:text}`15-ratio-against-training.ipynb::proportional_matmul_low:.2f`,
+# {glue:text}`15-ratio-against-training.ipynb::proportional_matmul_high:.2f`] off the share at the same budget.
 #
 # There are {glue:text}`questions:d` questions of this kind (scheme, granularity, metric, budget). {glue:text}`fitted:d` have
 # three runs or more below ratio one, so that a line can be fitted: in {glue:text}`clear_up:d` of them the ratio clearly grows with
@@ -366,12 +394,12 @@ assert rms["size", "matmul"] < rms["power", "matmul"] < rms["as the next size", 
 # *Above: our constants, matrix by matrix, beside the printed ones. Below: how far laws fitted to the smaller sizes miss the largest
 # ratio of the largest model (bias and root mean square over three budgets, no unit).*
 #
-# **The form holds far below the sizes it was found on, and the slope nearly so.** At 5% more perplexity $k$ is
+# **The form holds far below the sizes it was found on, the slope at the smallest budget alone.** At 5% more perplexity $k$ is
 # {glue:text}`k_5:.1f` [{glue:text}`k_5_low:.1f`, {glue:text}`k_5_high:.1f`], and {glue:text}`k_5_printed:.2f` was printed; at 10%
 # {glue:text}`k_10:.1f` [{glue:text}`k_10_low:.1f`, {glue:text}`k_10_high:.1f`] against {glue:text}`k_10_printed:.2f`; at 20%
 # {glue:text}`k_20:.1f` [{glue:text}`k_20_low:.1f`, {glue:text}`k_20_high:.1f`] against {glue:text}`k_20_printed:.2f`. At 5% the
 # printed value lies in our interval. At 10% and 20% the ratio rises faster with size here; at 20% the largest models are at ratio
-# one and have no say.
+# one and have no say. Ours drift with the budget, the printed ones don't.
 # Fitted to the smaller sizes the law predicts the largest within {glue:text}`rms_size:.3f`. A power law of $1 - Q_r$, in
 # which something is always kept, misses by {glue:text}`rms_power:.3f`, and to say that it has the ratio of the next smaller size
 # by {glue:text}`rms_next:.3f`.

@@ -31,6 +31,7 @@ seed = 0
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
@@ -73,8 +74,8 @@ def put_row(name, row):
 # constant learning rate: {glue:text}`train_first:s`, {glue:text}`train_middle:s` and {glue:text}`train_last:s` tokens, the last for
 # {glue:text}`train_late_runs:d` of {glue:text}`train_runs:d` runs (the largest model ends at
 # {glue:text}`large_tokens:s`). Beside the middle one
-# stands a *cooldown* to learning rate zero that ends at the same number of tokens. Means are over runs, one number each, with 95%
-# intervals by Student's t. Where everything is within the budget at both moments the ratio is one at both; such runs say nothing of
+# stands a *cooldown* to learning rate zero that ends at the same number of tokens. Means are over runs, one number each, and all
+# {term}`intervals <interval>` run over training runs. Where everything is within the budget at both moments the ratio is one at both; such runs say nothing of
 # the change, and are counted but not averaged.
 
 # %%
@@ -159,8 +160,8 @@ plt.close("all")
 # *Change of the largest ratio from {glue:text}`train_first:s` to {glue:text}`train_last:s` tokens, by budget of relative perplexity.*
 #
 # **The more a model has read, the less of it can go low.** From {glue:text}`train_first:s` to {glue:text}`train_last:s` tokens, with
-# {glue:text}`train_budget:.0%` more perplexity allowed, the largest ratio of MXINT changes by {glue:text}`whole_matmul_mean:.2f`
-# [{glue:text}`whole_matmul_low:.2f`, {glue:text}`whole_matmul_high:.2f`] matrix by matrix; it falls in {glue:text}`down:d` of
+# {glue:text}`train_budget:.0%` more perplexity allowed, the largest ratio of MXINT, a share of the parameters, changes by
+# {glue:text}`whole_matmul_mean:.2f` [{glue:text}`whole_matmul_low:.2f`, {glue:text}`whole_matmul_high:.2f`] matrix by matrix; it falls in {glue:text}`down:d` of
 # {glue:text}`of_runs:d` runs. Block by block it changes by {glue:text}`whole_layer_mean:.2f` [{glue:text}`whole_layer_low:.2f`,
 # {glue:text}`whole_layer_high:.2f`]. Most of it comes early: the change is {glue:text}`early_matmul_mean:.2f`
 # [{glue:text}`early_matmul_low:.2f`, {glue:text}`early_matmul_high:.2f`] up to {glue:text}`train_middle:s` tokens, and
@@ -260,6 +261,10 @@ for name, one in (("size", both["matmul", BUDGET].size_slope), ("tokens", both["
 for granularity in GRANULARITIES:
     one = both[granularity, BUDGET].size_for_tokens
     put_row(f"both_power_{granularity}", {"mean": one.value, "low": one.low, "high": one.high})
+    proportional = both[granularity, BUDGET].proportional_slope
+    ends = {"mean": proportional.value, "low": proportional.low, "high": proportional.high}
+    put_row(f"proportional_{granularity}", {part: np.log(10) * value for part, value in ends.items()})
+    assert proportional.low > 0, "the text says: at equal tokens per parameter the ratio falls"
 power = both["matmul", BUDGET].size_for_tokens
 middle = [-growth[target].loc[TOKENS_SEEN, "value"] / growth[target].loc[N_PARAMS, "value"] for target in (0.5, 1.0)]
 assert middle[0] < power.value < middle[1], "the text says: p lies in their midst"
@@ -270,6 +275,13 @@ fitted = [fit for fit in fits["fit"] if fit is not None]
 put_all(both_fits=len(fitted), both_tokens_up=sum(one.token_slope.low > 0 for one in fitted))
 assert all(one.token_slope.value > 0 > one.size_slope.value for one in fitted)
 put("both_size_down", sum(one.size_slope.high < 0 for one in fitted))
+falls = fits[[fit is not None and fit.proportional_slope.low > 0 for fit in fits["fit"]]]["scheme"].value_counts()
+can_be_fitted = fits[fits["fit"].notna()]["scheme"].value_counts()
+put_all(proportional_falls=int(falls.sum()), proportional_mxint=int(falls[MAIN]), of_mxint=int(can_be_fitted[MAIN]))
+put_all(proportional_gptq_2=int(falls["GPTQ 2 bits"]), of_gptq_2=int(can_be_fitted["GPTQ 2 bits"]))
+put("proportional_rises", sum(one.proportional_slope.high < 0 for one in fitted))
+of_budgets = [np.log(10) * both["matmul", budget].proportional_slope.value for budget in (0.05, 0.1, 0.2)]
+put_all(proportional_least=min(of_budgets), proportional_most=max(of_budgets))
 for target in (0.5, 0.9, 1.0):
     name = f"{target:.0%}".removesuffix("%")
     beta, alpha = growth[target].loc[[TOKENS_SEEN, N_PARAMS], "value"]
@@ -289,6 +301,17 @@ for target in (0.5, 0.9, 1.0):
 # to let as much of it go low after ten times the tokens, a model would have to be {glue:text}`ten_times:.0f` times as large
 # [{glue:text}`ten_times_low:.0f`, {glue:text}`ten_times_high:.0f`]. A law of size alone, as the paper has it, is a law for models that
 # have read equally much.
+#
+# **At equal tokens per parameter the ratio of MXINT falls with size.** There $\ln D$ moves as $\ln N$ does, and $1 - Q_r$ rises by $b + g$: ten
+# times the size with ten times the tokens takes {glue:text}`proportional_matmul_mean:.2f` [{glue:text}`proportional_matmul_low:.2f`,
+# {glue:text}`proportional_matmul_high:.2f`] off the ratio matrix by matrix ({glue:text}`proportional_least:.2f` to
+# {glue:text}`proportional_most:.2f` over the three budgets) and {glue:text}`proportional_layer_mean:.2f`
+# [{glue:text}`proportional_layer_low:.2f`, {glue:text}`proportional_layer_high:.2f`] block by block. It clearly falls in
+# {glue:text}`proportional_mxint:d` of {glue:text}`of_mxint:d` questions about MXINT and {glue:text}`proportional_gptq_2:d` of
+# {glue:text}`of_gptq_2:d` about GPTQ at 2 bits. In the schemes that cost less most questions can't tell: of all
+# {glue:text}`both_fits:d` it falls in {glue:text}`proportional_falls:d` and clearly rises in {glue:text}`proportional_rises:d`. So
+# "larger models can go lower" is true at equal tokens, and of four bits with inputs the reverse is where models are trained in
+# proportion to their size. It is what the fit says within its sizes and tokens; how little it sees ahead comes below.
 #
 # The cost behind the ratio says the same. QiD of the cheapest recipe with everything low grows as $D$ to the power of
 # {glue:text}`beta_at_100_mean:.2f` [{glue:text}`beta_at_100_low:.2f`, {glue:text}`beta_at_100_high:.2f`] and as $N$ to the power of

@@ -19,7 +19,8 @@
 #
 # Round-to-nearest treats every weight alike. Nearly every better way of rounding says that some things should be spared: columns,
 # matrices, single weights, or the inputs. Each was proposed with its own models, text and count of bits. Here all of them
-# round the same checkpoints and are scored on the same text, and whatever is spared is counted.
+# round the same checkpoints and are scored on the same text, and whatever is spared is counted. {term}`Intervals <interval>` run over
+# training runs, one a size, and over documents where that is said.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -38,6 +39,8 @@ import pandas as pd
 from helpers.analyse.mixed import keeping
 from helpers.analyse.rows import resampling
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
+from helpers.analyse.rows.standard_errors import mean_over_runs
+from helpers.analyse.rows.study import rows_in_groups
 from helpers.show.figures import comparisons
 from helpers.show.figures import keeping as keeping_figures
 from helpers.show.glue import put_all
@@ -73,11 +76,12 @@ def put_ratio(name, row):
 # | GPTQ {cite:p}`frantar2023gptq` | nothing; what rounding breaks is mended in columns not yet rounded | second moments of the inputs | as RTN |
 # | AWQ {cite:p}`lin2023awq` | columns with large inputs: they are scaled up before rounding | mean magnitude of the inputs | as RTN |
 # | mixed precision by matrix {cite:p}`cao2024mixed` | whole matrices, or whole blocks, in 16 bits; GPTQ for the rest | a search on other text | 16 bits for every weight of what is kept |
-# | GWQ {cite:p}`shao2024gwq` | single weights in 16 bits, RTN for the rest | gradient of the loss on one sequence | 16 bits and a place for each of them |
+# | GWQ {cite:p}`shao2025gwq` | single weights in 16 bits, RTN for the rest | gradient of the loss on one sequence | 16 bits and a place for each of them |
 # | CMPQ {cite:p}`chen2024cmpq` | bits: a column has 2, 3 or 4; a few weights in 16 bits | norms of the inputs, and the error of rounding | a codebook a column; a place for each weight kept |
 # | CrossQuant {cite:p}`liu2024crossquant` | small inputs, when inputs are rounded too | largest input of the token and of the channel | no stored bits |
 #
-# GWQ, CMPQ and CrossQuant are small implementations of our own, made from what is public of the three papers. GWQ keeps
+# GWQ, CMPQ and CrossQuant are small implementations of our own; the {doc}`bibliography <../bibliography>` says what of the papers they were
+# made from. GWQ keeps
 # {glue:text}`gwq_share:.0%` of each matrix, as its paper does. How CMPQ divides the bits is our formula, not the paper's: as many as make the
 # weighted error least if it halves with every bit. The method's file says what is whose.
 #
@@ -93,7 +97,8 @@ def put_ratio(name, row):
 # are in bits per weight. A code of 2 bits in groups of 32 has {glue:text}`stored_2:.2f` stored bits.
 
 # %%
-rows = keeping.seven_rows(read_table("results/measurements.parquet").to_pandas())
+measured = read_table("results/measurements.parquet").to_pandas()
+rows = keeping.seven_rows(measured)
 every = keeping.with_ways(keeping.with_stored_bits(degradation(rows)))
 weights_only = every[every["bits"] < 8].reset_index(drop=True)  # codes of 8 bits are there for rounded inputs alone
 
@@ -131,8 +136,8 @@ assert (share_of_front[["RTN", "AWQ", "GWQ"]] == 0).all(), "the text says that t
 # :name: fig-seven-stored
 # :alt: QiD on a logarithmic axis against stored bits per weight, one panel each for the smallest, a middle and the largest size. A falling line joins the points of plain GPTQ; markers show round-to-nearest, AWQ, GPTQ with matrices or blocks kept, GWQ and CMPQ. All lie above the line in the first panel; in the last some of CMPQ lie below.
 #
-# What lies below the line of plain GPTQ is worth its bits: in a wide model some of CMPQ's marks, and nothing else. Last checkpoint of three
-# sizes; bars: one paired error.
+# What lies below the line of plain GPTQ, groups of 32, loses less at its bits: in a wide model some of CMPQ's marks, and nothing else.
+# Last checkpoint of three sizes; bars: one paired error.
 # ```
 #
 # A way is on the *front* of a checkpoint if no other stores as little and loses less. Up to {glue:text}`stored_end:.2f` stored bits, where plain GPTQ
@@ -228,6 +233,24 @@ cheap = weights_only.loc[weights_only["setting"] == "mean 2.25 bits", columns].m
 cheaper = cheap[cheap["stored_bits_x"] < cheap["stored_bits_y"]]
 put_all(n_cheaper=len(cheaper), n_cheaper_wins=int((cheaper["qid_nats_x"] < cheaper["qid_nats_y"]).sum()))
 
+# %% tags=["remove-cell"]
+in_groups = keeping.with_stored_bits(rows_in_groups(measured))
+beside = keeping.with_coarse_groups(ratios[ratios["way"] == "CMPQ"], in_groups)
+beside = beside.assign(against=beside["ratio"] / beside["coarse"])
+put_all(
+    coarse_models=beside["model"].nunique(), n_beside=len(beside), n_beside_below=int((beside["against"] < 1).sum())
+)
+put_all(n_beside_fine=int((beside["ratio"] < 1).sum()))
+middle = beside[beside["setting"] == "mean 2.5 bits"]
+for name, column in (("coarse", "coarse"), ("cmpq_coarse", "against")):
+    logs = middle.assign(log=np.log(middle[column])).groupby("model")["log"].mean()
+    found = mean_over_runs(logs)
+    put_ratio(name, {"ratio": np.exp(found["mean"])} | {end: np.exp(found[end]) for end in ("low", "high")})
+put_all(coarse_least=beside["coarse"].min(), coarse_most=beside["coarse"].max())
+wins = beside.loc[beside["against"] < 1, "setting"]
+assert (wins == "mean 2.25 bits").all(), "the text says that it is ahead at the lowest mean alone"
+assert beside["coarse"].max() < 1, "the text says that coarse groups lose less at every such place"
+
 # %% [markdown]
 # - **GWQ** takes {glue:text}`gwq_extra:.2f` bits a weight more than RTN. At the same stored bits it loses {glue:text}`gwq_rtn_2:.2f`
 #   [{glue:text}`gwq_rtn_2_low:.2f`, {glue:text}`gwq_rtn_2_high:.2f`] times as much as RTN at 2 bits and {glue:text}`gwq_rtn_3:.2f`
@@ -243,6 +266,12 @@ put_all(n_cheaper=len(cheaper), n_cheaper_wins=int((cheaper["qid_nats_x"] < chea
 #   ({glue:text}`cmpq_high_bits_largest:.2f`), and
 #   {glue:text}`cmpq_high_mean:.2f` [{glue:text}`cmpq_high_mean_low:.2f`, {glue:text}`cmpq_high_mean_high:.2f`] over everything. At a mean of 2.25 bits it stores less
 #   than GPTQ's narrowest codes at {glue:text}`n_cheaper:d` checkpoints of wide models, and still loses less at {glue:text}`n_cheaper_wins:d` of them.
+# - **Beside coarse groups** CMPQ has no lead left. Plain GPTQ here means groups of 32, its dearest at equal bits
+#   ({doc}`10-methods-and-texts`). In the {glue:text}`coarse_models:d` sizes whose width 128 divides, GPTQ in groups of 128 loses
+#   {glue:text}`coarse_least:.2f` to {glue:text}`coarse_most:.2f` times as much at CMPQ's own stored bits. Held against those, CMPQ's ratio at a mean of
+#   2.5 bits is {glue:text}`cmpq_coarse:.2f` [{glue:text}`cmpq_coarse_low:.2f`, {glue:text}`cmpq_coarse_high:.2f`], and its rows
+#   that lose less, {glue:text}`n_beside_fine:d` of {glue:text}`n_beside:d` against groups of 32, come down to {glue:text}`n_beside_below:d`, at a mean of
+#   2.25 bits. (The groups were measured on the trunk, another run of these sizes; each factor is taken within its run.)
 #
 # ### Which matrices?
 
@@ -276,7 +305,8 @@ put_all(n_blocks_below=int(((ratios["way"] == keeping.BLOCKS) & (ratios["ratio"]
 # What do they keep? Of the matrices that mix the heads' outputs {glue:text}`kept_dense_2:.0%` at 2 bits and {glue:text}`kept_dense_3:.0%` at 3;
 # of queries, keys and values {glue:text}`kept_qkv_2:.0%` and {glue:text}`kept_qkv_3:.0%`; of those that lead into the MLP's width
 # {glue:text}`kept_up_2:.0%` and {glue:text}`kept_up_3:.0%`; of those that lead back {glue:text}`kept_down_2:.0%` and {glue:text}`kept_down_3:.0%`.
-# What matters most per weight is small and mixes the heads. But 16 bits are many: each bit more in a code divides QiD by a factor, and
+# So where weights alone are rounded, what matters most per weight is small and mixes the heads, as {doc}`13-how-much-can-go-low` finds by
+# another measure; with inputs rounded too it is queries, keys and values. But 16 bits are many: each bit more in a code divides QiD by a factor, and
 # the twelve that a spared matrix has beyond a code of 4 bits would widen the codes of many others.
 #
 # ## By size and tokens
@@ -428,16 +458,17 @@ put_all(kernel_model=spec.model, kernel_tokens=count_label(spec.tokens_seen))
 # ## In short
 #
 # At equal stored bits wider codes beat all that keeps weights in 16 bits, be they chosen by gradient or by search. What to keep is the smaller question;
-# 16 bits are too dear. Bits divided among columns are another matter: in wide, long-trained models CMPQ loses less than GPTQ at two to three bits. And for
+# 16 bits are too dear. Bits divided among columns come nearer: in wide, long-trained models CMPQ loses less than GPTQ in groups of 32 at two to
+# three bits, but hardly ever less than GPTQ in groups of 128. And for
 # inputs of 4 bits the scale decides: one that also knows the channel is worth more the larger the model.
 #
 # ## What this does not show
 #
-# - **Our versions.** GWQ, CMPQ and CrossQuant were made from abstracts and notes, not from their authors' programs. A better grid for GWQ's rest or
-#   another division of bits may do more.
+# - **Our versions** of GWQ, CMPQ and CrossQuant aren't their authors' programs. A better grid for GWQ's rest or another division of bits may do
+#   more.
 # - **Stored bits, not speed.** Codebooks and scattered weights cost time that a group's scale doesn't. None of it was timed here.
 # - **Narrow models.** A codebook a column is paid for by the rows; in a model of usual width it would cost hardly anything, and a scale a group of 32 as much as
-#   here. GPTQ with coarser groups, which {doc}`10-methods-and-texts` found better at equal bits, wasn't among the seven; CMPQ's lead may be no more than that.
+#   here. GPTQ with coarser groups wasn't among the seven: by those, all ratios of this chapter would be higher.
 # - **A straight line** between two widths of GPTQ stands for what a mixture of widths would give; nothing was measured between them.
 # - **One draw of calibration text**, one seed, one learning rate, no decay. The search for matrices read other text than the rest of this chapter, but the same
 #   search made all recipes.

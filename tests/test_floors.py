@@ -22,7 +22,7 @@ FLOORS = {
         {"sweep", "packing"},
         {"study"},
     ],
-    "analyse": [{"arrays"}, {"rows"}, {"laws"}, {"fits"}, {"questions"}, {"mixed"}],
+    "analyse": [{"arrays"}, {"rows"}, {"laws"}, {"fits"}, {"questions"}, {"judgement"}, {"mixed"}],
 }
 BELOW = {
     "table": set(),

@@ -21,6 +21,7 @@ from helpers.analyse.laws.forms import (
     SizeLaw,
     StepsLaw,
     TokensLaw,
+    TokensPerParameterLaw,
     UnifiedLaw,
 )
 from helpers.analyse.laws.joint import (
@@ -29,6 +30,7 @@ from helpers.analyse.laws.joint import (
     BlockByRatioLaw,
     BlockBySizeLaw,
     BlockByTokensLaw,
+    BlockOffsetLaw,
     LogBlockLaw,
     RatioBySizeLaw,
     RatioExponentialLaw,
@@ -38,7 +40,7 @@ from helpers.analyse.laws.joint import (
     WithoutTokensLaw,
 )
 from helpers.analyse.laws.names import FORMS, JOINT_FORMS
-from helpers.analyse.laws.shapes import OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
+from helpers.analyse.laws.shapes import CurvatureLaw, OnsetLaw, SaturatingLaw, ThresholdBySizeLaw, ThresholdLaw
 from helpers.analyse.laws.variables import ValidityRange
 
 ANYWHERE = ValidityRange((1, np.inf), (1, np.inf), (1, np.inf))
@@ -71,6 +73,10 @@ EXAMPLES = {
         lambda x: 0.3 * x["D"] ** 0.4 / x["N"] ** 0.3 * np.exp(-x["P"] / 0.55),
     ),
     "steps": (StepsLaw(**STEPS, **ALL), steps),
+    "tokens-per-parameter": (
+        TokensPerParameterLaw(c=0.006, b=0.45, gamma=1.9, **ALL),
+        lambda x: 0.006 * (x["D"] / x["N"]) ** 0.45 / (2 ** (x["P"] - 1) - 1) ** 1.9,
+    ),
     "free-bits": (
         FreeBitsLaw(k=2e-3, beta=0.4, alpha=0.3, g_2=7.0, g_4=0.2, **ALL),
         lambda x: 2e-3 * x["D"] ** 0.4 / x["N"] ** 0.3 * np.choose(x["P"].astype(int) - 2, [7.0, 1.0, 0.2]),
@@ -99,6 +105,12 @@ EXAMPLES = {
         lambda x: power(x) * np.exp(0.2 * (1 - x["r"])),
     ),
     "group-size": (GroupSizeLaw(**POWER | {"k": 0.2}, eta=0.4, **ALL), lambda x: power(x) * 0.2 / 0.75 * x["G"] ** 0.4),
+}
+EXAMPLES |= {
+    "curvature": (
+        CurvatureLaw(c=0.6, g_2=1.5, g_4=0.9, **ALL),
+        lambda x: 0.6 * x["H"] * np.choose(x["P"].astype(int) - 2, [1.5, 1.0, 0.9]),
+    )
 }
 JOINT = {"k": 1e-5, "beta": 0.4, "alpha": 0.3, "kappa": 0.45, "c": 2.5}
 
@@ -149,6 +161,10 @@ EXAMPLES |= {
         WithoutBlockLaw(k=5e-5, beta=0.4, alpha=0.3, c=2.5, **ALL),
         lambda x: 5e-5 * x["D"] ** 0.4 / x["N"] ** 0.3 * np.exp(2.5 * x["Q"]),
     ),
+    "block-offset": (
+        BlockOffsetLaw(k=1e-5, beta=0.4, alpha=0.3, c=2.5, kappa=0.45, d=20.0, **ALL),
+        lambda x: 1e-5 * x["D"] ** 0.4 / x["N"] ** 0.3 * (x["G"] + 20) ** 0.45 * np.exp(2.5 * x["Q"]),
+    ),
     "without-tokens": (
         WithoutTokensLaw(k=0.02, alpha=0.3, kappa=0.45, c=2.5, **ALL),
         lambda x: 0.02 / x["N"] ** 0.3 * x["G"] ** 0.45 * np.exp(2.5 * x["Q"]),
@@ -167,14 +183,16 @@ def rows_for(law, seed: int = 0) -> FitData:
     tokens = [2e8] * 24 if "tokens" in law.HELD else np.geomspace(6e7, 1e9, 7)
     bits = [3.0] if "bits" in law.HELD else [2.0, 3.0, 4.0]
     n_params, tokens, bits = (values.ravel() for values in np.meshgrid(sizes, tokens, bits))
+    blocks = [8.0, 32.0, 128.0, 512.0] if "d" in law.parameter_names() else [32.0, 128.0]  # two tell no offset
     loss = 1.2 + 40 / n_params**0.3 + 1e3 / tokens**0.4 + generator.normal(0, 0.1, tokens.size)
     covariates = {
         "loss_nats": loss,
         "room_nats": 6.93 - loss,
         "lr_fraction": generator.choice([0.0, 0.5, 1.0], tokens.size),
-        "group_size": generator.choice([32.0, 128.0], tokens.size),
+        "group_size": generator.choice(blocks, tokens.size),
         "quantized_ratio": generator.choice([0.5, 0.9, 1.0], tokens.size),
         "input_outliers": generator.uniform(1.5, 9.0, tokens.size),
+        "curvature_nats": 2 / 4**bits * generator.uniform(0.3, 3.0, tokens.size),
     }
     runs = np.searchsorted(np.unique(n_params), n_params).astype(str)
     return FitData(tokens, n_params, bits, np.ones(tokens.size), np.ones(tokens.size), runs, covariates)
@@ -184,7 +202,7 @@ def letters(data: FitData) -> dict:
     more = data.covariates
     short = {"D": data.tokens, "N": data.n_params, "P": data.bits, "L": more["loss_nats"]}
     short |= {"r": more["lr_fraction"], "G": more["group_size"], "Q": more["quantized_ratio"]}
-    return short | {"O": more["input_outliers"]}
+    return short | {"O": more["input_outliers"], "H": more["curvature_nats"]}
 
 
 def planted(law, seed: int, tau: float, floor_nats: float) -> FitData:
@@ -193,7 +211,7 @@ def planted(law, seed: int, tau: float, floor_nats: float) -> FitData:
     mean = np.exp(law.evaluate(law.coefficients, data.asked(law))[0])
     se = 0.004 * mean + floor_nats
     measured = mean * np.exp(generator.normal(0, tau, mean.size) - tau**2 / 2) + generator.normal(0, se)
-    return dataclasses.replace(data, qid_nats=measured, qid_se_nats=se)
+    return dataclasses.replace(data, outcome_nats=measured, outcome_se_nats=se)
 
 
 # Surfaces that recovery is tried on: by what factor the exponents of each variable differ from the example's.
@@ -208,10 +226,12 @@ def on_surface(name: str, surface: str):
     """Return the example of a form with other exponents, and k such that the mean of ln QiD over its rows stays."""
     law, _ = EXAMPLES[name]
     x, coefficients = rows_for(law).asked(law), law.coefficients
-    before = law.columns(x) @ coefficients[: 1 + len(law.TERMS)]
-    for place, term in enumerate(law.TERMS, start=1):
-        coefficients[place] *= SURFACES[surface].get(term.variable, 1.0)
-    coefficients[0] += (before - law.columns(x) @ coefficients[: 1 + len(law.TERMS)]).mean()
+    n_columns = 1 + len(law.term_parameters())
+    before = law.columns(x) @ coefficients[:n_columns]
+    first = {term.parameter: term.variable for term in reversed(law.TERMS)}
+    for place, parameter in enumerate(law.term_parameters(), start=1):
+        coefficients[place] *= SURFACES[surface].get(first[parameter], 1.0)
+    coefficients[0] += (before - law.columns(x) @ coefficients[:n_columns]).mean()
     return law.from_coefficients(coefficients, law.source, law.validity)
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.laws.loss import bounds_hit
-from helpers.analyse.laws.names import FORMS, LAW_NAMES
+from helpers.analyse.laws.names import ELSEWHERE, FORMS, LAW_NAMES
 from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.cli import app
 from helpers.table.errors import QidError
@@ -67,7 +67,7 @@ def changed(rows, tmp_path, **columns) -> str:
 
 def test_fit_says_what_is_stored():
     found, stored = run("fit", "--law", "power"), read_fits().fits["power"]
-    assert list(found)[:2] == ["law", "status"]
+    assert list(found)[:3] == ["law", "outcome", "status"]
     assert {"n_rows", "n_runs", "condition_number", "params", "range", "tau", "assumed"} <= set(found)
     assert (found["law"], found["n_rows"], found["n_runs"]) == ("power", stored.n_rows, stored.n_runs)
     assert list(found["params"]) == ["k", "beta", "alpha", "gamma"]
@@ -146,7 +146,7 @@ def test_published_constants_are_laws_without_intervals(name, law):
     assert back["value"] == pytest.approx(15e12)
 
 
-FITTED = [name for name, form in FORMS.items() if not form.HELD]
+FITTED = [name for name, form in FORMS.items() if not form.HELD and "tokens" in form.needs()]
 
 
 @pytest.mark.parametrize("name", [*FITTED, "power-per-bit"])
@@ -168,6 +168,24 @@ def test_invert_inverts_predict_for_every_fitted_law(name):
     ends = [end for end in (back["low"], back["high"]) if end is not None]
     assert ends
     assert all((end < back["value"]) == (end == back["low"]) for end in ends)
+
+
+def test_a_law_that_is_told_the_curvature_predicts_from_it_alone():
+    words = ["--law", "curvature", "--bits", "3"]
+    found = run("predict", *words, "--curvature-nats", "0.1")
+    assert 0.03 < found["low"] < found["qid"] < found["high"] < 0.1  # GPTQ loses about half of it
+    assert run("predict", *words, "--curvature-nats", "0.2")["qid"] == pytest.approx(2 * found["qid"])
+    assert found["range"].keys() == {"bits", "curvature_nats"}
+    assert "('curvature_nats')" in refusal("predict", *words, "--tokens", "3e8")
+    assert "can't be solved for training tokens D" in refusal(
+        "invert", *words, "--curvature-nats", "0.1", "--qid", "0.1", "--n-params", "1e6"
+    )
+
+
+def test_a_law_that_needs_a_column_refuses_rows_without_it_by_its_name(mine):
+    assert "needs what curvature says that rounding costs ('curvature_nats')" in refusal(
+        "fit", "--law", "curvature", "--data", mine
+    )
 
 
 def test_invert_solves_for_the_one_that_is_missing():
@@ -210,9 +228,9 @@ def test_words_say_the_same_as_json_with_units(mine):
 
 def test_laws_lists_every_name_with_what_it_needs():
     found = run("laws")["laws"]
-    assert {one["law"] for one in found} == set(LAW_NAMES)
+    assert {one["law"] for one in found} == {*LAW_NAMES, *ELSEWHERE}
     words = CliRunner().invoke(app, ["laws"], catch_exceptions=False).stdout
-    assert all(f"{name} (" in words for name in LAW_NAMES)
+    assert all(f"{name} (" in words for name in (*LAW_NAMES, *ELSEWHERE))
 
 
 def test_the_page_names_every_law_and_every_key(mine):
@@ -222,11 +240,34 @@ def test_the_page_names_every_law_and_every_key(mine):
     solved = run("invert", "--law", "power", "--qid", "0.1", "--n-params", "1e6", "--bits", "3")
     file = json.loads((ROOT / "results" / "fits.json").read_text())
     keys = [*fit, *fit["params"]["beta"], *by_bits, *predicted, *solved, *run("laws")["laws"][0]]
-    keys += [*file, *file["loss_law"], *file["fits"]["power"]["draws"]]
-    assert {name for name in [*LAW_NAMES, *keys] if f"`{name}`" not in page} == set()
+    of_kl = file["outcomes"]["kl"]
+    keys += [*run("laws")["default"], *file, *of_kl, *of_kl["loss_law"], *of_kl["fits"]["power"]["draws"]]
+    assert {name for name in [*LAW_NAMES, *ELSEWHERE, *keys] if f"`{name}`" not in page} == set()
+
+
+def test_without_a_name_the_default_law_answers():
+    law = read_fits().default.law
+    for words in (["predict", *SMALL], ["invert", "--qid", "0.1", "--n-params", "1e6", "--bits", "3"]):
+        assert run(*words) == run(*words, "--law", law)
+    listed = run("laws")["default"]
+    assert (listed["law"], listed["name"]) == (law, read_fits().default.name)
+    words = CliRunner().invoke(app, ["laws"], catch_exceptions=False).stdout
+    assert f"default: {law}\n    judged as {listed['name']}: rms of ln" in words
+
+
+def test_a_printed_exponent_of_tokens_carries_its_window():
+    words = CliRunner().invoke(app, ["fit", "--law", "power"], catch_exceptions=False).stdout
+    low, high = read_fits().fits["power"].law.validity.tokens
+    assert f"beta, D {low:.3g} to {high:.3g}" in words
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["shannon", "block-offset"])
+def test_a_law_of_the_chapters_is_refused_with_the_names_of_the_others(name):
+    for words in (["predict", "--law", name, *BIG], ["fit", "--law", name]):
+        assert refusal(*words).startswith(f"{name} is fitted in the book's chapters only; accepted: power, ")
 
 
 def test_an_unknown_law_is_refused_with_the_names():
@@ -344,3 +385,12 @@ def test_the_commands_start_without_what_they_do_not_need(words, unloaded):
         f"sys.exit(bool(set({unloaded!r}) & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False).returncode == 0
+
+
+def test_kl_has_fits_and_answers_of_its_own():
+    kl, qid = (run("predict", "--law", "power", *SMALL, "--outcome", outcome) for outcome in ("kl", "qid"))
+    assert kl["kl"] > 0
+    assert kl["low"] < kl["kl"] < kl["high"]
+    assert "kl" not in qid
+    assert kl["kl"] != pytest.approx(qid["qid"], rel=1e-3)
+    assert run("fit", "--law", "power", "--outcome", "kl")["outcome"] == "kl"

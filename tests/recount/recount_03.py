@@ -44,7 +44,7 @@ VOCABULARY = 50_304
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [parameters(), published(), tadpoles(), curves(), decay(), passes(), rates(), designs()]
-    parts += [curvature(), pocket(), lock(), seeds(), depths(), exercises()]
+    parts += [mixed(), curvature(), pocket(), lock(), seeds(), depths(), exercises()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -68,6 +68,13 @@ def parameters() -> dict:
         "total_factor": total_factor,
         "exponent_factor": math.log(n_factor) / math.log(total_factor),
     }
+
+
+def mixed() -> dict:
+    """Return how many runs chapters 13 to 16 are about, and how many of them are cooldowns."""
+    schedules = {row["run"]: row["schedule"] for row in where(trained(), family="tadpole-mixed")}
+    counted = {"mixed_runs": len(schedules), "mixed_cooldowns": list(schedules.values()).count("cooldown")}
+    return counted | {"late_tokens": label(60e6)}
 
 
 def public() -> list[dict]:

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -135,6 +136,7 @@ def whole() -> dict:
     found = {"tau": one.tau, "median_se": np.median(one.errors / one.fitted), "doubling": 2 ** one["beta"]}
     found |= {f"share_{width}": share for width, share in shares(one.tau).items()}
     found |= {f"pure_{width}": share for width, share in shares(0.0).items()}
+    found |= {f"stored_{row['bits']:.0f}": row["effective_bits"] for row in rows}
     without = [fit([row for row in rows if row["run"] != run]) for run in distinct(rows, "run")]
     for name in POWERS:
         low, high = interval(one, name)
@@ -310,7 +312,7 @@ def drawn() -> dict[str, np.ndarray]:
     return found
 
 
-def difference(first, second, names, texts) -> dict[str, tuple[float, float, float]]:
+def difference(first, second, names, texts) -> dict[str, "Difference"]:
     """Return by exponent how much larger it is in the second fit, with low and high: runs and documents together."""
     order = [{(row["weights_sha256"], row["bits"]): row for row in rows} for rows in (first, second)]
     tables = [[one[key] for key in order[0] if key in order[1]] for one in order]
@@ -328,8 +330,22 @@ def difference(first, second, names, texts) -> dict[str, tuple[float, float, flo
         behind = place + 1 + len(names)
         half = stats.t.ppf((1 + LEVEL) / 2, freedom[behind]) * math.sqrt(covariance[behind, behind] + documents[place])
         value = laws[1][name] - laws[0][name]
-        found[name] = (value, value - half, value + half)
+        found[name] = Difference(value, value - half, value + half, freedom[behind])
     return found
+
+
+class Difference(NamedTuple):
+    """How much larger an exponent is in a second fit, with the ends of its t interval."""
+
+    value: float
+    low: float
+    high: float
+    freedom: float
+
+    def chance(self) -> float:
+        """Return how often a difference as large would come where there is none."""
+        error = (self.high - self.value) / stats.t.ppf((1 + LEVEL) / 2, self.freedom)
+        return 2 * stats.t.cdf(-abs(self.value) / error, self.freedom)
 
 
 def signed(value) -> str:
@@ -339,7 +355,7 @@ def signed(value) -> str:
 def summary(kind, pairs) -> dict:
     """Return what the chapter says of some differences together."""
     found = [(pair, name, one) for pair, by_name in pairs.items() for name, one in by_name.items()]
-    clear = [(pair, name, value) for pair, name, (value, low, high) in found if low > 0 or high < 0]
+    clear = [(pair, name, one.value) for pair, name, one in found if one.low > 0 or one.high < 0]
     greek = dict(zip(POWERS, "βαγ", strict=True))
     told = "; ".join(f"{greek[name]} of {pair}: {signed(value)}" for pair, name, value in clear)
     told = f"{len(clear)} leave out zero ({told})" if clear else "none leaves out zero"
@@ -364,7 +380,7 @@ def ways() -> dict:
     own, other = (interval(fit(rows), "alpha") for rows in (gptq, rtn))
     factor = max(row[N] for row in gptq) / min(row[N] for row in gptq)
     slopes = [one for by_name in texts.values() for name, one in by_name.items() if name != "gamma"]
-    value, low, high = methods["RTN − GPTQ"]["alpha"]
+    value, low, high, _ = methods["RTN − GPTQ"]["alpha"]
     return (
         summary("texts", texts)
         | summary("methods", methods)
@@ -377,9 +393,18 @@ def ways() -> dict:
             "size_factor": factor,
             "rtn_factor": factor**-value,
             "texts_most": max(abs(one) for one, *_ in slopes),
-            "texts_reach": max(abs(end) for _, *ends in slopes for end in ends),
+            "texts_reach": max(abs(end) for one in slopes for end in (one.low, one.high)),
         }
+        | counted(texts | methods)
     )
+
+
+def counted(pairs) -> dict:
+    """Return which differences are left when all of them are counted together."""
+    greek = dict(zip(POWERS, "βαγ", strict=True))
+    every = [(f"{greek[name]} of {pair}", one) for pair, by_name in pairs.items() for name, one in by_name.items()]
+    left = [what for what, one in every if one.chance() < (1 - LEVEL) / len(every)]
+    return {"pairs_all": len(every), "pairs_counted": len(left), "pairs_told": "; ".join(left)}
 
 
 # ---- the published law, this machine, the box ------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy import optimize, stats
 from tests.recount.recount import ROOT, grouped, half_width, label, standard_error, study, trunk, where
-from tests.recount.recount_fits import POWERS, Fit, by_run, columns, fit
+from tests.recount.recount_fits import POWERS, Fit, by_run_and_step, columns, fit
 
 N, D, LOSS = "n_params_non_embedding", "tokens_seen", "plain"  # the last: what `recount_fits` calls the 16-bit loss
 LATE, MOST_EPOCHS = 60e6, 4
@@ -103,7 +103,7 @@ def published(bits=None) -> tuple:
 def of_law() -> dict:
     law = whole()
     beta, alpha, tau = law["beta"], law["alpha"], law.tau
-    covariance, freedom = by_run(*law.weighted, law.runs)
+    covariance, freedom = by_run_and_step(law)
     gradient = np.array([0, -alpha / beta**2, 1 / beta, 0])
     half = stats.t.ppf(0.975, freedom.min()) * math.sqrt(gradient @ covariance @ gradient)
     sizes = sorted({row[N] for row in main()})
@@ -214,7 +214,7 @@ def inside(law: Fit, rows, qids, errors, level=0.9) -> list[tuple[float, float, 
     A reading's interval holds L = ln D where (a + b L)^2 <= t^2 (v0 + 2 v1 L + v2 L^2), a + b L being ln(said / measured) and
     the bracket its variance: the ends are the roots (Fieller). Beyond them it must fall apart again, so b^2 > t^2 v2.
     """
-    covariance, _ = by_run(*law.weighted, law.runs)
+    covariance, _ = by_run_and_step(law)
     quantile, b = stats.t.ppf(0.5 + level / 2, len(set(law.runs)) - 1), law["beta"]
     found = []
     for row, qid, error in zip(rows, qids, errors, strict=True):

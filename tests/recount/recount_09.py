@@ -80,7 +80,15 @@ def numbers() -> dict:
 
 @functools.cache
 def stored() -> dict:
-    return json.loads((ROOT / "results/fits.json").read_text())
+    return json.loads((ROOT / "results/fits.json").read_text())["outcomes"]["qid"]
+
+
+def judged() -> list[dict]:
+    """Return the stored scores on the eight hold-outs of the first tables: neither two things at once nor inner ones."""
+    other = ("one size up", "larger and later", "second run of the largest size")
+    return [
+        row for row in stored()["judged"] if row["hold_out"] not in other and not row["hold_out"].startswith("smaller")
+    ]
 
 
 def constants(name: str) -> dict[str, float]:
@@ -90,7 +98,7 @@ def constants(name: str) -> dict[str, float]:
 
 @functools.cache
 def scores() -> dict[tuple[str, str], dict]:
-    return {(row["law"], row["hold_out"]): row for row in stored()["judged"]}
+    return {(row["law"], row["hold_out"]): row for row in judged()}
 
 
 def score(law: str, hold_out: str, name: str = "log_rms") -> float | None:
@@ -98,12 +106,12 @@ def score(law: str, hold_out: str, name: str = "log_rms") -> float | None:
 
 
 def hold_outs() -> list[str]:
-    return list(dict.fromkeys(row["hold_out"] for row in stored()["judged"]))
+    return list(dict.fromkeys(row["hold_out"] for row in judged()))
 
 
 def competing() -> list[str]:
     """Return the laws with constants of their own that can say something of some hold-out."""
-    laws = dict.fromkeys(row["law"] for row in stored()["judged"] if row["law"] not in PRINTED)
+    laws = dict.fromkeys(row["law"] for row in judged() if row["law"] not in PRINTED)
     return [law for law in laws if any(score(law, one) is not None for one in hold_outs())]
 
 

@@ -84,6 +84,8 @@ def counts() -> dict:
         "mix_smallest": label(sizes[0]),
         "mix_largest": label(sizes[-1]),
         "mix_tokens": label(here()[0][D]),
+        "mix_most_read": max(row[D] / row[N] for row in here()),
+        "mix_least_read": min(row[D] / row[N] for row in here()),
         "mix_trials": len(constant()) + plain,
         "mix_recipes": len({row["measurement_id"] for row in held}),
         "budget": BUDGET,
@@ -124,12 +126,31 @@ def minds() -> dict:
             kinds += ["first"] if place < 4 else ["last"] if place >= 4 * (row["n_layers"] - 1) else []
             for kind in kinds:
                 found.setdefault(kind, {}).setdefault(run, []).append(factor)
-    spread = max(sizes[max(sizes)]) - min(sizes[max(sizes)])
+    ends = {"minds_most": max(sizes[max(sizes)]), "minds_least": min(sizes[max(sizes)])}
     means = {kind: mean_of(math.fsum(one) / len(one) for one in by_run.values()) for kind, by_run in found.items()}
-    counted = {"minds_spread": math.exp(spread)}
+    counted = {name: math.exp(value) for name, value in ends.items()} | in_weights_alone()
     for kind, row in means.items():
         counted |= named(f"minds_{kind}", {part: math.exp(value) for part, value in row.items()})
     return counted
+
+
+def in_weights_alone() -> dict:
+    """Return the same factors of attention's two matrices under GPTQ, and how many of them cost nothing alone."""
+    counted, free = {}, 0
+    for bits in (2, 3):
+        found: dict[str, list[float]] = {"qkv": [], "output": []}
+        rows = where(here(), scheme=f"GPTQ {bits} bits", granularity="matmul", search="single")
+        for mine in grouped(rows, "run").values():
+            total = math.fsum(row["qid_nats"] for row in mine)
+            for place, kind in enumerate(found):
+                each = [row for row in mine if row["assignment"].index("1") % 4 == place]
+                costly = [row["qid_nats"] / total / row["quantized_ratio"] for row in each if row["qid_nats"] > 0]
+                free += len(each) - len(costly)
+                found[kind].append(math.fsum(map(math.log, costly)) / len(costly))
+        for kind, logs in found.items():
+            mean = {part: math.exp(value) for part, value in mean_of(logs).items()}
+            counted |= named(f"minds_{kind}_gptq_{bits}", mean)
+    return counted | {"minds_free": free}
 
 
 # ---- ratios ----------------------------------------------------------------------------------------------------------

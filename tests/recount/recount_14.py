@@ -22,7 +22,7 @@ from tests.recount.recount import (
     trunk,
     where,
 )
-from tests.recount.recount_fits import TERMS, Fit, by_run, columns, fit, interval
+from tests.recount.recount_fits import TERMS, Fit, by_run, by_run_and_step, columns, fit, interval
 
 EXCEPTED = {}
 FITTED = 1e-5  # where an optimiser stops on a flat top
@@ -357,7 +357,7 @@ def scores() -> dict:
 def draws(n: int) -> np.ndarray:
     """Return coefficients that could be the truth, (n, 7): t with runs - 1 of freedom, from seed 0."""
     of = joint_fit()
-    covariance, _ = by_run(*of.weighted, of.runs)
+    covariance, _ = by_run_and_step(of)
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
     of_stretch, of_place = np.random.default_rng(0).spawn(2)

@@ -174,6 +174,7 @@ def both() -> dict:
         gradient = np.array([0, tokens / size**2, -1 / size])
         power = ends(-tokens / size, gradient @ covariance @ gradient, min(freedom[1:]))
         found |= named(f"both_power_{granularity}", power)
+    found |= in_proportion()
     power = {part: found[f"both_power_matmul_{part}"] for part in ("mean", "low", "high")}
     found |= {"ten_times": 10 ** power["mean"], "ten_times_low": 10 ** power["low"]}
     found["ten_times_high"] = 10 ** power["high"]
@@ -184,6 +185,30 @@ def both() -> dict:
     found["both_fits"] = len(slopes)
     found["both_tokens_up"] = sum(tokens["low"] > 0 for _, tokens in slopes)
     return found | {"both_size_down": sum(size["high"] < 0 for size, _ in slopes)}
+
+
+def in_proportion() -> dict:
+    """Return how 1 - Qr rises per factor of ten in size at equal tokens per parameter: along the direction (0, 1, 1)."""
+
+    def rise(key: tuple) -> dict[str, float]:
+        (_, size, tokens), covariance, freedom = laws()[key]
+        row = ends(size + tokens, covariance[1:, 1:].sum(), min(freedom[1:]))
+        return {part: math.log(10) * value for part, value in row.items()}
+
+    found = {}
+    for granularity in GRANULARITIES:
+        found |= named(f"proportional_{granularity}", rise(main_question(granularity)))
+    means = [rise((MAIN, "matmul", METRIC, budget))["mean"] for budget in PRINTED]
+    every = [(key[0], rise(key)) for key in laws()]  # a question begins with its scheme
+    falls = [scheme for scheme, one in every if one["low"] > 0]
+    for name, scheme in (("mxint", MAIN), ("gptq_2", "GPTQ 2 bits")):
+        found |= {f"proportional_{name}": falls.count(scheme), f"of_{name}": [key for key, _ in every].count(scheme)}
+    return found | {
+        "proportional_least": min(means),
+        "proportional_most": max(means),
+        "proportional_falls": len(falls),
+        "proportional_rises": sum(one["high"] < 0 for _, one in every),
+    }
 
 
 def growth() -> dict:

@@ -28,7 +28,8 @@ BLOCKS, MATRICES = "blocks", "matrices"
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [who(), stored(), fronts(), compared(), built_on(), cmpq(), recipes(), slopes(), inputs(), pocket()]
+    parts = [who(), stored(), fronts(), compared(), built_on(), cmpq(), beside_coarse_groups()]
+    parts += [recipes(), slopes(), inputs(), pocket()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -220,6 +221,48 @@ def cmpq() -> dict:
     cheaper = [(row, other) for row, other in pairs if row["stored"] < other["stored"]]
     wins = sum(row["qid"] < other["qid"] for row, other in cheaper)
     return found | {"n_cheaper": len(cheaper), "n_cheaper_wins": wins}
+
+
+@functools.cache
+def trunk_lines() -> dict[tuple, tuple]:
+    """Return stored bits and ln QiD of the trunk's plain GPTQ at 2 to 4 bits, by model, step and group size."""
+    rows = where(
+        measurements(), family="tadpole-trunk", device_type="cuda", eval_dataset="wheels-heldout", n_sequences=512
+    )
+    rows = [row for row in where(rows, method="gptq", symmetric=False, calib_seed=0) if row["run"] == row["model"]]
+    rows = [row for row in rows if row["bits"] <= 4 and row["group_size"] in (32, 128)]
+    lines = {}
+    for key, mine in grouped(rows, "model", "step", "group_size").items():
+        mine = sorted(mine, key=lambda row: row["bits"])
+        lines[key] = [row["effective_bits"] for row in mine], [math.log(row["qid"]) for row in mine]
+    return lines
+
+
+def beside_coarse_groups() -> dict:
+    """CMPQ's ratios to groups of 32, over those of groups of 128 to groups of 32 at the same stored bits."""
+    found = []
+    for row, values in against("gptq"):
+        fine, coarse = (trunk_lines().get((row["model"], row["step"], size)) for size in (32, 128))
+        if row["kind"] != "cmpq" or not fine or not coarse:
+            continue
+        if all(line[0][0] <= row["stored"] <= line[0][-1] for line in (fine, coarse)):
+            factor = float(np.interp(row["stored"], *coarse) - np.interp(row["stored"], *fine))
+            found.append({"model": row["model"], "setting": row["setting"], "own": values[0], "factor": factor})
+    counted = {
+        "coarse_models": len({one["model"] for one in found}),
+        "n_beside": len(found),
+        "n_beside_below": sum(one["own"] < one["factor"] for one in found),
+        "n_beside_fine": sum(one["own"] < 0 for one in found),
+        "coarse_least": math.exp(min(one["factor"] for one in found)),
+        "coarse_most": math.exp(max(one["factor"] for one in found)),
+    }
+    middle = grouped(where(found, setting=2.5), "model").values()
+    for name, own in (("coarse", 0), ("cmpq_coarse", 1)):
+        sign = 1 - 2 * own  # the ratio is own less the factor
+        logs = [np.mean([own * one["own"] + sign * one["factor"] for one in mine]) for mine in middle]
+        mean, half = np.mean(logs), half_width(logs)
+        counted |= {name: math.exp(mean), f"{name}_low": math.exp(mean - half), f"{name}_high": math.exp(mean + half)}
+    return counted
 
 
 def recipes() -> dict:

@@ -49,6 +49,7 @@ class Fit:
     errors: np.ndarray
     columns: np.ndarray
     runs: list[tuple[str, str]]
+    steps: list[float]  # tokens seen: runs read the same batches
 
     @property
     def fitted(self) -> np.ndarray:
@@ -108,7 +109,16 @@ def fit(rows: Sequence[dict], names: tuple[str, ...] = tuple(POWERS)) -> Fit:
     place = optimize.root(gradient, near, tol=1e-13).x
     exponents = place[1:-1] / spread
     coefficients = np.append(place[0] - middle @ exponents, exponents)
-    return Fit(tuple(names), coefficients, math.exp(place[-1]), qid, errors, whole, [run(row) for row in rows])
+    return Fit(
+        tuple(names),
+        coefficients,
+        math.exp(place[-1]),
+        qid,
+        errors,
+        whole,
+        [run(row) for row in rows],
+        [row["tokens_seen"] for row in rows],
+    )
 
 
 def _qid(row: dict) -> float:
@@ -142,9 +152,34 @@ def by_run(slopes: np.ndarray, residuals: np.ndarray, runs: Sequence) -> tuple[n
     return covariance, np.minimum(freedom, len(labels) - 1)
 
 
+def by_run_and_step(of: Fit) -> tuple[np.ndarray, np.ndarray]:
+    """Return `by_run` with what steps add to the covariance: that by step less that by run and step, where positive.
+
+    Each has its factor for few clusters, G / (G - 1) (n - 1) / (n - p). What is positive is told where the slopes'
+    cross-products are the unit matrix. Below five steps nothing is added.
+    """
+    slopes, residuals = of.weighted
+    covariance, freedom = by_run(slopes, residuals, of.runs)
+    if len(set(of.steps)) < 5:
+        return covariance, freedom
+    values, vectors = np.linalg.eigh(slopes.T @ slopes)
+    back = vectors * values**-0.5 @ vectors.T
+    scores, (n, p) = slopes @ back * residuals[:, None], slopes.shape
+
+    def clustered(labels: Sequence) -> np.ndarray:
+        sums = np.array(
+            [sum(s for s, other in zip(scores, labels, strict=True) if other == one) for one in set(labels)]
+        )
+        return len(sums) / (len(sums) - 1) * (n - 1) / (n - p) * sums.T @ sums
+
+    values, vectors = np.linalg.eigh(clustered(of.steps) - clustered(list(zip(of.runs, of.steps, strict=True))))
+    added = back @ (vectors * np.maximum(values, 0) @ vectors.T) @ back
+    return covariance + added, freedom
+
+
 def interval(of: Fit, name: str, level: float = 0.95) -> tuple[float, float]:
-    """Return low and high of an exponent, by training run."""
-    covariance, freedom = by_run(*of.weighted, of.runs)
+    """Return low and high of an exponent, by training run and step."""
+    covariance, freedom = by_run_and_step(of)
     place = 1 + of.names.index(name)
     half = stats.t.ppf((1 + level) / 2, freedom[place]) * math.sqrt(covariance[place, place])
     return of[name] - half, of[name] + half
@@ -157,7 +192,7 @@ def freedom_of(of: Fit, name: str) -> float:
 
 def relative_variance(of: Fit, where: np.ndarray) -> np.ndarray:
     """Return the variance of ln QiD of a new run at places with these columns: that of the coefficients, and tau^2."""
-    covariance, _ = by_run(*of.weighted, of.runs)
+    covariance, _ = by_run_and_step(of)
     return np.array([one @ covariance @ one for one in where]) + of.tau**2
 
 

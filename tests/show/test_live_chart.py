@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from helpers.analyse.fits.by_run import clustered_by_run, fit_by_run
-from helpers.analyse.laws.forms import UnifiedLaw
-from helpers.show.live_chart import expressions, prediction_chart
+from helpers.analyse.laws.forms import ExponentialLaw, LossLaw, StepsLaw, TokensPerParameterLaw, UnifiedLaw
+from helpers.analyse.laws.shapes import SaturatingLaw
+from helpers.analyse.laws.variables import LawError
+from helpers.show.live_chart import columns, expressions, prediction_chart
 
 
 def _in_python(expression: str, tokens: float, n_params: float, datum: dict) -> float:
@@ -20,17 +22,24 @@ def _in_python(expression: str, tokens: float, n_params: float, datum: dict) -> 
     return eval(expression, names | {"max": max, "D": tokens, "N": n_params, "datum": datum})
 
 
-def test_the_page_computes_what_the_law_says(fits):
-    fit = fits["all bits"]
+@pytest.mark.parametrize("form", [UnifiedLaw, StepsLaw, ExponentialLaw, TokensPerParameterLaw])
+def test_the_page_computes_what_the_law_says(planted, form):
+    fit = fit_by_run(form, planted(1))[0]
     said = expressions(fit, 0.90)
     for bits in (2.0, 4.0):
         datum = {"bits": bits}
         datum["qid"] = _in_python(said["qid"], 2e8, 1e6, datum)
         assert datum["qid"] == pytest.approx(fit.law.predict(2e8, 1e6, bits))
-        x = fit.law.design_matrix(2e8, 1e6, bits)
+        x = fit.law.evaluate(fit.law.coefficients, fit.law.ask({"tokens": 2e8, "n_params": 1e6, "bits": bits}))[1]
         half = 2.015048 * math.sqrt(x @ fit.covariance @ x + fit.tau**2)  # t(5) at 95%
         assert _in_python(said["high"], 2e8, 1e6, datum) == pytest.approx(datum["qid"] * (1 + half), rel=1e-5)
         assert _in_python(said["low"], 2e8, 1e6, datum) == pytest.approx(datum["qid"] * (1 - half), rel=1e-5)
+
+
+def test_laws_that_the_page_can_not_compute_are_refused():
+    for law in (SaturatingLaw, LossLaw):
+        with pytest.raises(LawError, match="the live chart draws products of terms in tokens, size and bits"):
+            columns(law)
 
 
 def test_the_chart_stays_inside_the_box_that_was_fitted(planted):

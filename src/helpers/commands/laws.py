@@ -17,20 +17,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from helpers.commands.console import add, console, print_table
+from helpers.commands.console import add, print_table
+from helpers.commands.law_answers import answer_to_json, fit_to_json, print_answer, print_fit, print_fits, show
 from helpers.table.errors import QidError
 
 if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
-    from helpers.analyse.fits.answers import Answer, KnownLaw
-    from helpers.analyse.fits.stored import NamedFits, StoredFit
+    from helpers.analyse.fits.answers import KnownLaw
+    from helpers.analyse.fits.stored import NamedFits
 
 SEED = 0  # of the draws of a person's own fit
 DRAWS = 1000
+OUTCOME_SYMBOLS = {"qid": "QiD", "kl": "KL"}
 VARIABLE_UNITS = {"tokens": "tokens", "n_params": "non-embedding parameters", "bits": "bits a weight"}
 
 LawName = Annotated[str, typer.Option("--law", help="A law's name; `qid laws` lists them.")]
+LawOrDefault = Annotated[
+    str | None, typer.Option("--law", help="A law's name; by default the one that `qid laws` names so.")
+]
 Data = Annotated[
     Path | None, typer.Option("--data", help="Your own rows, .csv or .parquet; by default the project's fits.")
+]
+OutcomeName = Annotated[
+    str,
+    typer.Option("--outcome", help="qid: the loss that rounding adds; kl: KL divergence from the 16-bit model."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -43,7 +52,7 @@ class CommandError(QidError):
 class Asked:
     """A question to a law: which law, what is known of a model, and whose fits. Each field is an option."""
 
-    law: LawName
+    law: LawOrDefault = None
     n_params: Annotated[float | None, typer.Option(help="Size N: non-embedding parameters.")] = None
     tokens: Annotated[float | None, typer.Option(help="Training tokens D.")] = None
     bits: Annotated[float | None, typer.Option(help="Bits a weight P.")] = None
@@ -55,13 +64,20 @@ class Asked:
         float | None, typer.Option(help="16-bit loss, nats a token; laws that need it predict it from N and D.")
     ] = None
     vocabulary_size: Annotated[float | None, typer.Option(help="Entries of the vocabulary; law room.")] = None
+    curvature_nats: Annotated[
+        float | None,
+        typer.Option(help="Half the Hessian's trace times the mean squared rounding error; law curvature."),
+    ] = None
     data: Data = None
+    outcome: OutcomeName = "qid"
     as_json: AsJson = False
 
     @property
     def given(self) -> dict[str, float]:
         """Return what is known of the model, by the names of `answers`. Raises CommandError for what isn't finite."""
-        values = {name: getattr(self, name) for name in (*VARIABLE_UNITS, "group_size", "lr_fraction")}
+        values = {
+            name: getattr(self, name) for name in (*VARIABLE_UNITS, "group_size", "lr_fraction", "curvature_nats")
+        }
         values |= {"loss_nats": self.loss, "vocabulary_size": self.vocabulary_size}
         for name, value in values.items():
             if value is not None and not math.isfinite(value):
@@ -95,37 +111,49 @@ def fit(
     law: LawName,
     data: Data = None,
     by: Annotated[str | None, typer.Option(help="'bits': one fit a bit width.")] = None,
+    outcome: OutcomeName = "qid",
     as_json: AsJson = False,
 ) -> None:
     """Show a fitted law: parameters with standard errors and 95% intervals by training run."""
     from helpers.analyse.laws.names import PER_BIT
     from helpers.analyse.laws.published import PUBLISHED
 
-    _check_name(law)
+    _check_name(law, outcome)
     if law in PUBLISHED:
         raise CommandError(f"{law} is published, nothing is fitted; `qid predict` and `qid invert` use its constants")
     if by not in (None, "bits"):
         raise CommandError(f"--by is '{by}'; accepted: bits")
     if by == "bits" or law == PER_BIT:
-        by_bits, assumed = _fits_by_bits(law, data)
-        _show({"law": law, "by": "bits", "fits": by_bits, "assumed": assumed}, as_json, _print_fits)
+        by_bits, assumed = _fits_by_bits(law, data, outcome)
+        show({"law": law, "outcome": outcome, "by": "bits", "fits": by_bits, "assumed": assumed}, as_json, print_fits)
         return
-    fits, assumed = _fits(law, data, 0)
-    _show({"law": law, **_fit_to_json(fits.fit(law)), "assumed": assumed}, as_json, _print_fit)
+    fits, assumed = _fits(law, data, 0, outcome)
+    show({"law": law, "outcome": outcome, **fit_to_json(fits.fit(law)), "assumed": assumed}, as_json, print_fit)
 
 
 def predict(asked: Asked) -> None:
-    """Predict QiD, in nats a token, with a 90% interval for a new training run."""
+    """Predict QiD or KL, in nats a token, with a 90% interval for a new training run."""
     from helpers.analyse.fits import answers
 
     given = asked.given
-    known, assumed = _known_law(asked, given)
+    law = asked.law or _default(asked.outcome)
+    known, assumed = _known_law(asked, law, given)
     answer = answers.predict(known, given)
-    found = {"law": asked.law, "qid": answer.value, **_answer_to_json(answer), "unit": "nats a token", "given": given}
-    _show(found | {"assumed": assumed}, asked.as_json, lambda shown: _print_answer("QiD", answer.value, shown))
+    found = {
+        "law": law,
+        asked.outcome: answer.value,
+        **answer_to_json(answer),
+        "unit": "nats a token",
+        "given": given,
+    }
+    show(
+        found | {"assumed": assumed},
+        asked.as_json,
+        lambda shown: print_answer(OUTCOME_SYMBOLS[asked.outcome], answer.value, shown),
+    )
 
 
-def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD in nats a token.")]) -> None:
+def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD (or KL), nats a token.")]) -> None:
     """Solve a law for the one of --tokens, --n-params and --bits that isn't given."""
     from helpers.analyse.fits import answers
 
@@ -134,41 +162,59 @@ def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD in nats a 
         said = ", ".join(f"--{name.replace('_', '-')}" for name in missing) or "none"
         raise CommandError(f"give two of --tokens, --n-params and --bits; missing: {said}")
     given = asked.given
-    known, assumed = _known_law(asked, given)
+    law = asked.law or _default(asked.outcome)
+    known, assumed = _known_law(asked, law, given)
     answer = answers.invert(known, missing[0], qid, given)
-    found = {"law": asked.law, "variable": missing[0], "value": answer.value, **_answer_to_json(answer)}
-    found |= {"unit": VARIABLE_UNITS[missing[0]], "given": {"qid": qid} | given, "assumed": assumed}
-    _show(found, asked.as_json, lambda shown: _print_answer(missing[0], answer.value, shown))
+    found = {
+        "law": law,
+        "outcome": asked.outcome,
+        "variable": missing[0],
+        "value": answer.value,
+        **answer_to_json(answer),
+    }
+    found |= {"unit": VARIABLE_UNITS[missing[0]], "given": {asked.outcome: qid} | given, "assumed": assumed}
+    show(found, asked.as_json, lambda shown: print_answer(missing[0], answer.value, shown))
 
 
-def laws(as_json: AsJson = False) -> None:
-    """List the laws: what each says and which variables it needs."""
-    from helpers.analyse.laws.names import LAW_NAMES, law_words
+def laws(outcome: OutcomeName = "qid", as_json: AsJson = False) -> None:
+    """List the laws: what each says and which variables it needs, which is the default and why."""
+    from helpers.analyse.laws.default import read_default
+    from helpers.analyse.laws.names import ELSEWHERE, LAW_NAMES, law_words
+    from helpers.analyse.laws.published import PUBLISHED
+    from helpers.analyse.rows.outcomes import QID, outcome_named
 
-    listed: list[dict[str, Any]] = [law_words(name) for name in LAW_NAMES]
+    names = [name for name in (*LAW_NAMES, *ELSEWHERE) if outcome_named(outcome) == QID or name not in PUBLISHED]
+    listed: list[dict[str, Any]] = [law_words(name) for name in names]
+    default, ranked = read_default(outcome=outcome)
     if as_json:
-        print(json.dumps({"laws": listed}))
+        print(json.dumps({"laws": listed, "default": {"law": default.law, **vars(default), "ranked": ranked}}))
         return
     for one in listed:
         print(f"{one['law']} ({one['kind']}; needs {', '.join(one['needs'])})\n    {one['says']}")
+    print(f"default: {default.law}\n    judged as {default.name}: {default.reason}")
+    table = Table("judged on the smaller sizes", "rms of ln", "se", "constants", "", box=None)
+    for row in (one for one in ranked if one["candidate"]):
+        tied = "tied with the best" if row["law"] in default.tied[1:] else ""
+        table.add_row(row["law"], f"{row['score']:.3f}", f"{row['se']:.3f}", f"{row['constants']:.0f}", tied)
+    print_table(table)
 
 
 def make_fits() -> None:
     """Fit and judge what `results/fits.json` lacks of the laws; all of them after another table."""
-    from helpers.analyse.fits.make_fits import write
+    from helpers.analyse.judgement.make_fits import write
 
     write()
 
 
-def _fits_by_bits(law: str, data: Path | None) -> tuple[dict[str, Any], list[str]]:
+def _fits_by_bits(law: str, data: Path | None, outcome: str) -> tuple[dict[str, Any], list[str]]:
     """Return by bit width a fit, or its status and reason, and what was assumed. Raises FitError if there is no fit."""
     from helpers.analyse.laws.names import PER_BIT
 
     if law not in ("power", PER_BIT):
         raise CommandError(f"--by bits is for the law power, which is then without P; got {law}")
-    fits, assumed = _fits(PER_BIT, data, 0)
+    fits, assumed = _fits(PER_BIT, data, 0, outcome)
     by_bits = {
-        f"{bits:g}": _fit_to_json(fits.fits[name])
+        f"{bits:g}": fit_to_json(fits.fits[name])
         if name in fits.fits
         else {"status": str(fits.refused[name].status), "reason": str(fits.refused[name])}
         for bits, name in fits.widths.items()
@@ -178,109 +224,57 @@ def _fits_by_bits(law: str, data: Path | None) -> tuple[dict[str, Any], list[str
     return by_bits, assumed
 
 
-def _fits(law: str, data: Path | None, n_draws: int) -> "tuple[NamedFits, list[str]]":
+def _fits(law: str, data: Path | None, n_draws: int, outcome: str) -> "tuple[NamedFits, list[str]]":
     """Return fits that hold `law`, the project's or those of a person's rows, and what was assumed of these."""
+    from helpers.analyse.rows.outcomes import outcome_named
+
+    asked = outcome_named(outcome)
     if data is None:
         from helpers.analyse.fits.stored import read_fits
 
-        return read_fits(), []
+        return read_fits(outcome=asked), []
     import numpy as np
 
     from helpers.analyse.fits.own_rows import read_own_rows
     from helpers.analyse.fits.with_draws import FitRows, fits_of
 
-    own = read_own_rows(data)
+    own = read_own_rows(data, asked)
     return fits_of(FitRows(str(data), own.data), law, n_draws, np.random.SeedSequence(SEED)), list(own.assumed)
 
 
-def _known_law(asked: Asked, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
+def _default(outcome: str) -> str:
+    """Return the name of the law that is taken where none is named."""
+    from helpers.analyse.laws.default import read_default
+    from helpers.analyse.rows.outcomes import outcome_named
+
+    return read_default(outcome=outcome_named(outcome).name)[0].law
+
+
+def _known_law(asked: Asked, law: str, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
     """Return a law that can be asked, and what was assumed: of a person's rows, and of a loss that isn't given."""
     from helpers.analyse.fits.answers import fitted_law, published_law
     from helpers.analyse.laws.published import PUBLISHED
 
-    _check_name(asked.law)
-    if asked.law not in PUBLISHED:
-        fits, assumed = _fits(asked.law, asked.data, DRAWS)
-        known = fitted_law(fits, asked.law, asked.bits)
+    _check_name(law, asked.outcome)
+    if law not in PUBLISHED:
+        fits, assumed = _fits(law, asked.data, DRAWS, asked.outcome)
+        known = fitted_law(fits, law, asked.bits)
         return known, [*assumed, *filter(None, [known.trouble_with_loss(given)])]
     if asked.data is not None:
-        raise CommandError(f"{asked.law} is published, nothing is fitted: leave --data out")
-    return published_law(asked.law, asked.bits), []
+        raise CommandError(f"{law} is published, nothing is fitted: leave --data out")
+    return published_law(law, asked.bits), []
 
 
-def _check_name(law: str) -> None:
-    from helpers.analyse.laws.names import LAW_NAMES
+def _check_name(law: str, outcome: str) -> None:
+    from helpers.analyse.laws.names import ELSEWHERE, LAW_NAMES
+    from helpers.analyse.laws.published import PUBLISHED
+    from helpers.analyse.rows.outcomes import QID, outcome_named
 
+    if outcome_named(outcome) != QID and law in PUBLISHED:
+        raise CommandError(f"{law} is published for QiD; --outcome {outcome} has no published law")
+    if law in ELSEWHERE:
+        raise CommandError(f"{law} is fitted in the book's chapters only; accepted: {', '.join(LAW_NAMES)}")
     if law not in LAW_NAMES:
         near = difflib.get_close_matches(law, LAW_NAMES, n=1)
         hint = f" (is '{near[0]}' meant?)" if near else ""
         raise CommandError(f"no law is named '{law}'{hint}; accepted: {', '.join(LAW_NAMES)}")
-
-
-def _answer_to_json(answer: "Answer") -> dict[str, Any]:
-    return {
-        "low": answer.low,
-        "high": answer.high,
-        "extrapolates": bool(answer.outside),
-        "outside": list(answer.outside),
-        "range": answer.ranges,
-        "interval": answer.interval,
-    }
-
-
-def _fit_to_json(fit: "StoredFit") -> dict[str, Any]:
-    from helpers.analyse.fits.stored import estimate_to_json
-
-    shown = ("n_rows", "n_runs", "condition_number", "tau", "aic", "bic", "level", "no_interval_because", "rows")
-    return {
-        "status": str(fit.status),
-        **{name: getattr(fit, name) for name in shown},
-        "params": {name: estimate_to_json(one) for name, one in fit.params.items()},
-        "coefficients": fit.coefficients,
-        "range": {name: fit.law.validity.of(name) for name in fit.law.needs()},
-    }
-
-
-def _show(shown: dict[str, Any], as_json: bool, in_words: Callable[[dict[str, Any]], None]) -> None:
-    from helpers.analyse.fits.stored import plain
-
-    for sentence in shown["assumed"]:
-        console.print(f"note: {sentence}")
-    if as_json:
-        print(json.dumps(plain(shown), allow_nan=False))
-    else:
-        in_words(shown)
-
-
-def _print_fit(shown: dict[str, Any]) -> None:
-    print(f"{shown['law']}: {shown['status']}, {shown['n_rows']} rows of {shown['n_runs']} runs ({shown['rows']})")
-    table = Table("", "estimate", "se", f"{shown['level']:.0%} interval", box=None)
-    for name, one in shown["params"].items():
-        ends = "" if math.isnan(one["low"]) else f"{one['low']:.4g} to {one['high']:.4g}"
-        table.add_row(name, f"{one['estimate']:.4g}", "" if math.isnan(one["se"]) else f"{one['se']:.2g}", ends)
-    print_table(table)
-    if shown["no_interval_because"]:
-        print(f"no interval: {shown['no_interval_because']}")
-    print(f"relative spread tau {shown['tau']:.3f}, condition number {shown['condition_number']:.3g}")
-    print("D in tokens, N in non-embedding parameters, P in bits a weight, QiD in nats a token")
-
-
-def _print_fits(shown: dict[str, Any]) -> None:
-    for bits, outcome in shown["fits"].items():
-        if "params" in outcome:
-            _print_fit({"law": f"{shown['law']}, {bits} bits"} | outcome)
-        else:
-            print(f"{shown['law']}, {bits} bits: {outcome['status']}, {outcome['reason']}")
-
-
-def _print_answer(name: str, value: float, shown: dict[str, Any]) -> None:
-    print(f"{shown['law']}: {name} = {value:.4g} {shown['unit']}")
-    if math.isnan(shown["low"]) and math.isnan(shown["high"]):
-        print(f"no interval: {shown['interval']}")
-    else:
-        low, high = ("open" if math.isnan(shown[end]) else f"{shown[end]:.4g}" for end in ("low", "high"))
-        print(f"interval ({shown['interval']}): {low} to {high}")
-    for variable in shown["outside"]:
-        low, high = shown["range"][variable]
-        fitted = "no range is known" if math.isnan(low) else f"fitted from {low:.4g} to {high:.4g}"
-        print(f"extrapolates: {variable}, {fitted}")

@@ -10,20 +10,40 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analyse.fits.result import FitResult
+from helpers.analyse.laws.forms import STEPS
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.variables import LINEAR, LOG, LawError
 from helpers.show.style import BITS_COLOURS
 
-COLUMNS = ("1", "log(D)", "-log(N)", "-log(datum.bits)")  # the design of the unified law; log is natural in Vega
+VARIABLES = {"tokens": "D", "n_params": "N", "bits": "datum.bits"}
+SCALES = {LOG: "log({})", LINEAR: "({})", STEPS: "log(pow(2, {} - 1) - 1)"}  # log is natural in Vega
 LOWEST_NATS = 1e-3
+
+
+def columns(law: type[Law]) -> list[str]:
+    """Return Vega expressions of what multiplies each coefficient of a law in ln QiD, in their order.
+
+    Raises LawError for a law that is more than a product of terms in tokens, size and bits.
+    """
+    if not law.is_product() or not set(law.needs()) <= set(VARIABLES):
+        raise LawError(f"the live chart draws products of terms in tokens, size and bits; {law.NAME} is none")
+    parts: dict[str, str] = dict.fromkeys(law.parameter_names(), "")
+    for term in law.TERMS:
+        column = SCALES[term.scale].format(VARIABLES[term.variable])
+        parts[term.parameter] += f"{'+' if term.sign > 0 else '-'} {column}"
+    return [parts[name] or "1" for name in law.parameter_names()]
 
 
 def expressions(fit: FitResult, level: float) -> dict[str, str]:
     """Return Vega expressions in D, N and datum.bits: `qid`, and `low` and `high` of the interval for a new run.
 
     The interval is that of `hold_out_largest` for a row without error of its own: mu (1 -+ t sqrt(x'Cx + tau^2)).
+    Raises LawError (see `columns`).
     """
-    mean = " + ".join(f"({value!r}) * ({x})" for value, x in zip(fit.law.coefficients.tolist(), COLUMNS, strict=True))
-    covariance = zip(fit.covariance.tolist(), COLUMNS, strict=True)
-    products = [f"({value!r}) * ({x}) * ({y})" for row, x in covariance for value, y in zip(row, COLUMNS, strict=True)]
+    names = columns(type(fit.law))
+    mean = " + ".join(f"({value!r}) * ({x})" for value, x in zip(fit.law.coefficients.tolist(), names, strict=True))
+    covariance = zip(fit.covariance.tolist(), names, strict=True)
+    products = [f"({value!r}) * ({x}) * ({y})" for row, x in covariance for value, y in zip(row, names, strict=True)]
     quantile = float(stats.t.ppf(0.5 + level / 2, fit.n_runs - 1))
     reach = f"{quantile!r} * sqrt({' + '.join(products)} + {fit.tau**2!r})"
     return {
@@ -38,7 +58,7 @@ def _slider(name: str, value: float, ends: tuple[float, float], label: str) -> a
 
 
 def prediction_chart(fit: FitResult, level: float = 0.90) -> alt.LayerChart:
-    """Return predicted QiD against bits for the unified law `fit`, with sliders inside the ranges that were fitted."""
+    """Return predicted QiD against bits for a fitted law, with sliders inside the ranges that were fitted."""
     box = fit.law.validity
     ends = {
         name: (math.ceil(100 * math.log10(low)) / 100, math.floor(100 * math.log10(high)) / 100)

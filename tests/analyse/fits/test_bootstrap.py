@@ -65,8 +65,8 @@ def test_scoring_stays_between_its_ends(planted):
 
 def test_a_warm_fit_is_the_fit_of_the_other_values(planted):
     one, other = planted(7), planted(8)
-    warm = WarmFit.of(fit_law(UnifiedLaw, one)).fit(other.qid_nats)
-    whole = fit_law(UnifiedLaw, dataclasses.replace(one, qid_nats=other.qid_nats))
+    warm = WarmFit.of(fit_law(UnifiedLaw, one)).fit(other.outcome_nats)
+    whole = fit_law(UnifiedLaw, dataclasses.replace(one, outcome_nats=other.outcome_nats))
     np.testing.assert_allclose(warm.law.coefficients, whole.law.coefficients, atol=1e-6)
     np.testing.assert_allclose(warm.covariance, whole.covariance, rtol=1e-4)
     assert warm.tau == pytest.approx(whole.tau, rel=1e-6)
@@ -82,7 +82,7 @@ def test_expected_information_is_the_variance_of_the_score(planted, tail_freedom
     generator = np.random.default_rng(0)
     log_mean, _ = model.mean(params[:-1])
     mean = np.exp(log_mean)
-    scale = np.hypot(model.qid_se_nats, np.exp(params[-1]) * mean)
+    scale = np.hypot(model.outcome_se_nats, np.exp(params[-1]) * mean)
     scores = []
     for _ in range(4000):
         noise = generator.normal(size=mean.size) if np.isinf(tail_freedom) else generator.standard_t(4, mean.size)
@@ -134,18 +134,18 @@ def test_one_run_is_refused(planted):
 def test_a_refit_on_documents_is_the_fit_of_their_mean(planted):
     fit = fit_law(UnifiedLaw, planted(7))
     generator = np.random.default_rng(8)
-    documents = fit.data.qid_nats[:, None] * generator.gamma(5.0, 0.2, (fit.n_rows, 6))
+    documents = fit.data.outcome_nats[:, None] * generator.gamma(5.0, 0.2, (fit.n_rows, 6))
     counts = np.array([[1.0, 0, 2], [1, 0, 0], [1, 3, 0], [1, 0, 1], [1, 2, 3], [1, 1, 0]])
     found = document_refits(fit, documents, counts)
     for draw, coefficients in zip(counts.T, found, strict=True):
-        again = dataclasses.replace(fit.data, qid_nats=np.average(documents, axis=1, weights=draw))
+        again = dataclasses.replace(fit.data, outcome_nats=np.average(documents, axis=1, weights=draw))
         # as above: scoring and statsmodels stop within 1e-6 of each other in standardised coordinates
         np.testing.assert_allclose(coefficients, fit_law(UnifiedLaw, again).law.coefficients, atol=1e-5)
 
 
 def test_replicates_without_a_maximum_are_missing_and_few_are_refused(planted):
     fit = fit_law(UnifiedLaw, planted(9))
-    found = refits(fit, [fit.data.qid_nats, -fit.data.qid_nats])
+    found = refits(fit, [fit.data.outcome_nats, -fit.data.outcome_nats])
     assert np.isfinite(found[0]).all()
     with pytest.raises(FitError, match="only 8 of 10 replicates reached a maximum"):
         refuse_few_converged(8, 10)

@@ -5,7 +5,17 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from helpers.analyse.fits.by_run import clustered_by_run, cr2_covariance, draws_by_run, fit_by_run, leave_one_run_out
+from helpers.analyse.fits.by_run import (
+    FEWEST_STEPS,
+    added_by_steps,
+    by_window,
+    clustered_by_run,
+    cr2_covariance,
+    draws_by_run,
+    fit_by_run,
+    leave_one_run_out,
+    with_steps,
+)
 from helpers.analyse.fits.data import FitData, FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.predictions import hold_out, hold_out_largest, predictions
@@ -118,12 +128,14 @@ def test_hold_out_predicts_a_size_it_has_not_seen(planted):
     assert hold_out.fit.data.n_params.max() < hold_out.data.n_params.min()
     scores = hold_out.scores()
     assert scores["n_rows"] == 21
-    clear = hold_out.data.qid_nats > 3 * hold_out.data.qid_se_nats
+    clear = hold_out.data.outcome_nats > 3 * hold_out.data.outcome_se_nats
     assert scores["excluded_share"] == pytest.approx(1 - clear.mean())
-    errors = np.log(hold_out.predicted_nats[clear]) - np.log(hold_out.data.qid_nats[clear])
+    errors = np.log(hold_out.predicted_nats[clear]) - np.log(hold_out.data.outcome_nats[clear])
     assert scores["log_bias"] == pytest.approx(errors.mean())
     assert scores["log_rms"] == pytest.approx(np.sqrt(np.mean(errors**2)))
-    assert scores["rest_bias_nats"] == pytest.approx((hold_out.predicted_nats - hold_out.data.qid_nats)[~clear].mean())
+    assert scores["rest_bias_nats"] == pytest.approx(
+        (hold_out.predicted_nats - hold_out.data.outcome_nats)[~clear].mean()
+    )
 
 
 def test_prediction_intervals_cover_a_new_run(planted):
@@ -196,12 +208,12 @@ def test_a_coefficient_at_its_bound_has_no_error(planted):
 def test_errors_of_inputs_widen_predictions(planted):
     data = planted(5)
     fit, trouble = fit_by_run(UnifiedLaw, data)
-    plain, wider = (predictions(fit, data, data.qid_se_nats, trouble, input_error=error) for error in (0.0, 0.5))
+    plain, wider = (predictions(fit, data, data.outcome_se_nats, trouble, input_error=error) for error in (0.0, 0.5))
     np.testing.assert_array_equal(plain.predicted_nats, wider.predicted_nats)
     quantile = stats.t.ppf(0.95, fit.n_runs - 1)
     added = (wider.high_nats - wider.predicted_nats) ** 2 - (plain.high_nats - plain.predicted_nats) ** 2
     np.testing.assert_allclose(added, (quantile * 0.5 * plain.predicted_nats) ** 2, rtol=1e-9)
-    none = predictions(fit, data, data.qid_se_nats, "no reason")
+    none = predictions(fit, data, data.outcome_se_nats, "no reason")
     assert np.isnan(none.scores()["clear_coverage"])
 
 
@@ -209,7 +221,7 @@ def test_a_law_that_cannot_say_anything_of_the_rows_is_refused(planted):
     data = planted(5)
     two, three = data.where(data.bits == 2), data.where(data.bits == 3)
     with pytest.raises(FitError, match="a law of bit width P = 2 was asked about 3"):
-        hold_out(OneBitWidthLaw, two, three, three.qid_se_nats)
+        hold_out(OneBitWidthLaw, two, three, three.outcome_se_nats)
 
 
 def test_draws_have_the_intervals_of_their_covariance_with_t(planted):
@@ -244,3 +256,91 @@ def test_draws_leave_what_lies_at_its_bound_and_take_a_singular_covariance(plant
     moved = draws.coefficients - held.law.coefficients
     np.testing.assert_array_equal(moved[:, -1], 0.0)
     np.testing.assert_allclose(moved[:, 1:-1], moved[:, :1] * np.ones(moved.shape[1] - 2), atol=1e-6)
+
+
+# ---- steps that runs share -------------------------------------------------------------------------------------------
+
+
+def test_what_steps_add_is_the_positive_part_of_the_two_way_covariance(regression):
+    """Cameron, Gelbach and Miller's sum written out, in coordinates in which the columns are orthonormal."""
+    design, residuals, runs = regression
+    steps = np.arange(30) % 5
+    residuals = residuals + np.array([1.0, -1.0, 0.5, 0.0, -0.5])[steps]  # the steps' own luck
+    orthogonal = np.linalg.qr(design)[0]
+    scores, (n, p) = orthogonal * residuals[:, None], design.shape
+
+    def clustered(labels):
+        sums = np.array([scores[labels == label].sum(axis=0) for label in np.unique(labels)])
+        return len(sums) / (len(sums) - 1) * (n - 1) / (n - p) * sums.T @ sums
+
+    both = np.unique(np.column_stack([np.unique(runs, return_inverse=True)[1], steps]), axis=0, return_inverse=True)[1]
+    values, vectors = np.linalg.eigh(clustered(steps) - clustered(both.ravel()))
+    assert values.min() < 0 < values.max(), "both signs are tried"
+    to = np.linalg.lstsq(design, orthogonal)[0]
+    expected = to @ (vectors * np.maximum(values, 0)) @ vectors.T @ to.T
+    np.testing.assert_allclose(added_by_steps(design, residuals, runs, steps), expected, rtol=1e-9, atol=1e-15)
+
+
+def test_units_of_a_column_do_not_matter(regression):
+    design, residuals, runs = regression
+    units, steps = np.array([1.0, 1e3, 1e-3]), np.arange(30) % 5
+    plain, other = (added_by_steps(one, residuals, runs, steps) for one in (design, design * units))
+    np.testing.assert_allclose(other * np.outer(units, units), plain, rtol=1e-8, atol=1e-14)
+
+
+def test_steps_that_no_two_runs_share_add_nothing(regression):
+    design, residuals, runs = regression
+    np.testing.assert_allclose(added_by_steps(design, residuals, runs, np.arange(30) % 30), 0, atol=1e-12 * 30)
+
+
+def test_shared_steps_widen_the_interval_of_tokens_and_hold_it_more_often(planted, truth):
+    """Planted as the study is: with luck of steps the one-way interval of beta misses, the two-way one less often."""
+    held, trials = np.zeros(2), 60
+    for seed in range(trials):
+        data = planted(seed)
+        steps, places = np.unique(data.tokens, return_inverse=True)
+        shock = np.random.default_rng([9, seed]).normal(0, 0.15, steps.size)
+        shaken = dataclasses.replace(data, qid_nats=data.qid_nats * np.exp(shock[places]))
+        one_way = clustered_by_run(fit_law(UnifiedLaw, shaken))
+        both = fit_by_run(UnifiedLaw, shaken)[0]
+        assert np.all(both.standard_errors >= one_way.standard_errors * (1 - 1e-12))
+        for place, fit in enumerate((one_way, both)):
+            low, high = fit.intervals[1]
+            held[place] += low <= truth.beta <= high
+    assert held[1] > held[0] + 5
+    assert held[1] / trials > 0.75
+
+
+def test_few_steps_leave_a_fit_as_it_is(planted):
+    data = planted(1)
+    few = data.where(np.isin(data.tokens, np.unique(data.tokens)[: FEWEST_STEPS - 1]))
+    fit = clustered_by_run(fit_law(UnifiedLaw, few))
+    assert with_steps(fit) is fit
+    assert "and step" in fit_by_run(UnifiedLaw, data)[0].method
+
+
+def test_a_law_that_holds_has_the_same_exponent_in_every_window_and_one_that_bends_has_not(planted, truth):
+    data = planted(1)
+    straight = by_window(UnifiedLaw, data)
+    steps = np.unique(data.tokens)
+    assert list(straight["low_tokens"]) == [steps[0], steps[3], steps[5]]
+    assert list(straight["high_tokens"]) == [steps[2], steps[4], steps[6]]
+    assert set(straight["parameter"]) == {"beta"}
+    assert straight["low"].le(truth.beta).all()
+    assert straight["high"].ge(truth.beta).all()
+    bend = np.exp(-0.15 * np.log(data.tokens / steps[3]) ** 2)
+    bent = by_window(UnifiedLaw, dataclasses.replace(data, qid_nats=data.qid_nats * bend))
+    assert bent["high"].iloc[2] < bent["low"].iloc[0]
+    mine = fit_by_run(UnifiedLaw, data.where(data.tokens <= steps[2]))[0].estimate("beta")
+    assert (straight.loc[0, "estimate"], straight.loc[0, "se"]) == (mine.value, mine.standard_error)
+
+
+def test_a_window_that_tells_nothing_says_why(planted):
+    data = planted(1)
+    one_step = by_window(UnifiedLaw, data.where(data.tokens == data.tokens[0]), 1)
+    assert one_step["estimate"].isna().all()
+    assert "beta can't be identified" in one_step.loc[0, "reason"]
+    two_runs = by_window(UnifiedLaw, planted(1, n_sizes=2), 1)
+    assert np.isfinite(two_runs.loc[0, "estimate"])
+    assert np.isnan(two_runs.loc[0, "low"])
+    assert two_runs.loc[0, "reason"]

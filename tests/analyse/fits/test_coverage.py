@@ -14,8 +14,8 @@ from helpers.analyse.fits.by_run import clustered_by_run, draws_by_run
 from helpers.analyse.fits.coverage import BOOTSTRAP, CR2, DRAWN, METHODS, PREDICTION_METHODS, PROFILE, ROWS, Luck
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.hold_outs import loss_law_of
-from helpers.analyse.fits.make_fits import parts_of_study
 from helpers.analyse.fits.stored import TABLE
+from helpers.analyse.judgement.make_fits import parts_of_study
 from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.loss import ANY_BITS, ChinchillaLaw
 from helpers.analyse.laws.names import FORMS
@@ -50,7 +50,7 @@ def test_luck_has_mean_one_and_the_spread_that_was_asked_for(truth):
 def test_simulated_tables_scatter_about_the_law_and_by_the_paired_errors(truth):
     generator, still = np.random.default_rng(0), Luck(0.0, 0.0, 0.0, 0.0)
     draws = np.array([coverage.simulate(truth, still, generator) for _ in range(5000)])
-    error = truth.data.qid_se_nats
+    error = truth.data.outcome_se_nats
     np.testing.assert_allclose((draws.mean(axis=0) - truth.fitted_nats) / error, 0.0, atol=4.5 / np.sqrt(5000))
     np.testing.assert_allclose(draws.std(axis=0) / error, 1.0, atol=4.5 / np.sqrt(2 * 5000))
 
@@ -79,7 +79,7 @@ def test_places_lie_inside_and_beyond(truth):
 def test_luck_of_residuals_finds_what_was_planted(planted):
     data, planted_luck = planted(1, n_sizes=60, floor_nats=1e-5), Luck(0.15, 0.08, 0.12, 0.1)
     fit, generator = fit_law(UnifiedLaw, data), np.random.default_rng(3)
-    other = type(data)(**vars(data) | {"qid_nats": coverage.simulate(fit, planted_luck, generator)})
+    other = type(data)(**vars(data) | {"outcome_nats": coverage.simulate(fit, planted_luck, generator)})
     found = coverage.luck_of_residuals(fit_law(UnifiedLaw, other), spread=0.0)
     # a deviation over 60 runs is known to 9%, that of P with the rows' part taken away to 15%: three of them
     np.testing.assert_allclose([found.run, found.run_tokens], [0.15, 0.08], rtol=0.28)

@@ -22,11 +22,11 @@ LAWS = [(UnifiedLaw, (2, 3, 4)), (OneBitWidthLaw, (2,)), (OneBitWidthLaw, (4,))]
 def test_exact_data_give_the_law_back(planted, truth, law_type, widths):
     data = planted(0)
     exact = truth.predict(data.tokens, data.n_params, data.bits)
-    data = dataclasses.replace(data, qid_nats=exact, qid_se_nats=1e-4 * exact).where(np.isin(data.bits, widths))
+    data = dataclasses.replace(data, outcome_nats=exact, outcome_se_nats=1e-4 * exact).where(np.isin(data.bits, widths))
     fit = fit_law(law_type, data)
     assert fit.status is FitStatus.BOUND_HIT
     assert fit.bounds_hit == ("ln_tau",)
-    np.testing.assert_allclose(fit.fitted_nats, data.qid_nats, rtol=1e-6)
+    np.testing.assert_allclose(fit.fitted_nats, data.outcome_nats, rtol=1e-6)
     for name in law_type.parameter_names()[1:]:
         assert fit.estimate(name).value == pytest.approx(getattr(truth, name), rel=1e-5)
 
@@ -42,10 +42,10 @@ def test_planted_exponents_are_recovered_without_bias(planted, truth):
 
 def test_qid_at_or_below_zero_is_kept(planted):
     data = planted(2, floor_nats=0.02)
-    below = data.qid_nats <= 0
+    below = data.outcome_nats <= 0
     assert below.sum() > 5
     fit = fit_law(UnifiedLaw, data)
-    assert fit.n_rows == data.qid_nats.size
+    assert fit.n_rows == data.outcome_nats.size
     assert np.all(np.isfinite(fit.residuals_nats[below]))
     without = fit_law(UnifiedLaw, data.where(~below))
     assert without.law.gamma < fit.law.gamma  # dropping them lifts 4-bit QiD
@@ -53,7 +53,9 @@ def test_qid_at_or_below_zero_is_kept(planted):
 
 def test_scale_of_qid_moves_only_k(planted):
     data = planted(3)
-    scaled = dataclasses.replace(data, qid_nats=1000 * data.qid_nats, qid_se_nats=1000 * data.qid_se_nats)
+    scaled = dataclasses.replace(
+        data, outcome_nats=1000 * data.outcome_nats, outcome_se_nats=1000 * data.outcome_se_nats
+    )
     one, other = fit_law(UnifiedLaw, data), fit_law(UnifiedLaw, scaled)
     # 1e-5: where the optimiser stops on a flat top
     np.testing.assert_allclose(other.law.coefficients[1:], one.law.coefficients[1:], rtol=1e-5)
@@ -71,7 +73,7 @@ def _model(data, design, tail_freedom=np.inf):
     def mean(coefficients):
         return design @ coefficients, design
 
-    return RelativeSpreadModel(data.qid_nats, mean, design.shape[1], data.qid_se_nats, tail_freedom)
+    return RelativeSpreadModel(data.outcome_nats, mean, design.shape[1], data.outcome_se_nats, tail_freedom)
 
 
 @pytest.mark.parametrize("tail_freedom", [np.inf, 4.0])
@@ -105,17 +107,19 @@ def test_likelihoods_are_those_of_scipy(planted):
     design = UnifiedLaw.design_matrix(data.tokens, data.n_params, data.bits)
     params = np.array([np.log(0.75), 0.4, 0.3, 5.5, np.log(0.1)])
     mean = np.exp(design @ params[:-1])
-    scale = np.hypot(data.qid_se_nats, 0.1 * mean)
+    scale = np.hypot(data.outcome_se_nats, 0.1 * mean)
     normal, student = stats.norm(mean, scale), stats.t(4, mean, scale)
-    np.testing.assert_allclose(_model(data, design).loglikeobs(params), normal.logpdf(data.qid_nats), rtol=1e-9)
-    np.testing.assert_allclose(_model(data, design, 4.0).loglikeobs(params), student.logpdf(data.qid_nats), rtol=1e-9)
+    np.testing.assert_allclose(_model(data, design).loglikeobs(params), normal.logpdf(data.outcome_nats), rtol=1e-9)
+    np.testing.assert_allclose(
+        _model(data, design, 4.0).loglikeobs(params), student.logpdf(data.outcome_nats), rtol=1e-9
+    )
 
 
 def test_students_t_forgives_rows_that_lie_far_off(planted, truth):
     data = planted(12, tau_run=0.0)
-    qid = data.qid_nats.copy()
+    qid = data.outcome_nats.copy()
     qid[np.flatnonzero(data.n_params == data.n_params.max())[:4]] *= 4
-    spoilt = dataclasses.replace(data, qid_nats=qid)
+    spoilt = dataclasses.replace(data, outcome_nats=qid)
     plain, robust = fit_law(UnifiedLaw, spoilt), fit_law(UnifiedLaw, spoilt, tail_freedom=4.0)
     assert abs(robust.law.alpha - truth.alpha) < 0.5 * abs(plain.law.alpha - truth.alpha)
     assert robust.tau < plain.tau
@@ -125,7 +129,7 @@ def test_ln_qid_by_a_log_link_agrees_where_it_may(planted):
     data = planted(13, tau_run=0.02, tau_row=0.02, floor_nats=1e-6)
     fit = fit_law(UnifiedLaw, data)
     design = UnifiedLaw.design_matrix(data.tokens, data.n_params, data.bits)
-    glm = sm.GLM(data.qid_nats, design, family=sm.families.Gamma(sm.families.links.Log())).fit()
+    glm = sm.GLM(data.outcome_nats, design, family=sm.families.Gamma(sm.families.links.Log())).fit()
     # without se both say that the spread is proportional to the mean; they differ in the shape of its tails
     assert np.all(np.abs(glm.params - fit.law.coefficients) < 0.3 * fit.standard_errors)
 
@@ -168,7 +172,7 @@ def test_covariates_come_from_a_table():
 def test_inverse_variance_weights_would_listen_to_2_bits_only(planted):
     data = planted(7, floor_nats=0.002)
     fit = fit_law(UnifiedLaw, data)
-    pure = information_by_bits(fit.fitted_nats, data.qid_se_nats, data.bits, tau=0.0)
+    pure = information_by_bits(fit.fitted_nats, data.outcome_se_nats, data.bits, tau=0.0)
     assert pure[2] > 0.9
     assert fit.information_by_bits[2] < 0.5
     assert sum(fit.information_by_bits.values()) == pytest.approx(1.0)
@@ -198,7 +202,7 @@ def test_data_that_cannot_tell_a_parameter_are_refused(planted, keep, message):
 
 def test_noise_alone_is_refused(planted):
     data = planted(8)
-    noisy = dataclasses.replace(data, qid_se_nats=np.where(np.arange(data.bits.size) < 4, 1e-3, 100.0))
+    noisy = dataclasses.replace(data, outcome_se_nats=np.where(np.arange(data.bits.size) < 4, 1e-3, 100.0))
     with pytest.raises(FitError, match=r"only \d rows have a QiD above its error; the law needs 5 or more"):
         fit_law(UnifiedLaw, noisy)
 
@@ -213,14 +217,14 @@ def test_tokens_tied_to_size_are_refused(planted):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"qid_nats": np.array([0.1, np.nan])}, "'qid_nats' holds values that aren't finite"),
-        ({"qid_se_nats": np.array([0.1, 0.0])}, "'qid_se_nats' holds values that aren't positive"),
+        ({"outcome_nats": np.array([0.1, np.nan])}, "'outcome_nats' holds values that aren't finite"),
+        ({"outcome_se_nats": np.array([0.1, 0.0])}, "'outcome_se_nats' holds values that aren't positive"),
         ({"tokens": np.array([1e8])}, "equally long"),
     ],
 )
 def test_unusable_arrays_are_refused(change, message):
     two = np.array([1.0, 2.0])
-    arrays = dict.fromkeys(("tokens", "n_params", "bits", "qid_nats", "qid_se_nats", "runs"), two)
+    arrays = dict.fromkeys(("tokens", "n_params", "bits", "outcome_nats", "outcome_se_nats", "runs"), two)
     with pytest.raises(FitError, match=message) as caught:
         FitData(**arrays | change)
     assert caught.value.status is FitStatus.FAILED
@@ -241,7 +245,7 @@ def test_summary_says_what_the_fit_rests_on(planted):
 
 
 @pytest.mark.parametrize(
-    ("name", "factor"), [("qid_nats", 1e300), ("tokens", 1e290), ("n_params", 1e-290), ("qid_nats", 1e-300)]
+    ("name", "factor"), [("outcome_nats", 1e300), ("tokens", 1e290), ("n_params", 1e-290), ("outcome_nats", 1e-300)]
 )
 def test_rows_beyond_floats_are_a_fit_or_a_fit_error(planted, name, factor):
     data = planted(2)

@@ -8,13 +8,19 @@ import pytest
 
 from helpers.analyse.fits.data import FitData, FitError
 from helpers.analyse.fits.hold_outs import (
+    INNER,
+    SECOND_RUN,
+    InTurn,
     as_published,
     criteria,
     floor_by_bits,
     judge,
     loss_law_of,
     per_bit_width,
+    predict_all,
     refitted,
+    scores,
+    scores_by_run,
     splits,
     table_of_scores,
     with_predicted_loss,
@@ -175,7 +181,7 @@ def test_the_floor_of_a_row_is_that_of_another_run_at_its_bit_width_or_the_neare
     found = FLOOR(data)
     for bits, like in ((2, 2.0), (4, 4.0), (5, 4.0)):
         rows = np.flatnonzero(data.bits == bits)
-        expected = [FLOORS[like].of_another_run(float(data.qid_nats[row])) for row in rows]
+        expected = [FLOORS[like].of_another_run(float(data.outcome_nats[row])) for row in rows]
         np.testing.assert_allclose(found[rows], expected, rtol=1e-14)
 
 
@@ -192,7 +198,7 @@ def test_published_laws_of_one_bit_width_each_predict_their_own_rows(study):
 
 
 def test_rows_below_the_floor_are_scored_in_nats(study, other):
-    judged = judge({"power": refitted(UnifiedLaw)}, splits(study, other), lambda data: data.qid_nats / 2)
+    judged = judge({"power": refitted(UnifiedLaw)}, splits(study, other), lambda data: data.outcome_nats / 2)
     assert (judged["excluded_share"] == 1).all()
     assert judged["log_rms"].isna().all()
     assert judged["rest_rms_nats"].notna().all()
@@ -205,3 +211,67 @@ def test_criteria_prefer_the_true_law(study):
     assert table.loc["rate", "status"] == "not_identifiable"
     assert "learning rate" in table.loc["rate", "reason"]
     assert table.loc["true", "n_coefficients"] == 5
+
+
+# ---- larger and later ------------------------------------------------------------------------------------------------
+
+
+def test_upwards_trains_on_smaller_and_earlier_rows_only(study):
+    made = splits(study, study.iloc[:0])
+    sizes = np.sort(study["n_params_non_embedding"].unique())
+    both = made["larger and later"]
+    assert set(both.held["n_params_non_embedding"]) == set(sizes[-2:])
+    assert both.training["n_params_non_embedding"].max() == sizes[-3]
+    assert both.training["tokens_seen"].max() <= 2.5e8 < both.held["tokens_seen"].min()
+    turns = made["one size up"].splits
+    assert [set(one.held["n_params_non_embedding"]) for one in turns] == [{size} for size in sizes[-4:]]
+    for one in turns:
+        assert one.training["n_params_non_embedding"].max() < one.held["n_params_non_embedding"].min()
+
+
+def test_hold_outs_of_smaller_sizes_know_nothing_of_the_largest(study):
+    made, largest = splits(study, study.iloc[:0]), study["n_params_non_embedding"].max()
+    inner = {name: one for name, one in made.items() if name.startswith(INNER)}
+    assert set(inner) == {f"{INNER}{name}" for name in ("one size up", "last factor 4 in D", "larger and later")}
+    for one in inner.values():
+        for split in one.splits if isinstance(one, InTurn) else [one]:
+            assert split.training["n_params_non_embedding"].max() < largest
+            assert split.held["n_params_non_embedding"].max() < largest
+
+
+def test_second_runs_are_held_out_with_their_sizes_and_never_fitted_to(study):
+    own = study[on_trunk(study) & (study["n_params_non_embedding"] > 1e6)]
+    second = own.assign(family="tadpole-mixed", run_label="tadpole-mixed/" + own["run"])
+    made = splits(study, study.iloc[:0], second)
+    largest = made[SECOND_RUN]
+    assert set(largest.held["run_label"]) == {f"tadpole-mixed/tadpole-{1.5e7:.0f}"}
+    for name, one in made.items():
+        for split in one.splits if isinstance(one, InTurn) else [one]:
+            assert not split.training["run_label"].str.startswith("tadpole-mixed").any(), name
+    assert made["larger and later"].held["run_label"].nunique() == 4
+    assert SECOND_RUN not in splits(study, study.iloc[:0])
+
+
+def test_several_splits_are_scored_as_all_their_rows(study):
+    parts = {"one size up": splits(study, study.iloc[:0])["one size up"]}
+    parts |= {f"turn {place}": split for place, split in enumerate(parts["one size up"].splits)}
+    made = predict_all({"power": refitted(UnifiedLaw)}, parts, FLOOR)
+    errors = np.concatenate([made["power", f"turn {place}"].log_errors for place in range(4)])
+    table = scores(made).set_index("hold_out")
+    assert table.loc["one size up", "log_rms"] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-12)
+    assert table.loc["one size up", "n_rows"] == table.loc["turn 0":, "n_rows"].sum()
+    by_run = scores_by_run(made).set_index(["hold_out", "run_label"])
+    assert len(by_run.loc["one size up"]) == 4
+    for place in range(4):
+        turn = by_run.loc[f"turn {place}"]
+        pd.testing.assert_series_equal(turn.iloc[0], by_run.loc["one size up", turn.index[0]], check_names=False)
+
+
+def test_one_split_that_can_not_be_predicted_makes_the_hold_out_na(study):
+    whole = splits(study, study.iloc[:0])["one size up"]
+    broken = dataclasses.replace(whole.splits[0], training=whole.splits[0].training.iloc[:2])
+    judged = judge({"power": refitted(UnifiedLaw)}, {"up": InTurn((broken, *whole.splits[1:]))}, FLOOR)
+    assert "log_rms" not in judged
+    assert judged.loc[0, "reason"]
+    assert InTurn(()).empty
+    assert InTurn((dataclasses.replace(broken, held=broken.held.iloc[:0]),)).empty

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.analyse.fits.own_rows import MOST_ROWS, REQUIRED, DataError, read_own_rows
+from helpers.analyse.fits.own_rows import MOST_ROWS, PLACE, DataError, read_own_rows, required
+from helpers.analyse.rows.outcomes import KL, QID
 from helpers.table.words import visible
 
 
@@ -20,8 +21,8 @@ def table(planted) -> pd.DataFrame:
             "n_params_non_embedding": data.n_params,
             "tokens_seen": data.tokens,
             "bits": data.bits.astype(int),
-            "qid_nats": data.qid_nats,
-            "qid_se": data.qid_se_nats,
+            "qid_nats": data.outcome_nats,
+            "qid_se": data.outcome_se_nats,
             "run": data.runs,
             "note": "not read",
         }
@@ -38,7 +39,7 @@ def written(table: pd.DataFrame, folder, name: str = "mine.csv"):
 def test_columns_become_the_data_of_a_fit(table, planted, tmp_path, name):
     own = read_own_rows(written(table, tmp_path, name))
     expected = planted(2)
-    for field in ("tokens", "n_params", "bits", "qid_nats", "qid_se_nats"):
+    for field in ("tokens", "n_params", "bits", "outcome_nats", "outcome_se_nats"):
         np.testing.assert_array_equal(getattr(own.data, field), getattr(expected, field))
     assert list(own.data.runs) == list(expected.runs)
     assert own.data.covariates == {}
@@ -46,13 +47,14 @@ def test_columns_become_the_data_of_a_fit(table, planted, tmp_path, name):
 
 
 def test_covariates_are_taken_where_they_are_there_and_may_be_unknown(table, tmp_path):
-    more = table.assign(group_size=32, lr_fraction=0.0, loss_nats=2.0, vocabulary_size=1024)
+    more = table.assign(group_size=32, lr_fraction=0.0, loss_nats=2.0, vocabulary_size=1024, curvature_nats=0.3)
     more.loc[3, "group_size"] = None
     covariates = read_own_rows(written(more, tmp_path)).data.covariates
     assert np.isnan(covariates["group_size"][3])
     assert np.nansum(covariates["group_size"]) == 32 * (len(table) - 1)
     assert np.all(covariates["lr_fraction"] == 0)
     np.testing.assert_allclose(covariates["room_nats"], np.log(1024) - 2)
+    assert np.all(covariates["curvature_nats"] == 0.3)
 
 
 def test_without_runs_and_errors_it_is_said_what_is_assumed(table, tmp_path):
@@ -61,7 +63,7 @@ def test_without_runs_and_errors_it_is_said_what_is_assumed(table, tmp_path):
     assert np.unique(own.data.runs).size == table["n_params_non_embedding"].nunique()
     by_size = pd.Series(own.data.runs).groupby(own.data.n_params).nunique()
     assert (by_size == 1).all()
-    assert np.all(own.data.qid_se_nats < 1e-9 * np.abs(own.data.qid_nats))
+    assert np.all(own.data.outcome_se_nats < 1e-9 * np.abs(own.data.outcome_nats))
     assert own.assumed[0].startswith("no column 'run': rows of one size are taken as one training run")
     assert own.assumed[1].startswith("no column 'qid_se' (is 'qid_se_nats' meant?): ")
 
@@ -70,7 +72,7 @@ def test_a_number_as_text_is_a_number_and_a_qid_may_be_negative(table, tmp_path)
     texts = table.astype({"qid_nats": str, "bits": str})
     texts.loc[2, "qid_nats"] = "-0.001"
     own = read_own_rows(written(texts, tmp_path, "mine.parquet"))
-    assert own.data.qid_nats[2] == -0.001
+    assert own.data.outcome_nats[2] == -0.001
     assert own.data.bits[0] == table["bits"][0]
 
 
@@ -116,7 +118,7 @@ def test_of_several_bad_cells_the_first_is_named_and_the_others_counted(table, t
         read_own_rows(written(table.assign(bits=3, lr_fraction=1.5), tmp_path))
 
 
-@pytest.mark.parametrize("wanted", REQUIRED)
+@pytest.mark.parametrize("wanted", required(QID))
 def test_a_missing_column_is_named_with_the_nearest_name(table, tmp_path, wanted):
     near = wanted[:-1]
     with pytest.raises(DataError, match=f"no column '{wanted}'; is '{near}' meant\\?"):
@@ -285,10 +287,27 @@ def test_a_mutated_table_is_its_columns_or_one_line(tmp_path_factory, changes):
 
 def test_a_page_that_differs_from_its_checksum_is_refused(table, tmp_path):
     path = tmp_path / "mine.parquet"
-    pq.write_table(pa.table({name: table[name].to_numpy() for name in REQUIRED}), path, write_page_checksum=True)
+    pq.write_table(
+        pa.table({name: table[name].to_numpy() for name in (*PLACE, "qid_nats")}), path, write_page_checksum=True
+    )
     column = pq.ParquetFile(path).metadata.row_group(0).column(0)
     damaged = bytearray(path.read_bytes())
     damaged[column.dictionary_page_offset + column.total_compressed_size - 1] ^= 1  # of the data, not of a header
     path.write_bytes(damaged)
     with pytest.raises(DataError, match=r"mine\.parquet: not a PARQUET table \(.*CRC"):
         read_own_rows(path)
+
+
+def test_rows_of_kl_are_read_by_their_own_columns(table, tmp_path):
+    both = table.assign(kl_nats=2 * table["qid_nats"].abs() + 1e-3)
+    both.to_csv(tmp_path / "rows.csv", index=False)
+    own = read_own_rows(tmp_path / "rows.csv", KL)
+    assert own.data.outcome == KL
+    np.testing.assert_allclose(own.data.outcome_nats, both["kl_nats"])
+    assert np.all(own.data.outcome_se_nats < 1e-9), "qid_se is no error of KL"
+    without = written(table, tmp_path, "without.csv")
+    with pytest.raises(DataError, match="no column 'kl_nats'"):
+        read_own_rows(without, KL)
+    below = written(both.assign(kl_nats=both["kl_nats"].where(both.index != 2, -0.1)), tmp_path, "below.csv")
+    with pytest.raises(DataError, match=r"row 3, column 'kl_nats': -0.1; accepted: a positive number"):
+        read_own_rows(below, KL)

@@ -15,7 +15,7 @@ def test_measured_over_predicted_sums_by_bits_and_size_and_keeps_negative_values
     few = np.flatnonzero((data.bits == 4) & (data.n_params == data.n_params.max()))
     qid = exact * factor
     qid[few[0]] = -exact[few[0]]
-    ratios = measured_over_predicted(truth, dataclasses.replace(data, qid_nats=qid))
+    ratios = measured_over_predicted(truth, dataclasses.replace(data, outcome_nats=qid))
     assert ratios.shape == (3, 3)
     assert list(ratios.index) == [2.0, 3.0, 4.0]
     assert ratios.loc[2.0].to_numpy() == pytest.approx(1.0)

@@ -13,6 +13,7 @@ from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.stored import StoredFits, parameters, read_fits, table_digest, write_fits
 from helpers.analyse.fits.with_draws import FitRows, fit_all
+from helpers.analyse.laws.default import DefaultLaw
 from helpers.analyse.laws.forms import ExponentialLaw, UnifiedLaw
 from helpers.analyse.laws.published import OUYANG_2024_LOSS
 from helpers.analyse.laws.variables import LawError
@@ -36,6 +37,29 @@ CRITERIA = pd.DataFrame(
     {"tau": [0.1, np.nan], "status": ["converged", "failed"], "reason": ["", "why"]},
     index=pd.Index(["power", "bits"], name="law"),
 )
+BY_RUN = pd.DataFrame(
+    {
+        "law": ["power", "power", "kumar2024"],
+        "hold_out": ["3 bits", "3 bits", "2 bits"],
+        "run_label": ["one", "two", "one"],
+        "n_rows": [4.0, 3.0, 4.0],
+        "n_clear": [4.0, 0.0, 4.0],
+        "log_mean_square": [0.0123, np.nan, np.inf],
+        "coverage": [0.75, 1.0, np.nan],
+    }
+)
+COMPARED = pd.DataFrame(
+    {"score": [0.1, 0.2], "se": [0.01, np.nan], "tied": [True, False]}, index=pd.Index(["power", "bits"], name="law")
+)
+RANKS = pd.DataFrame({"spearman": [0.4], "n_laws": [9.0]}, index=pd.Index(["3 bits"], name="hold_out"))
+DEFAULT = DefaultLaw("power", "the simplest", ("steps", "power"))
+VERDICT = {
+    "by_run": BY_RUN,
+    "ranked": COMPARED.assign(candidate=[True, False]),
+    "rank_correlations": RANKS,
+    "outside": COMPARED,
+    "default": DEFAULT,
+}
 
 
 @pytest.fixture
@@ -53,7 +77,7 @@ def stored(planted, table):
     parts = {"power": ("power", rows), "power-per-bit-2": ("one-bit-width", half), "exponential": ("exponential", two)}
     made = fit_all(parts | {"tokens": ("tokens", rows)}, 20, np.random.SeedSequence(3))
     of_loss = {"loss_law": OUYANG_2024_LOSS, "loss_log_rms": 0.02, "table_sha256": table_digest(table)}
-    return StoredFits(made.fits, made.refused, **of_loss, judged=JUDGED, criteria=CRITERIA)
+    return StoredFits(made.fits, made.refused, **of_loss, judged=JUDGED, criteria=CRITERIA, **VERDICT)
 
 
 def test_what_is_written_is_read_again(stored, table, tmp_path):
@@ -82,13 +106,16 @@ def test_what_is_written_is_read_again(stored, table, tmp_path):
     assert (again.loss_law, again.loss_log_rms) == (OUYANG_2024_LOSS, 0.02)
     pd.testing.assert_frame_equal(again.judged, JUDGED)
     pd.testing.assert_frame_equal(again.criteria, CRITERIA)
+    for name in ("by_run", "ranked", "rank_correlations", "outside"):
+        pd.testing.assert_frame_equal(getattr(again, name), VERDICT[name])
+    assert again.default == DEFAULT
 
 
 def test_the_file_says_where_the_law_of_the_loss_lies_at_a_bound(stored, table, tmp_path):
     for alpha_d, said in ((0.4, []), (20.0, ["alpha_D"])):
         law = dataclasses.replace(OUYANG_2024_LOSS, alpha_D=alpha_d)
         write_fits(tmp_path / "fits.json", dataclasses.replace(stored, loss_law=law))
-        assert json.loads((tmp_path / "fits.json").read_text())["loss_law"]["bounds_hit"] == said
+        assert json.loads((tmp_path / "fits.json").read_text())["outcomes"]["qid"]["loss_law"]["bounds_hit"] == said
 
 
 def test_the_bytes_depend_on_the_fits_alone_and_survive_a_round_trip(stored, table, tmp_path):
@@ -134,9 +161,9 @@ def test_fits_of_another_table_are_stale(stored, table, tmp_path):
         (None, "no such file; `make fits` makes it"),
         ("", "JSONDecodeError"),
         ("[]", "TypeError"),
-        ('{"version": 0}', "version 0, not 1"),
-        ('{"version": 1}', "KeyError: 'loss_law'"),
-        ('{"version": 1, "loss_law": {}}', "KeyError"),
+        ('{"version": 0}', "version 0, not 2"),
+        ('{"version": 2}', "KeyError: 'outcomes'"),
+        ('{"version": 2, "outcomes": {"qid": {}}}', "KeyError"),
     ],
 )
 def test_what_is_no_file_of_fits_is_one_line(content, said, table, tmp_path):

@@ -88,7 +88,7 @@ def test_planted_parameters_come_back(name, surface):
 def test_planted_parameters_come_back_with_qid_below_zero(name, surface):
     law, floor = on_surface(name, surface), 0.06 if "bits" in EXAMPLES[name][0].HELD else 0.02
     fit = fitted(name, seed=4, tau=0.05, floor_nats=floor, surface=surface)
-    assert (fit.data.qid_nats <= 0).sum() >= 3
+    assert (fit.data.outcome_nats <= 0).sum() >= 3
     free = fit.free
     assert np.all(np.abs(fit.law.coefficients - law.coefficients)[free] < 3.5 * fit.standard_errors[free])
 
@@ -102,8 +102,8 @@ def test_fits_do_not_depend_on_units_or_order_of_rows(name):
     other = dataclasses.replace(
         data.with_covariates(**in_bits),
         tokens=data.tokens / billion,
-        qid_nats=data.qid_nats / nats,
-        qid_se_nats=data.qid_se_nats / nats,
+        outcome_nats=data.outcome_nats / nats,
+        outcome_se_nats=data.outcome_se_nats / nats,
     ).where(order)
     again = fit_law(type(one.law), other)
     # 1e-4: where the optimiser stops on a flat top

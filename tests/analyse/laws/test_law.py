@@ -96,7 +96,9 @@ def test_parameters_are_the_fields_that_are_not_about_the_fit():
 @pytest.mark.parametrize("name", EVERY)
 def test_a_law_is_a_product_where_there_is_nothing_but_terms(name):
     law = type(EXAMPLES[name][0])
-    assert law.is_product() == (len(law.coefficient_names()) == 1 + len(law.TERMS))
+    read = {*(term.variable for term in law.TERMS), *law.HELD}
+    only_terms = len(law.coefficient_names()) == 1 + len(law.term_parameters()) and set(law.needs()) == read
+    assert law.is_product() == only_terms
 
 
 def test_a_law_is_not_solved_for_what_it_only_tells_apart():

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.analyse.laws import forms
 from helpers.analyse.laws.forms import UnifiedLaw
-from helpers.analyse.laws.names import FORMS, JOINT_FORMS, LAW_NAMES, PER_BIT, law_words, laws_of
+from helpers.analyse.laws.names import ELSEWHERE, FORMS, JOINT_FORMS, LAW_NAMES, LOSS_LAWS, PER_BIT, law_words, laws_of
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.laws.variables import LawError
 
@@ -37,7 +37,8 @@ def test_two_laws_of_one_name_are_refused():
 def test_every_name_is_there_once():
     assert set(LAW_NAMES) == {*FORMS, PER_BIT, *PUBLISHED}
     assert len(set(LAW_NAMES)) == len(LAW_NAMES)
-    assert not FORMS.keys() & JOINT_FORMS.keys()
+    assert len({*FORMS, *JOINT_FORMS, *LOSS_LAWS}) == len(FORMS) + len(JOINT_FORMS) + len(LOSS_LAWS)
+    assert not {*LAW_NAMES} & {*ELSEWHERE}
 
 
 def test_every_law_has_words():
@@ -45,4 +46,6 @@ def test_every_law_has_words():
     assert all("QiD" in one["says"] or "law" in one["says"] for one in words)
     assert {one["law"] for one in words if one["source"]} == set(PUBLISHED)
     assert {one["law"] for one in words if one["kind"] == "published"} == set(PUBLISHED)
+    assert {law_words(name)["kind"] for name in ELSEWHERE} == {"in chapters"}
+    assert set(law_words("shannon")["needs"]) == {"tokens", "n_params"}
     assert set(law_words("loss")["needs"]) == {"tokens", "n_params", "bits", "loss_nats"}

@@ -217,3 +217,36 @@ def test_rows_of_other_studies_are_not_among_the_seven():
         keeping.seven_rows(pd.DataFrame([base, base | {"eval_id": "other"}]))
     with pytest.raises(AnalysisError, match="got 0"):
         keeping.seven_rows(table.assign(family="other"))
+
+
+def plain_lines(model="large", step=10, height=1.0, coarse=0.7):
+    """Two lines of plain GPTQ in ln QiD: groups of 32, and of 128, which lose `coarse` times as much at equal bits."""
+    places = {32: (2.56, 3.59, 4.62), 128: (2.14, 3.15, 4.16)}
+    return pd.DataFrame(
+        {"model": model, "step": step, "group_size": size, "stored_bits": bits}
+        | {"qid_nats": height * np.exp(-bits) * (coarse if size == 128 else 1)}
+        for size, all_bits in places.items()
+        for bits in all_bits
+    )
+
+
+def test_coarse_groups_are_read_at_each_rows_own_stored_bits():
+    asked = pd.DataFrame({"model": ["large", "large"], "step": 10, "stored_bits": [2.79, 3.9]})
+    plain = pd.concat([plain_lines(), plain_lines(model="small", coarse=0.1)])
+    found = keeping.with_coarse_groups(asked, plain)
+    np.testing.assert_allclose(found["coarse"], 0.7, rtol=1e-12)
+
+
+def test_rows_without_both_lines_have_no_factor():
+    asked = pd.DataFrame({"model": ["large", "large", "narrow"], "step": [10, 11, 10], "stored_bits": 3.0})
+    narrow = plain_lines(model="narrow").query("group_size == 32")  # its width isn't divisible by 128
+    found = keeping.with_coarse_groups(asked, pd.concat([plain_lines(), narrow]))
+    assert found[["model", "step"]].to_numpy().tolist() == [["large", 10]]
+    beyond = asked.assign(stored_bits=[2.3, 3.0, 3.0])  # below what groups of 32 can store
+    assert keeping.with_coarse_groups(beyond, plain_lines()).empty
+
+
+def test_two_rows_at_one_place_of_a_line_are_refused():
+    asked = pd.DataFrame({"model": ["large"], "step": 10, "stored_bits": 3.0})
+    with pytest.raises(AnalysisError, match="two rows of plain GPTQ"):
+        keeping.with_coarse_groups(asked, pd.concat([plain_lines(), plain_lines(height=2)]))

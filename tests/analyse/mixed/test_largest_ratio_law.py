@@ -141,3 +141,18 @@ def test_every_question_has_a_fit_or_a_reason():
     assert found.loc[0.1, "fit"].law.k == pytest.approx(TRUTH.k)
     assert found.loc[0.2, "fit"] is None
     assert "needs 3 runs that aren't at ratio 1; got 0" in found.loc[0.2, "reason"]
+
+
+def test_the_slope_in_proportion_is_that_of_a_line_at_equal_tokens_per_parameter():
+    """The same plane in other coordinates, ln N and ln (D / N): there the first slope is the sum, with its own error."""
+    table = rows(tokens=(6.5e7, 2.5e8, 9.54e8), token_slope=0.15, scatter=0.02, run_scatter=0.03)
+    fit = fit_ratio_law(table, with_tokens=True)
+    turned = table.assign(**{TOKENS_SEEN: table[TOKENS_SEEN] / table[N_PARAMS] * BILLION})
+    same = fit_ratio_law(turned, with_tokens=True).size_slope
+    assert fit.proportional_slope.value == pytest.approx(fit.size_slope.value + fit.token_slope.value)
+    assert fit.proportional_slope.value == pytest.approx(same.value)
+    assert fit.proportional_slope.standard_error == pytest.approx(same.standard_error)
+
+
+def test_a_law_of_size_alone_has_no_slope_in_proportion():
+    assert fit_ratio_law(rows()).proportional_slope is None

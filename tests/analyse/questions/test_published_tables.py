@@ -119,7 +119,7 @@ def test_projections_mark_what_is_beyond():
 def test_a_projection_agrees_with_the_prediction_of_rows_and_stays_positive_far_out(fits):
     fit = fits["all bits"]
     mean, low, high = projected(fit, fit.data.tokens, fit.data.n_params, fit.data.bits, 0.90)
-    exact = dataclasses.replace(fit.data, qid_se_nats=np.full(mean.shape, 1e-12))
+    exact = dataclasses.replace(fit.data, outcome_se_nats=np.full(mean.shape, 1e-12))
     rows = predictions(fit, exact, np.zeros(mean.shape), "")
     np.testing.assert_allclose(mean, rows.predicted_nats, rtol=1e-12)
     np.testing.assert_allclose(np.log(high / mean), rows.high_nats / mean - 1, rtol=1e-9)

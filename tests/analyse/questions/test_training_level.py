@@ -45,7 +45,7 @@ def study(planted) -> pd.DataFrame:
         "run_label": data.runs,
         "model": data.runs,
     }
-    columns |= {"qid_nats": data.qid_nats, "qid_se_nats": data.qid_se_nats}
+    columns |= {"qid_nats": data.outcome_nats, "qid_se_nats": data.outcome_se_nats}
     return pd.DataFrame(columns | {LOSS: LOSSES.predict(data.tokens, data.n_params)})
 
 
@@ -77,19 +77,21 @@ def test_the_law_s_own_qid_reads_as_its_tokens(planted):
 def test_an_interval_holds_the_truth_where_the_prediction_interval_holds_the_qid(planted, law_type):
     data = planted(5)
     large = data.n_params == data.n_params.max()
-    training, held = data.where(~large), data.where(large & (data.qid_nats > 0))
+    training, held = data.where(~large), data.where(large & (data.outcome_nats > 0))
     fit, _ = fit_by_run(law_type, training)
     found = readings(fit, held, level=0.5)
     log_mean, slopes = fit.law.evaluate(fit.law.coefficients, held.asked(fit.law))
     spread = (
-        np.einsum("ni,ij,nj->n", slopes, fit.covariance, slopes) + fit.tau**2 + (held.qid_se_nats / held.qid_nats) ** 2
+        np.einsum("ni,ij,nj->n", slopes, fit.covariance, slopes)
+        + fit.tau**2
+        + (held.outcome_se_nats / held.outcome_nats) ** 2
     )
-    off = np.abs(np.log(held.qid_nats) - log_mean) / np.sqrt(spread)
+    off = np.abs(np.log(held.outcome_nats) - log_mean) / np.sqrt(spread)
     inside = (found["low"] <= held.tokens) & (held.tokens <= found["high"])
     np.testing.assert_array_equal(inside, off <= stats.t.ppf(0.75, fit.n_runs - 1))
     assert 0 < inside.mean() < 1
     # where errors are small the prediction interval of `uncertainty`, laid on QiD itself, says the same
-    ours, theirs = readings(fit, held, 0.9), hold_out(law_type, training, held, held.qid_se_nats, 0.9)
+    ours, theirs = readings(fit, held, 0.9), hold_out(law_type, training, held, held.outcome_se_nats, 0.9)
     both = (ours["low"] <= held.tokens) & (held.tokens <= ours["high"])
     assert np.mean(both == theirs.covered.astype(bool)) > 0.9
 
@@ -106,7 +108,7 @@ def test_no_tokens_are_read_off_a_qid_that_isnt_positive(planted):
     data = planted(1)
     fit, _ = fit_by_run(UnifiedLaw, data)
     with pytest.raises(AnalysisError, match="positive QiD only"):
-        readings(fit, dataclasses.replace(data, qid_nats=-data.qid_nats))
+        readings(fit, dataclasses.replace(data, outcome_nats=-data.outcome_nats))
 
 
 def test_losses_read_as_their_tokens():
@@ -133,7 +135,7 @@ def test_every_run_is_read_by_the_law_of_the_others(kept):
 def test_without_scatter_the_others_law_reads_the_truth(planted):
     data = planted(1, tau_run=0.0, tau_row=0.0, floor_nats=1e-6)
     columns = {N_PARAMS: data.n_params, TOKENS_SEEN: data.tokens, "bits": data.bits, "run_label": data.runs}
-    table = pd.DataFrame(columns | {"qid_nats": data.qid_nats, "qid_se_nats": data.qid_se_nats})
+    table = pd.DataFrame(columns | {"qid_nats": data.outcome_nats, "qid_se_nats": data.outcome_se_nats})
     found = without_own_run(UnifiedLaw, table)
     # QiD is off by 0.4%, and 1 / beta = 2.5 times that is 1%: ten of these
     np.testing.assert_allclose(found["ratio"], 1, atol=0.1)

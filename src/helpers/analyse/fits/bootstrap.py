@@ -78,21 +78,21 @@ class WarmFit:
         free = np.append(fit.free, "ln_tau" not in fit.bounds_hit)
         return cls(law_type, fit.data, model, scaled, start, free, ends_of_search(law_type, x, scaled, start))
 
-    def params(self, qid_nats: FloatArray) -> FloatArray | None:
-        """Return coefficients and ln tau fitted to `qid_nats`, shape (n_rows,); None where no maximum is reached."""
-        self.model.endog = qid_nats
+    def params(self, outcome_nats: FloatArray) -> FloatArray | None:
+        """Return coefficients and ln tau fitted to `outcome_nats`, (n_rows,); None where no maximum is reached."""
+        self.model.endog = outcome_nats
         found = score_to_the_top(self.model, self.start, self.free, self.ends)
         return None if found is None else np.append(self.scaled.to_coefficients @ found[:-1], found[-1])
 
-    def fit(self, qid_nats: FloatArray, level: float = 0.95) -> FitResult:
-        """Return the whole result for `qid_nats`, shape (n_rows,). Raises FitError where no maximum is reached."""
-        params = self.params(qid_nats)
+    def fit(self, outcome_nats: FloatArray, level: float = 0.95) -> FitResult:
+        """Return the whole result for `outcome_nats`, shape (n_rows,). Raises FitError where no maximum is reached."""
+        params = self.params(outcome_nats)
         if params is None:
             raise FitError("no maximum was reached from the estimate", FitStatus.FAILED)
         coordinates = np.append(np.linalg.solve(self.scaled.to_coefficients, params[:-1]), params[-1])
         at_bound = ~self.free | (coordinates <= self.ends[0]) | (coordinates >= self.ends[1])
         maximum = Maximum(params[:-1], float(params[-1]), float(self.model.loglike(coordinates)), at_bound)
-        data = dataclasses.replace(self.data, qid_nats=qid_nats)
+        data = dataclasses.replace(self.data, outcome_nats=outcome_nats)
         return fit_at(self.law_type, data, maximum, level, self.model.tail_freedom)
 
 

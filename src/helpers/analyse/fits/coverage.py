@@ -7,18 +7,19 @@ Two kinds of intervals are tried: those of the coefficients (`trials`), and thos
 and outside of the rows, of the law itself and of a new training run there (`prediction_trials`).
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import signal, stats
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.answers import KnownLaw, predict
 from helpers.analyse.fits.bootstrap import WarmFit, wild_bootstrap
-from helpers.analyse.fits.by_run import clustered_by_run, draws_by_run
+from helpers.analyse.fits.by_run import clustered_by_run, draws_by_run, with_steps
 from helpers.analyse.fits.data import FitData, FitError
 from helpers.analyse.fits.profiles import profile_interval
 from helpers.analyse.fits.result import Draws, FitResult
@@ -28,11 +29,13 @@ from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.study import LATE_TOKENS, gptq_of_study, rows_of_seeds
 
 ROWS, CR2, PROFILE, BOOTSTRAP = "rows independent", "CR2 and t", "profile by run", "wild bootstrap, percentile"
+TWO_WAY = "by run and step"
 METHODS = (ROWS, CR2, PROFILE, BOOTSTRAP)
 LEVEL = 0.95
 BOOTSTRAP_DRAWS = 199
 
-DRAWN = "draws by run, percentile"  # the intervals of `qid predict`
+DRAWN = "draws by run, percentile"
+DRAWN_TWO_WAY = "draws by run and step, percentile"
 PREDICTION_METHODS = (DRAWN, CR2, BOOTSTRAP)
 PREDICTION_LEVEL = 0.90
 DRAWN_DRAWS = 399
@@ -48,18 +51,31 @@ class Luck:
     run_tokens: float  # of the exponent of D, around the law's
     run_bits: float  # of the exponent of P
     row: float
+    step: float = 0.0  # shared by the rows of one step (one D) in all runs, which read the same batches
+    step_memory: float = 0.0  # correlation of a step's luck with that of the step before
 
     def draw(self, data: FitData, generator: np.random.Generator) -> FloatArray:
         """Return a factor per row, of mean one, shape (n_rows,); ln D and ln P are taken about their means."""
         labels, places = np.unique(data.runs, return_inverse=True)
         columns = self._columns(data.tokens, data.bits, data)
         of_runs = (columns * generator.normal(size=(labels.size, 3))[places]).sum(axis=1)
-        variance = (columns**2).sum(axis=1) + self.row**2
-        return np.exp(of_runs + self.row * generator.normal(size=places.size) - variance / 2)
+        variance = (columns**2).sum(axis=1) + self.row**2 + self.step**2
+        of_rows = self.row * generator.normal(size=places.size)
+        return np.exp(of_runs + of_rows + self._draw_steps(data.tokens, generator) - variance / 2)
+
+    def _draw_steps(self, tokens: FloatArray, generator: np.random.Generator) -> FloatArray:
+        """Return what steps add to ln QiD, shape (n_rows,): an autoregression of order one along D."""
+        steps, places = np.unique(tokens, return_inverse=True)
+        if not self.step:
+            return np.zeros(tokens.shape)
+        normal = generator.normal(size=steps.size)
+        normal[1:] *= np.sqrt(1 - self.step_memory**2)
+        of_steps: FloatArray = self.step * signal.lfilter([1.0], [1.0, -self.step_memory], normal)
+        return of_steps[places]
 
     def draw_new_runs(self, x: Variables, data: FitData, generator: np.random.Generator) -> FloatArray:
         """Return a factor per place, of mean one, shape (n_places,): each is of a new run, beside those of `data`."""
-        variance = (self._columns(x["tokens"], x["bits"], data) ** 2).sum(axis=1) + self.row**2
+        variance = (self._columns(x["tokens"], x["bits"], data) ** 2).sum(axis=1) + self.row**2 + self.step**2
         return np.exp(np.sqrt(variance) * generator.normal(size=variance.size) - variance / 2)
 
     def _columns(self, tokens: FloatArray, bits: FloatArray, data: FitData) -> FloatArray:
@@ -102,13 +118,36 @@ def luck_of_residuals(fit: FitResult, spread: float) -> Luck:
     return Luck(max(float(level), spread), float(of_tokens), float(of_bits), float(np.sqrt(of_row)))
 
 
+def luck_of_steps(fit: FitResult, luck: Luck, memory: bool) -> Luck:
+    """Return `luck` with a part of the rows' luck shared by all runs at a step, as the fit's own residuals share it.
+
+    Each run's plane is taken off, as in `luck_of_residuals`; the variance of the means by step, less what the scatter
+    of single rows adds to it, is the steps'. `memory` says whether neighbouring steps are as alike as these means are:
+    a bend that all runs share; else each step is drawn by itself.
+    """
+    logs = np.column_stack([np.log(fit.data.tokens), np.log(fit.data.bits)])
+    columns = np.column_stack([np.ones(fit.n_rows), logs - logs.mean(axis=0)])
+    left = fit.residuals_nats / fit.fitted_nats
+    for label in np.unique(fit.data.runs):
+        mine = fit.data.runs == label
+        left[mine] -= columns[mine] @ np.linalg.lstsq(columns[mine], left[mine])[0]
+    steps, places = np.unique(fit.data.tokens, return_inverse=True)
+    counts = np.bincount(places)
+    means = np.bincount(places, left) / counts
+    of_rows = float(np.mean((left - means[places]) ** 2 / counts[places]))
+    shared = max(float((means**2).sum() / (steps.size - 2)) - of_rows, 0.0)  # a plane takes a level and a slope
+    kept = float(np.corrcoef(means[:-1], means[1:])[0, 1]) if memory else 0.0
+    row = float(np.sqrt(max(luck.row**2 - shared, (0.1 * luck.row) ** 2)))
+    return dataclasses.replace(luck, row=row, step=float(np.sqrt(shared)), step_memory=max(kept, 0.0))
+
+
 def simulate(truth: FitResult, luck: Luck, generator: np.random.Generator) -> FloatArray:
     """Return the QiD of one table, shape (n_rows,): the law of `truth`, luck, and noise of the rows' paired errors."""
-    return truth.fitted_nats * luck.draw(truth.data, generator) + generator.normal(0, truth.data.qid_se_nats)
+    return truth.fitted_nats * luck.draw(truth.data, generator) + generator.normal(0, truth.data.outcome_se_nats)
 
 
 def limits(fit: FitResult, method: str, generator: np.random.Generator) -> FloatArray:
-    """Return the intervals of the coefficients but the first (ln k) by one of `METHODS`, shape (n_coefficients - 1, 2).
+    """Return intervals of the coefficients but the first (ln k) by a method, `TWO_WAY` too: (n_coefficients - 1, 2).
 
     Raises FitError where the method can't give any.
     """
@@ -119,6 +158,8 @@ def limits(fit: FitResult, method: str, generator: np.random.Generator) -> Float
     by_run = clustered_by_run(fit)
     if method == CR2:
         return by_run.intervals[1:]
+    if method == TWO_WAY:
+        return with_steps(by_run).intervals[1:]
     profiles = (profile_interval(by_run, name, fit.level) for name in fit.coefficient_names[1:])
     return np.array([(one.low, one.high) for one in profiles])
 
@@ -179,6 +220,8 @@ def prediction_limits(fit: FitResult, method: str, x: Variables, generator: np.r
         variance = np.einsum("ni,ij,nj->n", slopes, by_run.covariance, slopes)
         half = stats.t.ppf(0.5 + PREDICTION_LEVEL / 2, fit.n_runs - 1) * np.sqrt([variance, variance + fit.tau**2])
         return np.stack([log_mean - half, log_mean + half], axis=-1).reshape(-1, 2)
+    if method == DRAWN_TWO_WAY:
+        return _limits_of_draws(fit, draws_by_run(with_steps(clustered_by_run(fit)), DRAWN_DRAWS, generator), x)
     if method == DRAWN:
         return _limits_of_draws(fit, draws_by_run(clustered_by_run(fit), DRAWN_DRAWS, generator), x)
     return _limits_of_draws(fit, wild_bootstrap(fit, BOOTSTRAP_DRAWS, generator), x)

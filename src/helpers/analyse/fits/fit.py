@@ -61,12 +61,14 @@ def refuse_constant_variables(law_type: type[Law], x: Variables) -> None:
             raise FitError(
                 f"{law_type.__name__} is for one {VARIABLES[name]}; got {values}", FitStatus.NOT_IDENTIFIABLE
             )
-    for term in law_type.TERMS:
-        if np.ptp(term.column(x)) == 0:
+    for name, column in zip(law_type.term_parameters(), law_type.columns(x)[:, 1:].T, strict=True):
+        if np.ptp(column) == 0:
+            read = dict.fromkeys(term.variable for term in law_type.TERMS if term.parameter == name)
+            said = " over ".join(VARIABLES[variable] for variable in read)
             raise FitError(
-                f"{term.parameter} can't be identified: every row has the same {VARIABLES[term.variable]}"
-                if np.ptp(x[term.variable]) == 0
-                else f"{term.parameter} can't be identified: no row has its {VARIABLES[term.variable]}",
+                f"{name} can't be identified: every row has the same {said}"
+                if all(np.ptp(x[variable]) == 0 for variable in read) or len(read) > 1
+                else f"{name} can't be identified: no row has its {said}",
                 FitStatus.NOT_IDENTIFIABLE,
             )
 
@@ -94,18 +96,20 @@ def condition_number(names: tuple[str, ...], slopes: FloatArray, weights: FloatA
 def _starts(law_type: type[Law], data: FitData, x: Variables) -> list[FloatArray]:
     """Return starting coefficients: the law's own beyond its terms, the terms by least squares of ln QiD, or flat."""
     names = law_type.coefficient_names()
-    clear, needed = data.qid_nats > data.qid_se_nats, len(names) + 1
+    clear, needed = data.outcome_nats > data.outcome_se_nats, len(names) + 1
     if clear.sum() < needed:
         message = f"only {clear.sum()} rows have a QiD above its error; the law needs {needed} or more"
         raise FitError(message, FitStatus.NOT_IDENTIFIABLE)
-    n_terms, starts = 1 + len(law_type.TERMS), []
+    n_terms, starts = 1 + len(law_type.term_parameters()), []
     for more in law_type.starts(x):
         start = np.array([more.get(name, 0.0) for name in names])
         flat = start.copy()
-        flat[0] = np.log(data.qid_nats[clear].mean())
+        flat[0] = np.log(data.outcome_nats[clear].mean())
         value, slopes = law_type.evaluate(start, x)
         usable = clear & np.isfinite(value)
-        start[:n_terms] += np.linalg.lstsq(slopes[usable, :n_terms], np.log(data.qid_nats[usable]) - value[usable])[0]
+        start[:n_terms] += np.linalg.lstsq(slopes[usable, :n_terms], np.log(data.outcome_nats[usable]) - value[usable])[
+            0
+        ]
         starts += [start, flat]
     return starts
 
@@ -129,7 +133,7 @@ def model_in(
         value, slopes = law_type.evaluate(scaled.to_coefficients @ coordinates, x)
         return value, slopes @ scaled.to_coefficients
 
-    return RelativeSpreadModel(data.qid_nats, mean, len(scaled.to_coefficients), data.qid_se_nats, tail_freedom)
+    return RelativeSpreadModel(data.outcome_nats, mean, len(scaled.to_coefficients), data.outcome_se_nats, tail_freedom)
 
 
 def scaled_model(
@@ -225,7 +229,7 @@ def fit_at(law_type: type[Law], data: FitData, maximum: Maximum, level: float, t
     few_runs = np.unique(data.runs).size < FEW_RUNS_BELOW
     log_mean, slopes = law_type.evaluate(maximum.coefficients, x)
     tau, free = float(np.exp(maximum.log_tau)), ~maximum.at_bound[:-1]
-    weights = information(np.exp(log_mean), data.qid_se_nats, tau)
+    weights = information(np.exp(log_mean), data.outcome_se_nats, tau)
     weights *= 1.0 if np.isinf(tail_freedom) else (tail_freedom + 1) / (tail_freedom + 3)  # Fisher's, for Student's t
     condition = condition_number(tuple(np.array(names)[free]), slopes[:, free], weights)
     covariance = np.zeros((len(names), len(names)))

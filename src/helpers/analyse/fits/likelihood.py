@@ -26,19 +26,24 @@ class RelativeSpreadModel(GenericLikelihoodModel):  # type: ignore[misc]  # stat
     """
 
     def __init__(
-        self, qid_nats: FloatArray, mean: Mean, n_coefficients: int, qid_se_nats: FloatArray, tail_freedom: float
+        self,
+        outcome_nats: FloatArray,
+        mean: Mean,
+        n_coefficients: int,
+        outcome_se_nats: FloatArray,
+        tail_freedom: float,
     ) -> None:
-        self.mean, self.qid_se_nats, self.tail_freedom = mean, qid_se_nats, tail_freedom
-        columns = np.eye(qid_nats.size, n_coefficients)  # statsmodels counts parameters by columns; no other use
+        self.mean, self.outcome_se_nats, self.tail_freedom = mean, outcome_se_nats, tail_freedom
+        columns = np.eye(outcome_nats.size, n_coefficients)  # statsmodels counts parameters by columns; no other use
         columns[:, 0] = 1.0
-        super().__init__(qid_nats, columns, extra_params_names=["ln_tau"])
+        super().__init__(outcome_nats, columns, extra_params_names=["ln_tau"])
 
     def _moments(self, params: FloatArray) -> tuple[FloatArray, ...]:
         """Return residual, tau^2 mu^2, the whole squared scale, each of shape (n_rows,), and the slopes."""
         log_mean, slopes = self.mean(params[:-1])
         mean = np.exp(np.minimum(log_mean, LARGEST_LOG_MEAN))
         spread = np.exp(2 * params[-1]) * mean**2
-        return self.endog - mean, spread, self.qid_se_nats**2 + spread, slopes
+        return self.endog - mean, spread, self.outcome_se_nats**2 + spread, slopes
 
     def loglikeobs(self, params: FloatArray) -> FloatArray:
         """Return the log-likelihood of each row, shape (n_rows,)."""

@@ -1,8 +1,10 @@
 """A person's own measurements, from CSV or Parquet, as the data of a fit.
 
-Columns: `n_params_non_embedding` (N), `tokens_seen` (D), `bits` (P), `qid_nats` (nats per token), and if there are any
-`qid_se` (standard error of QiD, nats per token), `run`, `group_size`, `lr_fraction`, `loss_nats` (16-bit loss),
-`vocabulary_size`. Others are ignored. A row with anything that can't be used is refused by its number, the first is 1.
+Columns: `n_params_non_embedding` (N), `tokens_seen` (D), `bits` (P), the fitted outcome, `qid_nats` or `kl_nats` (nats
+per token), and if there are any `qid_se` or `kl_se` (its standard error, nats per token), `run`, `group_size`,
+`lr_fraction`, `loss_nats` (16-bit loss), `vocabulary_size`, `curvature_nats` (half the Hessian's trace times the
+rounding's mean squared error, nats per token). Others are ignored. A row with anything that can't be used is refused by
+its number, the first is 1.
 """
 
 import csv
@@ -15,16 +17,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from helpers.analyse.fits.data import FitData
+from helpers.analyse.fits.data import NO_ERROR_NATS, FitData
+from helpers.analyse.rows.outcomes import OUTCOMES, QID, Outcome
 from helpers.table.errors import QidError
 from helpers.table.files import read_verified
 
-REQUIRED = ("n_params_non_embedding", "tokens_seen", "bits", "qid_nats")
-COVARIATES = ("group_size", "lr_fraction", "loss_nats", "vocabulary_size")  # a cell may be empty: not known
-NUMBERS = (*REQUIRED, "qid_se", *COVARIATES)
-RENAMED = {"run": "run_label", "qid_se": "qid_se_nats", "loss_nats": "baseline_loss_nats"}
+PLACE = ("n_params_non_embedding", "tokens_seen", "bits")
+# A cell of these may be empty: not known.
+COVARIATES = ("group_size", "lr_fraction", "loss_nats", "vocabulary_size", "curvature_nats")
+OUTCOME_COLUMNS = {one.name: (one.column, one.error.removesuffix("_nats")) for one in OUTCOMES.values()}  # value, error
+NUMBERS = (*PLACE, *OUTCOME_COLUMNS["qid"], *OUTCOME_COLUMNS["kl"], *COVARIATES)
+RENAMED = {"run": "run_label", "loss_nats": "baseline_loss_nats"}
 MOST_ROWS = 20_000  # refits of as many take a minute; more training runs would add more than more rows
-NO_ERROR_NATS = 1e-12  # stands for no error of a row's own: tau alone
 FORMATS = (".csv", ".parquet")
 SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "'|'"}
 # No language model is so small: what is below was counted in another unit.
@@ -47,19 +51,25 @@ class OwnRows:
     assumed: tuple[str, ...]
 
 
-def read_own_rows(path: Path) -> OwnRows:
-    """Read a table of measurements. Raises DataError, one line that names row and column."""
-    table = _read(path)
-    _refuse_columns(table, path)
+def required(outcome: Outcome) -> tuple[str, ...]:
+    """Return the columns that a table must have for a fit of this outcome."""
+    return (*PLACE, outcome.column)
+
+
+def read_own_rows(path: Path, outcome: Outcome = QID) -> OwnRows:
+    """Read a table of measurements of one outcome. Raises DataError, one line that names row and column."""
+    table = _read(path, required(outcome))
+    _refuse_columns(table, path, required(outcome))
     if table.empty:
-        raise DataError(f"{path}: no rows; one row is one measurement of QiD")
+        raise DataError(f"{path}: no rows; one row is one measurement of {outcome.symbol}")
     if len(table) > MOST_ROWS:
         raise DataError(
             f"{path}: {len(table):,} rows; at most {MOST_ROWS:,} are fitted: average rows of one model, or take fewer"
         )
-    names = [name for name in NUMBERS if name in table]
+    value, error = OUTCOME_COLUMNS[outcome.name]
+    names = [name for name in (*PLACE, value, error, *COVARIATES) if name in table]
     numbers = pd.DataFrame({name: _numbers(table[name], path) for name in names})
-    _refuse_values(numbers, path)
+    _refuse_values(numbers, path, outcome)
     assumed = []
     if "run" in table:
         _refuse_rows(path, "run", np.flatnonzero(table["run"].isna()), "empty; accepted: the name of a training run")
@@ -67,14 +77,16 @@ def read_own_rows(path: Path) -> OwnRows:
     else:
         numbers["run"] = numbers["n_params_non_embedding"].map("size {:.17g}".format)
         assumed.append(_without("run", table) + "rows of one size are taken as one training run, the cautious choice")
-    if "qid_se" not in numbers:
-        numbers["qid_se"] = NO_ERROR_NATS
-        assumed.append(_without("qid_se", table) + "no row has an error of its own, the relative spread tau is all")
+    if error not in numbers:
+        numbers[error] = NO_ERROR_NATS
+        assumed.append(_without(error, table) + "no row has an error of its own, the relative spread tau is all")
     _refuse_repeats(numbers, path)
-    return OwnRows(FitData.from_table(numbers.rename(columns=RENAMED)), tuple(assumed))
+    return OwnRows(
+        FitData.from_table(numbers.rename(columns=RENAMED | {error: outcome.error}), outcome), tuple(assumed)
+    )
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, wanted: tuple[str, ...]) -> pd.DataFrame:
     if path.suffix.lower() not in FORMATS:
         raise DataError(f"{path}: accepted are files that end in {' or '.join(FORMATS)}")
     try:
@@ -86,7 +98,7 @@ def _read(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except pd.errors.EmptyDataError:
-        raise DataError(f"{path}: empty; accepted: a first line with the names {', '.join(REQUIRED)}") from None
+        raise DataError(f"{path}: empty; accepted: a first line with the names {', '.join(wanted)}") from None
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:  # pandas' parser errors are ValueErrors
         words = str(error).splitlines()[0].strip()
         raise DataError(f"{path}: not a {path.suffix.lower()[1:].upper()} table ({words})") from None
@@ -98,7 +110,7 @@ def _refuse_lines(text: str, path: Path) -> None:
     header = next((fields for fields in reader if fields), [])
     other = next((mark for mark in SEPARATORS if mark in "".join(header)), None)
     if len(header) == 1 and other is not None:
-        raise DataError(f"{path}: no column '{REQUIRED[0]}': the separator is {SEPARATORS[other]}; accepted: a comma")
+        raise DataError(f"{path}: no column '{PLACE[0]}': the separator is {SEPARATORS[other]}; accepted: a comma")
     for fields in reader:
         if fields and len(fields) != len(header):
             found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
@@ -106,18 +118,18 @@ def _refuse_lines(text: str, path: Path) -> None:
             raise DataError(f"{path}: not a CSV table ({said})")
 
 
-def _refuse_columns(table: pd.DataFrame, path: Path) -> None:
+def _refuse_columns(table: pd.DataFrame, path: Path, required: tuple[str, ...]) -> None:
     """Raise DataError for a required column that is missing, with the nearest name, or one that is there twice."""
     names = [str(name) for name in table.columns]
     for name in names:
         if name != name.strip() and name.strip() in (*NUMBERS, "run"):
             raise DataError(f"{path}: column '{name}' has a blank at an end; accepted: '{name.strip()}'")
-    for wanted in REQUIRED:
+    for wanted in required:
         if wanted in names:
             continue
         near = _near(wanted, names)
         hint = f"; is '{near}' meant?" if near else f"; columns are {', '.join(names[:8]) or 'none'}"
-        raise DataError(f"{path}: no column '{wanted}'{hint} (required: {', '.join(REQUIRED)})")
+        raise DataError(f"{path}: no column '{wanted}'{hint} (required: {', '.join(required)})")
     # pandas calls the second of two `.1`, Arrow leaves it as it is
     twice = [name for name in (*NUMBERS, "run") if f"{name}.1" in names or names.count(name) > 1]
     if twice:
@@ -156,13 +168,13 @@ def _numbers(column: pd.Series, path: Path) -> pd.Series:
     return numbers
 
 
-def _refuse_values(numbers: pd.DataFrame, path: Path) -> None:
+def _refuse_values(numbers: pd.DataFrame, path: Path, outcome: Outcome) -> None:
     for name, column in numbers.items():
         values = column.to_numpy()
         kinds = [(np.isinf(values), "a finite number")]
         if name == "lr_fraction":
             kinds.append(((values < 0) | (values > 1), "a share of the peak learning rate, 0 to 1"))
-        elif name != "qid_nats":
+        elif name != outcome.column or not outcome.may_be_negative:
             kinds.append((values <= 0, "a positive number"))
         if name in LEAST:
             kinds.append((values < LEAST[name][0], LEAST[name][1]))

@@ -13,16 +13,16 @@ from helpers.analyse.fits.data import FitData, FitStatus
 from helpers.analyse.laws.law import Law
 
 
-def information(mean_nats: FloatArray, qid_se_nats: FloatArray, tau: float) -> FloatArray:
+def information(mean_nats: FloatArray, outcome_se_nats: FloatArray, tau: float) -> FloatArray:
     """Return each row's Fisher information on ln mu under the fitted variance, mu^2 / (se^2 + tau^2 mu^2)."""
-    return mean_nats**2 / (qid_se_nats**2 + (tau * mean_nats) ** 2)
+    return mean_nats**2 / (outcome_se_nats**2 + (tau * mean_nats) ** 2)
 
 
 def information_by_bits(
-    mean_nats: FloatArray, qid_se_nats: FloatArray, bits: FloatArray, tau: float
+    mean_nats: FloatArray, outcome_se_nats: FloatArray, bits: FloatArray, tau: float
 ) -> dict[float, float]:
     """Return each bit width's share of `information`, summed over its rows; the shares sum to 1."""
-    rows = information(mean_nats, qid_se_nats, tau)
+    rows = information(mean_nats, outcome_se_nats, tau)
     return {float(width): float(rows[bits == width].sum() / rows.sum()) for width in np.unique(bits)}
 
 
@@ -104,12 +104,12 @@ class FitResult:
     @property
     def residuals_nats(self) -> FloatArray:
         """Return measured minus fitted QiD, in nats per token, shape (n_rows,)."""
-        return self.data.qid_nats - self.fitted_nats
+        return self.data.outcome_nats - self.fitted_nats
 
     @property
     def standard_deviations_nats(self) -> FloatArray:
         """Return the fitted standard deviation of each row, sqrt(se^2 + tau^2 mu^2), shape (n_rows,)."""
-        return np.hypot(self.data.qid_se_nats, self.tau * self.fitted_nats)
+        return np.hypot(self.data.outcome_se_nats, self.tau * self.fitted_nats)
 
     @property
     def aic(self) -> float:
@@ -124,7 +124,7 @@ class FitResult:
     @property
     def information_by_bits(self) -> dict[float, float]:
         """Return the share of the information on the law that the rows of each bit width hold; they sum to 1."""
-        return information_by_bits(self.fitted_nats, self.data.qid_se_nats, self.data.bits, self.tau)
+        return information_by_bits(self.fitted_nats, self.data.outcome_se_nats, self.data.bits, self.tau)
 
     def summary(self) -> str:
         """Return the fit as text: one line per parameter, then what it rests on."""
@@ -172,7 +172,7 @@ def measured_over_predicted(law: Law, data: FitData) -> pd.DataFrame:
     the law was fitted to.
     """
     sums = (
-        pd.DataFrame({"bits": data.bits, "size": data.n_params, "measured": data.qid_nats})
+        pd.DataFrame({"bits": data.bits, "size": data.n_params, "measured": data.outcome_nats})
         .assign(predicted=law.predict(data.tokens, data.n_params, data.bits))
         .groupby(["bits", "size"])[["measured", "predicted"]]
         .sum()

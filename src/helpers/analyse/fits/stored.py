@@ -17,22 +17,28 @@ import pandas as pd
 
 from helpers.analyse.fits.data import FitError, FitStatus
 from helpers.analyse.fits.result import Draws, Estimate, FitResult
+from helpers.analyse.laws.default import FITS, DefaultLaw
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import OuyangLossLaw, SizeAndTokensLaw, bounds_hit
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRange
+from helpers.analyse.rows.outcomes import OUTCOMES, QID, Outcome
 from helpers.table.disk import write_atomically
 from helpers.table.errors import ResultsError
 from helpers.table.readers import read_json
 from helpers.table.records import given, refuse_unknown, summed, verified
 
-FITS = Path("results/fits.json")
 TABLE = Path("results/measurements.parquet")
-VERSION = 1
-KEYS = ("version", "table_sha256", "loss_law", "fits", "refused", "judged", "criteria")
+VERSION = 2
+KEYS = ("version", "table_sha256", "outcomes")
+KEYS_OF_OUTCOME = (
+    *("loss_law", "fits", "refused", "judged", "criteria"),
+    *("by_run", "ranked", "rank_correlations", "outside", "default"),
+)
 DRAW_DIGITS = 7  # significant; the draws' own scatter begins at the second or third
 # Fields of a stored fit that the file has under the same names, as they are and as numbers.
 AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
+RUN_SCORES = ("n_rows", "n_clear", "log_mean_square", "coverage")
 NUMBERS = ("condition_number", "tau", "aic", "bic", "level")
 
 AnyLaw = TypeVar("AnyLaw", bound=Law)
@@ -103,11 +109,17 @@ class NamedFits:
 
 @dataclass(frozen=True, eq=False)
 class StoredFits(NamedFits):
-    """The contents of `results/fits.json`."""
+    """What `results/fits.json` holds of one outcome."""
 
     table_sha256: str
-    judged: pd.DataFrame  # `hold_outs.judge`, with a column `published`: constants as printed, nothing fitted
+    judged: pd.DataFrame  # `scoring.with_errors`, with a column `published`: constants as printed, nothing fitted
     criteria: pd.DataFrame  # `hold_outs.criteria` of the main fits' rows
+    by_run: pd.DataFrame  # `hold_outs.scores_by_run`: what errors of scores are made of
+    ranked: pd.DataFrame  # `scoring.compared` on the smaller sizes, by law, with `constants` and `candidate`
+    rank_correlations: pd.DataFrame  # `scoring.rank_correlations` of `ranked` with the hold-outs of the largest size
+    outside: pd.DataFrame  # `scoring.compared` with bits alone on models of others, by law; of QiD alone
+    default: DefaultLaw | None  # None: nothing is judged yet
+    outcome: Outcome = QID
 
 
 def parameters(fit: FitResult, no_interval_because: str = "") -> dict[str, Estimate]:
@@ -141,12 +153,24 @@ def table_digest(path: Path) -> str:
         raise ResultsError(f"{path}: can't be read ({error.strerror})") from None
 
 
-def write_fits(path: Path, stored: StoredFits) -> None:
-    """Write the fits as JSON, atomically; the bytes depend on them alone. Raises ResultsError if the disk refuses."""
-    loss_law = given(stored.loss_law)
+def write_fits(path: Path, *stored: StoredFits) -> None:
+    """Write the fits of each outcome as JSON, atomically; the bytes depend on them alone.
+
+    All are of one table. Raises ResultsError if the disk refuses.
+    """
+    (table_sha256,) = {one.table_sha256 for one in stored}
     contents = {
         "version": VERSION,
-        "table_sha256": stored.table_sha256,
+        "table_sha256": table_sha256,
+        "outcomes": {one.outcome.name: _of_outcome_to_json(one) for one in stored},
+    }
+    written = summed({name: plain(content) for name, content in contents.items()})
+    write_atomically(path, json.dumps(written, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+
+
+def _of_outcome_to_json(stored: StoredFits) -> dict[str, Any]:
+    loss_law = given(stored.loss_law)
+    return {
         "loss_law": _range_to_json(loss_law)
         | {"parameters": {name: getattr(loss_law, name) for name in loss_law.parameter_names()}}
         | {"log_rms": stored.loss_log_rms, "bounds_hit": bounds_hit(loss_law)},
@@ -154,13 +178,16 @@ def write_fits(path: Path, stored: StoredFits) -> None:
         "refused": {name: {"status": error.status, "reason": str(error)} for name, error in stored.refused.items()},
         "judged": stored.judged.to_dict("records"),
         "criteria": stored.criteria.rename_axis("law").reset_index().to_dict("records"),
+        "by_run": _runs_to_json(stored.by_run),
+        "ranked": stored.ranked.rename_axis("law").reset_index().to_dict("records"),
+        "rank_correlations": stored.rank_correlations.rename_axis("hold_out").reset_index().to_dict("records"),
+        "outside": stored.outside.rename_axis("law").reset_index().to_dict("records"),
+        "default": vars(given(stored.default)),
     }
-    written = summed({name: plain(content) for name, content in contents.items()})
-    write_atomically(path, json.dumps(written, separators=(",", ":"), allow_nan=False).encode() + b"\n")
 
 
-def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
-    """Read the fits made from the table at `table_path`.
+def read_fits(path: Path = FITS, table_path: Path = TABLE, outcome: Outcome = QID) -> StoredFits:
+    """Read the fits of one outcome made from the table at `table_path`.
 
     Raises ResultsError where the file is missing or isn't one of fits, and where it was made from another table.
     """
@@ -169,7 +196,9 @@ def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
         if contents["version"] != VERSION:
             raise ValueError(f"version {contents['version']}, not {VERSION}")
         refuse_unknown(contents, KEYS)
-        stored = _from_json(contents)
+        refuse_unknown(contents["outcomes"], OUTCOMES)
+        of_outcomes = {name: _from_json(name, contents) for name in OUTCOMES if name in contents["outcomes"]}
+        stored = of_outcomes[outcome.name]
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such file; `make fits` makes it") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, LawError) as error:
@@ -258,19 +287,47 @@ def _fit_from_json(record: Mapping[str, Any]) -> StoredFit:
 
 def _frame(records: list[dict[str, Any]], texts: tuple[str, ...]) -> pd.DataFrame:
     """Return records as a table; all columns but `texts` are numbers, missing ones NaN."""
-    table = pd.DataFrame(records)
+    table = pd.DataFrame(records) if records else pd.DataFrame(columns=texts)
     numbers = [name for name in table.columns if name not in texts]
     return table.assign(**{name: table[name].map(_number).astype(float) for name in numbers})
 
 
-def _from_json(contents: Mapping[str, Any]) -> StoredFits:
+def _runs_to_json(by_run: pd.DataFrame) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Return scores by run as law -> hold-out -> run -> `RUN_SCORES`."""
+    nested: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for (law, hold_out), rows in by_run.groupby(["law", "hold_out"], sort=False):
+        values = rows[list(RUN_SCORES)].to_numpy(float)
+        of_runs = dict(zip(rows["run_label"], values.tolist(), strict=True))
+        nested.setdefault(str(law), {})[str(hold_out)] = of_runs
+    return nested
+
+
+def _runs_from_json(nested: Mapping[str, Mapping[str, Mapping[str, list[Any]]]]) -> pd.DataFrame:
+    rows = [
+        {"law": law, "hold_out": hold_out, "run_label": run} | dict(zip(RUN_SCORES, map(_number, values), strict=True))
+        for law, of_law in nested.items()
+        for hold_out, of_runs in of_law.items()
+        for run, values in of_runs.items()
+    ]
+    return pd.DataFrame(rows, columns=["law", "hold_out", "run_label", *RUN_SCORES])
+
+
+def _from_json(outcome: str, file: Mapping[str, Any]) -> StoredFits:
+    contents = file["outcomes"][outcome]
+    refuse_unknown(contents, KEYS_OF_OUTCOME)
     loss = contents["loss_law"]
     return StoredFits(
-        table_sha256=contents["table_sha256"],
+        table_sha256=file["table_sha256"],
         fits={name: _fit_from_json(one) for name, one in contents["fits"].items()},
         refused={name: FitError(one["reason"], FitStatus(one["status"])) for name, one in contents["refused"].items()},
         loss_law=_law_from_json(OuyangLossLaw, loss["parameters"], loss),
         loss_log_rms=_number(loss["log_rms"]),
-        judged=_frame(contents["judged"], ("law", "hold_out", "reason", "published")),
+        judged=_frame(contents["judged"], ("law", "hold_out", "reason", "published", "tied")),
         criteria=_frame(contents["criteria"], ("law", "status", "reason")).set_index("law"),
+        by_run=_runs_from_json(contents["by_run"]),
+        ranked=_frame(contents["ranked"], ("law", "tied", "candidate")).set_index("law"),
+        rank_correlations=_frame(contents["rank_correlations"], ("hold_out",)).set_index("hold_out"),
+        outside=_frame(contents["outside"], ("law", "tied")).set_index("law"),
+        default=DefaultLaw.from_json(contents["default"]),
+        outcome=OUTCOMES[outcome],
     )

@@ -71,7 +71,9 @@ def _qid_coefficients(law: Law, log_bytes: float) -> FloatArray:
     """Return the coefficients of a law of QiD in bytes: ln k takes what every term and QiD itself leave over."""
     coefficients = law.coefficients.copy()
     coefficients[0] -= log_bytes
-    for place, term in enumerate(law.TERMS, start=1):
+    places = {name: place for place, name in enumerate(law.term_parameters(), start=1)}
+    for term in law.TERMS:
+        place = places[term.parameter]
         power = POWERS.get(term.variable, 0)
         if power and term.scale is LOG:
             coefficients[0] += term.sign * coefficients[place] * power * log_bytes
@@ -79,7 +81,7 @@ def _qid_coefficients(law: Law, log_bytes: float) -> FloatArray:
             coefficients[place] *= math.exp(power * log_bytes)
         elif power:
             raise LawError(f"{type(law).__name__} can't be given in bytes: the unit of {term.parameter} isn't known")
-    for place, name in list(enumerate(law.coefficient_names()))[1 + len(law.TERMS) :]:
+    for place, name in list(enumerate(law.coefficient_names()))[1 + len(places) :]:
         if name not in law.TOKEN_POWERS:
             raise LawError(f"{type(law).__name__} can't be given in bytes: the unit of {name} isn't known")
         coefficients[place] += law.TOKEN_POWERS[name] * log_bytes

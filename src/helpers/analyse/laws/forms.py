@@ -137,6 +137,28 @@ class StepsLaw(UnifiedLaw):
 
 
 @dataclass(frozen=True)
+class TokensPerParameterLaw(Law):
+    """QiD = c (D / N)^b / (2^(P - 1) - 1)^gamma: the steps law with one exponent for tokens and size together.
+
+    Of two models that have read as many tokens per parameter none loses more. c is QiD at 2 bits and D = N. The form
+    was found beside a hundred others on this project's rows.
+    """
+
+    NAME: ClassVar[str] = "tokens-per-parameter"
+
+    c: float
+    b: float
+    gamma: float
+
+    TERMS: ClassVar[tuple[Term, ...]] = (
+        Term("b", "tokens", LOG, 1),
+        Term("b", "n_params", LOG, -1),
+        STEPS_OF_BITS,
+    )
+    LOGS: ClassVar[frozenset[str]] = frozenset({"c"})
+
+
+@dataclass(frozen=True)
 class FreeBitsLaw(Law):
     """QiD = k D^beta / N^alpha at 3 bits, times g_2 at 2 bits and g_4 at 4 bits: no form in P, for rows of 2 to 4 bits.
 

@@ -1,10 +1,11 @@
 """Laws of QiD in size N, training tokens D, quantization ratio Qr and block size Qb: the forms that compete.
 
 Qr is the share of the parameters of the blocks' linear layers that were rounded, Qb the number of neighbouring values
-that share a scale, in weights and activations. Cao et al. (arXiv 2410.06722, later versions) announce such a law in N,
-Qr and Qb for the loss; its form and constants aren't public. Version 1 has two parts of it: N = exp(k x + c) with
-x = 1 - Qr at a fixed loss, which is what `RatioExponentialLaw` says with k = -c / alpha, and loss = A Qb^k
-(`BlockPowerLaw`). Here they are joined, with D, which the paper doesn't vary.
+that share a scale, in weights and activations. Version 1 of Cao et al. (arXiv 2410.06722) has two laws: N = exp(k x +
+c) with x = 1 - Qr at a fixed loss, which is what `RatioExponentialLaw` says with k = -c / alpha, and loss = A Qb^k
+(`BlockPowerLaw`). Of its later versions the abstract was read; the form is known second-hand, from notes on the
+paper, its constants not at all: loss = C e^(A Qr) N^(-gamma_N) (Qb + d)^(gamma_c), refitted for each method, here
+`BlockOffsetLaw`. D, which the paper doesn't vary, joins everywhere.
 
 What is fitted may be QiD in nats per token or the relative increase of perplexity, exp(QiD) - 1: a law is a power of
 its variables either way. A form that competes is a class with a `NAME`; `names.JOINT_FORMS` finds it here.
@@ -244,6 +245,43 @@ class WithoutBlockLaw(Law):
     c: float
 
     TERMS: ClassVar[tuple[Term, ...]] = (TOKENS, SIZE, RATIO)
+
+
+@dataclass(frozen=True)
+class BlockOffsetLaw(WithoutBlockLaw):
+    """QiD = k D^beta exp(c Qr) (Qb + d)^kappa / N^alpha: the later form of Cao et al., known second-hand, with D.
+
+    d is in values per scale and may be negative; at d = 0 the law is `RatioExponentialLaw`.
+    """
+
+    NAME: ClassVar[str] = "block-offset"
+
+    kappa: float
+    d: float
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln QiD and its slopes."""
+        value, columns = super().evaluate(coefficients, x)
+        kappa, offset = coefficients[-2:]
+        shifted = x["group_size"] + offset
+        slopes = np.stack([np.log(shifted), kappa / shifted], axis=-1)
+        return value + kappa * slopes[..., 0], np.concatenate([columns, slopes], axis=-1)
+
+    @classmethod
+    def needs(cls) -> tuple[str, ...]:
+        """Return the terms' variables and Qb."""
+        return (*super().needs(), "group_size")
+
+    @classmethod
+    def starts(cls, x: Variables) -> list[dict[str, float]]:
+        """Return two starts: no offset and one of a usual block."""
+        return [{"kappa": 0.4, "d": 0.0}, {"kappa": 0.4, "d": float(REFERENCE_BLOCK)}]
+
+    @classmethod
+    def bounds(cls, x: Variables) -> dict[str, tuple[float, float]]:
+        """Return bounds of d: from near the smallest block, which it must not undo, to far beyond the largest."""
+        return {"d": (-0.95 * x["group_size"].min(), 30 * x["group_size"].max())}
 
 
 @dataclass(frozen=True)

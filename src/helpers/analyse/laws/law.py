@@ -6,8 +6,9 @@ solved for any of its variables. Arguments may be scalars or arrays of shapes th
 
 A fit sees a law through `evaluate`: ln QiD of rows and its slopes, as a function of *coefficients*. Coefficients are
 the parameters, but for those in `LOGS` (their logarithm, `ln_k`) and in `INVERSES` (`1/g_post`). A law is a product of
-`TERMS`, and then ln QiD is linear in the coefficients; a law that is more overrides `evaluate`. The machinery is here,
-the laws are in `forms`, `shapes`, `joint` and `loss`.
+`TERMS`, and then ln QiD is linear in the coefficients; terms with one parameter share it, as those of a power of D / N
+do; a law that is more overrides `evaluate`. The machinery is here, the laws are in `forms`, `shapes`, `joint` and
+`loss`.
 """
 
 import dataclasses
@@ -77,6 +78,11 @@ class Law:
         return tuple(prefixes.get(name, "") + name for name in cls.parameter_names())
 
     @classmethod
+    def term_parameters(cls) -> tuple[str, ...]:
+        """Return the parameters of the terms, in order, each once: they follow the factor."""
+        return tuple(dict.fromkeys(term.parameter for term in cls.TERMS))
+
+    @classmethod
     def needs(cls) -> tuple[str, ...]:
         """Return the variables that the law needs, those it holds at one value included."""
         return tuple(dict.fromkeys([*(term.variable for term in cls.TERMS), *cls.HELD]))
@@ -99,14 +105,20 @@ class Law:
     def design_matrix(
         cls, tokens: ArrayLike, n_params: ArrayLike, bits: ArrayLike, **covariates: ArrayLike
     ) -> FloatArray:
-        """Return the columns (1, ln D, -ln N, ...) of the law's terms: shape (..., 1 + terms)."""
+        """Return the columns (1, ln D, -ln N, ...) of the terms' parameters: shape (..., 1 + parameters)."""
         return cls.columns(cls.variables({"tokens": tokens, "n_params": n_params, "bits": bits, **covariates}))
 
     @classmethod
     def columns(cls, x: Variables) -> FloatArray:
-        """Return the columns of the terms, ones first, for variables from `variables`: shape (..., 1 + terms)."""
+        """Return the columns of the terms' parameters, ones first, for variables from `variables`.
+
+        The shape is (..., 1 + parameters).
+        """
+        parts = {
+            name: [term.column(x) for term in cls.TERMS if term.parameter == name] for name in cls.term_parameters()
+        }
         ones = np.ones(np.shape(next(iter(x.values()))))
-        return np.stack([ones, *(term.column(x) for term in cls.TERMS)], axis=-1)
+        return np.stack([ones, *(np.sum(columns, axis=0) for columns in parts.values())], axis=-1)
 
     @classmethod
     def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
@@ -184,8 +196,8 @@ class Law:
         return self._solve_by_bisection(variable, np.log(target), x)
 
     def _solve_closed(self, variable: str, scale: Scale, log_target: FloatArray, x: Variables) -> FloatArray:
-        terms = zip(self.TERMS, self.coefficients[1:], strict=True)
-        slope = sum(term.sign * value for term, value in terms if term.variable == variable)
+        value_of = dict(zip(self.term_parameters(), self.coefficients[1:], strict=True))
+        slope = sum(term.sign * value_of[term.parameter] for term in self.TERMS if term.variable == variable)
         if scale.back is None:
             raise LawError(f"{type(self).__name__} can't be solved for {VARIABLES[variable]}")
         if slope == 0:

@@ -1,4 +1,4 @@
-"""Laws of the loss itself, of the model in 16 bits: L16 in nats per token as a function of D and N.
+"""Laws of the loss itself, in nats per token as a function of D and N: of the 16-bit model, or of it rounded.
 
 They are laws like those of QiD (records that predict and are solved), except that `predict` gives a loss. A loss law
 turns a law of QiD that needs the 16-bit loss into one of D, N and P: `ChainedLaw`.
@@ -40,6 +40,8 @@ class SizeAndTokensLaw(Law):
 class ChinchillaLaw(SizeAndTokensLaw):
     """L = E + A / N^alpha + B / D^beta: Hoffmann et al. 2022 (arXiv 2203.15556), equation 2."""
 
+    NAME: ClassVar[str] = "chinchilla"
+
     E: float
     A: float
     alpha: float
@@ -74,6 +76,8 @@ class ChinchillaLaw(SizeAndTokensLaw):
 @dataclass(frozen=True)
 class OuyangLossLaw(SizeAndTokensLaw):
     """L = ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D: Ouyang et al. 2024, equation 3, after Kaplan 2020."""
+
+    NAME: ClassVar[str] = "kaplan-loss"
 
     N_c: float
     alpha_N: float  # noqa: N815 (the paper's name)
@@ -117,9 +121,11 @@ class OuyangLossLaw(SizeAndTokensLaw):
 class ShannonLaw(SizeAndTokensLaw):
     """L = 1 / C, C = a N^alpha log2(1 + b D^beta / (c (D N)^gamma + d D^delta + e)): Ouyang et al. 2026 (2605.23901).
 
-    It is refitted for each quantization: no bits. The loss may rise with D, so `solve` finds one solution at most. Of
-    b, c, d, e only ratios matter; b = 1 fixes them without loss.
+    Known from the abstract and second-hand. It is refitted for each quantization: no bits. The loss may rise with D, so
+    `solve` finds one solution at most. Of b, c, d, e only ratios matter; b = 1 fixes them without loss.
     """
+
+    NAME: ClassVar[str] = "shannon"
 
     a: float
     alpha: float

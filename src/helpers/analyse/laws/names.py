@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import Any
 
-from helpers.analyse.laws import forms, joint, shapes
+from helpers.analyse.laws import forms, joint, loss, shapes
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.laws.variables import VARIABLES, LawError
@@ -29,19 +29,21 @@ def laws_of(*modules: ModuleType) -> dict[str, type[Law]]:
 
 FORMS = laws_of(forms, shapes)  # in tokens, size and bits, and what may come on top
 JOINT_FORMS = laws_of(joint)  # in quantization ratio and block size as well
+LOSS_LAWS = laws_of(loss)  # of the loss itself, in 16 bits or after rounding
 PER_BIT = "power-per-bit"  # one `one-bit-width` law per bit width; its fits are named power-per-bit-2, ...
 LAW_NAMES = (*FORMS, PER_BIT, *PUBLISHED)
+ELSEWHERE = {**JOINT_FORMS, **LOSS_LAWS}  # in chapters only: no command fits them
 
 
 def law_words(name: str) -> dict[str, Any]:
     """Return a law's description: `law`, `kind`, what it `says`, the variables it `needs`, `source` of constants."""
     laws = PUBLISHED.get(name, {})
     several = [laws] if isinstance(laws, Law) else list(laws.values())
-    law_type = type(several[0]) if several else FORMS["one-bit-width" if name == PER_BIT else name]
+    law_type = type(several[0]) if several else {**FORMS, **ELSEWHERE}["one-bit-width" if name == PER_BIT else name]
     sentence = (law_type.__doc__ or law_type.__name__).splitlines()[0]
     return {
         "law": name,
-        "kind": "published" if several else "fitted",
+        "kind": "published" if several else "in chapters" if name in ELSEWHERE else "fitted",
         "says": ("one law a bit width: " if len(several) > 1 or name == PER_BIT else "") + sentence,
         "needs": {variable: VARIABLES[variable] for variable in law_type.needs()},
         "source": "; ".join(law.source for law in several) or None,

@@ -1,4 +1,4 @@
-"""The forms that compete and are more than a product of powers: QiD that levels off, or that begins late.
+"""The forms that compete and are more than a product of powers: QiD that levels off, begins late, or is a told cost.
 
 A form is a class with a `NAME`; `names.FORMS` finds it here.
 """
@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from helpers.analyse.arrays import FloatArray
-from helpers.analyse.laws.forms import UnifiedLaw
-from helpers.analyse.laws.variables import Variables
+from helpers.analyse.laws.forms import FreeBitsLaw, UnifiedLaw
+from helpers.analyse.laws.law import Law
+from helpers.analyse.laws.variables import Term, Variables
 
 REFERENCE_SIZE = 1e6  # non-embedding parameters at which an onset D0 that depends on size is given
 
@@ -166,3 +167,34 @@ class OnsetLaw(UnifiedLaw):
             "nu": (-3.0, 3.0),
             "ln_s": (np.log(0.1), np.log(20.0)),
         }
+
+
+@dataclass(frozen=True)
+class CurvatureLaw(Law):
+    """QiD = c q at 3 bits, times g_2 at 2 bits and g_4 at 4 bits, q the cost by curvature tr(H) s^2 / 2 of the weights.
+
+    It is told the model: H is the Hessian of the loss, s^2 the mean squared error of rounding to nearest, both known
+    before any rounded model is run (`rows.curvature`); q in nats per token. D and N aren't in it. c would be 1 if
+    rounding were a small random change and the quantizer rounded to nearest.
+    """
+
+    NAME: ClassVar[str] = "curvature"
+
+    c: float
+    g_2: float
+    g_4: float
+
+    TERMS: ClassVar[tuple[Term, ...]] = FreeBitsLaw.TERMS[2:]
+    LOGS: ClassVar[frozenset[str]] = frozenset({"c", "g_2", "g_4"})
+    ONLY: ClassVar[dict[str, tuple[float, ...]]] = FreeBitsLaw.ONLY
+
+    @classmethod
+    def evaluate(cls, coefficients: FloatArray, x: Variables) -> tuple[FloatArray, FloatArray]:
+        """Return ln QiD and its slopes."""
+        value, columns = super().evaluate(coefficients, x)
+        return value + np.log(x["curvature_nats"]), columns
+
+    @classmethod
+    def needs(cls) -> tuple[str, ...]:
+        """Return the bit width and the cost by curvature."""
+        return (*super().needs(), "curvature_nats")

@@ -21,6 +21,7 @@ VARIABLES = {
     "input_outliers": "outliers of the inputs, largest channel over the mean one",
     "lr_fraction": "learning rate as a share of its peak",
     "loss_nats": "16-bit loss",
+    "curvature_nats": "what curvature says that rounding costs",
     "room_nats": "room below uniform guessing, ln V - 16-bit loss",
 }
 OWN_VARIABLES = ("tokens", "n_params", "bits")  # D, N, P: what every row has; the others are covariates
@@ -33,6 +34,7 @@ SEARCHED = {  # where `solve` looks for a solution that has no closed form
     "input_outliers": (1.0, 1e6),
     "lr_fraction": (1e-12, 1.0),
     "loss_nats": (1e-6, 1e3),
+    "curvature_nats": (1e-9, 1e3),
     "room_nats": (1e-6, 1e3),
 }
 

@@ -1,1 +1,1 @@
-"""Mixed precision: what chapters 13 to 16 ask. Floor 6."""
+"""Mixed precision: what chapters 13 to 16 ask. Floor 7."""

@@ -182,7 +182,7 @@ def block_splits(table: pd.DataFrame) -> dict[str, Split]:
 
 def paired_floor(data: FitData) -> np.ndarray:
     """Return the noise floor of rows that have no replicates: their paired errors, in the unit of the increase."""
-    return data.qid_se_nats
+    return data.outcome_se_nats
 
 
 def largest_measured(table: pd.DataFrame, budget: float) -> pd.DataFrame:

@@ -17,12 +17,13 @@ from helpers.analyse.mixed.trials import MATRICES, SLACK, TARGETS
 from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.standard_errors import mean_over_runs
-from helpers.analyse.rows.study import HELDOUT, MIXED, agreeing, unbranched
+from helpers.analyse.rows.study import GROUP_SIZE, HELDOUT, MIXED, agreeing, unbranched
 from helpers.table.errors import AnalysisError
 from helpers.table.paired_error import paired_error
 
 SEVEN = {"family": MIXED, "device_type": "cuda", "eval_dataset": HELDOUT, "n_sequences": 256}
 KEPT_BITS = 16  # of a weight that isn't rounded
+COARSE_GROUP = 128  # of GPTQ that spends fewer bits on scales than the line of groups of GROUP_SIZE
 LINE, NEAREST, BLOCKS, SINGLE = "GPTQ", "RTN", "GPTQ, blocks kept", "GPTQ, matrices kept"
 INPUTS = {1.0: "RTN, a scale a token"}  # of rows that round inputs too, by activation exponent; others are CrossQuant
 
@@ -127,6 +128,30 @@ def _on_line(places: FloatArray, values: FloatArray, target: float) -> FloatArra
     width = places[after] - places[before]
     part = (target - places[before]) / width if width else 0.0
     return (1 - part) * values[before] + part * values[after]
+
+
+def with_coarse_groups(table: pd.DataFrame, plain: pd.DataFrame, group_size: int = COARSE_GROUP) -> pd.DataFrame:
+    """Return the rows of `table` with `coarse`: QiD of plain GPTQ in groups of `group_size` over that in GROUP_SIZE.
+
+    A factor without a unit, read off two lines in ln QiD at each row's `stored_bits`. `plain` has QiD and stored bits
+    of plain GPTQ in both group sizes, one row a model, step, group size and width; they may be of another run of the
+    same models, since a factor is taken within a run. Left out are rows whose model and step lack a line, or whose
+    bits a line doesn't reach. Raises AnalysisError where a line has two rows at one place.
+    """
+    at = ["model", "step", "group_size"]
+    if plain.duplicated([*at, "stored_bits"]).any():
+        raise AnalysisError("a model has two rows of plain GPTQ at one step, group size and number of stored bits")
+    lines = {key: rows.sort_values("stored_bits") for key, rows in plain.groupby(at)}
+
+    def read(row: pd.Series, size: int) -> float:
+        line = lines.get((row["model"], row["step"], size))
+        if line is None:
+            return np.nan
+        places, logs = line["stored_bits"].to_numpy(float), np.log(line[["qid_nats"]].to_numpy(float))
+        return float(_on_line(places, logs, row["stored_bits"])[0])
+
+    logs = [read(row, group_size) - read(row, GROUP_SIZE) for _, row in table.iterrows()]
+    return table.assign(coarse=np.exp(logs)).dropna(subset=["coarse"]).reset_index(drop=True)
 
 
 def pooled(ratios: pd.DataFrame, draws: FloatArray) -> pd.DataFrame:

@@ -54,13 +54,15 @@ CAO_2024_LAWS = {0.05: RatioLaw(-11.68, 4.83), 0.1: RatioLaw(-11.27, 3.35), 0.2:
 class RatioFit:
     """The fit of 1 - Qr = intercept + size_slope ln N + token_slope ln D, N in billions, D in billions of tokens.
 
-    `token_slope` is None in the law of size alone. Intervals are by training run.
+    `token_slope`, `size_for_tokens` and `proportional_slope` are None in the law of size alone. Intervals are by
+    training run.
     """
 
     intercept: Estimate
     size_slope: Estimate
     token_slope: Estimate | None
     size_for_tokens: Estimate | None  # p: the largest ratio stays where N grows as D^p; by the delta method
+    proportional_slope: Estimate | None  # of 1 - Qr in ln N where D grows in proportion to N: the sum of both slopes
     scatter: float  # standard deviation of 1 - Qr around the line
     n_runs: int
     n_rows: int
@@ -96,6 +98,13 @@ def _size_for_tokens(values: FloatArray, covariance: FloatArray, freedom: FloatA
     _, size, tokens = values
     gradient = np.array([0.0, tokens / size**2, -1 / size])
     return _estimate(-tokens / size, np.sqrt(gradient @ covariance @ gradient), freedom[1:].min(), level)
+
+
+def _proportional_slope(values: FloatArray, covariance: FloatArray, freedom: FloatArray, level: float) -> Estimate:
+    """Return size_slope + token_slope with its error: at equal tokens per parameter ln D moves as ln N does."""
+    both = np.array([0.0, 1.0, 1.0])
+    error = float(np.sqrt(both @ covariance @ both))
+    return _estimate(float(both @ values), error, float(freedom[1:].min()), level)
 
 
 def usable_rows(largest: pd.DataFrame) -> pd.DataFrame:
@@ -143,6 +152,7 @@ def fit_ratio_law(largest: pd.DataFrame, with_tokens: bool = False, level: float
         size_slope,
         further[0] if with_tokens else None,
         _size_for_tokens(values, covariance, freedom, level) if with_tokens else None,
+        _proportional_slope(values, covariance, freedom, level) if with_tokens else None,
         float(np.sqrt(line.mse_resid)),
         n_runs,
         len(rows),

@@ -57,5 +57,5 @@ def over_predicted(predictor: Predictor, split: Split) -> pd.DataFrame:
     Raises FitError where the law can't be fitted or can't say anything of these rows.
     """
     held = FitData.from_table(split.held)
-    made = predictor(FitData.from_table(split.training), held, held.qid_se_nats)
-    return split.held.assign(ratio=held.qid_nats / made.predicted_nats)
+    made = predictor(FitData.from_table(split.training), held, held.outcome_se_nats)
+    return split.held.assign(ratio=held.outcome_nats / made.predicted_nats)

@@ -1,8 +1,7 @@
 """Properties of a checkpoint before it is rounded, beside its measured QiD: movement, curvature, outliers.
 
 A table of checkpoints has the columns of `helpers.table.checkpoint_rows.CheckpointRow`, one row per checkpoint; a table
-of QiDs is one of `degradation`. A random change of every weight of a block with variance s^2 raises the loss by about
-half of s^2 times the trace of the block's Hessian: that is the prediction tested here.
+of QiDs is one of `degradation`. What `rows.curvature` says that rounding costs is the prediction tested here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,38 +14,38 @@ from scipy import stats
 
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.by_run import cr2_covariance
+from helpers.analyse.rows.curvature import (
+    DESCRIBED_BITS,
+    SHARES,
+    by_block,
+    cost_by_curvature,
+    refuse_other_blocks,
+    rounding_variances,
+)
 from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.analyse.rows.study import on_trunk
 from helpers.table.errors import AnalysisError
 
-DESCRIBED_BITS = (2, 3, 4)  # those that rounding errors are stored of
-SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights, in the order of `matrices` of a GPT-NeoX block
-MATRICES = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")
 NEAR = 0.06  # in ln N: how far a depth's twin on the trunk may be
 SAME_PLACE = ["twin", "step", "method", "bits"]
 
 
-def _by_block(values: Sequence[float]) -> FloatArray:
-    """Return one number per matrix as (blocks, 4)."""
-    return np.asarray(values, float).reshape(-1, len(MATRICES))
-
-
 def _description(row: pd.Series) -> dict[str, float]:
-    rms = _by_block(row["weight_rms"])
+    rms = by_block(row["weight_rms"])
     squares = rms**2 * SHARES  # of the norms, but for a constant factor
 
     def together(values: Sequence[float]) -> float:
-        return float(np.sqrt((squares * _by_block(values) ** 2).sum() / squares.sum()))
+        return float(np.sqrt((squares * by_block(values) ** 2).sum() / squares.sum()))
 
     description = {"change": np.nan if row["weight_change"] is None else together(row["weight_change"])}
     description["rms"] = float(np.sqrt(squares.sum() / len(squares)))
     for bits in DESCRIBED_BITS:
         errors = row[f"rtn_error_{bits}_bits"]
-        variance = ((rms * _by_block(errors)) ** 2 * SHARES).sum(axis=1)  # one per block
-        description |= {f"rounding_{bits}": together(errors), f"variance_{bits}": float(variance.mean())}
-        description[f"predicted_{bits}_nats"] = float(np.asarray(row["hessian_trace_by_block"], float) @ variance / 2)
+        variance = float(rounding_variances(row, bits).mean())
+        description |= {f"rounding_{bits}": together(errors), f"variance_{bits}": variance}
+        description[f"predicted_{bits}_nats"] = cost_by_curvature(row, bits)
     for name in ("weight_kurtosis", "input_kurtosis"):
-        description[f"mean_{name}"] = float((_by_block(row[name]) * SHARES).sum(axis=1).mean())
+        description[f"mean_{name}"] = float((by_block(row[name]) * SHARES).sum(axis=1).mean())
     return description
 
 
@@ -60,9 +59,7 @@ def describe(checkpoints: pd.DataFrame) -> pd.DataFrame:
     matrices, weighted by their numbers of weights. `cluster` is a training run together with its branches.
     Raises AnalysisError for blocks other than GPT-NeoX's.
     """
-    for names in checkpoints["matrices"]:
-        if tuple(name.split(".", 1)[1] for name in names) != MATRICES * (len(names) // len(MATRICES)):
-            raise AnalysisError(f"only blocks of GPT-NeoX are described; got {', '.join(names)}")
+    refuse_other_blocks(checkpoints)
     found = pd.DataFrame([_description(row) for _, row in checkpoints.iterrows()], index=checkpoints.index)
     stem = checkpoints["branched_from"].fillna(checkpoints["run"])
     return checkpoints.assign(cluster=checkpoints["family"] + "/" + stem, **found)

@@ -46,9 +46,9 @@ def readings(fit: FitResult, data: FitData, level: float = 0.90) -> pd.DataFrame
     of the coefficients, the spread tau and the row's paired error, on ln QiD, with t(runs - 1). Raises AnalysisError
     where a QiD isn't positive: it has no logarithm.
     """
-    if np.any(data.qid_nats <= 0):
+    if np.any(data.outcome_nats <= 0):
         raise AnalysisError("tokens are read off a positive QiD only")
-    target, noise = np.log(data.qid_nats), (data.qid_se_nats / data.qid_nats) ** 2 + fit.tau**2
+    target, noise = np.log(data.outcome_nats), (data.outcome_se_nats / data.outcome_nats) ** 2 + fit.tau**2
     x, quantile = data.asked(fit.law), stats.t.ppf(0.5 + level / 2, fit.n_runs - 1)
 
     def above(tokens: FloatArray, quantiles: float) -> NDArray[np.bool_]:

@@ -52,7 +52,8 @@ def degradation(rows: pd.DataFrame) -> pd.DataFrame:
 
     Adds `run_label`, `baseline_loss_nats`, `qid_nats`, `qid_se_nats` (paired, clustered by document), `n_documents` and
     `document_qid_nats` (array, one QiD per document); losses in nats per token. QiD is the difference of the two rows'
-    mean losses, which is the mean over documents because every document has the same number of tokens.
+    mean losses, which is the mean over documents because every document has the same number of tokens. `kl_nats`, the
+    second outcome (`outcomes.KL`), stays as measured: rows hold no KL by document, so it has no paired error.
     Failed and non-finite rows aren't in the result. Raises AnalysisError, naming rows, where a quantized row has no
     `ok` baseline for its checkpoint, evaluation and device, where there are two, or where documents are missing.
     """

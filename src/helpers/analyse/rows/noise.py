@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import special, stats
 
 from helpers.analyse.arrays import FloatArray
+from helpers.analyse.rows.outcomes import QID, Outcome
 from helpers.analyse.rows.selection import REPLICATE_KEY
 from helpers.analyse.rows.standard_errors import clustered_error
 from helpers.table.errors import AnalysisError
@@ -79,8 +80,15 @@ def documents_needed(
     return pd.DataFrame(evaluations).assign(relative_sd=lambda rows: rows["sd_nats"] / abs(true))
 
 
-def _scatter(rows: pd.DataFrame) -> dict[str, float]:
-    """Return the variance of QiD between `rows` (same documents) over its mean squared, and the documents' part."""
+def _scatter(rows: pd.DataFrame, outcome: Outcome) -> dict[str, float]:
+    """Return the variance of the outcome between `rows` over its mean squared, and the documents' part (NaN: unknown).
+
+    The rows are of the same documents; only a paired outcome is known document by document.
+    """
+    if not outcome.paired:
+        values = rows[outcome.column].to_numpy(float)
+        variance = values.var(ddof=1) / values.mean() ** 2
+        return {"n_seeds": len(rows), "variance": variance, "documents": float("nan")}
     qid = np.stack(rows["document_qid_nats"].to_numpy())
     means = qid.mean(axis=1)
     rest = qid - means[:, None] - qid.mean(axis=0) + qid.mean()
@@ -122,8 +130,8 @@ def calibration_spread(table: pd.DataFrame) -> pd.DataFrame:
     return pooled.assign(relative_sd=np.sqrt(pooled["variance"])).drop(columns="variance")
 
 
-def calibration_draws(table: pd.DataFrame) -> pd.DataFrame:
-    """Return, by bit width, how QiD scatters between draws of calibration text, and how surely that is known.
+def calibration_draws(table: pd.DataFrame, outcome: Outcome = QID) -> pd.DataFrame:
+    """Return, by bit width, how the outcome scatters between draws of calibration text, and how surely that is known.
 
     `table` holds several calibration seeds, all else equal, on one text. The index is `bits`; `relative_sd` is that
     of `calibration_spread`, `low` and `high` its 95% interval for normal scatter (chi square, `degrees_of_freedom`).
@@ -132,21 +140,21 @@ def calibration_draws(table: pd.DataFrame) -> pd.DataFrame:
     """
     seeded = table[table["calib_seed"].notna()].groupby(REPLICATE_KEY, dropna=False)
     bits = REPLICATE_KEY.index("bits")
-    scatter = pd.DataFrame([{"bits": key[bits]} | _scatter(rows) for key, rows in seeded if len(rows) > 1])
+    scatter = pd.DataFrame([{"bits": key[bits]} | _scatter(rows, outcome) for key, rows in seeded if len(rows) > 1])
     if scatter.empty:
         raise AnalysisError("no checkpoint was rounded with two calibration seeds or more")
     return _pooled(scatter, (scatter["n_seeds"] - 1).groupby(scatter["bits"]).sum())
 
 
-def training_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Return, by bit width, how QiD scatters between models trained from several seeds.
+def training_seeds(table: pd.DataFrame, outcome: Outcome = QID) -> pd.DataFrame:
+    """Return, by bit width, how the outcome scatters between models trained from several seeds.
 
     `table`: `rows_of_seeds` of one scheme on one text. Columns are those of `calibration_draws`, `n_models`, `n_runs`.
     Variances of all checkpoints are pooled, but checkpoints of a run share its luck: the degrees of freedom are runs
     less models, however many checkpoints there are. Each seed's model is rounded anew, so the scatter holds that of
     the rounding too (`without_rounding` takes it out).
     """
-    scatter = pd.DataFrame([{"bits": key[-1]} | _scatter(rows) for key, rows in table.groupby(MOMENT_KEY)])
+    scatter = pd.DataFrame([{"bits": key[-1]} | _scatter(rows, outcome) for key, rows in table.groupby(MOMENT_KEY)])
     by_bits = table.groupby("bits")
     counts = pd.DataFrame({"n_models": by_bits["model"].nunique(), "n_runs": by_bits["run_label"].nunique()})
     return _pooled(scatter, counts["n_runs"] - counts["n_models"]).join(counts)

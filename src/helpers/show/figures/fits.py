@@ -64,8 +64,8 @@ def residuals_against_tokens(fit: FitResult) -> Figure:
         for size, style in styles.items():
             rows = np.flatnonzero((fit.data.bits == bits) & (fit.data.n_params == size))
             rows = rows[np.argsort(fit.data.tokens[rows])]
-            ratio = fit.data.qid_nats[rows] / fit.fitted_nats[rows]
-            errors = fit.data.qid_se_nats[rows] / fit.fitted_nats[rows]
+            ratio = fit.data.outcome_nats[rows] / fit.fitted_nats[rows]
+            errors = fit.data.outcome_se_nats[rows] / fit.fitted_nats[rows]
             axes.errorbar(fit.data.tokens[rows], ratio, errors, linewidth=1.2, **style)
         axes.set_title(f"{bits:g} bits")
         count_scale(axes, "x", TOKENS_LABEL)

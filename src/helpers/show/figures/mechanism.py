@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from helpers.analyse.questions.mechanism import DESCRIBED_BITS
+from helpers.analyse.rows.curvature import DESCRIBED_BITS
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures.comparisons import panels_by_bits
 from helpers.show.style import (

@@ -160,16 +160,16 @@ def _measured_against_predicted(data: FitData, predicted_nats: FloatArray, axes:
         for size, style in styles.items():
             rows = (data.bits == bits) & (data.n_params == size)
             colour = BITS_COLOURS[int(bits)]
-            bars = data.qid_se_nats[rows]
+            bars = data.outcome_se_nats[rows]
             axes.errorbar(
-                predicted_nats[rows], data.qid_nats[rows], bars, color=colour, linestyle="", marker=style["marker"]
+                predicted_nats[rows], data.outcome_nats[rows], bars, color=colour, linestyle="", marker=style["marker"]
             )
         axes.plot([], [], "o", color=BITS_COLOURS[int(bits)], label=f"{bits:g} bits")
     for style in styles.values():
         axes.plot([], [], linestyle="", marker=style["marker"], color=INK, label=style["label"])
     _identity(axes, predicted_nats)
     qid_scale(axes, "x", predicted_nats, f"predicted {QID_LABEL}")
-    qid_scale(axes, "y", data.qid_nats, f"measured {QID_LABEL}")
+    qid_scale(axes, "y", data.outcome_nats, f"measured {QID_LABEL}")
     legend_beside(axes)
     return axes
 

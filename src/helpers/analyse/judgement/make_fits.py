@@ -24,42 +24,66 @@ from helpers.analyse.fits.hold_outs import (
     as_published,
     criteria,
     floor_by_bits,
-    judge,
     loss_law_of,
     loss_miss,
     per_bit_width,
+    predict_all,
     refitted,
+    scores,
+    scores_by_run,
     splits,
     with_predicted_loss,
 )
-from helpers.analyse.fits.stored import FITS, TABLE, StoredFit, StoredFits, read_fits, table_digest, write_fits
-from helpers.analyse.fits.with_draws import FitRows, by_width, fit_all
+from helpers.analyse.fits.stored import (
+    TABLE,
+    StoredFit,
+    StoredFits,
+    read_fits,
+    table_digest,
+    write_fits,
+)
+from helpers.analyse.fits.with_draws import FitRows, by_width, fit_all, stream_of
+from helpers.analyse.judgement.verdict import judgement_of
+from helpers.analyse.laws.default import FITS, LOSS_PREDICTED
 from helpers.analyse.laws.loss import OuyangLossLaw
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.published import PUBLISHED
+from helpers.analyse.rows.curvature import with_curvature
 from helpers.analyse.rows.noise_floor import study_floors
+from helpers.analyse.rows.outcomes import KL, OUTCOMES, QID, Outcome
+from helpers.analyse.rows.second_runs import trunk_again
 from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, HELDOUT, UNSEEN, rows_at, rows_in_groups, trunk_rows
 from helpers.table.corpus import packages
 from helpers.table.errors import ResultsError
-from helpers.table.files import read_table
+from helpers.table.files import read_checkpoints, read_table
+from helpers.table.records import given
 
-DRAWS = 1000
-SEED = 0
+CHECKPOINTS = "checkpoints.parquet"
+DRAWS = {QID.name: 1000, KL.name: 300}
+SEEDS = {QID.name: 0, KL.name: 1}
 SAME_AIC = 1e-6  # relative: another machine's last digits are far below it, another formula far above
 COMPETING = {name: form for name, form in FORMS.items() if not form.HELD}  # laws of all three: tokens, size, bits
-LOSS_PREDICTED = {f"{name}, loss predicted": form for name, form in FORMS.items() if "loss_nats" in form.needs()}
+PREDICTING = {f"{name}{LOSS_PREDICTED}": form for name, form in FORMS.items() if "loss_nats" in form.needs()}
 
 One = TypeVar("One")
 
 
-def parts_of_study(measured: pd.DataFrame, table: pd.DataFrame) -> dict[str, tuple[str, FitRows]]:
+def read_measured(table_path: Path = TABLE) -> pd.DataFrame:
+    """Return the project's measurements with what curvature says of them, from the table of checkpoints beside them."""
+    checkpoints = read_checkpoints(table_path.with_name(CHECKPOINTS))
+    return with_curvature(read_table(table_path).to_pandas(), checkpoints.to_pandas())
+
+
+def parts_of_study(
+    measured: pd.DataFrame, table: pd.DataFrame, outcome: Outcome = QID
+) -> dict[str, tuple[str, FitRows]]:
     """Return the form and the rows of each fit, by its name; `table` comes from `rows_at`. Most have the main rows."""
-    main = FitRows(f"trunk, group {GROUP_SIZE}", FitData.from_table(trunk_rows(table)))
+    main = FitRows(f"trunk, group {GROUP_SIZE}", FitData.from_table(trunk_rows(table), outcome))
     decayed = (table["lr_phase"] == "decay") & (table["n_averaged"] == 1) & table["bits"].isin(FITTED_BITS)
-    both = FitData.from_table(pd.concat([trunk_rows(table), table[decayed]]))
+    both = FitData.from_table(pd.concat([trunk_rows(table), table[decayed]]), outcome)
     wider = {
         "lr_fraction": FitRows(f"trunk and decayed rates, group {GROUP_SIZE}", both),
-        "group_size": FitRows("trunk, every group size", FitData.from_table(rows_in_groups(measured))),
+        "group_size": FitRows("trunk, every group size", FitData.from_table(rows_in_groups(measured), outcome)),
     }
     parts = {}
     for name, form in FORMS.items():
@@ -68,20 +92,25 @@ def parts_of_study(measured: pd.DataFrame, table: pd.DataFrame) -> dict[str, tup
     return parts | by_width(main)
 
 
-def predictors() -> dict[str, Predictor]:
-    """Return the predictors to judge, by name: competing forms, per bit width, losses predicted, published laws."""
+def predictors(outcome: Outcome = QID) -> dict[str, Predictor]:
+    """Return the predictors to judge, by name: competing forms, per bit width, losses predicted, published laws.
+
+    Published constants are of QiD, and are asked about nothing else.
+    """
+    published = PUBLISHED if outcome == QID else {}
     return {
         **{name: refitted(form) for name, form in COMPETING.items()},
         PER_BIT: per_bit_width,
-        **{name: with_predicted_loss(form, OuyangLossLaw) for name, form in LOSS_PREDICTED.items()},
-        **{name: as_published(laws) for name, laws in PUBLISHED.items()},
+        **{name: with_predicted_loss(form, OuyangLossLaw) for name, form in PREDICTING.items()},
+        **{name: as_published(laws) for name, laws in published.items()},
     }
 
 
-def nothing_kept(table_sha256: str) -> StoredFits:
+def nothing_kept(table_sha256: str, outcome: Outcome = QID) -> StoredFits:
     """Return the `StoredFits` of a table before anything is fitted."""
-    judged, compared = pd.DataFrame({"law": []}), pd.DataFrame(index=pd.Index([], name="law"))
-    return StoredFits({}, {}, None, math.nan, table_sha256, judged, compared)
+    compared = pd.DataFrame(index=pd.Index([], name="law"))
+    none = pd.DataFrame({"law": []})
+    return StoredFits({}, {}, None, math.nan, table_sha256, none, compared, none, none, none, none, None, outcome)
 
 
 def names_in(stored: StoredFits) -> list[str]:
@@ -114,18 +143,21 @@ def make_fits(
     `kept` is of the same table (`nothing_kept` at first); `groups`: the package of each held-out document. What the
     rows couldn't identify is tried again, which is quick. Order is that of the laws, whatever was made when.
     """
-    table, predicting = rows_at(measured, HELDOUT), predictors()
-    parts = parts_of_study(measured, table)
+    outcome = kept.outcome
+    table, predicting = rows_at(measured, HELDOUT), predictors(outcome)
+    parts = parts_of_study(measured, table, outcome)
     main = parts["power"][1].data
     made = fit_all(_without(parts, kept.fits), n_draws, seeds)
     loss_law = kept.loss_law or loss_law_of(main)
-    judged = [kept.judged]
+    judged, by_run = [kept.judged], [kept.by_run]
     if lacking := _without(predicting, kept.judged["law"]):
-        floor = floor_by_bits(study_floors(measured, groups))
-        new = judge(lacking, splits(table, rows_at(measured, UNSEEN)), floor)
-        judged.append(new.assign(published=new["law"].isin(PUBLISHED)))
+        floor = floor_by_bits(study_floors(measured, groups, outcome))
+        held = splits(table, rows_at(measured, UNSEEN), trunk_again(measured))
+        new = predict_all(lacking, held, floor, outcome)
+        judged.append(scores(new).assign(published=lambda rows: rows["law"].isin(PUBLISHED)))
+        by_run.append(scores_by_run(new))
     compared = [kept.criteria, criteria(_without(COMPETING, kept.criteria.index), main).rename_axis("law")]
-    return StoredFits(
+    fits = StoredFits(
         fits=_in_order(parts, kept.fits | made.fits),
         refused=_in_order(parts, made.refused),
         loss_law=loss_law,
@@ -133,7 +165,14 @@ def make_fits(
         table_sha256=kept.table_sha256,
         judged=_joined(judged, "law", predicting).reset_index(drop=True),
         criteria=_joined([one.reset_index() for one in compared], "law", COMPETING).set_index("law"),
+        by_run=_joined(by_run, "law", predicting).reset_index(drop=True),
+        ranked=kept.ranked,
+        rank_correlations=kept.rank_correlations,
+        outside=kept.outside,
+        default=kept.default,
+        outcome=outcome,
     )
+    return judgement_of(fits, main, stream_of("scores", seeds))
 
 
 def _without(every: Mapping[str, One], names: Iterable[str]) -> dict[str, One]:
@@ -157,29 +196,35 @@ def write(path: Path = FITS, table_path: Path = TABLE) -> None:
 
     It is read again at the end: what can't be read is never left unnoticed. Raises ResultsError if the disk refuses.
     """
-    measured, table_sha256 = read_table(table_path).to_pandas(), table_digest(table_path)
-    kept = _kept(path, table_path, measured) or nothing_kept(table_sha256)
-    seeds = np.random.SeedSequence(SEED)
-    made = make_fits(measured, kept, packages("evaluation"), DRAWS, seeds)
-    added = [name for name in names_in(made) if name not in names_in(kept)]
-    gone = [name for name in names_in(kept) if name not in names_in(made)]
-    if added or gone:
-        write_fits(path, made)
-    stored = read_fits(path, table_path)
-    print(f"{path}: {len(stored.fits)} fits, {len(stored.refused)} forms that these rows can't identify")
-    print(f"made now: {'; '.join(added) or 'nothing, no law was lacking'}")
-    if gone:
-        print(f"left out, no such law any more: {'; '.join(gone)}")
+    measured, table_sha256, groups = read_measured(table_path), table_digest(table_path), packages("evaluation")
+    every, changes = [], False
+    for name, outcome in OUTCOMES.items():
+        kept = _kept(path, table_path, measured, outcome) or nothing_kept(table_sha256, outcome)
+        made = make_fits(measured, kept, groups, DRAWS[name], np.random.SeedSequence(SEEDS[name]))
+        added = [name for name in names_in(made) if name not in names_in(kept)]
+        gone = [name for name in names_in(kept) if name not in names_in(made)]
+        print(f"{outcome.symbol} made now: {'; '.join(added) or 'nothing, no law was lacking'}")
+        if gone:
+            print(f"left out, no such law any more: {'; '.join(gone)}")
+        every.append(made)
+        changes = changes or bool(added or gone) or made.default != kept.default
+    if changes:
+        write_fits(path, *every)
+    for outcome in OUTCOMES.values():
+        stored = read_fits(path, table_path, outcome)
+        n_refused = len(stored.refused)
+        print(f"{path}, {outcome.symbol}: {len(stored.fits)} fits, {n_refused} forms that these rows can't identify")
+        print(f"default: {given(stored.default).name}, {given(stored.default).reason}")
 
 
-def _kept(path: Path, table_path: Path, measured: pd.DataFrame) -> StoredFits | None:
+def _kept(path: Path, table_path: Path, measured: pd.DataFrame, outcome: Outcome) -> StoredFits | None:
     """Return the fits at `path` if all of them can stay; else None, and print why."""
     try:
-        stored = read_fits(path, table_path)
+        stored = read_fits(path, table_path, outcome)
     except ResultsError as error:
         print(f"{error}: everything is made now")
         return None
-    changed = changed_laws(stored, parts_of_study(measured, rows_at(measured, HELDOUT)))
+    changed = changed_laws(stored, parts_of_study(measured, rows_at(measured, HELDOUT), outcome))
     if changed:
         print(f"{path}: of another formula or of other rows: {', '.join(changed)}; everything is made now")
         return None

@@ -1,0 +1,277 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # An atlas of laws
+#
+# *Which laws are there, what does each have to be told, and how well does each do?*
+#
+# Laws of rounding are scattered over papers that name the same thing differently. Here all that this book knows stand in one
+# notation and one table, on the same rows and the same hold-outs. Later chapters and other papers can be read against it.
+
+# %% tags=["parameters"]
+device = "cpu"
+sweep = "sweeps/pocket.yml"
+results_path = "results/local.parquet"
+seed = 0
+
+# %% tags=["hide-input"]
+import html
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import HTML, display
+
+from helpers.analyse.fits.stored import read_fits
+from helpers.analyse.judgement.make_fits import read_measured
+from helpers.analyse.mixed import block_size as blocks
+from helpers.analyse.mixed.block_offset import offset_of_blocks
+from helpers.analyse.mixed.trials import SLACK
+from helpers.analyse.questions import atlas, loss_after_rounding
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.study import FITTED_BITS, HELDOUT, rows_at, trunk_rows
+from helpers.show.figures import atlas as atlas_figures
+from helpers.show.glue import put, put_all
+from helpers.show.style import count_label, use_house_style
+
+use_house_style()
+SIMPLE, TOLD = "tokens-per-parameter", "curvature"
+AIMS = ["largest size", "last factor 4 in D"]
+NAMED = [SIMPLE, "power", "steps", "threshold", "ouyang2024", "kumar2024"]
+BITS, BEYOND = 3, 10
+
+
+def shown(table):
+    display(HTML(table.to_html(escape=False, na_rep="n/a", float_format="{:.3f}".format)))
+
+
+# %% [markdown]
+# ## Notation
+#
+# Every law is one of QiD, the loss of the rounded model less that of the 16-bit model, in nats per token, but for those of the
+# last section, which are of a loss itself.
+#
+# | | unit | |
+# |---|---|---|
+# | $D$ | tokens | training tokens seen |
+# | $N$ | parameters | size, without embedding and head |
+# | $P$ | bits per weight | bit width |
+# | $s = 2^{P-1} - 1$ | none | steps between zero and the largest weight of a symmetric grid |
+# | $L$ | nats per token | 16-bit loss |
+# | $V$, $r$, $G$ | none | entries of the vocabulary, share of the peak learning rate, weights that share a scale |
+# | $\tfrac12 \operatorname{tr}(H)\,\sigma^2$ | nats per token | cost by curvature: the Hessian's trace, the mean squared error of rounding to nearest ({doc}`12-why`) |
+#
+# The scores are those of {doc}`09-extrapolation`: the root mean square (rms) of $\ln(\hat q / q)$ over rows held out, no unit. An
+# rms of 0.2 is a typical factor of 1.2.
+#
+# A law is as good as what we know of it. *In full*: the paper's text was read. *In part*: its form and constants come from
+# captions, tables and notes on the paper, not from its text. *Second-hand*: from notes alone. *Ours*: of this book.
+#
+# ## The table
+
+# %%
+stored = read_fits()
+table = atlas.atlas(stored)
+
+# %% tags=["hide-input"]
+identity = table.drop(columns=list(stored.judged["hold_out"].unique()))
+identity.index = ["<code>" + html.escape(name) + "</code>" for name in identity.index]
+shown(identity.rename(columns={"fitted": "constants on this book's rows, 95% intervals by training run"}))
+
+# %% tags=["remove-cell"]
+measured = read_measured()
+rows = trunk_rows(rows_at(measured, HELDOUT))
+one = stored.fits[SIMPLE]
+put_all(at_laws=len(table), at_printed=int(stored.judged.groupby("law")["published"].first().sum()))
+put_all(at_rows=one.n_rows, at_runs=one.n_runs, at_n=table.loc[SIMPLE, "constants"], at_tau=one.tau)
+for key, parameter in (("b", "b"), ("gamma", "gamma")):
+    estimate = one.params[parameter]
+    put_all(**{f"at_{key}": estimate.value, f"at_{key}_low": estimate.low, f"at_{key}_high": estimate.high})
+put("at_reference", float(one.law.predict(100.0, 1.0, BITS)))
+scores = {law: table.loc[law, AIMS] for law in (SIMPLE, TOLD, "power", "steps")}
+for law, key in ((SIMPLE, "simple"), (TOLD, "told"), ("power", "power"), ("steps", "steps")):
+    put_all(**{f"at_{key}_size": scores[law].iloc[0], f"at_{key}_late": scores[law].iloc[1]})
+told = stored.fits[TOLD]
+put_all(at_c=told.params["c"].value, at_c_low=told.params["c"].low, at_c_high=told.params["c"].high)
+put_all(at_told_tau=told.tau, at_told_n=table.loc[TOLD, "constants"])
+assert scores[SIMPLE].iloc[1] < 0.5 * scores["power"].iloc[1], "the text says: less than half of the power law's"
+assert told.params["c"].high < 1, "the text says: less than curvature says"
+
+# %% [markdown]
+# *{glue:text}`at_laws:d` laws, {glue:text}`at_printed:d` of them with constants as printed by others. Fitted to
+# {glue:text}`at_rows:d` rows of {glue:text}`at_runs:d` training runs (GPTQ, groups of 32, 2 to 4 bits), but for those that need
+# other rows. A law named "loss predicted" counts the constants of the law that predicts its loss.*
+#
+# Two are new here.
+#
+# - **Tokens per parameter.** $q = c\,(D/N)^b\,s^{-\gamma}$ has {glue:text}`at_n:d` constants. The exponent is
+#   {glue:text}`at_b:.3f` [{glue:text}`at_b_low:.3f`, {glue:text}`at_b_high:.3f`] (95%, over training runs), and a model of 100
+#   tokens per parameter loses {glue:text}`at_reference:.3f` nats per token at 3 bits. The relative spread around it is
+#   {glue:text}`at_tau:.3f`. Held out, the largest size is missed by {glue:text}`at_simple_size:.3f` (power law
+#   {glue:text}`at_power_size:.3f`) and the last factor 4 in tokens by {glue:text}`at_simple_late:.3f` (power law
+#   {glue:text}`at_power_late:.3f`). Size spans a factor of {glue:text}`at_span_n:.0f` here and tokens one of
+#   {glue:text}`at_span_d:.0f`: tying both lends the long lever's slope to the short one.
+# - **Curvature**, which has to be told the model: $q = c_P \cdot \tfrac12\operatorname{tr}(H)\,\sigma^2$ knows nothing of $D$ and
+#   $N$, and with {glue:text}`at_told_n:d` constants has {glue:text}`at_told_size:.3f` and {glue:text}`at_told_late:.3f`. At 3
+#   bits GPTQ loses {glue:text}`at_c:.2f` [{glue:text}`at_c_low:.2f`, {glue:text}`at_c_high:.2f`] of what curvature says that
+#   rounding to nearest costs.
+
+# %% tags=["remove-cell"]
+put_all(
+    at_span_n=rows[N_PARAMS].max() / rows[N_PARAMS].min(), at_span_d=rows[TOKENS_SEEN].max() / rows[TOKENS_SEEN].min()
+)
+
+# %% [markdown]
+# ## All laws at one size
+
+# %%
+largest = rows[N_PARAMS].max()
+points = rows[(rows[N_PARAMS] == largest) & (rows["bits"] == BITS)]
+first, last = points[TOKENS_SEEN].min(), points[TOKENS_SEEN].max()
+ends = {"middle": np.sqrt(first * last), "last": last, "beyond": BEYOND * last, "far": BEYOND**2 * last}
+tokens = np.unique([*np.geomspace(first, BEYOND**2 * last, 80), *ends.values()])
+curves = atlas.curves(stored, tokens, largest, BITS)
+own = curves[~curves["law"].isin(["ouyang2024", "ouyang2024-per-bit", "kumar2024"])]
+spread = atlas.spread(own)
+
+# %% tags=["remove-cell"]
+put("fig_fan", atlas_figures.fan(curves, points, NAMED))
+plt.close("all")
+put_all(**{f"at_spread_{key}": spread.loc[value] for key, value in ends.items()})
+put_all(at_drawn=curves["law"].nunique(), at_own=own["law"].nunique(), at_beyond=BEYOND, at_far=BEYOND**2)
+put_all(at_largest=count_label(largest), at_last=count_label(last))
+assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says: they part beyond the rows"
+
+# %% [markdown]
+# ```{glue:figure} fig_fan
+# :name: fig-fan
+# :alt: QiD against training tokens on logarithmic axes, one line a law, measured points in a shaded band at the left. In the band the book's own laws run close together, and the points rise more steeply and end above them; to the right of it the lines open like a fan, the threshold law among the lowest, the power law and tokens per parameter in between.
+#
+# Inside the measured tokens (shaded) our laws can hardly be told apart; beyond, they open like a fan. The largest model,
+# {glue:text}`at_largest:s` parameters, at 3 bits, {glue:text}`at_drawn:d` laws.
+# ```
+#
+# In the middle of the measured tokens the largest of our {glue:text}`at_own:d` laws says {glue:text}`at_spread_middle:.2f` times
+# what the smallest says; at {glue:text}`at_beyond:d` times the last tokens it is {glue:text}`at_spread_beyond:.2f`, at
+# {glue:text}`at_far:d` times {glue:text}`at_spread_far:.2f`. (This one run ends above nearly all of them: {doc}`09-extrapolation`.)
+# The rows choose among laws far less than the table of constants,
+# with its narrow intervals, suggests. An interval of a constant takes its law to be true.
+#
+# ## Scores
+
+# %% tags=["hide-input"]
+every = table[list(stored.judged["hold_out"].unique())]
+every.index = ["<code>" + html.escape(name) + "</code>" for name in every.index]
+shown(every)
+
+# %% [markdown]
+# *rms of $\ln(\hat q / q)$, no unit, laws by what was held out. n/a: the law can't be fitted to the rest or says nothing of it. What
+# these differences are worth, {doc}`09-extrapolation` asks.*
+#
+# ## Laws of the loss after rounding
+#
+# {cite:t}`ouyang2026shannon` leave QiD aside. Their law, which we know from the abstract and second-hand, is of the loss after
+# rounding itself, at one bit width:
+#
+# $$
+# L_P = \frac{1}{C}, \qquad C = a N^{\alpha} \log_2\!\left(1 + \frac{b D^{\beta}}{c\,(D N)^{\gamma} + d D^{\delta} + e}\right),
+# $$ (eq-shannon)
+#
+# a capacity, of which size is the bandwidth and tokens are the signal; in its noise the loss may turn and rise. Of its nine
+# constants eight count. Beside it stand two forms of the 16-bit loss, fitted to the loss after rounding just so, $E + A N^{-\alpha} + B
+# D^{-\beta}$ {cite:p}`hoffmann2022chinchilla` and $((N_c / N)^{\alpha_N / \alpha_D} + D_c / D)^{\alpha_D}$
+# {cite:p}`ouyang2025lowbit`, and the sum of the first for the 16-bit loss with a power law of QiD.
+
+# %%
+misses = loss_after_rounding.misses(rows, FITTED_BITS)
+losses = loss_after_rounding.scores(misses, np.random.default_rng(seed))
+
+# %% tags=["hide-input"]
+cells = losses.assign(
+    cell=[
+        "n/a"
+        if np.isnan(row.log_rms)
+        else f"{row.log_rms:.3f}" + ("" if np.isnan(row.low) else f" [{row.low:.3f}, {row.high:.3f}]")
+        for row in losses.itertuples()
+    ]
+)
+wide = cells.pivot(index=["bits", "hold_out"], columns="way", values="cell")
+wide = wide.loc[losses.set_index(["bits", "hold_out"]).index.unique(), list(loss_after_rounding.ways())]
+wide.rename(index="{:g} bits".format, level="bits").rename_axis(index=[None, None], columns=None)
+
+# %% tags=["remove-cell"]
+at = losses.set_index(["bits", "hold_out", "way"])
+for bits in FITTED_BITS:
+    cell = at.loc[(bits, AIMS[1], "shannon")]
+    put_all(
+        **{
+            f"at_shannon_{bits}": cell["ratio"],
+            f"at_shannon_{bits}_low": cell["ratio_low"],
+            f"at_shannon_{bits}_high": cell["ratio_high"],
+        }
+    )
+put_all(at_lost=int(losses["log_rms"].isna().sum()), at_loss_cells=len(losses))
+assert at.loc[(2, AIMS[1], "shannon"), "ratio_high"] < 1, "the text says: at 2 bits it wins"
+assert min(at.loc[(bits, AIMS[1], "shannon"), "ratio_low"] for bits in (3, 4)) > 1, "the text says: it loses at 3, 4"
+
+# %% [markdown]
+# *rms of $\ln(\hat L / L)$ of the loss after rounding, no unit; in brackets 95% over the runs held out, fits kept, where there are four
+# or more. "larger and later": two largest sizes and last factor 4 in tokens together.*
+#
+# Of the last factor 4 in tokens Shannon's law misses {glue:text}`at_shannon_2:.2f` [{glue:text}`at_shannon_2_low:.2f`,
+# {glue:text}`at_shannon_2_high:.2f`] times as much as Chinchilla's form at 2 bits, where the loss after rounding turns,
+# {glue:text}`at_shannon_3:.1f` [{glue:text}`at_shannon_3_low:.1f`, {glue:text}`at_shannon_3_high:.1f`] times at 3 and
+# {glue:text}`at_shannon_4:.1f` [{glue:text}`at_shannon_4_low:.1f`, {glue:text}`at_shannon_4_high:.1f`] times at 4. So the claim that
+# the old forms fail and this one extrapolates holds at our scale where the loss turns and not where it doesn't: there eight
+# constants cost more than they bring.
+#
+# ## A law of block size, known second-hand
+#
+# A later version of {cite:t}`cao2024mixed` has, according to notes on it, $\delta = C e^{A Q_r} N^{-\gamma_N} (Q_b + d)^{\gamma_c}$; with
+# $d = 0$ it is the law of {doc}`14-block-size`, with $D$ beside it. What is its offset $d$ for? We fit it where everything is
+# rounded (MXINT-4 in weights and inputs), each checkpoint with a level of its own and the exponent free to move with $\ln N$ and
+# $\ln D$.
+
+# %%
+mixed = blocks.rows_of_blocks(measured)
+whole = mixed[(mixed["lr_phase"] != "decay") & (mixed["scale"] == "block") & (mixed["quantized_ratio"] >= 1 - SLACK)]
+offsets = {
+    name: offset_of_blocks(part, np.random.default_rng(seed))
+    for name, part in (("nats", whole), ("share", blocks.in_relative_perplexity(whole)))
+}
+
+# %% tags=["remove-cell"]
+for name, found in offsets.items():
+    put_all(**{f"at_{name}_{key}": value for key, value in found.items()})
+put_all(at_block_rows=len(whole), at_block_checkpoints=whole["checkpoint_id"].nunique())
+put("at_block_runs", whole["run_label"].nunique())
+put("at_offsets", offsets["share"]["d"] / offsets["nats"]["d"])
+assert 0 < 3 * offsets["nats"]["d"] < offsets["share"]["d"], "the text says: mostly the bend"
+assert offsets["share"]["gain"] > 3 * offsets["nats"]["gain"], "the text says: mostly the bend"
+assert offsets["nats"]["high"] > offsets["share"]["low"], "the text says: the intervals overlap"
+
+# %% [markdown]
+# On QiD in nats $d$ is {glue:text}`at_nats_d:.1f` values [{glue:text}`at_nats_low:.1f`, {glue:text}`at_nats_high:.1f`] and takes away
+# {glue:text}`at_nats_gain:.0%` of the squares that are left without it; on the paper's own scale, $e^q - 1$, it is
+# {glue:text}`at_share_d:.0f` [{glue:text}`at_share_low:.0f`, {glue:text}`at_share_high:.0f`], {glue:text}`at_offsets:.0f` times as
+# much, and takes away {glue:text}`at_share_gain:.0%`. The intervals are 95% over draws of {glue:text}`at_block_runs:d` training runs
+# ({glue:text}`at_block_rows:d` rows of {glue:text}`at_block_checkpoints:d` checkpoints), which is few: such intervals are too narrow,
+# and these two overlap. So on our rows the offset mostly stands for the bend of $e^q - 1$ at large losses.
+#
+# ## What this does not show
+#
+# - **That the best score is the best law.** Forms were looked at after the fact, on these rows, tokens per parameter among more
+#   than a hundred; most scores rest on few runs.
+# - **Anything at other scales.** The fan says how much is open, not which line is right.
+# - **What the papers say in full.** Two of the laws are known in part, two second-hand.

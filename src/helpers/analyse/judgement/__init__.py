@@ -1,0 +1,1 @@
+"""Laws judged: errors of their scores, ties, points from outside, the default law, `results/fits.json`. Floor 6."""
