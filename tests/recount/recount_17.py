@@ -12,7 +12,7 @@ from tests.recount.recount import checkpoints, distinct, grouped, label, where
 from tests.recount.recount_08 import D, N, main
 from tests.recount.recount_09 import constants, score, scores, stored
 from tests.recount.recount_14 import constant
-from tests.recount.recount_fits import TERMS, by_run, columns, fit, interval
+from tests.recount.recount_fits import TERMS, by_run_and_step, columns, fit, interval
 
 EXCEPTED = dict.fromkeys(
     [f"at_shannon_{bits}{end}" for bits in (2, 3, 4) for end in ("", "_low", "_high")] + ["at_lost"],
@@ -121,7 +121,7 @@ def told() -> dict:
         rows.append(row | {"qid": row["qid"] / cost, "document_qid": row["document_qid"] / cost})
     law = fit(rows, OF_TOLD)
     missed(law, TOLD, OF_TOLD, rows)
-    covariance, freedom = by_run(*law.weighted, law.runs)
+    covariance, freedom = by_run_and_step(law)
     half = stats.t.ppf(0.975, freedom[0]) * math.sqrt(covariance[0, 0])
     ln_c = law.coefficients[0]
     found = {"at_c": math.exp(ln_c), "at_c_low": math.exp(ln_c - half), "at_c_high": math.exp(ln_c + half)}

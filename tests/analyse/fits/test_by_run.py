@@ -300,7 +300,7 @@ def test_shared_steps_widen_the_interval_of_tokens_and_hold_it_more_often(plante
         data = planted(seed)
         steps, places = np.unique(data.tokens, return_inverse=True)
         shock = np.random.default_rng([9, seed]).normal(0, 0.15, steps.size)
-        shaken = dataclasses.replace(data, qid_nats=data.qid_nats * np.exp(shock[places]))
+        shaken = dataclasses.replace(data, outcome_nats=data.outcome_nats * np.exp(shock[places]))
         one_way = clustered_by_run(fit_law(UnifiedLaw, shaken))
         both = fit_by_run(UnifiedLaw, shaken)[0]
         assert np.all(both.standard_errors >= one_way.standard_errors * (1 - 1e-12))
@@ -329,7 +329,7 @@ def test_a_law_that_holds_has_the_same_exponent_in_every_window_and_one_that_ben
     assert straight["low"].le(truth.beta).all()
     assert straight["high"].ge(truth.beta).all()
     bend = np.exp(-0.15 * np.log(data.tokens / steps[3]) ** 2)
-    bent = by_window(UnifiedLaw, dataclasses.replace(data, qid_nats=data.qid_nats * bend))
+    bent = by_window(UnifiedLaw, dataclasses.replace(data, outcome_nats=data.outcome_nats * bend))
     assert bent["high"].iloc[2] < bent["low"].iloc[0]
     mine = fit_by_run(UnifiedLaw, data.where(data.tokens <= steps[2]))[0].estimate("beta")
     assert (straight.loc[0, "estimate"], straight.loc[0, "se"]) == (mine.value, mine.standard_error)

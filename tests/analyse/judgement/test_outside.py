@@ -55,5 +55,5 @@ def test_coarser_groups_raise_what_our_laws_say_and_leave_printed_ones(points):
 
 def test_the_mean_of_a_width_is_that_of_ln_of_positive_qid(planted):
     data = planted(1)
-    two = data.qid_nats[(data.bits == 2) & (data.qid_nats > 0)]
+    two = data.outcome_nats[(data.bits == 2) & (data.outcome_nats > 0)]
     assert mean_by_width(data)[2.0] == pytest.approx(np.exp(np.mean(np.log(two))), rel=1e-12)

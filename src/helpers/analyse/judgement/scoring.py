@@ -88,7 +88,7 @@ def with_errors(judged: pd.DataFrame, by_run: pd.DataFrame, generator: np.random
     mean over runs of the share of rows inside their interval, and its standard error over runs `run_coverage_se`.
     """
     parts = []
-    for hold_out in judged["hold_out"].unique():
+    for hold_out in judged.loc[judged["log_rms"].notna(), "hold_out"].unique():
         table = compared(by_run, [hold_out], generator).rename(columns={"se": "log_rms_se"})
         parts.append(table[["n_runs", "log_rms_se", "tied"]].reset_index().assign(hold_out=hold_out))
     of_runs = by_run.groupby(["law", "hold_out"])["coverage"]
