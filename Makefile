@@ -89,27 +89,29 @@ $(PY):
 	@$(PYTHON) -m venv --clear $(VENV) || \
 	  { rm -rf $(VENV); echo "Python's venv module is missing (on Debian and Ubuntu: the package python3-venv)" >&2; exit 1; }
 
-# torch first, by its exact version; then everything but auto_gptq; then auto_gptq, which builds beside the installed torch
+# Everything but auto_gptq by hash; then what these ask for that the lock hasn't: CUDA's libraries, on Linux alone; then auto_gptq, which builds beside the installed torch
 # where it has no wheel, without CUDA kernels and without pulling anything.
 $(LOCKED): requirements.lock | $(PY)
 	@echo "installing requirements.lock into $(VENV) (some 2 GB; minutes the first time)"
-	@grep -E '^(pip|setuptools)==' requirements.lock > $(VENV)/lock-tools.txt
-	@grep -v -E '^auto_gptq==' requirements.lock > $(VENV)/lock-most.txt
-	@grep -E '^auto_gptq==' requirements.lock > $(VENV)/lock-last.txt
-	$(PY) -m pip install $(QUIET) -r $(VENV)/lock-tools.txt
-	$(PY) -m pip install $(QUIET) -r $(VENV)/lock-most.txt
-	BUILD_CUDA_EXT=0 $(PY) -m pip install $(QUIET) --no-deps --no-build-isolation -r $(VENV)/lock-last.txt
+	@awk '/^[^ ]/ {keep = /^(pip|setuptools)==/} keep' requirements.lock > $(VENV)/lock-tools.txt
+	@awk '/^[^ ]/ {keep = !/^auto_gptq==/} keep' requirements.lock > $(VENV)/lock-most.txt
+	@awk '/^[^ ]/ {keep = /^auto_gptq==/} keep' requirements.lock > $(VENV)/lock-last.txt
+	$(PY) -m pip install $(QUIET) --require-hashes -r $(VENV)/lock-tools.txt
+	@awk '/^[^ #]/ {print $$1}' $(VENV)/lock-most.txt > $(VENV)/lock-pins.txt
+	$(PY) -m pip install $(QUIET) --require-hashes --no-deps -r $(VENV)/lock-most.txt
+	$(PY) -m pip install $(QUIET) -r $(VENV)/lock-pins.txt
+	BUILD_CUDA_EXT=0 $(PY) -m pip install $(QUIET) --require-hashes --no-deps --no-build-isolation -r $(VENV)/lock-last.txt
 	@touch $@
 
 $(ENV): $(LOCKED) pyproject.toml
 	$(PY) -m pip install $(QUIET) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# For conda users: the lock's pins in conda's form. A test compares the two.
+# For conda users: the lock's pins in conda's form, without hashes, as what checks them is `make env`. A test compares the two.
 environment.yml: requirements.lock
 	@{ echo '# Made from requirements.lock by `make environment.yml`. The book itself needs only make: see README.md.'; \
 	   printf '%s\n' 'name: qid-book' 'channels: [conda-forge]' 'dependencies:' '  - python=3.11' '  - pip' '  - pip:'; \
-	   grep -v -E '^(#|pip==)' $< | sed 's/^/      - /'; } > $@
+	   awk '/^[^ #]/ && !/^pip==/ {print "      - " $$1}' $<; } > $@
 
 # The peers' environment: torch first, by its exact version; gptqmodel last, built beside it (a minute).
 PEERS        := .venv-peers

@@ -9,7 +9,6 @@ import dataclasses
 import time
 
 import numpy as np
-import pandas as pd
 
 from helpers.analyse.fits.bootstrap import WarmFit, score_to_the_top, wild_bootstrap, wild_replicates
 from helpers.analyse.fits.data import FitError
@@ -19,6 +18,7 @@ from helpers.analyse.fits.result import FitResult
 from helpers.analyse.fits.stored import TABLE
 from helpers.analyse.laws.names import FORMS
 from helpers.analyse.rows.study import HELDOUT, rows_at
+from helpers.table.files import read_table
 from report import report
 
 DRAWS = 1000
@@ -47,7 +47,7 @@ def on_replicates(fit: FitResult, generator: np.random.Generator) -> tuple[float
 
 def main() -> None:
     """Time and compare every law that the study's rows can be fitted to."""
-    measured, rows = pd.read_parquet(TABLE), []
+    measured, rows = read_table(TABLE).to_pandas(), []
     for name, (form, part) in parts_of_study(measured, rows_at(measured, HELDOUT)).items():
         started = time.process_time()
         try:

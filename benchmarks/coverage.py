@@ -31,6 +31,7 @@ from helpers.analyse.fits.stored import TABLE
 from helpers.analyse.laws.loss import ChinchillaLaw
 from helpers.analyse.laws.names import FORMS
 from helpers.analyse.rows.study import HELDOUT, rows_at
+from helpers.table.files import read_table
 from report import report
 
 TABLES = 1000
@@ -45,7 +46,7 @@ LUCK = {"seeds": luck_of_seeds, "residuals": luck_of_residuals}
 
 def main() -> None:
     """Simulate, count and keep the shares."""
-    measured, rows = pd.read_parquet(TABLE), []
+    measured, rows = read_table(TABLE).to_pandas(), []
     parts, spread = parts_of_study(measured, rows_at(measured, HELDOUT)), seed_spread(measured)
     for law, (methods, n_bootstrapped) in TRIED.items():
         truth = fit_law(FORMS[law], parts[law][1].data)

@@ -15,7 +15,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import torch
 
 from helpers.measure.models import checkpoints, memory
@@ -23,6 +22,7 @@ from helpers.measure.rounding.methods import autogptq, gptq
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table.families import catalogue
+from helpers.table.files import read_table
 from helpers.table.scheme import QuantScheme
 from report import report
 
@@ -41,7 +41,7 @@ def sweep(name: str, folder: Path) -> tuple[float, list[dict]]:
         check=True,
         env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
     )
-    return time.perf_counter() - started, pq.read_table(table).to_pylist()
+    return time.perf_counter() - started, read_table(table).to_pylist()
 
 
 def seconds(work) -> float:

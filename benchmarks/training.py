@@ -24,7 +24,7 @@ def row(plan: TrainingPlan, run: Run, peak: float) -> dict:
     """Time one model."""
     tokens = torch.randint(0, VOCABULARY_SIZE, (2**24,), generator=torch.Generator().manual_seed(0))
     batches = Batches(tokens.to("cuda", torch.int16), plan.batch_sequences, plan.seq_len, seed=0)
-    trainer = Trainer(plan, run, "cuda", VOCABULARY_SIZE)
+    trainer = Trainer(plan, run, "cuda", VOCABULARY_SIZE, "")
     started = time.perf_counter()
     trainer.advance(batches.batch(1))
     torch.cuda.synchronize()

@@ -52,6 +52,7 @@ from helpers.show.style import (
     qid_scale,
     use_house_style,
 )
+from helpers.table.files import read_table
 from helpers.table.paired_error import paired_error
 
 use_house_style()
@@ -79,7 +80,7 @@ N = "n_params_non_embedding"
 # Here is one measurement out of the book's table: one model, one moment of its training, one way of rounding.
 
 # %%
-measured = pd.read_parquet("results/measurements.parquet")
+measured = read_table("results/measurements.parquet").to_pandas()
 study = degradation(study_rows(measured))
 every_width = rows_of_fit(study, "gptq", group_size=32, symmetric=False)
 gptq = every_width[every_width["bits"] <= 4]

@@ -41,6 +41,7 @@ from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
 from helpers.show.style import BITS_COLOURS, use_house_style
 from helpers.table.families.catalogue import read_manifest
+from helpers.table.files import read_table
 from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
@@ -377,7 +378,7 @@ if report.failures:
     raise RuntimeError("; ".join(report.failures))
 
 # %% tags=["hide-input"]
-local = pd.read_parquet(results_path)
+local = read_table(results_path).to_pandas()
 here = (local["checkpoint_id"] == checkpoint.weights_sha256[:16]) & (local["device_type"] == device)
 whole = degradation(local[here & (local["calib_seed"].fillna(0) == 0)])
 key = ["group_size", "bits", "eval_id", "calib_sha256", "rel_damp", "symmetric"]

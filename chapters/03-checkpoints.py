@@ -71,6 +71,7 @@ from helpers.show.style import (
 from helpers.table.families.catalogue import HUB_FAMILIES, read_manifest
 from helpers.table.families.neox import neox_linear_shapes
 from helpers.table.families.pythia import WARMUP_STEPS
+from helpers.table.files import read_checkpoints, read_table
 from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
@@ -103,8 +104,10 @@ N, D = "n_params_non_embedding", "tokens_seen"
 # without biases and normalization.
 
 # %% tags=["hide-input"]
-measured = pd.read_parquet("results/measurements.parquet")
-described = pd.read_parquet("results/checkpoints.parquet")  # one row a checkpoint; averages of weights are there too
+measured = read_table("results/measurements.parquet").to_pandas()
+described = read_checkpoints(
+    "results/checkpoints.parquet"
+).to_pandas()  # one row a checkpoint; averages of weights are there too
 trained = described[described["n_averaged"] == 1]
 trunk = trained[on_trunk(trained)]
 pythia = HUB_FAMILIES["pythia-deduped"]

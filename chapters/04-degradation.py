@@ -75,6 +75,7 @@ from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import agreement_table, ratio_table, twins_table
 from helpers.table.corpus import packages
 from helpers.table.errors import AnalysisError
+from helpers.table.files import read_table
 from helpers.table.scheme import QuantScheme
 
 use_house_style()
@@ -105,7 +106,7 @@ wanted = pd.DataFrame(
     for job in jobs
     for scheme in (QuantScheme(), *job.schemes)
 )
-local = rows_named(pd.read_parquet(results_path), wanted)
+local = rows_named(read_table(results_path).to_pandas(), wanted)
 mine = degradation(local)
 mine_gptq = commonest_scheme(mine, "gptq")
 put("sweep_checkpoints", mine["checkpoint_id"].nunique())
@@ -221,7 +222,7 @@ for (run, tokens), one in twins.groupby(["run_label", TOKENS_SEEN]):
 # size saw the same batches at the same constant learning rate, so that $N$ is not mixed up with either.
 
 # %%
-measured = pd.read_parquet("results/measurements.parquet")
+measured = read_table("results/measurements.parquet").to_pandas()
 study = degradation(study_rows(measured))
 every_width = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
 gptq = every_width[every_width["bits"].isin(BITS)]

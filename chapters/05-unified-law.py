@@ -67,6 +67,7 @@ from helpers.show.markdown import plain
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import GREEK, differences_table, fits_table
 from helpers.table.corpus import packages
+from helpers.table.files import read_table
 
 use_house_style()
 
@@ -100,7 +101,7 @@ EXPONENTS = ["beta", "alpha", "gamma"]
 # checkpoints have read it {glue:text}`epochs:.1f` times. Rows of up to {glue:text}`most_epochs:d` epochs over the text are used.
 
 # %%
-measured = pd.read_parquet("results/measurements.parquet")
+measured = read_table("results/measurements.parquet").to_pandas()
 study = degradation(study_rows(measured))
 every_width = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
 every_width = every_width[every_width["epochs"] <= MOST_EPOCHS]
@@ -619,7 +620,7 @@ for bits, law in OUYANG_2024_TABLE_1.items():
 # ## The rows of this machine
 
 # %% tags=["remove-input"]
-local = pd.read_parquet(results_path)
+local = read_table(results_path).to_pandas()
 local = local[local["device_type"] == device]
 latest_family = local.loc[local["measured_at"].idxmax(), ["family", "n_sequences"]]
 local = local[(local["family"] == latest_family["family"]) & (local["n_sequences"] == latest_family["n_sequences"])]

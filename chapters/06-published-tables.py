@@ -49,6 +49,7 @@ from helpers.show.figures import published as published_figures
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
 from helpers.table.families.catalogue import HUB_FAMILIES
+from helpers.table.files import read_table
 
 use_house_style()
 
@@ -280,7 +281,7 @@ assert (turns["4 bits"] > box.tokens[1]).all(axis=None), "the text says: beyond 
 
 # %%
 level = 0.95
-study = degradation(study_rows(pd.read_parquet("results/measurements.parquet")))
+study = degradation(study_rows(read_table("results/measurements.parquet").to_pandas()))
 rows = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
 rows = rows[rows["bits"].isin(WIDTHS)]
 turned = published_tables.turning_points(rows, np.random.default_rng(seed), level)

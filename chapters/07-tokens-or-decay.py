@@ -60,6 +60,7 @@ from helpers.analyse.rows.study import (
 from helpers.show.figures import comparisons, decay
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
+from helpers.table.files import read_checkpoints, read_table
 
 use_house_style()
 BITS = list(FITTED_BITS)
@@ -98,7 +99,7 @@ def signed(value):
 # of {glue:text}`group:d`, held-out text, beyond {glue:text}`late_tokens:s` tokens.
 
 # %%
-measured = pd.read_parquet("results/measurements.parquet")
+measured = read_table("results/measurements.parquet").to_pandas()
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq", "rtn"])]))
 every = every[every["family"] != DEPTH].assign(twin=every["model"])
 
@@ -659,7 +660,7 @@ assert (rounded["plain_nats"] > 0).all(), "the text says that averages have the 
 # ## Curvature
 
 # %%
-described = pd.read_parquet("results/checkpoints.parquet")
+described = read_checkpoints("results/checkpoints.parquet").to_pandas()
 nearest = of_scheme("rtn", GROUP_SIZE, symmetric=False)
 curved = with_description(pd.concat([plain, nearest], ignore_index=True), describe(described)).query("bits == 3")
 own, twins = (curved[curved["run_label"].isin(rows["run_label"])] for rows in (decayed, trunk))

@@ -59,6 +59,7 @@ from helpers.analyse.rows.study import (
 from helpers.show.figures import training_level as training_level_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
+from helpers.table.files import read_table
 
 use_house_style()
 BITS = list(FITTED_BITS)
@@ -85,7 +86,7 @@ INTERVAL = 0.90
 # a constant learning rate, {glue:text}`sizes:d` sizes from {glue:text}`smallest:s` to {glue:text}`largest:s` parameters.
 
 # %%
-measured = pd.read_parquet("results/measurements.parquet")
+measured = read_table("results/measurements.parquet").to_pandas()
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])]))
 every = every[(every["family"] != DEPTH) & (every["epochs"] <= MOST_EPOCHS)]
 plain = rows_of_fit(every, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)

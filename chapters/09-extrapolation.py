@@ -58,6 +58,7 @@ from helpers.show.figures import extrapolation as extrapolation_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
 from helpers.table.corpus import packages
+from helpers.table.files import read_table
 
 use_house_style()
 CHOSEN = "loss, loss predicted"
@@ -104,7 +105,7 @@ shown = pd.DataFrame(
 shown.rename_axis("held out")
 
 # %% tags=["remove-cell"]
-measured = pd.read_parquet("results/measurements.parquet")
+measured = read_table("results/measurements.parquet").to_pandas()
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])]))
 late = rows_of_fit(every[every["epochs"] <= MOST_EPOCHS], "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
 seeds = training_seeds(rows_of_seeds(late[late["bits"].isin(FITTED_BITS)]))["relative_sd"]

@@ -62,6 +62,7 @@ from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import ways_table
 from helpers.table.corpus import packages
+from helpers.table.files import read_table
 
 use_house_style()
 
@@ -87,7 +88,7 @@ EFFECTIVE_BITS = [2.6, 3.0, 3.5, 4.0]
 # texts. The study rounded every checkpoint of every size on a GPU, in fewer ways. Both came with the book.
 
 # %%
-measured = pd.read_parquet("results/measurements.parquet")
+measured = read_table("results/measurements.parquet").to_pandas()
 rows = measured[agreeing(measured, POCKET | {"family": TRUNK})]
 every_draw = degradation(rows).assign(way=ways.way_of_rounding)
 table = every_draw[every_draw["calib_seed"].fillna(0) == 0]

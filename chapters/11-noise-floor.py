@@ -70,6 +70,7 @@ from helpers.show.glue import put
 from helpers.show.style import PALE, count_label, use_house_style
 from helpers.table.corpus import packages
 from helpers.table.errors import AnalysisError
+from helpers.table.files import read_table
 
 use_house_style()
 
@@ -106,7 +107,7 @@ SIZES = [8, 16, 32, 64, 128]
 # them stand the rows of {doc}`10-methods-and-texts` and those of the reader's table, with a quarter of either.
 
 # %%
-measured = pd.read_parquet("results/measurements.parquet")
+measured = read_table("results/measurements.parquet").to_pandas()
 rows = gptq_of_study(measured)
 unseen = gptq_of_study(measured, UNSEEN)
 first = rows[rows["calib_seed"] == 0]
@@ -449,7 +450,7 @@ assert 0.5 < blocks["gain"].median() < 0.75, "the text says: less than a half is
 
 # %%
 try:
-    mine = pd.read_parquet(results_path)
+    mine = read_table(results_path).to_pandas()
     agreement = device_agreement(degradation(mine[mine["device_type"] == device]), on_gpu)
     whose = "this machine's rows"
 except AnalysisError:  # another sweep: nothing stored to compare with

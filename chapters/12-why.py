@@ -51,6 +51,7 @@ from helpers.show.figures import mechanism as mechanism_figures
 from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
 from helpers.table.families.catalogue import read_manifest
+from helpers.table.files import read_checkpoints, read_table
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.describing import curvature, weight_statistics
@@ -80,8 +81,8 @@ def of(table, method, bits):
 # Averages of weights are left out.
 
 # %%
-described = mechanism.describe(pd.read_parquet("results/checkpoints.parquet"))
-every = degradation(rows_of_every_run(pd.read_parquet("results/measurements.parquet")))
+described = mechanism.describe(read_checkpoints("results/checkpoints.parquet").to_pandas())
+every = degradation(rows_of_every_run(read_table("results/measurements.parquet").to_pandas()))
 rounded = pd.concat([rows_of_fit(every, method, 32, symmetric=False) for method in ("gptq", "rtn")])
 joined = mechanism.with_description(rounded, described)
 late = joined[joined[TOKENS_SEEN] > LATE_TOKENS]

@@ -34,6 +34,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from helpers.analyse.mixed.largest_ratio import RECIPES, largest_ratios
 from helpers.analyse.mixed.largest_ratio_hold_outs import LAWS, predicted, scores
@@ -61,7 +62,7 @@ from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
-from helpers.table.files import read_trials
+from helpers.table.files import read_table, read_trials
 
 use_house_style()
 MAIN = "MXINT 4 bits, inputs too"
@@ -112,7 +113,7 @@ trials["scheme"] = scheme_names(trials)
 of_schemes = trials[trials["scheme"].isin(SCHEMES) & (trials["schedule"] == "constant")]
 every = of_schemes[of_schemes["n_sequences"] == SEQUENCES]
 searched = every[every["step"] == STEP]
-measured = pd.read_parquet("results/measurements.parquet", filters=[("family", "==", MIXED)])
+measured = read_table("results/measurements.parquet").filter(pc.field("family") == MIXED).to_pandas()
 held_out = swapped_and_rounded(every, recipes(measured))
 held_out["scheme"] = scheme_names(held_out)
 here = held_out[held_out["step"] == STEP]

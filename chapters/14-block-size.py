@@ -47,6 +47,7 @@ from helpers.show.figures import block_size as block_figures
 from helpers.show.figures import extrapolation as extrapolation_figures
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
+from helpers.table.files import read_checkpoints, read_table
 
 use_house_style()
 ENDS = ("value", "low", "high")
@@ -110,8 +111,8 @@ def slopes_of_k(tables):
 # would have two points.
 
 # %%
-measured = pd.read_parquet("results/measurements.parquet")
-checkpoints = pd.read_parquet("results/checkpoints.parquet")
+measured = read_table("results/measurements.parquet").to_pandas()
+checkpoints = read_checkpoints("results/checkpoints.parquet").to_pandas()
 table = blocks.with_outliers(blocks.rows_of_blocks(measured), checkpoints)
 trunk = table[table["lr_phase"] != "decay"]
 data = FitData.from_table(trunk[trunk["scale"] == "block"])

@@ -32,6 +32,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import pyarrow.compute as pc
 
 from helpers.analyse.mixed.largest_ratio import RECIPES, changes_by, cost_at_targets, largest_ratios, paired_changes
 from helpers.analyse.mixed.largest_ratio_hold_outs import predicted, scores
@@ -43,7 +44,7 @@ from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed
 from helpers.show.glue import put, put_all
 from helpers.show.style import count_label, use_house_style
-from helpers.table.files import read_trials
+from helpers.table.files import read_table, read_trials
 
 use_house_style()
 MAIN = "MXINT 4 bits, inputs too"
@@ -80,7 +81,7 @@ def put_row(name, row):
 trials = with_metrics(read_trials(Path("results/trials.parquet")).to_pandas())
 trials["scheme"] = scheme_names(trials)
 searched = trials[trials["scheme"].isin(SCHEMES) & (trials["n_sequences"] == SEQUENCES)]
-measured = pd.read_parquet("results/measurements.parquet", filters=[("family", "==", MIXED)])
+measured = read_table("results/measurements.parquet").filter(pc.field("family") == MIXED).to_pandas()
 held_out = swapped_and_rounded(searched, recipes(measured))
 largest = largest_ratios(held_out, RECIPES)
 largest["scheme"] = scheme_names(largest)

@@ -44,6 +44,7 @@ from helpers.show.glue import put_all
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import kept_table
 from helpers.table.families.catalogue import read_manifest
+from helpers.table.files import read_table
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.describing import kernel_shares
@@ -92,7 +93,7 @@ def put_ratio(name, row):
 # are in bits per weight. A code of 2 bits in groups of 32 has {glue:text}`stored_2:.2f` stored bits.
 
 # %%
-rows = keeping.seven_rows(pd.read_parquet("results/measurements.parquet"))
+rows = keeping.seven_rows(read_table("results/measurements.parquet").to_pandas())
 every = keeping.with_ways(keeping.with_stored_bits(degradation(rows)))
 weights_only = every[every["bits"] < 8].reset_index(drop=True)  # codes of 8 bits are there for rounded inputs alone
 

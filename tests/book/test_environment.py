@@ -1,5 +1,6 @@
 """pyproject.toml, requirements.lock and environment.yml say the same."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def pins(lines: list[str]) -> dict[str, str]:
 
 def locked() -> dict[str, str]:
     text = (ROOT / "requirements.lock").read_text()
-    return pins([line for line in text.splitlines() if line and not line.startswith("#")])
+    return pins([line.removesuffix(" \\") for line in text.splitlines() if line and line[0] not in "# "])
 
 
 @pytest.mark.parametrize(("group", "line"), [(group, line) for group, lines in GROUPS.items() for line in lines])
@@ -63,5 +64,20 @@ def test_the_owners_packages_are_asked_for_and_locked(name):
     assert name in locked()
 
 
-def test_auto_gptq_is_the_locks_last_line():
-    assert (ROOT / "requirements.lock").read_text().splitlines()[-1].startswith("auto_gptq==")
+def test_auto_gptq_is_the_locks_last_package():
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert [line for line in lines if not line.startswith(" ")][-1].startswith("auto_gptq==")
+
+
+def test_every_locked_package_has_hashes():
+    """pip refuses a file with another one: `--require-hashes`."""
+    text = (ROOT / "requirements.lock").read_text().replace(" \\\n", " ")
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            _, *hashes = line.split()
+            assert hashes, line
+            assert all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", each) for each in hashes), line
+    installs = [line for line in (ROOT / "Makefile").read_text().splitlines() if "-r $(VENV)/lock-" in line]
+    installs = [line for line in installs if "lock-pins" not in line]  # after the others: CUDA's libraries
+    assert len(installs) == 3
+    assert all(" --require-hashes " in line for line in installs)

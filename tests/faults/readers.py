@@ -17,12 +17,15 @@ from tests.measure.mixed.test_recipes import RECIPE
 from tests.table.test_readers import CHANGES, message_of, mutated
 
 from helpers.analyse.fits import own_rows, stored
+from helpers.analyse.questions import register
 from helpers.measure.mixed import recipes
 from helpers.measure.models import checkpoints
 from helpers.measure.sweep import declaration
 from helpers.measure.text import corpus_lock
 from helpers.measure.training import plan
+from helpers.measure.training.folder import write_manifest
 from helpers.table import files
+from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.families import catalogue
 
 SECONDS_PER_READ = 20
@@ -58,12 +61,21 @@ def _manifest(path: Path) -> object:
     return catalogue.read_manifest(path.parent), catalogue.read_losses(path.parent)
 
 
+def _described(path: Path) -> object:
+    """Return what a family's manifest says of a checkpoint, made of the description beside the weights."""
+    family = path.parents[2]
+    write_manifest(family)
+    return catalogue.read_manifest(family), catalogue.read_losses(family)
+
+
 READ: dict[str, tuple[str, Callable[[Path], object]]] = {
     "record": ("record.json", lambda path: files.read_records(path.parent)),
     "manifest": ("manifest.json", _manifest),
     "fits": ("fits.json", _fits),
     "table": ("table.parquet", lambda path: files.read_table(path).to_pylist()),
+    "checkpoints": ("checkpoints.parquet", lambda path: files.read_checkpoints(path).to_pylist()),
     "trials": ("trials.parquet", lambda path: files.read_trials(path).to_pylist()),
+    "description": ("run/step-000001/checkpoint.json", _described),
     "sweep": ("sweep.yml", declaration.read_sweep),
     "search": ("search.yml", declaration.read_sweep),
     "plan": ("plan.yml", plan.read_plan),
@@ -72,18 +84,24 @@ READ: dict[str, tuple[str, Callable[[Path], object]]] = {
     "tokenizer": ("tokenizer.json", lambda path: checkpoints.tokenizer_of(path.parent).to_str()),
     "recipe": ("recipe.json", recipes.read),
     "own rows": ("mine.csv", _own_rows),
+    "register": ("predictions.json", register.read_register),
 }
 
 
 def write_sound_files(folder: Path, bench: Bench) -> None:
     """Write a sound file for each reader into `folder/<name>/`."""
     out = bench.new()
-    assert bench.run("search", out).code == 0
+    assert bench.run("search", out).code == bench.run("train", out).code == 0
+    trained = out / "family"
+    some = files.read_checkpoints(ROOT / "results/checkpoints.parquet")[:20].to_pylist()
+    files.write_table(out / "checkpoints.parquet", some, CheckpointRow)
     sources = {
         "record": max((out / "records").glob("*.json"), key=lambda path: path.stat().st_size),
-        "manifest": bench.family / "manifest.json",
+        "manifest": trained / "manifest.json",
+        "description": next(trained.glob("*/step-*/checkpoint.json")),
         "fits": ROOT / "results/fits.json",
         "table": out / "table.parquet",
+        "checkpoints": out / "checkpoints.parquet",
         "trials": out / "trials.parquet",
         "sweep": bench.sweep,
         "search": bench.folder / "search.yml",
@@ -91,9 +109,10 @@ def write_sound_files(folder: Path, bench: Bench) -> None:
         "corpus lock": ROOT / "data/corpus.lock",
         "config": bench.long / "config.json",
         "tokenizer": ROOT / "data/tadpole/tokenizer.json",
+        "register": ROOT / "results/predictions.json",
     }
     for name, (file, _) in READ.items():
-        (folder / name).mkdir(parents=True)
+        (folder / name / file).parent.mkdir(parents=True)
         if name in sources:
             shutil.copyfile(sources[name], folder / name / file)
     recipes.write(RECIPE, folder / "recipe/recipe.json")

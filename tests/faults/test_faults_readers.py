@@ -9,8 +9,20 @@ from tests.faults.harness import count_of, generator, in_child
 
 pytestmark = pytest.mark.faults
 
-DAMAGED = ("record", "manifest", "fits", "recipe", "table", "trials")
-MUTATED = ("sweep", "search", "plan", "manifest", "record", "recipe", "corpus lock", "config", "tokenizer", "own rows")
+DAMAGED = ("record", "manifest", "description", "fits", "recipe", "table", "checkpoints", "trials")
+MUTATED = (
+    "sweep",
+    "search",
+    "plan",
+    "manifest",
+    "record",
+    "recipe",
+    "corpus lock",
+    "config",
+    "tokenizer",
+    "own rows",
+    "register",
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +44,10 @@ def tried_in_child(what, sound, tally, name: str, fault: str, count: int, folder
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_flipped_bit_is_never_a_traceback(sound, tally, tmp_path, name):
-    """How many are read as other values is counted, not judged: not every format has checksums."""
+def test_a_flipped_bit_is_refused_or_changes_nothing(sound, tally, tmp_path, name):
     seen = tried_in_child(readers.flip, sound, tally, name, "a flipped bit", count_of("flips", 20), tmp_path)
-    assert seen.tracebacks == 0, seen.examples
+    assert seen.tried == count_of("flips", 20)
+    assert (seen.tracebacks, seen.other_values) == (0, 0), seen.examples
 
 
 @pytest.mark.parametrize("name", MUTATED)

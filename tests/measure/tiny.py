@@ -30,7 +30,7 @@ def tiny_model(
         num_hidden_layers=n_layers,
         num_attention_heads=2,
         intermediate_size=4 * d_model,
-        max_position_embeddings=64,
+        max_position_embeddings=512,
         bos_token_id=0,
         eos_token_id=0,
         use_cache=False,

@@ -97,7 +97,7 @@ def plain(value: object) -> int | float | str:
 @functools.cache
 def table(name: str) -> tuple[dict, ...]:
     """Return the rows of results/NAME.parquet; lists of numbers become float64 arrays."""
-    read = pq.read_table(ROOT / "results" / f"{name}.parquet")
+    read = pq.read_table(ROOT / "results" / f"{name}.parquet", page_checksum_verification=True)
     columns = {column: read[column].to_pylist() for column in read.column_names}
     for field in read.schema:
         if str(field.type).startswith("list") and "string" not in str(field.type):

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.table import files
+from helpers.table.checkpoint import Beside
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import ResultsError
 from helpers.table.records import digest, from_mapping, key_of
@@ -19,6 +20,7 @@ from helpers.table.trial_rows import TrialRow
 
 REQUIRED = dataclasses.MISSING
 ROOT = Path(__file__).parents[2]
+RECORDS = {"measurements": Measurement, "checkpoints": CheckpointRow, "trials": TrialRow}
 
 
 def make_row(number: int, **changes) -> Measurement:
@@ -210,7 +212,7 @@ def written_before(column: str, row: Measurement, path: Path) -> Path:
 
 
 def test_what_came_later_says_by_default_what_a_scheme_does():
-    schemes = {field.name: field.default for field in dataclasses.fields(QuantScheme)}
+    schemes = {field.name: field.default for part in (QuantScheme, Beside) for field in dataclasses.fields(part)}
     assert {name: schemes[name] for name in LATER if name in schemes} == {
         name: default for name, default in LATER.items() if name != "assignment_sha256"
     }
@@ -286,3 +288,73 @@ def test_records_hold_no_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         files.write_record(make_row(1, loss_nats=float("nan")), tmp_path)
     assert json.dumps([path.name for path in tmp_path.iterdir()]) == "[]"
+
+
+# ---- checksums -------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_with_another_number_is_damaged_and_one_without_a_checksum_is_read(tmp_path):
+    files.write_record(make_row(1), tmp_path)
+    path = tmp_path / "0001.json"
+    content = json.loads(path.read_text())
+    path.write_text(path.read_text().replace("2.5", "2.7"))
+    with pytest.raises(
+        ResultsError, match=r"0001\.json: not a record \(damaged, its 'checksum' is .*; delete it and rerun"
+    ):
+        files.read_records(tmp_path)
+    del content["checksum"]
+    path.write_text(json.dumps(content))
+    assert files.read_records(tmp_path) == [make_row(1)]
+    path.write_text(json.dumps(content | {"checksul": "0"}))  # as one bit of its name makes it
+    with pytest.raises(ResultsError, match="unknown key 'checksul'"):
+        files.read_records(tmp_path)
+
+
+def column_places(path: Path) -> list[tuple[str, int, int]]:
+    """Return name, first byte and end of each column's pages in a file of one group of rows."""
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    columns = [group.column(index) for index in range(group.num_columns)]
+    starts = [c.data_page_offset if c.dictionary_page_offset is None else c.dictionary_page_offset for c in columns]
+    return [
+        (c.path_in_schema, start, start + c.total_compressed_size) for c, start in zip(columns, starts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", ["measurements", "checkpoints", "trials"])
+def test_a_flipped_bit_in_the_pages_of_a_tracked_table_is_refused(name, tmp_path):
+    """The last byte of each column is its last page's data, which has no checksum of its own but the page's."""
+    source, record = ROOT / f"results/{name}.parquet", RECORDS[name]
+    whole, places = source.read_bytes(), column_places(source)
+    for column, _, end in places[:: max(1, len(places) // 8)]:
+        damaged = bytearray(whole)
+        damaged[end - 1] ^= 1
+        (tmp_path / "table.parquet").write_bytes(damaged)
+        with pytest.raises(
+            ResultsError,
+            match=r"table\.parquet: not a Parquet table \(.*CRC",
+        ) as caught:
+            files._read(record, tmp_path / "table.parquet")
+        assert "\n" not in str(caught.value), column
+
+
+def test_a_table_without_checksums_is_read(tmp_path):
+    rows = [dataclasses.asdict(make_row(number)) for number in (1, 2)]
+    table = pa.Table.from_pylist(rows, schema=files.schema())
+    pq.write_table(table, tmp_path / "older.parquet")
+    assert files.read_table(str(tmp_path / "older.parquet")).equals(table)
+
+
+@pytest.mark.parametrize(
+    ("column", "found", "said"),
+    [
+        ("bits", pa.field("bits", pa.float64()), "double; accepted: int64"),
+        ("step", pa.field("step", pa.uint64()), "uint64; accepted: int64"),
+        ("family", pa.field("family", pa.string(), nullable=False), "string that is never null; accepted: string"),
+    ],
+)
+def test_a_column_of_another_type_is_named(tmp_path, column, found, said):
+    table = pa.Table.from_pylist([dataclasses.asdict(make_row(1))], schema=files.schema())
+    place = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(place, found, table[column].cast(found.type)), tmp_path / "table.parquet")
+    with pytest.raises(ResultsError, match=rf"table\.parquet: column '{column}' is {said}$"):
+        files.read_table(tmp_path / "table.parquet")

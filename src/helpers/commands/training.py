@@ -9,6 +9,7 @@ import typer
 
 from helpers.commands.console import Device, add, console
 from helpers.table.disk import write_atomically
+from helpers.table.errors import CorpusError
 
 TOKENIZER_TAKES_EVERY = 10  # training documents: in the first family's time enough, and kept since
 Wheels = Annotated[Path, typer.Option(help="The folder of wheels.")]
@@ -42,7 +43,9 @@ def _download(pins: Path, folder: Path) -> None:
     options = [option for tag in tags for option in ("--platform", tag)]
     options += ["--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-    subprocess.run([*command, *options, "-d", str(folder), "-r", str(pins)], check=True)
+    # pip says on the terminal what was wrong
+    if status := subprocess.run([*command, *options, "-d", str(folder), "-r", str(pins)]).returncode:
+        raise CorpusError(f"{pins}: pip couldn't download these wheels (it ended with {status}); try again when it can")
 
 
 def lock(

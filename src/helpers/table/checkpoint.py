@@ -8,6 +8,21 @@ from helpers.table.roles import covariate, key, provenance
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Files beside weights that decide what is computed with them, by hash; None where a manifest pins them already."""
+
+    architecture_hash: Annotated[
+        str | None, key("what config.json decides: hash of all but names and versions; null where a manifest pins it")
+    ] = None
+    tokenizer_sha256: Annotated[
+        str | None, key("SHA-256 of tokenizer.json; null where a manifest pins the architecture")
+    ] = None
+
+
+NOTHING_BESIDE = Beside()
+
+
+@dataclass(frozen=True)
 class CheckpointSpec:
     """The weights of one step of one training run, with everything a law may need to know about them.
 

@@ -8,14 +8,14 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 
-from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.checkpoint import Beside, CheckpointSpec
 from helpers.table.errors import SpecError
 from helpers.table.records import type_name
 from helpers.table.roles import Meaning
 from helpers.table.rows import Diagnostics, EvalSpec, Measurement
 from helpers.table.scheme import QuantScheme
 
-SHARED = (CheckpointSpec, QuantScheme, EvalSpec, Diagnostics, Measurement)
+SHARED = (CheckpointSpec, Beside, QuantScheme, EvalSpec, Diagnostics, Measurement)
 
 
 @dataclass(frozen=True)

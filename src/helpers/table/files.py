@@ -20,7 +20,7 @@ from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.disk import PATIENCE_SECONDS, exclusive, write_atomically
 from helpers.table.errors import ResultsError, SpecError
 from helpers.table.readers import read_json
-from helpers.table.records import from_mapping
+from helpers.table.records import from_mapping, summed, verified
 from helpers.table.rows import Measurement
 from helpers.table.trial_rows import TrialRow
 
@@ -62,7 +62,7 @@ def schema(record: type = Measurement) -> pa.Schema:
 
 def write_record(row: Measurement, folder: Path) -> None:
     """Write one measurement as `folder/<measurement_id>.json`. Raises ResultsError when the disk refuses."""
-    content = json.dumps(dataclasses.asdict(row), allow_nan=False, indent=1)
+    content = json.dumps(summed(dataclasses.asdict(row)), allow_nan=False, indent=1)
     write_atomically(folder / f"{row.measurement_id}.json", content.encode())
 
 
@@ -71,7 +71,7 @@ def read_records(folder: Path) -> list[Measurement]:
     rows = []
     for path in sorted(folder.glob("*.json")):
         try:
-            rows.append(from_mapping(Measurement, read_json(path), str(path)))
+            rows.append(from_mapping(Measurement, verified(read_json(path)), str(path)))
         except (ValueError, SpecError) as error:
             raise ResultsError(f"{path}: not a record ({error}); delete it and rerun") from None
     return rows
@@ -161,33 +161,43 @@ def write_table(path: Path, rows: list[dict[str, Any]], record: type) -> None:
         compression_level=12,
         use_dictionary=[field.name for field in columns if not pa.types.is_list(field.type)],
         use_byte_stream_split=floats,
+        write_page_checksum=True,
     )
     write_atomically(path, sink.getvalue().to_pybytes())
 
 
-def read_table(path: Path) -> pa.Table:
-    """Read a table of measurements. Raises ResultsError when it is missing or has other columns."""
-    return _read(Measurement, path)
+def read_table(path: Path | str) -> pa.Table:
+    """Read a table of measurements. Raises ResultsError when it is missing, damaged or has other columns."""
+    return _read(Measurement, Path(path))
 
 
-def read_checkpoints(path: Path) -> pa.Table:
-    """Read a table of checkpoints. Raises ResultsError when it is missing or has other columns."""
-    return _read(CheckpointRow, path)
+def read_checkpoints(path: Path | str) -> pa.Table:
+    """Read a table of checkpoints. Raises ResultsError when it is missing, damaged or has other columns."""
+    return _read(CheckpointRow, Path(path))
 
 
-def read_trials(path: Path) -> pa.Table:
-    """Read a table of trials. Raises ResultsError when it is missing or has other columns."""
-    return _read(TrialRow, path)
+def read_trials(path: Path | str) -> pa.Table:
+    """Read a table of trials. Raises ResultsError when it is missing, damaged or has other columns."""
+    return _read(TrialRow, Path(path))
 
 
 def _read(record: type, path: Path) -> pa.Table:
     return _with_columns_of(record, _read_parquet(path, COMMAND[record]), path)
 
 
+def read_verified(path: Path) -> pa.Table:
+    """Read any Parquet file, its pages held against their checksums where it has them, its texts against UTF-8.
+
+    Raises OSError or ArrowException for one that is missing or damaged.
+    """
+    table = pq.read_table(path, page_checksum_verification=True)
+    table.validate(full=True)  # texts and names that aren't UTF-8 would be met by whoever takes a row
+    return table
+
+
 def _read_parquet(path: Path, command: str) -> pa.Table:
     try:
-        table = pq.read_table(path)
-        table.validate(full=True)  # texts and names that aren't UTF-8 would be met by whoever takes a row
+        table = read_verified(path)
         return table.select(table.column_names)
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such table; `{command}` makes one") from None
@@ -198,7 +208,8 @@ def _read_parquet(path: Path, command: str) -> pa.Table:
 def _with_columns_of(record: type, table: pa.Table, path: Path) -> pa.Table:
     """Return the table with its columns in the record's order; a column that it lacks gets its default.
 
-    Raises ResultsError for a column that the record doesn't have, and for one without a default that the table lacks.
+    Raises ResultsError for a column that the record doesn't have, for one without a default that the table lacks, and
+    for one of another type: names and types are in the file's footer, which has no checksum.
     """
     wanted, defaults = schema(record), {f.name: f.default for f in dataclasses.fields(record)}
     lacking = [field for field in wanted if field.name not in table.schema.names]
@@ -207,6 +218,11 @@ def _with_columns_of(record: type, table: pa.Table, path: Path) -> pa.Table:
     if missing or unknown:
         listed = f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
         raise ResultsError(f"{path}: columns differ from this version's; {listed}")
+    for field in wanted:
+        if field not in lacking and not table.schema.field(field.name).equals(field):
+            found = table.schema.field(field.name)
+            said = f"{found.type}{'' if found.nullable else ' that is never null'}"
+            raise ResultsError(f"{path}: column '{field.name}' is {said}; accepted: {field.type}")
     for field in lacking:
         table = table.append_column(field, pa.array([defaults[field.name]] * table.num_rows, field.type))
     return table.select(wanted.names)

@@ -6,18 +6,24 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from helpers.table.errors import SpecError
 from helpers.table.ranges import of_fields, outside
+from helpers.table.readers import ReadError
 from helpers.table.words import shown
 
 if TYPE_CHECKING:  # the name that the types of `dataclasses` give to any record
     from _typeshed import DataclassInstance
 
+CHECKSUM = "checksum"  # the key of a JSON file's checksum
 Given = TypeVar("Given")
 Record = TypeVar("Record", bound="DataclassInstance")
+
+
+class DamagedError(ReadError):
+    """The content of a file isn't the one that its checksum was made of."""
 
 
 def canonical_json(value: object) -> str:
@@ -28,6 +34,34 @@ def canonical_json(value: object) -> str:
 def digest(value: object) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of `value`'s canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def summed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a JSON file with its checksum at the end: the digest of everything else."""
+    return {**content, CHECKSUM: digest(content)}
+
+
+def verified(content: Given) -> Given:
+    """Return what a JSON file held, its checksum held against the rest and taken out.
+
+    A file without one is of an older version or written by hand, and stays as it is; so that no flipped bit makes such
+    a file, whoever reads refuses keys that it doesn't know. Raises DamagedError for a wrong checksum.
+    """
+    if isinstance(content, dict) and CHECKSUM in content:
+        said = content.pop(CHECKSUM)
+        found = digest(content)
+        if said != found:
+            raise DamagedError(
+                f"damaged, its '{CHECKSUM}' is {shown(said)}, not '{found}'; take that out if you changed it yourself"
+            )
+    return content
+
+
+def refuse_unknown(content: Mapping[str, object], accepted: Collection[str]) -> None:
+    """Raise ReadError for a key of a JSON file that isn't among the accepted ones."""
+    unknown = next((name for name in content if name not in accepted), None)
+    if unknown is not None:
+        raise ReadError(f"unknown key {shown(unknown)}; accepted: {', '.join(accepted)}")
 
 
 def key_of(record: "DataclassInstance") -> dict[str, Any]:

@@ -8,6 +8,7 @@ option added later doesn't change the ids of older rows.
 from dataclasses import dataclass
 from typing import Annotated
 
+from helpers.table.checkpoint import NOTHING_BESIDE, Beside
 from helpers.table.errors import SpecError
 from helpers.table.records import digest, key_of
 from helpers.table.roles import covariate, diagnostics, key, outcome, provenance
@@ -61,11 +62,19 @@ class Diagnostics:
 
 
 def measurement_id(
-    weights_sha256: str, scheme: QuantScheme, evaluation: EvalSpec, device_type: str, method_version: int
+    weights_sha256: str,
+    scheme: QuantScheme,
+    evaluation: EvalSpec,
+    device_type: str,
+    method_version: int,
+    beside: Beside = NOTHING_BESIDE,
 ) -> str:
-    """Return the row's key: a hash of weights, scheme, evaluation, kind of device and version of the method."""
+    """Return the row's key: a hash of weights, scheme, evaluation, kind of device and version of the method.
+
+    What lies `beside` the weights counts where no manifest pins it; else the key is as it was without that part.
+    """
     parts = [weights_sha256, key_of(scheme), key_of(evaluation), device_type, method_version]
-    return digest(parts)
+    return digest([*parts, key_of(beside)] if key_of(beside) else parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +98,8 @@ class Measurement:
     device_type: Annotated[str, key("cpu or cuda")]
     # checkpoint
     weights_sha256: str
+    architecture_hash: str | None = None
+    tokenizer_sha256: str | None = None
     family: str
     model: str
     run: str

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -279,3 +281,14 @@ def test_a_mutated_table_is_its_columns_or_one_line(tmp_path_factory, changes):
         assert (own.data.tokens >= 1000).all()
         assert (own.data.bits <= 32).all()
     assert said == visible(said)
+
+
+def test_a_page_that_differs_from_its_checksum_is_refused(table, tmp_path):
+    path = tmp_path / "mine.parquet"
+    pq.write_table(pa.table({name: table[name].to_numpy() for name in REQUIRED}), path, write_page_checksum=True)
+    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    damaged = bytearray(path.read_bytes())
+    damaged[column.dictionary_page_offset + column.total_compressed_size - 1] ^= 1  # of the data, not of a header
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match=r"mine\.parquet: not a PARQUET table \(.*CRC"):
+        read_own_rows(path)

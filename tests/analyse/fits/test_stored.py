@@ -177,3 +177,18 @@ def test_a_parameter_at_its_bound_has_no_error_and_an_inverse_may_have_no_end(pl
     low, high = parameters(wide)["g_post"].low, parameters(wide)["g_post"].high
     assert 0 < low < inverse.law.g_post
     assert high == math.inf
+
+
+def test_fits_with_another_number_are_damaged(stored, table, tmp_path):
+    path = tmp_path / "fits.json"
+    write_fits(path, stored)
+    whole = path.read_text()
+    name = whole.index('"n_rows":') + len('"n_rows":')
+    path.write_text(f"{whole[:name]}1{whole[name:]}")
+    with pytest.raises(
+        ResultsError, match=r"fits\.json: not a file of fits \(DamagedError: .*`make fits` makes it again"
+    ):
+        read_fits(path, table)
+    path.write_text(whole.replace('"checksum":', '"checksul":'))
+    with pytest.raises(ResultsError, match="unknown key 'checksul'"):
+        read_fits(path, table)

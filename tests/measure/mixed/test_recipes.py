@@ -58,6 +58,7 @@ def changed(tmp_path: Path, change: dict, scheme: dict) -> Path:
     """Write the recipe with fields replaced (or, by `...`, left out)."""
     recipes.write(RECIPE, tmp_path / "recipe.json")
     content = json.loads((tmp_path / "recipe.json").read_text())
+    del content["checksum"]  # as who changes it by hand does
     content["scheme"] |= scheme
     content = {name: value for name, value in (content | change).items() if value is not ...}
     (tmp_path / "recipe.json").write_text(json.dumps(content))
@@ -124,3 +125,11 @@ def test_other_weights_than_the_recipes_are_refused(family):
         recipes.refuse_other_weights(mine, other)
     with pytest.raises(CheckpointError, match=r"nowhere/config\.json: missing"):
         recipes.refuse_other_weights(mine, Path("nowhere"))
+
+
+def test_a_recipe_with_another_number_is_damaged(tmp_path):
+    path = tmp_path / "recipe.json"
+    recipes.write(RECIPE, path)
+    path.write_text(path.read_text().replace("3.25", "3.24"))
+    with pytest.raises(SpecError, match=r"recipe\.json: damaged, its 'checksum' is .* make it again with `qid mixed`$"):
+        recipes.read(path)

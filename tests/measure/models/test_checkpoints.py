@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -505,6 +506,24 @@ def test_a_key_that_is_there_twice_is_refused(family):
         checkpoints.weight_files(folder)
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(family, name):
+    folder = local(family).folder
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(CheckpointError, match=f"{name}: (missing|not JSON)"):
+        checkpoints.weight_files(folder)
+    if name == "config.json":
+        with pytest.raises(CheckpointError, match="a pipe; accepted: a file"):
+            checkpoints.config_of(folder)
+
+
+def test_a_pipe_is_no_tokenizer(family):
+    folder = local(family).folder
+    os.mkfifo(folder / "tokenizer.json")
+    assert checkpoints.tokenizer_folder(folder) == family
+
+
 def test_an_encoder_is_refused_at_load(tmp_path):
     """Packed and scored before: it sees the token that it is asked for."""
     config = BertConfig(**SMALL, **TOKENS, intermediate_size=48)
@@ -626,4 +645,10 @@ def test_another_configuration_over_the_same_weights_is_refused(family, changes)
         CheckpointError, match=r"config\.json: not the configuration described \(hash [0-9a-f]{16}, not"
     ):
         checkpoints.fetch(described)
-    assert checkpoints.fetch(spec) == before, "a family that doesn't say is taken as it is"
+    # a family that doesn't say is taken as it is, under another key
+    before = checkpoints.beside_of(folder)
+    assert checkpoints.fetch(spec).beside == before
+    change_config(folder, transformers_version="7.0")
+    assert checkpoints.beside_of(folder) == before
+    change_config(folder, a_field_that_nobody_knows=1)
+    assert checkpoints.beside_of(folder).architecture_hash != before.architecture_hash

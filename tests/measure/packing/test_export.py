@@ -254,6 +254,7 @@ def changed(rounded: Rounded, **fields: Tensor) -> Rounded:
     [
         (scheme(5), {}, "'bits' is 5; accepted in a packed checkpoint: 2, 3, 4, 8"),
         (QuantScheme("rtn", 4, symmetric=True, format="mxfp"), {}, "'format' is 'mxfp'; accepted"),
+        (QuantScheme("gptq_hadamard", 4, symmetric=False), {}, "'method' is 'gptq_hadamard'; accepted in a packed"),
         (scheme(), {"zero": torch.full((96, 1), 2.5)}, "a zero point that isn't a code; accepted: 0 to 15"),
         (scheme(), {"zero": torch.full((96, 1), 16.0)}, "a zero point that isn't a code; accepted: 0 to 15"),
         (scheme(), {"scale": torch.full((96, 1), 1e-9)}, "a scale of 1e-09; accepted in float16: 3e-8 to 65504"),

@@ -470,3 +470,29 @@ def test_a_part_of_another_family_is_checked_too_when_a_sweep_is_read_for_one_un
     path.write_text(path.read_text() + "  - family: [other]\n    schemes: []\n")
     with pytest.raises(SpecError, match=r"sweep\.yml:8: 'family' is \['other'\]; accepted: str$"):
         read_sweep(path, Unit(family, "tiny"))
+
+
+@pytest.mark.parametrize("name", ["models", "steps", "runs"])
+def test_an_empty_list_is_refused_in_a_part(tmp_path, family, name):
+    path = write(tmp_path, family)
+    path.write_text(path.read_text().replace("    schemes:", f"    {name}: []\n    schemes:", 1))
+    with pytest.raises(SpecError, match=rf"sweep\.yml:\d+: '{name}' is \[\]; accepted: one value or more$"):
+        read_sweep(path)
+
+
+@pytest.mark.parametrize("name", ["bits", "method", "group_size", "calib_seed"])
+def test_an_empty_list_is_refused_in_a_scheme(tmp_path, family, name):
+    """It left out, with exit code 0, every scheme that it was combined with."""
+    said = {"method": "rtn", "bits": "3", "group_size": "32", "symmetric": "false"} | {name: "[]"}
+    entry = ", ".join(f"{key}: {value}" for key, value in said.items())
+    path = write(tmp_path, family)
+    path.write_text(re.sub(r"    schemes:(.|\n)*", f"    schemes: [{{{entry}}}]\n", path.read_text()))
+    with pytest.raises(SpecError, match=rf"sweep\.yml:\d+: '{name}' is \[\]; accepted: one value or more$"):
+        read_sweep(path)
+
+
+def test_a_family_whose_name_no_file_can_have_is_unknown(tmp_path, family):
+    path = write(tmp_path, family)
+    path.write_text(path.read_text().replace(str(family), "x" * 300))
+    with pytest.raises(SpecError, match="unknown family 'x+"):
+        read_sweep(path)

@@ -205,7 +205,7 @@ def test_a_cooldown_sees_the_batches_that_the_trunk_goes_on_with(branched, text,
     plan = training.read_plan(plan_path)
     (trunk,) = plan.runs()
     (cooldown,) = plan.branches(trunk)
-    trainer = training.Trainer(plan, cooldown, "cpu", 1024)
+    trainer = training.Trainer(plan, cooldown, "cpu", 1024, "text")
     batches = batches_of(np.arange(20_000) % 97 + 100, plan.batch_sequences, plan.seq_len)
     for step in range(1, 11):
         trainer.advance(batches.batch(step))
@@ -218,7 +218,7 @@ def test_an_average_is_the_mean_of_its_moments(branched, plan_path):
     plan = training.read_plan(plan_path)
     (run,) = plan.runs()
     assert plan.averages.moments(16) == (10, 13, 16)
-    trainer = training.Trainer(plan, run, "cpu", 1024)
+    trainer = training.Trainer(plan, run, "cpu", 1024, "text")
     batches = batches_of(np.arange(20_000) % 97 + 100, plan.batch_sequences, plan.seq_len)
     moments = []
     for step in range(1, 17):
@@ -484,6 +484,23 @@ def test_a_training_is_not_resumed_as_something_else(text, plan_path, tmp_path, 
     plan_path.write_text(PLAN.replace("models:", "models:\n  - {name: more, d_model: 32, n_layers: 1, n_heads: 1}"))
     train(plan_path, tmp_path / "out")  # another model in the plan is no other plan for this one
     assert len(_entries(tmp_path / "out")) == 8
+
+
+@pytest.mark.parametrize("old", [None, b'"step":"4"', b'"checksum"'])
+def test_a_training_is_not_resumed_from_a_damaged_state(text, plan_path, tmp_path, monkeypatch, old):
+    """A bit of the last tensor, of the number of updates, of the checksum's name."""
+    with monkeypatch.context() as patched:
+        broken_off_at(patched, training.Trainer, "advance", 6, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(plan_path, tmp_path / "out")
+    state = tmp_path / "out/tiny-32x1/state.safetensors"
+    damaged = bytearray(state.read_bytes())
+    at = len(damaged) - 1 if old is None else damaged.index(old) + len(old) - 2
+    damaged[at] ^= 1
+    state.write_bytes(damaged)
+    message = "unknown key 'checksul'" if old == b'"checksum"' else "damaged, not what its 'checksum'"
+    with pytest.raises(CheckpointError, match=rf"state\.safetensors: can't be resumed from \({message}.* delete it to"):
+        train(plan_path, tmp_path / "out")
 
 
 def test_a_family_that_cannot_be_written_is_refused_before_any_update(text, plan_path, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ PLAN = TrainingPlan(
 def trained(n_updates: int, trainer: Trainer | None = None) -> Trainer:
     tokens = torch.arange(20_000, dtype=torch.int16).remainder(97).cuda()
     batches = Batches(tokens, PLAN.batch_sequences, PLAN.seq_len, seed=0)
-    trainer = trainer or Trainer(PLAN, PLAN.runs()[0], "cuda", 1024)
+    trainer = trainer or Trainer(PLAN, PLAN.runs()[0], "cuda", 1024, "text")
     while trainer.step < n_updates:
         trainer.advance(batches.batch(trainer.step + 1))
     return trainer
@@ -24,7 +24,7 @@ def trained(n_updates: int, trainer: Trainer | None = None) -> Trainer:
 
 def moved(one: Trainer, other: Trainer) -> float:
     """Return how far two trained models are apart, as a share of how far the first has come from its start."""
-    start = Trainer(PLAN, PLAN.runs()[0], "cuda", 1024)
+    start = Trainer(PLAN, PLAN.runs()[0], "cuda", 1024, "text")
     apart, way = (
         torch.cat([(a - b).flatten() for a, b in zip(x.model.parameters(), y.model.parameters(), strict=True)]).norm()
         for x, y in ((one, other), (one, start))
@@ -45,7 +45,7 @@ def test_captured_updates_are_the_plain_ones_but_for_the_order_of_sums(monkeypat
 def test_a_resumed_run_goes_on_where_it_was(tmp_path):
     whole = trained(16)
     trained(8).save(tmp_path / "state.safetensors")
-    resumed = Trainer(PLAN, PLAN.runs()[0], "cuda", 1024)
+    resumed = Trainer(PLAN, PLAN.runs()[0], "cuda", 1024, "text")
     resumed.load(tmp_path / "state.safetensors")
     trained(16, resumed)
     print("resumed", moved(whole, resumed), "without the second half", moved(whole, trained(8)))

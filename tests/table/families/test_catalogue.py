@@ -144,3 +144,19 @@ def test_a_manifest_sends_no_one_to_the_hub(tmp_path):
     message = r"manifest\.json: 1: 'revision' is 'main'; accepted: null, the weights lie here$"
     with pytest.raises(SpecError, match=message):
         catalogue.read_manifest(tmp_path)
+
+
+def test_a_manifest_has_a_checksum_or_is_by_hand(tmp_path):
+    """The numbers are those of the pocket family: one that differs is damage, unless a person took the checksum out."""
+    whole = json.loads(Path("data/tadpole/manifest.json").read_text())
+    path, changed = tmp_path / "manifest.json", whole["checkpoints"][0] | {"tokens_seen": 1}
+    path.write_text(json.dumps(whole | {"checkpoints": [changed]}))
+    with pytest.raises(
+        SpecError, match=r"manifest\.json: damaged, its 'checksum' is .*, else `qid train` or `qid pocket`"
+    ):
+        catalogue.read_manifest(tmp_path)
+    path.write_text(json.dumps({"checkpoints": [changed]}))
+    assert catalogue.read_manifest(tmp_path)[0].tokens_seen == 1
+    path.write_text(json.dumps({"checkpoints": [changed], "checksul": whole["checksum"]}))
+    with pytest.raises(SpecError, match=r"not a family manifest \(unknown key 'checksul'; accepted: checkpoints\)"):
+        catalogue.read_manifest(tmp_path)

@@ -41,6 +41,7 @@ from helpers.analyse.rows.noise_floor import study_floors
 from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, HELDOUT, UNSEEN, rows_at, rows_in_groups, trunk_rows
 from helpers.table.corpus import packages
 from helpers.table.errors import ResultsError
+from helpers.table.files import read_table
 
 DRAWS = 1000
 SEED = 0
@@ -156,7 +157,7 @@ def write(path: Path = FITS, table_path: Path = TABLE) -> None:
 
     It is read again at the end: what can't be read is never left unnoticed. Raises ResultsError if the disk refuses.
     """
-    measured, table_sha256 = pd.read_parquet(table_path), table_digest(table_path)
+    measured, table_sha256 = read_table(table_path).to_pandas(), table_digest(table_path)
     kept = _kept(path, table_path, measured) or nothing_kept(table_sha256)
     seeds = np.random.SeedSequence(SEED)
     made = make_fits(measured, kept, packages("evaluation"), DRAWS, seeds)

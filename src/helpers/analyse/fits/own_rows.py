@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from helpers.analyse.fits.data import FitData
 from helpers.table.errors import QidError
+from helpers.table.files import read_verified
 
 REQUIRED = ("n_params_non_embedding", "tokens_seen", "bits", "qid_nats")
 COVARIATES = ("group_size", "lr_fraction", "loss_nats", "vocabulary_size")  # a cell may be empty: not known
@@ -79,7 +79,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: accepted are files that end in {' or '.join(FORMATS)}")
     try:
         if path.suffix.lower() == ".parquet":
-            return pq.read_table(path).to_pandas(ignore_metadata=True)  # what pandas wrote as an index is a column too
+            return read_verified(path).to_pandas(ignore_metadata=True)  # what pandas wrote as an index is a column too
         text = path.read_bytes().decode("utf-8-sig")
         _refuse_lines(text, path)
         return pd.read_csv(io.StringIO(text), index_col=False, low_memory=False)

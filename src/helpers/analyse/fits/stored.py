@@ -24,11 +24,12 @@ from helpers.analyse.laws.variables import OWN_VARIABLES, LawError, ValidityRang
 from helpers.table.disk import write_atomically
 from helpers.table.errors import ResultsError
 from helpers.table.readers import read_json
-from helpers.table.records import given
+from helpers.table.records import given, refuse_unknown, summed, verified
 
 FITS = Path("results/fits.json")
 TABLE = Path("results/measurements.parquet")
 VERSION = 1
+KEYS = ("version", "table_sha256", "loss_law", "fits", "refused", "judged", "criteria")
 DRAW_DIGITS = 7  # significant; the draws' own scatter begins at the second or third
 # Fields of a stored fit that the file has under the same names, as they are and as numbers.
 AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
@@ -154,7 +155,8 @@ def write_fits(path: Path, stored: StoredFits) -> None:
         "judged": stored.judged.to_dict("records"),
         "criteria": stored.criteria.rename_axis("law").reset_index().to_dict("records"),
     }
-    write_atomically(path, json.dumps(plain(contents), separators=(",", ":"), allow_nan=False).encode() + b"\n")
+    written = summed({name: plain(content) for name, content in contents.items()})
+    write_atomically(path, json.dumps(written, separators=(",", ":"), allow_nan=False).encode() + b"\n")
 
 
 def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
@@ -163,9 +165,10 @@ def read_fits(path: Path = FITS, table_path: Path = TABLE) -> StoredFits:
     Raises ResultsError where the file is missing or isn't one of fits, and where it was made from another table.
     """
     try:
-        contents = read_json(path)
+        contents = verified(read_json(path))
         if contents["version"] != VERSION:
             raise ValueError(f"version {contents['version']}, not {VERSION}")
+        refuse_unknown(contents, KEYS)
         stored = _from_json(contents)
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such file; `make fits` makes it") from None

@@ -18,6 +18,7 @@ from helpers.measure.models import activations, checkpoints
 from helpers.measure.models.decoders import Decoder, decoder_of
 from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import matrix_products, refuse_missing_device
+from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table import disk
 from helpers.table import files as results
@@ -170,16 +171,27 @@ class _Describer:
         model = checkpoints.load(local, self.device)
         if not checkpoints.all_finite(model):
             raise CheckpointError(f"{spec.location}: nonfinite weights")
-        return decoder_of(model)
+        decoder = decoder_of(model)
+        refuse_other_sizes(spec, decoder)
+        return decoder
 
     def _weights(self, spec: CheckpointSpec, decoder: Decoder) -> dict[str, Any]:
-        previous = previous_of(spec, self.specs)
-        before = None if previous is None else self._matrices_of(previous)
+        previous, before = self._before(spec)
         matrices = _matrices(decoder)
         self.last = spec, matrices
         change = before and _numbers(map(weight_statistics.relative_distance, matrices, before))
         statistics = {name: _numbers(map(function, matrices)) for name, function in STATISTICS.items()}
         return statistics | {"previous_step": previous and previous.step, "weight_change": change}
+
+    def _before(self, spec: CheckpointSpec) -> tuple[CheckpointSpec | None, list[Tensor] | None]:
+        """Return the checkpoint before this one and its matrices; one that can't be used is its own failure alone."""
+        specs = self.specs
+        while (previous := previous_of(spec, specs)) is not None:
+            try:
+                return previous, self._matrices_of(previous)
+            except CheckpointError:
+                specs = [other for other in specs if other != previous]
+        return None, None
 
     def _matrices_of(self, spec: CheckpointSpec) -> list[Tensor]:
         if self.last is not None and self.last[0] == spec:

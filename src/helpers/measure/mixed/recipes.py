@@ -18,7 +18,7 @@ from helpers.table import disk
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.ranges import AMOUNT, SHARE
 from helpers.table.readers import read_json
-from helpers.table.records import from_mapping, key_of
+from helpers.table.records import DamagedError, from_mapping, key_of, summed, verified
 from helpers.table.scheme import QuantScheme
 
 METRICS = ("qid", "relative_perplexity", "accuracy_drop")
@@ -71,15 +71,17 @@ def write(recipe: Recipe, path: Path) -> None:
     Raises ResultsError when the disk refuses.
     """
     content = key_of(recipe) | {"scheme": key_of(recipe.scheme)}
-    disk.write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    disk.write_atomically(path, (json.dumps(summed(content), indent=1) + "\n").encode())
 
 
 def read(path: Path) -> Recipe:
     """Read a recipe. Raises SpecError that names the file, the key and what is accepted there."""
     try:
-        content = read_json(path)
+        content = verified(read_json(path))
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
+    except DamagedError as error:
+        raise SpecError(f"{path}: {error}, else make it again with `qid mixed`") from None
     except ValueError as error:
         raise SpecError(f"{path}: not JSON ({error})") from None
     if isinstance(content, dict) and "scheme" in content:

@@ -20,10 +20,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Pre
 
 from helpers.measure.models.decoders import decoder_of, first_line
 from helpers.measure.models.trial import refuse_another_walk
-from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.checkpoint import NOTHING_BESIDE, Beside, CheckpointSpec
 from helpers.table.errors import CheckpointError
 from helpers.table.families.catalogue import MANIFEST
-from helpers.table.readers import read_json
+from helpers.table.readers import read_json_mapping
 from helpers.table.records import digest
 
 HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer.json")
@@ -46,11 +46,15 @@ OBSOLETE_KEYS = ("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq
 
 @dataclass(frozen=True)
 class LocalCheckpoint:
-    """A checkpoint on this disk: its folder, the content address of its weights, the commit if it has one."""
+    """A checkpoint on this disk: its folder, the content address of its weights, the commit if it has one.
+
+    `beside` is what else its rows' keys need.
+    """
 
     folder: Path
     weights_sha256: str
     commit: str | None
+    beside: Beside = NOTHING_BESIDE
 
 
 def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
@@ -66,8 +70,9 @@ def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
         folder = _download(spec)
         commit = folder.name
     weight_files(folder)
-    _refuse_another_architecture(folder, spec.architecture)
-    return LocalCheckpoint(folder, spec.weights_sha256 or weights_sha256(folder), commit)
+    refuse_another_architecture(folder, spec.architecture)
+    beside = NOTHING_BESIDE if spec.architecture is not None else beside_of(folder)
+    return LocalCheckpoint(folder, spec.weights_sha256 or weights_sha256(folder), commit, beside)
 
 
 def _download(spec: CheckpointSpec) -> Path:
@@ -92,7 +97,7 @@ def weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX
     names = _shards_of(index) if index.exists() else [SINGLE]
     for name in ("config.json", *names):
-        if not (folder / name).exists():
+        if not (folder / name).is_file():
             raise CheckpointError(f"{folder / name}: missing (accepted: a folder with config.json and safetensors)")
     if SINGLE not in names and (folder / SINGLE).exists():
         raise CheckpointError(
@@ -108,10 +113,10 @@ def weight_files(folder: Path) -> list[Path]:
 def _shards_of(index: Path) -> list[str]:
     """Return the names of the files in an index of shards, which lie in its folder."""
     try:
-        names = set(read_json(index)["weight_map"].values())
+        names = set(read_json_mapping(index)["weight_map"].values())
     except OSError as error:
         raise CheckpointError(f"{index}: {error.strerror}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index}: not an index of shards ({first_line(error)})") from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
@@ -125,13 +130,11 @@ def _settings_of(folder: Path) -> dict[str, Any]:
     """Return what config.json holds, refusing what makes the weights others than those in `weight_files`."""
     path = folder / "config.json"
     try:
-        settings = read_json(path)
+        settings = read_json_mapping(path)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{path}: not JSON ({error})") from None
-    if not isinstance(settings, dict):
-        raise CheckpointError(f"{path}: {type(settings).__name__} where a mapping is expected")
     for part in (settings, *(value for value in settings.values() if isinstance(value, dict))):
         for name, complaint in OTHER_WEIGHTS.items():
             if part.get(name) is not None:
@@ -148,7 +151,15 @@ def architecture_of(folder: Path) -> str:
     return digest(json.dumps(settings, sort_keys=True))
 
 
-def _refuse_another_architecture(folder: Path, described: str | None) -> None:
+def beside_of(folder: Path) -> Beside:
+    """Return the hashes of what lies beside a checkpoint's weights: its configuration and, if any, its tokenizer."""
+    home = tokenizer_folder(folder)
+    of_tokenizer = None if home is None else hashlib.sha256((home / "tokenizer.json").read_bytes()).hexdigest()
+    return Beside(architecture_of(folder), of_tokenizer)
+
+
+def refuse_another_architecture(folder: Path, described: str | None) -> None:
+    """Raise CheckpointError where config.json decides something else than the hash that describes it."""
     if described is not None and (found := architecture_of(folder)) != described:
         path = folder / "config.json"
         raise CheckpointError(f"{path}: not the configuration described (hash {found}, not {described})")
@@ -252,7 +263,7 @@ def tokenizer_folder(folder: Path) -> Path | None:
     """
     above = [*Path(os.path.abspath(folder)).parents[:2], *folder.resolve().parents[:2]]
     places = (folder, *(each for each in above if (each / MANIFEST).exists()))
-    return next((place for place in places if (place / "tokenizer.json").exists()), None)
+    return next((place for place in places if (place / "tokenizer.json").is_file()), None)
 
 
 def read_tokenizer(path: Path) -> Tokenizer:

@@ -31,6 +31,7 @@ from helpers.measure.models import checkpoints
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.grids import IntegerWeight, consecutive_groups
+from helpers.measure.rounding.methods import method_named
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.table import disk
 from helpers.table.errors import CheckpointError, QuantizationError, SpecError
@@ -50,6 +51,8 @@ def refuse(scheme: QuantScheme, out: Path) -> None:
         raise SpecError(f"'format' is '{scheme.format}'; accepted in a packed checkpoint: int")
     if scheme.bits not in BITS:
         raise SpecError(f"'bits' is {scheme.bits}; accepted in a packed checkpoint: {', '.join(map(str, BITS))}")
+    if method_named(scheme.method).rotated:
+        raise SpecError(f"'method' is '{scheme.method}'; accepted in a packed checkpoint: one without a rotation")
     if scheme.activation_format is not None:
         raise SpecError(f"'activation_format' is '{scheme.activation_format}'; accepted in a packed checkpoint: null")
     if out.exists():

@@ -49,8 +49,8 @@ class Solution:
     rel_damp_used: Tensor
     n_dead_columns: Tensor
 
-    def part(self, index: int) -> grids.IntegerWeight:
-        """Return one matrix of a batch as it is stored."""
+    def part(self, index: int) -> grids.IntegerWeight | Tensor:
+        """Return one matrix of a batch as it is stored, or as the model runs with it where that isn't a grid's."""
         stored = self.codes, self.scale, self.zero, self.group_of_column
         return grids.IntegerWeight(*(part[index] for part in stored))
 
@@ -73,7 +73,7 @@ def second_moments(inputs: Tensor) -> Tensor:
     return total
 
 
-def _product(left: Tensor, right: Tensor) -> Tensor:
+def product(left: Tensor, right: Tensor) -> Tensor:
     """Return left @ right, float32 (or float64); on a CPU matrix by matrix, each with bits of its own."""
     target = left.new_zeros(*left.shape[:-1], right.shape[-1], dtype=torch.promote_types(left.dtype, torch.float32))
     _add_product(target, left, right)
@@ -128,7 +128,7 @@ def _inverse_of_lower(lower: Tensor) -> Tensor:
     while size < n:
         corner = _blocks(lower, size)[..., 1::2, :, ::2, :].diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
         first, second = inverse[..., ::2, :, :], inverse[..., 1::2, :, :]
-        below = -_product(_product(second, corner), first)
+        below = -product(product(second, corner), first)
         inverse = torch.cat([torch.cat([first, torch.zeros_like(first)], -1), torch.cat([below, second], -1)], -2)
         size *= 2
     return inverse[..., 0, :, :]

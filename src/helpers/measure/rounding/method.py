@@ -19,9 +19,10 @@ class Method:
     """A way to round: `version` is part of every row's key and rises when what is computed changes.
 
     `propagate` is what a scheme of this method says there; a `damped` method needs `rel_damp`, others refuse it. A
-    `mixed` method can keep matrices in 16 bits; `activations` are the formats it can round their inputs to. `options`
-    are fields of a scheme that no method makes use of unless it says so here: this one needs them, and all that don't
-    say so refuse them. A method that calibrates may be fixed to `calib_sequences`.
+    `mixed` method can keep matrices in 16 bits; the codes of a `rotated` one stand for weights in another basis, which
+    no packed format knows; `activations` are the formats it can round their inputs to. `options` are fields of a scheme
+    that no method makes use of unless it says so here: this one needs them, and all that don't say so refuse them. A
+    method that calibrates may be fixed to `calib_sequences`.
 
     `name` (its file's) and `options_of_others` are filled in where the files are read.
     """
@@ -31,6 +32,7 @@ class Method:
     propagate: str = "quantized"
     damped: bool = False
     mixed: bool = False
+    rotated: bool = False
     activations: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     calib_sequences: int | None = None

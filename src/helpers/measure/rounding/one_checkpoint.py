@@ -13,6 +13,7 @@ from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.tokenized import Source, with_calibration
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.readers import read_json_mapping
+from helpers.table.records import verified
 from helpers.table.scheme import QuantScheme
 from helpers.table.words import shown
 
@@ -34,11 +35,14 @@ def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantSche
 def load_folder(folder: Path, device: str) -> tuple[Checkpoint, str]:
     """Load the checkpoint in `folder` on `device`; return it and the hash of its weights.
 
-    Raises CheckpointError when the weights aren't those described beside them or aren't numbers, SpecError for a device
-    that isn't there.
+    Raises CheckpointError when weights or configuration aren't those described beside them or weights aren't numbers,
+    SpecError for a device that isn't there.
     """
     refuse_missing_device(device)
-    local = checkpoints.LocalCheckpoint(folder, _expected_sha256(folder), None)
+    found = checkpoints.weights_sha256(folder)  # raises first when there is no checkpoint
+    described = _description(folder)
+    checkpoints.refuse_another_architecture(folder, described.get("architecture"))
+    local = checkpoints.LocalCheckpoint(folder, described.get("weights_sha256") or found, None)
     model = checkpoints.load(local, device)
     nonfinite = checkpoints.nonfinite_weights(model)
     if nonfinite:
@@ -82,18 +86,19 @@ def round_checkpoint(checkpoint: Checkpoint, scheme: QuantScheme, tokens: Tensor
     return answer
 
 
-def _expected_sha256(folder: Path) -> str:
-    """Return the hash that the description beside the weights says they have; without one, the hash they have."""
-    description = folder / "checkpoint.json"
-    found = checkpoints.weights_sha256(folder)  # raises first when there is no checkpoint
-    if not description.exists():
-        return found
+def _description(folder: Path) -> dict[str, str | None]:
+    """Return the hashes that the description beside the weights has, or an empty mapping where there is none."""
+    path = folder / "checkpoint.json"
+    if not path.exists():
+        return {}
     try:
-        said = read_json_mapping(description)["weights_sha256"]
+        described = verified(read_json_mapping(path))
+        said = {"weights_sha256": described["weights_sha256"], "architecture": described.get("architecture")}
     except OSError as error:
-        raise CheckpointError(f"{description}: {error.strerror}") from None
+        raise CheckpointError(f"{path}: {error.strerror}") from None
     except (ValueError, KeyError) as error:
-        raise CheckpointError(f"{description}: not a checkpoint's description ({error})") from None
-    if not isinstance(said, str):
-        raise CheckpointError(f"{description}: 'weights_sha256' is {shown(said)}; accepted: hexadecimal digits")
+        raise CheckpointError(f"{path}: not a checkpoint's description ({error})") from None
+    for name, value in said.items():
+        if not isinstance(value, str) and (name, value) != ("architecture", None):
+            raise CheckpointError(f"{path}: '{name}' is {shown(value)}; accepted: hexadecimal digits")
     return said

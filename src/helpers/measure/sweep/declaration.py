@@ -17,7 +17,7 @@ from helpers.measure.sweep.entries import (
     _SweepEntry,
     as_in_scheme,
 )
-from helpers.measure.sweep.structures import refuse_impossible, structures_of
+from helpers.measure.sweep.structures import refuse_impossible, refuse_too_long, structures_of
 from helpers.measure.text.corpus_lock import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT, TEXTS
 from helpers.measure.training.unit import Unit
 from helpers.table.checkpoint import CheckpointSpec
@@ -68,7 +68,7 @@ def read_sweep(path: Path, unit: Unit | None = None) -> Sweep:
     calibration = _record(CalibrationEntry, entry.calibration, path)
     named = [(_record(_PartEntry, raw, path), raw.lines["family"]) for raw in entry.parts]
     wanted = [(part, f"{path}:{line}") for part, line in named if unit is None or Path(part.family).name == unit.family]
-    read = [_read_part(part, where, calibration, path, unit) for part, where in wanted]
+    read = [_read_part(part, where, entry, path, unit) for part, where in wanted]
     parts = tuple(part for part in read if part.checkpoints)
     if unit and not parts:
         raise SpecError(f"{path}: nothing to measure of model '{unit.model}' of family '{unit.family}'")
@@ -99,7 +99,8 @@ def _read_evaluation(raw: Located, path: Path) -> EvaluationEntry:
     return entry
 
 
-def _read_part(entry: _PartEntry, where: str, calibration: CalibrationEntry, path: Path, unit: Unit | None) -> Part:
+def _read_part(entry: _PartEntry, where: str, sweep: _SweepEntry, path: Path, unit: Unit | None) -> Part:
+    calibration = _record(CalibrationEntry, sweep.calibration, path)
     specs = _chosen(entry, where, unit)
     structures, unknown = structures_of(specs)
     if specs and len(unknown) == len(specs):
@@ -109,8 +110,22 @@ def _read_part(entry: _PartEntry, where: str, calibration: CalibrationEntry, pat
         wanted = _expand(item, calibration, path)
         refuse_impossible(structures, wanted, f"{path}:{item.lines['method']}")
         schemes += wanted
+    search = _read_search(entry.search, schemes, path)
+    calibrates = any(scheme.calib_sequences for scheme in schemes)
+    for seq_len, line in _lengths(sweep, entry.search, calibrates, path):
+        refuse_too_long(structures, seq_len, f"{path}:{line}")
     usable = tuple(spec for spec in specs if spec not in unknown)
-    return Part(usable, tuple(schemes), _read_search(entry.search, schemes, path), tuple(unknown.values()))
+    return Part(usable, tuple(schemes), search, tuple(unknown.values()))
+
+
+def _lengths(sweep: _SweepEntry, search: Located | None, calibrates: bool, path: Path) -> list[tuple[int, int]]:
+    """Return the tokens a sequence that a part asks its checkpoints for, each with the line that says so."""
+    asked: list[tuple[type[EvaluationEntry | CalibrationEntry | SearchEntry], Located]]
+    asked = [(EvaluationEntry, sweep.evaluation)]
+    asked += [(CalibrationEntry, sweep.calibration)] if calibrates else []
+    asked += [(SearchEntry, search)] if search is not None else []
+    read = [(_record(cls, raw, path), raw.lines) for cls, raw in asked]
+    return [(entry.seq_len, lines.get("seq_len", lines["sequences"])) for entry, lines in read]
 
 
 def _read_search(raw: Located | None, schemes: list[QuantScheme], path: Path) -> SearchEntry | None:

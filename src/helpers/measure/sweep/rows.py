@@ -41,7 +41,8 @@ class Subject:
 
     def row_id(self, scheme: QuantScheme) -> str:
         """Return the key of this checkpoint's row for a scheme."""
-        return measurement_id(self.local.weights_sha256, scheme, self.evaluation, self.device, method_version(scheme))
+        local, version = self.local, method_version(scheme)
+        return measurement_id(local.weights_sha256, scheme, self.evaluation, self.device, version, local.beside)
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_secon
         **{f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name in recorded},
         **dataclasses.asdict(scheme),
         **dataclasses.asdict(subject.evaluation),
+        **dataclasses.asdict(subject.local.beside),
         **_numbers(outcome.diagnostics),
         **_scores(outcome.evaluation),
         **provenance(subject.device),

@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import PretrainedConfig
 
 from helpers.measure.models import checkpoints
-from helpers.measure.models.decoders import linear_shapes
+from helpers.measure.models.decoders import linear_shapes, positions_of
 from helpers.measure.models.failures import failure_of
 from helpers.measure.rounding import methods
 from helpers.table.checkpoint import CheckpointSpec
@@ -52,6 +52,15 @@ def refuse_impossible(structures: list[Structure], schemes: list[QuantScheme], w
             reason = methods.method_named(scheme.method).refusal(structure.config, scheme)
         if reason is not None:
             raise SpecError(f"{where}: {scheme.label} on {structure.model}: {reason}")
+
+
+def refuse_too_long(structures: list[Structure], seq_len: int, where: str) -> None:
+    """Raise SpecError, beginning with `where`, for more tokens a sequence than one of `structures` has positions."""
+    for structure in structures:
+        positions = structure.config and positions_of(structure.config)
+        if positions is not None and seq_len > positions:
+            accepted = f"up to {positions}, the positions of {structure.model}"
+            raise SpecError(f"{where}: 'seq_len' is {seq_len}; accepted: {accepted}")
 
 
 def _undivided(shapes: dict[str, tuple[int, int]], scheme: QuantScheme) -> str | None:

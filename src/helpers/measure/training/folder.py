@@ -23,6 +23,9 @@ from helpers.table.errors import CheckpointError
 from helpers.table.families import catalogue
 from helpers.table.names import below
 from helpers.table.readers import read_json_mapping
+from helpers.table.records import refuse_unknown, summed, verified
+
+DESCRIBED = (*(field.name for field in dataclasses.fields(CheckpointSpec)), catalogue.LOSS)
 
 
 def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> GPTNeoXForCausalLM:
@@ -77,7 +80,7 @@ class Writer:
             weights_sha256 = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()
             spec = self._describe(f"{name}/{final.name}", name, step, n_averaged, weights_sha256)
             described = dataclasses.asdict(spec) | {"architecture": architecture_of(partial), "loss_nats": loss}
-            (partial / "checkpoint.json").write_text(json.dumps(described, indent=1))
+            (partial / "checkpoint.json").write_text(json.dumps(summed(described), indent=1))
             shutil.rmtree(final, ignore_errors=True)
         return loss
 
@@ -118,14 +121,17 @@ def write_manifest(folder: Path) -> None:
     """
     entries = [_description(path) for path in folder.glob("*/step-*/checkpoint.json")]
     entries.sort(key=lambda entry: (entry["n_params_total"], entry["run"], entry["step"]))
-    content, path = (json.dumps({"checkpoints": entries}, indent=1) + "\n").encode(), folder / catalogue.MANIFEST
+    content = (json.dumps(summed({catalogue.ENTRIES: entries}), indent=1) + "\n").encode()
+    path = folder / catalogue.MANIFEST
     if not path.exists() or path.read_bytes() != content:
         disk.write_atomically(path, content)
 
 
 def _description(path: Path) -> dict[str, Any]:
     try:
-        return read_json_mapping(path)
+        entry = verified(read_json_mapping(path))
+        refuse_unknown(entry, DESCRIBED)
+        return entry
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not a checkpoint's description ({error}); train that run again") from None
 

@@ -4,6 +4,7 @@ The order of the data depends on the seed alone, so runs of one seed see the sam
 its last checkpoint to the same weights on the same machine.
 """
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from helpers.measure.training.plan import Run, TrainingPlan, read_plan
 from helpers.table import disk
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families import catalogue
+from helpers.table.records import CHECKSUM, DamagedError, digest, refuse_unknown
 
 STATE = "state.safetensors"
 SHAPES_AT_MOST = 256
@@ -90,8 +92,8 @@ def optimizer_of(model: GPTNeoXForCausalLM, weight_decay: float, betas: tuple[fl
 class Trainer:
     """A model, its optimizer and its state on disk; on a GPU one update is one captured graph."""
 
-    def __init__(self, plan: TrainingPlan, run: Run, device: str, vocabulary_size: int) -> None:
-        self.plan, self.run = plan, run
+    def __init__(self, plan: TrainingPlan, run: Run, device: str, vocabulary_size: int, text_sha256: str) -> None:
+        self.plan, self.run, self.text_sha256 = plan, run, text_sha256
         self.model = build(run.model, plan.seq_len, run.seed, vocabulary_size).to(device)
         self.optimizer = optimizer_of(self.model, run.weight_decay, plan.betas)
         self.step = 0
@@ -150,22 +152,37 @@ class Trainer:
             value.copy_(before[name]) if name in before else value.zero_()
 
     def save(self, path: Path) -> None:
-        """Write weights, optimizer, step and what the run was to be, atomically. Raises ResultsError."""
-        metadata = {"step": str(self.step), "plan": self.plan.digest_of(self.run)}
-        disk.write_atomically(path, safetensors.torch.save(self._tensors(), metadata=metadata))
+        """Write weights, optimizer, step, what the run was to be and on which text, atomically. Raises ResultsError."""
+        metadata = {"step": str(self.step), "plan": self.plan.digest_of(self.run), "text": self.text_sha256}
+        tensors = self._tensors()
+        metadata[CHECKSUM] = digest([metadata, _hashes(tensors)])
+        disk.write_atomically(path, safetensors.torch.save(tensors, metadata=metadata))
 
     def load(self, path: Path) -> None:
-        """Go on from what `save` wrote. Raises CheckpointError when it can't be read or was begun as something else."""
+        """Go on from what `save` wrote.
+
+        Raises CheckpointError when it can't be read, is damaged or was begun as something else. What an older version
+        wrote has no checksum.
+        """
         try:
             with safetensors.safe_open(path, "pt") as file:
-                metadata = file.metadata()
+                metadata = dict(file.metadata())
                 self.step = int(metadata["step"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            refuse_unknown(metadata, ("step", "plan", "text", CHECKSUM))
+            said = metadata.pop(CHECKSUM, None)
+            if said not in (None, digest([metadata, _hashes(tensors)])):
+                raise DamagedError(f"damaged, not what its '{CHECKSUM}' was made of")
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: can't be resumed from ({error}); delete it to start again") from None
         if metadata.get("plan") != self.plan.digest_of(self.run):
             raise CheckpointError(
                 f"{path}: begun under another plan; accepted: the plan it was begun under, or delete {path.parent}"
+            )
+        if metadata.get("text") != self.text_sha256:
+            raise CheckpointError(
+                f"{path}: begun on another training text, or by a version that didn't note it;"
+                f" accepted: the text it was begun on, or delete {path.parent}"
             )
         self.model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
         described = self.optimizer.state_dict()
@@ -174,6 +191,16 @@ class Trainer:
                 _, index, field = name.split(".")
                 described["state"].setdefault(int(index), {})[field] = tensor
         self.optimizer.load_state_dict(described)
+
+
+def _hashes(tensors: dict[str, Tensor]) -> dict[str, str]:
+    """Return the SHA-256 of each tensor's dtype, shape and bytes, by name in order."""
+    hashes = {}
+    for name, tensor in sorted(tensors.items()):
+        found = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        hashes[name] = found.hexdigest()
+    return hashes
 
 
 def train_family(plan_path: Path, out: Path, device: str, console: Console, models: list[str] | None = None) -> Path:
@@ -205,12 +232,13 @@ def _train_runs(plan: TrainingPlan, runs: list[Run], out: Path, device: str, con
     lock = corpus_lock.read_lock()
     tokens = corpus.training_tokens(lock, tokenizer)
     on_device = torch.from_numpy(tokens.view(np.int16)).to(device)
+    text_sha256 = hashlib.sha256(tokens.data).hexdigest()
     blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, corpus_lock.DOCUMENTS_PER_SPLIT, plan.seq_len)
     for trunk in runs:
         for run in (trunk, *plan.branches(trunk)):
             if not (out / run.name / f"step-{run.steps[-1]:06d}").exists() or (out / run.name / STATE).exists():
                 batches = Batches(on_device, plan.batch_sequences, plan.seq_len, run.seed)
-                trainer = Trainer(plan, run, device, tokenizer.get_vocab_size())
+                trainer = Trainer(plan, run, device, tokenizer.get_vocab_size(), text_sha256)
                 writer = Writer(plan, run, out, batches.unique_tokens, blocks, tokenizer.get_vocab_size(), device)
                 _train_run(trainer, batches, writer, out, console)
                 write_manifest(out)

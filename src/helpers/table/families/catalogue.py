@@ -6,6 +6,7 @@ answer is a list of `CheckpointSpec`.
 """
 
 import dataclasses
+import os
 import pkgutil
 from importlib import import_module
 from pathlib import Path
@@ -17,10 +18,10 @@ from helpers.table.families.hub import HubFamily
 from helpers.table.names import refuse_name, refuse_place
 from helpers.table.ranges import AMOUNT
 from helpers.table.readers import read_json_mapping
-from helpers.table.records import from_mapping
+from helpers.table.records import DamagedError, from_mapping, refuse_unknown, verified
 from helpers.table.words import shown
 
-MANIFEST = "manifest.json"
+MANIFEST, ENTRIES = "manifest.json", "checkpoints"
 NAMES = ("family", "model", "run")  # they become parts of paths
 LOSS = "loss_nats"  # beside a checkpoint's description: of its 16-bit weights on held-out text
 
@@ -54,7 +55,7 @@ def checkpoints(
         raise SpecError(f"{where}: {error}") from None
     if family in HUB_FAMILIES:
         specs = list(HUB_FAMILIES[family].checkpoints())
-    elif (folder / MANIFEST).exists():
+    elif os.path.lexists(folder / MANIFEST):  # says no of a name that is too long
         specs = read_manifest(folder)
     else:
         names = ", ".join(HUB_FAMILIES)
@@ -112,9 +113,13 @@ def _spec(entry: dict[str, Any], folder: Path, where: str) -> CheckpointSpec:
 
 def _entries(path: Path) -> list[dict[str, Any]]:
     try:
-        entries = read_json_mapping(path)["checkpoints"]
+        content = verified(read_json_mapping(path))
+        refuse_unknown(content, (ENTRIES,))
+        entries = content[ENTRIES]
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}") from None
+    except DamagedError as error:
+        raise SpecError(f"{path}: {error}, else `qid train` or `qid pocket` into that folder writes it again") from None
     except (ValueError, KeyError) as error:
         raise SpecError(f"{path}: not a family manifest ({error})") from None
     if not isinstance(entries, list):

@@ -1,0 +1,171 @@
+"""The register of predictions, `results/predictions.json`: what a law said of a run before it was measured.
+
+An entry is one question (whose loss, at how many tokens, rounded how, on which text) with a law's answer and its
+interval, the date and commit it was made at, and the outcome: "open", or what was measured later. What is written once
+stays: an entry with an outcome is never asked again.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+
+from helpers.analyse.fits import answers
+from helpers.analyse.fits.stored import NamedFits
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.study import GROUP_SIZE, HELDOUT, STUDY, agreeing
+from helpers.table.disk import write_atomically
+from helpers.table.errors import AnalysisError, ResultsError, SpecError
+from helpers.table.ranges import COUNT, MOST_TOKENS, POSITIVE, Range
+from helpers.table.readers import read_json
+from helpers.table.records import from_mapping, number
+from helpers.table.words import shown
+
+REGISTER = Path("results/predictions.json")
+OPEN = "open"
+SCHEME = f"gptq, asymmetric groups of {GROUP_SIZE}"
+QUESTION = ("law", "run", "tokens", "bits", "scheme", "text", "quantity")
+DATE, COMMIT = r"\d{4}-\d\d-\d\d", r"[0-9a-f]{40}"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One prediction: QiD in nats per token, with an interval of the share `level`, of a run that was yet to come."""
+
+    date: str  # of the prediction, YYYY-MM-DD
+    commit: str  # that it was made at
+    law: str
+    run: str  # family/run
+    n_params: Annotated[int, COUNT]
+    tokens: Annotated[int, Range(1, MOST_TOKENS)]
+    bits: Annotated[int, Range(2, 8)]
+    scheme: str
+    text: str
+    predicted: Annotated[float, POSITIVE]
+    low: Annotated[float | None, Range(0)]  # null: the law comes without an interval, or this end is open
+    high: Annotated[float | None, POSITIVE]
+    level: Annotated[float, Range(0, 1, open=True)]
+    outcome: float | str = OPEN
+    quantity: str = "qid_nats"
+
+    def __post_init__(self) -> None:
+        for name, pattern in (("date", DATE), ("commit", COMMIT)):
+            if not re.fullmatch(pattern, getattr(self, name)):
+                accepted = "YYYY-MM-DD" if name == "date" else "40 hexadecimal digits"
+                raise SpecError(f"'{name}' is {shown(getattr(self, name))}; accepted: {accepted}")
+        if isinstance(self.outcome, str) and self.outcome != OPEN:
+            raise SpecError(f"'outcome' is {shown(self.outcome)}; accepted: a number, or \"{OPEN}\"")
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """Return what no two entries share: the law and what it was asked."""
+        return tuple(getattr(self, name) for name in QUESTION)
+
+    @property
+    def hit(self) -> bool | None:
+        """Return whether the outcome lies in the interval; None where either isn't there."""
+        if isinstance(self.outcome, str) or self.low is None or self.high is None:
+            return None
+        return self.low <= self.outcome <= self.high
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A training run that is to come: family/run, size, and the tokens at which it will be measured."""
+
+    run: str
+    n_params: int
+    tokens: tuple[int, ...]
+
+
+def predictions_of(
+    fits: NamedFits, law: str, ahead: Ahead, bits: Sequence[int], date: str, commit: str
+) -> list[Prediction]:
+    """Return what a law of `fits` says of a run at a constant rate: GPTQ, groups of 32, held-out text.
+
+    The interval is for a new training run (`answers.predict`). Raises FitError or LawError where the law has no answer.
+    """
+    entries = []
+    for tokens in ahead.tokens:
+        for width in bits:
+            known = answers.fitted_law(fits, law, width)
+            asked = {"tokens": tokens, "n_params": ahead.n_params, "bits": width}
+            found = answers.predict(known, asked | {"group_size": GROUP_SIZE, "lr_fraction": 1.0})
+            low, high = (number(end) for end in (found.low, found.high))
+            asked_of = (ahead.run, ahead.n_params, tokens, width, SCHEME, HELDOUT)
+            entries.append(Prediction(date, commit, law, *asked_of, found.value, low, high, answers.LEVEL))
+    return entries
+
+
+def added(register: Sequence[Prediction], new: Iterable[Prediction]) -> list[Prediction]:
+    """Return the register with `new` entries at its end, in place of open ones about the same questions.
+
+    Raises AnalysisError where one of these has an outcome: a prediction isn't made after the measurement.
+    """
+    entries = {entry.question: entry for entry in register}
+    for entry in new:
+        old = entries.pop(entry.question, entry)
+        if old.outcome != OPEN:
+            raise AnalysisError(f"{_words(old)} was measured: {old.outcome}; accepted: questions that are open")
+        entries[entry.question] = entry
+    return list(entries.values())
+
+
+def settled(register: Iterable[Prediction], measurements: pd.DataFrame) -> list[Prediction]:
+    """Return the register with the outcome of each open entry that the table of measurements has a row of.
+
+    That row is the study's: GPTQ of the first draw of calibration text, on a GPU, on 512 sequences.
+    """
+    every = measurements[agreeing(measurements, STUDY) & (measurements["calib_seed"].fillna(0) == 0)]
+    runs = {entry.run for entry in register}
+    of_runs = every[(every["family"] + "/" + every["run"]).isin(runs) & (every["eval_dataset"] == HELDOUT)]
+    if of_runs.empty:
+        return list(register)
+    rows = rows_of_fit(degradation(of_runs), "gptq", GROUP_SIZE, symmetric=False)
+    measured = rows.set_index(["run_label", TOKENS_SEEN, "bits", N_PARAMS])["qid_nats"].to_dict()
+    return [_settled(entry, measured) for entry in register]
+
+
+def _settled(entry: Prediction, measured: Mapping[tuple[object, ...], float]) -> Prediction:
+    key = (entry.run, entry.tokens, entry.bits, entry.n_params)
+    if entry.outcome != OPEN or key not in measured or (entry.scheme, entry.text) != (SCHEME, HELDOUT):
+        return entry
+    return dataclasses.replace(entry, outcome=float(measured[key]))
+
+
+def read_register(path: Path = REGISTER) -> list[Prediction]:
+    """Read the register; an absent file is an empty one. Raises ResultsError for anything else that isn't one."""
+    try:
+        contents = read_json(path)
+        if not isinstance(contents, list):
+            raise ValueError(f"{shown(contents)} where a list is expected")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: not a register of predictions ({str(error).splitlines()[0]})") from None
+    try:
+        entries = [from_mapping(Prediction, one, f"{path}, entry {n}") for n, one in enumerate(contents, 1)]
+    except SpecError as error:
+        raise ResultsError(str(error)) from None
+    seen: set[tuple[object, ...]] = set()
+    for place, entry in enumerate(entries, 1):
+        if entry.question in seen:
+            raise ResultsError(f"{path}, entry {place}: {_words(entry)} is there twice; accepted: once")
+        seen.add(entry.question)
+    return entries
+
+
+def write_register(register: Iterable[Prediction], path: Path = REGISTER) -> None:
+    """Write the register as JSON, an entry a line. Raises ResultsError if the disk refuses."""
+    lines = ",\n".join(json.dumps(dataclasses.asdict(entry), allow_nan=False) for entry in register)
+    write_atomically(path, f"[\n{lines}\n]\n".encode())
+
+
+def _words(entry: Prediction) -> str:
+    return f"{entry.law} on {entry.run} after {entry.tokens} tokens, {entry.bits} bits"

@@ -1,0 +1,72 @@
+"""The commands about the register of predictions: `qid foretell`, `qid settle`."""
+
+import datetime
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from helpers.commands.console import add, console
+from helpers.table.disk import exclusive
+from helpers.table.errors import SpecError
+
+RegisterFile = Annotated[Path, typer.Option("--register", help="The register's file.")]
+USUAL = Path("results/predictions.json")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the `qid` command."""
+    for command in (foretell, settle):
+        add(app, command)
+
+
+def foretell(
+    plan_file: Annotated[Path, typer.Argument(help="The plan of a training that is to come.")],
+    law: Annotated[str, typer.Option(help="The law that is asked; `qid laws` lists them.")],
+    step: Annotated[list[int], typer.Option(help="A checkpoint to be measured; repeat for more.")],
+    bits: Annotated[list[int], typer.Option(help="A bit width; repeat for more.")],
+    path: RegisterFile = USUAL,
+) -> None:
+    """Write into the register what a law says of a plan's runs before they are trained: QiD with its 90% interval."""
+    from helpers.analyse.fits.stored import read_fits
+    from helpers.analyse.questions.register import Ahead, added, predictions_of, read_register, write_register
+    from helpers.measure.training.plan import read_plan
+
+    plan = read_plan(plan_file)
+    missing = sorted({*step} - {*plan.steps})
+    if missing:
+        raise SpecError(f"{plan_file}: no checkpoint at step {missing[0]}; accepted: {', '.join(map(str, plan.steps))}")
+    tokens = tuple(each * plan.tokens_per_step for each in step)
+    runs = [Ahead(f"{plan.family}/{run.name}", run.model.n_params_non_embedding, tokens) for run in plan.runs()]
+    fits, today, commit = read_fits(), datetime.datetime.now(datetime.UTC).date().isoformat(), _commit()
+    new = [entry for ahead in runs for entry in predictions_of(fits, law, ahead, bits, today, commit)]
+    with exclusive(path, doing="writing"):
+        write_register(added(read_register(path), new), path)
+    console.print(f"{path}: {len(new)} predictions of {law}")
+
+
+def settle(
+    path: RegisterFile = USUAL,
+    table: Annotated[Path, typer.Option(help="The table of measurements.")] = Path("results/measurements.parquet"),
+) -> None:
+    """Write measured outcomes beside the predictions that are open."""
+    from helpers.analyse.questions.register import OPEN, read_register, settled, write_register
+    from helpers.table.files import read_table
+
+    with exclusive(path, doing="writing"):
+        before = read_register(path)
+        after = settled(before, read_table(table).to_pandas())
+        write_register(after, path)
+    n_open = sum(entry.outcome == OPEN for entry in after)
+    known = [entry.hit for entry in after if entry.hit is not None]
+    console.print(f"{path}: {len(after)} predictions, {n_open} open; {sum(known)} of {len(known)} intervals hold")
+
+
+def _commit() -> str:
+    """Return the commit of this checkout. Raises SpecError where there is none: then nothing dates a prediction."""
+    try:
+        answer = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        raise SpecError("no git commit to date a prediction by; accepted: a checkout of the repository") from None
+    return answer.stdout.strip()

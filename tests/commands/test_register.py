@@ -1,0 +1,47 @@
+"""`qid foretell` and `qid settle`, end to end through typer's runner."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from helpers.analyse.questions.register import OPEN, read_register
+from helpers.cli import app
+from helpers.table.errors import QidError, SpecError
+
+ROOT = Path(__file__).parents[2]
+PLAN = "sweeps/train-tadpole-seeds.yml"
+CHECKPOINT = ("--step", "2384", "--bits", "3", "--bits", "4")
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_what_is_foretold_is_settled_by_the_table(tmp_path):
+    """The seeds' runs stand for runs to come: two models with two seeds, which the table has."""
+    path = tmp_path / "register.json"
+    for _ in range(2):  # open entries are made anew
+        done = CliRunner().invoke(app, ["foretell", PLAN, "--law", "steps", *CHECKPOINT, "--register", str(path)])
+        assert done.exit_code == 0, done.output
+    before = read_register(path)
+    assert len(before) == 2 * 2 * 2
+    assert {entry.tokens for entry in before} == {2384 * 131_072}
+    assert {entry.outcome for entry in before} == {OPEN}
+    done = CliRunner().invoke(app, ["settle", "--register", str(path)])
+    assert done.exit_code == 0, done.output
+    after = read_register(path)
+    assert [entry.question for entry in after] == [entry.question for entry in before]
+    assert all(0 < entry.outcome < 1 for entry in after)
+    with pytest.raises(QidError, match="was measured"):
+        CliRunner().invoke(
+            app, ["foretell", PLAN, "--law", "steps", *CHECKPOINT, "--register", str(path)], catch_exceptions=False
+        )
+
+
+def test_a_step_without_a_checkpoint_is_refused(tmp_path):
+    words = ["foretell", PLAN, "--law", "steps", "--step", "7", "--bits", "3", "--register", str(tmp_path / "r.json")]
+    with pytest.raises(SpecError, match=r"no checkpoint at step 7; accepted: 32, 64"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert not (tmp_path / "r.json").exists()
