@@ -36,6 +36,8 @@ class ReadError(ValueError):
 def _text_of(path: Path, kind: str) -> str:
     """Return a file's text. Raises OSError where it can't be read, ReadError where it is too long or isn't UTF-8."""
     most = MOST_BYTES[kind]
+    if kind == "JSON" and path.is_fifo():  # it would be waited for; YAML may come from one, as in `qid sweep <(...)`
+        raise ReadError("a pipe; accepted: a file")
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -503,6 +504,24 @@ def test_a_key_that_is_there_twice_is_refused(family):
     path.write_text(path.read_text().replace("{", '{"model_type": "llama", ', 1))
     with pytest.raises(CheckpointError, match=r"config.json: not JSON \(key 'model_type' is there twice\)"):
         checkpoints.weight_files(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(family, name):
+    folder = local(family).folder
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(CheckpointError, match=f"{name}: (missing|not JSON)"):
+        checkpoints.weight_files(folder)
+    if name == "config.json":
+        with pytest.raises(CheckpointError, match="a pipe; accepted: a file"):
+            checkpoints.config_of(folder)
+
+
+def test_a_pipe_is_no_tokenizer(family):
+    folder = local(family).folder
+    os.mkfifo(folder / "tokenizer.json")
+    assert checkpoints.tokenizer_folder(folder) == family
 
 
 def test_an_encoder_is_refused_at_load(tmp_path):

@@ -497,3 +497,29 @@ def test_too_few_positions_of_every_checkpoint_are_refused(tmp_path, family):
         config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 64}))
     with pytest.raises(SpecError, match=r"sweep\.yml:\d+: .*512 tokens a sequence; accepted: up to 64"):
         read_sweep(write(tmp_path, copy))
+
+
+@pytest.mark.parametrize("name", ["models", "steps", "runs"])
+def test_an_empty_list_is_refused_in_a_part(tmp_path, family, name):
+    path = write(tmp_path, family)
+    path.write_text(path.read_text().replace("    schemes:", f"    {name}: []\n    schemes:", 1))
+    with pytest.raises(SpecError, match=rf"sweep\.yml:\d+: '{name}' is \[\]; accepted: one value or more$"):
+        read_sweep(path)
+
+
+@pytest.mark.parametrize("name", ["bits", "method", "group_size", "calib_seed"])
+def test_an_empty_list_is_refused_in_a_scheme(tmp_path, family, name):
+    """It left out, with exit code 0, every scheme that it was combined with."""
+    said = {"method": "rtn", "bits": "3", "group_size": "32", "symmetric": "false"} | {name: "[]"}
+    entry = ", ".join(f"{key}: {value}" for key, value in said.items())
+    path = write(tmp_path, family)
+    path.write_text(re.sub(r"    schemes:(.|\n)*", f"    schemes: [{{{entry}}}]\n", path.read_text()))
+    with pytest.raises(SpecError, match=rf"sweep\.yml:\d+: '{name}' is \[\]; accepted: one value or more$"):
+        read_sweep(path)
+
+
+def test_a_family_whose_name_no_file_can_have_is_unknown(tmp_path, family):
+    path = write(tmp_path, family)
+    path.write_text(path.read_text().replace(str(family), "x" * 300))
+    with pytest.raises(SpecError, match="unknown family 'x+"):
+        read_sweep(path)

@@ -18,6 +18,7 @@ from helpers.measure.models import activations, checkpoints
 from helpers.measure.models.decoders import Decoder, decoder_of
 from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import matrix_products, refuse_missing_device
+from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table import disk
 from helpers.table import files as results
@@ -170,7 +171,9 @@ class _Describer:
         model = checkpoints.load(local, self.device)
         if not checkpoints.all_finite(model):
             raise CheckpointError(f"{spec.location}: nonfinite weights")
-        return decoder_of(model)
+        decoder = decoder_of(model)
+        refuse_other_sizes(spec, decoder)
+        return decoder
 
     def _weights(self, spec: CheckpointSpec, decoder: Decoder) -> dict[str, Any]:
         previous, before = self._before(spec)

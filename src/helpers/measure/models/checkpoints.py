@@ -97,7 +97,7 @@ def weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX
     names = _shards_of(index) if index.exists() else [SINGLE]
     for name in ("config.json", *names):
-        if not (folder / name).exists():
+        if not (folder / name).is_file():
             raise CheckpointError(f"{folder / name}: missing (accepted: a folder with config.json and safetensors)")
     if SINGLE not in names and (folder / SINGLE).exists():
         raise CheckpointError(
@@ -263,7 +263,7 @@ def tokenizer_folder(folder: Path) -> Path | None:
     """
     above = [*Path(os.path.abspath(folder)).parents[:2], *folder.resolve().parents[:2]]
     places = (folder, *(each for each in above if (each / MANIFEST).exists()))
-    return next((place for place in places if (place / "tokenizer.json").exists()), None)
+    return next((place for place in places if (place / "tokenizer.json").is_file()), None)
 
 
 def read_tokenizer(path: Path) -> Tokenizer:

@@ -13,6 +13,7 @@ from torch import Tensor
 from helpers.measure.models import checkpoints, decoders, memory
 from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import refuse_missing_device
+from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.measure.rounding import layerwise, methods
 from helpers.measure.rounding import rounded as rounded_module
 from helpers.measure.rounding.rounded import Rounded
@@ -99,6 +100,7 @@ class Engine:
         prepared = Prepared(subjects, schemes, self._missing(subjects, schemes))
         if any(prepared.missing):
             prepared.model = checkpoints.load(local, "cpu")
+            refuse_other_sizes(job.checkpoint, decoders.decoder_of(prepared.model))
             _refuse_unknown_tokens(prepared)
         return prepared
 

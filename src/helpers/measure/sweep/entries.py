@@ -148,6 +148,10 @@ class _SweepEntry:
 def _record(cls: type[Record], raw: object, path: Path) -> Record:
     lines: dict[str, int] = getattr(raw, "lines", {})
     record = from_mapping(cls, raw, str(path), lines)
+    if cls in (SchemeEntry, _PartEntry):  # an empty list would leave out, without a word, all that it is combined with
+        empty = [name for name, value in vars(record).items() if value == () and name != "schemes"]
+        if empty:
+            raise SpecError(f"{path}:{lines[empty[0]]}: '{empty[0]}' is []; accepted: one value or more")
     for name, accepted in ACCEPTED.get(cls, {}).items():
         value = getattr(record, name)
         if value not in accepted:

@@ -19,6 +19,7 @@ from helpers.measure.mixed.assignments import Units
 from helpers.measure.mixed.searches import Plan, Trial
 from helpers.measure.models import checkpoints, memory
 from helpers.measure.models.failures import failure_of
+from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.sweep.declaration import Sweep, read_sweep
 from helpers.measure.sweep.engine import Engine, measuring
@@ -140,6 +141,7 @@ class _Loaded:
         self.local = checkpoints.fetch(spec)
         self.source = Source(engine.lock, checkpoints.tokenizer_of(self.local.folder).to_str())
         self.checkpoint = Checkpoint(checkpoints.load(self.local, "cpu").to(device), self.local.folder)
+        refuse_other_sizes(spec, self.checkpoint.decoder)
         self.memory_bytes = memory.default_budget(device) if engine.memory_bytes is None else engine.memory_bytes
 
     def unit_id(self, scheme: QuantScheme, entry: SearchEntry) -> str:

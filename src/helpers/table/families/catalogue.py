@@ -6,6 +6,7 @@ answer is a list of `CheckpointSpec`.
 """
 
 import dataclasses
+import os
 import pkgutil
 from importlib import import_module
 from pathlib import Path
@@ -54,7 +55,7 @@ def checkpoints(
         raise SpecError(f"{where}: {error}") from None
     if family in HUB_FAMILIES:
         specs = list(HUB_FAMILIES[family].checkpoints())
-    elif (folder / MANIFEST).exists():
+    elif os.path.lexists(folder / MANIFEST):  # says no of a name that is too long
         specs = read_manifest(folder)
     else:
         names = ", ".join(HUB_FAMILIES)
