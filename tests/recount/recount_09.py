@@ -16,7 +16,19 @@ from tests.recount.recount import ROOT, distinct, grouped, label, measurements
 from tests.recount.recount_08 import BY_WIDTH, LOSS, PUBLISHED, WITH_LOSS, D, N, late, loss_law, main
 from tests.recount.recount_fits import POWERS, columns, fit
 
-EXCEPTED = {}
+SCORED = "a score of results/fits.json with its error; the scores are counted in tests/analyse/judgement"
+RANKED = ("default", "default_constants", "default_score", "default_runs", "default_se", "next_law", "next_constants")
+RANKED += ("next_score", "next_low", "next_high", "later_default", "later_power", "later_default_factor")
+RANKED += ("later_power_factor", "later_runs", "later_default_se", "inner_late", "inner_later", "inner_size")
+RANKED += ("outside_bits", "outside_default", "outside_models", "outside_worse", "b", "b_low", "b_high")
+AGAIN = ("again_tokens", *(f"{name}_{bits}" for name in ("again", "scatter") for bits in (2, 3, 4)))
+ENDS = [f"size_{end}_{key}" for end in ("slope", "low", "high") for key in ("tokens", "ratio")]
+SLOPES = ("size_runs", *(f"{end}_{bits}" for end in ENDS for bits in (2, 3, 4)))
+EXCEPTED = (
+    dict.fromkeys(RANKED, SCORED)
+    | dict.fromkeys(AGAIN, "the second runs: planted ones in tests/analyse/rows, not counted again yet")
+    | dict.fromkeys(SLOPES, "two slopes of one plane: planted ones in tests/analyse/questions, not counted again yet")
+)
 TOLERANCES = {}
 FITTED = 1e-4
 CHOSEN = "loss, loss predicted"
