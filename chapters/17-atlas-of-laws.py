@@ -19,6 +19,7 @@
 #
 # Laws of rounding are scattered over papers that name the same thing differently. Here all that this book knows stand in one
 # notation and one table, on the same rows and the same hold-outs. Later chapters and other papers can be read against it.
+# {term}`Intervals <interval>` run over training runs.
 
 # %% tags=["parameters"]
 device = "cpu"

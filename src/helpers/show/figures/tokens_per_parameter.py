@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from helpers.analyse.questions.tokens_per_parameter import TOKENS_PER_PARAMETER, with_tokens_per_parameter
 from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.analyse.rows.outcomes import QID, Outcome
-from helpers.show.style import axes_or_new, count_scale, legend_beside, size_styles
+from helpers.show.style import axes_or_new, legend_beside, size_styles
 
 LABEL = "training tokens per parameter, D/N"
 
@@ -21,7 +21,9 @@ def against_tokens_per_parameter(table: pd.DataFrame, outcome: Outcome = QID, ax
     styles = size_styles(placed[N_PARAMS])
     for size, rows in placed.groupby(N_PARAMS):
         axes.plot(rows[TOKENS_PER_PARAMETER], rows[outcome.column], linewidth=1.2, **styles[size])
-    count_scale(axes, "x", LABEL)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.set_xlabel(LABEL)
     axes.set_yscale("log")
     axes.set_ylabel(f"{outcome.symbol} (nats per token)")
     legend_beside(axes, "size N")
