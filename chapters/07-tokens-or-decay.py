@@ -42,11 +42,14 @@ from helpers.analyse.questions.decay import (
     mean_over_sizes,
     rounded_differences,
 )
+from helpers.analyse.questions.decay_surface import full_cooldowns, surfaces
 from helpers.analyse.questions.mechanism import describe, with_description
 from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.questions.trends import slopes_by_pass, trends
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import training_seeds
+from helpers.analyse.rows.outcomes import KL, QID
+from helpers.analyse.rows.second_runs import whole_rows
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import (
     DEPTH,
@@ -65,6 +68,7 @@ from helpers.table.files import read_checkpoints, read_table
 use_house_style()
 BITS = list(FITTED_BITS)
 PAPER_UPDATES = 190_000  # of the controlled runs of Catalan-Tatjer et al.
+PAPER_RATE, PAPER_WEIGHT_DECAY = 3e-3, 0.1  # of the same runs
 PASSES = [0.25, 0.5, 1, 2, 4]
 MEANS = ["mean", "low", "high", "lowest", "highest"]
 
@@ -75,6 +79,10 @@ def put_row(name, row, columns=("mean", "low", "high")):
 
 def signed(value):
     return f"{value:+.3f}".replace("-", "−")
+
+
+def bracketed(row, name):
+    return f"{row[name]:.2f} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "−")
 
 
 # %% [markdown]
@@ -292,9 +300,51 @@ plt.close("all")
 # The slope of $\ln r$ in $\ln D$ is {glue:text}`move_tokens_2_value:s` [{glue:text}`move_tokens_2_low:s`,
 # {glue:text}`move_tokens_2_high:s`] at 2 bits, {glue:text}`move_tokens_3_value:s` [{glue:text}`move_tokens_3_low:s`,
 # {glue:text}`move_tokens_3_high:s`] at 3 and {glue:text}`move_tokens_4_value:s` [{glue:text}`move_tokens_4_low:s`,
-# {glue:text}`move_tokens_4_high:s`] at 4. Size doesn't show: the slopes in $\ln N$ are {glue:text}`move_size_2_value:s`,
-# {glue:text}`move_size_3_value:s` and {glue:text}`move_size_4_value:s`, with intervals around zero. Nor do the bits, within their
-# intervals.
+# {glue:text}`move_tokens_4_high:s`] at 4. In these {glue:text}`cooldown_runs:d` cooldowns size doesn't show: the slopes in $\ln N$ are
+# {glue:text}`move_size_2_value:s`, {glue:text}`move_size_3_value:s` and {glue:text}`move_size_4_value:s`, with intervals around zero.
+#
+# **A surface, not a number.** Eight more cooldowns belong to the second runs, up to {glue:text}`surface_largest:s` parameters. With
+# them, {glue:text}`surface_n:d` in all of {glue:text}`surface_runs:d` runs, we fit $\ln r = a + b \ln D + c \ln N$, for QiD and for KL, whose
+# noise is smaller:
+
+# %% tags=["hide-input"]
+cooled = pd.concat([whole_rows(measured, first) for first in (True, False)], ignore_index=True)
+cooled = cooled[cooled["bits"].isin(BITS)]
+fitted = {
+    "QiD, 3 bits": surfaces(cooled, QID)[3],
+    "KL, 3 bits": surfaces(cooled, KL)[3],
+    "KL, 4 bits": surfaces(cooled, KL)[4],
+}
+places = {
+    (250e6, 1e6): "250M, 1M",
+    (250e6, 37.8e6): "250M, 37.8M",
+    (600e6, 1e6): "600M, 1M",
+    (600e6, 14e6): "600M, 14M",
+}
+told = {
+    name: {f"r at D, N = {words}": bracketed(surface.at(*place), "ratio") for place, words in places.items()}
+    | {
+        f"slope in ln {letter}": bracketed(surface.slopes.loc[key], "value")
+        for letter, key in (("D", "tokens"), ("N", "size"))
+    }
+    for name, surface in fitted.items()
+}
+pd.DataFrame(told).rename_axis("a full cooldown, 95% over runs")
+
+# %% tags=["remove-cell"]
+moved = full_cooldowns(cooled, KL)
+surface = fitted["KL, 4 bits"]
+put_all(surface_n=surface.n_cooldowns, surface_runs=surface.n_runs, surface_largest=count_label(moved[N_PARAMS].max()))
+assert (surface.n_cooldowns, surface.n_runs) == (28, 13), "the text counts eight more than the trunk's"
+for key in ("tokens", "size"):
+    put_all(**{f"surface_{key}_{end}": signed(surface.slopes.loc[key, end]) for end in ("value", "low", "high")})
+assert surface.slopes.loc["tokens", "low"] > 0, "the text says: more after more tokens"
+
+# %% [markdown]
+# More tokens, more decay: the slope of KL at 4 bits in $\ln D$ is {glue:text}`surface_tokens_value:s`
+# [{glue:text}`surface_tokens_low:s`, {glue:text}`surface_tokens_high:s`]. In $\ln N$ it is {glue:text}`surface_size_value:s`
+# [{glue:text}`surface_size_low:s`, {glue:text}`surface_size_high:s`]. The largest sizes had their only cooldown at 250M tokens, so
+# that what decay does to a large model that has been trained long is outside these rows.
 #
 # ## The two parts of growth
 #
@@ -691,6 +741,9 @@ put("cosine_shortest", count_label(shortest["tokens_planned"]))
 warming = described[(described["lr_phase"] == "warmup") & (described["schedule"] == "constant")].iloc[0]
 put("warmup_share", warming["step"] / warming["lr_fraction"] / shortest["step"])
 put("updates_times", PAPER_UPDATES / trunk["step"].max())
+last_row = trunk.loc[trunk["step"].idxmax()]
+put("norm_ours", 2 * last_row["peak_learning_rate"] * last_row["weight_decay"] * last_row["step"])
+put("norm_theirs", 2 * PAPER_RATE * PAPER_WEIGHT_DECAY * PAPER_UPDATES)
 put(
     "exercise_off",
     np.log(
@@ -733,9 +786,9 @@ assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: 
 #
 # | Claim of {cite:t}`catalan2025dynamics` | Here |
 # |---|---|
-# | flat with tokens at a constant rate | no: QiD grows {glue:text}`doubling_3_2_mean:.2f`-fold with the last doubling at 3 bits |
+# | flat with tokens at a constant rate | not in the first {glue:text}`norm_ours:.1f` norm time constants: QiD grows {glue:text}`doubling_3_2_mean:.2f`-fold with the last doubling at 3 bits |
 # | jumps when the rate decays | yes, to {glue:text}`end_last_3_mean:.2f` of the trunk at the last ends, 3 bits |
-# | equal error after decay whatever $D$ | no: {glue:text}`after_times_low:.1f` to {glue:text}`after_times_high:.1f` times from the first end to the last |
+# | equal error after decay whatever $D$ | not there either: {glue:text}`after_times_low:.1f` to {glue:text}`after_times_high:.1f` times from the first end to the last |
 # | one cosine confounds $D$ with the rate | at 2 bits: its exponent is {glue:text}`excess_2_mean:.2f` too high; at 3 and 4 {glue:text}`cosine_sizes:d` sizes, one run each, can't tell. The rest of it stays |
 # | higher peak rate, lower error at equal loss | yes: {glue:text}`double_loss_3_ratio:.2f` at twice the rate, 3 bits |
 # | more weight decay, lower error | yes, at one size: {glue:text}`wd3_loss_3_ratio:.2f` at equal loss, 3 bits |
@@ -753,7 +806,9 @@ assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: 
 #   all sizes read the same batches.
 # - **Long training.** The largest number of tokens is {glue:text}`trunk_last:s`, in {glue:text}`trunk_updates:,d` updates. The
 #   paper's controlled runs have {glue:text}`updates_times:.0f` times as many updates. A plateau at the constant rate that comes
-#   later would not be seen here.
+#   later would not be seen here. One clock for it is that of AdamW's weight norm, which settles with a time constant of
+#   $1/(2 \eta \lambda)$ updates at rate $\eta$ and decay $\lambda$: these runs last {glue:text}`norm_ours:.1f` of them (warm-up
+#   left out), the paper's {glue:text}`norm_theirs:.0f`. Whether that makes the difference nobody has tried.
 # - **Large models.** The largest has {glue:text}`trunk_largest:s` parameters, the largest with cooldowns
 #   {glue:text}`largest_size:s`.
 # - **Other cooldowns.** All take the last fifth of the tokens, in a straight line, to zero. A shorter or a longer one, or one

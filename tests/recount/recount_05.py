@@ -41,7 +41,9 @@ SPLITS = {
 }  # in the order in which documents are drawn
 
 PROFILED = "a profile of a law that isn't a product; tests/analyse/test_profiles.py holds profiles to statsmodels"
-EXCEPTED = dict.fromkeys(("ceiling_low", "ceiling_high", "onset_low", "onset_high"), PROFILED)
+EXCEPTED = dict.fromkeys(("ceiling_low", "ceiling_high", "onset_low", "onset_high"), PROFILED) | {
+    "default_reason": "a sentence of results/fits.json"
+}
 # The chapter's optimiser stops within 1e-6 of the maximum, in coordinates where one unit is about one in ln QiD.
 ENDS = ("", "_low", "_high", "_without_low", "_without_high")
 FITTED = {f"{name}{end}" for name in POWERS for end in ENDS} | {
