@@ -592,5 +592,7 @@ def test_a_weight_that_is_no_number_is_named(tmp_path):
 def test_a_calibration_longer_than_the_model_goes_is_refused(tmp_path):
     """600 tokens on 512 positions were calibrated without a word."""
     folder = write_family(tmp_path / "family") / "tiny/step-000001"
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 64}))
     with pytest.raises(CheckpointError, match="GPTNeoXForCausalLM: 512 tokens a sequence; accepted: up to 64"):
         round_folder(folder, one_checkpoint.gptq_scheme(4, GROUP, symmetric=False))
