@@ -12,25 +12,16 @@ import math
 
 import numpy as np
 from scipy import stats
-from tests.recount.recount import ROOT, distinct, grouped, label, measurements
+from tests.recount.recount import ROOT, distinct, grouped, label, measurements, study, trunk, where
+from tests.recount.recount_07 import MAIN, slopes
 from tests.recount.recount_08 import BY_WIDTH, LOSS, PUBLISHED, WITH_LOSS, D, N, late, loss_law, main
-from tests.recount.recount_fits import POWERS, columns, fit
+from tests.recount.recount_fits import POWERS, columns, fit, interval
 
-SCORED = "a score of results/fits.json with its error; the scores are counted in tests/analyse/judgement"
-RANKED = ("default", "default_constants", "default_score", "default_runs", "default_se", "next_law", "next_constants")
-RANKED += ("next_score", "next_low", "next_high", "later_default", "later_power", "later_default_factor")
-RANKED += ("later_power_factor", "later_runs", "later_default_se", "inner_late", "inner_later", "inner_size")
-RANKED += ("outside_bits", "outside_default", "outside_models", "outside_worse", "b", "b_low", "b_high")
-AGAIN = ("again_tokens", *(f"{name}_{bits}" for name in ("again", "scatter") for bits in (2, 3, 4)))
-ENDS = [f"size_{end}_{key}" for end in ("slope", "low", "high") for key in ("tokens", "ratio")]
-SLOPES = ("size_runs", *(f"{end}_{bits}" for end in ENDS for bits in (2, 3, 4)))
-EXCEPTED = (
-    dict.fromkeys(RANKED, SCORED)
-    | dict.fromkeys(AGAIN, "the second runs: planted ones in tests/analyse/rows, not counted again yet")
-    | dict.fromkeys(SLOPES, "two slopes of one plane: planted ones in tests/analyse/questions, not counted again yet")
-)
+EXCEPTED = {}
 TOLERANCES = {}
 FITTED = 1e-4
+DEFAULT, AGAIN, LATER = "tokens-per-parameter", "second run of the largest size", "larger and later"
+TOLD = ("loss", "loss-power-bits", "room", "curvature")  # more than D, N and P
 CHOSEN = "loss, loss predicted"
 FORMS = {
     "power": tuple(POWERS),
@@ -79,6 +70,10 @@ def numbers() -> dict:
         one_size_up(),
         stored_scores(),
         verdict(),
+        second_run(),
+        default_law(),
+        models_of_others(),
+        in_size(),
         criteria(),
         outside(),
         exponents(),
@@ -97,7 +92,7 @@ def stored() -> dict:
 
 def judged() -> list[dict]:
     """Return the stored scores on the eight hold-outs of the first tables: neither two things at once nor inner ones."""
-    other = ("one size up", "larger and later", "second run of the largest size")
+    other = ("one size up", LATER, AGAIN)
     return [
         row for row in stored()["judged"] if row["hold_out"] not in other and not row["hold_out"].startswith("smaller")
     ]
@@ -106,6 +101,12 @@ def judged() -> list[dict]:
 def constants(name: str) -> dict[str, float]:
     """Return the parameters of a stored law."""
     return {key: one["estimate"] for key, one in stored()["fits"][name]["params"].items()}
+
+
+def of_hold_out(name: str) -> dict[str, dict]:
+    """Return the stored scores on any hold-out by law, those that aren't n/a."""
+    rows = [row for row in stored()["judged"] if row["hold_out"] == name and row["log_rms"] is not None]
+    return {row["law"]: row for row in rows}
 
 
 @functools.cache
@@ -250,7 +251,7 @@ def stored_scores() -> dict:
         score(law, late_part) for law in ("power", "exponential", "steps", "free-bits", "saturating", "power-per-bit")
     ]
     sizes = {law: score(law, "largest size") for law in competing() if score(law, "largest size") is not None}
-    blind = {law: one for law, one in sizes.items() if law not in ("loss", "loss-power-bits", "room")}
+    blind = {law: one for law, one in sizes.items() if law not in TOLD}
     shares = {one: max(score(law, one, "excluded_share") or 0 for law in competing()) for one in hold_outs()}
     unclear = {one: share for one, share in shares.items() if share > 0}
     found = {f"{law}_other": score(law, "other bits") for law in ("power", "exponential", "steps")}
@@ -272,7 +273,6 @@ def stored_scores() -> dict:
             "size_behind": sum(one > score("kumar2024", "largest size") for one in sizes.values()),
             "best_size": min(blind, key=blind.get),
             "size_blind": len(blind),
-            "size_place": sum(one <= blind[CHOSEN] for one in blind.values()),
             "threshold_size": sizes["threshold"],
             "threshold_cover": score("threshold", late_part, "coverage"),
         }
@@ -284,7 +284,7 @@ def everywhere() -> dict:
     """Return what follows from a law's scores on all hold-outs."""
     table = {law: {one: score(law, one) for one in hold_outs()} for law in competing()}
     worst = {law: max(row.values()) for law, row in table.items() if None not in row.values()}
-    blind = {law: row for law, row in table.items() if law not in ("loss", "loss-power-bits", "room")}
+    blind = {law: row for law, row in table.items() if law not in TOLD}
     rivals = {one: min(table[law][one] for law in ("power", "exponential")) for one in hold_outs()}
     ahead = {law: min(rivals[one] - row[one] for one in row) for law, row in blind.items() if law in worst}
     ahead = {law: least for law, least in ahead.items() if least > 0}
@@ -317,7 +317,122 @@ def verdict() -> dict:
         "second_part": parts[not beaten],
         "size_cover": score(CHOSEN, "largest size", "coverage"),
         "tokens_cover": score(CHOSEN, "last factor 4 in D", "coverage"),
+        "tied_of": sum(bool(score(CHOSEN, one, "tied")) for one in hold_outs()),
     }
+
+
+# ---- two runs of the largest size, and the law to use ----------------------------------------------------------------
+
+
+def minus(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def second_run() -> dict:
+    """Return scores on the second run, and its QiD beside the first, brought to the first one's text by other sizes."""
+    rows = of_hold_out(AGAIN)
+    rms = {law: rows[law]["log_rms"] for law in competing() if law in rows and score(law, "largest size") is not None}
+    shared = [(score(law, "largest size"), value) for law, value in rms.items()]
+    found = {
+        "again_judged": len(rms),
+        "again_low": min(rms.values()),
+        "again_high": max(rms.values()),
+        "again_chosen": rms[CHOSEN],
+        "again_power": rms["power"],
+        "again_within": sum(value <= 0.15 for value in rms.values()),
+        "again_rank": minus(stats.spearmanr(shared).statistic),
+    }
+    plain = where(
+        measurements(), device_type="cuda", n_sequences=256, eval_dataset="wheels-heldout", calib_seed={None, 0}
+    )
+    plain = where(plain, family="tadpole-mixed", method="gptq", assignment_sha256=None, **MAIN)
+    again = [row for row in plain if row["run"] == row["model"] and row["outlier_share"] is None]
+    first = {(row["model"], row["step"], row["bits"]): row for row in where(trunk(study()), method="gptq", **MAIN)}
+    for bits in (2, 3, 4):
+        pairs = [(row, first.get((row["model"], row["step"], bits))) for row in again if row["bits"] == bits]
+        logs = [
+            (one, math.log(other["qid"] / one["qid"]))
+            for one, other in pairs
+            if other and min(one["qid"], other["qid"]) > 0
+        ]
+        largest = max(one[N] for one, _ in logs)
+        end = max(one[D] for one, _ in logs if one[N] == largest)
+        by_size = {}
+        for one, value in logs:
+            by_size.setdefault(one[N], []).append(value)
+        factor = np.mean([np.mean(values) for size, values in by_size.items() if size != largest])
+        (last,) = (value for one, value in logs if one[N] == largest and one[D] == end)
+        found[f"again_{bits}"] = math.exp(factor - last)
+        found[f"scatter_{bits}"] = np.std([value for _, value in logs], ddof=1) / math.sqrt(2)
+        found["again_tokens"] = label(end)
+    return found
+
+
+def default_law() -> dict:
+    """Return the law to use: ranked among the candidates as stored, its exponent fitted anew."""
+    ranked = sorted((row for row in stored()["ranked"] if row["candidate"]), key=lambda row: row["score"])
+    first, second, *_ = ranked
+    later, tokens = of_hold_out(LATER), [row[D] for row in main()]
+    found = {
+        "default": first["law"],
+        "default_constants": first["constants"],
+        "default_score": first["score"],
+        "default_runs": first["n_runs"],
+        "default_se": first["se"],
+        "next_law": second["law"],
+        "next_constants": second["constants"],
+        "next_score": second["score"],
+        "next_low": second["behind_low"],
+        "next_high": second["behind_high"],
+        "later_runs": int(later[DEFAULT]["n_runs"]),
+        "later_default_cover": later[DEFAULT]["coverage"],
+        "later_tied": "; ".join(law for law in later if later[law]["tied"] and law in [row["law"] for row in ranked]),
+        "window_low": label(min(tokens)),
+        "window_high": label(max(tokens)),
+    }
+    for key, law in (("default", DEFAULT), ("power", "power")):
+        rms = pooled(law, LATER)
+        found |= {
+            f"later_{key}": rms,
+            f"later_{key}_factor": math.exp(rms),
+            f"later_{key}_se": later[law]["log_rms_se"],
+        }
+    for key, hold_out in (("late", "last factor 4 in D"), ("later", LATER), ("size", "largest size")):
+        outer = of_hold_out(hold_out)
+        pairs = [(row["score"], outer[row["law"]]["log_rms"]) for row in ranked if row["law"] in outer]
+        found[f"inner_{key}"] = stats.spearmanr(pairs).statistic
+    found["inner_size"] = minus(found["inner_size"])
+    law = fit(main(), ("per_parameter", "steps"))
+    exponent = dict(zip(("b_low", "b_high"), interval(law, "per_parameter"), strict=True)) | {"b": law["per_parameter"]}
+    TOLERANCES.update(dict.fromkeys(exponent, 1e-3))
+    return found | exponent
+
+
+def pooled(law: str, hold_out: str) -> float:
+    """Return the rms of a hold-out from its runs' mean squares, each counted by its clear rows."""
+    runs = stored()["by_run"][law][hold_out].values()
+    return math.sqrt(sum(clear * square for _, clear, square, _ in runs) / sum(clear for _, clear, _, _ in runs))
+
+
+def models_of_others() -> dict:
+    rows = {row["law"]: row for row in stored()["outside"]}
+    return {
+        "outside_bits": rows["bits alone"]["score"],
+        "outside_default": rows[DEFAULT]["score"],
+        "outside_models": max(row["n_runs"] for row in rows.values()),
+        "outside_worse": ", ".join(law for law, row in rows.items() if row["behind_low"] > 0),
+    }
+
+
+def in_size() -> dict:
+    """Return the slopes of ln QiD in ln N beside one in ln D, and beside one in ln(D / N), with their ends."""
+    found = {"size_runs": len(distinct(main(), "run"))}
+    for bits in (2, 3, 4):
+        pairs = [({**row, "ratio": row[D] / row[N]}, math.log(row["qid"])) for row in where(main(), bits=bits)]
+        for key, beside in (("tokens", D), ("ratio", "ratio")):
+            for end, value in zip(("slope", "low", "high"), slopes(pairs, [N, beside], "run")[0], strict=True):
+                found[f"size_{end}_{key}_{bits}"] = f"{value:+.2f}".replace("-", "−")
+    return found
 
 
 def criteria() -> dict:
@@ -327,11 +442,10 @@ def criteria() -> dict:
     late_part = {law: score(law, "last factor 4 in D") for law in order}
     first = min(late_part, key=late_part.get)
     ranks = {}
-    for key, hold_out in (("rank_tokens", "last factor 4 in D"), ("rank_size", "largest size")):
-        found = stats.spearmanr(
-            [by_law[law]["bic"] for law in order], [score(law, hold_out) for law in order]
-        ).statistic
-        ranks[key] = f"{found:.2f}".replace("-", "−")
+    for key, hold_out in (("tokens", "last factor 4 in D"), ("size", "largest size"), ("again", AGAIN)):
+        there = of_hold_out(hold_out)
+        pairs = [(by_law[law]["bic"], there[law]["log_rms"]) for law in order if law in there]
+        ranks[f"rank_{key}"] = minus(stats.spearmanr(pairs).statistic)
     return ranks | {
         "aic_best": best,
         "bic_best": order[0],

@@ -23,7 +23,6 @@ FITTED = 1e-4  # relative: two minimisers of one function
 SIMPLE, TOLD = "tokens-per-parameter", "curvature"
 SIZE, LATE = "largest size", "last factor 4 in D"
 TERMS |= {
-    "per_parameter": lambda row: math.log(row[D] / row[N]),
     "two": lambda row: float(row["bits"] == 2),
     "four": lambda row: float(row["bits"] == 4),
 }

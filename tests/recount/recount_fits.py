@@ -18,6 +18,7 @@ TERMS = {
     **{name: lambda row, part=part: part[1] * math.log(row[part[0]]) for name, part in POWERS.items()},
     "per_bit": lambda row: -row["bits"],
     "steps": lambda row: -math.log(2 ** (row["bits"] - 1) - 1),
+    "per_parameter": lambda row: math.log(row["tokens_seen"] / row["n_params_non_embedding"]),
     "lambda": lambda row: -row["plain"],  # 16-bit loss in nats a token, where a chapter puts it into its rows
     "kappa": lambda row: math.log(row["block"]),  # values a scale, likewise
     "kappa_of_log": lambda row: math.log(math.log(row["block"])),
