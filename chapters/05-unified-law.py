@@ -34,7 +34,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 from scipy import stats
 
-from helpers.analyse.fits.by_run import fit_by_run, leave_one_run_out
+from helpers.analyse.fits.by_run import by_window, fit_by_run, leave_one_run_out
 from helpers.analyse.fits.data import FitData, FitError
 from helpers.analyse.fits.paired import fit_pair
 from helpers.analyse.fits.predictions import hold_out_largest
@@ -358,6 +358,7 @@ names = ["all", *(f"D > {count_label(cut)}" for cut in cuts[1:])]
 parts = {name: every_moment[every_moment[TOKENS_SEEN] > cut] for name, cut in zip(names, cuts, strict=True)}
 parts |= {f"first epoch, D > {count_label(LATE_TOKENS)}": first_epoch}
 cut_fits = {name: fit_by_run(UnifiedLaw, FitData.from_table(part))[0] for name, part in parts.items()}
+windows = by_window(UnifiedLaw, data)
 fits_table(cut_fits)
 
 # %% tags=["remove-cell"]
@@ -376,6 +377,9 @@ for label, one in (("late", late), ("one_epoch", one_epoch)):
 for name in ("alpha", "gamma"):
     put(f"{name}_cut_low", min(getattr(one.law, name) for one in by_cut))
     put(f"{name}_cut_high", max(getattr(one.law, name) for one in by_cut))
+for name, window in zip(("first", "middle", "last"), windows.to_dict("records"), strict=True):
+    put_all(**{f"window_{name}": window["estimate"], f"window_{name}_low": window["low"]})
+    put_all(**{f"window_{name}_high": window["high"], f"window_{name}_to": count_label(window["high_tokens"])})
 taus, betas, gammas = (
     [value(one) for one in by_cut]
     for value in (lambda one: one.tau, lambda one: one.law.beta, lambda one: one.law.gamma)
@@ -405,7 +409,12 @@ assert (data.tokens / data.n_params).max() > paper_ratio
 # {glue:text}`beta_late_high:.2f`) beyond {glue:text}`late_cut:s` tokens and {glue:text}`beta_latest:.2f` at the latest cut. $\alpha$ stays between
 # {glue:text}`alpha_cut_low:.2f` and {glue:text}`alpha_cut_high:.2f`, $\gamma$ goes from {glue:text}`gamma_cut_low:.2f` to
 # {glue:text}`gamma_cut_high:.2f`. And it matters where the data end. The rows of the first epoch alone, beyond {glue:text}`early_tokens:s` tokens, give a $\beta$ of
-# {glue:text}`beta_one_epoch:.2f` ({glue:text}`beta_one_epoch_low:.2f` to {glue:text}`beta_one_epoch_high:.2f`); the two intervals just overlap.
+# {glue:text}`beta_one_epoch:.2f` ({glue:text}`beta_one_epoch_low:.2f` to {glue:text}`beta_one_epoch_high:.2f`); the two intervals just overlap. In
+# three windows with equally many checkpoints, up to {glue:text}`window_first_to:s`, {glue:text}`window_middle_to:s` and
+# {glue:text}`window_last_to:s` tokens, $\beta$ is {glue:text}`window_first:.2f` [{glue:text}`window_first_low:.2f`,
+# {glue:text}`window_first_high:.2f`], {glue:text}`window_middle:.2f` [{glue:text}`window_middle_low:.2f`,
+# {glue:text}`window_middle_high:.2f`] and {glue:text}`window_last:.2f` [{glue:text}`window_last_low:.2f`,
+# {glue:text}`window_last_high:.2f`].
 #
 # So the interval of $\beta$ above is conditional on the window. In most sizes QiD grows fast, then more slowly: a power law is a tangent
 # to a curve that bends. The published $\beta$ = {glue:text}`beta_published:.2f` lies between our early and our late slopes, so that its place in our interval says

@@ -40,7 +40,7 @@ import torch
 from safetensors import safe_open
 from scipy import stats
 
-from helpers.analyse.questions import mechanism
+from helpers.analyse.questions import mechanism, quadratic_rule
 from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.design import part_of_study
@@ -493,6 +493,58 @@ assert decay("change", "rtn")["value"] < 0.5
 # {glue:text}`decay_gptq:.2f` ({glue:text}`decay_gptq_low:.2f` to {glue:text}`decay_gptq_high:.2f`). From one cooldown to the next the
 # two ratios go together less closely (correlation {glue:text}`decay_r:.2f` for RTN). The movement of the weights fell to
 # {glue:text}`decay_change:.2f` of the trunk's meanwhile: here movement and QiD go the ways of the paper's picture.
+#
+# ## Why bits enter as they do
+#
+# Equation {eq}`eq-curvature` has the error squared in it, and for KL, the divergence of the rounded model's predictions from the 16-bit
+# model's, that is all there is to second order. KL is zero where both models agree and nowhere less, so its slope is zero there: with
+# an error $e$ of the weights, $\mathrm{KL} \approx \frac{1}{2} e^\top F e$ with Fisher's information $F$. QiD has a first-order term
+# too, the loss's gradient times $e$, of either sign: noise beside the square. A grid of $P$ bits has $2^P - 1$ steps, so that
+#
+# $$
+# \mathrm{KL} \propto (2^P - 1)^{-2} .
+# $$ (eq-quadratic-rule)
+#
+# Nothing in it is fitted. Here is each checkpoint's KL by GPTQ over what its own KL at 4 bits and the rule say, and the exponents of
+# tokens and size at each bit width, which the rule wants equal:
+
+# %% tags=["hide-input"]
+of_gptq = rows_of_fit(every, "gptq", 32, symmetric=False, tokens_above=LATE_TOKENS)
+of_gptq = of_gptq[on_trunk(of_gptq)]
+ruled, by_run = quadratic_rule.exponents(of_gptq)
+told = quadratic_rule.from_one_width(of_gptq)
+powers = quadratic_rule.exponents_by_width(of_gptq)
+pd.DataFrame(
+    {
+        "KL over the rule's": told["ratio"].map("{:.2f}".format),
+        "least": told["lowest"].map("{:.2f}".format),
+        "most": told["highest"].map("{:.2f}".format),
+        "β": powers["beta"].map("{:.2f}".format),
+        "α": powers["alpha"].map("{:.2f}".format),
+    }
+).fillna("")
+
+# %% tags=["remove-cell"]
+put_interval("rule", pd.Series(ruled)[["mean", "low", "high"]])
+put_all(rule_runs=int(ruled["n_runs"]), rule_rows=int(told["n_rows"].max()))
+for bits in (2, 3):
+    put_all(**{f"rule_over_{bits}": told.loc[bits, "ratio"]})
+beyond = [5, 6, 8]
+put_all(rule_rms=float(np.sqrt((told.loc[beyond, "log_rms"] ** 2).mean())))
+near = powers.loc[[4, *beyond]]
+put_all(rule_alpha_low=near["alpha"].min(), rule_alpha_high=near["alpha"].max())
+put_all(rule_beta_low=near["beta"].min(), rule_beta_high=near["beta"].max())
+assert ruled["low"] > 1.9, "the text says: next to two"
+assert ruled["high"] < 2.1, "the text says: next to two"
+assert told.loc[2, "ratio"] > 1.3 > 1.15 > told.loc[3, "ratio"] > 1, "the text says where the rule breaks"
+
+# %% [markdown]
+# From 4 to 8 bits the exponent of $2^P - 1$ is {glue:text}`rule:.3f` ({glue:text}`rule_low:.3f` to {glue:text}`rule_high:.3f`,
+# {glue:text}`rule_runs:d` runs). A checkpoint's own KL at 4 bits tells its KL at 5, 6 and 8 within {glue:text}`rule_rms:.1%` (rms of ln,
+# {glue:text}`rule_rows:d` checkpoints). $\beta$ is {glue:text}`rule_beta_low:.2f` to {glue:text}`rule_beta_high:.2f` and $\alpha$
+# {glue:text}`rule_alpha_low:.3f` to {glue:text}`rule_alpha_high:.3f` at these widths. Below, errors are no longer small: at 3 bits KL is
+# {glue:text}`rule_over_3:.2f` times the rule's, at 2 bits {glue:text}`rule_over_2:.2f` times, and not the same at every checkpoint. One law
+# with powers of bits, size and tokens holds where the rule does.
 #
 # ## Outliers
 #

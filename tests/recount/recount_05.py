@@ -243,7 +243,19 @@ def beginnings() -> dict:
         found |= {f"{name}_cut_{end.__name__}": end(law[name] for law in laws) for end in (min, max)}
     named = {"cut_min": "cut_low", "cut_max": "cut_high"}
     found = {key.replace(key[-7:], named.get(key[-7:], key[-7:])): value for key, value in found.items()}
-    return found | {"paper_ratio": PAPER_TOKENS[1] / PAPER_SIZES[0]}
+    return found | windows() | {"paper_ratio": PAPER_TOKENS[1] / PAPER_SIZES[0]}
+
+
+def windows() -> dict:
+    """Return the exponent of tokens in each third of the checkpoints."""
+    found = {}
+    moments = sorted({row[D] for row in fitted_rows()})
+    for name, part in zip(("first", "middle", "last"), np.array_split(moments, 3), strict=True):
+        law = fit([row for row in fitted_rows() if row[D] in part])
+        low, high = interval(law, "beta")
+        found |= {f"window_{name}": law["beta"], f"window_{name}_low": low, f"window_{name}_high": high}
+        found |= {f"window_{name}_to": label(max(part))}
+    return found
 
 
 # ---- predicted -------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ NF4, MXINT, MXFP = "nf4", "mxint", "mxfp"
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [on_cpu(), same_width(), stored(), same_bits(), along_trunk(), sizes(), tokens(), groups()]
-    parts += [texts(), losses(), unseen(), prose(), powers(), leads(), orders()]
+    parts += [texts(), losses(), divergences(), unseen(), prose(), powers(), leads(), orders()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -403,6 +403,21 @@ def losses() -> dict:
         found[f"loss_{name}_se"] = np.median([math.hypot(*both) for both in errors])
     row, other = max(pairs, key=lambda pair: pair[0][D])
     return found | {"loss_factor": other["loss_nats"] / row["loss_nats"]}
+
+
+def divergences() -> dict:
+    """Return KL on unseen code over that on held-out code, and QiD over KL there, in the smallest and largest model."""
+    pairs = matched(*(of_way(late(trunk(study(text))), GPTQ, bits={3}) for text in ("wheels-heldout", "wheels-unseen")))
+    sizes_ = sorted({first[N] for first, _ in pairs})
+    found = {}
+    for name, size in (("small", sizes_[0]), ("large", sizes_[-1])):
+        sums = [
+            [sum(pair[one][key] for pair in pairs if pair[0][N] == size) for key in ("kl_nats", "qid")]
+            for one in (0, 1)
+        ]
+        (kl, qid), (more_kl, more_qid) = sums
+        found |= {f"kl_unseen_{name}": more_kl / kl, f"surer_{name}": more_qid / more_kl / (qid / kl)}
+    return found
 
 
 def unseen() -> dict:

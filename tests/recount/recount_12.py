@@ -28,7 +28,7 @@ SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights: query, key
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [counts(), live(), movement(), growths(), decayed_movement(), change_in_law(), yardstick(), curvature()]
-    parts += [drift(), decay(), tails(), twins(), together(), exercises()]
+    parts += [drift(), decay(), rule(), tails(), twins(), together(), exercises()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -341,6 +341,51 @@ def decay() -> dict:
 
 
 # ---- tails, twins, everything together -------------------------------------------------------------------------------
+
+
+def rule() -> dict:
+    """Return what the quadratic rule says of KL at each width, beside the rows of GPTQ."""
+    chosen = where(late(trunk(study())), method="gptq", group_size=32, symmetric=False, status="ok", format="int")
+    chosen = [
+        row for row in chosen if not row["calib_seed"] and (row["order"], row["grid_search"]) == ("given", "minmax")
+    ]
+    of_checkpoint = grouped(chosen, "checkpoint_id")
+    kls = {name: {row["bits"]: row["kl_nats"] for row in rows_} for name, rows_ in of_checkpoint.items()}
+    steps = {bits: 2.0**bits - 1 for bits in (2, 3, 4, 5, 6, 8)}
+    whole = {name: kl for name, kl in kls.items() if set(kl) == set(steps)}
+    away = {
+        bits: [math.log(kl[bits] / kl[4] * (steps[bits] / steps[4]) ** 2) for kl in whole.values()] for bits in steps
+    }
+    own = {}
+    for name, kl in whole.items():
+        line = np.polyfit(
+            [math.log(steps[bits]) for bits in (4, 5, 6, 8)], [math.log(kl[bits]) for bits in (4, 5, 6, 8)], 1
+        )
+        own.setdefault(of_checkpoint[name][0]["run"], []).append(-line[0])
+    of_runs = [np.mean(values) for values in own.values()]
+    planes = {}
+    for bits in (4, 5, 6, 8):
+        rows_ = [row for row in chosen if row["bits"] == bits and row["kl_nats"] > 0]
+        sides = np.column_stack(
+            [np.ones(len(rows_)), [math.log(r[D]) for r in rows_], [-math.log(r[N]) for r in rows_]]
+        )
+        planes[bits] = np.linalg.lstsq(sides, [math.log(row["kl_nats"]) for row in rows_])[0]
+    half = half_width(of_runs)
+    beyond = [np.mean(np.square(away[bits])) for bits in (5, 6, 8)]
+    return {
+        "rule": np.mean(of_runs),
+        "rule_low": np.mean(of_runs) - half,
+        "rule_high": np.mean(of_runs) + half,
+        "rule_runs": len(of_runs),
+        "rule_rows": len(whole),
+        "rule_over_2": math.exp(np.mean(away[2])),
+        "rule_over_3": math.exp(np.mean(away[3])),
+        "rule_rms": math.sqrt(np.mean(beyond)),
+    } | {
+        f"rule_{name}_{end}": of(plane[place] for plane in planes.values())
+        for name, place in (("beta", 1), ("alpha", 2))
+        for end, of in (("low", min), ("high", max))
+    }
 
 
 def tails() -> dict:
