@@ -26,10 +26,13 @@ from helpers.analyse.fits.coverage import (
 )
 from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.hold_outs import loss_law_of
+from helpers.analyse.fits.result import FitResult
 from helpers.analyse.fits.stored import TABLE
+from helpers.analyse.fits.with_draws import FitRows
 from helpers.analyse.judgement.make_fits import parts_of_study
 from helpers.analyse.laws.loss import ChinchillaLaw
 from helpers.analyse.laws.names import FORMS
+from helpers.analyse.laws.variables import Variables
 from helpers.analyse.rows.study import HELDOUT, rows_at
 from helpers.table.files import read_table
 from report import report
@@ -44,13 +47,23 @@ TRIED = {  # law -> methods of its coefficients on all tables, and how many tabl
 LUCK = {"seeds": luck_of_seeds, "residuals": luck_of_residuals}
 
 
+def study() -> tuple[dict[str, tuple[str, FitRows]], float]:
+    """Return the form and the rows of each of the study's fits, by name, and the relative spread of training seeds."""
+    measured = read_table(TABLE).to_pandas()
+    return parts_of_study(measured, rows_at(measured, HELDOUT)), seed_spread(measured)
+
+
+def planted(parts: dict[str, tuple[str, FitRows]], law: str) -> tuple[FitResult, Variables]:
+    """Return the fit of a law to the study, which is the truth of the tables, and the places at which it is asked."""
+    truth = fit_law(FORMS[law], parts[law][1].data)
+    return truth, places_of(truth.data, loss_law_of(truth.data, ChinchillaLaw))
+
+
 def main() -> None:
     """Simulate, count and keep the shares."""
-    measured, rows = read_table(TABLE).to_pandas(), []
-    parts, spread = parts_of_study(measured, rows_at(measured, HELDOUT)), seed_spread(measured)
+    (parts, spread), rows = study(), []
     for law, (methods, n_bootstrapped) in TRIED.items():
-        truth = fit_law(FORMS[law], parts[law][1].data)
-        places = places_of(truth.data, loss_law_of(truth.data, ChinchillaLaw))
+        truth, places = planted(parts, law)
         for name, luck_of in LUCK.items():
             luck = luck_of(truth, spread)
             coefficients = [trials(truth, luck, methods, range(TABLES), SEED)]

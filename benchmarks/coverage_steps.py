@@ -6,8 +6,7 @@ that all runs share has. Intervals by run and those by run and step are tried, o
 core. What `coverage.py` counts has no shared steps.
 """
 
-import pandas as pd
-
+from coverage import SEED, TABLES, planted, study
 from helpers.analyse.fits.coverage import (
     CR2,
     DRAWN,
@@ -18,34 +17,22 @@ from helpers.analyse.fits.coverage import (
     TWO_WAY,
     luck_of_residuals,
     luck_of_steps,
-    places_of,
     prediction_trials,
-    seed_spread,
     shares,
     trials,
 )
-from helpers.analyse.fits.fit import fit_law
-from helpers.analyse.fits.hold_outs import loss_law_of
-from helpers.analyse.fits.stored import TABLE
-from helpers.analyse.judgement.make_fits import parts_of_study
-from helpers.analyse.laws.loss import ChinchillaLaw
-from helpers.analyse.laws.names import FORMS
-from helpers.analyse.rows.study import HELDOUT, rows_at
 from report import report
 
-TABLES = 1000
 PREDICTED_TABLES = 300
-SEED = 0
 LAWS = ("power", "steps")
 
 
 def main() -> None:
     """Simulate, count and keep the shares."""
-    measured, rows = pd.read_parquet(TABLE), []
-    parts, spread = parts_of_study(measured, rows_at(measured, HELDOUT)), seed_spread(measured)
+    (parts, spread), rows = study(), []
     for law in LAWS:
-        truth = fit_law(FORMS[law], parts[law][1].data)
-        places, own = places_of(truth.data, loss_law_of(truth.data, ChinchillaLaw)), luck_of_residuals(truth, spread)
+        truth, places = planted(parts, law)
+        own = luck_of_residuals(truth, spread)
         lucks = {"runs alone": own, "steps": luck_of_steps(truth, own, False), "bend": luck_of_steps(truth, own, True)}
         for name, luck in lucks.items():
             of = {"law": law, "luck": name, "n_runs": truth.n_runs, "n_rows": truth.n_rows, **vars(luck)}

@@ -443,7 +443,7 @@ assert not ranked["tied"].iloc[1:].any(), "the text says: tied with none"
 assert errors.loc["largest size", "log_rms_se"].isna().all(), "the text says: one run, no error"
 put_all(default=default.name, default_constants=int(first["constants"]), default_score=first["score"])
 put_all(default_runs=int(first["n_runs"]), default_se=first["se"], next_law=ranked.index[1])
-put_all(next_constants=int(next_law["constants"]), next_score=next_law["score"])
+put_all(next_constants=int(next_law["constants"]))
 put_all(next_low=next_law["behind_low"], next_high=next_law["behind_high"])
 for key, law in (("default", default.name), ("power", "power")):
     put(f"later_{key}", errors.loc[("larger and later", law), "log_rms"])
@@ -493,11 +493,10 @@ axes = against_tokens_per_parameter(at_three)
 put("fig_tokens_per_parameter", axes.figure)
 plt.close("all")
 slopes = size_slopes(trunk)
-for bits in FITTED_BITS:
-    for key, fixed in (("tokens", "tokens"), ("ratio", "tokens per parameter")):
-        row = slopes.loc[(bits, fixed)]
-        for end in ("slope", "low", "high"):
-            put(f"size_{end}_{key}_{bits}", f"{row[end]:+.2f}".replace("-", "−"))
+for bits, key, fixed in ((3, "tokens", "tokens"), *((bits, "ratio", "tokens per parameter") for bits in FITTED_BITS)):
+    row = slopes.loc[(bits, fixed)]
+    for end in ("slope", "low", "high"):
+        put(f"size_{end}_{key}_{bits}", f"{row[end]:+.2f}".replace("-", "−"))
 put("size_runs", int(slopes["n_runs"].iloc[0]))
 assert (slopes.xs("tokens", level="fixed")["high"] < 0).all(), "the text says: at equal tokens larger models lose less"
 assert (slopes.xs("tokens per parameter", level="fixed")["high"] > 0).all(), "the text says: there they don't"
@@ -507,7 +506,7 @@ assert (slopes.xs("tokens per parameter", level="fixed")["high"] > 0).all(), "th
 # :name: fig-tokens-per-parameter
 # :alt: QiD at 3 bits against training tokens per parameter, both on logarithmic axes, one line per size from 0.15M to 37.8M parameters. The lines lie nearly on top of each other and rise together.
 #
-# At equal tokens per parameter all sizes lose about the same (3 bits, beyond 60M tokens).
+# At equal tokens per parameter all sizes lose about the same (3 bits).
 # ```
 #
 # At equal tokens larger models lose less: ln QiD changes by {glue:text}`size_slope_tokens_3:s`

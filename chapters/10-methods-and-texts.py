@@ -422,7 +422,7 @@ plt.close("all")
 # QiD hides something there. KL, the divergence from the 16-bit model's predictions, is larger on unseen code: by GPTQ at 3 bits
 # {glue:text}`kl_unseen_small:.2f` times that on held-out code in the smallest model and {glue:text}`kl_unseen_large:.2f` times in the
 # largest (sums over checkpoints of one run each). What rounding loses for a given divergence is {glue:text}`surer_small:.2f` and
-# {glue:text}`surer_large:.2f` times what it is on held-out code, as it would be if models were surer of unseen code than they are right.
+# {glue:text}`surer_large:.2f` times what it is on held-out code.
 
 # %% tags=["remove-input"]
 both = pd.concat(texts)

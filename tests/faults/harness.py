@@ -26,7 +26,7 @@ from helpers.table.records import CHECKSUM, digest
 
 PATIENCE_SECONDS = 300
 LOCK = threading.Lock()
-WORKS = ("sweep", "search", "export", "pocket", "train")
+WORKS = ("sweep", "search", "export", "pocket", "train", "foretell")
 SEARCH = "{sequences: 8, seq_len: 16, ratios: [0.5], trials: 2, granularity: [layer]}"
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.child", "tests.faults.readers"])
@@ -131,6 +131,7 @@ class Bench:
             "search": ("search", f"{self.folder}/search.yml", *table, *trials),
             "export": ("export", str(self.long), "--out", f"{out}/packed", "--bits", "4", "--group-size", "32"),
             "pocket": ("pocket", str(self.family), *steps, "--out", f"{out}/pocket"),
+            "foretell": ("foretell", f"{self.folder}/plan.yml", "--law", "steps", "--step", "8", "--bits", "3", "--register", f"{out}/register.json"),
             "train": ("train", f"{self.folder}/plan.yml", "--out", f"{out}/family", "--device", "cpu"),
         }[work]  # fmt: skip
 

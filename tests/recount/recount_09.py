@@ -381,7 +381,6 @@ def default_law() -> dict:
         "default_se": first["se"],
         "next_law": second["law"],
         "next_constants": second["constants"],
-        "next_score": second["score"],
         "next_low": second["behind_low"],
         "next_high": second["behind_high"],
         "later_runs": int(later[DEFAULT]["n_runs"]),
@@ -429,7 +428,7 @@ def in_size() -> dict:
     found = {"size_runs": len(distinct(main(), "run"))}
     for bits in (2, 3, 4):
         pairs = [({**row, "ratio": row[D] / row[N]}, math.log(row["qid"])) for row in where(main(), bits=bits)]
-        for key, beside in (("tokens", D), ("ratio", "ratio")):
+        for key, beside in (("tokens", D), ("ratio", "ratio")) if bits == 3 else (("ratio", "ratio"),):
             for end, value in zip(("slope", "low", "high"), slopes(pairs, [N, beside], "run")[0], strict=True):
                 found[f"size_{end}_{key}_{bits}"] = f"{value:+.2f}".replace("-", "−")
     return found
