@@ -88,7 +88,17 @@ table = atlas.atlas(stored)
 # %% tags=["hide-input"]
 identity = table.drop(columns=list(stored.judged["hold_out"].unique()))
 identity.index = ["<code>" + html.escape(name) + "</code>" for name in identity.index]
-shown(identity.rename(columns={"fitted": "constants on this book's rows, 95% intervals by training run"}))
+shown(identity.drop(columns="fitted"))
+
+# %% [markdown]
+# And their constants on this book's rows:
+
+# %% tags=["hide-input"]
+shown(
+    identity.loc[identity["fitted"] != "", ["fitted"]].rename(
+        columns={"fitted": "constants, 95% intervals by training run"}
+    )
+)
 
 # %% tags=["remove-cell"]
 measured = read_measured()
