@@ -414,7 +414,7 @@ assert ranks["largest size"] < 0 < rank_again, "the text says: the sign differs 
 #
 # ## Which law to use
 #
-# The rule, written down in `helpers.analyse.judgement.default_law` and not changed since: rank the laws that can be asked with
+# The rule, written down in `helpers.analyse.judgement.default_law`: rank the laws that can be asked with
 # nothing but $D$, $N$ and $P$ by predictions among the *smaller* sizes only (each size from those below it, late tokens from early
 # ones, and both at once); laws within the error of the first are tied; among ties the fewest constants win; a law that does worse
 # than bits alone on models of others is out.

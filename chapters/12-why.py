@@ -522,7 +522,7 @@ pd.DataFrame(
         "β": powers["beta"].map("{:.2f}".format),
         "α": powers["alpha"].map("{:.2f}".format),
     }
-).fillna("")
+).rename(index=int).fillna("")
 
 # %% tags=["remove-cell"]
 put_interval("rule", pd.Series(ruled)[["mean", "low", "high"]])
