@@ -24,10 +24,23 @@ def test_the_default_and_the_ranked_laws_are_read(tmp_path):
     assert read_default(path, "kl") == (DefaultLaw("power", "why", ("power",)), ranked)
 
 
-@pytest.mark.parametrize("content", [None, "{}", "[]", *OF_QID])
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    """It was told as a file without a default law, as from another folder than the repository's."""
+    with pytest.raises(ResultsError, match=r"fits.json: no such file; `make fits` makes it"):
+        read_default(tmp_path / "fits.json")
+
+
+def test_a_damaged_file_is_told_as_damaged(tmp_path):
+    path = tmp_path / "fits.json"
+    whole = json.dumps(summed({"outcomes": {"qid": {"default": {"name": "steps", "reason": "", "tied": []}}}}))
+    path.write_text(whole.replace("steps", "power"))
+    with pytest.raises(ResultsError, match=r"fits.json: damaged, its 'checksum' is .*; `make fits` makes it again"):
+        read_default(path)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", *OF_QID])
 def test_a_file_without_one_is_one_line(tmp_path, content):
     path = tmp_path / "fits.json"
-    if content is not None:
-        path.write_text(content)
+    path.write_text(content)
     with pytest.raises(ResultsError, match=r"fits.json: says no default law; `make fits` makes it"):
         read_default(path)

@@ -6,7 +6,7 @@ from typing import Any
 
 from helpers.table.errors import ResultsError
 from helpers.table.readers import read_json
-from helpers.table.records import verified
+from helpers.table.records import DamagedError, verified
 
 FITS = Path("results/fits.json")
 LOSS_PREDICTED = ", loss predicted"  # behind the name of a law that is judged with a loss law's losses
@@ -34,10 +34,14 @@ class DefaultLaw:
 def read_default(path: Path = FITS, outcome: str = "qid") -> tuple[DefaultLaw, list[dict[str, Any]]]:
     """Return the default law of an outcome, and the laws ranked on the smaller sizes, one object each, best first.
 
-    Raises ResultsError where there is no such file or nothing of the kind in it.
+    Raises ResultsError where there is no such file, it is damaged, or nothing of the kind is in it.
     """
     try:
         contents = verified(read_json(path))["outcomes"][outcome]
         return DefaultLaw.from_json(contents["default"]), list(contents["ranked"])
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: no such file; `make fits` makes it, or name a law with --law") from None
+    except DamagedError as error:
+        raise ResultsError(f"{path}: {error}; `make fits` makes it again, or name a law with --law") from None
     except (OSError, ValueError, LookupError, TypeError):
         raise ResultsError(f"{path}: says no default law; `make fits` makes it, or name one with --law") from None
