@@ -20,7 +20,7 @@ COMMIT = "a" * 40
 FETCH = """
 import json, sys
 from helpers.measure.models import checkpoints
-from tests.measure.models.test_hub import hub_spec
+from tests.measure.models.test_checkpoints_hub import hub_spec
 local = checkpoints.fetch(hub_spec(sys.argv[1]))
 print(json.dumps([str(local.folder), local.commit, local.weights_sha256]))
 """
@@ -83,7 +83,7 @@ def hub(family):
 def fetched(endpoint: str, cache: Path, revision: str) -> subprocess.CompletedProcess:
     """Fetch in a process of its own: the Hub's address is read where its client is imported."""
     told = {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    told |= {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "HF_HUB_DISABLE_XET": "1"}
+    told |= {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
     command = [sys.executable, "-W", "ignore", "-c", FETCH, revision]
     return subprocess.run(command, env=os.environ | told, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
