@@ -236,19 +236,28 @@ def test_laws_lists_every_name_with_what_it_needs():
 def test_the_page_names_every_law_and_every_key(mine):
     page = (ROOT / "book" / "commands.md").read_text()
     fit, by_bits = run("fit", "--law", "power"), run("fit", "--law", "power", "--by", "bits")
-    predicted = run("predict", "--law", "power", *SMALL)
+    predicted = run("predict", *SMALL)
     solved = run("invert", "--law", "power", "--qid", "0.1", "--n-params", "1e6", "--bits", "3")
     file = json.loads((ROOT / "results" / "fits.json").read_text())
     keys = [*fit, *fit["params"]["beta"], *by_bits, *predicted, *solved, *run("laws")["laws"][0]]
     of_kl = file["outcomes"]["kl"]
-    keys += [*run("laws")["default"], *file, *of_kl, *of_kl["loss_law"], *of_kl["fits"]["power"]["draws"]]
+    keys += [
+        *predicted["band"],
+        *predicted["laws"][0],
+        *run("laws")["default"],
+        *file,
+        *of_kl,
+        *of_kl["loss_law"],
+        *of_kl["fits"]["power"]["draws"],
+    ]
     assert {name for name in [*LAW_NAMES, *ELSEWHERE, *keys] if f"`{name}`" not in page} == set()
 
 
 def test_without_a_name_the_default_law_answers():
     law = read_fits().default.law
     for words in (["predict", *SMALL], ["invert", "--qid", "0.1", "--n-params", "1e6", "--bits", "3"]):
-        assert run(*words) == run(*words, "--law", law)
+        named = run(*words, "--law", law)
+        assert {name: run(*words)[name] for name in named} == named
     listed = run("laws")["default"]
     assert (listed["law"], listed["name"]) == (law, read_fits().default.name)
     words = CliRunner().invoke(app, ["laws"], catch_exceptions=False).stdout
@@ -394,3 +403,20 @@ def test_kl_has_fits_and_answers_of_its_own():
     assert "kl" not in qid
     assert kl["kl"] != pytest.approx(qid["qid"], rel=1e-3)
     assert run("fit", "--law", "power", "--outcome", "kl")["outcome"] == "kl"
+
+
+def test_without_a_law_the_default_answers_beside_all_others():
+    asked = ["predict", "--n-params", "7B", "--tokens", "15T", "--bits", "4"]
+    found = run(*asked)
+    alone = run(*asked, "--law", found["law"])
+    assert found["qid"] == alone["qid"]
+    assert found["given"] == {"n_params": 7e9, "tokens": 15e12, "bits": 4.0}
+    assert found["band"]["low"] <= found["qid"] <= found["band"]["high"]
+    assert found["band"]["n_laws"] == sum(not one["fails_outside"] for one in found["laws"])
+    assert found["nearest"][0]["model"] == "LLaMA-1-7B"
+    assert "laws" not in alone
+    coarse = run(*asked, "--group-size", "128")
+    assert coarse["qid"] / found["qid"] == pytest.approx(coarse["group_factor"])
+    words = CliRunner().invoke(app, asked).stdout
+    for expected in ("perplexity times", "band of", "typically misses by", "measured by others: LLaMA-1-7B"):
+        assert expected in words

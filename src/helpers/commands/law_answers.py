@@ -10,8 +10,11 @@ from rich.table import Table
 from helpers.commands.console import console, print_table
 
 if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
+    import pandas as pd
+
     from helpers.analyse.fits.answers import Answer
     from helpers.analyse.fits.stored import StoredFit
+    from helpers.analyse.judgement.band import Said
 
 
 def answer_to_json(answer: "Answer") -> dict[str, Any]:
@@ -23,6 +26,30 @@ def answer_to_json(answer: "Answer") -> dict[str, Any]:
         "outside": list(answer.outside),
         "range": answer.ranges,
         "interval": answer.interval,
+    }
+
+
+def beside_to_json(said: "list[Said]", group_factor: float, nearest: "pd.DataFrame") -> dict[str, Any]:
+    """Return what other laws say of the same model, and what was measured near it, under the names of `--json`."""
+    from helpers.analyse.judgement.band import span
+
+    low, high = span(said)
+    columns = ("model", "bits", "group_size", "dataset", "n_params_non_embedding", "tokens_seen", "qid_nats", "source")
+    return {
+        "group_factor": group_factor,
+        "band": {"low": low, "high": high, "n_laws": sum(not one.fails_outside for one in said)},
+        "laws": [
+            {
+                "law": one.law,
+                "value": one.answer.value,
+                "low": one.answer.low,
+                "high": one.answer.high,
+                "typical_miss_outside": one.typical_miss_outside,
+                "fails_outside": one.fails_outside,
+            }
+            for one in said
+        ],
+        "nearest": [{name: row[name] for name in columns} for row in nearest.to_dict("records")],
     }
 
 
@@ -90,3 +117,41 @@ def print_answer(name: str, value: float, shown: dict[str, Any]) -> None:
         low, high = shown["range"][variable]
         fitted = "no range is known" if math.isnan(low) else f"fitted from {low:.4g} to {high:.4g}"
         print(f"extrapolates: {variable}, {fitted}")
+
+
+def print_beside(shown: dict[str, Any]) -> None:
+    """Print the band of all laws, each law's answer, and the nearest measured models, in words."""
+    is_qid, span = "qid" in shown, shown["band"]
+    if is_qid:
+        ends = [math.exp(shown[end]) for end in ("qid", "low", "high")]
+        print(f"perplexity times {ends[0]:.3f} ({ends[1]:.3f} to {ends[2]:.3f})")
+    if shown["group_factor"] != 1:
+        factor, group = shown["group_factor"], shown["given"]["group_size"]
+        print(f"times {factor:.2f} for groups of {group:g}, by the law group-size: laws are fitted to groups of 32")
+    print(f"band of {span['n_laws']} laws that can be asked: {span['low']:.4g} to {span['high']:.4g}")
+    if shown["outside"]:
+        print(_far_off(shown))
+    table = Table("law", "nats a token", "90% interval", "typical miss on models of others", box=None)
+    for one in shown["laws"]:
+        interval = "" if math.isnan(one["low"]) else f"{one['low']:.4g} to {one['high']:.4g}"
+        miss = one["typical_miss_outside"]
+        words = "" if math.isnan(miss) else f"{miss:.1f} times{', fails' if one['fails_outside'] else ''}"
+        table.add_row(one["law"], f"{one['value']:.4g}", interval, words)
+    print_table(table)
+    for point in shown["nearest"] if is_qid else ():
+        print(
+            f"measured by others: {point['model']} ({point['tokens_seen']:.3g} tokens), GPTQ, {point['bits']:g} bits, "
+            f"groups of {point['group_size']:g}, {point['dataset']}: {point['qid_nats']:.4f} nats"
+        )
+
+
+def _far_off(shown: dict[str, Any]) -> str:
+    """Return what to think of an answer beyond the law's range: its typical miss on models of others, as a range."""
+    value = shown["qid" if "qid" in shown else "kl"]
+    miss = next(one["typical_miss_outside"] for one in shown["laws"] if one["law"] == shown["law"])
+    if math.isnan(miss):
+        return "Beyond what was measured the interval takes the law's form for true; nothing of others judges it there."
+    return (
+        f"Beyond what was measured the interval takes the law's form for true. On models of others this law typically "
+        f"misses by {miss:.1f} times: think of {value / miss:.2g} to {value * miss:.2g} nats."
+    )

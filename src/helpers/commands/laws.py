@@ -18,11 +18,21 @@ import typer
 from rich.table import Table
 
 from helpers.commands.console import add, print_table
-from helpers.commands.law_answers import answer_to_json, fit_to_json, print_answer, print_fit, print_fits, show
+from helpers.commands.counts import count
+from helpers.commands.law_answers import (
+    answer_to_json,
+    beside_to_json,
+    fit_to_json,
+    print_answer,
+    print_beside,
+    print_fit,
+    print_fits,
+    show,
+)
 from helpers.table.errors import QidError
 
 if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
-    from helpers.analyse.fits.answers import KnownLaw
+    from helpers.analyse.fits.answers import Answer, KnownLaw
     from helpers.analyse.fits.stored import NamedFits
 
 SEED = 0  # of the draws of a person's own fit
@@ -53,10 +63,14 @@ class Asked:
     """A question to a law: which law, what is known of a model, and whose fits. Each field is an option."""
 
     law: LawOrDefault = None
-    n_params: Annotated[float | None, typer.Option(help="Size N: non-embedding parameters.")] = None
-    tokens: Annotated[float | None, typer.Option(help="Training tokens D.")] = None
+    n_params: Annotated[
+        float | None, typer.Option(parser=count, metavar="<count>", help="Size N: non-embedding parameters; 7B, 7e9.")
+    ] = None
+    tokens: Annotated[
+        float | None, typer.Option(parser=count, metavar="<count>", help="Training tokens D; 15T, 15e12.")
+    ] = None
     bits: Annotated[float | None, typer.Option(help="Bits a weight P.")] = None
-    group_size: Annotated[float | None, typer.Option(help="Weights that share a scale; law group-size.")] = None
+    group_size: Annotated[float | None, typer.Option(help="Weights that share a scale.")] = None
     lr_fraction: Annotated[
         float | None, typer.Option(help="What decay has left of the peak rate; law learning-rate.")
     ] = None
@@ -132,25 +146,35 @@ def fit(
 
 
 def predict(asked: Asked) -> None:
-    """Predict QiD or KL, in nats a token, with a 90% interval for a new training run."""
+    """Predict QiD or KL, in nats a token, with a 90% interval for a new training run.
+
+    Without --law (and --data) the default law answers, beside it all others that can be asked and what was measured
+    nearby.
+    """
     from helpers.analyse.fits import answers
 
     given = asked.given
     law = asked.law or _default(asked.outcome)
     known, assumed = _known_law(asked, law, given)
     answer = answers.predict(known, given)
+    beside: dict[str, Any] = {}
+    if asked.law is None and asked.data is None:
+        answer, beside = _beside(asked.outcome, law, given)
     found = {
         "law": law,
         asked.outcome: answer.value,
         **answer_to_json(answer),
         "unit": "nats a token",
         "given": given,
+        **beside,
     }
-    show(
-        found | {"assumed": assumed},
-        asked.as_json,
-        lambda shown: print_answer(OUTCOME_SYMBOLS[asked.outcome], answer.value, shown),
-    )
+
+    def in_words(shown: dict[str, Any]) -> None:
+        print_answer(OUTCOME_SYMBOLS[asked.outcome], answer.value, shown)
+        if beside:
+            print_beside(shown)
+
+    show(found | {"assumed": assumed}, asked.as_json, in_words)
 
 
 def invert(asked: Asked, qid: Annotated[float, typer.Option(help="QiD (or KL), nats a token.")]) -> None:
@@ -248,6 +272,18 @@ def _default(outcome: str) -> str:
     from helpers.analyse.rows.outcomes import outcome_named
 
     return read_default(outcome=outcome_named(outcome).name)[0].law
+
+
+def _beside(outcome: str, law: str, given: dict[str, float]) -> "tuple[Answer, dict[str, Any]]":
+    """Return the default law's answer at the groups asked for, and what is said and known beside it."""
+    from helpers.analyse.fits.stored import read_fits
+    from helpers.analyse.judgement import band
+    from helpers.analyse.rows.outcomes import outcome_named
+
+    fits = read_fits(outcome=outcome_named(outcome))
+    said = band.every_answer(fits, given)
+    own = next(one.answer for one in said if one.law == law)
+    return own, beside_to_json(said, band.group_factor(fits, given.get("group_size")), band.nearest_points(given))
 
 
 def _known_law(asked: Asked, law: str, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
