@@ -163,7 +163,6 @@ def calculator(fits: StoredFits, measured: pd.DataFrame, start: dict[str, float]
     whole: alt.LayerChart = layers.add_params(*_inputs(start), *said).properties(
         width="container",
         height=320,
-        title=alt.Title(text=alt.ExprRef("said_shown"), anchor="start", fontWeight="normal"),
         description=(
             "QiD against training tokens for a model of a size that a slider chooses: a band of all laws, the "
             "default law as dots, red where it extrapolates, and measured models of like size as diamonds."
@@ -201,10 +200,6 @@ def _sentence(default: pd.DataFrame, qid: str) -> list[alt.Parameter]:
     return [
         alt.param(name="answer", expr=chosen),
         alt.param(name="said", expr=words),
-        alt.param(
-            name="said_shown",
-            expr="width < 480 ? [slice(said, 0, indexof(said, ':') + 1), slice(said, indexof(said, ':') + 2)] : said",
-        ),
     ]
 
 
