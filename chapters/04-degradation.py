@@ -304,6 +304,7 @@ for name, values in (("pocket", POCKET), ("study", STUDY)):
     put(f"protocol_{name}_blocks", values["n_sequences"] // int(alike["n_documents"].max()))
 put("protocol_model", MODEL)
 put("protocol_draws", len(draws["study"]))
+put("protocol_documents", int(alike["n_documents"].max()))
 put("protocol_ratio", draws["pocket"].loc[0] / draws["study"].loc[0])
 put("protocol_ratio_mean", draws["pocket"].mean() / draws["study"].mean())
 assert (draws["pocket"].index == draws["study"].index).all(), "the text says: so many draws of each"
@@ -316,17 +317,19 @@ put("protocol_runs", int(by_text["n_runs"].max()))
 
 # %% [markdown]
 # **One checkpoint, two numbers.** At 3 bits {glue:text}`protocol_model:s`, at its last checkpoint, has a QiD of
-# {glue:text}`protocol_study:.3f` in {doc}`chapter 1 <01-the-question>` and in the study, and {glue:text}`protocol_pocket:.3f` in the
-# pocket sweep. The study scores the first {glue:text}`protocol_study_blocks:d` blocks of 512 tokens of each document and calibrates on
-# {glue:text}`protocol_study_calibration:d` sequences; the pocket sweep scores the first block and calibrates on
-# {glue:text}`protocol_pocket_calibration:d`. The scored text makes a part of it: on the first block RTN, which needs no calibration,
-# loses {glue:text}`protocol_ratio_2:.2f` [{glue:text}`protocol_low_2:.2f`, {glue:text}`protocol_high_2:.2f`],
-# {glue:text}`protocol_ratio_3:.2f` [{glue:text}`protocol_low_3:.2f`, {glue:text}`protocol_high_3:.2f`] and
-# {glue:text}`protocol_ratio_4:.2f` [{glue:text}`protocol_low_4:.2f`, {glue:text}`protocol_high_4:.2f`] times as much as on all four, at
-# 2, 3 and 4 bits (beyond {glue:text}`early_tokens:s` tokens, over {glue:text}`protocol_runs:d` runs). The draw of calibration text makes
-# the rest: over {glue:text}`protocol_draws:d` draws each the means are {glue:text}`protocol_pocket_mean:.3f` and
-# {glue:text}`protocol_study_mean:.3f`, a factor of {glue:text}`protocol_ratio_mean:.2f` instead of {glue:text}`protocol_ratio:.2f`. So
-# only numbers of one protocol are compared below; {doc}`11-noise-floor` has what else moves one.
+# {glue:text}`protocol_study:.3f` in {doc}`chapter 1 <01-the-question>` and in the study, and {glue:text}`protocol_pocket:.3f` in
+# the pocket sweep. Of each of the same {glue:text}`protocol_documents:d` documents the study scores the first
+# {glue:text}`protocol_study_blocks:d` blocks of 512 tokens, the pocket sweep {glue:text}`protocol_pocket_blocks:d`; they
+# calibrate on {glue:text}`protocol_study_calibration:d` and {glue:text}`protocol_pocket_calibration:d` sequences. The scored text
+# makes a part of it: on the first block RTN, which needs no calibration, loses {glue:text}`protocol_ratio_2:.2f`
+# [{glue:text}`protocol_low_2:.2f`, {glue:text}`protocol_high_2:.2f`], {glue:text}`protocol_ratio_3:.2f`
+# [{glue:text}`protocol_low_3:.2f`, {glue:text}`protocol_high_3:.2f`] and {glue:text}`protocol_ratio_4:.2f`
+# [{glue:text}`protocol_low_4:.2f`, {glue:text}`protocol_high_4:.2f`] times as much as on all four, at 2, 3 and 4 bits (beyond
+# {glue:text}`early_tokens:s` tokens, over {glue:text}`protocol_runs:d` runs). Calibration makes the rest: over
+# {glue:text}`protocol_draws:d` draws each the means are {glue:text}`protocol_pocket_mean:.3f` and
+# {glue:text}`protocol_study_mean:.3f`, a factor of {glue:text}`protocol_ratio_mean:.2f` where the first draws have
+# {glue:text}`protocol_ratio:.2f`. So only numbers of one protocol are compared below; {doc}`11-noise-floor` has what else moves
+# one.
 
 # %% [markdown]
 # ### Tokens
@@ -341,9 +344,9 @@ put("protocol_runs", int(by_text["n_runs"].max()))
 #
 # From {glue:text}`late_first:s` to {glue:text}`late_last:s` tokens QiD rises in {glue:text}`tokens_rising:d` of
 # {glue:text}`tokens_series:d` series of {numref}`fig-tokens` by more than three errors of the change: it becomes
-# {glue:text}`growth_low:.1f` to {glue:text}`growth_high:.1f` times as large. The cut isn't needed for that: over all checkpoints, from
-# {glue:text}`whole_first:s` tokens on, {glue:text}`whole_rising:d` of {glue:text}`whole_series:d` series rise as clearly. Step by step
-# QiD rises {glue:text}`tokens_up:d` times in {glue:text}`tokens_steps:d` and falls {glue:text}`tokens_down:d` times,
+# {glue:text}`growth_low:.1f` to {glue:text}`growth_high:.1f` times as large. The cut isn't needed for that: over all checkpoints,
+# from {glue:text}`whole_first:s` tokens on, {glue:text}`whole_rising:d` of {glue:text}`whole_series:d` series rise as clearly.
+# Step by step QiD rises {glue:text}`tokens_up:d` times in {glue:text}`tokens_steps:d` and falls {glue:text}`tokens_down:d` times,
 # {glue:text}`tokens_down_4:d` of them at 4 bits. A step is a quarter more tokens and moves QiD little, and the mere choice of
 # calibration text moves it by some percent. All this is {glue:text}`study_sizes:d` runs on one order of batches.
 
@@ -497,7 +500,7 @@ assert (negative & negative_other).sum() > 2 * negative.sum() * negative_other.m
 # zero where rounding changes nothing and can't be negative, so that it has no slope to move along: it grows with the *square* of the
 # rounding error. One more bit divides the scale of the grid ({eq}`eq-grid`) by $(2^{P+1} - 1) / (2^P - 1)$ and KL by its square
 # ({eq}`eq-quadratic-rule` derives that). The table has what one more bit divides each outcome by on the way to this width (mean over
-# the sizes; from 6 to 8 bits for each of the two), in how many steps from checkpoint to checkpoint each rises, and the slope of its
+# the sizes, interval over runs; from 6 to 8 bits for each of the two), in how many steps from checkpoint to checkpoint each rises, and the slope of its
 # logarithm in $\ln D$ (clustered by run; positive values).
 
 # %% tags=["hide-input"]
@@ -564,9 +567,9 @@ assert (up_kl["n_up"] >= up["n_up"]).loc[4:].all(), "the text says: KL rises mor
 # these narrow intervals. The third bit takes off much more than the rule and the fourth a little more, in either outcome: there the
 # error is no longer small.
 #
-# All {glue:text}`kl_positive:d` values of KL are positive, those at 8 bits too. Of {glue:text}`up_steps:d` steps at 4, 6 and 8 bits KL
+# {glue:text}`kl_positive:d` of {glue:text}`kl_rows:d` values of KL are positive, those at 8 bits too. Of {glue:text}`up_steps:d` steps at 4, 6 and 8 bits KL
 # rises in {glue:text}`kl_up_4:d`, {glue:text}`kl_up_6:d` and {glue:text}`kl_up_8:d`; QiD in {glue:text}`up_4:d`, {glue:text}`up_6:d`
-# and {glue:text}`up_8:d`. So the steps down are noise of QiD. And tokens act on KL alike at every such width: its slope is
+# and {glue:text}`up_8:d`. So most steps down are QiD's own noise. And tokens act on KL alike at every such width: its slope is
 # {glue:text}`kl_slope_4:.2f` [{glue:text}`kl_slope_4_low:.2f`, {glue:text}`kl_slope_4_high:.2f`], {glue:text}`kl_slope_6:.2f`
 # [{glue:text}`kl_slope_6_low:.2f`, {glue:text}`kl_slope_6_high:.2f`] and {glue:text}`kl_slope_8:.2f`
 # [{glue:text}`kl_slope_8_low:.2f`, {glue:text}`kl_slope_8_high:.2f`], where QiD at 8 bits says only {glue:text}`slope_8:.2f`
@@ -733,14 +736,14 @@ plt.close("all")
 # end. That is where learning by heart would show first. Two runs on the same batches don't establish it.
 #
 # **How much of that is luck?** In KL the climb is from {glue:text}`last_kl_2_once:.2f`, {glue:text}`last_kl_3_once:.2f` and
-# {glue:text}`last_kl_4_once:.2f` to {glue:text}`last_kl_2_end:.2f`, {glue:text}`last_kl_3_end:.2f` and {glue:text}`last_kl_4_end:.2f`.
-# At 3 bits the ratio of QiD peaks at {glue:text}`peak_qid:.2f` after {glue:text}`peak_tokens:s` tokens. That peak is one way of rounding
-# one run: in KL the ratio there is {glue:text}`peak_kl_3_32:.2f` in groups of 32, but {glue:text}`peak_kl_3_64:.2f` and
-# {glue:text}`peak_kl_3_128:.2f` in groups of 64 and 128, {glue:text}`peak_kl_3_0:.2f` with a grid a row, and {glue:text}`peak_kl_4:.2f`,
-# {glue:text}`peak_kl_6:.2f` and {glue:text}`peak_kl_8:.2f` at 4, 6 and 8 bits. The second runs of both sizes, trained with the same seed
-# on the same batches, can be compared up to {glue:text}`second_last:s` tokens. There their ratio of KL at 3 bits is
-# {glue:text}`second_ratio_3:.2f`, where that of the first runs is {glue:text}`first_ratio_3:.2f`. What is left is a moderate climb at
-# every width. Beyond that the largest size has one run.
+# {glue:text}`last_kl_4_once:.2f` to {glue:text}`last_kl_2_end:.2f`, {glue:text}`last_kl_3_end:.2f` and
+# {glue:text}`last_kl_4_end:.2f`. At 3 bits the ratio of QiD peaks at {glue:text}`peak_qid:.2f` after {glue:text}`peak_tokens:s`
+# tokens. That peak is one way of rounding one run: in KL the ratio there is {glue:text}`peak_kl_3_32:.2f` in groups of 32, but
+# {glue:text}`peak_kl_3_64:.2f` and {glue:text}`peak_kl_3_128:.2f` in groups of 64 and 128, {glue:text}`peak_kl_3_0:.2f` with a
+# grid a row, and {glue:text}`peak_kl_4:.2f`, {glue:text}`peak_kl_6:.2f` and {glue:text}`peak_kl_8:.2f` at 4, 6 and 8 bits. The
+# second runs of both sizes, trained with the same seed on the same batches, can be compared up to {glue:text}`second_last:s`
+# tokens. There their ratio of KL at 3 bits is {glue:text}`second_ratio_3:.2f`, where that of the first runs is
+# {glue:text}`first_ratio_3:.2f`. What is left is a moderate climb at every width. Beyond that the largest size has one run.
 #
 # **What can't be told.** No run read fewer different tokens for as long, or more of them. To read for the second time is also to read
 # later, and the slope changes along training for other reasons, as the first pass shows. And neither text is the one that was read
@@ -865,40 +868,41 @@ plt.close("all")
 # raise QiD; averages, more weight decay and width lower it. Pale strokes: from the lowest to the highest of single runs.
 # ```
 #
-# **The yardstick.** The study has {glue:text}`seed_runs:d` runs with other seeds and other batches, at {glue:text}`mates:d` of the sizes. At
-# one checkpoint QiD scatters between seeds by {glue:text}`seed_sd_2:.1%`, {glue:text}`seed_sd_3:.1%` and {glue:text}`seed_sd_4:.1%`
-# at 2, 3 and 4 bits (standard deviation); over the checkpoints of a run, the means lie between {glue:text}`seed_lowest:.2f` and
-# {glue:text}`seed_highest:.2f` of the trunk's ({numref}`fig-else`). Branches and averages share most of
-# their training with their twins, so that for them this yardstick is rather too long.
+# **The yardstick.** The study has {glue:text}`seed_runs:d` runs with other seeds and other batches, at {glue:text}`mates:d` of
+# the sizes. At one checkpoint QiD scatters between seeds by {glue:text}`seed_sd_2:.1%`, {glue:text}`seed_sd_3:.1%` and
+# {glue:text}`seed_sd_4:.1%` at 2, 3 and 4 bits (standard deviation); over the checkpoints of a run, the means lie between
+# {glue:text}`seed_lowest:.2f` and {glue:text}`seed_highest:.2f` of the trunk's ({numref}`fig-else`). Branches and averages share
+# most of their training with their twins, so that for them this yardstick is rather too long.
 #
-# **Second runs.** Of the trunk's sizes {glue:text}`second_sizes:d` were trained again with the same seed and batches, so that only the
-# arithmetic of the GPU tells the runs apart ({glue:text}`second_checkpoints:d` checkpoints and {glue:text}`second_cooldowns:d`
-# cooldowns, scored on two blocks of each document). One run scatters by {glue:text}`second_qid_sd_2:.1%`,
-# {glue:text}`second_qid_sd_3:.1%` and {glue:text}`second_qid_sd_4:.1%` in QiD at 2, 3 and 4 bits, and by {glue:text}`second_kl_sd_2:.1%`,
-# {glue:text}`second_kl_sd_3:.1%` and {glue:text}`second_kl_sd_4:.1%` in KL. QiD rises in {glue:text}`second_up:d` of their
-# {glue:text}`second_steps:d` steps. Their slopes of $\ln$ QiD in $\ln D$ are {glue:text}`second_second_2:.2f`,
-# {glue:text}`second_second_3:.2f` and {glue:text}`second_second_4:.2f`, those of the first runs at the same checkpoints
-# {glue:text}`second_first_2:.2f`, {glue:text}`second_first_3:.2f` and {glue:text}`second_first_4:.2f`; they differ by
-# {glue:text}`second_apart_2_mean:s` [{glue:text}`second_apart_2_low:s`, {glue:text}`second_apart_2_high:s`],
-# {glue:text}`second_apart_3_mean:s` [{glue:text}`second_apart_3_low:s`, {glue:text}`second_apart_3_high:s`] and
-# {glue:text}`second_apart_4_mean:s` [{glue:text}`second_apart_4_low:s`, {glue:text}`second_apart_4_high:s`] (over sizes).
+# **Second runs.** Of the trunk's sizes {glue:text}`second_sizes:d` were trained again with the same seed and batches, so that
+# only the arithmetic of the GPU tells the runs apart ({glue:text}`second_checkpoints:d` checkpoints and
+# {glue:text}`second_cooldowns:d` cooldowns, scored on two blocks of each document). The factor between the two evaluations taken
+# out, one run scatters by {glue:text}`second_qid_sd_2:.1%`, {glue:text}`second_qid_sd_3:.1%` and {glue:text}`second_qid_sd_4:.1%`
+# in QiD at 2, 3 and 4 bits, and by {glue:text}`second_kl_sd_2:.1%`, {glue:text}`second_kl_sd_3:.1%` and
+# {glue:text}`second_kl_sd_4:.1%` in KL. QiD rises in {glue:text}`second_up:d` of their {glue:text}`second_steps:d` steps. Their
+# slopes of $\ln$ QiD in $\ln D$ are {glue:text}`second_second_2:.2f`, {glue:text}`second_second_3:.2f` and
+# {glue:text}`second_second_4:.2f`, those of the first runs at the same checkpoints {glue:text}`second_first_2:.2f`,
+# {glue:text}`second_first_3:.2f` and {glue:text}`second_first_4:.2f`; they differ by {glue:text}`second_apart_2_mean:s`
+# [{glue:text}`second_apart_2_low:s`, {glue:text}`second_apart_2_high:s`], {glue:text}`second_apart_3_mean:s`
+# [{glue:text}`second_apart_3_low:s`, {glue:text}`second_apart_3_high:s`] and {glue:text}`second_apart_4_mean:s`
+# [{glue:text}`second_apart_4_low:s`, {glue:text}`second_apart_4_high:s`] (over sizes).
 #
-# **The learning rate.** A full cooldown multiplies QiD at 3 bits by {glue:text}`decay_least:.1f` to {glue:text}`decay_most:.1f`, more
-# after more tokens and less in larger models: by {glue:text}`decay_large_ratio:.2f` [{glue:text}`decay_large_low:.2f`,
-# {glue:text}`decay_large_high:.2f`] at {glue:text}`decay_large_tokens:s` tokens and {glue:text}`decay_large_size:s` parameters, by
-# {glue:text}`decay_late_ratio:.2f` [{glue:text}`decay_late_low:.2f`, {glue:text}`decay_late_high:.2f`] at
+# **The learning rate.** A full cooldown multiplies QiD at 3 bits by {glue:text}`decay_least:.1f` to {glue:text}`decay_most:.1f`,
+# more after more tokens and less in larger models: by {glue:text}`decay_large_ratio:.2f` [{glue:text}`decay_large_low:.2f`,
+# {glue:text}`decay_large_high:.2f`] at {glue:text}`decay_large_tokens:s` tokens and {glue:text}`decay_large_size:s` parameters,
+# by {glue:text}`decay_late_ratio:.2f` [{glue:text}`decay_late_low:.2f`, {glue:text}`decay_late_high:.2f`] at
 # {glue:text}`decay_late_tokens:s` and {glue:text}`decay_late_size:s`. That is the surface of {doc}`07-tokens-or-decay` through
-# {glue:text}`decay_cooldowns:d` cooldowns of {glue:text}`decay_sizes:d` sizes, those of the second runs among them (clustered by the
-# {glue:text}`decay_runs:d` runs they left); {glue:text}`decay_above:d` of them end above the run they left. The table's line is a mean
-# over the {glue:text}`cooldown_runs:d` of the trunk. The ends of cosines differ, from
-# {glue:text}`cosine_lowest:.2f` to {glue:text}`cosine_highest:.2f`: the short ones spent little time at a high rate, and their loss
-# is higher. At {glue:text}`latest:s` tokens they stand at {glue:text}`cosine_2_last:.2f` of the trunk's QiD at 2 bits. Averages of
-# weights do the opposite: {glue:text}`average_2:.2f` at 2 bits, and a lower loss as well ({glue:text}`average_loss:s`). The peak
-# rate acts in no single direction: single runs at half of it lie between {glue:text}`half_lowest:.2f` and
-# {glue:text}`half_highest:.2f`, at twice of it between {glue:text}`double_lowest:.2f` and {glue:text}`double_highest:.2f`.
-# {cite:t}`catalan2025dynamics` find that error after rounding jumps when the rate decays. These rows agree in sign. The same
-# authors find that it changes little while the rate is constant. Here it grows {glue:text}`growth_low:.1f` to
-# {glue:text}`growth_high:.1f` times at a constant rate, further than any difference in the table.
+# {glue:text}`decay_cooldowns:d` cooldowns of {glue:text}`decay_sizes:d` sizes, those of the second runs among them (clustered by
+# the {glue:text}`decay_runs:d` runs they left); {glue:text}`decay_above:d` of the cooldowns end above their run. The table's line
+# is a mean over the {glue:text}`cooldown_runs:d` of the trunk. The ends of cosines differ, from {glue:text}`cosine_lowest:.2f` to
+# {glue:text}`cosine_highest:.2f`: the short ones spent little time at a high rate, and their loss is higher. At
+# {glue:text}`latest:s` tokens they stand at {glue:text}`cosine_2_last:.2f` of the trunk's QiD at 2 bits. Averages of weights do
+# the opposite: {glue:text}`average_2:.2f` at 2 bits, and a lower loss as well ({glue:text}`average_loss:s`). The peak rate acts
+# in no single direction: single runs at half of it lie between {glue:text}`half_lowest:.2f` and {glue:text}`half_highest:.2f`, at
+# twice of it between {glue:text}`double_lowest:.2f` and {glue:text}`double_highest:.2f`. {cite:t}`catalan2025dynamics` find that
+# error after rounding jumps when the rate decays. These rows agree in sign. The same authors find that it changes little while
+# the rate is constant. Here it grows {glue:text}`growth_low:.1f` to {glue:text}`growth_high:.1f` times at a constant rate,
+# further than any difference in the table.
 #
 # **Weight decay.** Three times the usual weight decay lowers QiD to {glue:text}`wd3_2:.2f` at 2 bits, none raises it to
 # {glue:text}`wd0_2:.2f`; at {glue:text}`latest:s` tokens it is {glue:text}`wd3_2_last:.2f` and {glue:text}`wd0_2_last:.2f`. One run

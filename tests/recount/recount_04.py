@@ -558,7 +558,7 @@ def protocols() -> dict:
         found[f"protocol_{name}_mean"] = math.fsum(row["qid"] for row in rows) / len(rows)
         found[f"protocol_{name}_calibration"] = first["calib_sequences"]
         found[f"protocol_{name}_blocks"] = sequences // len(first["group_loss"])
-        found["protocol_draws"] = len(distinct(rows, "calib_seed"))
+        found |= {"protocol_draws": len(distinct(rows, "calib_seed")), "protocol_documents": len(first["group_loss"])}
     for end in ("", "_mean"):
         found[f"protocol_ratio{end}"] = found[f"protocol_pocket{end}"] / found[f"protocol_study{end}"]
     return found
