@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 from scipy import stats
-from tests.recount.recount import ROOT, distinct, grouped, label, measurements, study, trunk, where
+from tests.recount.recount import ROOT, SEEDED, distinct, grouped, label, measurements, study, trunk, where
 from tests.recount.recount_07 import MAIN, slopes
 from tests.recount.recount_08 import BY_WIDTH, LOSS, PUBLISHED, WITH_LOSS, D, N, late, loss_law, main
 from tests.recount.recount_fits import POWERS, columns, fit, interval
@@ -148,7 +148,7 @@ def seeds() -> dict:
     """Return how far one checkpoint's QiD scatters over seeds, by bits: mean variance over checkpoints."""
     found = {}
     for bits in (2, 3, 4):
-        chosen = [row for row in late() if row["bits"] == bits and (row in main() or row["family"] == "tadpole-seeds")]
+        chosen = [row for row in late() if row["bits"] == bits and (row in main() or row["family"] in SEEDED)]
         groups = [rows for rows in grouped(chosen, "model", "step").values() if len(distinct(rows, "train_seed")) > 1]
         qids = [np.array([row["document_qid"].mean() for row in rows]) for rows in groups]
         found[f"seed_{bits}"] = math.sqrt(np.mean([qid.var(ddof=1) / qid.mean() ** 2 for qid in qids]))

@@ -10,7 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special, stats
-from tests.recount.recount import ROOT, distinct, grouped, label, measurements, standard_error, study, trunk, where
+from tests.recount.recount import (
+    ROOT,
+    SEEDED,
+    distinct,
+    grouped,
+    label,
+    measurements,
+    standard_error,
+    study,
+    trunk,
+    where,
+)
 
 EXCEPTED = {}
 TOLERANCES = {}
@@ -60,7 +71,7 @@ def pocket() -> list[dict]:
 
 def seeded(rows) -> list[dict]:
     """Return the rows of models trained from several seeds, at steps that several seeds have."""
-    chosen = [row for row in rows if row["family"] == "tadpole-seeds" or trunk([row])]
+    chosen = [row for row in rows if row["family"] in SEEDED or trunk([row])]
     places = grouped(chosen, "model", "step")
     return [row for row in chosen if len(distinct(places[row["model"], row["step"]], "train_seed")) > 1]
 
