@@ -1,6 +1,7 @@
 """How QiD moves along one variable: steps and slopes in tokens or size, factors per bit, pieces of training.
 
-Tables are those of `degradation`, one row per measurement; nothing is fitted here but straight lines.
+Tables are those of `degradation`, one row per measurement; nothing is fitted here but straight lines. Steps and factors
+are counted in KL as well.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.outcomes import QID, Outcome
 from helpers.table.errors import AnalysisError
 from helpers.table.paired_error import paired_error
 
@@ -62,15 +64,37 @@ def _pieces(epochs: pd.Series, ends: Sequence[float]) -> list[tuple[float, float
     return list(zip(ends, ends[1:], last, last[1:], strict=False))
 
 
-def bit_factors(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the factor by which one more bit divides QiD: one row per run, one column per step between bit widths.
+def bit_factors(table: pd.DataFrame, outcome: Outcome = QID) -> pd.DataFrame:
+    """Return the factor by which one more bit divides the outcome: one row per run, one column per step between widths.
 
-    It is the factor between the means of QiD over a run's checkpoints, which stays a factor where single QiDs at many
-    bits aren't positive; over a step of n bits, its n-th root. Columns are named by both widths: `(6, 8)`.
+    It is the factor between the means over a run's checkpoints, which stays a factor where single QiDs at many bits
+    aren't positive; over a step of n bits, its n-th root. Columns are named by both widths: `(6, 8)`.
     """
-    means = table.groupby(["run_label", "bits"])["qid_nats"].mean().unstack()
+    means = table.groupby(["run_label", "bits"])[outcome.column].mean().unstack()
     steps = zip(means.columns, means.columns[1:], strict=False)
     return pd.DataFrame({(few, many): (means[few] / means[many]) ** (1 / (many - few)) for few, many in steps})
+
+
+def steps_up(table: pd.DataFrame, outcome: Outcome = QID) -> pd.DataFrame:
+    """Return by bits the steps from a checkpoint of a run to its next (`n_steps`), and those that rise (`n_up`)."""
+    in_order = table.sort_values(TOKENS_SEEN)
+    changes = in_order.groupby(["run_label", "bits"])[outcome.column].diff()
+    by_bits = (changes.dropna() > 0).groupby(in_order["bits"])
+    return pd.DataFrame({"n_up": by_bits.sum(), "n_steps": by_bits.size()})
+
+
+def slopes_of_two_runs(both: pd.DataFrame) -> pd.DataFrame:
+    """Return by bits and model the slope of ln outcome in ln D in each run of `second_runs.both_runs`, no unit.
+
+    Columns: `first`, `second` and `difference`, second less first; over the checkpoints that both runs have. NaN where
+    an outcome isn't positive.
+    """
+    rows = {}
+    for key, one in both.groupby(["bits", "model"]):
+        tokens = one[TOKENS_SEEN].to_numpy(float)
+        rows[key] = {name: slope(tokens, one[f"{name}_nats"].to_numpy(float)) for name in ("first", "second")}
+    table = pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(rows, names=["bits", "model"]))
+    return table.assign(difference=table["second"] - table["first"])
 
 
 def slopes_by_pass(table: pd.DataFrame, ends: Sequence[float]) -> pd.DataFrame:
