@@ -185,7 +185,7 @@ assert by.loc[SQUARES, "ratio"].is_monotonic_increasing, "the text says that thi
 # :alt: Ratio of QiD to that of plain GPTQ for eleven ways of rounding, one row each, with markers for 2, 3 and 4 bits and intervals. Activation order and the least-squares grid lie around or below one, all others above it, MXFP4 and MXINT4 farthest.
 #
 # With codes of the same width, only the least-squares grid and activation order reach plain GPTQ or do better; all others lose more. QiD over
-# that of plain GPTQ, pooled over the checkpoints measured on a CPU. Bars: 95% by documents. Pale strokes: from the lowest to the highest
+# that of plain GPTQ, pooled over the checkpoints measured on a CPU. Bars: 95% over documents. Pale strokes: from the lowest to the highest
 # of the training runs.
 # ```
 
@@ -368,7 +368,7 @@ assert (trends.loc[nearest, "tokens_high"] < 0).all(), "that these fall with tok
 assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AWQ gains on RTN with both"
 
 # %% [markdown]
-# Pooled ratios: of the CPU's checkpoints; of the study's beyond {glue:text}`early_tokens:s` tokens with 95% by training run, and of its smallest and
+# Pooled ratios: of the CPU's checkpoints; of the study's beyond {glue:text}`early_tokens:s` tokens with 95% over training runs, and of its smallest and
 # largest size alone; and both slopes. Symmetric and asymmetric grid are compared on groups of 128, which divide {glue:text}`group_runs:d` of
 # {glue:text}`study_runs:d` widths.
 #
@@ -572,7 +572,7 @@ assert len(swapped) < 0.1 * len(pairs), "the text says that few swap"
 # ## What this does not show
 #
 # - **Few ways at many sizes.** Activation order, the least-squares grid, the MX formats and AWQ below 4 bits were measured on {glue:text}`n_runs:d` small
-#   runs alone, with intervals by documents. The study's runs differ in size as well as in chance, and all read the same batches.
+#   runs alone, with intervals over documents. The study's runs differ in size as well as in chance, and all read the same batches.
 # - **Narrow models.** One group a row means {glue:text}`row_shortest:d` to {glue:text}`row_longest:d` weights here. In a model of usual width it means thousands. At equal bits its
 #   advantage holds at every size measured, but is smaller in large ones; what it is beyond, these rows can't say.
 # - **One draw of calibration text** for all but plain GPTQ. The wider intervals borrow that scatter from plain GPTQ at the last checkpoints, for all ways

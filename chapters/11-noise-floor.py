@@ -179,7 +179,7 @@ plt.close("all")
 # Relative to QiD, draws scatter by {glue:text}`cal_2:.1%` [{glue:text}`cal_2_low:.1%`, {glue:text}`cal_2_high:.1%`] at 2 bits,
 # {glue:text}`cal_3:.1%` [{glue:text}`cal_3_low:.1%`, {glue:text}`cal_3_high:.1%`] at 3 and {glue:text}`cal_4:.1%`
 # [{glue:text}`cal_4_low:.1%`, {glue:text}`cal_4_high:.1%`] at 4. These are standard deviations, pooled over the sizes, with 95%
-# intervals from {glue:text}`freedom:d` degrees of freedom. The intervals overlap: the bits make no clear difference, although QiD
+# intervals over draws, of {glue:text}`freedom:d` degrees of freedom. The intervals overlap: the bits make no clear difference, although QiD
 # itself at 2 bits is {glue:text}`bits_times:.0f` times that at 4. The same rounded models scored on unseen text give
 # {glue:text}`cal_2_unseen:.1%`, {glue:text}`cal_3_unseen:.1%` and {glue:text}`cal_4_unseen:.1%`, which agrees within the
 # intervals.
