@@ -237,7 +237,7 @@ assert (quarter["high"] > 2).to_dict() == {2: False, 3: True, 4: False}, "the te
 #
 # ## Another training seed
 #
-# From other initial weights and with the text in another order, {glue:text}`seed_models:s` were trained several times:
+# From other initial weights and with the text in another order, the models {glue:text}`seed_models:s` were trained several times:
 # {glue:text}`seed_runs:d` runs in all. The smaller two have three runs each up to {glue:text}`seed_common_tokens:s` tokens, the largest
 # size has two, up to {glue:text}`seed_last_tokens:s`. All runs are rounded with the same draw of calibration text and scored on the same
 # documents.
@@ -747,7 +747,7 @@ plt.close("all")
 #   weights and the order of text. Later checkpoints than {glue:text}`seed_last_tokens:s` tokens have no other seed. The scatter falls
 #   in the range that was measured, so that for the trunk's end the floor of another run is rather too high: at 4 bits the runs' scatter
 #   at their last common checkpoint is {glue:text}`last_share:.0%` of the pooled one.
-# - **A share of what.** Calibration draws were made at the last checkpoints only, and the floor takes their scatter as a fixed
+# - **A share of what.** Calibration draws are compared at the trunk's last checkpoints only, and the floor takes their scatter as a fixed
 #   share of QiD. Between machines the share is larger early in training. For checkpoints soon after {glue:text}`late_tokens:s`
 #   tokens the floor of one model is rather too low; before that it shouldn't be used.
 # - **Parts that overlap.** Draws of calibration text, training seeds, devices and formats all set off the same chain of rounding

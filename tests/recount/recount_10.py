@@ -411,14 +411,22 @@ def divergences() -> dict:
     """Return KL on unseen code over that on held-out code, and QiD over KL there, in the smallest and largest model."""
     pairs = matched(*(of_way(late(trunk(study(text))), GPTQ, bits={3}) for text in ("wheels-heldout", "wheels-unseen")))
     sizes_ = sorted({first[N] for first, _ in pairs})
-    found = {}
-    for name, size in (("small", sizes_[0]), ("large", sizes_[-1])):
+    found = {"next_size": label(sizes_[-2])}
+    for name, size in (("small", sizes_[0]), ("next", sizes_[-2]), ("large", sizes_[-1])):
         sums = [
             [sum(pair[one][key] for pair in pairs if pair[0][N] == size) for key in ("kl_nats", "qid")]
             for one in (0, 1)
         ]
         (kl, qid), (more_kl, more_qid) = sums
-        found |= {f"kl_unseen_{name}": more_kl / kl, f"surer_{name}": more_qid / more_kl / (qid / kl)}
+        found |= {f"kl_unseen_{name}": more_kl / kl, f"per_kl_{name}": more_qid / more_kl / (qid / kl)}
+        found["qid_unseen_large"] = more_qid / qid
+    found.pop("kl_unseen_next")
+    both = [late(plain(trunk(study(text)))) for text in ("wheels-heldout", "wheels-unseen")]
+    for bits in (2, 3, 4):
+        cells_ = matched(*(where(rows, bits=bits) for rows in both))
+        logs = [math.log(other["qid"] / other["kl_nats"] / (one["qid"] / one["kl_nats"])) for one, other in cells_]
+        (three,) = regress(np.array(logs), [], [one["run"] for one, _ in cells_])
+        found |= {f"per_kl_{bits}{end}": math.exp(v) for end, v in zip(("", "_low", "_high"), three, strict=True)}
     return found
 
 
