@@ -347,7 +347,6 @@ put_all(row_shortest=int(study["d_model"].min()), row_longest=4 * int(study["d_m
 kl_end = compared(study[study[N_PARAMS] == sizes_of_study[-1]], KL)
 kl_end = {name: one.sort_values(TOKENS_SEEN)["ratio"].iloc[-1] for name, one in kl_end.items()}
 put_all(kl_awq_end=kl_end[nearest[2]], kl_nf4_end=kl_end[nearest[1]])
-put_all(**{f"kl_{name}_largest": kl_trends.loc[what, "largest"] for name, what in ends.items()})
 nf4_size = kl_trends.loc[nearest[1], ["size", "size_low", "size_high"]]
 put_all(**dict(zip(("kl_nf4_size", "kl_nf4_size_low", "kl_nf4_size_high"), nf4_size, strict=True)))
 for name in ("size", "tokens"):

@@ -539,8 +539,6 @@ def kl_along_trunk() -> dict:
     for name, pairs in trunk_ratios("kl_nats").items():
         away.append(math.log(geometric_mean(ratio for _, ratio in pairs)))
         away[-1] -= math.log(geometric_mean(ratio for _, ratio in trunk_ratios()[name]))
-        if name in ("rtn2", "rtn3", "awq_rtn", "symmetric2", "row", "row_equal"):
-            found[f"kl_{name}_largest"] = of_size(pairs, max)
         if name in ("awq", "nf4"):
             largest = max(row[N] for row, _ in pairs)
             found[f"kl_{name}_end"] = max((row[D], ratio) for row, ratio in pairs if row[N] == largest)[1]
