@@ -113,6 +113,8 @@ put("at_reference", float(one.law.predict(100.0, 1.0, BITS)))
 scores = {law: table.loc[law, AIMS] for law in (SIMPLE, TOLD, "power", "steps")}
 for law, key in ((SIMPLE, "simple"), (TOLD, "told"), ("power", "power"), ("steps", "steps")):
     put_all(**{f"at_{key}_size": scores[law].iloc[0], f"at_{key}_late": scores[law].iloc[1]})
+late_errors = stored.judged[stored.judged["hold_out"] == AIMS[1]].set_index("law")["log_rms_se"]
+put_all(at_simple_late_se=late_errors[SIMPLE], at_power_late_se=late_errors["power"])
 told = stored.fits[TOLD]
 put_all(at_c=told.params["c"].value, at_c_low=told.params["c"].low, at_c_high=told.params["c"].high)
 put_all(at_told_tau=told.tau, at_told_n=table.loc[TOLD, "constants"])
@@ -129,9 +131,10 @@ assert told.params["c"].high < 1, "the text says: less than curvature says"
 # - **Tokens per parameter.** $q = c\,(D/N)^b\,s^{-\gamma}$ has {glue:text}`at_n:d` constants. The exponent is
 #   {glue:text}`at_b:.3f` [{glue:text}`at_b_low:.3f`, {glue:text}`at_b_high:.3f`] (95%, over training runs), and a model of 100
 #   tokens per parameter loses {glue:text}`at_reference:.3f` nats per token at 3 bits. The relative spread around it is
-#   {glue:text}`at_tau:.3f`. Held out, the largest size is missed by {glue:text}`at_simple_size:.3f` (power law
-#   {glue:text}`at_power_size:.3f`) and the last factor 4 in tokens by {glue:text}`at_simple_late:.3f` (power law
-#   {glue:text}`at_power_late:.3f`). Size spans a factor of {glue:text}`at_span_n:.0f` here and tokens one of
+#   {glue:text}`at_tau:.3f`. Held out, the last factor 4 in tokens is missed by {glue:text}`at_simple_late:.3f` ±
+#   {glue:text}`at_simple_late_se:.3f` (power law {glue:text}`at_power_late:.3f` ± {glue:text}`at_power_late_se:.3f`, over runs); of
+#   the largest size one run was held out, which ties it ({glue:text}`at_simple_size:.3f`) with the power law
+#   ({glue:text}`at_power_size:.3f`). Size spans a factor of {glue:text}`at_span_n:.0f` here and tokens one of
 #   {glue:text}`at_span_d:.0f`: tying both lends the long lever's slope to the short one.
 # - **Curvature**, which has to be told the model: $q = c_P \cdot \tfrac12\operatorname{tr}(H)\,\sigma^2$ knows nothing of $D$ and
 #   $N$, and with {glue:text}`at_told_n:d` constants has {glue:text}`at_told_size:.3f` and {glue:text}`at_told_late:.3f`. At 3
@@ -182,13 +185,14 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 # ## Scores
 
 # %% tags=["hide-input"]
-every = table[list(stored.judged["hold_out"].unique())]
+every = atlas.scored(stored, stored.judged["hold_out"].unique())
 every.index = ["<code>" + html.escape(name) + "</code>" for name in every.index]
 shown(every)
 
 # %% [markdown]
-# *rms of $\ln(\hat q / q)$, no unit, laws by what was held out. n/a: the law can't be fitted to the rest or says nothing of it. What
-# these differences are worth, {doc}`09-extrapolation` asks.*
+# *rms of $\ln(\hat q / q)$ ± its standard error over training runs (none where one run is held out), no unit, laws by what was held
+# out. "=" marks a tie: the 95% interval of the difference from the column's best law, over runs, holds zero; on one run all are
+# tied. n/a: the law can't be fitted to the rest or says nothing of it.*
 #
 # ## Laws of the loss after rounding
 #

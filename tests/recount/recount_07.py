@@ -265,33 +265,43 @@ def moves() -> dict:
     return found
 
 
-def cooled(family: str, blocks: int) -> list[tuple[dict, float]]:
-    """Return a family's finished cooldowns at 4 bits, each with ln of its KL over that of the run it left, at equal tokens.
+def cooled(family: str, blocks: int, bits: int, column: str) -> list[tuple[dict, float]]:
+    """Return a family's finished cooldowns, each with ln of its KL or QiD over that of the run it left, at equal tokens.
 
     A cooldown of the second runs ends one update after a checkpoint of the run it left.
     """
     chosen = where(measurements(), device_type="cuda", n_sequences=blocks, eval_dataset="wheels-heldout", family=family)
-    whole = where(chosen, method="gptq", bits=4, **MAIN, calib_seed=0, assignment_sha256=None, outlier_share=None)
+    whole = where(chosen, method="gptq", bits=bits, **MAIN, calib_seed=0, assignment_sha256=None, outlier_share=None)
     done = [row for row in where(whole, schedule="cooldown") if row[D] == row["tokens_planned"]]
     found = []
     for row in done:
         left = [
             one for one in where(whole, run=row["model"], model=row["model"]) if abs(one[D] - row[D]) < 1e-3 * row[D]
         ]
-        found += [(row, math.log(row["kl_nats"] / one["kl_nats"])) for one in left]
+        found += [(row | {"left": f"{family}/{row['model']}"}, math.log(row[column] / one[column])) for one in left]
     return found
+
+
+def all_cooled(bits: int, column: str) -> list[tuple[dict, float]]:
+    return cooled("tadpole-trunk", 512, bits, column) + cooled("tadpole-mixed", 256, bits, column)
 
 
 def surface() -> dict:
     """Return the plane of ln KL ratio over ln D and ln N through the cooldowns of the trunk and of the second runs."""
-    pairs = cooled("tadpole-trunk", 512) + cooled("tadpole-mixed", 256)
-    for row, _ in pairs:
-        row["left"] = f"{row['family']}/{row['model']}"
+    pairs = all_cooled(4, "kl_nats")
     tokens, size = slopes(pairs, [D, N], "left")
+    of_three = all_cooled(3, "qid")
+    (by_tokens, *_), (by_size, *_) = slopes(of_three, [D, N], "left")
+    lean = [by_tokens * math.log(row[D]) + by_size * math.log(row[N]) for row, _ in of_three]
+    level = np.mean([value for _, value in of_three]) - np.mean(lean)
     return {
         "surface_n": len(pairs),
         "surface_runs": len({row["left"] for row, _ in pairs}),
         "surface_largest": label(max(row[N] for row, _ in pairs)),
+        "surface_range_low": math.exp(level + min(lean)),
+        "surface_range_high": math.exp(level + max(lean)),
+        "surface_tokens_first": label(min(row[D] for row, _ in of_three)),
+        "surface_tokens_last": label(max(row[D] for row, _ in of_three)),
         **texts("surface_tokens", tokens),
         **texts("surface_size", size),
     }

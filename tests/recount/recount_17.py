@@ -66,6 +66,9 @@ def counts() -> dict:
     found = {f"at_{key}_{at}": score(law, hold_out) for law, key in (
         (SIMPLE, "simple"), (TOLD, "told"), ("power", "power"), ("steps", "steps")
     ) for at, hold_out in (("size", SIZE), ("late", LATE))}  # fmt: skip
+    found |= {
+        f"at_{key}_late_se": score(law, LATE, "log_rms_se") for law, key in ((SIMPLE, "simple"), ("power", "power"))
+    }
     return found | {
         "at_laws": len(laws),
         "at_printed": sum(row["published"] for row in stored()["judged"] if row["hold_out"] == SIZE),
