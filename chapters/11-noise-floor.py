@@ -37,7 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.questions.trends import trends
+from helpers.analyse.questions.trends import steps_up
 from helpers.analyse.questions.ways import way_of_rounding
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.devices import device_agreement
@@ -388,7 +388,7 @@ assert seeds_of[KL.name]["relative_sd"].max() < 0.6 * seeds_of[QID.name].loc[4, 
 )
 plain = rows_of_fit(degradation(study_rows(measured)), "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
 for name, outcome in OUTCOMES.items():
-    steps = trends(plain, TOKENS_SEEN, [N_PARAMS, "bits"], outcome).groupby("bits")[["n_up", "n_steps"]].sum()
+    steps = steps_up(plain, outcome)
     for bits in (4, 6, 8):
         put(f"up_{name}_{bits}", int(steps.loc[bits, "n_up"]))
     put("up_of", int(steps["n_steps"].iloc[0]))

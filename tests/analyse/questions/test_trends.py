@@ -2,7 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.questions.trends import bit_factors, loss_changes, slope, slopes_by_pass, spread_out, trends
+from helpers.analyse.questions.trends import (
+    bit_factors,
+    loss_changes,
+    slope,
+    slopes_by_pass,
+    slopes_of_two_runs,
+    spread_out,
+    steps_up,
+    trends,
+)
 from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
@@ -175,6 +184,25 @@ def test_bit_factors_are_of_means_and_by_the_bit(gptq):
     planted.loc[one, "qid_nats"] -= 1e-3  # below zero, with the mean as it was
     planted.loc[other, "qid_nats"] += 1e-3
     np.testing.assert_allclose(bit_factors(planted), 4.0, rtol=1e-6)
+    in_kl = planted.assign(kl_nats=3.0 * 5.0 ** -planted["bits"].astype(float))
+    np.testing.assert_allclose(bit_factors(in_kl, KL), 5.0)
+
+
+def test_steps_up_count_neighbours_of_one_run_in_either_outcome(gptq):
+    order = gptq.groupby(["run_label", "bits"])["tokens_seen"].rank()
+    planted = gptq.assign(qid_nats=order.replace({3: 1.5}), kl_nats=order).sample(frac=1.0, random_state=0)
+    by_qid, by_kl = steps_up(planted), steps_up(planted, KL)
+    assert by_kl.to_dict("list") == {"n_up": [9, 9, 9], "n_steps": [9, 9, 9]}  # 3 runs of 4 checkpoints
+    assert by_qid.to_dict("list") == {"n_up": [6, 6, 6], "n_steps": [9, 9, 9]}  # down from 2 to 1.5 in each run
+
+
+def test_slopes_of_two_runs_are_those_of_each_and_their_difference():
+    tokens = np.array([1e8, 2e8, 5e8])
+    both = pd.DataFrame({"bits": 3.0, "model": "a", "tokens_seen": tokens})
+    both = both.assign(first_nats=tokens**0.5, second_nats=2 * tokens**0.6)
+    found = slopes_of_two_runs(pd.concat([both, both.assign(model="b", second_nats=-1.0)]))
+    assert found.loc[(3.0, "a")].to_dict() == pytest.approx({"first": 0.5, "second": 0.6, "difference": 0.1})
+    assert found.loc[(3.0, "b")].isna().to_dict() == {"first": False, "second": True, "difference": True}
 
 
 @pytest.fixture

@@ -78,6 +78,28 @@ def bit_factors(table: pd.DataFrame, outcome: Outcome = QID) -> pd.DataFrame:
     return pd.DataFrame({(few, many): (means[few] / means[many]) ** (1 / (many - few)) for few, many in steps})
 
 
+def steps_up(table: pd.DataFrame, outcome: Outcome = QID) -> pd.DataFrame:
+    """Return by bits the steps from a checkpoint of a run to its next (`n_steps`), and those that rise (`n_up`)."""
+    in_order = table.sort_values(TOKENS_SEEN)
+    changes = in_order.groupby(["run_label", "bits"])[outcome.column].diff()
+    by_bits = (changes.dropna() > 0).groupby(in_order["bits"])
+    return pd.DataFrame({"n_up": by_bits.sum(), "n_steps": by_bits.size()})
+
+
+def slopes_of_two_runs(both: pd.DataFrame) -> pd.DataFrame:
+    """Return by bits and model the slope of ln outcome in ln D in each run of `second_runs.both_runs`, no unit.
+
+    Columns: `first`, `second` and `difference`, second less first; over the checkpoints that both runs have. NaN where
+    an outcome isn't positive.
+    """
+    rows = {}
+    for key, one in both.groupby(["bits", "model"]):
+        tokens = one[TOKENS_SEEN].to_numpy(float)
+        rows[key] = {name: slope(tokens, one[f"{name}_nats"].to_numpy(float)) for name in ("first", "second")}
+    table = pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(rows, names=["bits", "model"]))
+    return table.assign(difference=table["second"] - table["first"])
+
+
 def slopes_by_pass(table: pd.DataFrame, ends: Sequence[float], outcome: Outcome = QID) -> pd.DataFrame:
     """Return the slope of ln outcome on ln D in each piece of training between two of `ends` (passes through the text).
 
