@@ -62,6 +62,15 @@ def test_trends_count_steps_and_pair_the_error_of_the_change(gptq):
     assert one["exponent"] == pytest.approx(0.4, abs=0.15)
 
 
+def test_kl_has_trends_too_but_no_error_by_document(gptq):
+    twice = gptq.assign(kl_nats=0.3 * gptq["tokens_seen"] ** 0.7 * 4.0 ** -gptq["bits"])
+    table = trends(twice, "tokens_seen", ["model", "bits"], KL)
+    np.testing.assert_allclose(table["exponent"], 0.7)
+    assert (table["n_up"] == table["n_steps"]).all()
+    assert table["change_se_nats"].isna().all()
+    np.testing.assert_allclose(bit_factors(twice, KL), 4.0)
+
+
 def test_trends_refuse_a_place_measured_twice(gptq):
     with pytest.raises(AnalysisError, match="each measured once"):
         trends(gptq, "tokens_seen", ["bits"])
@@ -85,6 +94,13 @@ def test_the_error_of_a_ratio_is_that_of_resampled_documents(rows, gptq):
     resampled = pair[0][drawn].mean(axis=1) / pair[1][drawn].mean(axis=1)
     # the bootstrap of 64 documents is good to about 10%
     assert ratio["ratio_se"] == pytest.approx(resampled.std(), rel=0.15)
+
+
+def test_a_ratio_of_kl_is_of_kl_and_has_no_error_by_document(gptq):
+    other = gptq.assign(kl_nats=4.0)
+    ratio = qid_ratio(other.assign(kl_nats=1.0, qid_nats=-1.0), other, KL)
+    np.testing.assert_allclose(ratio["ratio"], 0.25)
+    assert ratio["ratio_se"].isna().all()
 
 
 def test_ratio_without_a_common_checkpoint_is_refused(gptq):
