@@ -750,8 +750,8 @@ plt.close("all")
 # grid a row, and {glue:text}`peak_kl_4:.2f`, {glue:text}`peak_kl_6:.2f` and {glue:text}`peak_kl_8:.2f` at 4, 6 and 8 bits. The
 # second runs of both sizes, trained with the same seed on the same batches, can be compared up to {glue:text}`second_last:s`
 # tokens. There their ratio of KL at 3 bits is {glue:text}`second_ratio_3:.2f`, where that of the first runs is
-# {glue:text}`first_ratio_3:.2f`, and a run of the largest size from another seed has
-# {glue:text}`seed_ratio_3:.2f` of the next one's KL. What is left is a moderate climb at every width. Beyond that the largest size has one run.
+# {glue:text}`first_ratio_3:.2f`, and a run of the largest size from another seed has {glue:text}`seed_ratio_3:.2f` of the next
+# one's KL. What is left is a moderate climb of the first run at every width; beyond these tokens it is the only one of its size.
 #
 # **What can't be told.** No run read fewer different tokens for as long, or more of them. To read for the second time is also to read
 # later, and the slope changes along training for other reasons, as the first pass shows. And neither text is the one that was read
