@@ -394,6 +394,9 @@ def peak() -> dict:
     again = where(second(), bits=3)
     shared = max(row[D] for row in where(again, **{N: size_order()[-1]}))
     found |= {"second_last": label(shared), "second_ratio_3": last_two(where(again, **{D: shared}), "kl_nats")}
+    seeded = rounded(where(study(), run="tadpole-512x12-seed1", **{D: shared}), widths={3})
+    below = where(of_trunk(widths={3}), **{D: shared, N: size_order()[-2]})
+    found["seed_ratio_3"] = seeded[0]["kl_nats"] / below[0]["kl_nats"]
     return found | {"first_ratio_3": last_two(where(of_trunk(widths={3}), **{D: shared}), "kl_nats")}
 
 
@@ -491,7 +494,7 @@ def change(rows) -> float:
 
 def ways() -> dict:
     everything = beside()
-    latest = max(row[D] for row in where(everything, schedule="constant", n_averaged=1))
+    latest = max(row[D] for row in where(everything, way="cosine"))
     sizes_apart = [row[N] / row["twin"][N] - 1 for row in everything if row["model"] != row["twin"]["model"]]
     found = {"latest": label(latest), "shape_size_gap": max(map(abs, sizes_apart))}
     for name, rows in grouped(everything, "way").items():
