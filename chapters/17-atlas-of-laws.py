@@ -236,9 +236,11 @@ for bits in FITTED_BITS:
             f"at_shannon_{bits}_high": cell["ratio_high"],
         }
     )
-put_all(at_lost=int(losses["log_rms"].isna().sum()), at_loss_cells=len(losses))
+of_two = at.xs("shannon", level="way").xs("larger and later", level="hold_out")["ratio"]
+assert list(of_two < 1) == [False, True, True], "the text says: larger and later, it wins at 3 and 4 bits"
 assert at.loc[(2, AIMS[1], "shannon"), "ratio_high"] < 1, "the text says: at 2 bits it wins"
-assert min(at.loc[(bits, AIMS[1], "shannon"), "ratio_low"] for bits in (3, 4)) > 1, "the text says: it loses at 3, 4"
+assert at.loc[(3, AIMS[1], "shannon"), "ratio_low"] > 1, "the text says: it loses at 3"
+assert at.loc[(4, AIMS[1], "shannon"), "ratio_low"] < 1 < at.loc[(4, AIMS[1], "shannon"), "ratio_high"], "a tie at 4"
 
 # %% [markdown]
 # *rms of $\ln(\hat L / L)$ of the loss after rounding, no unit; in brackets 95% over the runs held out, fits kept, where there are four
@@ -246,10 +248,11 @@ assert min(at.loc[(bits, AIMS[1], "shannon"), "ratio_low"] for bits in (3, 4)) >
 #
 # Of the last factor 4 in tokens Shannon's law misses {glue:text}`at_shannon_2:.2f` [{glue:text}`at_shannon_2_low:.2f`,
 # {glue:text}`at_shannon_2_high:.2f`] times as much as Chinchilla's form at 2 bits, where the loss after rounding turns,
-# {glue:text}`at_shannon_3:.1f` [{glue:text}`at_shannon_3_low:.1f`, {glue:text}`at_shannon_3_high:.1f`] times at 3 and
-# {glue:text}`at_shannon_4:.1f` [{glue:text}`at_shannon_4_low:.1f`, {glue:text}`at_shannon_4_high:.1f`] times at 4. So the claim that
-# the old forms fail and this one extrapolates holds at our scale where the loss turns and not where it doesn't: there eight
-# constants cost more than they bring.
+# {glue:text}`at_shannon_3:.1f` [{glue:text}`at_shannon_3_low:.1f`, {glue:text}`at_shannon_3_high:.1f`] times at 3, and
+# {glue:text}`at_shannon_4:.1f` [{glue:text}`at_shannon_4_low:.1f`, {glue:text}`at_shannon_4_high:.1f`] times at 4, a tie. Of larger and
+# later rows, which are of two runs and have no interval, it misses less at 3 and 4 bits and more at 2. So the claim that the old forms
+# fail and this one extrapolates holds for tokens where the loss turns; elsewhere our hold-outs don't agree. Its fits have many minima,
+# some hardly higher that predict something else altogether: we take the lowest of 48 starts.
 #
 # ## A law of block size, known second-hand
 #
