@@ -258,7 +258,7 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 # than the others. A block that holds such a channel takes its scale from it, and its neighbours are rounded to little or
 # nothing. The larger the blocks, the more channels have such a neighbour. Without outliers a larger block costs only what the
 # largest of more ordinary values exceeds that of fewer. For GPTQ in groups of 32, which leaves inputs alone, outliers explained
-# nothing ({doc}`12-why`).
+# nothing among small models, and a part of the loss in the largest ({doc}`12-why`).
 #
 # We measure outliers as the root mean square of the largest channel over that of the mean one, for the inputs of each matrix,
 # and take the geometric mean over matrices. From {glue:text}`qb_outliers_least:.1f` at the smallest model's first checkpoint
