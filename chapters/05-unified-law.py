@@ -17,8 +17,8 @@
 #
 # *Does one formula hold for tokens, size and bits together?*
 #
-# {term}`Intervals <interval>` are 95%. Those of a law's parameters run over training runs and steps, means over runs over training runs,
-# differences of methods and texts over training runs and packages of documents. At 90% they are for a new training run.
+# {term}`Intervals <interval>` run over training runs and steps for a law's parameters, over training runs for means, over training
+# runs and packages of documents for differences of methods and texts. At 90% they are for a new training run.
 
 # %% tags=["parameters"]
 device = "cpu"

@@ -20,7 +20,7 @@
 # The chapters before say by how much QiD grows with tokens and shrinks with size. They don't say why. This one looks at three things
 # that can be known of a checkpoint before it is rounded: how far training still moves the weights, how sharply the loss bends around
 # them, and how heavy their tails are. Each is put beside the QiD that was measured. None of it is an experiment on the cause: what goes
-# together need not cause each other. {term}`Intervals <interval>` are 95% and run over training runs, a run and its branches counted
+# together need not cause each other. {term}`Intervals <interval>` run over training runs, a run and its branches counted
 # together; where they run over sizes, that is said.
 
 # %% tags=["parameters"]
