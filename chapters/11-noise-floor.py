@@ -376,8 +376,10 @@ put("second_largest", count_label(pairs[N_PARAMS].max()))
 put("second_rows", int(again[QID.name].loc[4, "n_rows"]))
 put("second_sizes", int(again[QID.name].loc[4, "n_sizes"]))
 assert pairs["model"].nunique() == 8, "the text says: eight sizes"
-but_smallest = one_run_scatter(pairs[pairs[N_PARAMS] > pairs[N_PARAMS].min()])
-put("again_but_smallest", but_smallest.loc[4, "relative_sd"])
+later = pairs[pairs[TOKENS_SEEN] > pairs[TOKENS_SEEN].min()]
+put("again_later", one_run_scatter(later).loc[4, "relative_sd"])
+put("again_later_from", count_label(later[TOKENS_SEEN].min()))
+assert one_run_scatter(later).loc[4, "relative_sd"] < again[QID.name].loc[4, "relative_sd"], "the text says: early most"
 for name in OUTCOMES:
     for bits in WIDTHS:
         put(f"again_{name}_{bits}", again[name].loc[bits, "relative_sd"])
@@ -395,7 +397,7 @@ for name, outcome in OUTCOMES.items():
 
 # %% [markdown]
 # The same seed again scatters by {glue:text}`again_qid_2:.1%`, {glue:text}`again_qid_3:.1%` and {glue:text}`again_qid_4:.1%` of QiD
-# ({glue:text}`again_but_smallest:.1%` at 4 bits without the smallest size), and by {glue:text}`again_kl_2:.1%`,
+# ({glue:text}`again_later:.1%` at 4 bits from {glue:text}`again_later_from:s` tokens on: early checkpoints scatter most), and by {glue:text}`again_kl_2:.1%`,
 # {glue:text}`again_kl_3:.1%` and {glue:text}`again_kl_4:.1%` of KL: {glue:text}`second_rows:d` pairs of checkpoints of
 # {glue:text}`second_sizes:d` sizes. Other seeds scatter by {glue:text}`between_kl_2:.1%` [{glue:text}`between_kl_2_low:.1%`,
 # {glue:text}`between_kl_2_high:.0%`], {glue:text}`between_kl_3:.1%` [{glue:text}`between_kl_3_low:.1%`,
