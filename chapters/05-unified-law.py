@@ -17,8 +17,8 @@
 #
 # *Does one formula hold for tokens, size and bits together?*
 #
-# {term}`Intervals <interval>` are 95%. Those of a law's parameters run over training runs and steps, means over runs over training runs,
-# differences of methods and texts over training runs and packages of documents. At 90% they are for a new training run.
+# {term}`Intervals <interval>` run over training runs and steps for a law's parameters, over training runs for means, over training
+# runs and packages of documents for differences of methods and texts. At 90% they are for a new training run.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -146,7 +146,7 @@ assert rows["epochs"].max() > 1, "the text says that training text repeats"
 put_all(
     tau=fit.tau, median_se=float(np.median(data.outcome_se_nats / fit.fitted_nats)), rows=fit.n_rows, runs=fit.n_runs
 )
-put_all(status=str(fit.status), level=fit.level)
+put_all(level=fit.level)
 for bits, share in fit.information_by_bits.items():
     put(f"share_{bits:g}", share)
     put(f"pure_{bits:g}", pure[bits])
@@ -181,7 +181,7 @@ assert inside == {"beta": True, "alpha": False, "gamma": False}, "the text says 
 # The {glue:text}`rows:d` rows come from {glue:text}`runs:d` training runs only. Rows of one run share its luck, and rows of one step share
 # its batches, so the intervals count runs and steps, not rows: a covariance clustered by run with a correction for small numbers (CR2), what
 # clusters by step add to it, and a *t* distribution with at most {glue:text}`runs:d` − 1 degrees of freedom. For $\alpha$ there are {glue:text}`alpha_freedom:.1f`, as from half as many runs, since the sizes at both ends decide
-# most of it. The fit calls its own status *{glue:text}`status:s`*.
+# most of it.
 #
 # - $\beta$ = {glue:text}`beta:.2f`, {glue:text}`level:.0%` interval {glue:text}`beta_low:.2f` to {glue:text}`beta_high:.2f`, from
 #   {glue:text}`box_tokens_low:s` to {glue:text}`box_tokens_high:s` tokens: another window has another $\beta$, as we shall see. Twice the
@@ -813,8 +813,8 @@ put("far_table", float(OUYANG_2024_TABLE_1[4].predict(far_tokens, far_size, 4)))
 #   ({glue:text}`seed_4_low:.0%` to {glue:text}`seed_4_high:.0%`), as standard deviations relative to QiD. All lie below $\tau$ = {glue:text}`tau:.0%`, which holds the
 #   luck of the run and the faults of the law together; only the interval of 4 bits reaches beyond it. {doc}`Chapter 11 <11-noise-floor>` says more.
 # - **The far future.** {glue:text}`far_tokens:s` tokens are {glue:text}`far_factor:,.0f` times our most, and {glue:text}`far_paper:,.0f` times the paper's. For
-#   {glue:text}`far_size:s` parameters at 4 bits the published law says {glue:text}`far_unified:.2f` nats there and the law of the paper's own table
-#   {glue:text}`far_table:.2f`. Two laws by the same authors, from the same models, part by that much before any doubt about the form.
+#   {glue:text}`far_size:s` parameters at 4 bits the published law says {glue:text}`far_unified:.2f` nats there and the law that prints the paper's table
+#   at this width {glue:text}`far_table:.2f`. The equation and the table of one paper part by that much before any doubt about the form.
 #
 # ## Exercises
 #

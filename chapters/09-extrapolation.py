@@ -20,8 +20,8 @@
 # Every form with four or five constants looks good on the rows that it was fitted to. A law is for the rows that one does not
 # have: larger models, more tokens, other bit widths, another way of training. So we hide rows, fit, predict what was hidden,
 # and count how far off the predictions are and whether the intervals hold. Then we leave our own table and look at models of
-# others, a thousand times as large. {term}`Intervals <interval>` run over training runs, and at 90% they are for a new one; those of
-# published models run over models.
+# others, a thousand times as large. {term}`Intervals <interval>` run over training runs, those of constants over steps too; at 90%
+# they are for a new run; those of published models run over models.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -619,9 +619,9 @@ assert (slopes.xs("tokens per parameter", level="fixed")["high"] > 0).all(), "th
 # %% [markdown]
 # ```{glue:figure} fig_tokens_per_parameter
 # :name: fig-tokens-per-parameter
-# :alt: QiD at 3 bits against training tokens per parameter, both on logarithmic axes, one line per size from 0.15M to 37.8M parameters. The lines lie nearly on top of each other and rise together.
+# :alt: QiD at 3 bits against training tokens per parameter, both on logarithmic axes, one line per size from 0.15M to 37.8M parameters. Most lines lie close together and rise together; the smallest start below the others and the largest ends above.
 #
-# At equal tokens per parameter all sizes lose about the same (3 bits).
+# At equal tokens per parameter all sizes lose about the same at 3 bits, but for the start of small models and the end of the largest.
 # ```
 #
 # At equal tokens larger models lose less: ln QiD changes by {glue:text}`size_slope_tokens_3:s`

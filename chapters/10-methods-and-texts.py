@@ -21,7 +21,7 @@
 # scored on held-out files of the packages that training read. This chapter moves the rest, and asks four
 # things. Which way of rounding loses least with codes of the same width? Which loses least when the scales are counted too? Does the answer
 # change with size and training? And would another text tell another story? All four are asked of QiD and of KL, the divergence from the
-# 16-bit model's predictions. {term}`Intervals <interval>` are 95%. They run over documents for the CPU's rows and over training runs for
+# 16-bit model's predictions. {term}`Intervals <interval>` run over documents for the CPU's rows and over training runs for
 # the study's; where texts are compared, over packages of documents too. Rows don't keep KL by document: on the CPU its ratios have no
 # interval, elsewhere intervals over runs alone.
 

@@ -21,7 +21,7 @@
 # draw of calibration text, other documents, another machine, another number format: each moves it. Train the model again from
 # another seed, and it moves once more. This chapter measures how far each does, and adds them up to a floor. What lies below the
 # floor needs no explanation. Other chapters hold their predictions against it. All of it is asked of QiD and, where the rows allow,
-# of KL, the divergence from the 16-bit model's predictions. {term}`Intervals <interval>` are 95% and run over draws of calibration
+# of KL, the divergence from the 16-bit model's predictions. {term}`Intervals <interval>` run over draws of calibration
 # text; where seeds are compared, over training runs; over checkpoints or documents where that is said.
 
 # %% tags=["parameters"]
@@ -376,8 +376,10 @@ put("second_largest", count_label(pairs[N_PARAMS].max()))
 put("second_rows", int(again[QID.name].loc[4, "n_rows"]))
 put("second_sizes", int(again[QID.name].loc[4, "n_sizes"]))
 assert pairs["model"].nunique() == 8, "the text says: eight sizes"
-but_smallest = one_run_scatter(pairs[pairs[N_PARAMS] > pairs[N_PARAMS].min()])
-put("again_but_smallest", but_smallest.loc[4, "relative_sd"])
+later = pairs[pairs[TOKENS_SEEN] > pairs[TOKENS_SEEN].min()]
+put("again_later", one_run_scatter(later).loc[4, "relative_sd"])
+put("again_later_from", count_label(later[TOKENS_SEEN].min()))
+assert one_run_scatter(later).loc[4, "relative_sd"] < again[QID.name].loc[4, "relative_sd"], "the text says: early most"
 for name in OUTCOMES:
     for bits in WIDTHS:
         put(f"again_{name}_{bits}", again[name].loc[bits, "relative_sd"])
@@ -395,7 +397,7 @@ for name, outcome in OUTCOMES.items():
 
 # %% [markdown]
 # The same seed again scatters by {glue:text}`again_qid_2:.1%`, {glue:text}`again_qid_3:.1%` and {glue:text}`again_qid_4:.1%` of QiD
-# ({glue:text}`again_but_smallest:.1%` at 4 bits without the smallest size), and by {glue:text}`again_kl_2:.1%`,
+# ({glue:text}`again_later:.1%` at 4 bits from {glue:text}`again_later_from:s` tokens on: early checkpoints scatter most), and by {glue:text}`again_kl_2:.1%`,
 # {glue:text}`again_kl_3:.1%` and {glue:text}`again_kl_4:.1%` of KL: {glue:text}`second_rows:d` pairs of checkpoints of
 # {glue:text}`second_sizes:d` sizes. Other seeds scatter by {glue:text}`between_kl_2:.1%` [{glue:text}`between_kl_2_low:.1%`,
 # {glue:text}`between_kl_2_high:.0%`], {glue:text}`between_kl_3:.1%` [{glue:text}`between_kl_3_low:.1%`,
@@ -508,12 +510,14 @@ assert exponents == sorted(exponents, reverse=True), "the text says: the fewer b
 assert abs(exponents[2] - 0.5) < 0.1, "the text says: near one half"
 assert (factors > 1).all(), "the text says that packages make errors larger"
 assert 0.5 < blocks["gain"].median() < 0.75, "the text says: less than a half is gained"
+at_last = blocks[blocks[f"{TOKENS_SEEN}_one"] == blocks[f"{TOKENS_SEEN}_one"].max()]
+assert (at_last["baseline_loss_nats_one"] < at_last["baseline_loss_nats_four"]).all(), "and: beginnings are easier"
 
 # %% [markdown]
 # Longer documents help less than more of them. The reader's rows have one block of text from each document and the study's have
 # four. On the {glue:text}`n_blocks:d` roundings that have both, the paired error with four blocks is {glue:text}`blocks_gain:.2f`
-# times that with one (median); four times as many documents would have made it one half. Above all they move the level, since the
-# beginning of a file is harder to predict. By RTN, which needs no calibration text, QiD of the first block is
+# times that with one (median); four times as many documents would have made it one half. Above all they move the level. At the last checkpoints the
+# beginning of a file is easier to predict, by the 16-bit loss, and yet loses more. By RTN, which needs no calibration text, QiD of the first block is
 # {glue:text}`scored_qid_2:.2f` [{glue:text}`scored_qid_2_low:.2f`, {glue:text}`scored_qid_2_high:.2f`], {glue:text}`scored_qid_3:.2f`
 # [{glue:text}`scored_qid_3_low:.2f`, {glue:text}`scored_qid_3_high:.2f`] and {glue:text}`scored_qid_4:.2f`
 # [{glue:text}`scored_qid_4_low:.2f`, {glue:text}`scored_qid_4_high:.2f`] times that of four at 2, 3 and 4 bits, KL

@@ -20,7 +20,7 @@
 # The chapters before say by how much QiD grows with tokens and shrinks with size. They don't say why. This one looks at three things
 # that can be known of a checkpoint before it is rounded: how far training still moves the weights, how sharply the loss bends around
 # them, and how heavy their tails are. Each is put beside the QiD that was measured. None of it is an experiment on the cause: what goes
-# together need not cause each other. {term}`Intervals <interval>` are 95% and run over training runs, a run and its branches counted
+# together need not cause each other. {term}`Intervals <interval>` run over training runs, a run and its branches counted
 # together; where they run over sizes, that is said.
 
 # %% tags=["parameters"]
@@ -104,7 +104,8 @@ put_all(most_tokens=count_label(trunk[TOKENS_SEEN].max()), probes=int(described[
 assert (rounded["epochs"] <= 4).all(), "the text says that no run reads its text more than four times"
 
 # %% [markdown]
-# There are {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` training runs. The trunk, {glue:text}`n_sizes:d` sizes
+# There are {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` training runs: all but the second runs and their cooldowns,
+# which were scored on less text. The trunk, {glue:text}`n_sizes:d` sizes
 # from {glue:text}`smallest:s` to {glue:text}`largest:s` parameters at one constant learning rate, up to {glue:text}`most_tokens:s`
 # tokens, carries most of this chapter. Beyond {glue:text}`early:s` tokens its checkpoints are a quarter of the tokens apart. Runs read
 # their text at most four times. All statements about a trend count training runs, not rows.
@@ -171,7 +172,7 @@ assert not same_text or apart < 0.002, "the text says that the row comes back"
 
 # %% [markdown]
 # This is {glue:text}`live_model:s` at step {glue:text}`live_step:d`. The text read here is {glue:text}`live_text:s`; the largest
-# relative difference between the two columns is {glue:text}`live_apart:.0e`%. The trace is an estimate from {glue:text}`probes:d`
+# relative difference between the two columns is {glue:text}`live_apart:.6f`%. The trace is an estimate from {glue:text}`probes:d`
 # random probes (Hutchinson) with a standard error of {glue:text}`trace_se:.1f`%; it agrees better than that because both machines draw
 # the same probes.
 #
@@ -252,7 +253,7 @@ assert of_end.max() < 1, "the text says that decay takes the change below the er
 #   was ({glue:text}`change_growth_low:.2f` to {glue:text}`change_growth_high:.2f`, over training runs), while QiD at 3 bits rises
 #   {glue:text}`rtn_growth:.1f` times with RTN ({glue:text}`rtn_growth_low:.1f` to {glue:text}`rtn_growth_high:.1f`) and
 #   {glue:text}`gptq_growth:.1f` times with GPTQ ({glue:text}`gptq_growth_low:.1f` to {glue:text}`gptq_growth_high:.1f`).
-# - **Decay crosses.** At the end of all {glue:text}`n_ends:d` cooldowns the change is below the error of 3 bits, {glue:text}`end_3:.2f`
+# - **Decay crosses.** At the end of all {glue:text}`n_ends:d` cooldowns, those of the second runs among them, the change is below the error of 3 bits, {glue:text}`end_3:.2f`
 #   times it on the mean and at most {glue:text}`end_3_highest:.2f`, and near that of 4 bits ({glue:text}`end_4:.2f` times). This last
 #   change covers half of a cooldown only, so part of the fall is the shorter way. What QiD does there comes below.
 
@@ -469,8 +470,7 @@ curvature_table
 #   {glue:text}`rtn_2_tokens:.2f`, {glue:text}`rtn_2_tokens_low:.2f` to {glue:text}`rtn_2_tokens_high:.2f`), perhaps with size
 #   ({glue:text}`rtn_2_size:.2f`, {glue:text}`rtn_2_size_low:.2f` to {glue:text}`rtn_2_size_high:.2f`).
 # - **The direction.** A trace is a mean over all directions; rounding takes one. That RTN at small errors stays below the prediction
-#   may be due to that, to the place of errors inside a block, or to the trace being taken on the beginnings of a few documents, where
-#   predictions are harder. The error of the trace itself, a few percent, is too small for it. GPTQ chooses its error so that it changes
+#   may be due to that, to the place of errors inside a block, or to the trace being taken on the beginnings of a few documents. The error of the trace itself, a few percent, is too small for it. GPTQ chooses its error so that it changes
 #   the outputs of a layer least, and costs {glue:text}`gptq_3:.2f` ({glue:text}`gptq_3_low:.2f` to {glue:text}`gptq_3_high:.2f`) of
 #   what an error of RTN's size in a random direction would at 3 bits.
 # - **The largest model's late climb isn't higher order.** If it were, it would go where errors are small. By GPTQ its KL over that of the
@@ -517,7 +517,7 @@ assert decay("variance", "rtn")["high"] < 1 < decay("hessian_trace", "rtn")["low
 assert decay("change", "rtn")["value"] < 0.5
 
 # %% [markdown]
-# It does, on the mean. Over {glue:text}`decay_pairs:d` cooldowns of {glue:text}`decay_sizes:d` sizes QiD of RTN at 3 bits is
+# It does, on the mean. Over the trunk's {glue:text}`decay_pairs:d` cooldowns of {glue:text}`decay_sizes:d` sizes QiD of RTN at 3 bits is
 # {glue:text}`decay_rtn:.2f` times that of the trunk ({glue:text}`decay_rtn_low:.2f` to {glue:text}`decay_rtn_high:.2f`, over sizes);
 # {glue:text}`decay_predicted:.2f` were predicted ({glue:text}`decay_predicted_low:.2f` to {glue:text}`decay_predicted_high:.2f`), from
 # a trace {glue:text}`decay_trace:.2f` times as large and a variance {glue:text}`decay_variance:.2f` times. GPTQ:

@@ -19,7 +19,7 @@
 #
 # Laws of rounding are scattered over papers that name the same thing differently. Here all that this book knows stand in one
 # notation and one table, on the same rows and the same hold-outs. Later chapters and other papers can be read against it.
-# {term}`Intervals <interval>` run over training runs.
+# {term}`Intervals <interval>` run over training runs, those of constants over steps too.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -129,7 +129,7 @@ assert told.params["c"].high < 1, "the text says: less than curvature says"
 # Two are new here.
 #
 # - **Tokens per parameter.** $q = c\,(D/N)^b\,s^{-\gamma}$ has {glue:text}`at_n:d` constants. The exponent is
-#   {glue:text}`at_b:.3f` [{glue:text}`at_b_low:.3f`, {glue:text}`at_b_high:.3f`] (95%, over training runs), and a model of 100
+#   {glue:text}`at_b:.3f` [{glue:text}`at_b_low:.3f`, {glue:text}`at_b_high:.3f`] (95%, over runs and steps), and a model of 100
 #   tokens per parameter loses {glue:text}`at_reference:.3f` nats per token at 3 bits. The relative spread around it is
 #   {glue:text}`at_tau:.3f`. Held out, the last factor 4 in tokens is missed by {glue:text}`at_simple_late:.3f` ±
 #   {glue:text}`at_simple_late_se:.3f` (power law {glue:text}`at_power_late:.3f` ± {glue:text}`at_power_late_se:.3f`, over runs); of

@@ -292,8 +292,8 @@ def kl_pooled(groups, freedom: int) -> Spread:
     return Spread(math.sqrt(mean), low, high, freedom)
 
 
-def of_one_run(name: str, bits: int, but_smallest: bool = False) -> tuple[float, int, list[float]]:
-    """Return the scatter of one run of two of the same seed, in ln, the number of pairs, and the sizes."""
+def of_one_run(name: str, bits: int, after: float = 0) -> tuple[float, list[dict]]:
+    """Return the scatter of one run of two of the same seed, in ln, and the second runs' rows, beyond `after` tokens."""
     second = where(measurements(), device_type="cuda", n_sequences=256, eval_dataset=HELD_OUT, family="tadpole-mixed")
     whole = where(second, method="gptq", bits=bits, **PLAIN, calib_seed=0, assignment_sha256=None, outlier_share=None)
     first = {(row["model"], row["step"]): row for row in trunk(where(first_draws(), bits=bits))}
@@ -302,19 +302,20 @@ def of_one_run(name: str, bits: int, but_smallest: bool = False) -> tuple[float,
         for row in whole
         if row["run"] == row["model"] and (row["model"], row["step"]) in first
     ]
-    smallest = min(row[N] for row, _ in pairs)
-    pairs = [pair for pair in pairs if not but_smallest or pair[0][N] > smallest]
+    pairs = [pair for pair in pairs if pair[0][D] > after]
     logs = [math.log(one[name] / other[name]) for other, one in pairs]
-    return statistics.stdev(logs) / math.sqrt(2), len(pairs), sorted({row[N] for row, _ in pairs})
+    return statistics.stdev(logs) / math.sqrt(2), [row for row, _ in pairs]
 
 
 def again() -> dict:
-    found = {"again_but_smallest": of_one_run("qid", 4, but_smallest=True)[0]}
+    rows = of_one_run("qid", 4)[1]
+    later, of_later = of_one_run("qid", 4, after=min(row[D] for row in rows))
+    found = {"again_later": later, "again_later_from": label(min(row[D] for row in of_later))}
     for bits in WIDTHS:
         found |= {f"again_{key}_{bits}": of_one_run(name, bits)[0] for key, name in (("qid", "qid"), ("kl", "kl_nats"))}
         found |= kl_between(by_lateness(seeded(first_draws()))[1], bits).glued(f"between_kl_{bits}")
-    _, rows, sizes = of_one_run("qid", 4)
-    return found | {"second_rows": rows, "second_sizes": len(sizes), "second_largest": label(sizes[-1])}
+    sizes = {row[N] for row in rows}
+    return found | {"second_rows": len(rows), "second_sizes": len(sizes), "second_largest": label(max(sizes))}
 
 
 def rising() -> dict:
