@@ -38,7 +38,7 @@ class Amounts:
     calibration: int
 
 
-FULL, QUICK = Amounts(64, 64), Amounts(16, 16)
+FULL, QUICK = Amounts(32, 64), Amounts(12, 8)
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,10 @@ class OneModel:
     notes: tuple[str, ...]
 
     @property
-    def jobs(self) -> list[Job]:
-        """Return the jobs: one for each method and calibration draw, whose bit widths are rounded side by side."""
+    def job(self) -> Job:
+        """Return the one job: the model and every scheme."""
         (part,) = self.sweep.parts
-        alike: dict[object, list[QuantScheme]] = {}
-        for scheme in part.schemes:
-            alike.setdefault((scheme.method, scheme.calib_seed), []).append(scheme)
-        return [Job(part.checkpoints[0], tuple(schemes)) for schemes in alike.values()]
+        return Job(part.checkpoints[0], part.schemes)
 
 
 def one_model(wanted: Wanted) -> OneModel:
