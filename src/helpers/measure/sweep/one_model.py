@@ -21,7 +21,6 @@ from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.scheme import QuantScheme
 
 WHOLE_ROW = -1  # as a group size on the command line
-SEQ_LEN = 512
 REL_DAMP = 0.01
 # what some methods are fixed to; the others round to any bits in groups with zero points
 FIXED: dict[str, dict[str, object]] = {
@@ -32,13 +31,14 @@ FIXED: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much is read: sequences scored of each text, and sequences that methods calibrate on."""
+    """How much is read: sequences scored of each text, sequences that methods calibrate on, tokens of each."""
 
     sequences: int
     calibration: int
+    seq_len: int = 512
 
 
-FULL, QUICK = Amounts(32, 64), Amounts(12, 8)
+FULL, QUICK = Amounts(32, 64), Amounts(16, 16, 256)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def one_model(wanted: Wanted) -> OneModel:
     config = checkpoints.config_of(folder)
     checkpoints.tokenizer_of(folder)  # raises where there is none, or another model's
     shapes = linear_shapes(config)
-    seq_len = _seq_len(wanted.seq_len, positions_of(config))
+    seq_len = _seq_len(wanted.seq_len, wanted.amounts.seq_len, positions_of(config))
     calibration = CalibrationEntry(wanted.amounts.calibration, seq_len)
     group_size, notes = _group_size(wanted.group_size, [columns for _, columns in shapes.values()])
     chosen = itertools.product(wanted.methods, wanted.bits, wanted.seeds)
@@ -113,10 +113,10 @@ def _refuse_widths(bits: Sequence[int]) -> None:
             raise SpecError(f"--bits is {width}; accepted: 2 to 8{why}")
 
 
-def _seq_len(asked: int | None, positions: int | None) -> int:
-    """Return the length of a window: as asked, else `SEQ_LEN` or as many tokens as the model has positions."""
+def _seq_len(asked: int | None, usual: int, positions: int | None) -> int:
+    """Return the length of a window: as asked, else the usual one or as many tokens as the model has positions."""
     if asked is None:
-        return min(SEQ_LEN, positions or SEQ_LEN)
+        return min(usual, positions or usual)
     if asked < 1:
         raise SpecError(f"--seq-len is {asked}; accepted: 1 or more")
     if positions is not None and asked > positions:
