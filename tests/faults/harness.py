@@ -128,7 +128,7 @@ class Bench:
         steps = ("--run", "tiny", "--step", "1", "--step", "2")
         return {
             "sweep": ("sweep", str(self.sweep), *table),
-            "measure": ("measure", str(self.long), "--bits", "2", "--seq-len", "16", "--text", "code", "--calibration", "code", *table),
+            "measure": ("measure", str(ROOT / "data/tadpole/tadpole-64x3/step-007275"), "--bits", "2", "--seq-len", "16", "--text", "code", "--calibration", "code", *table),
             "search": ("search", f"{self.folder}/search.yml", *table, *trials),
             "export": ("export", str(self.long), "--out", f"{out}/packed", "--bits", "4", "--group-size", "32"),
             "pocket": ("pocket", str(self.family), *steps, "--out", f"{out}/pocket"),
