@@ -14,6 +14,7 @@ from helpers.measure.comparing.loading import Quantized, load
 from helpers.measure.models import checkpoints, failures
 from helpers.measure.models.decoders import positions_of
 from helpers.measure.rounding import one_checkpoint
+from helpers.measure.rounding.methods.libraries import without_remarks
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.scoring.own_forward import last_hidden, scores_beside
@@ -124,10 +125,12 @@ def _beside(original: _Original, folder: Path, device: str, tell: Tell) -> list[
             raise CheckpointError(f"{folder}: its tokenizer makes other tokens of {text.name} than the original's")
     quantized = load(folder, checkpoint.model, device)
     refusals.refuse_other_weights(quantized, checkpoint.decoder)
-    return [
-        _line(original, quantized, text, *scores_beside(checkpoint.decoder, hidden, quantized.model, text.blocks, tell))
-        for text, hidden in zip(original.texts, original.hidden, strict=True)
-    ]
+    lines = []
+    for text, hidden in zip(original.texts, original.hidden, strict=True):
+        with without_remarks():
+            both = scores_beside(checkpoint.decoder, hidden, quantized.model, text.blocks, tell)
+        lines.append(_line(original, quantized, text, *both))
+    return lines
 
 
 def _line(original: _Original, quantized: Quantized, text: Text, before: Evaluation, after: Evaluation) -> Line:

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from helpers.measure.comparing.stored import REFUSED, StoredTensor, rounded_layers, stored_tensors
 from helpers.measure.models import checkpoints
 from helpers.measure.packing.gptq_format import unpacked
-from helpers.measure.rounding.methods.libraries import imported
+from helpers.measure.rounding.methods.libraries import without_remarks
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.words import shown
 
@@ -69,6 +69,7 @@ def load(folder: Path, original: PreTrainedModel, device: str) -> Quantized:
         model = _decoded(folder, quantization, original).to(device)
     else:
         model = _through_transformers(folder, method, device)
+        _in_float32(model, rounded)
     return Quantized(folder, model.eval().requires_grad_(False), stored, method, _label(method, quantization), rounded)
 
 
@@ -103,10 +104,17 @@ def _through_transformers(folder: Path, method: str, device: str) -> PreTrainedM
             raise CheckpointError(
                 f"{folder}: '{METHOD}' is {method}, and {package} isn't installed: pip install {package}"
             ) from None
-    if method == "bitsandbytes":
-        imported(method)  # without its remarks
-    config = checkpoints.config_of(folder, REFUSED)
-    return checkpoints.model_from(folder, config, device_map={"": torch.device(device)})
+    with without_remarks():
+        config = checkpoints.config_of(folder, REFUSED)
+        return checkpoints.model_from(folder, config, device_map={"": torch.device(device)})
+
+
+def _in_float32(model: PreTrainedModel, rounded: frozenset[str]) -> None:
+    """Put into float32 what transformers left in another dtype beside the packed layers, such as an output head."""
+    for name, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            if name not in rounded and parameter.is_floating_point():
+                parameter.data = parameter.data.float()
 
 
 def _decoded(folder: Path, quantization: dict[str, Any], original: PreTrainedModel) -> PreTrainedModel:

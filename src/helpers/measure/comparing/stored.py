@@ -1,5 +1,6 @@
 """What a checkpoint's files hold, by name, without reading the numbers: kinds, shapes and bytes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ BITS_OF_KIND = {
     **{"BF16": 16, "F16": 16, "I16": 16, "U16": 16, "I8": 8, "U8": 8, "BOOL": 8},
     **{"F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8},
 }
+PART = re.compile(r"(\.weight\.[^.].*|\.[^.]+)$")  # of a layer's name: `.qweight`, bitsandbytes' `.weight.absmax`
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,12 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
 def rounded_layers(stored: Mapping[str, StoredTensor]) -> frozenset[str]:
     """Return the layers that aren't stored as a plain 16-bit or wider weight, by name: what was rounded and packed."""
-    plain = {"weight", "bias"}
-    parts: dict[str, set[str]] = {}
-    for name, tensor in stored.items():
-        layer, _, field = name.rpartition(".")
-        whole = field in plain and tensor.kind in checkpoints.STORED_AS
-        if not whole and "." in layer:
-            parts.setdefault(layer, set()).add(field)
-    return frozenset(layer.removesuffix(".weight") for layer in parts)  # bitsandbytes has `weight.absmax`
+    packed = (
+        name
+        for name, tensor in stored.items()
+        if name.rpartition(".")[2] not in ("weight", "bias") or tensor.kind not in checkpoints.STORED_AS
+    )
+    return frozenset(PART.sub("", name) for name in packed)
 
 
 def bits_per_weight(folder: Path, stored: Mapping[str, StoredTensor], layers: Mapping[str, nn.Linear]) -> float:
