@@ -93,7 +93,8 @@ def compare(
         try:
             lines += _beside(original, folder, device, tell)
         except Exception as error:  # of one checkpoint: failure_of raises what isn't
-            refused.append(failures.failure_of(error, str(folder), device))
+            line = failures.failure_of(error, str(folder), device)
+            refused.append(line.removeprefix(f"{folder}: ") if line.startswith(f"{folder}: {folder}") else line)
     return Comparison(tuple(lines), tuple(refused))
 
 

@@ -103,7 +103,7 @@ def unpacked(name: str, tensors: Mapping[str, Tensor], less_one: bool, carries: 
         found = f"{words.dtype} {tuple(words.shape)} for {rows} x {len(groups)}"
         raise QuantizationError(f"'{name}.qweight' is {found}; accepted: int32 words of {', '.join(map(str, BITS))} bits")
     bits = int(bits)
-    if zeros.dtype != torch.int32 or zeros.shape != (n_groups, rows * bits // 32) or int(groups.max()) >= n_groups:
+    if zeros.dtype != torch.int32 or zeros.shape != (n_groups, rows * bits // 32) or not bool(((groups >= 0) & (groups < n_groups)).all()):
         found = f"{zeros.dtype} {tuple(zeros.shape)} for {n_groups} groups"
         raise QuantizationError(f"'{name}.qzeros' is {found}; accepted: int32 ({n_groups}, {rows * bits // 32})")
     zero = _zero_points(name, zeros.T, bits, carries) if less_one else unpack(zeros.T, bits)
