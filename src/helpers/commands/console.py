@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperCommand
 
 from helpers.table.errors import ResultsError, SpecError
 from helpers.table.words import one_line
@@ -98,14 +99,16 @@ def print_table(table: Table) -> None:
     Console(markup=False, emoji=False, highlight=False, width=WIDEST).print(table)
 
 
-def add(app: typer.Typer, command: Callable[..., None], name: str | None = None) -> None:
+def add(
+    app: typer.Typer, command: Callable[..., None], name: str | None = None, cls: type[TyperCommand] | None = None
+) -> None:
     """Add a command; in a path that it is given, `~` is the home folder, as in `--out=~/x`, which no shell expands."""
 
     @functools.wraps(command)
     def run(**options: Any) -> None:
         command(**{name: _at_home(value) for name, value in options.items()})
 
-    app.command(name)(run)
+    app.command(name, cls=cls)(run)
 
 
 def _at_home(value: Any) -> Any:

@@ -33,15 +33,19 @@ class CheckpointSpec:
     model: Annotated[str, covariate("name of the size within the family")]
     run: Annotated[str, covariate("the training run, by a name of its own within the family")]
     location: str  # a folder in Hugging Face layout, or a Hub repository
-    step: Annotated[int, covariate("updates made"), Range(0, 10**12)]
-    tokens_seen: Annotated[int, covariate("training tokens seen, repetitions counted (D)"), Range(0, MOST_TOKENS)]
+    step: Annotated[int | None, covariate("updates made"), Range(0, 10**12)]
+    tokens_seen: Annotated[
+        int | None, covariate("training tokens seen, repetitions counted (D)"), Range(0, MOST_TOKENS)
+    ]
     tokens_planned: Annotated[
-        int, covariate("training tokens of the whole run as its schedule plans it"), Range(0, MOST_TOKENS)
+        int | None, covariate("training tokens of the whole run as its schedule plans it"), Range(0, MOST_TOKENS)
     ]
     learning_rate: Annotated[float | None, covariate("learning rate of the update that made `step`"), Range(0, 1000)]
     peak_learning_rate: Annotated[float | None, covariate("the run's largest learning rate"), Range(0, 1000, open=True)]
     lr_phase: Annotated[str | None, covariate("warmup, stable or decay")]
-    schedule: Annotated[str, covariate("of the learning rate: constant, cosine, cooldown or warmup_stable_decay")]
+    schedule: Annotated[
+        str | None, covariate("of the learning rate: constant, cosine, cooldown or warmup_stable_decay")
+    ]
     n_layers: Annotated[int, covariate("decoder blocks"), Range(1, 10**5)]
     d_model: Annotated[int, covariate("width of the residual stream"), Range(1, 10**6)]
     vocabulary_size: Annotated[int, covariate("rows of the token embedding, padding counted"), Range(1, 10**8)]
@@ -65,7 +69,7 @@ class CheckpointSpec:
         covariate("AdamW's: an update takes this times the learning rate off each weight of a matrix"),
         AMOUNT,
     ] = None
-    train_seed: Annotated[int, covariate("seed of the run's initial weights and order of text"), AMOUNT] = 0
+    train_seed: Annotated[int | None, covariate("seed of the run's initial weights and order of text"), AMOUNT] = 0
     branched_from: Annotated[
         str | None, covariate("the run that this one goes on from, or whose moments were averaged")
     ] = None
@@ -78,8 +82,10 @@ class CheckpointSpec:
 
     @property
     def epochs(self) -> float | None:
-        """Return how many passes over the training text had been made; None where its length isn't known."""
-        return None if self.unique_tokens is None else self.tokens_seen / self.unique_tokens
+        """Return how many passes over the training text had been made; None where that or its length isn't known."""
+        if self.unique_tokens is None or self.tokens_seen is None:
+            return None
+        return self.tokens_seen / self.unique_tokens
 
     @property
     def lr_fraction(self) -> float | None:
@@ -90,5 +96,5 @@ class CheckpointSpec:
 
     @property
     def label(self) -> str:
-        """Return a short name for messages: run and step."""
-        return f"{self.run}@{self.step}"
+        """Return a short name for messages: run and, if it is known, step."""
+        return self.run if self.step is None else f"{self.run}@{self.step}"

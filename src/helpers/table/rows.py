@@ -106,21 +106,21 @@ class Measurement:
     repo_id: Annotated[str, provenance("where the weights were read from: a folder or a Hub repository")]
     revision: str | None
     commit: Annotated[str | None, provenance("of the Hub repository, as found")]
-    train_seed: int
+    train_seed: int | None
     branched_from: str | None
     branched_at_step: int | None
     n_averaged: int
     # training
-    step: int
-    tokens_seen: int
-    tokens_planned: int
+    step: int | None
+    tokens_seen: int | None
+    tokens_planned: int | None
     unique_tokens: int | None
     epochs: Annotated[float | None, covariate("passes over the training text: `tokens_seen` / `unique_tokens`")]
     learning_rate: float | None
     peak_learning_rate: float | None
     lr_fraction: Annotated[float | None, covariate("`learning_rate` as a share of its peak")]
     lr_phase: str | None
-    schedule: str
+    schedule: str | None
     weight_decay: float | None
     # size
     n_params_total: int

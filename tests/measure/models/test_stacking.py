@@ -119,7 +119,7 @@ def test_arguments_in_another_dtype_keep_whole_numbers():
 
 def test_on_a_cpu_nothing_is_compiled():
     stack = stacking.block_stacks(decoder_of(build("llama")), torch.float32)[0]
-    assert stack.call is stack.module
+    assert stack.forward is stack.module
 
 
 MXINT, CROSSED, BY_TOKEN = (

@@ -26,7 +26,7 @@ from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import CheckpointError, CorpusError
 from helpers.table.families import catalogue
-from helpers.table.records import number
+from helpers.table.records import given, number
 
 GROUP_SIZE = 32  # of the grids whose rounding errors a row has
 STATISTICS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -115,10 +115,10 @@ def previous_of(spec: CheckpointSpec, specs: list[CheckpointSpec]) -> Checkpoint
 
     An average's run begins where its trunk is, so its first checkpoint has none before it.
     """
-    earlier = [other for other in specs if other.step < spec.step]
+    earlier = [other for other in specs if given(other.step) < given(spec.step)]
     own = [other for other in earlier if other.run == spec.run]
     trunk = [o for o in earlier if (o.run, o.step) == (spec.branched_from, spec.branched_at_step)]
-    return max(own or trunk, key=lambda other: other.step, default=None)
+    return max(own or trunk, key=lambda other: given(other.step), default=None)
 
 
 class _Describer:

@@ -69,7 +69,7 @@ def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
     if spec.revision is None:
         folder, commit = Path(spec.location), None
     else:
-        folder = _download(spec)
+        folder = download(spec.location, spec.revision)
         commit = folder.name
     weight_files(folder)
     refuse_another_architecture(folder, spec.architecture)
@@ -77,12 +77,11 @@ def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
     return LocalCheckpoint(folder, spec.weights_sha256 or weights_sha256(folder), commit, beside)
 
 
-def _download(spec: CheckpointSpec) -> Path:
-    name = f"{spec.location} at {spec.revision}"
+def download(repository: str, revision: str) -> Path:
+    """Return the folder of a Hub revision in the local cache, downloaded if need be. Raises CheckpointError."""
+    name = f"{repository} at {revision}"
     try:
-        return Path(
-            huggingface_hub.snapshot_download(spec.location, revision=spec.revision, allow_patterns=[*HUB_FILES])
-        )
+        return Path(huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=[*HUB_FILES]))
     except LocalEntryNotFoundError:
         raise CheckpointError(f"{name}: not in the local cache, and the Hub can't be reached") from None
     except Exception as error:  # of HTTP, of its client, of a page in place of JSON: they have no base in common

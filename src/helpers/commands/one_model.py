@@ -1,0 +1,170 @@
+"""The command for a model of one's own: `qid measure`."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from helpers.commands.console import Device, MemoryGib, add, console, end_with, in_bytes, print_table
+from helpers.measure.sweep.places import Places
+from helpers.table.amounts import amount
+
+if TYPE_CHECKING:  # what needs pandas and torch is loaded when the command runs
+    import pandas as pd
+
+    from helpers.analyse.questions.one_model import Finding
+    from helpers.measure.sweep.one_model import OneModel
+    from helpers.measure.sweep.one_model_run import Measured
+
+USUAL = Places()
+SEVERAL = ("--bits", "--method", "--text", "--calibration", "--seeds")
+
+
+class Spread(TyperCommand):
+    """A command whose options of `SEVERAL` take more than one value: `--bits 2 3 4` is `--bits 2 --bits 3 --bits 4`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Spread the values, then parse."""
+        return super().parse_args(ctx, spread(args))
+
+
+def spread(args: list[str]) -> list[str]:
+    """Return arguments with each further value of an option of `SEVERAL` behind a repetition of the option."""
+    found: list[str] = []
+    option, values = None, 0
+    for argument in args:
+        if argument.startswith("--"):
+            option, values = (argument if argument in SEVERAL else None), 0
+        elif option is not None:
+            found += [option] if values else []
+            values += 1
+        found.append(argument)
+    return found
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the `qid` command."""
+    add(app, measure, cls=Spread)
+
+
+def measure(
+    model: Annotated[str, typer.Argument(help="A folder in Hugging Face layout, or a Hub repository.")],
+    revision: Annotated[str | None, typer.Option(help="Of the Hub repository; by default main.")] = None,
+    bits: Annotated[list[int], typer.Option(help="Bits of a code, one or several.")] = [2, 3, 4],  # noqa: B006
+    method: Annotated[list[str], typer.Option(help="gptq, rtn, awq, nf4 ...; one or several.")] = ["gptq"],  # noqa: B006
+    group_size: Annotated[
+        int | None,
+        typer.Option(help="Columns that share a scale; -1 for the whole row. By default 128 or what else divides."),
+    ] = None,
+    text: Annotated[
+        list[str],
+        typer.Option(help="prose, code or unseen of the book, .txt, .jsonl or .parquet files, folders of .txt files."),
+    ] = ["prose", "code"],  # noqa: B006
+    calibration: Annotated[
+        list[str], typer.Option(help="mixed, code or prose of the book, or files as for --text.")
+    ] = ["mixed"],  # noqa: B006
+    tokens: Annotated[
+        str | None, typer.Option(help="Training tokens, such as 2T: then it says what to expect.")
+    ] = None,
+    seeds: Annotated[list[int], typer.Option(help="Of calibration draws; several tell their noise.")] = [0],  # noqa: B006
+    seq_len: Annotated[int | None, typer.Option(help="Tokens a window; by default 512 or the model's window.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A quarter of the text: a first look.")] = False,
+    device: Device = "cpu",
+    memory_gib: MemoryGib = None,
+    table: Annotated[Path, typer.Option(help="The table that rows are added to.")] = USUAL.measurements,
+    records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = USUAL.records,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[Path | None, typer.Option(help="A folder for report.html and quantization-card.md.")] = None,
+) -> None:
+    """Measure what rounding does to a model of your own: loss added, how sure that is, whether it is to be expected."""
+    from helpers.measure.sweep.one_model import FULL, QUICK, Wanted, one_model
+    from helpers.measure.sweep.one_model_run import run_one_model
+
+    wanted = Wanted(
+        model,
+        revision,
+        tuple(bits),
+        tuple(method),
+        group_size,
+        tuple(text),
+        tuple(calibration),
+        tuple(seeds),
+        seq_len,
+        None if tokens is None else amount(tokens, "--tokens"),
+        QUICK if quick else FULL,
+    )
+    planned = one_model(wanted)
+    measured = run_one_model(planned, device, Places(table, records), console, in_bytes(memory_gib))
+    found = _findings(planned, measured, table, wanted.tokens_seen)
+    _say(planned, found, measured, as_json)
+    end_with(measured.failures, "not measured")
+
+
+def _findings(planned: "OneModel", measured: "Measured", table: Path, tokens: int | None) -> "list[Finding]":
+    from helpers.analyse.questions.one_model import MORE, findings, looked_at
+
+    rows = _rows(table, measured.ids)
+    if tokens is not None:
+        rows["tokens_seen"] = tokens
+    found = findings(rows, _expectation())
+    more = next((each for each in found if each.kind == MORE), None)
+    if more is None:
+        return found
+    from helpers.measure.sweep.one_model_run import suspect
+
+    return looked_at(found, str(suspect(planned, more.bits, more.group_size)))
+
+
+def _rows(table: Path, ids: tuple[str, ...]) -> "pd.DataFrame":
+    from helpers.table.files import read_table
+
+    rows = read_table(table).to_pandas()
+    return rows[rows["measurement_id"].isin(ids)].reset_index(drop=True)
+
+
+def _expectation() -> Any:
+    """Return the function that says what is to be expected of a row: of GPTQ, where its training tokens are known."""
+    import pandas as pd
+
+    from helpers.analyse.fits.stored import read_fits
+    from helpers.analyse.laws.default import read_default
+    from helpers.analyse.questions.expected import expected_qid
+
+    fits, law = read_fits(), read_default()[0].law
+
+    def expect(row: "pd.Series") -> Any:
+        if row["method"] != "gptq" or pd.isna(row["tokens_seen"]):
+            return None
+        group = None if pd.isna(row["group_size"]) else int(row["group_size"])
+        size, loss = row["n_params_non_embedding"], row["baseline_loss_nats"]
+        return expected_qid(fits, law, size, row["tokens_seen"], row["bits"], group, loss)
+
+    return expect
+
+
+def _say(planned: "OneModel", found: "list[Finding]", measured: "Measured", as_json: bool) -> None:
+    from helpers.analyse.fits.stored import plain
+    from helpers.commands.one_model_table import as_table, notes_of
+
+    spec = planned.sweep.parts[0].checkpoints[0]
+    notes = [*planned.notes, *notes_of(found, measured.calibration_bits_per_byte)]
+    if as_json:
+        shown = {
+            "model": spec.label,
+            "n_params_total": spec.n_params_total,
+            "n_params_non_embedding": spec.n_params_non_embedding,
+            "tokens_seen": spec.tokens_seen,
+            "findings": [dataclasses.asdict(each) for each in found],
+            "notes": notes,
+            "n_measured": measured.n_measured,
+            "n_present": measured.n_present,
+            "failures": list(measured.failures),
+        }
+        print(json.dumps(plain(shown), allow_nan=False))
+        return
+    print_table(as_table(found))
+    for note in notes_of(found, measured.calibration_bits_per_byte):
+        print(note)

@@ -1,0 +1,97 @@
+"""A model that nobody here trained, as a checkpoint: a folder or a Hub revision, what isn't known of it null."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from helpers.measure.models import checkpoints
+from helpers.measure.models.decoders import blocks_of, model_without_weights
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.families.catalogue import HUB_FAMILIES, MANIFEST, read_manifest
+from helpers.table.names import refuse_name
+
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "pytorch_model.pt")
+
+
+def checkpoint_of(model: str, revision: str | None, tokens_seen: int | None) -> tuple[CheckpointSpec, Path]:
+    """Return the description of a model, by its folder or Hub repository, and its folder on this disk.
+
+    What a manifest beside it or this package's families say of it is in the description; `tokens_seen` is put in where
+    nothing says it. Raises CheckpointError or SpecError where it can't be had or measured.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir() and revision is None:
+        spec = _described(folder) or _counted(folder, None)
+    elif folder.exists() or (revision is None and not REPOSITORY.fullmatch(model)):
+        asked = "no such folder" if revision is None else f"a folder has no --revision '{revision}'"
+        raise SpecError(f"{model}: {asked}; accepted: a folder, or a Hub repository such as owner/name")
+    else:
+        folder = checkpoints.download(model, revision or "main")
+        spec = _published(model, revision) or _counted(folder, (model, revision or "main"))
+    if tokens_seen is not None and spec.tokens_seen not in (None, tokens_seen):
+        raise SpecError(
+            f"--tokens is {tokens_seen:,}; accepted: none, {model} is known to have seen {spec.tokens_seen:,}"
+        )
+    return (spec if tokens_seen is None else dataclasses.replace(spec, tokens_seen=tokens_seen)), folder
+
+
+def _described(folder: Path) -> CheckpointSpec | None:
+    """Return what the manifest of a trained family, one or two folders above, says of a folder, if there is one."""
+    real = folder.resolve()
+    for home in real.parents[:2]:
+        if (home / MANIFEST).exists():
+            return next((spec for spec in read_manifest(home) if Path(spec.location).resolve() == real), None)
+    return None
+
+
+def _published(repository: str, revision: str | None) -> CheckpointSpec | None:
+    """Return what a family on the Hub that this package knows says of a revision, if there is one."""
+    every = (spec for family in HUB_FAMILIES.values() for spec in family.checkpoints())
+    return next((spec for spec in every if (spec.location, spec.revision) == (repository, revision)), None)
+
+
+def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec:
+    """Return the description of a folder that no manifest names: sizes as its configuration makes them, no training."""
+    _refuse_other_layouts(folder)
+    checkpoints.weight_files(folder)
+    model = model_without_weights(checkpoints.config_of(folder))
+    name = folder.resolve().name if on_the_hub is None else on_the_hub[0].rpartition("/")[2]
+    refuse_name(name, "the folder's name")
+    _, blocks = blocks_of(model)
+    embedding, total = model.get_input_embeddings().weight, sum(p.numel() for p in model.parameters())
+    head = model.get_output_embeddings()
+    apart = 0 if head is None or head.weight is embedding else head.weight.numel()
+    return CheckpointSpec(
+        family=name,
+        model=name,
+        run=name,
+        location=str(folder) if on_the_hub is None else on_the_hub[0],
+        revision=None if on_the_hub is None else on_the_hub[1],
+        step=None,
+        tokens_seen=None,
+        tokens_planned=None,
+        learning_rate=None,
+        peak_learning_rate=None,
+        lr_phase=None,
+        schedule=None,
+        train_seed=None,
+        n_layers=len(blocks),
+        d_model=int(getattr(model.config, "hidden_size", embedding.shape[1])),
+        vocabulary_size=int(embedding.shape[0]),
+        n_params_total=total,
+        n_params_non_embedding=total - embedding.numel() - apart,
+    )
+
+
+def _refuse_other_layouts(folder: Path) -> None:
+    """Raise CheckpointError for an adapter by itself and for weights in a pickle: each has a way out of its own."""
+    names = {path.name for path in folder.iterdir()}
+    for adapter in checkpoints.ADAPTERS:
+        if adapter in names:
+            raise CheckpointError(f"{folder / adapter}: an adapter; accepted: a model with it merged in, saved whole")
+    if not names & {checkpoints.SINGLE, checkpoints.INDEX}:
+        pickle = next((name for name in PICKLES if name in names), None)
+        if pickle is not None:
+            raise CheckpointError(f"{folder / pickle}: a pickle, which can run code; accepted: safetensors")

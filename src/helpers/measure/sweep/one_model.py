@@ -1,0 +1,176 @@
+"""One model of a person's own as a sweep of one checkpoint: schemes, texts and amounts, checked before any work."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.measure.models import checkpoints
+from helpers.measure.models.decoders import linear_shapes, positions_of
+from helpers.measure.models.outside import checkpoint_of
+from helpers.measure.rounding import methods
+from helpers.measure.rounding.group_size import default_group_size
+from helpers.measure.sweep.declaration import Part, Sweep
+from helpers.measure.sweep.entries import CalibrationEntry, EvaluationEntry
+from helpers.measure.sweep.jobs import Job
+from helpers.measure.sweep.structures import Structure, refuse_impossible
+from helpers.measure.text.corpus_lock import read_lock
+from helpers.measure.text.documents import Documents, calibration_named, text_named
+from helpers.measure.text.own_texts import OwnTexts
+from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.scheme import QuantScheme
+
+WHOLE_ROW = -1  # as a group size on the command line
+SEQ_LEN = 512
+REL_DAMP = 0.01
+# what some methods are fixed to; the others round to any bits in groups with zero points
+FIXED: dict[str, dict[str, object]] = {
+    "nf4": {"bits": 4, "format": "nf4", "symmetric": True},
+    "int8": {"bits": 8, "group_size": None, "symmetric": True},
+}
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much is read: sequences scored of each text, and sequences that methods calibrate on."""
+
+    sequences: int
+    calibration: int
+
+
+FULL, QUICK = Amounts(64, 64), Amounts(16, 16)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asks of a model; `group_size` None takes the default, `WHOLE_ROW` one scale a row."""
+
+    model: str
+    revision: str | None = None
+    bits: tuple[int, ...] = (2, 3, 4)
+    methods: tuple[str, ...] = ("gptq",)
+    group_size: int | None = None
+    texts: tuple[str, ...] = ("prose", "code")
+    calibration: tuple[str, ...] = ("mixed",)
+    seeds: tuple[int, ...] = (0,)
+    seq_len: int | None = None
+    tokens_seen: int | None = None
+    amounts: Amounts = FULL
+
+
+@dataclass(frozen=True)
+class OneModel:
+    """A model's sweep, its folder, and what was chosen for the person, in sentences."""
+
+    sweep: Sweep
+    folder: Path
+    notes: tuple[str, ...]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Return the jobs: one for each method and calibration draw, whose bit widths are rounded side by side."""
+        (part,) = self.sweep.parts
+        alike: dict[object, list[QuantScheme]] = {}
+        for scheme in part.schemes:
+            alike.setdefault((scheme.method, scheme.calib_seed), []).append(scheme)
+        return [Job(part.checkpoints[0], tuple(schemes)) for schemes in alike.values()]
+
+
+def one_model(wanted: Wanted) -> OneModel:
+    """Return the sweep that measures what is wanted.
+
+    Raises SpecError, CheckpointError, CorpusError or QuantizationError, one line, for a model, text or scheme that
+    can't be measured; nothing is loaded for that.
+    """
+    for name in ("bits", "methods", "texts", "calibration", "seeds"):
+        _refuse_repeated(name, getattr(wanted, name))
+    _refuse_widths(wanted.bits)
+    spec, folder = checkpoint_of(wanted.model, wanted.revision, wanted.tokens_seen)
+    config = checkpoints.config_of(folder)
+    checkpoints.tokenizer_of(folder)  # raises where there is none, or another model's
+    shapes = linear_shapes(config)
+    seq_len = _seq_len(wanted.seq_len, positions_of(config))
+    calibration = CalibrationEntry(wanted.amounts.calibration, seq_len)
+    group_size, notes = _group_size(wanted.group_size, [columns for _, columns in shapes.values()])
+    chosen = itertools.product(wanted.methods, wanted.bits, wanted.seeds)
+    schemes = tuple(dict.fromkeys(_scheme(*each, group_size, calibration) for each in chosen))
+    refuse_impossible([Structure(spec.model, shapes, config)], list(schemes), wanted.model)
+    own = _texts(wanted)
+    texts = tuple(each.name for each in own.texts)
+    evaluation = EvaluationEntry(wanted.amounts.sequences, seq_len, texts=texts)
+    notes += [f"{each.name}: {each.note}" for each in (*own.texts, *own.calibration) if each.note]
+    return OneModel(Sweep(spec.model, evaluation, calibration, (Part((spec,), schemes),), own), folder, tuple(notes))
+
+
+def _refuse_repeated(name: str, values: Sequence[object]) -> None:
+    twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+    if twice is not None:
+        raise SpecError(f"--{name} has {twice} twice; accepted: each once")
+
+
+def _refuse_widths(bits: Sequence[int]) -> None:
+    """Raise SpecError for bits that no code has."""
+    for width in bits:
+        if not 2 <= width <= 8:
+            why = " (the 16-bit model is measured beside every other)" if width == 16 else ""
+            raise SpecError(f"--bits is {width}; accepted: 2 to 8{why}")
+
+
+def _seq_len(asked: int | None, positions: int | None) -> int:
+    """Return the length of a window: as asked, else `SEQ_LEN` or as many tokens as the model has positions."""
+    if asked is None:
+        return min(SEQ_LEN, positions or SEQ_LEN)
+    if asked < 1:
+        raise SpecError(f"--seq-len is {asked}; accepted: 1 or more")
+    if positions is not None and asked > positions:
+        raise CheckpointError(f"--seq-len is {asked:,}; accepted: up to {positions:,}, the model's window")
+    return asked
+
+
+def _group_size(asked: int | None, widths: Sequence[int]) -> tuple[int | None, list[str]]:
+    """Return the group size, None for a whole row, and a sentence where it was chosen here."""
+    if asked == WHOLE_ROW:
+        return None, []
+    if asked is not None:
+        return asked, []
+    size = default_group_size(widths)
+    return size, [f"groups of {size}: the largest of the usual ones that divides every input width"]
+
+
+def _scheme(method: str, bits: int, seed: int, group_size: int | None, calibration: CalibrationEntry) -> QuantScheme:
+    """Return the scheme of a method at a bit width; one that is fixed to a width is measured at that one."""
+    known = methods.method_named(method)
+    fields: dict[str, object] = {"bits": bits, "group_size": group_size, "symmetric": False, **FIXED.get(method, {})}
+    if known.damped:
+        fields["rel_damp"] = REL_DAMP
+    if known.calibrated:
+        fields |= {
+            "calib_sequences": known.calib_sequences or calibration.sequences,
+            "calib_seq_len": calibration.seq_len,
+            "calib_seed": seed,
+            "hessian_dtype": calibration.dtype,
+            "propagate": known.propagate,
+        }
+    return QuantScheme(method=method, **fields)  # type: ignore[arg-type]  # a mapping's values have one type
+
+
+def _texts(wanted: Wanted) -> OwnTexts:
+    lock = read_lock()
+    texts = tuple(text_named(place, lock) for place in wanted.texts)
+    calibration = tuple(each for place in wanted.calibration for each in calibration_named(place, lock))
+    _refuse_same(texts, calibration)
+    return OwnTexts(texts, calibration)
+
+
+def _refuse_same(texts: Sequence[Documents], calibration: Sequence[Documents]) -> None:
+    """Raise SpecError for two texts of one name, and for a text that is calibrated on too."""
+    names = [each.name for each in texts]
+    for name in names:
+        if names.count(name) > 1:
+            raise SpecError(f"two texts are called {name}; accepted: names that differ")
+    seen = {text for each in calibration for text in each.texts}
+    for each in texts:
+        if any(text in seen for text in each.texts):
+            raise SpecError(
+                f"{each.name}: text that is calibrated on too; accepted: other documents than --calibration's"
+            )

@@ -1,0 +1,167 @@
+"""Texts of a person's own as documents: files, folders of files, and the book's texts by name.
+
+A document is a line of a .jsonl file, a row of a .parquet file (both: the field `text`), or a whole .txt file.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from helpers.measure.text.corpus_lock import CALIBRATION_DATASET, DOCUMENT_BYTES, TEXTS, CorpusLock, HeldoutFile
+from helpers.measure.text.heldout import read_heldout
+from helpers.table.errors import CorpusError
+from helpers.table.files import read_verified
+
+FIELD = "text"
+SUFFIXES = (".txt", ".jsonl", ".parquet")
+MOST_CHARACTERS = 2**23  # of a text: many times what is scored or calibrated on
+BOOK_TEXTS = {"prose": "prose", "code": "heldout", "unseen": "unseen"}  # by the names of `corpus_lock.TEXTS`
+BOOK_CALIBRATIONS = {"mixed": ("code", "prose"), "code": ("code",), "prose": ("prose",)}
+PROSE_CALIBRATION = "wheels-prose-calibration"
+
+
+@dataclass(frozen=True)
+class Documents:
+    """A text as documents, in their order: `name` stands in rows, `note` says what was left out, if anything."""
+
+    name: str
+    texts: tuple[str, ...]
+    note: str = ""
+
+
+def text_named(place: str, lock: CorpusLock) -> Documents:
+    """Return a text to score on: one of `BOOK_TEXTS` by name, else a file or a folder of .txt files.
+
+    The book's prose is every other of its documents; the rest calibrates. Raises CorpusError for what isn't there or
+    can't be read.
+    """
+    if place not in BOOK_TEXTS:
+        return read_documents(Path(place), f"{', '.join(BOOK_TEXTS)}, or ")
+    text = TEXTS[BOOK_TEXTS[place]]
+    files: tuple[HeldoutFile, ...] = getattr(lock, text.split)
+    return _of_the_lock(text.dataset, files[::2] if place == "prose" else files)
+
+
+def calibration_named(place: str, lock: CorpusLock) -> tuple[Documents, ...]:
+    """Return texts to calibrate on, each for the same share: of `BOOK_CALIBRATIONS` by name, else a file or folder.
+
+    Raises CorpusError for what isn't there or can't be read.
+    """
+    if place not in BOOK_CALIBRATIONS:
+        return (read_documents(Path(place), f"{', '.join(BOOK_CALIBRATIONS)}, or "),)
+    sources = {"code": (CALIBRATION_DATASET, lock.calibration), "prose": (PROSE_CALIBRATION, lock.prose[1::2])}
+    return tuple(_of_the_lock(*sources[part]) for part in BOOK_CALIBRATIONS[place])
+
+
+def _of_the_lock(name: str, files: Iterable[HeldoutFile]) -> Documents:
+    """Return those of the pinned documents that can be read here: installed, in the cache or in a downloaded wheel."""
+    texts, files = [], tuple(files)
+    missing: CorpusError | None = None
+    for file in files:
+        try:
+            texts.append(read_heldout(file)[:DOCUMENT_BYTES].decode("ascii"))
+        except CorpusError as error:
+            missing = missing or error
+    if missing is not None and not texts:
+        raise missing
+    left_out = len(files) - len(texts)
+    note = f"{left_out} of {len(files)} documents aren't installed here; `make corpus` downloads them"
+    return Documents(name, tuple(texts), note if left_out else "")
+
+
+def read_documents(path: Path, also: str = "") -> Documents:
+    """Return a file's documents, or those of a folder's .txt files in the order of their names; empty ones left out.
+
+    No more than `MOST_CHARACTERS` are taken. `also` begins what a message says is accepted. Raises CorpusError, with
+    the place in the file, for one that is missing, empty, binary, not UTF-8 or of another layout.
+    """
+    accepted = f"accepted: {also}a file that ends in {', '.join(SUFFIXES)}, or a folder of .txt files"
+    if path.is_dir():
+        files = sorted(path.glob("*.txt"))
+        if not files:
+            raise CorpusError(f"{path}: no .txt file there; {accepted}")
+        return _taken(path, (text for file in files for text in _whole(file)))
+    if path.suffix.lower() not in SUFFIXES:
+        missing = "" if path.exists() else "no such text; "
+        raise CorpusError(f"{path}: {missing}{accepted}")
+    if not path.exists():
+        raise CorpusError(f"{path}: no such file; {accepted}")
+    read = {".txt": _whole, ".jsonl": _lines, ".parquet": _rows}[path.suffix.lower()]
+    return _taken(path, read(path))
+
+
+def _taken(path: Path, texts: Iterable[str]) -> Documents:
+    taken, room = [], MOST_CHARACTERS
+    for text in texts:
+        if not text.strip():
+            continue
+        if room <= 0:
+            break
+        taken.append(text[:room])
+        room -= len(text)
+    if not taken:
+        raise CorpusError(f"{path}: empty; accepted: text")
+    note = f"the first {MOST_CHARACTERS:,} characters are taken" if room < 0 else ""
+    return Documents(path.name, tuple(taken), note)
+
+
+def _whole(path: Path) -> Iterator[str]:
+    yield _decoded(path, _bytes_of(path)).removeprefix("\ufeff")
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(4 * MOST_CHARACTERS + 3)  # UTF-8 has up to four bytes a character
+    except OSError as error:
+        raise CorpusError(f"{path}: {error.strerror}") from None
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    """Return text from UTF-8. Raises CorpusError with the place of the first byte that isn't text."""
+    if b"\0" in content:
+        raise CorpusError(f"{path}: a zero byte at {content.index(0):,}: binary; accepted: text in UTF-8")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and len(content) > 4 * MOST_CHARACTERS:
+            return content[: error.start].decode()  # cut here, not in the file
+        found = f"byte {error.start:,} is 0x{content[error.start]:02x}, not UTF-8"
+        raise CorpusError(f"{path}: {found}; accepted: text in UTF-8") from None
+
+
+def _lines(path: Path) -> Iterator[str]:
+    for number, line in enumerate(_decoded(path, _bytes_of(path)).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)[FIELD]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            found = None
+        if not isinstance(found, str):
+            raise CorpusError(f'{path}:{number}: accepted: a JSON object a line, {{"{FIELD}": "..."}}')
+        yield _without_half(path, number, found)
+
+
+def _without_half(path: Path, number: int, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CorpusError(f"{path}:{number}: half a character at {error.start:,} (a lone surrogate)") from None
+    return text
+
+
+def _rows(path: Path) -> Iterator[str]:
+    try:
+        table = read_verified(path)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
+    if FIELD not in table.column_names:
+        raise CorpusError(f"{path}: columns {', '.join(table.column_names) or 'none'}; accepted: one called '{FIELD}'")
+    column = table.column(FIELD)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise CorpusError(f"{path}: column '{FIELD}' is {column.type}; accepted: texts")
+    return (str(text) for text in column.to_pylist() if text is not None)
