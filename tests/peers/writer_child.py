@@ -16,7 +16,9 @@ def gptqmodel(folder: str, out: str, tokens: torch.Tensor, symmetric: bool) -> N
     """Write GPTQModel's own packed file, in the first version of its format."""
     from gptqmodel import GPTQModel, QuantizeConfig
 
-    config = QuantizeConfig(bits=BITS, group_size=GROUP, sym=symmetric, desc_act=False, offload_to_disk=False, device="cpu")
+    config = QuantizeConfig(
+        bits=BITS, group_size=GROUP, sym=symmetric, desc_act=False, offload_to_disk=False, device="cpu"
+    )
     model = GPTQModel.load(folder, config, dtype=torch.float32)
     model.quantize([{"input_ids": row, "attention_mask": torch.ones_like(row)} for row in tokens], batch_size=4)
     model.save(out)
@@ -34,7 +36,13 @@ def compressed(folder: str, out: str, tokens: torch.Tensor) -> None:
         config_groups={
             "all": {
                 "targets": ["Linear"],
-                "weights": {"num_bits": BITS, "type": "int", "symmetric": True, "strategy": "group", "group_size": GROUP},
+                "weights": {
+                    "num_bits": BITS,
+                    "type": "int",
+                    "symmetric": True,
+                    "strategy": "group",
+                    "group_size": GROUP,
+                },
             }
         },
         ignore=["lm_head"],

@@ -69,7 +69,10 @@ def drop(name):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"quantization": {"quant_method": "hqq"}}, "'quant_method' is 'hqq'; accepted: gptq, bitsandbytes, compressed"),
+        (
+            {"quantization": {"quant_method": "hqq"}},
+            "'quant_method' is 'hqq'; accepted: gptq, bitsandbytes, compressed",
+        ),
         ({"quantization": {"quant_method": None}}, "'quant_method' is None; accepted"),
         ({"settings": {"quantization_config": [4]}}, "'quant_method' is None; accepted"),
         ({"quantization": {"checkpoint_format": "marlin"}}, "'checkpoint_format' is 'marlin'; accepted: gptq, gptq_v2"),

@@ -67,7 +67,9 @@ def test_a_one_that_was_taken_off_whole_words_is_added_to_them(bits):
 @pytest.mark.parametrize(("bits", "carries"), [(2, False), (4, False), (8, False), (3, False), (3, True)])
 def test_a_field_on_which_readers_differ_is_refused(bits, carries):
     tensors = in_version(1, with_zeros_at_the_ends(bits), bits)
-    with pytest.raises(QuantizationError, match=f"'layer' has a zero point stored as {2**bits - 1}, which readers take"):
+    with pytest.raises(
+        QuantizationError, match=f"'layer' has a zero point stored as {2**bits - 1}, which readers take"
+    ):
         gptq_format.unpacked("layer", tensors, less_one=True, carries=carries)
 
 

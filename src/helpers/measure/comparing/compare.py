@@ -1,39 +1,44 @@
 """Quantized checkpoints beside their 16-bit original on the same tokens: one forward pass of each."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
+from rich.console import Console
 from torch import Tensor
 
 from helpers.measure.comparing import refusals, stored
 from helpers.measure.comparing.loading import Quantized, load
-from helpers.measure.models import checkpoints, failures
+from helpers.measure.models import checkpoints, failures, outside
 from helpers.measure.models.decoders import positions_of
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.methods.libraries import without_remarks
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring.evaluate import Evaluation
-from helpers.measure.scoring.own_forward import last_hidden, scores_beside
+from helpers.measure.scoring.own_forward import Tell, last_hidden, scores_beside
+from helpers.measure.sweep.console import progress_bar
+from helpers.measure.sweep.one_model import window_length
 from helpers.measure.text.corpus_lock import read_lock
-from helpers.measure.text.token_blocks import Blocks, text_blocks
+from helpers.measure.text.documents import Documents, text_named
+from helpers.measure.text.own_texts import windows_of
+from helpers.measure.text.token_blocks import Blocks, blocks_of
 from helpers.table.errors import CheckpointError
 from helpers.table.paired_error import paired_error
 
-SEQ_LEN = 512  # tokens of a window, where the model has so many positions
-Tell = Callable[[int], None]
+REVISION = "@"  # between a Hub repository and its branch, tag or commit
 
 
 @dataclass(frozen=True)
-class Text:
-    """A text as every model of a comparison reads it: where it is, its name, its blocks by the original's tokenizer."""
+class Wanted:
+    """What is to be compared: models by folder or Hub repository, texts by name or file, windows of each text."""
 
-    place: str
-    name: str
-    blocks: Blocks
+    base: str
+    others: tuple[str, ...]
+    texts: tuple[str, ...]
+    sequences: int
+    seq_len: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Line:
     original_bits_per_weight: float
     n_tokens: int
     n_documents: int
+    eval_sha256: str
     original_loss_nats: float
     loss_nats: float
     qid_nats: float
@@ -68,86 +74,122 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class _Text:
+    """A text and its blocks by the original's tokenizer, and what the original's last block puts out, (n, L, d)."""
+
+    documents: Documents
+    blocks: Blocks
+    hidden: Tensor
+
+
+@dataclass(frozen=True)
 class _Original:
-    """The original with what its last block puts out for each text, (n, L, d)."""
+    """The original, the bits that its linear layers take in its files, and the texts as it reads them."""
 
     checkpoint: Checkpoint
     bits_per_weight: float
-    texts: tuple[Text, ...]
-    hidden: tuple[Tensor, ...]
+    texts: tuple[_Text, ...]
 
 
-def compare(
-    base: Path, others: Sequence[Path], places: Sequence[str], n_tokens: int, device: str, tell: Tell
-) -> Comparison:
-    """Compare checkpoints with the 16-bit original in `base` on the texts called `places`, on about `n_tokens` of each.
+def compare(wanted: Wanted, device: str, console: Console) -> Comparison:
+    """Compare checkpoints with their 16-bit original, and say on `console` what is done.
 
-    `tell` is called with the number of sequences that a model has read since its last call. Raises CheckpointError or
-    CorpusError where the original or a text can't be used; of the other checkpoints the result says why.
+    Raises SpecError, CheckpointError or CorpusError where the original or a text can't be used; of the other
+    checkpoints the result says why.
     """
-    refusals.refuse_same_folder([base, *others])
-    original = _original(base, places, n_tokens, device, tell)
+    texts = [text_named(place, read_lock()) for place in wanted.texts]
+    folders = [_folder_of(name) for name in (wanted.base, *wanted.others)]
+    refusals.refuse_same_folder(folders)
     lines: list[Line] = []
     refused: list[str] = []
-    for folder in others:
-        try:
-            lines += _beside(original, folder, device, tell)
-        except Exception as error:  # of one checkpoint: failure_of raises what isn't
-            line = failures.failure_of(error, str(folder), device)
-            refused.append(line.removeprefix(f"{folder}: ") if line.startswith(f"{folder}: {folder}") else line)
+    with progress_bar(console) as bar:
+        task = bar.add_task("windows", total=None)
+        original = _original(folders[0], texts, wanted, device, lambda n: bar.advance(task, n))
+        console.print(_plan(original, wanted))
+        bar.update(task, total=len(folders) * sum(len(text.blocks.tokens) for text in original.texts))
+        for name, folder in zip(wanted.others, folders[1:], strict=True):
+            try:
+                lines += _beside(original, name, folder, device, lambda n: bar.advance(task, n))
+            except Exception as error:  # of one checkpoint: failure_of raises what isn't
+                line = failures.failure_of(error, name, device)
+                refused.append(line.removeprefix(f"{name}: ") if line.startswith(f"{name}: {folder}") else line)
     return Comparison(tuple(lines), tuple(refused))
 
 
-def _original(base: Path, places: Sequence[str], n_tokens: int, device: str, tell: Tell) -> _Original:
-    checkpoint, _ = one_checkpoint.load_folder(base, device)
-    decoder, tokenizer = checkpoint.decoder, checkpoints.tokenizer_of(base)
-    seq_len = min(SEQ_LEN, positions_of(checkpoint.model.config) or SEQ_LEN)
-    texts = tuple(_text(place, tokenizer, max(1, n_tokens // seq_len), seq_len) for place in places)
-    bits = stored.bits_per_weight(base, stored.stored_tensors(base), decoder.linear_layers())
-    hidden = tuple(last_hidden(decoder, text.blocks, tell) for text in texts)
-    return _Original(checkpoint, bits, texts, hidden)
+def _folder_of(name: str) -> Path:
+    """Return the folder of a model by its name: a folder, or a Hub repository with or without @revision."""
+    repository, _, revision = (name, "", "") if Path(name).expanduser().exists() else name.partition(REVISION)
+    folder = outside.folder_of(repository, revision or None)
+    outside.refuse_other_layouts(folder)
+    return folder
 
 
-def _text(place: str, tokenizer: Tokenizer, n_sequences: int, seq_len: int) -> Text:
-    name, blocks = text_blocks(place, read_lock(), tokenizer, n_sequences, seq_len)
-    return Text(place, name, blocks)
+def _original(folder: Path, texts: Sequence[Documents], wanted: Wanted, device: str, tell: Tell) -> _Original:
+    """Return the original after its forward pass over every text."""
+    checkpoint, _ = one_checkpoint.load_folder(folder, device)
+    decoder = checkpoint.decoder
+    seq_len = window_length(wanted.seq_len, positions_of(checkpoint.model.config))
+    bits = stored.bits_per_weight(folder, stored.stored_tensors(folder), decoder.linear_layers())
+    read = []
+    for documents in texts:
+        blocks = _blocks(documents, folder, wanted.sequences, seq_len)
+        read.append(_Text(documents, blocks, last_hidden(decoder, blocks, tell)))
+    return _Original(checkpoint, bits, tuple(read))
 
 
-def _beside(original: _Original, folder: Path, device: str, tell: Tell) -> list[Line]:
+def _blocks(documents: Documents, folder: Path, sequences: int, seq_len: int) -> Blocks:
+    """Return a text's blocks as the tokenizer of the checkpoint in `folder` makes them."""
+    tokenizer = checkpoints.tokenizer_of(folder)
+    windows = windows_of(documents, tokenizer, sequences, seq_len)
+    return blocks_of(windows.rows, windows.documents, tokenizer)
+
+
+def _plan(original: _Original, wanted: Wanted) -> str:
+    scored = ", ".join(
+        f"{text.documents.name} ({len(text.blocks.tokens)} x {text.blocks.tokens.shape[1] - 1} tokens of"
+        f" {max(text.blocks.documents) + 1} documents or passages)"
+        for text in original.texts
+    )
+    return f"{wanted.base} and {len(wanted.others)} beside it, a forward pass of each on {scored}"
+
+
+def _beside(original: _Original, name: str, folder: Path, device: str, tell: Tell) -> list[Line]:
     """Return the lines of one checkpoint. Raises CheckpointError where it is no rounded copy of the original."""
     checkpoint = original.checkpoint
     config = checkpoints.config_of(folder, stored.REFUSED)
     refusals.refuse_another_architecture(config, checkpoint.model.config, folder)
     refusals.refuse_another_vocabulary(folder, checkpoint.folder)
-    tokenizer = checkpoints.tokenizer_of(folder)
     for text in original.texts:
         n_sequences, seq_len = text.blocks.tokens[:, 1:].shape
-        if _text(text.place, tokenizer, n_sequences, seq_len).blocks.sha256 != text.blocks.sha256:
-            raise CheckpointError(f"{folder}: its tokenizer makes other tokens of {text.name} than the original's")
+        if _blocks(text.documents, folder, n_sequences, seq_len).sha256 != text.blocks.sha256:
+            raise CheckpointError(f"{folder}: its tokenizer makes other tokens of {text.documents.name}")
     quantized = load(folder, checkpoint.model, device)
     refusals.refuse_other_weights(quantized, checkpoint.decoder)
+    bits = stored.bits_per_weight(folder, quantized.stored, checkpoint.decoder.linear_layers())
     lines = []
-    for text, hidden in zip(original.texts, original.hidden, strict=True):
+    for text in original.texts:
         with without_remarks():
-            both = scores_beside(checkpoint.decoder, hidden, quantized.model, text.blocks, tell)
-        lines.append(_line(original, quantized, text, *both))
+            before, after = scores_beside(checkpoint.decoder, text.hidden, quantized.model, text.blocks, tell)
+        for place, evaluation in ((checkpoint.folder, before), (folder, after)):
+            if not evaluation.finite:
+                raise CheckpointError(f"{place}: its loss on {text.documents.name} isn't a number")
+        lines.append(_line(name, quantized, text, before, after, (bits, original.bits_per_weight)))
     return lines
 
 
-def _line(original: _Original, quantized: Quantized, text: Text, before: Evaluation, after: Evaluation) -> Line:
-    for folder, evaluation in ((original.checkpoint.folder, before), (quantized.folder, after)):
-        if not evaluation.finite:
-            raise CheckpointError(f"{folder}: its loss on {text.name} isn't a number")
-    layers = original.checkpoint.decoder.linear_layers()
+def _line(
+    name: str, quantized: Quantized, text: _Text, before: Evaluation, after: Evaluation, bits: tuple[float, float]
+) -> Line:
     qid = after.loss_nats - before.loss_nats
     return Line(
-        checkpoint=str(quantized.folder),
+        checkpoint=name,
         format=quantized.label,
-        text=text.name,
-        bits_per_weight=stored.bits_per_weight(quantized.folder, quantized.stored, layers),
-        original_bits_per_weight=original.bits_per_weight,
+        text=text.documents.name,
+        bits_per_weight=bits[0],
+        original_bits_per_weight=bits[1],
         n_tokens=after.n_tokens,
         n_documents=len(after.group_loss),
+        eval_sha256=text.blocks.sha256,
         original_loss_nats=before.loss_nats,
         loss_nats=after.loss_nats,
         qid_nats=qid,

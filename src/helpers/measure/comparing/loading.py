@@ -1,8 +1,8 @@
 """A checkpoint that any program wrote as a model that runs: packed GPTQ decoded here, the rest through transformers.
 
-Weights and inputs stay float32 outside of what was quantized. GPTQ's packed layers are decoded to float32, so no
-kernel's arithmetic is in the comparison; other formats run as transformers runs them, inputs rounded where the format
-rounds them (LLM.int8, activations of compressed-tensors). Safetensors only, and never code from a checkpoint.
+What was quantized apart, everything is float32. Packed GPTQ and bitsandbytes' 4 bits are decoded to float32 weights,
+so no kernel's arithmetic is in the comparison; other formats run as transformers runs them, inputs rounded where the
+format rounds them (LLM.int8, activations of compressed-tensors). Safetensors only, and never code from a checkpoint.
 """
 
 import copy
@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from helpers.measure.comparing.stored import REFUSED, StoredTensor, rounded_layers, stored_tensors
 from helpers.measure.models import checkpoints
 from helpers.measure.packing.gptq_format import unpacked
-from helpers.measure.rounding.methods.libraries import without_remarks
+from helpers.measure.rounding.methods.libraries import imported, without_remarks
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.words import shown
 
@@ -69,6 +69,7 @@ def load(folder: Path, original: PreTrainedModel, device: str) -> Quantized:
         model = _decoded(folder, quantization, original).to(device)
     else:
         model = _through_transformers(folder, method, device)
+        _decode_4bit(model)
         _in_float32(model, rounded)
     return Quantized(folder, model.eval().requires_grad_(False), stored, method, _label(method, quantization), rounded)
 
@@ -109,11 +110,25 @@ def _through_transformers(folder: Path, method: str, device: str) -> PreTrainedM
         return checkpoints.model_from(folder, config, device_map={"": torch.device(device)})
 
 
+def _decode_4bit(model: PreTrainedModel) -> None:
+    """Put decoded float32 weights in place of bitsandbytes' 4-bit layers: its products differ between machines."""
+    for name, module in list(model.named_modules()):
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is None:
+            continue
+        state.dtype = torch.float32
+        decoded = imported("bitsandbytes.functional").dequantize_4bit(module.weight.data, state)
+        plain = nn.Linear(decoded.shape[1], decoded.shape[0], bias=module.bias is not None, device="meta")
+        plain.weight = nn.Parameter(decoded, requires_grad=False)
+        plain.bias = module.bias
+        model.set_submodule(name, plain)
+
+
 def _in_float32(model: PreTrainedModel, rounded: frozenset[str]) -> None:
     """Put into float32 what transformers left in another dtype beside the packed layers, such as an output head."""
     for name, module in model.named_modules():
         for parameter in module.parameters(recurse=False):
-            if name not in rounded and parameter.is_floating_point():
+            if (name not in rounded or type(module) is nn.Linear) and parameter.is_floating_point():
                 parameter.data = parameter.data.float()
 
 

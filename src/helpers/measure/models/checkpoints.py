@@ -226,7 +226,9 @@ def refusals_named(folder: Path) -> Iterator[None]:
         raise CheckpointError(f"{folder}: can't be loaded ({_said(error)})") from None
 
 
-def model_from(folder: Path, config: PretrainedConfig, kind: Any = AutoModelForCausalLM, **more: Any) -> PreTrainedModel:
+def model_from(
+    folder: Path, config: PretrainedConfig, kind: Any = AutoModelForCausalLM, **more: Any
+) -> PreTrainedModel:
     """Return transformers' float32 model of the files in `folder` or of a `state_dict`, every parameter from there.
 
     `more` is what else `from_pretrained` takes; a state dict needs the model's own class as `kind`.

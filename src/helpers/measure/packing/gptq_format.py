@@ -97,14 +97,14 @@ def unpacked(name: str, tensors: Mapping[str, Tensor], less_one: bool, carries: 
     if missing:
         raise QuantizationError(f"'{name}' has no {', '.join(missing)}; accepted: qweight, qzeros, scales and g_idx")
     words, zeros, scales, groups = (tensors[f"{name}.{field}"] for field in ("qweight", "qzeros", "scales", "g_idx"))
-    bits = 32 * words.shape[0] / max(1, len(groups))
-    n_groups, rows = scales.shape
-    if bits not in BITS or words.dtype != torch.int32 or words.shape[1] != rows:
-        found = f"{words.dtype} {tuple(words.shape)} for {rows} x {len(groups)}"
-        raise QuantizationError(f"'{name}.qweight' is {found}; accepted: int32 words of {', '.join(map(str, BITS))} bits")
-    bits = int(bits)
-    if zeros.dtype != torch.int32 or zeros.shape != (n_groups, rows * bits // 32) or not bool(((groups >= 0) & (groups < n_groups)).all()):
-        found = f"{zeros.dtype} {tuple(zeros.shape)} for {n_groups} groups"
+    (n_groups, rows), n_words = scales.shape, words.shape[0]
+    bits, left = divmod(32 * n_words, max(1, len(groups)))
+    if left or bits not in BITS or words.dtype != torch.int32 or words.shape[1] != rows:
+        found = f"{words.dtype} {tuple(words.shape)} for {rows} x {len(groups)} weights"
+        raise QuantizationError(f"'{name}.qweight' is {found}; accepted: int32, {', '.join(map(str, BITS))} bits each")
+    inside = bool(((groups >= 0) & (groups < n_groups)).all())
+    if zeros.dtype != torch.int32 or zeros.shape != (n_groups, rows * bits // 32) or not inside:
+        found = f"{zeros.dtype} {tuple(zeros.shape)}, groups up to {int(groups.max())}"
         raise QuantizationError(f"'{name}.qzeros' is {found}; accepted: int32 ({n_groups}, {rows * bits // 32})")
     zero = _zero_points(name, zeros.T, bits, carries) if less_one else unpack(zeros.T, bits)
     codes = unpack(words, bits).T.to(torch.uint8)

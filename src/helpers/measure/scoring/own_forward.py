@@ -7,7 +7,7 @@ its linear layers; here it is a model of its own, which may round its inputs, to
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from helpers.measure.models.decoders import Decoder, hidden_of
@@ -63,7 +63,7 @@ def scores_beside(
     return first, second
 
 
-def _batches(model: nn.Module, blocks: Blocks, tell: Tell) -> Iterator[Tensor]:
+def _batches(model: PreTrainedModel, blocks: Blocks, tell: Tell) -> Iterator[Tensor]:
     """Yield the blocks' tokens, as many at once as the device takes, with float32 products in float32."""
     for tokens in blocks.tokens.split(_at_once(model, blocks)):
         with matrix_products("float32"):
@@ -71,6 +71,6 @@ def _batches(model: nn.Module, blocks: Blocks, tell: Tell) -> Iterator[Tensor]:
         tell(len(tokens))
 
 
-def _at_once(model: nn.Module, blocks: Blocks) -> int:
+def _at_once(model: PreTrainedModel, blocks: Blocks) -> int:
     device, vocabulary = model.device.type, int(model.config.vocab_size)
     return max(1, min(SEQUENCES_AT_ONCE[device], LOGITS_AT_ONCE[device] // (blocks.tokens.shape[1] * vocabulary)))

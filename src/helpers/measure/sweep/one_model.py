@@ -89,7 +89,7 @@ def one_model(wanted: Wanted) -> OneModel:
     config = checkpoints.config_of(folder)
     checkpoints.tokenizer_of(folder)  # raises where there is none, or another model's
     shapes = linear_shapes(config)
-    seq_len = _seq_len(wanted.seq_len, positions_of(config))
+    seq_len = window_length(wanted.seq_len, positions_of(config))
     calibration = CalibrationEntry(wanted.amounts.calibration, seq_len)
     group_size, notes = _group_size(wanted.group_size, [columns for _, columns in shapes.values()])
     chosen = itertools.product(wanted.methods, wanted.bits, wanted.seeds)
@@ -116,7 +116,7 @@ def _refuse_widths(bits: Sequence[int]) -> None:
             raise SpecError(f"--bits is {width}; accepted: 2 to 8{why}")
 
 
-def _seq_len(asked: int | None, positions: int | None) -> int:
+def window_length(asked: int | None, positions: int | None) -> int:
     """Return the length of a window: as asked, else `SEQ_LEN` or as many tokens as the model has positions."""
     if asked is None:
         return min(SEQ_LEN, positions or SEQ_LEN)
