@@ -38,7 +38,7 @@ def compare(
     """
     from helpers.measure.comparing.compare import Wanted
     from helpers.measure.comparing.compare import compare as compared
-    from helpers.measure.sweep.one_model import FULL, QUICK
+    from helpers.measure.text.extent import FULL, QUICK
 
     sequences = (QUICK if quick else FULL).sequences
     found = compared(Wanted(base, tuple(other), tuple(text), sequences, seq_len), device, console)

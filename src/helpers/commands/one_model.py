@@ -80,8 +80,9 @@ def measure(
     report: Annotated[Path | None, typer.Option(help="A folder for report.html and quantization-card.md.")] = None,
 ) -> None:
     """Measure what rounding does to a model of your own: loss added, how sure that is, whether it is to be expected."""
-    from helpers.measure.sweep.one_model import FULL, QUICK, Wanted, one_model
+    from helpers.measure.sweep.one_model import Wanted, one_model
     from helpers.measure.sweep.one_model_run import run_one_model
+    from helpers.measure.text.extent import FULL, QUICK
 
     wanted = Wanted(
         model,

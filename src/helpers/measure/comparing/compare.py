@@ -19,9 +19,9 @@ from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.scoring.own_forward import Tell, last_hidden, scores_beside
 from helpers.measure.sweep.console import progress_bar
-from helpers.measure.sweep.one_model import window_length
 from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import Documents, text_named
+from helpers.measure.text.extent import window_length
 from helpers.measure.text.own_texts import windows_of
 from helpers.measure.text.token_blocks import Blocks, blocks_of
 from helpers.table.errors import CheckpointError

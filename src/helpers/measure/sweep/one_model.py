@@ -16,29 +16,18 @@ from helpers.measure.sweep.jobs import Job
 from helpers.measure.sweep.structures import Structure, refuse_impossible
 from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import Documents, calibration_named, text_named
+from helpers.measure.text.extent import FULL, Amounts, window_length
 from helpers.measure.text.own_texts import OwnTexts
-from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.errors import SpecError
 from helpers.table.scheme import QuantScheme
 
 WHOLE_ROW = -1  # as a group size on the command line
-SEQ_LEN = 512
 REL_DAMP = 0.01
 # what some methods are fixed to; the others round to any bits in groups with zero points
 FIXED: dict[str, dict[str, object]] = {
     "nf4": {"bits": 4, "format": "nf4", "symmetric": True},
     "int8": {"bits": 8, "group_size": None, "symmetric": True},
 }
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """How much is read: sequences scored of each text, and sequences that methods calibrate on."""
-
-    sequences: int
-    calibration: int
-
-
-FULL, QUICK = Amounts(64, 64), Amounts(16, 16)
 
 
 @dataclass(frozen=True)
@@ -114,17 +103,6 @@ def _refuse_widths(bits: Sequence[int]) -> None:
         if not 2 <= width <= 8:
             why = " (the 16-bit model is measured beside every other)" if width == 16 else ""
             raise SpecError(f"--bits is {width}; accepted: 2 to 8{why}")
-
-
-def window_length(asked: int | None, positions: int | None) -> int:
-    """Return the length of a window: as asked, else `SEQ_LEN` or as many tokens as the model has positions."""
-    if asked is None:
-        return min(SEQ_LEN, positions or SEQ_LEN)
-    if asked < 1:
-        raise SpecError(f"--seq-len is {asked}; accepted: 1 or more")
-    if positions is not None and asked > positions:
-        raise CheckpointError(f"--seq-len is {asked:,}; accepted: up to {positions:,}, the model's window")
-    return asked
 
 
 def _group_size(asked: int | None, widths: Sequence[int]) -> tuple[int | None, list[str]]:
