@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from helpers.cli import app
 from helpers.measure.packing import export
+from helpers.measure.text.extent import QUICK
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_json_says_the_same(place):
         str(place / "packed"),
     )
     assert line["qid_nats"] == pytest.approx(line["loss_nats"] - line["original_loss_nats"])
-    assert line["n_tokens"] == 16 * 16
+    assert line["n_tokens"] == 16 * QUICK.sequences
 
 
 def test_who_is_refused_is_told_after_the_others(place):

@@ -86,7 +86,7 @@ def test_the_fused_block_is_transformers_block(parallel, dtype):
     owners, kind = [0, 1, 1], TENSOR_DTYPE[dtype]
     with torch.no_grad(), matrix_products(dtype):
         stack = stacking.block_stacks(decoders[0], kind)[0]
-        assert stack.call is not stack.module, "the fused block is what runs"
+        assert stack.forward is not stack.module, "the fused block is what runs"
         stack.load([decoder.blocks[1] for decoder in decoders], owners, {})
         hidden = stacking.first_inputs(decoders, owners, [tokens], kind)[0]
         arguments = stacking.block_arguments(decoders[0], tokens, kind)

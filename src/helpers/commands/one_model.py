@@ -10,7 +10,9 @@ from typer.core import TyperCommand
 
 from helpers.commands.console import Device, MemoryGib, add, console, end_with, in_bytes, print_table
 from helpers.measure.sweep.places import Places
+from helpers.table import disk
 from helpers.table.amounts import amount
+from helpers.table.errors import QidError
 
 if TYPE_CHECKING:  # what needs pandas and torch is loaded when the command runs
     import pandas as pd
@@ -20,6 +22,7 @@ if TYPE_CHECKING:  # what needs pandas and torch is loaded when the command runs
     from helpers.measure.sweep.one_model_run import Measured
 
 USUAL = Places()
+REPORT_FILES = ("report.html", "quantization-card.md")
 SEVERAL = ("--bits", "--method", "--text", "--calibration", "--seeds")
 
 
@@ -80,6 +83,7 @@ def measure(
     report: Annotated[Path | None, typer.Option(help="A folder for report.html and quantization-card.md.")] = None,
 ) -> None:
     """Measure what rounding does to a model of your own: loss added, how sure that is, whether it is to be expected."""
+    from helpers.analyse.questions.one_model import notes_on
     from helpers.measure.sweep.one_model import Wanted, one_model
     from helpers.measure.sweep.one_model_run import run_one_model
     from helpers.measure.text.extent import FULL, QUICK
@@ -97,19 +101,23 @@ def measure(
         None if tokens is None else amount(tokens, "--tokens"),
         QUICK if quick else FULL,
     )
+    if report is not None:
+        disk.refuse_unwritable(report / REPORT_FILES[0])
     planned = one_model(wanted)
     measured = run_one_model(planned, device, Places(table, records), console, in_bytes(memory_gib))
-    found = _findings(planned, measured, table, wanted.tokens_seen)
-    _say(planned, found, measured, as_json)
+    rows = _rows(table, measured.ids, wanted.tokens_seen)
+    found = _findings(planned, rows)
+    notes = notes_on(found, measured.calibration_bits_per_byte)
+    _say(planned, found, notes, measured, as_json)
+    if report is not None and found:
+        _write_report(report, planned, found, rows, notes)
     end_with(measured.failures, "not measured")
 
 
-def _findings(planned: "OneModel", measured: "Measured", table: Path, tokens: int | None) -> "list[Finding]":
+def _findings(planned: "OneModel", rows: "pd.DataFrame") -> "list[Finding]":
+    """Return the findings of rows, with the matrix to look at where one is more than expected."""
     from helpers.analyse.questions.one_model import MORE, findings, looked_at
 
-    rows = _rows(table, measured.ids)
-    if tokens is not None:
-        rows["tokens_seen"] = tokens
     found = findings(rows, _expectation())
     more = next((each for each in found if each.kind == MORE), None)
     if more is None:
@@ -119,11 +127,13 @@ def _findings(planned: "OneModel", measured: "Measured", table: Path, tokens: in
     return looked_at(found, str(suspect(planned, more.bits, more.group_size)))
 
 
-def _rows(table: Path, ids: tuple[str, ...]) -> "pd.DataFrame":
+def _rows(table: Path, ids: tuple[str, ...], tokens: int | None) -> "pd.DataFrame":
+    """Return the rows of these ids, with the training tokens that were said now, if any."""
     from helpers.table.files import read_table
 
     rows = read_table(table).to_pandas()
-    return rows[rows["measurement_id"].isin(ids)].reset_index(drop=True)
+    rows = rows[rows["measurement_id"].isin(ids)].reset_index(drop=True)
+    return rows if tokens is None else rows.assign(tokens_seen=tokens)
 
 
 def _expectation() -> Any:
@@ -134,7 +144,11 @@ def _expectation() -> Any:
     from helpers.analyse.laws.default import read_default
     from helpers.analyse.questions.expected import expected_qid
 
-    fits, law = read_fits(), read_default()[0].law
+    try:
+        fits, law = read_fits(), read_default()[0].law
+    except QidError as error:
+        console.print(f"note: what to expect isn't known ({error})")
+        return lambda _row: None
 
     def expect(row: "pd.Series") -> Any:
         if row["method"] != "gptq" or pd.isna(row["tokens_seen"]):
@@ -146,26 +160,42 @@ def _expectation() -> Any:
     return expect
 
 
-def _say(planned: "OneModel", found: "list[Finding]", measured: "Measured", as_json: bool) -> None:
+def _say(planned: "OneModel", found: "list[Finding]", notes: list[str], measured: "Measured", as_json: bool) -> None:
+    """Print the findings: one JSON object, or a table and what has to be said beside it."""
     from helpers.analyse.fits.stored import plain
-    from helpers.commands.one_model_table import as_table, notes_of
+    from helpers.commands.one_model_table import as_table
 
-    spec = planned.sweep.parts[0].checkpoints[0]
-    notes = [*planned.notes, *notes_of(found, measured.calibration_bits_per_byte)]
-    if as_json:
-        shown = {
-            "model": spec.label,
-            "n_params_total": spec.n_params_total,
-            "n_params_non_embedding": spec.n_params_non_embedding,
-            "tokens_seen": spec.tokens_seen,
-            "findings": [dataclasses.asdict(each) for each in found],
-            "notes": notes,
-            "n_measured": measured.n_measured,
-            "n_present": measured.n_present,
-            "failures": list(measured.failures),
-        }
-        print(json.dumps(plain(shown), allow_nan=False))
+    if not as_json:
+        print_table(as_table(found))
+        for note in notes:
+            print(note)
         return
-    print_table(as_table(found))
-    for note in notes_of(found, measured.calibration_bits_per_byte):
-        print(note)
+    spec = planned.job.checkpoint
+    shown = {
+        "model": spec.label,
+        "n_params_total": spec.n_params_total,
+        "n_params_non_embedding": spec.n_params_non_embedding,
+        "tokens_seen": spec.tokens_seen,
+        "findings": [dataclasses.asdict(each) for each in found],
+        "notes": [*planned.notes, *notes],
+        "n_measured": measured.n_measured,
+        "n_present": measured.n_present,
+        "failures": list(measured.failures),
+    }
+    print(json.dumps(plain(shown), allow_nan=False))
+
+
+def _write_report(
+    folder: Path, planned: "OneModel", found: "list[Finding]", rows: "pd.DataFrame", notes: list[str]
+) -> None:
+    """Write the page and the card, each whole or not at all."""
+    from helpers.show.report.card import card
+    from helpers.show.report.page import page
+    from helpers.show.report.subject import subject_of
+
+    spec = planned.job.checkpoint
+    subject = subject_of(rows, [*planned.notes, *notes])
+    contents = (page(found, subject), card(found, subject, None if spec.revision is None else spec.location))
+    for name, content in zip(REPORT_FILES, contents, strict=True):
+        disk.write_atomically(folder / name, content.encode())
+        console.print(f"{folder / name}: written")

@@ -14,6 +14,7 @@ from helpers.table.amounts import amount_words
 
 CLEAR = 2.0  # paired errors: a QiD below so many is indistinguishable from nothing
 NOTHING, AS_EXPECTED, MORE, LESS, UNKNOWN, FAILED = "nothing", "as expected", "more", "less", "unknown", "failed"
+FOREIGN = 1.5  # times as many bits a byte, or fewer: another kind of text
 SCHEME = ["method", "bits", "group_size", "symmetric", "format"]
 
 
@@ -33,6 +34,7 @@ class Finding:
     stored_bits: float | None
     loss_nats: float | None
     baseline_loss_nats: float | None
+    baseline_bits_per_byte: float | None
     qid_nats: float | None
     qid_se_nats: float | None
     perplexity_ratio: float | None
@@ -76,6 +78,7 @@ def _finding(draws: pd.DataFrame, expected: Expected | None) -> Finding:
         stored_bits=_mean(draws["effective_bits"]),
         loss_nats=_mean(draws["loss_nats"]),
         baseline_loss_nats=_mean(draws["baseline_loss_nats"]),
+        baseline_bits_per_byte=float(first["bits_per_byte"] * first["baseline_loss_nats"] / first["loss_nats"]),
         qid_nats=qid,
         qid_se_nats=error,
         perplexity_ratio=math.exp(min(qid, 700.0)),
@@ -126,8 +129,10 @@ def verdict(
         return NOTHING, "indistinguishable from nothing"
     if qid < 0:
         return LESS, "better than 16 bits on this text: fewer nats, by more than its error"
-    if expected is None or tokens is None or math.isnan(expected.low_nats):
-        return UNKNOWN, "clear; what to expect isn't known"
+    if tokens is None or math.isnan(tokens):
+        return UNKNOWN, "clear; what to expect isn't known without --tokens"
+    if expected is None or math.isnan(expected.low_nats):
+        return UNKNOWN, "clear; no law is fitted to that"
     of_model = f"{amount_words(n_params)} parameters after {amount_words(tokens)} tokens"
     beyond = f", beyond the fitted {' and '.join(expected.outside)}" if expected.outside else ""
     band = f"{expected.low_nats:.2g} to {expected.high_nats:.2g} by the law {expected.law}{beyond}"
@@ -144,3 +149,19 @@ def looked_at(found: Sequence[Finding], suspect: str) -> list[Finding]:
         dataclasses.replace(each, verdict=f"{each.verdict}: look at {suspect}") if each.kind == MORE else each
         for each in found
     ]
+
+
+def notes_on(found: Sequence[Finding], calibration_bits_per_byte: float | None) -> list[str]:
+    """Return sentences on units, and on texts of another kind than the calibration's, by the 16-bit model's loss."""
+    notes = ["QiD and KL in nats a token; ± is one standard error, paired by document"]
+    calibrated = {each.text for each in found if each.n_draws and each.method in ("gptq", "awq", "gptq_hadamard")}
+    of_text = {each.text: each.baseline_bits_per_byte for each in found if each.baseline_bits_per_byte is not None}
+    for text, bits in of_text.items():
+        if calibration_bits_per_byte is None or text not in calibrated:
+            continue
+        if not 1 / FOREIGN < bits / calibration_bits_per_byte < FOREIGN:
+            notes.append(
+                f"{text}: {bits:.2f} bits a byte, the calibration text {calibration_bits_per_byte:.2f}: another kind of"
+                " text; --calibration with text like it tells more"
+            )
+    return notes

@@ -56,13 +56,10 @@ class OneModel:
     notes: tuple[str, ...]
 
     @property
-    def jobs(self) -> list[Job]:
-        """Return the jobs: one for each method and calibration draw, whose bit widths are rounded side by side."""
+    def job(self) -> Job:
+        """Return the one job: the model and every scheme."""
         (part,) = self.sweep.parts
-        alike: dict[object, list[QuantScheme]] = {}
-        for scheme in part.schemes:
-            alike.setdefault((scheme.method, scheme.calib_seed), []).append(scheme)
-        return [Job(part.checkpoints[0], tuple(schemes)) for schemes in alike.values()]
+        return Job(part.checkpoints[0], part.schemes)
 
 
 def one_model(wanted: Wanted) -> OneModel:

@@ -1,15 +1,16 @@
 """The run of one model: a timed probe, the plan in words, then the engine with a bar that moves block by block."""
 
+import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -22,11 +23,15 @@ from helpers.measure.sweep.estimate import Passes, in_words
 from helpers.measure.sweep.jobs import BASELINE, Job, Prepared
 from helpers.measure.sweep.one_model import OneModel
 from helpers.measure.sweep.places import Places
-from helpers.measure.text.own_texts import OwnTexts, windows_of
+from helpers.measure.text.own_texts import windows_of
 from helpers.measure.text.token_blocks import Blocks, blocks_of
 from helpers.table.errors import CheckpointError
 from helpers.table.records import given
+from helpers.table.scheme import QuantScheme
 
+CPU_BYTES = 2**31  # for rounding and scoring, where no budget is named: the process then stays below 4 GiB at 135M
+LONG_SECONDS = 1800.0  # more than that isn't risked at once
+ALMOST = 0.999  # of a bar, until its rows are written
 PROBED = 2  # windows of the first text that the 16-bit model is tried on
 WORSE_THAN_GUESSING = 0.5  # nats above a uniform guess: no model that reads its own tokens is so bad
 
@@ -50,18 +55,25 @@ def run_one_model(
     Everything finished is kept whatever happens. Raises SpecError, CheckpointError, CorpusError or ResultsError where
     nothing can be measured.
     """
-    ids: list[str] = []
-    bits_per_byte = None
+    if memory_bytes is None and device == "cpu":
+        memory_bytes = CPU_BYTES
     with measuring(model.sweep, device, places, console, memory_bytes) as engine:
-        for number, job in enumerate(model.jobs):
-            prepared = _prepared(engine, job)
-            ids += [subject.row_id(scheme) for subject in prepared.subjects for scheme in (BASELINE, *prepared.schemes)]
-            if prepared.model is not None and bits_per_byte is None:
-                bits_per_byte = _try_first(prepared, model, device, number, console)
-            with _shown(prepared, console) as advance:
-                engine.measure([prepared], advance)
-    failures = tuple(engine.failures)
-    return Measured(tuple(dict.fromkeys(ids)), engine.n_measured, engine.n_present, failures, bits_per_byte)
+        prepared = _prepared(engine, model.job)
+        bits_per_byte = None
+        if prepared.model is None:
+            console.print(f"{model.job.checkpoint.label}: every row is in {places.measurements} already")
+        else:
+            prepared.model.to(device)
+            seconds = _seconds_a_pass(prepared)
+            for line in plan_lines(model, prepared, seconds):
+                console.print(line)
+            bits_per_byte = calibration_bits_per_byte(prepared.model, model)
+            for lot in _lots(prepared, passes_of(prepared).seconds(seconds)):
+                with _shown(lot, console):
+                    engine.measure([lot], lambda n: None)
+    ids = [subject.row_id(scheme) for subject in prepared.subjects for scheme in (BASELINE, *prepared.schemes)]
+    present = len(ids) - engine.n_measured
+    return Measured(tuple(ids), engine.n_measured, present, tuple(engine.failures), bits_per_byte)
 
 
 def _prepared(engine: Engine, job: Job) -> Prepared:
@@ -72,18 +84,32 @@ def _prepared(engine: Engine, job: Job) -> Prepared:
     return found[0]
 
 
-def _try_first(prepared: Prepared, model: OneModel, device: str, number: int, console: Console) -> float | None:
-    """Time the model, refuse one that can't read its text, print the plan; return bits a byte of what calibrates."""
-    loaded = given(prepared.model).to(device)
-    blocks = prepared.subjects[0].blocks
+def _lots(prepared: Prepared, seconds: float) -> list[Prepared]:
+    """Return the schemes that share a walk, one after the other; each by itself where all of them take very long.
+
+    A kill costs what was in work. Several at once are faster, as each lot scores the 16-bit model beside its own.
+    """
+    alike: dict[object, dict[QuantScheme, Tensor | None]] = defaultdict(dict)
+    for scheme, tokens in prepared.to_round.items():
+        alone = scheme if seconds > LONG_SECONDS else None
+        alike[scheme.method, scheme.calib_seed, alone][scheme] = tokens
+    # a baseline may lack alone
+    return [dataclasses.replace(prepared, schemes=schemes) for schemes in alike.values() or [{}]]
+
+
+def _seconds_a_pass(prepared: Prepared) -> float:
+    """Return the time of one window of the first text, seconds. Raises CheckpointError for a loss beyond guessing."""
+    blocks, model = prepared.subjects[0].blocks, given(prepared.model)
     started = time.perf_counter()
-    loss = _mean_loss(loaded, blocks.tokens[:PROBED])
+    loss = _mean_loss(model, blocks.tokens[:PROBED])
     seconds = (time.perf_counter() - started) / PROBED
-    _refuse_worse_than_guessing(loss, loaded, prepared)
-    for line in _plan(model, number, seconds):
-        console.print(line)
-    tokenizer = checkpoints.tokenizer_of(model.folder)
-    return calibration_bits_per_byte(loaded, given(model.sweep.own_texts), tokenizer, blocks.tokens.shape[1] - 1)
+    guess = math.log(model.get_input_embeddings().weight.shape[0])
+    if math.isfinite(loss) and loss > guess + WORSE_THAN_GUESSING:
+        raise CheckpointError(
+            f"{prepared.subjects[0].local.folder}: 16-bit loss {loss:.2f} nats a token, a blind guess has {guess:.2f};"
+            " accepted: weights with their own tokenizer.json"
+        )
+    return seconds
 
 
 @torch.no_grad()
@@ -96,83 +122,86 @@ def _mean_loss(model: PreTrainedModel, tokens: Tensor) -> float:
     return sum(losses) / len(losses)
 
 
-def _refuse_worse_than_guessing(loss: float, model: PreTrainedModel, prepared: Prepared) -> None:
-    guess = math.log(model.get_input_embeddings().weight.shape[0])
-    if math.isfinite(loss) and loss > guess + WORSE_THAN_GUESSING:
-        raise CheckpointError(
-            f"{prepared.subjects[0].local.folder}: 16-bit loss {loss:.2f} nats a token, a blind guess has {guess:.2f};"
-            " accepted: weights with their own tokenizer.json"
-        )
-
-
-def calibration_bits_per_byte(model: PreTrainedModel, own: OwnTexts, tokenizer: Tokenizer, seq_len: int) -> float:
+def calibration_bits_per_byte(model: PreTrainedModel, asked: OneModel) -> float:
     """Return the 16-bit model's loss on a few windows of the calibration texts, bits a byte: how foreign they are."""
-    blocks = _few_windows(own, tokenizer, seq_len)
+    blocks = _few_windows(asked)
     return _mean_loss(model, blocks.tokens) * blocks.tokens[:, 1:].numel() / (math.log(2) * blocks.n_bytes)
 
 
-def _few_windows(own: OwnTexts, tokenizer: Tokenizer, seq_len: int) -> Blocks:
+def _few_windows(asked: OneModel) -> Blocks:
     """Return `PROBED` windows of each calibration text."""
-    rows = [row for each in own.calibration for row in windows_of(each, tokenizer, PROBED, seq_len).rows[:PROBED]]
+    tokenizer, seq_len = checkpoints.tokenizer_of(asked.folder), asked.sweep.evaluation.seq_len
+    of_texts = [windows_of(each, tokenizer, PROBED, seq_len) for each in given(asked.sweep.own_texts).calibration]
+    rows = [row for windows in of_texts for row in windows.rows[:PROBED]]
     return blocks_of(rows, tuple(range(len(rows))), tokenizer)
 
 
-def passes_of(job: Job, own_sequences: list[int]) -> Passes:
-    """Return the sequences that pass the model for a job, with so many sequences of each text."""
-    calibrating = sum(scheme.calib_sequences or 0 for scheme in job.schemes)
-    return Passes(calibrating, sum(own_sequences) * (1 + len(job.schemes)))
+def passes_of(prepared: Prepared) -> Passes:
+    """Return the sequences that pass the model for the rows that lack."""
+    schemes = prepared.to_round
+    lacking = [s for s, missing in zip(prepared.subjects, prepared.missing, strict=True) if missing]
+    calibrating = sum(scheme.calib_sequences or 0 for scheme in schemes)
+    return Passes(calibrating, sum(len(subject.blocks.tokens) for subject in lacking) * (1 + len(schemes)))
 
 
-def _plan(model: OneModel, first: int, seconds_a_pass: float) -> list[str]:
+def plan_lines(asked: OneModel, prepared: Prepared, seconds_a_pass: float) -> list[str]:
     """Return the plan in lines: the model, what is rounded and how, on what it is scored, time and bytes."""
-    spec, sweep = model.sweep.parts[0].checkpoints[0], model.sweep
-    schemes = [scheme for job in model.jobs[first:] for scheme in job.schemes]
-    scored = [sweep.evaluation.sequences] * len(sweep.evaluation.texts)
-    seconds = sum(passes_of(job, scored).seconds(seconds_a_pass) for job in model.jobs[first:])
-    own = given(sweep.own_texts)
+    spec, sweep, own = asked.job.checkpoint, asked.sweep, given(asked.sweep.own_texts)
+    texts = [
+        f"{len(s.blocks.tokens)} x {s.evaluation.seq_len} tokens of {s.evaluation.eval_dataset}, "
+        f"{len(set(s.blocks.documents))} documents"
+        for s in prepared.subjects
+    ]
+    calibrates = any(scheme.calib_sequences for scheme in prepared.to_round)
+    seconds = passes_of(prepared).seconds(seconds_a_pass)
     return [
-        f"{spec.label}: {spec.n_params_total:,} parameters, N = {spec.n_params_non_embedding:,} outside of embedding and"
-        f" head; float32 takes {4 * spec.n_params_total / 2**30:.2g} GiB",
-        *(f"  {scheme.label}" for scheme in schemes),
-        f"  scored on {', '.join(sweep.evaluation.texts)}: up to {sweep.evaluation.sequences} x"
-        f" {sweep.evaluation.seq_len} tokens each",
-        f"  calibrated on {own.calibration_dataset}: {sweep.calibration.sequences} x {sweep.calibration.seq_len} tokens",
-        *(f"  {note}" for note in model.notes),
-        f"  about {in_words(seconds)}, by a pass of {seconds_a_pass:.2g} s",
+        f"{spec.label}: {spec.n_params_total:,} parameters, N = {spec.n_params_non_embedding:,} outside of embedding"
+        f" and head; float32 takes {4 * spec.n_params_total / 2**30:.2g} GiB",
+        *(f"  {_words(scheme)}" for scheme in prepared.to_round),
+        *(f"  scored on {text}" for text in texts),
+        *(
+            [
+                f"  calibrated on {sweep.calibration.sequences} x {sweep.calibration.seq_len} tokens of"
+                f" {own.calibration_dataset}"
+            ]
+            if calibrates
+            else []
+        ),
+        *(f"  {note}" for note in asked.notes),
+        f"  about {in_words(seconds)}: {seconds_a_pass:.2g} s a pass of {sweep.evaluation.seq_len} tokens",
     ]
 
 
 @contextmanager
-def _shown(prepared: Prepared, console: Console) -> Iterator[Callable[[int], None]]:
+def _shown(lot: Prepared, console: Console) -> Iterator[None]:
     """Show how far a lot is while it is measured: a bar on a terminal, elsewhere a line a scheme when it is done."""
-    schemes = list(prepared.to_round)
-    n_blocks = prepared.subjects[0].spec.n_layers
-    lacking = sum(bool(missing) for missing in prepared.missing)
-    n_scored = sum(len(subject.blocks.tokens) for subject in prepared.subjects)
-    passes = Passes(
-        sum(scheme.calib_sequences or 0 for scheme in schemes), n_scored * (1 + len(schemes)) * (lacking > 0)
-    )
+    label, schemes, passes = lot.subjects[0].spec.label, list(lot.to_round), passes_of(lot)
+    n_blocks = lot.subjects[0].spec.n_layers
     gone = 0.0
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"{prepared.subjects[0].spec.label}: {len(schemes)} schemes", total=1.0)
+        task = bar.add_task(f"{label}: {', '.join(map(_words, schemes)) or 'baseline'}", total=1.0)
 
         def passed(n_sequences: int) -> None:
             nonlocal gone
             gone += n_sequences / n_blocks
-            bar.update(task, completed=min(passes.share_done(gone), 0.999))
+            bar.update(task, completed=min(passes.share_done(gone), ALMOST))
 
         with listening(passed):
-            yield lambda n: None
+            yield
         bar.update(task, completed=1.0)
-    for scheme in schemes:
-        if not console.is_terminal:
-            console.print(f"{prepared.subjects[0].spec.label}: {scheme.label} measured")
+    if not console.is_terminal:
+        for scheme in schemes:
+            console.print(f"{label}: {_words(scheme)} measured")
 
 
-def suspect(model: OneModel, bits: int, group_size: int | None) -> Suspect:
+def _words(scheme: QuantScheme) -> str:
+    """Return a scheme's label, with the calibration draw where it isn't the first."""
+    return f"{scheme.label}, draw {scheme.calib_seed}" if scheme.calib_seed else scheme.label
+
+
+def suspect(asked: OneModel, bits: int, group_size: int | None) -> Suspect:
     """Return the matrix that suffers most at a bit width, seen on a few windows of the calibration texts."""
-    spec, tokenizer = model.sweep.parts[0].checkpoints[0], checkpoints.tokenizer_of(model.folder)
-    loaded = checkpoints.load(checkpoints.fetch(spec), "cpu")
-    tokens = _few_windows(given(model.sweep.own_texts), tokenizer, model.sweep.evaluation.seq_len).tokens[:, :-1]
-    return suspect_of(Checkpoint(loaded, model.folder), tokens, bits, group_size)
+    loaded = checkpoints.load(checkpoints.fetch(asked.job.checkpoint), "cpu")
+    tokens = _few_windows(asked).tokens[:, :-1]
+    return suspect_of(Checkpoint(loaded, asked.folder), tokens, bits, group_size)

@@ -134,7 +134,10 @@ def _decoded(path: Path, content: bytes) -> str:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    for number, line in enumerate(_decoded(path, _bytes_of(path)).split("\n"), start=1):
+    content = _bytes_of(path)
+    if len(content) > 4 * MOST_CHARACTERS:  # cut here: its last line may not be whole
+        content = content[: content.rfind(b"\n") + 1]
+    for number, line in enumerate(_decoded(path, content).split("\n"), start=1):
         if not line.strip():
             continue
         try:

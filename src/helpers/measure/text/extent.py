@@ -15,7 +15,7 @@ class Amounts:
     calibration: int
 
 
-FULL, QUICK = Amounts(64, 64), Amounts(16, 16)
+FULL, QUICK = Amounts(32, 64), Amounts(12, 8)
 
 
 def window_length(asked: int | None, positions: int | None) -> int:

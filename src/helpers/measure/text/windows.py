@@ -58,10 +58,10 @@ def cut(documents: Sequence[Tokens], n_sequences: int, seq_len: int, name: str) 
 
 
 def _windows_of_each(counts: Sequence[int], n_sequences: int) -> int:
-    """Return how many windows to cut from each document: the fewest that give `n_sequences`, else what gives most."""
+    """Return how many windows to cut from each document: as many as fit, so that no document is left out for others."""
     totals = {each: each * sum(count >= each for count in counts) for each in range(1, MOST_WINDOWS + 1)}
-    enough = [each for each, total in totals.items() if total >= n_sequences]
-    return enough[0] if enough else max(totals, key=lambda each: totals[each])
+    fitting = [each for each, total in totals.items() if total <= n_sequences]
+    return max(fitting, key=lambda each: totals[each]) if 1 in fitting else 1
 
 
 def _spread(documents: Sequence[Tokens], most: int) -> list[Tokens]:

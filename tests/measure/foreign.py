@@ -1,0 +1,83 @@
+"""Folders in Hugging Face layout as a person has them: tiny trained models with a tokenizer of their own."""
+
+import json
+from pathlib import Path
+
+import torch
+from tests.measure.tiny import ROOT
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PretrainedConfig, Qwen2Config
+
+N_TOKENS = 600  # of the vocabulary
+START = "<s>"
+SIZES = {
+    "vocab_size": N_TOKENS,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 128,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+
+
+def configuration(kind: str) -> PretrainedConfig:
+    """Return the configuration of a tiny llama, qwen2 or gpt_neox."""
+    if kind == "llama":
+        return LlamaConfig(**SIZES, num_key_value_heads=2, tie_word_embeddings=True)
+    return Qwen2Config(**SIZES, num_key_value_heads=2) if kind == "qwen2" else GPTNeoXConfig(**SIZES)
+
+
+def texts() -> list[str]:
+    """Return texts to train on: this project's own sources."""
+    return [path.read_text() for path in sorted((ROOT / "src/helpers/table").glob("*.py"))]
+
+
+def tokenizer() -> Tokenizer:
+    """Return a byte-level BPE trained on `texts`, which puts a start token before what it encodes, as Llama's does."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    made.train_from_iterator(
+        texts(), trainers.BpeTrainer(vocab_size=N_TOKENS, special_tokens=[START], initial_alphabet=alphabet)
+    )
+    made.post_processor = processors.TemplateProcessing(single=f"{START} $A", special_tokens=[(START, 0)])
+    made.enable_padding(length=64)
+    made.enable_truncation(64)
+    return made
+
+
+def write_model(folder: Path, kind: str, n_updates: int = 60) -> Path:
+    """Write a model trained for a few updates, so that its loss is well below a guess; return its folder."""
+    made = tokenizer()
+    made.save(str(folder.parent / f"{folder.name}.json"))
+    plain = Tokenizer.from_file(str(folder.parent / f"{folder.name}.json"))
+    plain.no_padding()
+    plain.no_truncation()
+    ids = torch.tensor(plain.encode("\n".join(texts()), add_special_tokens=False).ids)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(configuration(kind))
+        optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+        for _ in range(n_updates):
+            starts = torch.randint(0, len(ids) - 65, (8,)).tolist()
+            batch = torch.stack([ids[start : start + 64] for start in starts])
+            model(input_ids=batch, labels=batch).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    model.eval().requires_grad_(False).to(torch.bfloat16).save_pretrained(folder)
+    made.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def write_texts(path: Path, texts: list[str]) -> Path:
+    """Write a .jsonl file, a document a line."""
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+def passages(n_documents: int) -> list[str]:
+    """Return so many different documents of some 600 characters, none of them among `texts`."""
+    whole = "".join(path.read_text() for path in sorted((ROOT / "src/helpers/measure/rounding").glob("*.py")))
+    return [whole[600 * i : 600 * (i + 1)] for i in range(n_documents)]
