@@ -141,7 +141,8 @@ def _decoded(folder: Path, quantization: dict[str, Any], original: PreTrainedMod
     for path in checkpoints.weight_files(folder, REFUSED):
         with checkpoints.refusals_named(folder), safe_open(path, framework="pt") as file:
             tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    writer = str((quantization.get("meta") or {}).get("quantizer", ""))
+    meta = quantization.get("meta")
+    writer = str(meta.get("quantizer")) if isinstance(meta, dict) else ""
     known = dict(original.named_parameters())
     for layer in sorted(name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")):
         try:

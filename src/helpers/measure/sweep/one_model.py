@@ -9,7 +9,7 @@ from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import linear_shapes, positions_of
 from helpers.measure.models.outside import checkpoint_of
 from helpers.measure.rounding import methods
-from helpers.measure.rounding.group_size import default_group_size
+from helpers.measure.rounding.group_size import WHOLE_ROW, default_group_size
 from helpers.measure.sweep.declaration import Part, Sweep
 from helpers.measure.sweep.entries import CalibrationEntry, EvaluationEntry
 from helpers.measure.sweep.jobs import Job
@@ -21,7 +21,6 @@ from helpers.measure.text.own_texts import OwnTexts
 from helpers.table.errors import SpecError
 from helpers.table.scheme import QuantScheme
 
-WHOLE_ROW = -1  # as a group size on the command line
 REL_DAMP = 0.01
 # what some methods are fixed to; the others round to any bits in groups with zero points
 FIXED: dict[str, dict[str, object]] = {
