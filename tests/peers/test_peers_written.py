@@ -18,7 +18,7 @@ from helpers.measure.comparing.compare import Wanted, compare
 from helpers.measure.models import checkpoints
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.text.documents import read_documents
-from helpers.measure.text.extent import QUICK
+from helpers.measure.text.extent import QUICK, Amounts
 from helpers.measure.text.own_texts import windows_of
 
 HERE = Path(__file__).parent
@@ -58,7 +58,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def wanted(place: Path, *others: Path) -> Wanted:
-    return Wanted(str(place / "original"), tuple(map(str, others)), (str(place / "text.jsonl"),), N_WINDOWS, SEQ_LEN)
+    return Wanted(
+        str(place / "original"), tuple(map(str, others)), (str(place / "text.jsonl"),), Amounts(N_WINDOWS, 0), SEQ_LEN
+    )
 
 
 @pytest.mark.parametrize("program", ["gptqmodel", "gptqmodel-asymmetric"])

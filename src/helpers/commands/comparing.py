@@ -40,8 +40,8 @@ def compare(
     from helpers.measure.comparing.compare import compare as compared
     from helpers.measure.text.extent import FULL, QUICK
 
-    sequences = (QUICK if quick else FULL).sequences
-    found = compared(Wanted(base, tuple(other), tuple(text), sequences, seq_len), device, console)
+    wanted = Wanted(base, tuple(other), tuple(text), QUICK if quick else FULL, seq_len)
+    found = compared(wanted, device, console)
     if as_json:
         lines = [dataclasses.asdict(line) for line in found.lines]
         print(json.dumps({"base": base, "lines": lines, "failures": found.failures}, allow_nan=False))

@@ -73,8 +73,10 @@ def measure(
         str | None, typer.Option(help="Training tokens, such as 2T: then it says what to expect.")
     ] = None,
     seeds: Annotated[list[int], typer.Option(help="Of calibration draws; several tell their noise.")] = [0],  # noqa: B006
-    seq_len: Annotated[int | None, typer.Option(help="Tokens a window; by default 512 or the model's window.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A quarter of the text: a first look.")] = False,
+    seq_len: Annotated[
+        int | None, typer.Option(help="Tokens a sequence; by default 512, or all positions if fewer.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Less text in shorter sequences: a first look.")] = False,
     device: Device = "cpu",
     memory_gib: MemoryGib = None,
     table: Annotated[Path, typer.Option(help="The table that rows are added to.")] = USUAL.measurements,

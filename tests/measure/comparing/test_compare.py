@@ -23,6 +23,7 @@ from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.scoring import own_forward
 from helpers.measure.scoring.evaluate import evaluate
 from helpers.measure.text.documents import read_documents
+from helpers.measure.text.extent import Amounts
 from helpers.measure.text.own_texts import windows_of
 from helpers.measure.text.token_blocks import blocks_of
 from helpers.table import files
@@ -44,7 +45,7 @@ def text(tmp_path_factory):
 
 
 def compared(text, base, *others):
-    wanted = Wanted(str(base), tuple(map(str, others)), (str(text),), N_WINDOWS, SEQ_LEN)
+    wanted = Wanted(str(base), tuple(map(str, others)), (str(text),), Amounts(N_WINDOWS, 0), SEQ_LEN)
     return compare(wanted, "cpu", Console(quiet=True))
 
 
@@ -101,7 +102,7 @@ def test_a_pocket_model_has_the_loss_in_the_table(tmp_path, monkeypatch):
     as_measured = dataclasses.replace(one_checkpoint.gptq_scheme(4, 32, symmetric=False), calib_sequences=32)
     _, used = export.export_rounded(Path(spec.location), as_measured, tmp_path / "packed")
     rows = release.measured(spec, used, files.read_table(release.TABLE).to_pylist())
-    wanted = Wanted(spec.location, (str(tmp_path / "packed"),), ("code",), 128)
+    wanted = Wanted(spec.location, (str(tmp_path / "packed"),), ("code",), Amounts(128, 0))
     (line,) = compare(wanted, "cpu", Console(quiet=True)).lines
     (row,) = [row for row in rows if (row["device_type"], row["eval_sha256"]) == ("cpu", line.eval_sha256)]
     assert line.loss_nats == pytest.approx(row["loss_nats"], abs=HALF_SCALES)
@@ -181,7 +182,7 @@ def test_a_text_that_is_too_short_is_refused(tmp_path, original, packed):
 
 def test_a_window_longer_than_the_model_s_is_refused(text, original, packed):
     with pytest.raises(CheckpointError, match="accepted: up to 2,048, the model's window"):
-        compare(Wanted(str(original), (str(packed),), (str(text),), 8, 4096), "cpu", Console(quiet=True))
+        compare(Wanted(str(original), (str(packed),), (str(text),), seq_len=4096), "cpu", Console(quiet=True))
 
 
 def test_a_revision_of_a_repository_is_asked_for(text, original, packed, monkeypatch, tmp_path):

@@ -21,7 +21,7 @@ from helpers.measure.scoring.own_forward import Tell, last_hidden, scores_beside
 from helpers.measure.sweep.console import progress_bar
 from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import Documents, text_named
-from helpers.measure.text.extent import window_length
+from helpers.measure.text.extent import FULL, Amounts, window_length
 from helpers.measure.text.own_texts import windows_of
 from helpers.measure.text.token_blocks import Blocks, blocks_of
 from helpers.table.errors import CheckpointError
@@ -32,12 +32,12 @@ REVISION = "@"  # between a Hub repository and its branch, tag or commit
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be compared: models by folder or Hub repository, texts by name or file, windows of each text."""
+    """What is to be compared: models by folder or Hub repository, texts by name or file, and how much of each."""
 
     base: str
     others: tuple[str, ...]
     texts: tuple[str, ...]
-    sequences: int
+    amounts: Amounts = FULL
     seq_len: int | None = None
 
 
@@ -128,11 +128,11 @@ def _original(folder: Path, texts: Sequence[Documents], wanted: Wanted, device: 
     """Return the original after its forward pass over every text."""
     checkpoint, _ = one_checkpoint.load_folder(folder, device)
     decoder = checkpoint.decoder
-    seq_len = window_length(wanted.seq_len, positions_of(checkpoint.model.config))
+    seq_len = window_length(wanted.seq_len, wanted.amounts.seq_len, positions_of(checkpoint.model.config))
     bits = stored.bits_per_weight(folder, stored.stored_tensors(folder), decoder.linear_layers())
     read = []
     for documents in texts:
-        blocks = _blocks(documents, folder, wanted.sequences, seq_len)
+        blocks = _blocks(documents, folder, wanted.amounts.sequences, seq_len)
         read.append(_Text(documents, blocks, last_hidden(decoder, blocks, tell)))
     return _Original(checkpoint, bits, tuple(read))
 

@@ -74,7 +74,7 @@ def one_model(wanted: Wanted) -> OneModel:
     config = checkpoints.config_of(folder)
     checkpoints.tokenizer_of(folder)  # raises where there is none, or another model's
     shapes = linear_shapes(config)
-    seq_len = window_length(wanted.seq_len, positions_of(config))
+    seq_len = window_length(wanted.seq_len, wanted.amounts.seq_len, positions_of(config))
     calibration = CalibrationEntry(wanted.amounts.calibration, seq_len)
     group_size, notes = _group_size(wanted.group_size, [columns for _, columns in shapes.values()])
     chosen = itertools.product(wanted.methods, wanted.bits, wanted.seeds)

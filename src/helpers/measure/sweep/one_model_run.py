@@ -29,7 +29,7 @@ from helpers.table.errors import CheckpointError
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
-CPU_BYTES = 2**31  # for rounding and scoring, where no budget is named: the process then stays below 4 GiB at 135M
+CPU_BYTES = 5 * 2**29  # for rounding and scoring, where no budget is named: the process then stays below 4 GiB at 135M
 LONG_SECONDS = 1800.0  # more than that isn't risked at once
 ALMOST = 0.999  # of a bar, until its rows are written
 PROBED = 2  # windows of the first text that the 16-bit model is tried on

@@ -4,27 +4,26 @@ from dataclasses import dataclass
 
 from helpers.table.errors import CheckpointError, SpecError
 
-SEQ_LEN = 512
-
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much is read: sequences scored of each text, and sequences that methods calibrate on."""
+    """How much is read: sequences scored of each text, sequences that methods calibrate on, tokens of each."""
 
     sequences: int
     calibration: int
+    seq_len: int = 512
 
 
-FULL, QUICK = Amounts(32, 64), Amounts(12, 8)
+FULL, QUICK = Amounts(32, 64), Amounts(16, 16, 256)
 
 
-def window_length(asked: int | None, positions: int | None) -> int:
-    """Return the length of a window: as asked, else `SEQ_LEN` or as many tokens as the model has positions.
+def window_length(asked: int | None, usual: int, positions: int | None) -> int:
+    """Return the length of a window: as asked, else `usual` or as many tokens as the model has positions.
 
     Raises SpecError for no length, CheckpointError for one longer than the model's.
     """
     if asked is None:
-        return min(SEQ_LEN, positions or SEQ_LEN)
+        return min(usual, positions or usual)
     if asked < 1:
         raise SpecError(f"--seq-len is {asked}; accepted: 1 or more")
     if positions is not None and asked > positions:
