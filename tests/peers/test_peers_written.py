@@ -1,4 +1,4 @@
-"""Files that GPTQModel and llm-compressor write are compared with their original: the loss that their own readers have."""
+"""Files that GPTQModel and llm-compressor write, and AWQ's, are compared: the loss that their own readers have."""
 
 import json
 import os
@@ -11,11 +11,12 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
-from tests.measure.packed_models import llama, written
+from tests.measure.packed_models import HALF_SCALES, llama, rounded_by, scheme, written
 from tests.peers.test_peers import PEERS_PYTHON
 
 from helpers.measure.comparing.compare import Wanted, compare
 from helpers.measure.models import checkpoints
+from helpers.measure.packing import export
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.text.documents import read_documents
 from helpers.measure.text.extent import QUICK, Amounts
@@ -113,3 +114,39 @@ def test_a_file_of_compressed_tensors_has_the_loss_of_its_codes_and_scales(place
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).item()
     assert abs(line["loss_nats"] - loss) < SAME_LOSS
     assert 4.5 <= line["bits_per_weight"] < 5
+
+
+ORDER = (0, 2, 4, 6, 1, 3, 5, 7)  # of eight codes in a word of AWQ's layout called gemm
+
+
+def in_words(values: torch.Tensor) -> torch.Tensor:
+    """Return (n, m) codes of 4 bits as AWQ packs them, int32 (n, m / 8)."""
+    eights = values.long().unflatten(1, (-1, 8))
+    words = sum(eights[..., place] << 4 * i for i, place in enumerate(ORDER))
+    return ((words ^ 0x80000000) - 0x80000000).to(torch.int32).contiguous()
+
+
+def test_a_file_in_awqs_layout_has_the_loss_of_the_same_codes_packed_here(place):
+    """GPTQModel writes AWQ's files on a GPU only; its kernel for them computes in 16 bits."""
+    model = written(llama(), place / "again")
+    rounded = rounded_by(model, scheme(4))
+    export.export(place / "original", rounded, scheme(4), place / "gptq")
+    tensors = load_file(place / "original/model.safetensors")
+    for name, weight in rounded.weights.items():
+        layer = name.removesuffix(".weight")
+        del tensors[name]
+        tensors |= {
+            f"{layer}.qweight": in_words(weight.codes.T),
+            f"{layer}.qzeros": in_words(weight.zero.T),
+            f"{layer}.scales": weight.scale.half().T.contiguous(),
+        }
+    shutil.copytree(place / "original", place / "awq")
+    save_file(tensors, place / "awq/model.safetensors", metadata={"format": "pt"})
+    config = json.loads((place / "awq/config.json").read_text())
+    said = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"}
+    (place / "awq/config.json").write_text(json.dumps(config | {"quantization_config": said}))
+    folders = [str(place / name) for name in ("original", "awq", "gptq")]
+    options = ["--text", str(place / "text.jsonl"), "--seq-len", str(SEQ_LEN), "--json"]
+    awq, gptq = json.loads(peer(ROOT, "-m", "helpers.cli", "compare", *folders, *options))["lines"]
+    assert abs(awq["loss_nats"] - gptq["loss_nats"]) < HALF_SCALES
+    assert awq["bits_per_weight"] == pytest.approx(4 + 20 / 32)
