@@ -20,7 +20,7 @@ FLOORS = {
         {"scoring", "describing"},
         {"training", "mixed"},
         {"sweep", "packing"},
-        {"study"},
+        {"study", "comparing"},
     ],
     "analyse": [{"arrays"}, {"rows"}, {"laws"}, {"fits"}, {"questions"}, {"judgement"}, {"mixed"}],
 }

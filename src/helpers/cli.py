@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
-from helpers.commands import laws, measuring, one_model, packing, register, tables, training
+from helpers.commands import comparing, laws, measuring, one_model, packing, register, tables, training
 from helpers.commands.console import console, speak_utf_8
 from helpers.table.errors import QidError
 from helpers.table.words import one_line
@@ -34,7 +34,7 @@ def main(
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console)])
 
 
-for commands in (measuring, one_model, packing, laws, register, tables, training):
+for commands in (measuring, one_model, comparing, packing, laws, register, tables, training):
     commands.register(app)
 
 

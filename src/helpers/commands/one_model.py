@@ -86,8 +86,9 @@ def measure(
 ) -> None:
     """Measure what rounding does to a model of your own: loss added, how sure that is, whether it is to be expected."""
     from helpers.analyse.questions.one_model import notes_on
-    from helpers.measure.sweep.one_model import FULL, QUICK, Wanted, one_model
+    from helpers.measure.sweep.one_model import Wanted, one_model
     from helpers.measure.sweep.one_model_run import run_one_model
+    from helpers.measure.text.extent import FULL, QUICK
 
     wanted = Wanted(
         model,

@@ -1,23 +1,34 @@
 """The commands that choose what stays in 16 bits and pack: `qid mixed`, `qid export`, `qid release`."""
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import Progress
 
 from helpers.commands.console import Device, add, console
+from helpers.commands.one_model import Spread
 from helpers.table import disk
 from helpers.table.errors import SpecError
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
+if TYPE_CHECKING:  # what needs torch is loaded when a command runs
+    from helpers.measure.text.own_texts import OwnTexts
+
 HELDOUT_SEQUENCES = 128  # one of each document, as the readers' sweeps have
+GroupSize = Annotated[
+    int | None,
+    typer.Option(help="Columns that share a scale; -1 for the whole row. By default 128 or what else divides."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
-    for command in (mixed, export, release):
-        add(app, command)
+    for command, cls in ((mixed, None), (export, Spread), (release, None)):
+        add(app, command, cls=cls)
 
 
 def mixed(
@@ -25,7 +36,7 @@ def mixed(
     budget: Annotated[float, typer.Option(help="What may be lost: nats a token for qid, else a share.")],
     metric: Annotated[str, typer.Option(help="qid, relative_perplexity or accuracy_drop.")] = "qid",
     bits: Annotated[int, typer.Option(help="Of the matrices in low precision.")] = 3,
-    group_size: Annotated[int, typer.Option(help="Columns that share a scale; -1 for the whole row.")] = 32,
+    group_size: GroupSize = None,
     symmetric: Annotated[bool, typer.Option(help="Whether grids have their zero in the middle.")] = False,
     granularity: Annotated[str, typer.Option(help="What is assigned as one: layer or matmul.")] = "matmul",
     sequences: Annotated[int, typer.Option(help="Sequences of 512 tokens that the search scores on.")] = 32,
@@ -37,9 +48,9 @@ def mixed(
     from helpers.measure.rounding import one_checkpoint
 
     allowed = budgets.Budget(budget, metric)
-    scheme = one_checkpoint.gptq_scheme(bits, None if group_size == -1 else group_size, symmetric)
     if out.exists():
         raise SpecError(f"{out}: exists already; accepted: a file that doesn't")
+    scheme = one_checkpoint.gptq_scheme(bits, one_checkpoint.group_size_for(checkpoint, group_size), symmetric)
     disk.refuse_unwritable(out)
     with disk.exclusive(out, doing="writing"):
         loaded, weights_sha256 = one_checkpoint.load_folder(checkpoint, device)
@@ -58,15 +69,17 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="A folder with config.json and safetensors.")],
     out: Annotated[Path, typer.Option(help="The packed checkpoint's folder; it must not exist.")],
     bits: Annotated[int | None, typer.Option(help="2, 3, 4 or 8.")] = None,
-    group_size: Annotated[
-        int | None, typer.Option(help="Columns that share a scale; -1 for the whole row. 128 by default.")
-    ] = None,
+    group_size: GroupSize = None,
     symmetric: Annotated[
         bool | None, typer.Option(help="Whether grids have their zero in the middle. By default not.")
     ] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="A recipe of this checkpoint, in place of the three options above.")
     ] = None,
+    calibration: Annotated[
+        list[str],
+        typer.Option(help="mixed, code or prose of the book, or files as for measure. By default what sweeps take."),
+    ] = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="Where to round: cpu or cuda.")] = "cpu",
 ) -> None:
     """Round a checkpoint with GPTQ and write it packed, for auto-gptq, GPTQModel and transformers to load.
@@ -76,8 +89,27 @@ def export(
     from helpers.measure.packing.export import export_rounded
 
     scheme = _wanted(checkpoint, bits, group_size, symmetric, recipe)
-    rounded, scheme = export_rounded(checkpoint, scheme, out, device)
+    with _shown(f"{checkpoint}: {scheme.label}", given(scheme.calib_sequences)) as tell:
+        rounded, scheme = export_rounded(checkpoint, scheme, out, device, _own(calibration), tell)
     console.print(f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight")
+
+
+@contextlib.contextmanager
+def _shown(description: str, n_sequences: int) -> Iterator[Callable[[float], None]]:
+    """Show a bar on a terminal, and give the function that is told how many sequences have passed the model so far."""
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=n_sequences)
+        yield lambda n_passed: bar.update(task, completed=n_passed)
+
+
+def _own(calibration: Sequence[str]) -> "OwnTexts | None":
+    """Return the texts to calibrate on that were named, or None for the sweeps'."""
+    from helpers.measure.text.corpus_lock import read_lock
+    from helpers.measure.text.documents import calibration_named
+    from helpers.measure.text.own_texts import OwnTexts
+
+    texts = tuple(each for place in calibration for each in calibration_named(place, read_lock()))
+    return OwnTexts((), texts) if texts else None
 
 
 def _wanted(
@@ -95,8 +127,7 @@ def _wanted(
         return chosen.scheme
     if bits is None:
         raise SpecError("neither --bits nor --recipe; accepted: one of them")
-    columns = 128 if group_size is None else group_size
-    return one_checkpoint.gptq_scheme(bits, None if columns == -1 else columns, bool(symmetric))
+    return one_checkpoint.gptq_scheme(bits, one_checkpoint.group_size_for(checkpoint, group_size), bool(symmetric))
 
 
 def release(

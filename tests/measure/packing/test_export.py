@@ -1,6 +1,7 @@
 """Packed checkpoints: exact down to the bit by an unpacker of another make, and by auto-gptq's own loader."""
 
 import dataclasses
+import filecmp
 import json
 import os
 import re
@@ -38,6 +39,8 @@ from helpers.measure.packing import export, gptq_format, release
 from helpers.measure.rounding import grids, one_checkpoint
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.measure.text.documents import Documents
+from helpers.measure.text.own_texts import OwnTexts
 from helpers.table import disk
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError, QidError, QuantizationError, ResultsError, SpecError
@@ -199,6 +202,29 @@ def test_names_that_the_model_does_not_have_are_refused_before_the_work(family, 
     message = r"'gpt_neox.layers.0.attention.query_key_value.weight' is \(96, 32\) when rounded, no such weight there"
     with pytest.raises(CheckpointError, match=message):
         export.refuse_unstorable(loaded, scheme(), tmp_path / "out")
+
+
+def test_progress_is_told_up_to_all_calibration_sequences(family, tmp_path):
+    told = []
+    wanted = dataclasses.replace(
+        one_checkpoint.gptq_scheme(4, 32, symmetric=False), calib_sequences=4, calib_seq_len=32
+    )
+    export.export_rounded(family / "tiny/step-000001", wanted, tmp_path / "out", tell=told.append)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(4)
+
+
+def test_an_export_calibrates_on_the_texts_that_are_named(family, tmp_path):
+    words = Documents("words", tuple(f"word {i} is number {i}; " * 30 for i in range(40)))
+    wanted = dataclasses.replace(
+        one_checkpoint.gptq_scheme(4, 32, symmetric=False), calib_sequences=4, calib_seq_len=32
+    )
+    folder = family / "tiny/step-000001"
+    _, usual = export.export_rounded(folder, wanted, tmp_path / "usual")
+    _, named = export.export_rounded(folder, wanted, tmp_path / "named", own=OwnTexts((), (words,)))
+    assert (usual.calib_dataset, named.calib_dataset) == ("wheels-calibration", "words")
+    assert usual.calib_sha256 != named.calib_sha256
+    assert not filecmp.cmp(tmp_path / "usual/model.safetensors", tmp_path / "named/model.safetensors", shallow=False)
 
 
 @pytest.mark.parametrize("room", ["not a folder", "full"])

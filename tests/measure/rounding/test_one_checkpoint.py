@@ -3,8 +3,10 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.measure.tiny import tiny_model
 
 from helpers.measure.models import checkpoints
+from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.one_checkpoint import load_folder
 from helpers.table.errors import CheckpointError
 from helpers.table.families import catalogue
@@ -40,3 +42,19 @@ def test_another_tokenizer_beside_the_weights_is_another_identity(family):
     tokenizer = checkpoints.tokenizer_folder(folder) / "tokenizer.json"
     tokenizer.write_text(json.dumps(json.loads(tokenizer.read_text()) | {"truncation": None, "version": "1.1"}))
     assert checkpoints.beside_of(folder).tokenizer_sha256 != before.tokenizer_sha256
+
+
+@pytest.mark.parametrize(("d_model", "asked", "expected"), [(128, None, 128), (64, None, 64), (32, None, 32)])
+def test_the_default_group_is_the_first_usual_one_that_divides(tmp_path, d_model, asked, expected):
+    tiny_model(seed=1, d_model=d_model).save_pretrained(tmp_path / "model")
+    assert one_checkpoint.group_size_for(tmp_path / "model", asked) == expected
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(16, 16), (-1, None)])
+def test_a_group_that_is_asked_for_needs_no_model(tmp_path, asked, expected):
+    assert one_checkpoint.group_size_for(tmp_path / "nowhere", asked) == expected
+
+
+def test_a_default_group_of_no_model_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"config.json: missing \(accepted: a folder with config.json and safet"):
+        one_checkpoint.group_size_for(tmp_path / "nowhere", None)

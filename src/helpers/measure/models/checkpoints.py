@@ -4,9 +4,11 @@ Any decoder that transformers itself knows is taken; safetensors only, and never
 checkpoint is a local folder or a revision of a Hub repository.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +89,7 @@ def download(repository: str, revision: str) -> Path:
         raise CheckpointError(f"{name}: {said or type(error).__name__}") from None
 
 
-def weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> list[Path]:
     """Return the files that are a checkpoint's weights: those that are hashed, loaded and packed.
 
     Raises CheckpointError when one is missing, when the folder has two answers (a single file beside the shards of
@@ -105,7 +107,7 @@ def weight_files(folder: Path) -> list[Path]:
     for name in ADAPTERS:
         if (folder / name).exists():
             raise CheckpointError(f"{folder / name}: an adapter beside the weights; accepted: one merged into them")
-    _settings_of(folder)
+    settings_of(folder, refused)
     return [folder / name for name in names]
 
 
@@ -125,8 +127,11 @@ def _shards_of(index: Path) -> list[str]:
     return sorted(names)
 
 
-def _settings_of(folder: Path) -> dict[str, Any]:
-    """Return what config.json holds, refusing what makes the weights others than those in `weight_files`."""
+def settings_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> dict[str, Any]:
+    """Return what config.json holds. Raises CheckpointError where it says what is in `refused`, with the reason there.
+
+    By default that is what makes the weights others than those of a 16-bit original in `weight_files`.
+    """
     path = folder / "config.json"
     try:
         settings = read_json_mapping(path)
@@ -135,7 +140,7 @@ def _settings_of(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise CheckpointError(f"{path}: not JSON ({error})") from None
     for part in (settings, *(value for value in settings.values() if isinstance(value, dict))):
-        for name, complaint in OTHER_WEIGHTS.items():
+        for name, complaint in refused.items():
             if part.get(name) is not None:
                 raise CheckpointError(f"{path}: {complaint}")
         for name in LAYER_COUNTS:
@@ -146,7 +151,7 @@ def _settings_of(folder: Path) -> dict[str, Any]:
 
 def architecture_of(folder: Path) -> str:
     """Return the hash of what a checkpoint's config.json decides: all but versions, names and how it was stored."""
-    settings = {name: value for name, value in _settings_of(folder).items() if name not in UNDECIDING}
+    settings = {name: value for name, value in settings_of(folder).items() if name not in UNDECIDING}
     return digest(json.dumps(settings, sort_keys=True))
 
 
@@ -173,14 +178,14 @@ def weights_sha256(folder: Path) -> str:
     return next(iter(hashes.values())) if len(hashes) == 1 else digest(hashes)
 
 
-def config_of(folder: Path) -> PretrainedConfig:
+def config_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> PretrainedConfig:
     """Return a checkpoint's configuration.
 
     Raises CheckpointError when it is missing, of a type that transformers doesn't know, names code of its own, or says
     that the weights are quantized or elsewhere.
     """
     path = folder / "config.json"
-    _settings_of(folder)
+    settings_of(folder, refused)
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # whatever transformers and its checks raise of a file that they can't use
@@ -203,16 +208,36 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
     if sha256 != checkpoint.weights_sha256:
         expected = checkpoint.weights_sha256
         raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
-    model = _from_files(folder, config_of(folder)).eval().requires_grad_(False).to(device)
+    with refusals_named(folder):
+        _refuse_other_numbers(folder)
+    model = model_from(folder, config_of(folder)).eval().requires_grad_(False).to(device)
     refuse_another_walk(decoder_of(model))
     return model
 
 
-def _from_files(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
+@contextlib.contextmanager
+def refusals_named(folder: Path) -> Iterator[None]:
+    """Turn whatever a library raises of files that it can't use into a CheckpointError that begins with `folder`."""
     try:
-        _refuse_other_numbers(folder)
-        model, info = AutoModelForCausalLM.from_pretrained(
-            folder,
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{folder}: can't be loaded ({_said(error)})") from None
+
+
+def model_from(
+    folder: Path, config: PretrainedConfig, kind: Any = AutoModelForCausalLM, **more: Any
+) -> PreTrainedModel:
+    """Return transformers' float32 model of the files in `folder` or of a `state_dict`, every parameter from there.
+
+    `more` is what else `from_pretrained` takes; a state dict needs the model's own class as `kind`.
+    Raises CheckpointError that begins with `folder`.
+    """
+    with refusals_named(folder):
+        model, info = kind.from_pretrained(
+            None if "state_dict" in more else folder,
+            **more,
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
@@ -220,10 +245,6 @@ def _from_files(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
             local_files_only=True,
             output_loading_info=True,
         )
-    except CheckpointError:
-        raise
-    except Exception as error:  # whatever transformers raises of files that it can't make a model of
-        raise CheckpointError(f"{folder}: can't be loaded ({_said(error)})") from None
     unexpected = [key for key in info["unexpected_keys"] if not key.endswith(OBSOLETE_KEYS)]
     wrong = sorted({*info["missing_keys"], *unexpected, *(str(key) for key in info["mismatched_keys"])})
     if wrong:
@@ -289,7 +310,7 @@ def tokenizer_of(folder: Path) -> Tokenizer:
     if getattr(tokenizer.model, "dropout", None) is not None:
         tokenizer.model.dropout = None
     if (folder / "config.json").exists():
-        rows = _settings_of(folder).get("vocab_size")
+        rows = settings_of(folder, {}).get("vocab_size")
         highest = max(tokenizer.get_vocab(with_added_tokens=False).values(), default=0)
         if isinstance(rows, int) and highest >= rows:
             raise CheckpointError(f"{path}: ids up to {highest}, more than the model's embedding of {rows} rows")

@@ -21,18 +21,28 @@ def checkpoint_of(model: str, revision: str | None, tokens_seen: int | None) -> 
     What a manifest beside it or this package's families say of it is in the description; `tokens_seen` is put in where
     nothing says it. Raises CheckpointError or SpecError where it can't be had or measured.
     """
-    folder = Path(model).expanduser()
-    if folder.is_dir() and revision is None:
+    folder = folder_of(model, revision)
+    if folder == Path(model).expanduser():
         spec = _described(folder) or _counted(folder, None)
-    elif folder.exists() or (revision is None and not REPOSITORY.fullmatch(model)):
-        asked = "no such folder" if revision is None else f"a folder has no --revision '{revision}'"
-        raise SpecError(f"{model}: {asked}; accepted: a folder, or a Hub repository such as owner/name")
     else:
-        folder = checkpoints.download(model, revision or "main")
         spec = _published(model, revision) or _counted(folder, (model, revision or "main"))
     if tokens_seen is not None and spec.tokens_seen not in (None, tokens_seen):
         raise SpecError(f"--tokens is {tokens_seen:,}; accepted: {spec.tokens_seen:,}, as is known of {model}, or none")
     return (spec if tokens_seen is None else dataclasses.replace(spec, tokens_seen=tokens_seen)), folder
+
+
+def folder_of(model: str, revision: str | None) -> Path:
+    """Return the folder on this disk of a model, by its folder or Hub repository, downloaded if need be.
+
+    Raises SpecError for what is neither, CheckpointError where the Hub hasn't it.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir() and revision is None:
+        return folder
+    if folder.exists() or (revision is None and not REPOSITORY.fullmatch(model)):
+        asked = "no such folder" if revision is None else f"a folder has no --revision '{revision}'"
+        raise SpecError(f"{model}: {asked}; accepted: a folder, or a Hub repository such as owner/name")
+    return checkpoints.download(model, revision or "main")
 
 
 def _described(folder: Path) -> CheckpointSpec | None:
@@ -52,7 +62,7 @@ def _published(repository: str, revision: str | None) -> CheckpointSpec | None:
 
 def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec:
     """Return the description of a folder that no manifest names: sizes as its configuration makes them, no training."""
-    _refuse_other_layouts(folder)
+    refuse_other_layouts(folder)
     checkpoints.weight_files(folder)
     model = model_without_weights(checkpoints.config_of(folder))
     name = folder.resolve().name if on_the_hub is None else on_the_hub[0].rpartition("/")[2]
@@ -83,7 +93,7 @@ def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec
     )
 
 
-def _refuse_other_layouts(folder: Path) -> None:
+def refuse_other_layouts(folder: Path) -> None:
     """Raise CheckpointError for an adapter by itself and for weights in a pickle: each has a way out of its own."""
     names = {path.name for path in folder.iterdir()}
     for adapter in checkpoints.ADAPTERS:

@@ -18,8 +18,10 @@ Scales are rounded to float16, so a weight scale x (code - zero) changes by at m
 at least 2^-14, and by (code - zero) x 2^-25 below. All else stays bit for bit as in the original checkpoint.
 """
 
+import contextlib
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -28,11 +30,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from helpers.measure.models import checkpoints
+from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.stacking import listening
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.grids import IntegerWeight, consecutive_groups
 from helpers.measure.rounding.methods import method_named
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
+from helpers.measure.text.own_texts import OwnTexts
 from helpers.table import disk
 from helpers.table.errors import CheckpointError, QuantizationError, SpecError
 from helpers.table.readers import read_json_mapping
@@ -78,9 +83,18 @@ def refuse_unstorable(checkpoint: Checkpoint, scheme: QuantScheme, out: Path) ->
     disk.refuse_unwritable(out, n_bits // 8)
 
 
-def export_rounded(folder: Path, scheme: QuantScheme, out: Path, device: str = "cpu") -> tuple[Rounded, QuantScheme]:
+def export_rounded(
+    folder: Path,
+    scheme: QuantScheme,
+    out: Path,
+    device: str = "cpu",
+    own: OwnTexts | None = None,
+    tell: Callable[[float], None] = lambda _n_passed: None,
+) -> tuple[Rounded, QuantScheme]:
     """Round the checkpoint in `folder` and write it packed to the new folder `out`; return what was rounded, and how.
 
+    It is calibrated on the project's own text, or on `own`; `tell` is called with the number of calibration sequences
+    that have passed all blocks so far, a sequence that has passed some of them as that share.
     What can be refused is refused before the work. Raises what `refuse`, `refuse_unstorable`, `one_checkpoint` and
     `export` do, and ResultsError when another process writes `out`.
     """
@@ -89,10 +103,26 @@ def export_rounded(folder: Path, scheme: QuantScheme, out: Path, device: str = "
     with disk.exclusive(out, doing="writing"):
         checkpoint, _ = one_checkpoint.load_folder(folder, device)
         refuse_unstorable(checkpoint, scheme, out)
-        scheme, tokens = one_checkpoint.calibrated(checkpoint, scheme)
-        rounded = one_checkpoint.round_checkpoint(checkpoint, scheme, tokens)
+        scheme, tokens = one_checkpoint.calibrated(checkpoint, scheme, own)
+        with _counted_passes(checkpoint.decoder, tell):
+            rounded = one_checkpoint.round_checkpoint(checkpoint, scheme, tokens)
         _write(folder, rounded, scheme, out)
     return rounded, scheme
+
+
+@contextlib.contextmanager
+def _counted_passes(decoder: Decoder, tell: Callable[[float], None]) -> Iterator[None]:
+    """Call `tell` with how many sequences have passed all blocks so far, whenever a block has been passed."""
+    passed = 0.0
+    n_passes = max(1, len(decoder.blocks) - 1)  # nothing needs what the last block puts out
+
+    def count(n_sequences: int) -> None:
+        nonlocal passed
+        passed += n_sequences / n_passes
+        tell(passed)
+
+    with listening(count):
+        yield
 
 
 def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> None:

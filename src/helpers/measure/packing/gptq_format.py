@@ -1,7 +1,7 @@
 """The packed format of GPTQ checkpoints: codes in 32-bit words, scales, zero points, their configuration."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -30,6 +30,19 @@ def pack(values: Tensor, bits: int) -> Tensor:
         if shift + bits > 32:
             words[:, word + 1] |= field >> 32
     return ((words ^ 0x80000000) - 0x80000000).to(torch.int32).flatten(0, 1)  # the same 32 bits, as signed numbers
+
+
+def unpack(words: Tensor, bits: int) -> Tensor:
+    """Return the values (n, m), int64, of which `pack` makes the int32 `words` (n x bits / 32, m)."""
+    stream = (words.to(torch.int64) & 0xFFFFFFFF).unflatten(0, (-1, bits))
+    fields = []
+    for i in range(FIELDS_PER_WORDS):
+        word, shift = divmod(i * bits, 32)
+        field = stream[:, word] >> shift
+        if shift + bits > 32:
+            field = field | stream[:, word + 1] << (32 - shift)
+        fields.append(field & (2**bits - 1))
+    return torch.stack(fields, 1).flatten(0, 1)
 
 
 def mirrored(weight: IntegerWeight, bits: int) -> IntegerWeight:
@@ -71,6 +84,43 @@ def packed(name: str, weight: IntegerWeight, bits: int) -> dict[str, Tensor]:
         "g_idx": stored.group_of_column.to(torch.int32),
     }
     return {f"{name}.{field}": tensor.cpu().contiguous() for field, tensor in tensors.items()}
+
+
+def unpacked(name: str, tensors: Mapping[str, Tensor], less_one: bool, carries: bool) -> IntegerWeight:
+    """Return the weight of the layer called `name` from its four stored tensors, at whatever bits they have.
+
+    `less_one`: zero points are stored less one, as in the format's first version; `carries`: its writer took the one
+    off whole words, so that adding it to whole words gives back a zero point of 0. Elsewhere readers differ on such a
+    field. Raises QuantizationError for tensors of another layout, or with a field on which readers differ.
+    """
+    missing = [field for field in ("qweight", "qzeros", "scales", "g_idx") if f"{name}.{field}" not in tensors]
+    if missing:
+        raise QuantizationError(f"'{name}' has no {', '.join(missing)}; accepted: qweight, qzeros, scales and g_idx")
+    words, zeros, scales, groups = (tensors[f"{name}.{field}"] for field in ("qweight", "qzeros", "scales", "g_idx"))
+    (n_groups, rows), n_words = scales.shape, words.shape[0]
+    bits, left = divmod(32 * n_words, max(1, len(groups)))
+    if left or bits not in BITS or words.dtype != torch.int32 or words.shape[1] != rows:
+        found = f"{words.dtype} {tuple(words.shape)} for {rows} x {len(groups)} weights"
+        raise QuantizationError(f"'{name}.qweight' is {found}; accepted: int32, {', '.join(map(str, BITS))} bits each")
+    inside = bool(((groups >= 0) & (groups < n_groups)).all())
+    if zeros.dtype != torch.int32 or zeros.shape != (n_groups, rows * bits // 32) or not inside:
+        found = f"{zeros.dtype} {tuple(zeros.shape)}, groups up to {int(groups.max())}"
+        raise QuantizationError(f"'{name}.qzeros' is {found}; accepted: int32 ({n_groups}, {rows * bits // 32})")
+    zero = _zero_points(name, zeros.T, bits, carries) if less_one else unpack(zeros.T, bits)
+    codes = unpack(words, bits).T.to(torch.uint8)
+    return IntegerWeight(codes, scales.T.float(), zero.float(), groups.to(torch.int64))
+
+
+def _zero_points(name: str, words: Tensor, bits: int, carries: bool) -> Tensor:
+    """Return zero points (rows, groups) from words that hold them less one."""
+    fields = unpack(words, bits)
+    if not bool((fields == 2**bits - 1).any()):
+        return fields + 1
+    if not carries or bits == 3:  # a field that lies in two words has no carry that writers agree on
+        found = f"a zero point stored as {2**bits - 1}, which readers take for 0 or {2**bits}"
+        raise QuantizationError(f"'{name}' has {found}; accepted: up to {2**bits - 2} (zero points less one)")
+    ones = pack(torch.ones_like(fields), bits)
+    return unpack(words + ones, bits)
 
 
 def as_stored(weight: IntegerWeight) -> IntegerWeight:

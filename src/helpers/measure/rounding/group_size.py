@@ -8,6 +8,9 @@ from helpers.table.errors import QuantizationError
 USUAL = (128, 64, 32, 16)  # in the order in which they are tried
 
 
+WHOLE_ROW = -1  # as a group size on the command line
+
+
 def default_group_size(widths: Iterable[int]) -> int:
     """Return the first of `USUAL` that divides every input width. Raises QuantizationError where none does."""
     divisor = math.gcd(*widths)

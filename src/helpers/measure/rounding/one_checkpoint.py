@@ -5,11 +5,14 @@ from pathlib import Path
 from torch import Tensor
 
 from helpers.measure.models import checkpoints, memory
+from helpers.measure.models.decoders import linear_shapes
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.rounding import methods
+from helpers.measure.rounding.group_size import WHOLE_ROW, default_group_size
 from helpers.measure.rounding.refusals import unknown_matrix
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.text.corpus_lock import read_lock
+from helpers.measure.text.own_texts import OwnTexts
 from helpers.measure.text.tokenized import Source, with_calibration
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.readers import read_json_mapping
@@ -50,8 +53,22 @@ def load_folder(folder: Path, device: str) -> tuple[Checkpoint, str]:
     return Checkpoint(model, folder), local.weights_sha256
 
 
-def calibrated(checkpoint: Checkpoint, scheme: QuantScheme) -> tuple[QuantScheme, Tensor | None]:
-    """Return the scheme with its calibration's hash, and the tokens of the project's own text.
+def group_size_for(folder: Path, asked: int | None) -> int | None:
+    """Return the group size that is asked for, None for one scale a row, else the default of the model in `folder`.
+
+    Raises CheckpointError where there is no model, QuantizationError where no usual group divides its layers.
+    """
+    if asked is not None:
+        return None if asked == WHOLE_ROW else asked
+    checkpoints.weight_files(folder)
+    shapes = linear_shapes(checkpoints.config_of(folder))
+    return default_group_size(columns for _, columns in shapes.values())
+
+
+def calibrated(
+    checkpoint: Checkpoint, scheme: QuantScheme, own: OwnTexts | None = None
+) -> tuple[QuantScheme, Tensor | None]:
+    """Return the scheme with its calibration's hash, and the tokens: of the project's own text, or of a person's.
 
     Raises QuantizationError when the scheme doesn't fit the model or names another calibration text than there is,
     CorpusError without the text.
@@ -60,7 +77,7 @@ def calibrated(checkpoint: Checkpoint, scheme: QuantScheme) -> tuple[QuantScheme
     if not methods.method_named(scheme.method).calibrated:
         return scheme, None
     tokenizer = checkpoints.tokenizer_of(checkpoint.folder)
-    return with_calibration(scheme, Source(read_lock(), tokenizer.to_str()))
+    return with_calibration(scheme, Source(read_lock(), tokenizer.to_str(), own))
 
 
 def _refuse_what_does_not_fit(checkpoint: Checkpoint, scheme: QuantScheme) -> None:

@@ -80,7 +80,7 @@ def evaluate(
     while True:
         try:
             scores = _SideBySide(decoders, rounded, blocks.tokens, dtype, at_once)
-            return [[_summary(score, blocks, at_once.sequences) for score in each] for each in scores.by_model()]
+            return [[summary(score, blocks, at_once.sequences) for score in each] for each in scores.by_model()]
         except torch.OutOfMemoryError:
             at_once = at_once.halved()
             torch.cuda.empty_cache()
@@ -93,7 +93,7 @@ def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_var
 
 
 @dataclass(frozen=True)
-class _Score:
+class Score:
     """The scores of one variant, (n,) by block: losses, accuracy and, but for a 16-bit model, KL and agreement."""
 
     losses: Tensor
@@ -117,9 +117,9 @@ class _SideBySide:
         self.tokens = tokens.to(decoders[0].model.device)
         self.variants = [(o, r) for o, answers in enumerate(rounded) for r in (None, *answers)]
 
-    def by_model(self) -> list[list[_Score]]:
+    def by_model(self) -> list[list[Score]]:
         """Return the scores of each model: 16 bits, then its rounded weights in order."""
-        scores: list[list[_Score]] = [[] for _ in self.decoders]
+        scores: list[list[Score]] = [[] for _ in self.decoders]
         original: Tensor | None = None  # of the checkpoint whose variants come last in one lot and first in the next
         for members in self._together():
             hidden = self._last_hidden(members)
@@ -164,11 +164,11 @@ class _SideBySide:
         by_variant = zip(*(batch.chunk(len(members)) for batch in hidden), strict=True)
         return [torch.cat(parts) for parts in by_variant]
 
-    def _scores_of(self, decoder: Decoder, original: Tensor, rounded: list[Tensor]) -> list[_Score]:
+    def _scores_of(self, decoder: Decoder, original: Tensor, rounded: list[Tensor]) -> list[Score]:
         """Return the scores of a 16-bit model and of rounded ones from what their last blocks put out."""
         hidden = [original, *rounded]
         tail = [_in_dtype(module, original.dtype) for module in decoder.tail]
-        original_scores, rounded_scores = _score_functions(hidden[0].device)
+        original_scores, rounded_scores = score_functions(hidden[0].device)
         step = max(1, LOGITS_AT_ONCE[hidden[0].device.type] // (hidden[0].shape[1] * decoder.model.config.vocab_size))
         parts: list[list[Tensor]] = [[] for _ in hidden]
         for start in range(0, len(self.tokens), step):
@@ -179,7 +179,7 @@ class _SideBySide:
             for scores, logits in zip(parts[1:], all_logits, strict=True):
                 scores.append(rounded_scores(logits, targets, compared))
         seen = [torch.cat(scores, -1).cpu() for scores in parts]
-        return [_Score(*scores) for scores in seen]
+        return [Score(*scores) for scores in seen]
 
 
 def _in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -195,7 +195,7 @@ def _logits(tail: Sequence[nn.Module], hidden: Tensor) -> Tensor:
     return hidden
 
 
-def _score_functions(
+def score_functions(
     device: torch.device,
 ) -> tuple[Callable[[Tensor, Tensor], tuple[Tensor, Original]], Callable[[Tensor, Tensor, Original], Tensor]]:
     """Return the functions that score the 16-bit model and compare a rounded one with it: kernels on a GPU."""
@@ -271,7 +271,7 @@ def _roundings(
     ]
 
 
-def _summary(score: _Score, blocks: Blocks, micro_batch: int) -> Evaluation:
+def summary(score: Score, blocks: Blocks, micro_batch: int) -> Evaluation:
     """Return the averages over documents, which weigh the same because they have the same number of tokens."""
     documents = torch.tensor(blocks.documents)
     n_documents = int(documents.max()) + 1

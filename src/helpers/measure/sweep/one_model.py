@@ -9,36 +9,24 @@ from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import linear_shapes, positions_of
 from helpers.measure.models.outside import checkpoint_of
 from helpers.measure.rounding import methods
-from helpers.measure.rounding.group_size import default_group_size
+from helpers.measure.rounding.group_size import WHOLE_ROW, default_group_size
 from helpers.measure.sweep.declaration import Part, Sweep
 from helpers.measure.sweep.entries import CalibrationEntry, EvaluationEntry
 from helpers.measure.sweep.jobs import Job
 from helpers.measure.sweep.structures import Structure, refuse_impossible
 from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import Documents, calibration_named, text_named
+from helpers.measure.text.extent import FULL, Amounts, window_length
 from helpers.measure.text.own_texts import OwnTexts
-from helpers.table.errors import CheckpointError, SpecError
+from helpers.table.errors import SpecError
 from helpers.table.scheme import QuantScheme
 
-WHOLE_ROW = -1  # as a group size on the command line
 REL_DAMP = 0.01
 # what some methods are fixed to; the others round to any bits in groups with zero points
 FIXED: dict[str, dict[str, object]] = {
     "nf4": {"bits": 4, "format": "nf4", "symmetric": True},
     "int8": {"bits": 8, "group_size": None, "symmetric": True},
 }
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """How much is read: sequences scored of each text, sequences that methods calibrate on, tokens of each."""
-
-    sequences: int
-    calibration: int
-    seq_len: int = 512
-
-
-FULL, QUICK = Amounts(32, 64), Amounts(16, 16, 256)
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,7 @@ def one_model(wanted: Wanted) -> OneModel:
     config = checkpoints.config_of(folder)
     checkpoints.tokenizer_of(folder)  # raises where there is none, or another model's
     shapes = linear_shapes(config)
-    seq_len = _seq_len(wanted.seq_len, wanted.amounts.seq_len, positions_of(config))
+    seq_len = window_length(wanted.seq_len, wanted.amounts.seq_len, positions_of(config))
     calibration = CalibrationEntry(wanted.amounts.calibration, seq_len)
     group_size, notes = _group_size(wanted.group_size, [columns for _, columns in shapes.values()])
     chosen = itertools.product(wanted.methods, wanted.bits, wanted.seeds)
@@ -111,17 +99,6 @@ def _refuse_widths(bits: Sequence[int]) -> None:
         if not 2 <= width <= 8:
             why = " (the 16-bit model is measured beside every other)" if width == 16 else ""
             raise SpecError(f"--bits is {width}; accepted: 2 to 8{why}")
-
-
-def _seq_len(asked: int | None, usual: int, positions: int | None) -> int:
-    """Return the length of a window: as asked, else the usual one or as many tokens as the model has positions."""
-    if asked is None:
-        return min(usual, positions or usual)
-    if asked < 1:
-        raise SpecError(f"--seq-len is {asked}; accepted: 1 or more")
-    if positions is not None and asked > positions:
-        raise CheckpointError(f"--seq-len is {asked:,}; accepted: up to {positions:,}, the model's window")
-    return asked
 
 
 def _group_size(asked: int | None, widths: Sequence[int]) -> tuple[int | None, list[str]]:

@@ -1,0 +1,74 @@
+"""The command that compares: `qid compare`, any quantized model beside its 16-bit original."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from helpers.commands.console import Device, add, console, end_with, print_table
+from helpers.commands.one_model import Spread
+
+if TYPE_CHECKING:  # what needs torch is loaded when the command runs
+    from helpers.measure.comparing.compare import Line
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the `qid` command."""
+    add(app, compare, cls=Spread)
+
+
+def compare(
+    base: Annotated[str, typer.Argument(help="The 16-bit original: a folder, or a Hub repository[@revision].")],
+    other: Annotated[list[str], typer.Argument(help="Quantized or other copies of it, the same way.")],
+    text: Annotated[
+        list[str],
+        typer.Option(help="prose, code or unseen of the book, .txt, .jsonl or .parquet files, folders of .txt files."),
+    ] = ["prose", "code"],  # noqa: B006
+    seq_len: Annotated[int | None, typer.Option(help="Tokens a window; by default 512 or the model's window.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A quarter of the text: a first look.")] = False,
+    device: Device = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare quantized models that any program wrote with their 16-bit original on the same tokens.
+
+    Loss added with its paired error, KL, agreement, and the bits that a weight takes in the files.
+    """
+    from helpers.measure.comparing.compare import Wanted
+    from helpers.measure.comparing.compare import compare as compared
+    from helpers.measure.text.extent import FULL, QUICK
+
+    wanted = Wanted(base, tuple(other), tuple(text), QUICK if quick else FULL, seq_len)
+    found = compared(wanted, device, console)
+    if as_json:
+        lines = [dataclasses.asdict(line) for line in found.lines]
+        print(json.dumps({"base": base, "lines": lines, "failures": found.failures}, allow_nan=False))
+    elif found.lines:
+        print_table(_table(found.lines))
+        print("QiD and KL in nats a token; ± is one standard error, paired by document; bits counted from the files")
+    end_with(found.failures, "not compared")
+
+
+def _table(lines: "Sequence[Line]") -> Table:
+    """Return one row per text and checkpoint, texts together, each after a row of the 16-bit original."""
+    table = Table("text", "checkpoint", "format", "bits stored", "loss", "QiD ± error", "perplexity ×", "KL", box=None)
+    table.add_column("top-1 same")
+    for text in dict.fromkeys(line.text for line in lines):
+        here = [line for line in lines if line.text == text]
+        bits, loss = here[0].original_bits_per_weight, here[0].original_loss_nats
+        table.add_row(text, "16-bit original", "", f"{bits:.2f}", f"{loss:.4f}")
+        for line in here:
+            table.add_row(
+                text,
+                line.checkpoint,
+                line.format,
+                f"{line.bits_per_weight:.2f}",
+                f"{line.loss_nats:.4f}",
+                f"{line.qid_nats:+.4f} ± {line.paired_error_nats:.4f}",
+                f"{line.perplexity_ratio:.4g}",
+                "" if line.kl_nats is None else f"{line.kl_nats:.4f}",
+                "" if line.top1_agreement is None else f"{line.top1_agreement:.1%}",
+            )
+    return table
