@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 from helpers.measure.models.decoders import first_line
 from helpers.table import disk
@@ -60,7 +60,7 @@ def write_checkpoint_of(path: Path, out: Path) -> RoundedBefore:
     reader = _opened(path)
     note, tokenizer = _note_of(reader), _tokenizer_of(reader, path)
     with disk.whole_folder(out) as partial, disk.refusals_named(out):
-        _model_of(path).save_pretrained(partial)
+        _model_of(reader, path).save_pretrained(partial)
         tokenizer.save(str(partial / "tokenizer.json"))
         (partial / NOTE).write_text(json.dumps(summed(asdict(note)), indent=1) + "\n", encoding="utf-8")
     return note
@@ -128,23 +128,32 @@ def _tokenizer_of(reader: Any, path: Path) -> Tokenizer:
     return tokenizer
 
 
-def _model_of(path: Path) -> Any:
+def _model_of(reader: Any, path: Path) -> Any:
     """Return the model with its weights in float32, every parameter from the file."""
+    options = {"gguf_file": path.name, "trust_remote_code": False, "local_files_only": True}
     try:
+        _refuse_other_sizes(reader, AutoConfig.from_pretrained(path.parent, **options))
         model, info = AutoModelForCausalLM.from_pretrained(
-            path.parent,
-            gguf_file=path.name,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
+            path.parent, dtype=torch.float32, output_loading_info=True, **options
         )
-    except Exception as error:  # whatever transformers raises of a file that it can't make a model of
-        raise CheckpointError(f"{path}: can't be read ({first_line(error) or type(error).__name__})") from None
-    wrong = sorted(str(key) for kind in WRONG_KEYS for key in info[kind])
-    if wrong:
-        raise CheckpointError(f"{path}: parameters missing, unknown or of another shape: {', '.join(wrong)}")
-    return _plain(model)
+        wrong = sorted(str(key) for kind in WRONG_KEYS for key in info[kind])
+        if wrong:
+            raise CheckpointError(f"parameters missing, unknown or of another shape: {', '.join(wrong)}")
+        return _plain(model)
+    except Exception as error:  # whatever transformers and torch raise of a file that they can't make a model of
+        raise CheckpointError(f"{path}: can't be read ({first_line(error) or type(error).__name__:.300})") from None
+
+
+def _refuse_other_sizes(reader: Any, config: PretrainedConfig) -> None:
+    """Raise CheckpointError where the header says another size than the tensors have, before memory is taken for it."""
+    n_blocks = len({tensor.name.split(".")[1] for tensor in reader.tensors if tensor.name.startswith("blk.")})
+    if config.num_hidden_layers != n_blocks:
+        raise CheckpointError(f"{config.num_hidden_layers} blocks in the header, tensors of {n_blocks}")
+    with torch.device("meta"):
+        n_params = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_config(config).parameters())
+    n_stored = sum(int(tensor.n_elements) for tensor in reader.tensors)
+    if n_params != n_stored:
+        raise CheckpointError(f"{n_params:,} parameters by the header, {n_stored:,} stored")
 
 
 def _plain(model: Any) -> Any:
