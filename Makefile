@@ -48,7 +48,7 @@ CHAPTERS := $(patsubst chapters/%.py,%,$(wildcard chapters/[0-9]*.py))
 MEASURE  := $(shell find src/helpers/measure -name '*.py')
 HELPERS  := $(filter-out $(MEASURE) src/helpers/cli.py src/helpers/commands/%,$(shell find src/helpers -name '*.py'))
 MEASURES := $(patsubst chapters/%.py,$(EXECUTED)/%.ipynb,$(shell grep -lE '^(from|import) helpers\.measure' chapters/[0-9]*.py))
-DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json)
+DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json results/outside.parquet results/predictions.json)
 PAGES    := $(shell find book -type f -not -path 'book/executed/*' -not -path 'book/_build/*' -not -name '*.pyc') _config.yml
 INPUTS   := $(HELPERS) $(DATA) $(LOCKED) $(ASKED) book/execute.py
 

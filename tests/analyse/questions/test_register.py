@@ -15,8 +15,10 @@ from helpers.analyse.questions.register import (
     Ahead,
     Prediction,
     added,
+    outcomes_of,
     predictions_of,
     read_register,
+    scores,
     settled,
     write_register,
 )
@@ -150,6 +152,29 @@ def test_a_model_from_outside_is_settled_by_its_sweep_on_a_cpu(measurements):
     (on_trunk,) = settled([ENTRY], measurements)
     assert settled_entry.outcome == on_trunk.outcome != OPEN
     assert settled([entry], of_pocket.assign(family="elsewhere")) == [entry]
+
+
+def test_outcomes_are_scored_by_law():
+    """By hand: ln 2 and 0 of one law are a typical miss of e to the root of (ln 2)^2 / 2; an outcome below 0 has none."""
+    settled_entry = dataclasses.replace(ENTRY, predicted=0.06, outcome=0.03)
+    entries = [
+        settled_entry,
+        dataclasses.replace(settled_entry, bits=4, predicted=0.03),
+        dataclasses.replace(settled_entry, bits=2, outcome=-0.001),
+        dataclasses.replace(settled_entry, law="band", low=None, high=None, predicted=0.03),
+        dataclasses.replace(ENTRY, law="steps"),  # open
+        dataclasses.replace(settled_entry, run="a/b"),
+    ]
+    table = outcomes_of(entries, ENTRY.run)
+    assert list(table["law"]) == ["power"] * 3 + ["band"]
+    assert list(table["hit"]) == [True, True, False, None]
+    score = scores(table)
+    assert list(score.index) == ["band", "power"]
+    assert score.loc["power", ["predictions", "intervals", "hold"]].tolist() == [3, 3, 2]
+    assert score.loc["band", ["predictions", "intervals", "hold"]].tolist() == [1, 0, 0]
+    assert score.loc["power", "miss"] == pytest.approx(np.exp(np.log(2) / np.sqrt(2)))
+    with pytest.raises(AnalysisError, match=r"no prediction about c/d has an outcome; `qid settle`"):
+        outcomes_of(entries, "c/d")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 
 from helpers.analyse.fits import answers
@@ -152,6 +153,37 @@ def _settled(entry: Prediction, measured: Mapping[tuple[object, ...], Mapping[st
     if entry.outcome != OPEN or key not in measured:
         return entry
     return dataclasses.replace(entry, outcome=float(measured[key][entry.quantity]))
+
+
+def outcomes_of(register: Iterable[Prediction], run: str) -> pd.DataFrame:
+    """Return the entries about one run that have an outcome, a row each, with the entry's fields.
+
+    `hit` says whether the interval holds (null without one), `log_miss` is ln of predicted over measured (no unit; NaN
+    where the outcome isn't positive). Raises AnalysisError where there is none.
+    """
+    settled_entries = [entry for entry in register if entry.run == run and not isinstance(entry.outcome, str)]
+    if not settled_entries:
+        raise AnalysisError(f"no prediction about {run} has an outcome; `qid settle` writes them")
+    table = pd.DataFrame([dataclasses.asdict(entry) | {"hit": entry.hit} for entry in settled_entries])
+    measured = table["outcome"].astype(float)
+    return table.assign(outcome=measured, log_miss=np.log(table["predicted"] / measured.where(measured > 0)))
+
+
+def scores(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return by law how many predictions have an outcome, how many intervals there are and hold, and the typical miss.
+
+    The miss is a factor, e to the rms of `log_miss`; sorted by it, the smallest first.
+    """
+    by_law = outcomes.groupby("law")
+    table = pd.DataFrame(
+        {
+            "predictions": by_law.size(),
+            "intervals": by_law["hit"].count(),
+            "hold": by_law["hit"].sum().astype(int),
+            "miss": np.exp(np.sqrt(by_law["log_miss"].agg(lambda misses: (misses**2).mean()))),
+        }
+    )
+    return table.sort_values("miss", kind="stable")
 
 
 def read_register(path: Path = REGISTER) -> list[Prediction]:

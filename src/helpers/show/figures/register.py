@@ -1,0 +1,46 @@
+"""Figures of the register of predictions: what laws said, beside what was measured. Style is in `style`."""
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.analyse.questions.register import BAND
+from helpers.show.style import INK, METHOD_COLOURS, PALE, QID_LABEL
+
+TEXT_LINES = ("-", "--", ":")
+
+
+def forest(entries: pd.DataFrame, texts: dict[str, str]) -> Figure:
+    """Draw a panel per bit width: each law's QiD with its interval, the band shaded, what was measured as lines.
+
+    `entries` are those of `register.outcomes_of` about one scheme and quantity; laws say the same of each text. `texts`
+    gives the words for each evaluation text.
+    """
+    widths = sorted(entries["bits"].unique())
+    order = entries[entries["law"] != BAND].groupby("law")["predicted"].mean().sort_values().index
+    figure, panels = plt.subplots(1, len(widths), figsize=(7.0, 5.2), sharey=True, squeeze=False)
+    for axes, bits in zip(panels[0], widths, strict=True):
+        _panel(axes, entries[entries["bits"] == bits], list(order), texts)
+        axes.set(title=f"{bits:g} bits", xscale="log")
+    panels[0][0].set_yticks(range(len(order)), order, fontsize=8)
+    figure.supxlabel(QID_LABEL, fontsize=10)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def _panel(axes: Axes, entries: pd.DataFrame, order: list[str], texts: dict[str, str]) -> None:
+    """Draw one bit width."""
+    one_text = entries[entries["text"] == entries["text"].iloc[0]].set_index("law")
+    axes.axvspan(*one_text.loc[BAND, ["low", "high"]].astype(float), color=PALE, alpha=0.2, linewidth=0)
+    for place, law in enumerate(order):
+        if law not in one_text.index:
+            continue
+        said = one_text.loc[law]
+        if pd.notna(said["low"]) and pd.notna(said["high"]):
+            axes.plot([said["low"], said["high"]], [place, place], color=INK, linewidth=1.2)
+        axes.plot(said["predicted"], place, "o", color=INK, markersize=3.5)
+    for (text, words), style in zip(texts.items(), TEXT_LINES, strict=False):
+        measured = entries.loc[entries["text"] == text, "outcome"].iloc[0]
+        if measured > 0:
+            axes.axvline(measured, color=METHOD_COLOURS["rtn"], linestyle=style, linewidth=1.5, label=words)
