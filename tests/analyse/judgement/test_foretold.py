@@ -1,14 +1,16 @@
 """Predictions about a model from outside: against each law asked alone, and the band against what it spans."""
 
+import dataclasses
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from helpers.analyse.fits.answers import fitted_law, predict
 from helpers.analyse.fits.stored import read_fits
-from helpers.analyse.judgement.foretold import Questions, foretold
+from helpers.analyse.judgement.foretold import Questions, foretold, predicted_in_bytes
 from helpers.analyse.questions.register import BAND, OPEN
-from helpers.table.outside import read_outside
+from helpers.table.families.outside import read_outside
 
 ROOT = Path(__file__).parents[3]
 COMMIT = "0123456789" * 4
@@ -62,3 +64,18 @@ def test_the_band_goes_from_the_least_to_the_largest_law_that_does_not_fail(entr
     assert (band.low, band.high) == (min(e.predicted for e in laws), max(e.predicted for e in laws))
     assert band.level is None
     assert [band.predicted] == [e.predicted for e in laws if e.law == "steps"]
+
+
+def test_in_bytes_a_power_law_gains_a_token_s_length_to_one_and_its_exponent(entries):
+    """Twice as long a token: q of 2 D tokens, times 2; the power law has q ~ D^b. Published laws stay."""
+    fits, made = entries
+    model = read_outside(ROOT / "data/outside/smollm2-wheel.yml")
+    table = pd.DataFrame([dataclasses.asdict(entry) for entry in made if entry.bits == 3])
+    told = predicted_in_bytes(fits, "steps", model, table, (32, 64, None), {"code": 2.0, "prose": 1.0})
+    ratio = told / table["predicted"]
+    slope = fits.fits["power"].coefficients["beta"]
+    on_code, on_prose = table["text"] == "code", table["text"] == "prose"
+    assert ratio[on_code & (table["law"] == "power")].tolist() == pytest.approx([2 ** (1 + slope)] * 3)
+    assert ratio[on_prose].tolist() == pytest.approx([1.0] * on_prose.sum())
+    assert set(ratio[table["law"].isin(["kumar2024", "ouyang2024"])]) == {1.0}
+    assert told[on_code & (table["law"] == BAND)].tolist() == told[on_code & (table["law"] == "steps")].tolist()

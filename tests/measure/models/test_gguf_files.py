@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,12 @@ def test_what_is_no_gguf_file_or_ends_early_is_one_line(tmp_path):
     with pytest.raises(CheckpointError, match="No such file"):
         write_checkpoint_of(tmp_path / "absent.gguf", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_without_the_package_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(CheckpointError, match=r"needs the package gguf .*; it isn't installed"):
+        write_checkpoint_of(tmp_path / "m.gguf", tmp_path / "out")
 
 
 @pytest.mark.filterwarnings("ignore")  # numpy's, of numbers that overflow where a scale was damaged

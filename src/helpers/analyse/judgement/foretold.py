@@ -1,13 +1,17 @@
 """What every law says of a model from outside before it is measured: entries of the register of predictions."""
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 from helpers.analyse.fits.answers import LEVEL
 from helpers.analyse.fits.stored import StoredFits
 from helpers.analyse.judgement.band import every_answer, span
+from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.questions.register import BAND, Prediction, scheme_words
-from helpers.table.outside import OutsideModel
+from helpers.table.families.outside import OutsideModel
 from helpers.table.records import number
 
 
@@ -63,3 +67,28 @@ def _answers(
         yield one.law, one.answer.value, one.answer.low, one.answer.high, LEVEL
     usual = next(one.answer.value for one in said if one.law == default)
     yield BAND, usual, *span(said), None
+
+
+def predicted_in_bytes(
+    fits: StoredFits,
+    default: str,
+    model: OutsideModel,
+    outcomes: pd.DataFrame,
+    group_sizes: Sequence[int | None],
+    longer: Mapping[str, float],
+) -> pd.Series:
+    """Return what laws would have said, in nats per token of the model, had they been fitted in bytes of text.
+
+    `outcomes` are those of `register.outcomes_of` in the quantity of `fits`, `longer` is by text the length of the
+    model's tokens over that of the tokens that the laws were fitted in. A law of D tokens is asked about `longer` times
+    as many, and its answer is worth `longer` times as much. Published laws are of tokens of usual length and stay.
+    """
+    sizes = {scheme_words(size): size for size in group_sizes}
+    said: dict[tuple[str, int, str, str], float] = {}
+    for bits, scheme, text in set(zip(outcomes["bits"], outcomes["scheme"], outcomes["text"], strict=True)):
+        longer_read = dataclasses.replace(model, tokens_seen=round(model.tokens_seen * longer[text]))
+        for law, value, *_ in _answers(fits, default, longer_read, bits, sizes[scheme]):
+            said[law, bits, scheme, text] = value * longer[text]
+    asked = zip(outcomes["law"], outcomes["bits"], outcomes["scheme"], outcomes["text"], strict=True)
+    in_bytes = pd.Series([said[question] for question in asked], index=outcomes.index)
+    return in_bytes.where(~outcomes["law"].isin(PUBLISHED), outcomes["predicted"])

@@ -68,8 +68,12 @@ def write_checkpoint_of(path: Path, out: Path) -> RoundedBefore:
 
 def _opened(path: Path) -> Any:
     """Return the package's reader of a file whose architecture is known and that holds each tensor its header names."""
-    import gguf
-
+    try:
+        import gguf
+    except ImportError:
+        raise CheckpointError(
+            f"{path}: a GGUF file needs the package gguf (an extra, `measure`); it isn't installed"
+        ) from None
     try:
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))

@@ -13,7 +13,7 @@ from helpers.measure.text.heldout import opened_wheel
 from helpers.measure.training.folder import family_held, write_manifest
 from helpers.table import disk
 from helpers.table.errors import CheckpointError
-from helpers.table.outside import OutsideModel
+from helpers.table.families.outside import OutsideModel
 from helpers.table.records import summed
 
 LARGEST = 2**34  # bytes of a file of weights that is unpacked

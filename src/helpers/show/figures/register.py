@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from helpers.analyse.questions.register import BAND
 from helpers.show.style import INK, METHOD_COLOURS, PALE, QID_LABEL
@@ -19,14 +20,28 @@ def forest(entries: pd.DataFrame, texts: dict[str, str]) -> Figure:
     """
     widths = sorted(entries["bits"].unique())
     order = entries[entries["law"] != BAND].groupby("law")["predicted"].mean().sort_values().index
-    figure, panels = plt.subplots(1, len(widths), figsize=(7.0, 5.2), sharey=True, squeeze=False)
-    for axes, bits in zip(panels[0], widths, strict=True):
+    n_rows = -(-len(widths) // 2)
+    figure, panels = plt.subplots(n_rows, 2, figsize=(7.0, 4.2 * n_rows), sharey=True, squeeze=False)
+    for axes, bits in zip(panels.flat, widths, strict=False):
         _panel(axes, entries[entries["bits"] == bits], list(order), texts)
-        axes.set(title=f"{bits:g} bits", xscale="log")
-    panels[0][0].set_yticks(range(len(order)), order, fontsize=8)
+        _log_scale(axes)
+        axes.set_title(f"{bits:g} bits")
+        axes.tick_params(labelsize=8)
+    for axes in panels.flat[len(widths) :]:
+        axes.remove()
+    panels[0][0].set_yticks(range(len(order)), order)
     figure.supxlabel(QID_LABEL, fontsize=10)
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
+
+
+def _log_scale(axes: Axes) -> None:
+    """Make the axis of QiD logarithmic, with few ticks that read 0.1, 0.3, 1: call it after drawing."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 3.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _panel(axes: Axes, entries: pd.DataFrame, order: list[str], texts: dict[str, str]) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from helpers.table.errors import SpecError
 from helpers.table.families import llama, smollm2
-from helpers.table.outside import read_outside
+from helpers.table.families.outside import read_outside
 
-PATH = Path(__file__).parents[2] / "data/outside/smollm2-wheel.yml"
+PATH = Path(__file__).parents[3] / "data/outside/smollm2-wheel.yml"
 
 
 def test_sizes_are_those_that_the_shapes_of_the_family_give():
