@@ -25,7 +25,7 @@
 # ```{admonition} Finding
 # Of {glue:text}`out_intervals:d` intervals for QiD {glue:text}`out_hold:d` hold. The default law, tokens per parameter, says too little: it
 # misses by a typical factor of {glue:text}`out_default_miss:.2f`, and {glue:text}`out_default_hold:d` of its {glue:text}`out_default_n:d` intervals hold. The law `steps` misses by
-# {glue:text}`out_steps_miss:.2f`; that it is the one to take is known only now. All {glue:text}`out_band_n:d` outcomes but {glue:text}`out_band_missed:d` lie in the band of all laws, whose
+# {glue:text}`out_steps_miss:.2f`, the least of those that say something of all widths; that is known only now. All {glue:text}`out_band_n:d` outcomes but {glue:text}`out_band_missed:d` lie in the band of all laws, whose
 # ends are a factor of {glue:text}`out_band_width:.1f` apart. Which law does best depends on the unit: in bytes of text, not tokens, the default law misses by
 # {glue:text}`out_default_miss_bytes:.2f`, `steps` by {glue:text}`out_steps_miss_bytes:.2f`.
 # ```
@@ -116,7 +116,7 @@ in_bytes = qid.assign(log_miss=np.log(told / qid["outcome"].where(qid["outcome"]
 table = scores(qid).join(scores(in_bytes)["miss"].rename("miss, in bytes"))
 table.drop(BAND).rename(
     columns={"predictions": "outcomes", "hold": "intervals that hold", "miss": "typical miss"}
-).style.format(precision=2)
+).rename_axis(None).round(2)
 
 # %% tags=["remove-cell"]
 laws = table.drop(BAND)
@@ -127,6 +127,9 @@ put_all(out_band_width=float(np.exp(np.log(band["high"] / band["low"]).median())
 for key, law in (("steps", STEPS), ("default", default)):
     put_all(**{f"out_{key}_miss": laws.loc[law, "miss"], f"out_{key}_miss_bytes": laws.loc[law, "miss, in bytes"]})
     put_all(**{f"out_{key}_hold": int(laws.loc[law, "hold"]), f"out_{key}_n": int(laws.loc[law, "intervals"])})
+at_all_widths = laws[laws["predictions"] == laws["predictions"].max()]
+assert at_all_widths.index[0] == STEPS, "the text says: the best of the laws with all outcomes"
+assert qid.loc[qid["law"] == default, "log_miss"].median() < 0, "the text says: too little"
 put_all(out_longer_code=longer[HELDOUT], out_longer_prose=longer[PROSE], out_default=default)
 kl = outcomes[(outcomes["quantity"] == "kl_nats") & (outcomes["law"] != BAND)]
 put_all(out_kl_intervals=int(kl["hit"].count()), out_kl_hold=int(kl["hit"].sum()))
@@ -135,7 +138,7 @@ put_all(out_kl_intervals=int(kl["hit"].count()), out_kl_hold=int(kl["hit"].sum()
 # *Outcomes, intervals and those that hold; the typical miss is a factor, e to the rms of ln of predicted over measured. Outcomes below zero have none.*
 #
 # `steps`, a power of tokens, size and the number of steps of the grid, holds {glue:text}`out_steps_hold:d` of {glue:text}`out_steps_n:d` intervals. Laws with a
-# threshold and laws of the predicted 16-bit loss say too little. For KL {glue:text}`out_kl_hold:d` of {glue:text}`out_kl_intervals:d` hold.
+# threshold and laws of the predicted 16-bit loss say too little at 2 to 4 bits. For KL {glue:text}`out_kl_hold:d` of {glue:text}`out_kl_intervals:d` hold.
 #
 # At 2 bits the model is ruined: its loss on code is {glue:text}`out_ruin:.1f` nats per token, more than guessing uniformly costs
 # ({glue:text}`out_guess:.1f`). There a law can only be right in saying so. At 8 bits QiD is hardly more than its error, and KL the better outcome.
@@ -172,13 +175,19 @@ first = measured.iloc[0]
 put_all(out_context=int(first["seq_len"]), out_scored=int(first["n_tokens"]))
 calibrated = measured[measured["calib_sequences"].notna()].iloc[0]
 put_all(out_calibration=int(calibrated["calib_sequences"] * calibrated["calib_seq_len"]))
+at = rows[rows["group_size"] == GROUP].set_index(["method", "bits", "eval_dataset"])["qid_nats"]
+for text, word in WORDS.items():
+    put_all(**{f"out_gain_{word}_{bits}": at["gptq", bits, text] / at["rtn", bits, text] for bits in (3, 4)})
 ruined = measured[(measured["bits"] == 2) & (measured["eval_dataset"] == HELDOUT)]["loss_nats"]
 put_all(out_ruin=ruined.item(), out_guess=np.log(model.vocabulary_size))
 assert ruined.item() > np.log(model.vocabulary_size), "the text says: more than guessing costs"
 
 # %% [markdown]
 # *QiD and KL in nats per token, ± its standard error over documents; 16-bit loss {glue:text}`out_loss_code:.2f` on code, {glue:text}`out_loss_prose:.2f` on prose.
-# {glue:text}`out_scored:,d` tokens of each text in contexts of {glue:text}`out_context:d`; {glue:text}`out_calibration:,d` tokens of calibration.*
+# {glue:text}`out_scored:,d` tokens of each text in contexts of {glue:text}`out_context:d`; {glue:text}`out_calibration:,d` tokens of code for calibration.*
+#
+# GPTQ loses {glue:text}`out_gain_code_3:.2f` (3 bits) and {glue:text}`out_gain_code_4:.2f` (4 bits) of what RTN loses on code, and {glue:text}`out_gain_prose_3:.2f` and
+# {glue:text}`out_gain_prose_4:.2f` of it on prose, which its calibration never saw.
 #
 # ## What this does not show
 #

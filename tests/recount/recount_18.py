@@ -102,7 +102,13 @@ def rows_of_the_model() -> dict:
     (vocabulary,) = {row["vocabulary_size"] for row in rows}
     (ruined,) = where(rows, bits=2, eval_dataset=CODE)
     ours = trunk(study())
-    return {
+    at = {(row["method"], row["bits"], row["eval_dataset"]): row["qid"] for row in where(rounded(), group_size=64)}
+    gains = {
+        f"out_gain_{word}_{bits}": at["gptq", bits, text] / at["rtn", bits, text]
+        for text, word in ((CODE, "code"), (PROSE, "prose"))
+        for bits in (3, 4)
+    }
+    return gains | {
         "out_ruin": ruined["loss_nats"],
         "out_guess": math.log(vocabulary),
         "out_loss_code": losses[CODE],
