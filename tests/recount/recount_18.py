@@ -29,7 +29,7 @@ def numbers() -> dict:
         "out_intervals": len(judged(laws)),
         "out_hold": sum(judged(laws)),
         "out_band_n": len(band),
-        "out_band_missed": len(band) - sum(judged(band)),
+        "out_band_hold": sum(judged(band)),
         "out_band_width": math.exp(median),
         "out_kl_intervals": len(judged(kl_laws)),
         "out_kl_hold": sum(judged(kl_laws)),
