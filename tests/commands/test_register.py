@@ -45,3 +45,20 @@ def test_a_step_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(SpecError, match=r"no checkpoint at step 7; accepted: 32, 64"):
         CliRunner().invoke(app, words, catch_exceptions=False)
     assert not (tmp_path / "r.json").exists()
+
+
+def test_every_law_is_asked_about_a_model_from_outside(tmp_path):
+    path = tmp_path / "register.json"
+    asked = ["--bits", "3", "--group-size", "64", "--rows", "--register", str(path)]
+    done = CliRunner().invoke(app, ["foretell-outside", "data/outside/smollm2-wheel.yml", *asked])
+    assert done.exit_code == 0, done.output
+    register = read_register(path)
+    assert {entry.text for entry in register} == {"wheels-heldout", "wheels-prose"}
+    assert {entry.scheme for entry in register} == {"gptq, asymmetric groups of 64", "gptq, asymmetric rows"}
+    assert {entry.law for entry in register if entry.quantity == "qid_nats"} >= {
+        "kumar2024",
+        "ouyang2024",
+        "power",
+        "band",
+    }
+    assert {entry.law for entry in register if entry.quantity == "kl_nats"} >= {"power", "band"}

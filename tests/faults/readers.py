@@ -26,7 +26,7 @@ from helpers.measure.training import plan
 from helpers.measure.training.folder import write_manifest
 from helpers.table import files
 from helpers.table.checkpoint_rows import CheckpointRow
-from helpers.table.families import catalogue
+from helpers.table.families import catalogue, outside
 
 SECONDS_PER_READ = 20
 TABLE = ROOT / "results/measurements.parquet"
@@ -85,6 +85,7 @@ READ: dict[str, tuple[str, Callable[[Path], object]]] = {
     "recipe": ("recipe.json", recipes.read),
     "own rows": ("mine.csv", _own_rows),
     "register": ("predictions.json", register.read_register),
+    "outside": ("outside.yml", outside.read_outside),
 }
 
 
@@ -110,6 +111,7 @@ def write_sound_files(folder: Path, bench: Bench) -> None:
         "config": bench.long / "config.json",
         "tokenizer": ROOT / "data/tadpole/tokenizer.json",
         "register": ROOT / "results/predictions.json",
+        "outside": ROOT / "data/outside/smollm2-wheel.yml",
     }
     for name, (file, _) in READ.items():
         (folder / name / file).parent.mkdir(parents=True)

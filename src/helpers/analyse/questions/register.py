@@ -1,4 +1,4 @@
-"""The register of predictions, `results/predictions.json`: what a law said of a run before it was measured.
+"""The register of predictions, `results/predictions.json`: what a law said of a model before it was measured.
 
 An entry is one question (whose loss, at how many tokens, rounded how, on which text) with a law's answer and its
 interval, the date and commit it was made at, and the outcome: "open", or what was measured later. What is written once
@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 
 from helpers.analyse.fits import answers
 from helpers.analyse.fits.stored import NamedFits
-from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation, run_label
+from helpers.analyse.rows.outcomes import OUTCOMES
 from helpers.analyse.rows.selection import rows_of_fit
-from helpers.analyse.rows.study import GROUP_SIZE, HELDOUT, STUDY, agreeing
+from helpers.analyse.rows.study import GROUP_SIZE, HELDOUT, as_declared
 from helpers.table.disk import write_atomically
 from helpers.table.errors import AnalysisError, ResultsError, SpecError
 from helpers.table.ranges import COUNT, MOST_TOKENS, POSITIVE, Range
@@ -29,14 +31,15 @@ from helpers.table.words import shown
 
 REGISTER = Path("results/predictions.json")
 OPEN = "open"
-SCHEME = f"gptq, asymmetric groups of {GROUP_SIZE}"
+BAND = "band"  # in place of a law's name: the default law's answer, between the least and the largest of all laws'
 QUESTION = ("law", "run", "tokens", "bits", "scheme", "text", "quantity")
+QUANTITIES = tuple(outcome.column for outcome in OUTCOMES.values())
 DATE, COMMIT = r"\d{4}-\d\d-\d\d", r"[0-9a-f]{40}"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One prediction: QiD in nats per token, with an interval of the share `level`, of a run that was yet to come."""
+    """A prediction: QiD or KL, nats per token, with an interval of the share `level`, of a model not measured yet."""
 
     date: str  # of the prediction, YYYY-MM-DD
     commit: str  # that it was made at
@@ -50,7 +53,7 @@ class Prediction:
     predicted: Annotated[float, POSITIVE]
     low: Annotated[float | None, Range(0)]  # null: the law comes without an interval, or this end is open
     high: Annotated[float | None, POSITIVE]
-    level: Annotated[float, Range(0, 1, open=True)]
+    level: Annotated[float | None, Range(0, 1, open=True)]  # null: the interval is no share's, as a band of laws isn't
     outcome: float | str = OPEN
     quantity: str = "qid_nats"
 
@@ -61,6 +64,8 @@ class Prediction:
                 raise SpecError(f"'{name}' is {shown(getattr(self, name))}; accepted: {accepted}")
         if isinstance(self.outcome, str) and self.outcome != OPEN:
             raise SpecError(f"'outcome' is {shown(self.outcome)}; accepted: a number, or \"{OPEN}\"")
+        if self.quantity not in QUANTITIES:
+            raise SpecError(f"'quantity' is {shown(self.quantity)}; accepted: {', '.join(QUANTITIES)}")
 
     @property
     def question(self) -> tuple[object, ...]:
@@ -82,6 +87,14 @@ class Ahead:
     run: str
     n_params: int
     tokens: tuple[int, ...]
+
+
+def scheme_words(group_size: float | None) -> str:
+    """Return how the register names GPTQ on an asymmetric grid in groups of this size; None: one scale a row."""
+    return "gptq, asymmetric rows" if group_size is None else f"gptq, asymmetric groups of {group_size:g}"
+
+
+SCHEME = scheme_words(GROUP_SIZE)
 
 
 def predictions_of(
@@ -120,23 +133,57 @@ def added(register: Sequence[Prediction], new: Iterable[Prediction]) -> list[Pre
 def settled(register: Iterable[Prediction], measurements: pd.DataFrame) -> list[Prediction]:
     """Return the register with the outcome of each open entry that the table of measurements has a row of.
 
-    That row is the study's: GPTQ of the first draw of calibration text, on a GPU, on 512 sequences.
+    That row is the study's (GPTQ of the first draw of calibration text, on a GPU, on 512 sequences) or, of a model from
+    outside, one of its sweep (`study.OUTSIDE`).
     """
-    every = measurements[agreeing(measurements, STUDY) & (measurements["calib_seed"].fillna(0) == 0)]
-    runs = {entry.run for entry in register}
-    of_runs = every[(every["family"] + "/" + every["run"]).isin(runs) & (every["eval_dataset"] == HELDOUT)]
-    if of_runs.empty:
-        return list(register)
-    rows = rows_of_fit(degradation(of_runs), "gptq", GROUP_SIZE, symmetric=False)
-    measured = rows.set_index(["run_label", TOKENS_SEEN, "bits", N_PARAMS])["qid_nats"].to_dict()
+    of_runs = measurements[run_label(measurements).isin({entry.run for entry in register}) & as_declared(measurements)]
+    measured: dict[tuple[object, ...], dict[str, float]] = {}
+    for (_, text), rows in of_runs.groupby(["family", "eval_dataset"]):
+        gptq = degradation(rows).query("method == 'gptq'")
+        for size in {None if pd.isna(size) else size for size in gptq["group_size"]}:
+            chosen = rows_of_fit(gptq, "gptq", size, symmetric=False)
+            places = zip(*(chosen[name] for name in ("run_label", TOKENS_SEEN, "bits", N_PARAMS)), strict=True)
+            questions = [(*place, scheme_words(size), text) for place in places]
+            measured |= dict(zip(questions, chosen[list(QUANTITIES)].to_dict("records"), strict=True))
     return [_settled(entry, measured) for entry in register]
 
 
-def _settled(entry: Prediction, measured: Mapping[tuple[object, ...], float]) -> Prediction:
-    key = (entry.run, entry.tokens, entry.bits, entry.n_params)
-    if entry.outcome != OPEN or key not in measured or (entry.scheme, entry.text) != (SCHEME, HELDOUT):
+def _settled(entry: Prediction, measured: Mapping[tuple[object, ...], Mapping[str, float]]) -> Prediction:
+    key = (entry.run, entry.tokens, entry.bits, entry.n_params, entry.scheme, entry.text)
+    if entry.outcome != OPEN or key not in measured:
         return entry
-    return dataclasses.replace(entry, outcome=float(measured[key]))
+    return dataclasses.replace(entry, outcome=float(measured[key][entry.quantity]))
+
+
+def outcomes_of(register: Iterable[Prediction], run: str) -> pd.DataFrame:
+    """Return the entries about one run that have an outcome, a row each, with the entry's fields.
+
+    `hit` says whether the interval holds (null without one), `log_miss` is ln of predicted over measured (no unit; NaN
+    where the outcome isn't positive). Raises AnalysisError where there is none.
+    """
+    settled_entries = [entry for entry in register if entry.run == run and not isinstance(entry.outcome, str)]
+    if not settled_entries:
+        raise AnalysisError(f"no prediction about {run} has an outcome; `qid settle` writes them")
+    table = pd.DataFrame([dataclasses.asdict(entry) | {"hit": entry.hit} for entry in settled_entries])
+    measured = table["outcome"].astype(float)
+    return table.assign(outcome=measured, log_miss=np.log(table["predicted"] / measured.where(measured > 0)))
+
+
+def scores(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return by law how many predictions have an outcome, how many intervals there are and hold, and the typical miss.
+
+    The miss is a factor, e to the rms of `log_miss`; sorted by it, the smallest first.
+    """
+    by_law = outcomes.groupby("law")
+    table = pd.DataFrame(
+        {
+            "predictions": by_law.size(),
+            "intervals": by_law["hit"].count(),
+            "hold": by_law["hit"].sum().astype(int),
+            "miss": np.exp(np.sqrt(by_law["log_miss"].agg(lambda misses: (misses**2).mean()))),
+        }
+    )
+    return table.sort_values("miss", kind="stable")
 
 
 def read_register(path: Path = REGISTER) -> list[Prediction]:

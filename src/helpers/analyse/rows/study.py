@@ -17,6 +17,7 @@ NINTH = "tadpole-ninth"  # the family of the trunk's largest size, the ninth, fr
 NINTH_RATE = "tadpole-ninth-rate"  # the family of that size at half the rate
 STUDY = {"device_type": "cuda", "n_sequences": 512}  # other sweeps have another device or less text
 POCKET = {"device_type": "cpu", "n_sequences": 128}  # of the sweep that every reader can repeat
+OUTSIDE = ("smollm2-wheel",)  # families that others trained, in results/outside.parquet, measured as the pocket is
 HELDOUT = "wheels-heldout"
 UNSEEN = "wheels-unseen"  # packages that training never read
 PROSE = "wheels-prose"
@@ -29,6 +30,15 @@ MOST_EPOCHS = 4
 def agreeing(table: pd.DataFrame, values: Mapping[str, object]) -> pd.Series:
     """Return which rows have these values in these columns, for example those of `STUDY`."""
     return (table[list(values)] == pd.Series(values)).all(axis=1)
+
+
+def as_declared(table: pd.DataFrame) -> pd.Series:
+    """Return which rows predictions are held against: the study's and those of models from outside, one calibration.
+
+    That calibration is the first draw of text.
+    """
+    from_outside = table["family"].isin(OUTSIDE) & agreeing(table, POCKET)
+    return (agreeing(table, STUDY) | from_outside) & (table["calib_seed"].fillna(0) == 0)
 
 
 def unbranched(table: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,94 @@
+"""What every law says of a model from outside before it is measured: entries of the register of predictions."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from helpers.analyse.fits.answers import LEVEL
+from helpers.analyse.fits.stored import StoredFits
+from helpers.analyse.judgement.band import every_answer, span
+from helpers.analyse.laws.published import PUBLISHED
+from helpers.analyse.questions.register import BAND, Prediction, scheme_words
+from helpers.table.families.outside import OutsideModel
+from helpers.table.records import number
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Questions about one model: bit widths, group sizes (None: one scale a row), texts. Each is asked with each."""
+
+    bits: Sequence[int]
+    group_sizes: Sequence[int | None]
+    texts: Sequence[str]
+
+
+def foretold(
+    fits: StoredFits, default: str, model: OutsideModel, questions: Questions, date: str, commit: str
+) -> list[Prediction]:
+    """Return what each law that can be asked says of a model rounded by GPTQ, and the band of all, in nats a token.
+
+    Laws know neither the text nor that weights were rounded before: each text has the same predictions. Groups are
+    carried over as `band.every_answer` does, a row counting as a group of the model's width. The entry `band` has the
+    answer of the law `default` between those of the laws that don't fail on models of others.
+    """
+    entries = []
+    for width in questions.bits:
+        for size in questions.group_sizes:
+            for text in questions.texts:
+                for law, value, low, high, level in _answers(fits, default, model, width, size):
+                    asked = (
+                        model.run,
+                        model.n_params_non_embedding,
+                        model.tokens_seen,
+                        width,
+                        scheme_words(size),
+                        text,
+                    )
+                    said = (value, number(low), number(high), level)
+                    entries.append(Prediction(date, commit, law, *asked, *said, quantity=fits.outcome.column))
+    return entries
+
+
+def _answers(
+    fits: StoredFits, default: str, model: OutsideModel, bits: int, group_size: int | None
+) -> Iterator[tuple[str, float, float, float, float | None]]:
+    """Yield (law, value, low, high, level) of each law, the band last."""
+    given = {
+        "n_params": model.n_params_non_embedding,
+        "tokens": model.tokens_seen,
+        "bits": bits,
+        "group_size": group_size or model.d_model,
+        "vocabulary_size": model.vocabulary_size,
+    }
+    said = every_answer(fits, given)
+    for one in said:
+        yield one.law, one.answer.value, one.answer.low, one.answer.high, LEVEL
+    usual = next(one.answer.value for one in said if one.law == default)
+    yield BAND, usual, *span(said), None
+
+
+def predicted_in_bytes(
+    fits: StoredFits,
+    default: str,
+    model: OutsideModel,
+    outcomes: pd.DataFrame,
+    group_sizes: Sequence[int | None],
+    longer: Mapping[str, float],
+) -> pd.Series:
+    """Return what laws would have said, in nats per token of the model, had they been fitted in bytes of text.
+
+    `outcomes` are those of `register.outcomes_of` in the quantity of `fits`, `longer` is by text the length of the
+    model's tokens over that of the tokens that the laws were fitted in. A law of D tokens is asked about `longer` times
+    as many, and its answer is worth `longer` times as much. Published laws are of tokens of usual length and stay.
+    """
+    sizes = {scheme_words(size): size for size in group_sizes}
+    said: dict[tuple[str, int, str, str], float] = {}
+    for bits, scheme, text in set(zip(outcomes["bits"], outcomes["scheme"], outcomes["text"], strict=True)):
+        longer_read = dataclasses.replace(model, tokens_seen=round(model.tokens_seen * longer[text]))
+        for law, value, *_ in _answers(fits, default, longer_read, bits, sizes[scheme]):
+            said[law, bits, scheme, text] = value * longer[text]
+    asked = zip(outcomes["law"], outcomes["bits"], outcomes["scheme"], outcomes["text"], strict=True)
+    in_bytes = pd.Series([said[question] for question in asked], index=outcomes.index)
+    return in_bytes.where(~outcomes["law"].isin(PUBLISHED), outcomes["predicted"])

@@ -1,0 +1,170 @@
+"""GGUF files as checkpoints: config, weights and tokenizer become a folder in Hugging Face layout.
+
+Most GGUF files hold weights that were rounded already, so what is measured of them is a second rounding: a note beside
+the weights says which types of blocks they were stored in. Weights and configuration are read by transformers' own
+reader with the package `gguf`; the tokenizer isn't, because that reader gives every tokenizer of a Llama Llama 3's way
+of splitting text, whatever `tokenizer.ggml.pre` says.
+"""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
+
+from helpers.measure.models.decoders import first_line
+from helpers.table import disk
+from helpers.table.errors import CheckpointError
+from helpers.table.records import summed
+
+MAGIC = b"GGUF"
+NOTE = "rounded-before.json"
+UNROUNDED = ("F64", "F32", "F16", "BF16")  # the types of tensors that nothing was rounded to codes in
+ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")  # of llama.cpp, that decoders are taken apart of here
+WRONG_KEYS = ("missing_keys", "unexpected_keys", "mismatched_keys")  # of what transformers says of a loading
+SPECIAL = 3  # the kind of a token that no text is read as
+# How text is split before its pairs of bytes are merged, by the name in `tokenizer.ggml.pre`
+SPLITS: dict[str, tuple[pre_tokenizers.PreTokenizer, ...]] = {
+    "gpt-2": (),
+    "smollm": (pre_tokenizers.Digits(individual_digits=True),),
+}
+
+
+@dataclass(frozen=True)
+class RoundedBefore:
+    """The note on how a GGUF file stored its weights: types with their numbers of weights, and mean bits a weight.
+
+    `bits_of_blocks` is the mean over the matrices of the blocks, which are those that a sweep rounds again.
+    """
+
+    types: dict[str, int]
+    mean_bits: float
+    bits_of_blocks: float
+
+    @property
+    def rounded(self) -> bool:
+        """Return whether some weights were rounded to codes."""
+        return any(name not in UNROUNDED for name in self.types)
+
+
+def write_checkpoint_of(path: Path, out: Path) -> RoundedBefore:
+    """Write a GGUF file's model into the folder `out`: config.json, float32 safetensors, tokenizer.json and the note.
+
+    Float32 holds each stored value exactly. Raises CheckpointError in one line for what isn't a whole GGUF file of a
+    known architecture and tokenizer, ResultsError when the disk refuses; nothing is left behind then.
+    """
+    reader = _opened(path)
+    note, tokenizer = _note_of(reader), _tokenizer_of(reader, path)
+    with disk.whole_folder(out) as partial, disk.refusals_named(out):
+        _model_of(reader, path).save_pretrained(partial)
+        tokenizer.save(str(partial / "tokenizer.json"))
+        (partial / NOTE).write_text(json.dumps(summed(asdict(note)), indent=1) + "\n", encoding="utf-8")
+    return note
+
+
+def _opened(path: Path) -> Any:
+    """Return the package's reader of a file whose architecture is known and that holds each tensor its header names."""
+    try:
+        import gguf
+    except ImportError:
+        raise CheckpointError(
+            f"{path}: a GGUF file needs the package gguf (an extra, `measure`); it isn't installed"
+        ) from None
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(MAGIC))
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from None
+    if magic != MAGIC:
+        raise CheckpointError(f"{path}: not a GGUF file (it begins with {magic!r}, not {MAGIC!r})")
+    try:
+        reader = gguf.GGUFReader(path)
+        architecture = _said(reader, "general.architecture")
+    except Exception as error:  # whatever numpy and the package raise of a file that ends early or makes no sense
+        said = first_line(error) or type(error).__name__
+        raise CheckpointError(f"{path}: not a whole GGUF file ({said:.120})") from None
+    if architecture not in ARCHITECTURES:
+        raise CheckpointError(f"{path}: architecture {architecture!r:.60}; accepted: {', '.join(ARCHITECTURES)}")
+    return reader
+
+
+def _said(reader: Any, key: str) -> Any:
+    """Return the value of a key of the header, None where it isn't there."""
+    field = reader.fields.get(key)
+    return None if field is None else field.contents()
+
+
+def _note_of(reader: Any) -> RoundedBefore:
+    weights = Counter[str]()
+    for tensor in reader.tensors:
+        weights[tensor.tensor_type.name] += int(tensor.n_elements)
+    matrices = [tensor for tensor in reader.tensors if tensor.name.startswith("blk.") and len(tensor.shape) > 1]
+    return RoundedBefore(dict(weights), _mean_bits(reader.tensors), _mean_bits(matrices))
+
+
+def _mean_bits(tensors: Any) -> float:
+    return 8 * sum(int(each.n_bytes) for each in tensors) / max(1, sum(int(each.n_elements) for each in tensors))
+
+
+def _tokenizer_of(reader: Any, path: Path) -> Tokenizer:
+    """Return the byte-level BPE tokenizer that a file's header holds."""
+    model, split = _said(reader, "tokenizer.ggml.model"), _said(reader, "tokenizer.ggml.pre")
+    if model != "gpt2" or split not in SPLITS:
+        accepted = f"'gpt2' that splits as one of {', '.join(SPLITS)}"
+        raise CheckpointError(f"{path}: tokenizer {model!r:.60} that splits as {split!r:.60}; accepted: {accepted}")
+    tokens, merges = _said(reader, "tokenizer.ggml.tokens"), _said(reader, "tokenizer.ggml.merges")
+    try:
+        vocabulary = {token: place for place, token in enumerate(tokens)}
+        pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
+        tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
+    except Exception as error:  # of the library, in Rust, which raises nothing more special
+        raise CheckpointError(f"{path}: not a tokenizer ({first_line(error):.120})") from None
+    kinds = _said(reader, "tokenizer.ggml.token_type") or []
+    named = [token for token, kind in zip(tokens, kinds, strict=False) if kind == SPECIAL]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in named])
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*SPLITS[split], byte_level])
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _model_of(reader: Any, path: Path) -> Any:
+    """Return the model with its weights in float32, every parameter from the file."""
+    options = {"gguf_file": path.name, "trust_remote_code": False, "local_files_only": True}
+    try:
+        _refuse_other_sizes(reader, AutoConfig.from_pretrained(path.parent, **options))
+        model, info = AutoModelForCausalLM.from_pretrained(
+            path.parent, dtype=torch.float32, output_loading_info=True, **options
+        )
+        wrong = sorted(str(key) for kind in WRONG_KEYS for key in info[kind])
+        if wrong:
+            raise CheckpointError(f"parameters missing, unknown or of another shape: {', '.join(wrong)}")
+        return _plain(model)
+    except Exception as error:  # whatever transformers and torch raise of a file that they can't make a model of
+        raise CheckpointError(f"{path}: can't be read ({first_line(error) or type(error).__name__:.300})") from None
+
+
+def _refuse_other_sizes(reader: Any, config: PretrainedConfig) -> None:
+    """Raise CheckpointError where the header says another size than the tensors have, before memory is taken for it."""
+    n_blocks = len({tensor.name.split(".")[1] for tensor in reader.tensors if tensor.name.startswith("blk.")})
+    if config.num_hidden_layers != n_blocks:
+        raise CheckpointError(f"{config.num_hidden_layers} blocks in the header, tensors of {n_blocks}")
+    with torch.device("meta"):
+        n_params = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_config(config).parameters())
+    n_stored = sum(int(tensor.n_elements) for tensor in reader.tensors)
+    if n_params != n_stored:
+        raise CheckpointError(f"{n_params:,} parameters by the header, {n_stored:,} stored")
+
+
+def _plain(model: Any) -> Any:
+    """Return a model with the same weights that doesn't count as quantized: transformers refuses to save one."""
+    config = type(model.config)(**{k: v for k, v in model.config.to_dict().items() if k != "quantization_config"})
+    with torch.device("meta"):
+        plain = type(model)(config)
+    plain.load_state_dict(model.state_dict(), assign=True)
+    plain.tie_weights()
+    return plain

@@ -1,0 +1,204 @@
+"""GGUF files as checkpoints: files that the package `gguf` writes of a tiny Llama, against that Llama."""
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from helpers.measure.models import checkpoints
+from helpers.measure.models.gguf_files import NOTE, RoundedBefore, write_checkpoint_of
+from helpers.table.errors import CheckpointError
+from helpers.table.records import verified
+
+gguf = pytest.importorskip("gguf")
+
+ROOT = Path(__file__).parents[3]
+HEADS, KEY_HEADS = 4, 2
+NAMES = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+TOKENIZER = json.loads((ROOT / "data/tadpole/tokenizer.json").read_text())
+TEXT = "def half(x):\n    return x / 22  # naïve <|endoftext|>"
+
+
+def llama() -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=1024, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=HEADS,
+        num_key_value_heads=KEY_HEADS, max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.2,
+        rope_parameters={"rope_type": "default", "rope_theta": 5000.0}, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return LlamaForCausalLM(config).eval().requires_grad_(False)
+
+
+def in_pairs(weight: np.ndarray, heads: int) -> np.ndarray:
+    """Return the rows of a head in the order of llama.cpp: a rotated pair lies side by side, not half a head apart."""
+    return weight.reshape(heads, 2, -1, weight.shape[-1]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def tensors_of(model: LlamaForCausalLM) -> dict[str, np.ndarray]:
+    named = {}
+    for name, tensor in model.state_dict().items():
+        weight, parts = tensor.numpy(), name.split(".")
+        if name.startswith("model.layers."):
+            inside = ".".join(parts[3:-1])
+            heads = {"self_attn.q_proj": HEADS, "self_attn.k_proj": KEY_HEADS}.get(inside)
+            named[f"blk.{parts[2]}.{NAMES[inside]}.weight"] = weight if heads is None else in_pairs(weight, heads)
+        elif name != "lm_head.weight":
+            named[
+                {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}[name]
+            ] = weight
+    return named
+
+
+def write(
+    path: Path, kind: str = "F32", architecture: str = "llama", split: str = "gpt-2", leave_out: str = "", **config
+) -> Path:
+    """Write the tiny Llama as a GGUF file; matrices are stored as `kind`."""
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(config.get("layers", 2))
+    writer.add_context_length(128)
+    writer.add_embedding_length(64)
+    writer.add_feed_forward_length(96)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KEY_HEADS)
+    writer.add_rope_dimension_count(64 // HEADS)
+    writer.add_rope_freq_base(5000.0)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_vocab_size(1024)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(split)
+    vocabulary = sorted(TOKENIZER["model"]["vocab"], key=TOKENIZER["model"]["vocab"].get)
+    writer.add_token_list(vocabulary)
+    writer.add_token_types([3] + [1] * (len(vocabulary) - 1))
+    writer.add_token_merges([" ".join(pair) for pair in TOKENIZER["model"]["merges"]])
+    for name, weight in tensors_of(llama()).items():
+        if name == leave_out:
+            continue
+        stored = gguf.GGMLQuantizationType[kind if weight.ndim > 1 else "F32"]
+        writer.add_tensor(name, gguf.quants.quantize(weight, stored), raw_dtype=stored)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def loaded(folder: Path):
+    return checkpoints.load(checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None), "cpu")
+
+
+def test_a_file_in_float32_is_the_model_it_was_made_of(tmp_path):
+    note = write_checkpoint_of(write(tmp_path / "m.gguf"), tmp_path / "out")
+    model, original = loaded(tmp_path / "out"), llama()
+    theirs = original.state_dict()
+    assert all(torch.equal(weight, theirs[name]) for name, weight in model.state_dict().items())
+    tokens = torch.arange(60).reshape(2, 30)
+    assert torch.equal(model(tokens).logits, original(tokens).logits)
+    assert not note.rounded
+    assert note.mean_bits == note.bits_of_blocks == 32
+
+
+def test_its_tokenizer_reads_text_as_the_one_it_was_made_of(tmp_path):
+    write_checkpoint_of(write(tmp_path / "m.gguf"), tmp_path / "out")
+    made = checkpoints.tokenizer_of(tmp_path / "out")
+    original = Tokenizer.from_file(str(ROOT / "data/tadpole/tokenizer.json"))
+    ids = made.encode(TEXT, add_special_tokens=False).ids
+    assert ids == original.encode(TEXT, add_special_tokens=False).ids
+    assert 0 in ids  # the end of text is one token
+    assert made.decode(ids, skip_special_tokens=False) == TEXT
+
+
+def test_smollm_splits_digits_from_each_other(tmp_path):
+    write_checkpoint_of(write(tmp_path / "m.gguf", split="smollm"), tmp_path / "out")
+    tokens = checkpoints.tokenizer_of(tmp_path / "out").encode("x = 2026", add_special_tokens=False).tokens
+    assert tokens[-4:] == ["2", "0", "2", "6"]
+
+
+def test_rounded_weights_are_the_codes_times_their_scale_and_the_note_says_so(tmp_path):
+    """Q4_1: 32 weights are a scale and a minimum in float16, then 4-bit codes, low halves of the bytes first."""
+    path = write(tmp_path / "m.gguf", "Q4_1")
+    note = write_checkpoint_of(path, tmp_path / "out")
+    written = loaded(tmp_path / "out").state_dict()["model.layers.1.mlp.up_proj.weight"].numpy()
+    original = tensors_of(llama())["blk.1.ffn_up.weight"]
+    blocks = gguf.quants.quantize(original, gguf.GGMLQuantizationType.Q4_1).reshape(-1, 20)
+    scale, least = blocks[:, :4].copy().view(np.float16).astype(np.float32).T
+    codes = np.concatenate([blocks[:, 4:] & 15, blocks[:, 4:] >> 4], axis=1)
+    assert np.array_equal(written.reshape(-1, 32), codes * scale[:, None] + least[:, None])
+    assert not np.array_equal(written, original)
+    n_matrices, n_norms = 2 * (64 * 64 * 2 + 32 * 64 * 2 + 96 * 64 * 3) + 1024 * 64, 5 * 64
+    assert note == RoundedBefore({"Q4_1": n_matrices, "F32": n_norms}, note.mean_bits, 5.0)
+    assert note.mean_bits == pytest.approx((5 * n_matrices + 32 * n_norms) / (n_matrices + n_norms))
+    assert note.rounded
+    stored = verified(json.loads((tmp_path / "out" / NOTE).read_text()))
+    assert RoundedBefore(**stored) == note
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"architecture": "mamba"}, r"m\.gguf: architecture 'mamba'; accepted: gpt2, llama, qwen2, qwen3"),
+        ({"split": "qwen35"}, r"m\.gguf: tokenizer 'gpt2' that splits as 'qwen35'; accepted: .* gpt-2, smollm"),
+        (
+            {"leave_out": "blk.1.ffn_up.weight"},
+            r"m\.gguf: can't be read \(127,296 parameters by the header, 121,152 stored",
+        ),
+        ({"layers": 5000}, r"m\.gguf: can't be read \(5000 blocks in the header, tensors of 2\)"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path, options, message):
+    with pytest.raises(CheckpointError, match=message) as caught:
+        write_checkpoint_of(write(tmp_path / "m.gguf", **options), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.gguf"]
+
+
+def test_what_is_no_gguf_file_or_ends_early_is_one_line(tmp_path):
+    whole = write(tmp_path / "m.gguf", "Q4_1").read_bytes()
+    path = tmp_path / "cut.gguf"
+    for content in (b"", b"GGU", b"PK\x03\x04 a wheel", *(whole[: len(whole) * k // 12] for k in range(1, 12))):
+        path.write_bytes(content)
+        expected = "not a whole GGUF file" if content.startswith(b"GGUF") else "not a GGUF file"
+        with pytest.raises(CheckpointError, match=expected) as caught:
+            write_checkpoint_of(path, tmp_path / "out")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError, match="No such file"):
+        write_checkpoint_of(tmp_path / "absent.gguf", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_package_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(CheckpointError, match=r"needs the package gguf .*; it isn't installed"):
+        write_checkpoint_of(tmp_path / "m.gguf", tmp_path / "out")
+
+
+@pytest.mark.filterwarnings("ignore")  # numpy's, of numbers that overflow where a scale was damaged
+def test_flipped_bits_of_the_header_give_no_traceback(tmp_path):
+    whole, chance = write(tmp_path / "m.gguf", "Q4_1").read_bytes(), random.Random(5)
+    path, refused = tmp_path / "flipped.gguf", 0
+    for trial in range(30):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(4, 1500)] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            write_checkpoint_of(path, tmp_path / f"out-{trial}")
+        except CheckpointError as error:
+            refused += "\n" not in str(error)
+            assert not (tmp_path / f"out-{trial}").exists()
+    assert refused > 5
