@@ -18,7 +18,6 @@ import typer
 from rich.table import Table
 
 from helpers.commands.console import add, print_table
-from helpers.commands.counts import count
 from helpers.commands.law_answers import (
     answer_to_json,
     beside_to_json,
@@ -29,6 +28,7 @@ from helpers.commands.law_answers import (
     print_fits,
     show,
 )
+from helpers.table.amounts import amount
 from helpers.table.errors import QidError
 
 if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
@@ -58,16 +58,21 @@ class CommandError(QidError):
     """A command was asked for something that it can't do; the text says what is accepted."""
 
 
+_sizes = functools.partial(amount, what="--n-params")
+_tokens = functools.partial(amount, what="--tokens")
+
+
 @dataclass(frozen=True)
 class Asked:
     """A question to a law: which law, what is known of a model, and whose fits. Each field is an option."""
 
     law: LawOrDefault = None
     n_params: Annotated[
-        float | None, typer.Option(parser=count, metavar="<count>", help="Size N: non-embedding parameters; 7B, 7e9.")
+        float | None,
+        typer.Option(parser=_sizes, metavar="<count>", help="Size N: non-embedding parameters; 7B, 7e9."),
     ] = None
     tokens: Annotated[
-        float | None, typer.Option(parser=count, metavar="<count>", help="Training tokens D; 15T, 15e12.")
+        float | None, typer.Option(parser=_tokens, metavar="<count>", help="Training tokens D; 15T, 15e12.")
     ] = None
     bits: Annotated[float | None, typer.Option(help="Bits a weight P.")] = None
     group_size: Annotated[float | None, typer.Option(help="Weights that share a scale.")] = None
