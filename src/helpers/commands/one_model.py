@@ -11,13 +11,13 @@ from typer.core import TyperCommand
 from helpers.commands.console import Device, MemoryGib, add, console, end_with, in_bytes, print_table
 from helpers.measure.sweep.places import Places
 from helpers.table import disk
-from helpers.table.amounts import amount
 from helpers.table.errors import QidError
+from helpers.table.ranges import amount
 
 if TYPE_CHECKING:  # what needs pandas and torch is loaded when the command runs
     import pandas as pd
 
-    from helpers.analyse.questions.one_model import Finding
+    from helpers.analyse.judgement.one_model import Finding
     from helpers.measure.sweep.one_model import OneModel
     from helpers.measure.sweep.one_model_run import Measured
 
@@ -85,7 +85,7 @@ def measure(
     report: Annotated[Path | None, typer.Option(help="A folder for report.html and quantization-card.md.")] = None,
 ) -> None:
     """Measure what rounding does to a model of your own: loss added, how sure that is, whether it is to be expected."""
-    from helpers.analyse.questions.one_model import notes_on
+    from helpers.analyse.judgement.one_model import notes_on
     from helpers.measure.sweep.one_model import Wanted, one_model
     from helpers.measure.sweep.one_model_run import run_one_model
     from helpers.measure.text.extent import FULL, QUICK
@@ -118,7 +118,7 @@ def measure(
 
 def _findings(planned: "OneModel", rows: "pd.DataFrame") -> "list[Finding]":
     """Return the findings of rows, with the matrix to look at where one is more than expected."""
-    from helpers.analyse.questions.one_model import MORE, findings, looked_at
+    from helpers.analyse.judgement.one_model import MORE, findings, looked_at
 
     found = findings(rows, _expectation())
     more = next((each for each in found if each.kind == MORE), None)
@@ -143,8 +143,8 @@ def _expectation() -> Any:
     import pandas as pd
 
     from helpers.analyse.fits.stored import read_fits
+    from helpers.analyse.judgement.expected import expected_qid
     from helpers.analyse.laws.default import read_default
-    from helpers.analyse.questions.expected import expected_qid
 
     try:
         fits, law = read_fits(), read_default()[0].law
@@ -191,9 +191,9 @@ def _write_report(
     folder: Path, planned: "OneModel", found: "list[Finding]", rows: "pd.DataFrame", notes: list[str]
 ) -> None:
     """Write the page and the card, each whole or not at all."""
-    from helpers.show.report.card import card
-    from helpers.show.report.page import page
-    from helpers.show.report.subject import subject_of
+    from helpers.show.report_card import card
+    from helpers.show.report_page import page
+    from helpers.show.report_subject import subject_of
 
     spec = planned.job.checkpoint
     subject = subject_of(rows, [*planned.notes, *notes])

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from helpers.analyse.questions.one_model import Finding
+    from helpers.analyse.judgement.one_model import Finding
 
 
 def as_table(found: "Sequence[Finding]") -> Table:
     """Return one row per scheme and text: bits, QiD with its error, perplexity, KL, agreement, noise, verdict."""
-    from helpers.show.report.cells import cells, headings
+    from helpers.show.report_cells import cells, headings
 
     table = Table(*headings(found), box=None)
     for row in cells(found):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.table.amounts import amount_words
+from helpers.table.ranges import amount_words
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import html
 from collections.abc import Sequence
 from itertools import groupby
 
-from helpers.analyse.questions.one_model import Finding
-from helpers.show.report.cells import cells, headings
-from helpers.show.report.drawing import drawing
-from helpers.show.report.subject import Subject
+from helpers.analyse.judgement.one_model import Finding
+from helpers.show.report_cells import cells, headings
+from helpers.show.report_drawing import drawing
+from helpers.show.report_subject import Subject
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fafaf7; --ink: #23272e; --faint: #6a6f77; --line: #c9ccd1; --mark: #0b5fa5;

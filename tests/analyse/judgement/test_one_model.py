@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.questions import one_model
-from helpers.analyse.questions.expected import Expected
-from helpers.analyse.questions.one_model import findings, looked_at, notes_on, verdict
+from helpers.analyse.judgement import one_model
+from helpers.analyse.judgement.expected import Expected
+from helpers.analyse.judgement.one_model import findings, looked_at, notes_on, verdict
 
 N_DOCUMENTS = 16
 BASELINE = np.linspace(2.0, 3.0, N_DOCUMENTS)

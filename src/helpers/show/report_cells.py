@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from helpers.analyse.questions.one_model import Finding
+from helpers.analyse.judgement.one_model import Finding
 
 HEADINGS = ("text", "scheme", "bits stored", "QiD ± error", "perplexity ×", "KL", "top-1 same")
 NOISE, VERDICT = "noise of draws", "verdict"

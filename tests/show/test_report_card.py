@@ -1,10 +1,10 @@
 """The card: the Hub reads its metadata, and Markdown obeys nothing from outside."""
 
 from huggingface_hub import ModelCard
-from tests.show.report.findings import NAME, finding
+from tests.show.findings import NAME, finding
 
-from helpers.show.report.card import card
-from helpers.show.report.subject import Subject
+from helpers.show.report_card import card
+from helpers.show.report_subject import Subject
 
 SUBJECT = Subject(NAME, (("Weights", "SHA-256 abc"),), ("a note",))
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analyse.questions.expected import Expected
+from helpers.analyse.judgement.expected import Expected
 from helpers.analyse.rows.degradation import degradation
-from helpers.table.amounts import amount_words
+from helpers.table.ranges import amount_words
 
 CLEAR = 2.0  # paired errors: a QiD below so many is indistinguishable from nothing
 NOTHING, AS_EXPECTED, MORE, LESS, UNKNOWN, FAILED = "nothing", "as expected", "more", "less", "unknown", "failed"

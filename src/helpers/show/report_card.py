@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from helpers.analyse.questions.one_model import Finding
+from helpers.analyse.judgement.one_model import Finding
 from helpers.show.markdown import code, plain
-from helpers.show.report.cells import cells, headings
-from helpers.show.report.subject import Subject
+from helpers.show.report_cells import cells, headings
+from helpers.show.report_subject import Subject
 
 
 def card(found: Sequence[Finding], subject: Subject, base_model: str | None) -> str:

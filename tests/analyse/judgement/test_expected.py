@@ -5,7 +5,7 @@ from tests.measure.tiny import ROOT
 
 from helpers.analyse.fits import answers
 from helpers.analyse.fits.stored import read_fits
-from helpers.analyse.questions.expected import expected_qid
+from helpers.analyse.judgement.expected import expected_qid
 
 MODEL = {"n_params": 1e7, "tokens": 5e8, "bits": 3.0}
 

@@ -4,11 +4,11 @@ import html.parser
 import re
 from xml.etree import ElementTree
 
-from tests.show.report.findings import NAME, finding
+from tests.show.findings import NAME, finding
 
-from helpers.show.report.drawing import LEFT, drawing
-from helpers.show.report.page import page
-from helpers.show.report.subject import Subject
+from helpers.show.report_drawing import LEFT, drawing
+from helpers.show.report_page import page
+from helpers.show.report_subject import Subject
 
 SUBJECT = Subject(NAME, (("Weights", "SHA-256 abc"), ("Read from", NAME)), ("a note & more",))
 FOUND = [finding(0.2), finding(2.0, scheme="rtn 2 bits g64"), finding(-0.01, scheme="rtn 4 bits g64", expected=None)]

@@ -1,7 +1,7 @@
 """Findings made by hand, with a name that HTML and Markdown would obey."""
 
-from helpers.analyse.questions.expected import Expected
-from helpers.analyse.questions.one_model import Finding
+from helpers.analyse.judgement.expected import Expected
+from helpers.analyse.judgement.one_model import Finding
 
 NAME = "<script>alert(1)</script> | *bold*"
 

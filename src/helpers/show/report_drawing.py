@@ -4,7 +4,7 @@ import html
 import math
 from collections.abc import Sequence
 
-from helpers.analyse.questions.one_model import CLEAR, Finding
+from helpers.analyse.judgement.one_model import CLEAR, Finding
 
 WIDTH, LEFT, RIGHT, LINE, TOP = 760, 300, 20, 26, 14  # pixels
 FOOT = 44

@@ -1,1 +1,0 @@
-"""The report on one model: a page for a browser and a card for the Hub."""
