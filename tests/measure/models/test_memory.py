@@ -109,3 +109,12 @@ def test_hessians_and_logits_are_counted():
     without = dataclasses.replace(SCORING, vocabulary_size=0)
     waiting = (64 + 5) * 128 * 64 * 4  # last hidden states of a 16-bit model
     assert SCORING.n_bytes(3, 5) - without.n_bytes(3, 5) == memory.LOGIT_COPIES * 5 * 128 * 1024 * 4 + waiting
+
+
+def test_attention_scores_are_counted_where_they_are_made_in_full():
+    """For Gemma 2's soft caps: 4 heads, float32."""
+    work = memory.evaluation_work(decoder_of(build("gemma2")), 7, 9, 4)
+    without = dataclasses.replace(work, n_heads=0)
+    assert work.n_heads == 4
+    assert work.n_bytes(3, 5) - without.n_bytes(3, 5) == 3 * memory.SCORE_COPIES * 5 * 4 * 9 * 9 * 4
+    assert memory.evaluation_work(decoder_of(build("gemma3")), 7, 9, 4).n_heads == 0

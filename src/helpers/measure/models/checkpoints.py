@@ -18,7 +18,8 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from helpers.measure.models.decoders import decoder_of, first_line
+from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.decoders import caps_attention, decoder_of, first_line
 from helpers.measure.models.trial import refuse_another_walk
 from helpers.table.checkpoint import NOTHING_BESIDE, Beside, CheckpointSpec
 from helpers.table.errors import CheckpointError
@@ -41,7 +42,10 @@ STORED_AS = ("BF16", "F16", "F32", "F64")
 LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 MOST_LAYERS = 10_000  # more are a damaged file: even their names wouldn't fit into memory
 # Buffers that checkpoints of older transformers carry and newer ones compute
-OBSOLETE_KEYS = ("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq")
+OBSOLETE_KEYS = (
+    *("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"),
+    *("attn.bias", "attn.masked_bias"),  # GPT-2's masks
+)
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ def weights_sha256(folder: Path) -> str:
 
 
 def config_of(folder: Path) -> PretrainedConfig:
-    """Return a checkpoint's configuration.
+    """Return a checkpoint's configuration, with the attention that does all it says.
 
     Raises CheckpointError when it is missing, of a type that transformers doesn't know, names code of its own, or says
     that the weights are quantized or elsewhere.
@@ -183,9 +187,12 @@ def config_of(folder: Path) -> PretrainedConfig:
     path = folder / "config.json"
     _settings_of(folder)
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # whatever transformers and its checks raise of a file that they can't use
         raise CheckpointError(f"{path}: {_said(error)}") from None
+    if caps_attention(config):
+        config._attn_implementation = "eager"
+    return config
 
 
 def _said(error: Exception) -> str:
@@ -205,6 +212,7 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
         expected = checkpoint.weights_sha256
         raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
     model = _from_files(folder, config_of(folder)).eval().requires_grad_(False).to(device)
+    with_linear_layers(model)
     refuse_another_walk(decoder_of(model))
     return model
 

@@ -16,6 +16,7 @@ SHARE_OF_FREE = 0.6  # of a GPU's free memory, where no budget is declared
 CPU_BYTES = 2**30  # enough for the pocket family beside Python and torch in 2 GiB
 HESSIAN_COPIES = 6  # moments, damped moments, both factors, their inverse, a product
 WEIGHT_COPIES = 4  # own, rounded, codes with scales, in the dtype of the products
+SCORE_COPIES = 4  # of attention scores, where they are made: capped, masked, their softmax
 LOGIT_COPIES = 5  # of the 16-bit model and of a variant, and what their losses need
 
 
@@ -48,11 +49,13 @@ class Work:
     block_params: int
     widest_input: int  # columns of the largest Hessian; 0 where none is needed
     vocabulary_size: int  # 0 where no logits are needed
+    n_heads: int = 0  # whose scores are made in full; 0 where attention makes none
 
     def n_bytes(self, variants: int, sequences: int) -> int:
         """Return the bytes that so many variants and sequences at once are expected to take."""
         hidden = (self.n_sequences + sequences) * self.seq_len * self.d_model * self.itemsize
-        activations = sequences * self.seq_len * self.widths * self.itemsize
+        scores = SCORE_COPIES * self.n_heads * self.seq_len
+        activations = sequences * self.seq_len * (self.widths + scores) * self.itemsize
         logits = LOGIT_COPIES * sequences * self.seq_len * self.vocabulary_size * 4
         if self.vocabulary_size:  # a 16-bit model's last hidden states wait for its variants
             logits += hidden
@@ -82,6 +85,7 @@ def _work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int, hessi
         sum(layer.weight.numel() for layer in layers),
         max(layer.in_features for layer in layers) if hessians else 0,
         0 if hessians else config.vocab_size,
+        config.num_attention_heads if config._attn_implementation == "eager" else 0,
     )
 
 

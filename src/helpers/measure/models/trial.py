@@ -39,8 +39,8 @@ def _compare(decoder: Decoder) -> None:
     for index, block in enumerate(decoder.blocks):
         stack = stacks[decoder.templates[index]]
         stack.load([block], [0], {})
-        found = hidden_of(stack.module(hidden.clone(), **arguments))
-        expected = hidden_of(block(hidden.clone(), **arguments))
+        found = hidden_of(stack.module(hidden.clone(), **arguments[index]))
+        expected = hidden_of(block(hidden.clone(), **arguments[index]))
         if not _agree(found, expected, expected - hidden):
             place = f"block {index} of '{decoder.prefix}' with its parameters in block {decoder.templates[index]}"
             raise unknown_structure(decoder.model, f"{place} gives other hidden states than by itself")

@@ -187,7 +187,7 @@ class _Walk:
         hidden = first_inputs(self.decoders, self.owners, self.batches, dtype)
         try:
             for index, stack in enumerate(self.stacks):
-                self._round_block(index, hidden, arguments)
+                self._round_block(index, hidden, arguments[index])
                 stack.clear()
         finally:
             for stack in self.stacks:

@@ -158,7 +158,7 @@ class _SideBySide:
                         layer.seq_len = batches[0].shape[1]
                 with matrix_products(self.dtype):
                     for number in range(len(batches)):
-                        hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
+                        hidden[number] = hidden_of(stack.call(hidden[number], **arguments[index]))
             finally:
                 stack.clear()
         by_variant = zip(*(batch.chunk(len(members)) for batch in hidden), strict=True)

@@ -106,9 +106,9 @@ def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> l
     tokens = tokens.to(decoder.model.device)
     hidden, _ = decoder.inputs(tokens)
     _, arguments = decoder.inputs(tokens[:1])
-    groups = groups_of(decoder.blocks[0], hidden[:1], arguments)
+    groups = groups_of(decoder.blocks[0], hidden[:1], arguments[0])
     for index, block in enumerate(decoder.blocks):
-        moments, hidden = _pass(block, groups, hidden, arguments)
+        moments, hidden = _pass(block, groups, hidden, arguments[index])
         for scheme, of_scheme in zip(schemes, weights, strict=True):
             for group in groups:
                 matrices = [linear_in(block, layer).weight for layer in group.layers]
