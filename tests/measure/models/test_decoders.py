@@ -247,6 +247,16 @@ def test_a_model_is_left_as_it_was(name):
             "only Linear layers in 'model.layers' can be rounded; found: also mlp.gate.weight, mlp.experts.gate_up_proj",
         ),
         (
+            "OlmoeForCausalLM",
+            transformers.OlmoeConfig(**COMMON, num_experts=4),
+            "found: also mlp.gate.weight, mlp.experts.gate_up_proj, mlp.experts.down_proj",
+        ),
+        (
+            "Qwen3MoeForCausalLM",
+            transformers.Qwen3MoeConfig(**COMMON, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16),
+            "found: also mlp.experts.gate_up_proj, mlp.experts.down_proj, mlp.gate.weight",
+        ),
+        (
             "T5ForConditionalGeneration",
             transformers.T5Config(vocab_size=64, d_model=32, d_kv=8, num_layers=2, num_heads=4, d_ff=48),
             r"one list of equal blocks is needed; found: encoder.block \(2 x T5Block\), decoder.block \(2 x T5Block\)$",

@@ -7,6 +7,7 @@ checkpoint is a local folder or a revision of a Hub repository.
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,21 +207,37 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
     Raises CheckpointError when the weights aren't those described, the structure isn't known, or a parameter would
     stay at its random start (the output head of renamed keys is the classic case).
     """
-    folder = checkpoint.folder
-    sha256 = weights_sha256(folder)
-    if sha256 != checkpoint.weights_sha256:
-        expected = checkpoint.weights_sha256
-        raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
-    model = _from_files(folder, config_of(folder)).eval().requires_grad_(False).to(device)
-    with_linear_layers(model)
+    refuse_other_weights(checkpoint)
+    config = config_of(checkpoint.folder)
+    model = ready(from_files(checkpoint.folder, config, lambda: AutoModelForCausalLM)).to(device)
     refuse_another_walk(decoder_of(model))
     return model
 
 
-def _from_files(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
+def refuse_other_weights(checkpoint: LocalCheckpoint) -> None:
+    """Raise CheckpointError where a checkpoint's files aren't the weights that describe it."""
+    folder, expected = checkpoint.folder, checkpoint.weights_sha256
+    sha256 = weights_sha256(folder)
+    if sha256 != expected:
+        raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
+
+
+def ready(model: PreTrainedModel) -> PreTrainedModel:
+    """Return a loaded model for evaluation, its matrices linear layers."""
+    model.eval().requires_grad_(False)
+    with_linear_layers(model)
+    return model
+
+
+def from_files(folder: Path, config: PretrainedConfig, kind: Callable[[], type[Any]]) -> PreTrainedModel:
+    """Return the model that a folder's files hold, made by the class that `kind` returns; every parameter from them.
+
+    Raises CheckpointError where they can't be read, hold other numbers than a 16-bit original, lack a parameter or
+    have one too many.
+    """
     try:
         _refuse_other_numbers(folder)
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = kind().from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
@@ -237,7 +254,8 @@ def _from_files(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
     wrong = sorted({*info["missing_keys"], *unexpected, *(str(key) for key in info["mismatched_keys"])})
     if wrong:
         raise CheckpointError(f"{folder}: parameters missing, unknown or of another shape: {', '.join(wrong)}")
-    return model
+    loaded: PreTrainedModel = model
+    return loaded
 
 
 def _refuse_other_numbers(folder: Path) -> None:

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from helpers.measure.models.stored import NARROW
+
 
 def with_linear_layers(model: nn.Module) -> None:
     """Put a linear layer of the same numbers in place of each Conv1D in `model`, which keeps its parameters' names.
@@ -28,6 +30,8 @@ def _linear(conv: Conv1D) -> nn.Linear:
     columns, rows = conv.weight.shape
     with torch.device("meta"):
         linear = nn.Linear(columns, rows)
-    linear.weight = nn.Parameter(conv.weight.detach().T.contiguous(), requires_grad=conv.weight.requires_grad)
+    weight = conv.weight.detach().T  # of 16 bits it stays where it is: what is widened is laid out anew
+    weight = weight if weight.dtype in NARROW else weight.contiguous()
+    linear.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
     linear.bias = conv.bias
     return linear.train(conv.training)

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from helpers.measure.models.after_head import steps_of
 from helpers.measure.models.block_kinds import templates_of
 from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.stored import NARROW, wide, widened_in_turn
 from helpers.table.errors import CheckpointError
 
 # The tokens on which the parts are tried: two sequences that begin alike
@@ -52,7 +53,7 @@ class Decoder:
         """Return the first block's hidden states for `tokens` (n, L), and for every block the other arguments it gets.
 
         Blocks may get different ones (a window's mask, a rotation of another base). No block is run.
-        Raises CheckpointError as `refuse_unfit` does.
+        Raises CheckpointError as `refuse_unfit` does, and where blocks get 16-bit numbers.
         """
         self.refuse_unfit(tokens)
         first: list[Tensor] = []
@@ -69,8 +70,20 @@ class Decoder:
             return (hidden,) if self.in_tuples else hidden
 
         with _forward_by(pass_on, self.blocks), contextlib.suppress(_StopError):
-            self.model(tokens, use_cache=False)
+            self.run(tokens)
+        if first[0].dtype in NARROW:
+            raise unknown_structure(self.model, f"its blocks get {first[0].dtype} from a float32 embedding")
         return first[0], arguments
+
+    def run(self, tokens: Tensor) -> Tensor:
+        """Return the model's own logits for `tokens` (n, L), in float32 however its weights are kept."""
+        with self.in_float32():
+            logits: Tensor = self.model(tokens, use_cache=False).logits
+        return logits
+
+    def in_float32(self) -> contextlib.AbstractContextManager[None]:
+        """Let the model and its blocks be run in float32, whatever kind its parameters are kept in."""
+        return widened_in_turn(self.model, self.blocks)
 
     def refuse_unfit(self, tokens: Tensor) -> None:
         """Raise CheckpointError for more tokens (n, L) than the model has positions, or ids beyond its embedding."""
@@ -124,6 +137,11 @@ def _forward_by(function: Callable[..., Any], modules: Iterable[nn.Module]) -> I
             del module.forward
 
 
+def weight_of(layer: nn.Linear) -> Tensor:
+    """Return a linear layer's weight (rows, columns) in float32, however it is kept."""
+    return wide(layer.weight)
+
+
 def hidden_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Return a block's hidden states; blocks of some models answer with a tuple."""
     return output if isinstance(output, Tensor) else output[0]
@@ -145,18 +163,25 @@ def decoder_of(model: PreTrainedModel) -> Decoder:
     prefix, blocks = _blocks_of(model)
     _refuse_left_out_caps(model)
     try:
-        tokens = (PROBE % model.config.vocab_size).to(model.device)
-        order, in_tuples = _order_of_modules(model, blocks, tokens)
-        _refuse_idle_layers(model, prefix, blocks, order)
-        tail = (*_tail_of(blocks, order), *steps_of(model.config))
-        decoder = Decoder(model, prefix, blocks, tail, templates_of(list(blocks)), in_tuples)
-        if _parts_agree(decoder, tokens):
-            _refuse_seen_ahead(model, tokens)
-            return decoder
+        with widened_in_turn(model, blocks):
+            decoder = _tried(model, prefix, blocks)
     except CAUSES as error:
         raise unknown_structure(model, f"its parts can't be run on their own ({first_line(error)})") from None
-    after = ", ".join(type(module).__name__ for module in tail) or "nothing"
-    raise unknown_structure(model, f"blocks '{prefix}' and then {after} don't give the model's own logits")
+    return decoder
+
+
+def _tried(model: PreTrainedModel, prefix: str, blocks: nn.ModuleList) -> Decoder:
+    """Return the decoder of a model whose blocks are known, if its parts give the model's logits."""
+    tokens = (PROBE % model.config.vocab_size).to(model.device)
+    order, in_tuples = _order_of_modules(model, blocks, tokens)
+    _refuse_idle_layers(model, prefix, blocks, order)
+    tail = (*_tail_of(blocks, order), *steps_of(model.config))
+    decoder = Decoder(model, prefix, blocks, tail, templates_of(list(blocks)), in_tuples)
+    if not _parts_agree(decoder, tokens):
+        after = ", ".join(type(module).__name__ for module in tail) or "nothing"
+        raise unknown_structure(model, f"blocks '{prefix}' and then {after} don't give the model's own logits")
+    _refuse_seen_ahead(model, tokens)
+    return decoder
 
 
 def positions_of(config: PretrainedConfig) -> int | None:
