@@ -1,6 +1,8 @@
 """Checkpoints opened in the dtype they are stored in: the bits of those loaded in float32, and little memory."""
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -196,3 +198,29 @@ def test_nothing_is_read_before_it_is_used(tmp_path):
     mapped = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if "model.safetensors" in line]
     ranges = [tuple(int(end, 16) for end in line[0].split("-")) for line in mapped if str(tmp_path) in line[-1]]
     assert all(any(low <= p.data_ptr() < high for low, high in ranges) for p in opened.parameters())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_model_is_measured_in_less_memory_than_it_takes_in_float32(tmp_path):
+    """Twelve blocks, 126 million parameters: 503 MB in float32.
+
+    Codes take 126 MB, a block in float32 for the model and its variant 84; 419 was measured, heap's holes included. A
+    model loaded in float32 takes 503 before anything is rounded.
+    """
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=1024,
+        intermediate_size=2048,
+        num_hidden_layers=12,
+        num_attention_heads=8,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    in_float32 = sum(4 * parameter.numel() for parameter in model.parameters())
+    model.save_pretrained(tmp_path, max_shard_size="100MB")
+    command = [sys.executable, "-m", "tests.measure.peak_of_opened", str(tmp_path)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    peak, original, rounded = map(float, said.split())
+    assert original != rounded
+    assert peak < 0.95 * in_float32, f"{peak / 2**20:.0f} MiB"

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.measure.models.stored import refuse_changed_files, stamp_files, stamps_of, widened, widened_in_turn
+from helpers.measure.models.stored import (
+    begin_block,
+    refuse_changed_files,
+    stamp_files,
+    stamps_of,
+    widened,
+    widened_in_turn,
+)
+from helpers.table.errors import CheckpointError
 
 
 class Seen(nn.Linear):
@@ -77,4 +85,7 @@ def test_a_model_without_files_has_none_that_change(tmp_path):
     path.write_bytes(b"0")
     net = model()
     stamp_files(net, stamps_of([path]))
-    refuse_changed_files(net)
+    begin_block([net])
+    path.write_bytes(b"00")
+    with pytest.raises(CheckpointError, match=r"file: changed while it was measured \(2 bytes, not 1\)$"):
+        begin_block([model(), net])

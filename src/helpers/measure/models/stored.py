@@ -4,6 +4,8 @@ A 16-bit number is a float32 one, so what is computed with copies has the bits o
 """
 
 import contextlib
+import ctypes
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from helpers.table.errors import CheckpointError
 
 NARROW = (torch.bfloat16, torch.float16)
+LARGE = 2**21  # numbers of a matrix whose float32 copies, once freed, are worth giving back
 
 Stamp = tuple[int, int, int]  # of a file: inode, bytes, nanoseconds of its last change
 _FILES: "weakref.WeakKeyDictionary[nn.Module, dict[Path, Stamp]]" = weakref.WeakKeyDictionary()
@@ -96,6 +99,8 @@ def _is_narrow(module: nn.Module, deep: bool) -> bool:
 
 def wide(parameter: Tensor) -> Tensor:
     """Return a parameter's values in float32, row by row in memory: itself where it is so."""
+    if parameter.dtype in NARROW and parameter.numel() >= LARGE:
+        _let_go()
     return parameter.detach().to(torch.float32, memory_format=torch.contiguous_format)
 
 
@@ -107,6 +112,24 @@ def stamps_of(files: Iterable[Path]) -> dict[Path, Stamp]:
 def stamp_files(model: nn.Module, stamps: dict[Path, Stamp]) -> None:
     """Note from which files, as `stamps` say, a model's parameters are mapped."""
     _FILES[model] = stamps
+
+
+def begin_block(models: Iterable[nn.Module]) -> None:
+    """Begin a block of models: their files are still those that were verified, and memory let go of is given back.
+
+    Raises CheckpointError as `refuse_changed_files` does.
+    """
+    mapped = [model for model in models if model in _FILES]
+    for model in mapped:
+        refuse_changed_files(model)
+    if any(parameter.numel() >= LARGE for model in mapped for parameter in model.parameters()):
+        _let_go()
+
+
+def _let_go() -> None:
+    """Give freed memory back: glibc keeps it, and what is kept between two blocks leaves holes that add up."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def refuse_changed_files(model: nn.Module) -> None:

@@ -22,7 +22,7 @@ from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weigh
 from helpers.measure.models.memory import Share, calibration_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
-from helpers.measure.models.stored import refuse_changed_files
+from helpers.measure.models.stored import begin_block
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.refusals import unknown_matrix
@@ -205,8 +205,7 @@ class _Walk:
     def _round_block(self, index: int, hidden: list[Tensor], arguments: dict[str, Any]) -> None:
         """Round block `index`; replace `hidden`, one entry per micro-batch, by its outputs (but for the last block)."""
         stack = self.stacks[index]
-        for decoder in self.decoders:
-            refuse_changed_files(decoder.model)
+        begin_block(decoder.model for decoder in self.decoders)
         block = self.current = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(stack.layers))
         stack.load(block.blocks, self.owners, dict.fromkeys(stack.layers))
         waiting = deque(range(len(hidden)))

@@ -20,7 +20,7 @@ from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
 from helpers.measure.models.memory import Share, default_budget, evaluation_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
-from helpers.measure.models.stored import refuse_changed_files
+from helpers.measure.models.stored import begin_block
 from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
 from helpers.measure.rounding.rounded import Checkpoint, Rounded, number_or_none
 from helpers.measure.text.token_blocks import Blocks
@@ -157,8 +157,7 @@ class _SideBySide:
         arguments = block_arguments(decoders[0], batches[0], dtype)
         hidden = first_inputs(decoders, owners, batches, dtype)
         for index, stack in enumerate(stacks):
-            for decoder in decoders:
-                refuse_changed_files(decoder.model)
+            begin_block(decoder.model for decoder in decoders)
             try:
                 weights = {name: _weights(decoders, owners, members, index, name, dtype) for name in stack.layers}
                 stack.load([decoder.blocks[index] for decoder in decoders], owners, weights)

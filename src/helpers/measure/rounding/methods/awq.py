@@ -25,7 +25,7 @@ from torch.func import functional_call
 from transformers import PretrainedConfig
 
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
-from helpers.measure.models.stored import refuse_changed_files, widened
+from helpers.measure.models.stored import begin_block, widened
 from helpers.measure.rounding import grids
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.method import Method
@@ -110,7 +110,7 @@ def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> l
     with widened(decoder.blocks[0]):
         groups = groups_of(decoder.blocks[0], hidden[:1], arguments[0])
     for index, block in enumerate(decoder.blocks):
-        refuse_changed_files(decoder.model)
+        begin_block([decoder.model])
         with widened(block):
             moments, hidden = _pass(block, groups, hidden, arguments[index])
         for scheme, of_scheme in zip(schemes, weights, strict=True):
