@@ -20,7 +20,8 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from helpers.measure.models.decoders import decoder_of, first_line
+from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.decoders import caps_attention, decoder_of, first_line
 from helpers.measure.models.trial import refuse_another_walk
 from helpers.table.checkpoint import NOTHING_BESIDE, Beside, CheckpointSpec
 from helpers.table.errors import CheckpointError
@@ -43,7 +44,10 @@ STORED_AS = ("BF16", "F16", "F32", "F64")
 LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 MOST_LAYERS = 10_000  # more are a damaged file: even their names wouldn't fit into memory
 # Buffers that checkpoints of older transformers carry and newer ones compute
-OBSOLETE_KEYS = ("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq")
+OBSOLETE_KEYS = (
+    *("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"),
+    *("attn.bias", "attn.masked_bias"),  # GPT-2's masks
+)
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ def weights_sha256(folder: Path) -> str:
 
 
 def config_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> PretrainedConfig:
-    """Return a checkpoint's configuration.
+    """Return a checkpoint's configuration, with the attention that does all it says.
 
     Raises CheckpointError when it is missing, of a type that transformers doesn't know, names code of its own, or says
     that the weights are quantized or elsewhere.
@@ -187,9 +191,12 @@ def config_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> Pretr
     path = folder / "config.json"
     settings_of(folder, refused)
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # whatever transformers and its checks raise of a file that they can't use
         raise CheckpointError(f"{path}: {_said(error)}") from None
+    if caps_attention(config):
+        config._attn_implementation = "eager"
+    return config
 
 
 def _said(error: Exception) -> str:
@@ -203,15 +210,25 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
     Raises CheckpointError when the weights aren't those described, the structure isn't known, or a parameter would
     stay at its random start (the output head of renamed keys is the classic case).
     """
-    folder = checkpoint.folder
-    sha256 = weights_sha256(folder)
-    if sha256 != checkpoint.weights_sha256:
-        expected = checkpoint.weights_sha256
-        raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
-    with refusals_named(folder):
-        _refuse_other_numbers(folder)
-    model = model_from(folder, config_of(folder)).eval().requires_grad_(False).to(device)
+    refuse_other_weights(checkpoint)
+    refuse_other_numbers(checkpoint.folder)
+    model = ready(model_from(checkpoint.folder, config_of(checkpoint.folder))).to(device)
     refuse_another_walk(decoder_of(model))
+    return model
+
+
+def refuse_other_weights(checkpoint: LocalCheckpoint) -> None:
+    """Raise CheckpointError where a checkpoint's files aren't the weights that describe it."""
+    folder, expected = checkpoint.folder, checkpoint.weights_sha256
+    sha256 = weights_sha256(folder)
+    if sha256 != expected:
+        raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
+
+
+def ready(model: PreTrainedModel) -> PreTrainedModel:
+    """Return a loaded model for evaluation, its matrices linear layers."""
+    model.eval().requires_grad_(False)
+    with_linear_layers(model)
     return model
 
 
@@ -249,14 +266,15 @@ def model_from(
     wrong = sorted({*info["missing_keys"], *unexpected, *(str(key) for key in info["mismatched_keys"])})
     if wrong:
         raise CheckpointError(f"{folder}: parameters missing, unknown or of another shape: {', '.join(wrong)}")
-    return model
+    loaded: PreTrainedModel = model
+    return loaded
 
 
-def _refuse_other_numbers(folder: Path) -> None:
-    """Refuse stored numbers of other kinds than a 16-bit original's, and a name in two shards."""
+def refuse_other_numbers(folder: Path) -> None:
+    """Raise CheckpointError for stored numbers of other kinds than a 16-bit original's, or a name in two shards."""
     seen: set[str] = set()
     for path in weight_files(folder):
-        with safe_open(path, framework="pt") as file:
+        with refusals_named(folder), safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)
                 kind = file.get_slice(name).get_dtype()
                 if kind not in STORED_AS and not name.endswith(OBSOLETE_KEYS):
