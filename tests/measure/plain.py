@@ -8,17 +8,25 @@ from tests.measure.tiny import tiny_model
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GPT2Config,
     GPTNeoConfig,
+    GraniteConfig,
     LlamaConfig,
     Olmo2Config,
     OPTConfig,
+    Phi3Config,
+    PhiConfig,
+    PretrainedConfig,
     PreTrainedModel,
     Qwen2Config,
     Qwen3Config,
     SmolLM3Config,
 )
 
-from helpers.measure.models.decoders import decoder_of
+from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.decoders import caps_attention, decoder_of
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.table.scheme import QuantScheme
@@ -37,6 +45,18 @@ COMMON = {
 }
 GATED = COMMON | {"num_key_value_heads": 2, "initializer_range": 0.2}
 OPT = {key: COMMON[key] for key in COMMON if key != "intermediate_size"} | {"ffn_dim": 48, "word_embed_proj_dim": 32}
+GPT2 = {
+    "vocab_size": 256,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+    "initializer_range": 0.2,
+    "use_cache": False,
+}
+WINDOWS = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4, "head_dim": 16}
 CONFIGS = {
     "llama": LlamaConfig(**GATED),
     "llama, biases": LlamaConfig(**GATED, attention_bias=True, mlp_bias=True),
@@ -45,6 +65,14 @@ CONFIGS = {
     "olmo2": Olmo2Config(**GATED),
     "opt": OPTConfig(**OPT, init_std=0.2, do_layer_norm_before=True),
     "opt, norms after": OPTConfig(**OPT, init_std=0.2, do_layer_norm_before=False),
+    "gpt2": GPT2Config(**GPT2),
+    "gemma2": Gemma2Config(**GATED, **WINDOWS, attn_logit_softcapping=2.0, final_logit_softcapping=3.0),
+    "gemma3": Gemma3TextConfig(**GATED, **WINDOWS),
+    "phi": PhiConfig(**GATED, partial_rotary_factor=0.5),
+    "phi3": Phi3Config(**GATED),
+    "granite": GraniteConfig(
+        **GATED, embedding_multiplier=3.0, residual_multiplier=0.8, attention_multiplier=0.2, logits_scaling=0.5
+    ),
     "rotation off in one": SmolLM3Config(**GATED, no_rope_layers=[1, 0]),
     "a window in one": GPTNeoConfig(
         vocab_size=256,
@@ -61,7 +89,12 @@ CONFIGS = {
         use_cache=False,
     ),
 }
-OF_TWO_KINDS = ("rotation off in one", "a window in one")  # of blocks: each has a template of its own
+OF_TWO_KINDS = (
+    "rotation off in one",
+    "a window in one",
+    "gemma2",
+    "gemma3",
+)  # of blocks: each has a template of its own
 ARCHITECTURES = (*CONFIGS, "neox, parallel", "neox, sequential")
 
 
@@ -72,11 +105,19 @@ def build(name: str, seed: int = 0) -> PreTrainedModel:
     else:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            model = AutoModelForCausalLM.from_config(CONFIGS[name]).eval().requires_grad_(False)
+            model = from_config(CONFIGS[name])
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         if parameter.ndim == 1:
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def from_config(config: PretrainedConfig) -> PreTrainedModel:
+    """Return a random model of a configuration as `checkpoints.load` would: linear layers, every soft cap obeyed."""
+    attention = {"attn_implementation": "eager"} if caps_attention(config) else {}
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, **attention).eval().requires_grad_(False)
+    with_linear_layers(model)
     return model
 
 

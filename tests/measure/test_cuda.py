@@ -89,11 +89,11 @@ def test_the_fused_block_is_transformers_block(parallel, dtype):
         assert stack.forward is not stack.module, "the fused block is what runs"
         stack.load([decoder.blocks[1] for decoder in decoders], owners, {})
         hidden = stacking.first_inputs(decoders, owners, [tokens], kind)[0]
-        arguments = stacking.block_arguments(decoders[0], tokens, kind)
+        arguments = stacking.block_arguments(decoders[0], tokens, kind)[1]
         ours = stack.call(hidden, **arguments)
         exact = [model.double() for model in models]
         for owner, part, start in zip(owners, ours.chunk(3), hidden.chunk(3), strict=True):
-            wide = stacking.block_arguments(decoder_of(exact[owner]), tokens, torch.float64)
+            wide = stacking.block_arguments(decoder_of(exact[owner]), tokens, torch.float64)[1]
             expected = hidden_of(exact[owner].gpt_neox.layers[1](start.double(), **wide))
             error = (part.double() - expected).norm() / expected.norm()
             assert error < {"float32": 2e-6, "tfloat32": 2e-3, "bfloat16": 2e-2}[dtype]

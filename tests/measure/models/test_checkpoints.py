@@ -16,8 +16,10 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     BertConfig,
+    Gemma2Config,
     GPT2Config,
     LlamaConfig,
+    MixtralConfig,
     OPTConfig,
     PretrainedConfig,
     PreTrainedModel,
@@ -117,6 +119,7 @@ def test_nan_weights_are_seen(family):
 
 SMALL = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 TOKENS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+GPT2 = {"vocab_size": 64, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64} | TOKENS
 DECODERS = {
     "llama": LlamaConfig(**SMALL, **TOKENS, intermediate_size=48),
     "llama, tied": LlamaConfig(**SMALL, **TOKENS, intermediate_size=48, tie_word_embeddings=True),
@@ -185,13 +188,49 @@ def test_an_unknown_parameter_of_any_decoder_is_refused(tmp_path):
 
 
 def test_a_structure_that_is_not_known_is_refused_at_load(tmp_path):
-    saved(tmp_path / "gpt2", GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=4, **TOKENS))
-    with pytest.raises(CheckpointError, match=r"unknown structure GPT2LMHeadModel.*attn\.c_attn\.weight"):
-        load_folder(tmp_path / "gpt2")
+    saved(tmp_path / "experts", MixtralConfig(**SMALL, **TOKENS, intermediate_size=48, num_local_experts=2))
+    with pytest.raises(CheckpointError, match=r"unknown structure MixtralForCausalLM.*mlp\.gate\.weight"):
+        load_folder(tmp_path / "experts")
     encoder_decoder = T5Config(vocab_size=64, d_model=32, d_kv=8, num_layers=2, num_heads=4, d_ff=48)
     saved(tmp_path / "t5", encoder_decoder, AutoModelForSeq2SeqLM)
     with pytest.raises(CheckpointError, match=r"t5: can't be loaded \(Unrecognized configuration class"):
         load_folder(tmp_path / "t5")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("as_on_the_hub", [True, False])
+def test_gpt_2_loads_with_its_matrices_as_rows_by_columns(tmp_path, tied, as_on_the_hub):
+    """On the Hub its names lack a prefix, and each block has its mask; float32's rounding apart (1e-6) it's the same."""
+    written = saved(tmp_path, GPT2Config(**GPT2, tie_word_embeddings=tied))
+    if as_on_the_hub and tied:
+        stored = load_file(tmp_path / "model.safetensors")
+        stored = {name.removeprefix("transformer."): tensor for name, tensor in stored.items()}
+        masks = {f"h.{block}.attn.bias": torch.ones(1, 1, 64, 64) for block in (0, 1)}
+        save_file(stored | masks, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model = load_folder(tmp_path)
+    ours, theirs = model.transformer.h[1], written.transformer.h[1]
+    assert torch.equal(ours.attn.c_attn.weight, theirs.attn.c_attn.weight.T)
+    assert torch.equal(ours.mlp.c_proj.weight, theirs.mlp.c_proj.weight.T)
+    assert (model.lm_head.weight is model.transformer.wte.weight) == tied
+    tokens = torch.arange(40)[None] + 3
+    expected = written(tokens).logits
+    assert (model(tokens).logits - expected).abs().max() < 1e-6 * expected.abs().max()
+
+
+def test_gemma_2_keeps_the_soft_cap_of_its_attention(tmp_path):
+    """Transformers' default attention leaves it out without a word."""
+    config = Gemma2Config(
+        **SMALL, **TOKENS, intermediate_size=48, head_dim=8, attn_logit_softcapping=0.01, initializer_range=0.5
+    )
+    careless = saved(tmp_path, config)
+    model = load_folder(tmp_path)
+    assert (careless.config._attn_implementation, model.config._attn_implementation) == ("sdpa", "eager")
+    careless.set_attn_implementation("eager")
+    tokens = torch.arange(12)[None]
+    expected = careless(tokens).logits
+    assert torch.equal(model(tokens).logits, expected)
+    careless.set_attn_implementation("sdpa")
+    assert (careless(tokens).logits - expected).abs().max() > 0.1
 
 
 def change_config(folder: Path, **changes) -> None:

@@ -109,3 +109,21 @@ def test_hessians_and_logits_are_counted():
     without = dataclasses.replace(SCORING, vocabulary_size=0)
     waiting = (64 + 5) * 128 * 64 * 4  # last hidden states of a 16-bit model
     assert SCORING.n_bytes(3, 5) - without.n_bytes(3, 5) == memory.LOGIT_COPIES * 5 * 128 * 1024 * 4 + waiting
+
+
+def test_attention_scores_are_counted_where_they_are_made_in_full():
+    """For Gemma 2's soft caps: 4 heads, float32."""
+    work = memory.evaluation_work(decoder_of(build("gemma2")), 7, 9, 4)
+    without = dataclasses.replace(work, n_heads=0)
+    assert work.n_heads == 4
+    assert work.n_bytes(3, 5) - without.n_bytes(3, 5) == 3 * memory.SCORE_COPIES * 5 * 4 * 9 * 9 * 4
+    assert memory.evaluation_work(decoder_of(build("gemma3")), 7, 9, 4).n_heads == 0
+
+
+def test_what_lies_beside_a_share_is_rounded_weights_and_the_largest_end():
+    """Llama, 32 wide with 256 tokens: by hand, and a head of 8192."""
+    decoder = decoder_of(build("llama"))
+    n_rounded = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32)
+    assert memory.bytes_beside(decoder, 3) == 3 * 4 * n_rounded + 8 * 256 * 32
+    work = dataclasses.replace(WORK, beside=1000)
+    assert work.n_bytes(2, 3) == WORK.n_bytes(2, 3) + 1000

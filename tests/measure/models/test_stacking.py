@@ -19,7 +19,7 @@ def stacked_outputs(decoders, owners, index=1, weights=None):
     stack = stacking.block_stacks(decoders[0], torch.float32)[index]
     stack.load([decoder.blocks[index] for decoder in decoders], owners, weights or {})
     (hidden,) = stacking.first_inputs(decoders, owners, [TOKENS], torch.float32)
-    outputs = hidden_of(stack.call(hidden, **stacking.block_arguments(decoders[0], TOKENS, torch.float32)))
+    outputs = hidden_of(stack.call(hidden, **stacking.block_arguments(decoders[0], TOKENS, torch.float32)[index]))
     stack.clear()
     return hidden, outputs
 
@@ -30,7 +30,7 @@ def test_every_variant_gets_its_own_blocks_outputs(name):
     """Float32's rounding apart (1e-5 of the largest): attention takes all variants as one batch."""
     decoders = [decoder_of(build(name, seed)) for seed in (0, 1)]
     hidden, outputs = stacked_outputs(decoders, OWNERS)
-    expected = [hidden_of(d.blocks[1](d.inputs(TOKENS)[0], **d.inputs(TOKENS)[1])) for d in decoders]
+    expected = [hidden_of(d.blocks[1](d.inputs(TOKENS)[0], **d.inputs(TOKENS)[1][1])) for d in decoders]
     assert (expected[0] - expected[1]).abs().max() > 0.1
     for owner, start, found in zip(OWNERS, hidden.chunk(4), outputs.chunk(4), strict=True):
         assert torch.equal(start, decoders[owner].inputs(TOKENS)[0])
@@ -111,8 +111,9 @@ def test_one_set_of_arguments_and_batches_of_any_size_serve():
 
 def test_arguments_in_another_dtype_keep_whole_numbers():
     decoder = decoder_of(build("llama"))
-    wide = stacking.block_arguments(decoder, TOKENS, torch.float32)
-    narrow = stacking.block_arguments(decoder, TOKENS, torch.bfloat16)
+    wide = stacking.block_arguments(decoder, TOKENS, torch.float32)[0]
+    narrow, of_next = stacking.block_arguments(decoder, TOKENS, torch.bfloat16)
+    assert narrow["position_embeddings"][0] is of_next["position_embeddings"][0], "what blocks share is made once"
     assert {part.dtype for part in narrow["position_embeddings"]} == {torch.bfloat16}
     assert narrow["position_ids"].dtype == wide["position_ids"].dtype == torch.int64
 
@@ -173,7 +174,7 @@ def test_other_roundings_in_the_next_block_need_no_other_program():
     counter = CompileCounter()
     compiled = torch.compile(stack.module, backend=counter)
     (hidden,) = stacking.first_inputs([decoder], [0, 0], [TOKENS], torch.float32)
-    arguments = stacking.block_arguments(decoder, TOKENS, torch.float32)
+    arguments = stacking.block_arguments(decoder, TOKENS, torch.float32)[0]
     programs = []
     for index, roundings in ((0, [None, MXINT]), (0, [CROSSED, MXINT]), (1, [None, None]), (1, [MXINT, None])):
         stack.load([decoder.blocks[index]], [0, 0], {})

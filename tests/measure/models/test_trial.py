@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import transformers
+from tests.measure.plain import from_config
 from tests.measure.tiny import SHAPE, tiny_model
 from torch import nn
 
@@ -39,7 +40,37 @@ GPT_NEO = transformers.GPTNeoConfig(
     eos_token_id=0,
     initializer_range=0.2,
 )
+GPT2 = {"vocab_size": 64, "n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 256, "initializer_range": 0.2} | {
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+GATED = COMMON | {"num_key_value_heads": 2}
+TWO_KINDS = GATED | {"head_dim": 16, "layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 40}
+CAPS = {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}
+SCALES = {"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.2, "logits_scaling": 2.0}
+KINDS = {  # tied or not
+    "gpt2": (transformers.GPT2Config, GPT2, (0, 0, 0, 0)),
+    "gpt2, scaled by depth": (
+        transformers.GPT2Config,
+        GPT2 | {"scale_attn_by_inverse_layer_idx": True},
+        (0, 1, 2, 3),
+    ),
+    "gemma2": (transformers.Gemma2Config, TWO_KINDS | CAPS, (0, 1, 0, 1)),
+    "gemma3": (transformers.Gemma3TextConfig, TWO_KINDS, (0, 1, 0, 1)),
+    "phi": (transformers.PhiConfig, COMMON | {"partial_rotary_factor": 0.5}, (0, 0, 0, 0)),
+    "phi3": (transformers.Phi3Config, GATED | {"sliding_window": 40}, (0, 0, 0, 0)),
+    "granite": (transformers.GraniteConfig, GATED | SCALES, (0, 0, 0, 0)),
+    "windows in two": (
+        transformers.Qwen2Config,
+        GATED | {"use_sliding_window": True, "sliding_window": 40, "max_window_layers": 2},
+        (0, 0, 2, 2),
+    ),
+}
 CONFIGS = {
+    f"{name}, {'tied' if tied else 'untied'}": (kind(**settings, tie_word_embeddings=tied), templates)
+    for name, (kind, settings, templates) in KINDS.items()
+    for tied in (True, False)
+} | {
     "rotation off in the last": (transformers.SmolLM3Config(**COMMON, num_key_value_heads=2), (0, 0, 0, 3)),
     "local windows": (GPT_NEO, (0, 1, 0, 1)),
     "norms without weights": (transformers.OlmoConfig(**COMMON), (0, 0, 0, 0)),
@@ -49,10 +80,10 @@ CONFIGS = {
 }
 
 
-def build(config, kind=transformers.AutoModelForCausalLM.from_config):
+def build(config):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return kind(config).eval().requires_grad_(False)
+        return from_config(config)
 
 
 def own_loss(model, tokens) -> float:

@@ -30,7 +30,7 @@ from tests.measure.packed_models import (
 )
 from tests.measure.tiny import tiny_model, write_family
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXForCausalLM
 
 from helpers.commands import packing
 from helpers.measure.mixed import recipes
@@ -225,6 +225,20 @@ def test_an_export_calibrates_on_the_texts_that_are_named(family, tmp_path):
     assert (usual.calib_dataset, named.calib_dataset) == ("wheels-calibration", "words")
     assert usual.calib_sha256 != named.calib_sha256
     assert not filecmp.cmp(tmp_path / "usual/model.safetensors", tmp_path / "named/model.safetensors", shallow=False)
+
+
+def test_matrices_that_are_stored_transposed_are_refused_before_the_work(tmp_path, nothing_is_rounded):
+    """A square one would fit, and be packed the wrong way round."""
+    config = GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0)
+    GPT2LMHeadModel(config).bfloat16().save_pretrained(tmp_path / "gpt2")
+    message = r"gpt2: stored as Conv1D, \(columns, rows\); accepted in a packed checkpoint: Linear"
+    with pytest.raises(CheckpointError, match=message):
+        export.export_rounded(tmp_path / "gpt2", scheme(), tmp_path / "out")
+    square = IntegerWeight.__new__(IntegerWeight)
+    rounded = Rounded({"transformer.h.0.attn.c_proj.weight": square}, Diagnostics())
+    with pytest.raises(CheckpointError, match=message):
+        export.export(tmp_path / "gpt2", rounded, scheme(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("room", ["not a folder", "full"])

@@ -1,19 +1,23 @@
 """A sweep over twenty checkpoints of which twelve are bad in twelve ways: eight are measured, twelve named."""
 
 import hashlib
+import itertools
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from tests.measure.sweep.test_run import QUIET, places_in, rows
 from tests.measure.tiny import ROOT, write_checkpoint, write_sweep
 
 from helpers.commands import measuring as commands
 from helpers.measure.models import checkpoints
+from helpers.measure.rounding import layerwise
 from helpers.measure.rounding.methods import rtn
 from helpers.measure.scoring import evaluate
 from helpers.measure.sweep import engine, jobs
@@ -154,6 +158,50 @@ def test_a_zero_matrix_is_measured_and_what_is_no_number_is_null(tmp_path):
     (gptq,) = [row for row in found if row["method"] == "gptq"]
     assert gptq["mean_layer_error"] is None
     assert gptq["loss_nats"] > 0
+
+
+def to_float16(weights: dict[str, torch.Tensor]) -> None:
+    """Store in float16, one matrix with a number that it can't hold: an infinity, as a careless conversion leaves."""
+    weights["gpt_neox.layers.0.mlp.dense_h_to_4h.weight"][0, 0] = 1e5
+    weights |= {name: tensor.half() for name, tensor in weights.items()}
+
+
+def with_nan(weights: dict[str, torch.Tensor]) -> None:
+    weights["gpt_neox.layers.1.attention.dense.weight"][3, 2] = float("nan")
+
+
+@pytest.mark.parametrize("change", [to_float16, with_nan])
+def test_weights_that_are_no_numbers_are_rows_with_a_reason_and_stop_no_other(tmp_path, change):
+    family = family_of(tmp_path / "family", [None, None, None])
+    rewrite_weights(family / "tiny/step-000002", change)
+    write_manifest(family)
+    report = sweep.run_sweep(write_sweep(tmp_path / "s.yml", family, BOTH), "cpu", places_in(tmp_path), QUIET)
+    assert (report.n_measured, report.failures) == (9, ())
+    said = {(row["step"], row["status"], row["reason"]) for row in rows(tmp_path / "table.parquet").values()}
+    assert said == {(1, "ok", None), (2, "nonfinite", "nonfinite weights"), (3, "ok", None)}
+
+
+@pytest.mark.parametrize("way", ["gone", "truncated"])
+def test_weights_that_change_while_they_are_measured_are_one_line_and_finished_rows_are_kept(
+    tmp_path, monkeypatch, way
+):
+    """The second of three, once its last block but one is rounded."""
+    family = family_of(tmp_path / "family", [None, None, None])
+    path = family / "tiny/step-000002/model.safetensors"
+    rounds, n_rounded = layerwise._Walk._round_block, itertools.count(1)
+
+    def then_change(walk, *others):
+        rounds(walk, *others)
+        if next(n_rounded) == 3:  # two blocks each
+            path.unlink() if way == "gone" else os.truncate(path, 1000)
+
+    monkeypatch.setattr(layerwise._Walk, "_round_block", then_change)
+    report = sweep.run_sweep(write_sweep(tmp_path / "s.yml", family, BOTH), "cpu", places_in(tmp_path), QUIET)
+    (failure,) = report.failures
+    found = {"gone": "gone while it was measured", "truncated": r"changed while it was measured \(1,000 bytes, not"}
+    assert re.match(rf"tiny@2: .*model\.safetensors: {found[way]}", failure)
+    assert "\n" not in failure
+    assert {row["step"] for row in rows(tmp_path / "table.parquet").values()} == {1, 3}
 
 
 @pytest.mark.parametrize("place", ["rounding", "scoring"])

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.stored import widened
 from helpers.measure.rounding.rounded import Rounded
 
 SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 16}
@@ -55,10 +56,10 @@ def second_order(decoder: Decoder, rounded: Rounded, tokens: Tensor) -> list[flo
     """Return what rounding each matrix alone is expected to add to the mean loss, nats per token, in model order.
 
     `rounded` has every matrix; `tokens` is int64 (n, L + 1), each token but the first of a row predicted. One forward
-    and one backward pass; parameters get no gradients.
+    and one backward pass with the whole model in float32; parameters get no gradients.
     """
     model = decoder.model
-    with _watched(decoder, rounded, tokens.shape[1] - 1) as watches, torch.enable_grad():
+    with widened(model), _watched(decoder, rounded, tokens.shape[1] - 1) as watches, torch.enable_grad():
         for batch in tokens.to(model.device).split(SEQUENCES_AT_ONCE[model.device.type]):
             logits = model(batch[:, :-1], use_cache=False).logits.flatten(0, 1).float()
             nn.functional.cross_entropy(logits, batch[:, 1:].flatten(), reduction="sum").backward()

@@ -68,7 +68,7 @@ def watch(decoder: Decoder, tokens: Tensor, watchers: Sequence[Watcher]) -> None
     decoder.refuse_unfit(tokens)
     with _watched(decoder, watchers):
         for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
-            decoder.model(batch, use_cache=False)
+            decoder.run(batch)
 
 
 @contextlib.contextmanager
@@ -88,6 +88,6 @@ def mean_entropy(decoder: Decoder, tokens: Tensor) -> float:
     decoder.refuse_unfit(tokens)
     total = 0.0
     for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
-        log_p = decoder.model(batch, use_cache=False).logits.float().log_softmax(-1)
+        log_p = decoder.run(batch).float().log_softmax(-1)
         total = total - torch.linalg.vecdot(log_p.exp(), log_p).double().sum()
     return float(total) / tokens.numel()

@@ -4,11 +4,10 @@ Any decoder that transformers itself knows is taken; safetensors only, and never
 checkpoint is a local folder or a revision of a Hub repository.
 """
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from helpers.measure.models.decoders import decoder_of, first_line
+from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.decoders import caps_attention, decoder_of, first_line
+from helpers.measure.models.failures import refusals_named, said_of
 from helpers.measure.models.trial import refuse_another_walk
 from helpers.table.checkpoint import NOTHING_BESIDE, Beside, CheckpointSpec
 from helpers.table.errors import CheckpointError
@@ -43,7 +44,10 @@ STORED_AS = ("BF16", "F16", "F32", "F64")
 LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 MOST_LAYERS = 10_000  # more are a damaged file: even their names wouldn't fit into memory
 # Buffers that checkpoints of older transformers carry and newer ones compute
-OBSOLETE_KEYS = ("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq")
+OBSOLETE_KEYS = (
+    *("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"),
+    *("attn.bias", "attn.masked_bias"),  # GPT-2's masks
+)
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ def weights_sha256(folder: Path) -> str:
 
 
 def config_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> PretrainedConfig:
-    """Return a checkpoint's configuration.
+    """Return a checkpoint's configuration, with the attention that does all it says.
 
     Raises CheckpointError when it is missing, of a type that transformers doesn't know, names code of its own, or says
     that the weights are quantized or elsewhere.
@@ -187,14 +191,12 @@ def config_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> Pretr
     path = folder / "config.json"
     settings_of(folder, refused)
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # whatever transformers and its checks raise of a file that they can't use
-        raise CheckpointError(f"{path}: {_said(error)}") from None
-
-
-def _said(error: Exception) -> str:
-    """Return the first line of an error's text, or its kind where it says nothing."""
-    return first_line(error) or type(error).__name__
+        raise CheckpointError(f"{path}: {said_of(error)}") from None
+    if caps_attention(config):
+        config._attn_implementation = "eager"
+    return config
 
 
 def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
@@ -203,33 +205,44 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
     Raises CheckpointError when the weights aren't those described, the structure isn't known, or a parameter would
     stay at its random start (the output head of renamed keys is the classic case).
     """
-    folder = checkpoint.folder
-    sha256 = weights_sha256(folder)
-    if sha256 != checkpoint.weights_sha256:
-        expected = checkpoint.weights_sha256
-        raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
-    with refusals_named(folder):
-        _refuse_other_numbers(folder)
-    model = model_from(folder, config_of(folder)).eval().requires_grad_(False).to(device)
+    refuse_other_weights(checkpoint)
+    config = config_of(checkpoint.folder)
+    model = ready(from_files(checkpoint.folder, config, lambda: AutoModelForCausalLM)).to(device)
     refuse_another_walk(decoder_of(model))
     return model
 
 
-@contextlib.contextmanager
-def refusals_named(folder: Path) -> Iterator[None]:
-    """Turn whatever a library raises of files that it can't use into a CheckpointError that begins with `folder`."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise CheckpointError(f"{folder}: can't be loaded ({_said(error)})") from None
+def refuse_other_weights(checkpoint: LocalCheckpoint) -> None:
+    """Raise CheckpointError where a checkpoint's files aren't the weights that describe it."""
+    folder, expected = checkpoint.folder, checkpoint.weights_sha256
+    sha256 = weights_sha256(folder)
+    if sha256 != expected:
+        raise CheckpointError(f"{folder}: weights are altered or truncated (sha256 {sha256[:16]}, not {expected[:16]})")
+
+
+def ready(model: PreTrainedModel) -> PreTrainedModel:
+    """Return a loaded model for evaluation, its matrices linear layers."""
+    model.eval().requires_grad_(False)
+    with_linear_layers(model)
+    return model
+
+
+def from_files(folder: Path, config: PretrainedConfig, kind: Callable[[], type[Any]]) -> PreTrainedModel:
+    """Return the model that a folder's files hold, made by the class that `kind` returns; every parameter from them.
+
+    Raises CheckpointError where they can't be read, hold other numbers than a 16-bit original, lack a parameter or
+    have one too many.
+    """
+    with refusals_named(folder):
+        _refuse_other_numbers(folder)
+        made_by = kind()
+    return model_from(folder, config, made_by)
 
 
 def model_from(
     folder: Path, config: PretrainedConfig, kind: Any = AutoModelForCausalLM, **more: Any
 ) -> PreTrainedModel:
-    """Return transformers' float32 model of the files in `folder` or of a `state_dict`, every parameter from there.
+    """Return transformers' model of the files in `folder` or of a `state_dict`, every parameter from there.
 
     `more` is what else `from_pretrained` takes; a state dict needs the model's own class as `kind`.
     Raises CheckpointError that begins with `folder`.
@@ -249,7 +262,8 @@ def model_from(
     wrong = sorted({*info["missing_keys"], *unexpected, *(str(key) for key in info["mismatched_keys"])})
     if wrong:
         raise CheckpointError(f"{folder}: parameters missing, unknown or of another shape: {', '.join(wrong)}")
-    return model
+    loaded: PreTrainedModel = model
+    return loaded
 
 
 def _refuse_other_numbers(folder: Path) -> None:
@@ -291,7 +305,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing more special
-        raise CheckpointError(f"{path}: not a tokenizer ({_said(error)})") from None
+        raise CheckpointError(f"{path}: not a tokenizer ({said_of(error)})") from None
 
 
 def tokenizer_of(folder: Path) -> Tokenizer:

@@ -5,7 +5,9 @@ three parts, run one after the other, must give the model's own logits bit for b
 """
 
 import contextlib
+import inspect
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
+from helpers.measure.models.after_head import steps_of
 from helpers.measure.models.block_kinds import templates_of
+from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.stored import NARROW, wide, widened_in_turn
 from helpers.table.errors import CheckpointError
 
 # The tokens on which the parts are tried: two sequences that begin alike
@@ -24,7 +29,7 @@ CAUSES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)  # o
 
 
 class _StopError(Exception):
-    """The signal that ends a forward pass once the first block's inputs are known."""
+    """The signal that ends a forward pass once the blocks' arguments are known."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class Decoder:
 
     `prefix` is the blocks' name in the model, `tail` the modules that turn the last block's output (n, L, d) into
     logits (n, L, vocabulary). The other arguments that `inputs` gives for one sequence serve any number of
-    sequences of its length. `templates[i]` is the first block from which block i differs in parameters alone.
+    sequences of its length; `in_tuples` tells whether a block answers with a tuple. `templates[i]` is the first block
+    from which block i differs in parameters alone.
     """
 
     model: PreTrainedModel
@@ -41,26 +47,43 @@ class Decoder:
     blocks: nn.ModuleList
     tail: tuple[nn.Module, ...]
     templates: tuple[int, ...]
+    in_tuples: bool
 
-    def inputs(self, tokens: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        """Return the first block's hidden states for `tokens` (n, L), and the other arguments every block gets.
+    def inputs(self, tokens: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
+        """Return the first block's hidden states for `tokens` (n, L), and for every block the other arguments it gets.
 
-        Raises CheckpointError as `refuse_unfit` does.
+        Blocks may get different ones (a window's mask, a rotation of another base). No block is run.
+        Raises CheckpointError as `refuse_unfit` does, and where blocks get 16-bit numbers.
         """
         self.refuse_unfit(tokens)
-        captured: dict[str, Any] = {}
+        first: list[Tensor] = []
+        arguments: list[dict[str, Any]] = []
+        names = list(inspect.signature(self.blocks[0].forward).parameters)
 
-        def remember(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            captured.update(hidden=args[0] if args else kwargs.pop("hidden_states"), kwargs=kwargs)
-            raise _StopError
+        def pass_on(*args: Any, **kwargs: Any) -> Tensor | tuple[Tensor]:
+            kwargs |= dict(zip(names, args, strict=False))
+            hidden = kwargs.pop(names[0])
+            first.append(hidden)
+            arguments.append(kwargs)
+            if len(arguments) == len(self.blocks):
+                raise _StopError
+            return (hidden,) if self.in_tuples else hidden
 
-        handle = self.blocks[0].register_forward_pre_hook(remember, with_kwargs=True)
-        try:
-            with contextlib.suppress(_StopError):
-                self.model(tokens, use_cache=False)
-        finally:
-            handle.remove()
-        return captured["hidden"], captured["kwargs"]
+        with _forward_by(pass_on, self.blocks), contextlib.suppress(_StopError):
+            self.run(tokens)
+        if first[0].dtype in NARROW:
+            raise unknown_structure(self.model, f"its blocks get {first[0].dtype} from a float32 embedding")
+        return first[0], arguments
+
+    def run(self, tokens: Tensor) -> Tensor:
+        """Return the model's own logits for `tokens` (n, L), in float32 however its weights are kept."""
+        with self.in_float32():
+            logits: Tensor = self.model(tokens, use_cache=False).logits
+        return logits
+
+    def in_float32(self) -> contextlib.AbstractContextManager[None]:
+        """Let the model and its blocks be run in float32, whatever kind its parameters are kept in."""
+        return widened_in_turn(self.model, self.blocks)
 
     def refuse_unfit(self, tokens: Tensor) -> None:
         """Raise CheckpointError for more tokens (n, L) than the model has positions, or ids beyond its embedding."""
@@ -102,6 +125,23 @@ class Decoder:
         return layer.removeprefix(f"{self.prefix}.")
 
 
+@contextlib.contextmanager
+def _forward_by(function: Callable[..., Any], modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Let `function` answer for `modules`, whatever they are."""
+    for module in modules:
+        module.forward = function
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
+
+
+def weight_of(layer: nn.Linear) -> Tensor:
+    """Return a linear layer's weight (rows, columns) in float32, however it is kept."""
+    return wide(layer.weight)
+
+
 def hidden_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Return a block's hidden states; blocks of some models answer with a tuple."""
     return output if isinstance(output, Tensor) else output[0]
@@ -121,18 +161,27 @@ def decoder_of(model: PreTrainedModel) -> Decoder:
     Raises CheckpointError that names what was found instead.
     """
     prefix, blocks = blocks_of(model)
+    _refuse_left_out_caps(model)
     try:
-        tokens = (PROBE % model.config.vocab_size).to(model.device)
-        order = _order_of_modules(model, tokens)
-        _refuse_idle_layers(model, prefix, blocks, order)
-        decoder = Decoder(model, prefix, blocks, _tail_of(blocks, order), templates_of(list(blocks)))
-        if _parts_agree(decoder, tokens):
-            _refuse_seen_ahead(model, tokens)
-            return decoder
+        with widened_in_turn(model, blocks):
+            decoder = _tried(model, prefix, blocks)
     except CAUSES as error:
         raise unknown_structure(model, f"its parts can't be run on their own ({first_line(error)})") from None
-    tail = ", ".join(type(module).__name__ for module in decoder.tail) or "nothing"
-    raise unknown_structure(model, f"blocks '{prefix}' and then {tail} don't give the model's own logits")
+    return decoder
+
+
+def _tried(model: PreTrainedModel, prefix: str, blocks: nn.ModuleList) -> Decoder:
+    """Return the decoder of a model whose blocks are known, if its parts give the model's logits."""
+    tokens = (PROBE % model.config.vocab_size).to(model.device)
+    order, in_tuples = _order_of_modules(model, blocks, tokens)
+    _refuse_idle_layers(model, prefix, blocks, order)
+    tail = (*_tail_of(blocks, order), *steps_of(model.config))
+    decoder = Decoder(model, prefix, blocks, tail, templates_of(list(blocks)), in_tuples)
+    if not _parts_agree(decoder, tokens):
+        after = ", ".join(type(module).__name__ for module in tail) or "nothing"
+        raise unknown_structure(model, f"blocks '{prefix}' and then {after} don't give the model's own logits")
+    _refuse_seen_ahead(model, tokens)
+    return decoder
 
 
 def positions_of(config: PretrainedConfig) -> int | None:
@@ -141,17 +190,8 @@ def positions_of(config: PretrainedConfig) -> int | None:
     return found if type(found) is int and found > 0 else None
 
 
-def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
-    """Return (rows, columns) of the linear layers of one block, by name in the block, without making any weights.
-
-    Raises CheckpointError when the configuration isn't a causal language model's or its blocks aren't known.
-    """
-    _, blocks = blocks_of(model_without_weights(config))
-    return {name: (layer.out_features, layer.in_features) for name, layer in _linear(blocks[0]).items()}
-
-
-def model_without_weights(config: PretrainedConfig) -> PreTrainedModel:
-    """Return a model of this configuration whose parameters take no memory.
+def meta_model(config: PretrainedConfig) -> PreTrainedModel:
+    """Return the model of a configuration as transformers makes it, without numbers in its parameters.
 
     Raises CheckpointError when the configuration isn't a causal language model's.
     """
@@ -162,6 +202,17 @@ def model_without_weights(config: PretrainedConfig) -> PreTrainedModel:
         kind = type(config).__name__
         raise CheckpointError(f"no causal language model can be made of {kind} ({first_line(error)})") from None
     return model
+
+
+def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
+    """Return (rows, columns) of the linear layers of one block, by name in the block, without making any weights.
+
+    Raises CheckpointError as `meta_model` does, or when its blocks aren't known.
+    """
+    model = meta_model(config)
+    with_linear_layers(model)
+    _, blocks = blocks_of(model)
+    return {name: (layer.out_features, layer.in_features) for name, layer in _linear(blocks[0]).items()}
 
 
 def unknown_structure(model: nn.Module, complaint: str) -> CheckpointError:
@@ -192,16 +243,25 @@ def blocks_of(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     prefix, blocks = alike[0], outer[alike[0]]
     if len({tuple((name, p.shape) for name, p in block.named_parameters()) for block in blocks}) != 1:
         raise unknown_structure(model, f"the blocks of '{prefix}' don't have the same parameters")
-    kinds = sorted(set(getattr(model.config, "layer_types", None) or ()))
-    if len(kinds) > 1:  # a window longer than the trial's few tokens wouldn't show in it
-        raise unknown_structure(model, f"the blocks of '{prefix}' need different masks; found: {', '.join(kinds)}")
     _refuse_other_matrices(model, prefix, blocks[0])
     _refuse_what_no_stack_holds(model, prefix, blocks[0])
     return prefix, blocks
 
 
+def caps_attention(config: PretrainedConfig) -> bool:
+    """Tell whether a model puts a soft cap on its attention scores, which only the eager attention does."""
+    return getattr(config, "attn_logit_softcapping", None) is not None
+
+
+def _refuse_left_out_caps(model: PreTrainedModel) -> None:
+    """Refuse an attention that leaves out, without a word, a soft cap that the configuration wants."""
+    if caps_attention(model.config) and model.config._attn_implementation != "eager":
+        found = f"'{model.config._attn_implementation}' attention leaves out its soft cap"
+        raise unknown_structure(model, f"{found}; accepted: attn_implementation='eager'")
+
+
 def _refuse_other_matrices(model: nn.Module, prefix: str, block: nn.Module) -> None:
-    """Refuse a block with matrices that aren't a Linear's (experts, Conv1D): they would silently stay as they are."""
+    """Refuse a block with matrices that aren't a Linear's (experts): they would silently stay as they are."""
     linear = {f"{name}.weight" for name in _linear(block)}
     others = [name for name, parameter in block.named_parameters() if parameter.ndim > 1 and name not in linear]
     if others or not linear:
@@ -227,16 +287,18 @@ def stored_buffers(module: nn.Module) -> dict[str, Tensor]:
     return {name: buffer for name, buffer in own.items() if name not in module._non_persistent_buffers_set}
 
 
-def _order_of_modules(model: PreTrainedModel, tokens: Tensor) -> list[nn.Module]:
-    """Return the model's modules in the order in which they finish."""
+def _order_of_modules(model: PreTrainedModel, blocks: nn.ModuleList, tokens: Tensor) -> tuple[list[nn.Module], bool]:
+    """Return the model's modules in the order in which they finish, and whether its first block gives a tuple."""
     order: list[nn.Module] = []
+    answers: list[Any] = []
     handles = [module.register_forward_hook(lambda m, _args, _out: order.append(m)) for module in model.modules()]
+    handles.append(blocks[0].register_forward_hook(lambda _m, _args, out: answers.append(out)))
     try:
         model(tokens, use_cache=False)
     finally:
         for handle in handles:
             handle.remove()
-    return order
+    return order, any(isinstance(answer, tuple) for answer in answers)
 
 
 def _refuse_idle_layers(model: nn.Module, prefix: str, blocks: nn.ModuleList, order: list[nn.Module]) -> None:
@@ -260,8 +322,8 @@ def _parts_agree(decoder: Decoder, tokens: Tensor) -> bool:
     """
     hidden, _ = decoder.inputs(tokens)
     _, arguments = decoder.inputs(tokens[:1])
-    for block in decoder.blocks:
-        hidden = hidden_of(block(hidden, **arguments))
+    for block, of_block in zip(decoder.blocks, arguments, strict=True):
+        hidden = hidden_of(block(hidden, **of_block))
     whole = decoder.model(tokens, use_cache=False).logits
     return torch.allclose(decoder.logits(hidden), whole, rtol=0, atol=0, equal_nan=True)
 

@@ -1,7 +1,8 @@
 """The work that goes through a block at once: variants and sequences that fit into a declared amount of memory.
 
 The estimate is what a plan prints before any work: hidden states of everything, one block's activations of a
-micro-batch, one layer's Hessians, one block's weights.
+micro-batch, one layer's Hessians, one block's weights. A budget that a person declares also has to hold what lies
+beside a share however small it is: rounded weights that wait to be scored, and the embedding or the head in float32.
 """
 
 import dataclasses
@@ -16,6 +17,9 @@ SHARE_OF_FREE = 0.6  # of a GPU's free memory, where no budget is declared
 CPU_BYTES = 2**30  # enough for the pocket family beside Python and torch in 2 GiB
 HESSIAN_COPIES = 6  # moments, damped moments, both factors, their inverse, a product
 WEIGHT_COPIES = 4  # own, rounded, codes with scales, in the dtype of the products
+SCORE_COPIES = 4  # of attention scores, where they are made: capped, masked, their softmax
+ROUNDED_BYTES = 4  # per weight: of most methods fewer, as codes
+END_BYTES = 8  # per parameter
 LOGIT_COPIES = 5  # of the 16-bit model and of a variant, and what their losses need
 
 
@@ -48,16 +52,20 @@ class Work:
     block_params: int
     widest_input: int  # columns of the largest Hessian; 0 where none is needed
     vocabulary_size: int  # 0 where no logits are needed
+    n_heads: int = 0  # whose scores are made in full; 0 where attention makes none
+    beside: int = 0  # bytes, however little is done at once
 
     def n_bytes(self, variants: int, sequences: int) -> int:
         """Return the bytes that so many variants and sequences at once are expected to take."""
         hidden = (self.n_sequences + sequences) * self.seq_len * self.d_model * self.itemsize
-        activations = sequences * self.seq_len * self.widths * self.itemsize
+        scores = SCORE_COPIES * self.n_heads * self.seq_len
+        activations = sequences * self.seq_len * (self.widths + scores) * self.itemsize
         logits = LOGIT_COPIES * sequences * self.seq_len * self.vocabulary_size * 4
         if self.vocabulary_size:  # a 16-bit model's last hidden states wait for its variants
             logits += hidden
         hessians = HESSIAN_COPIES * 4 * self.widest_input**2
-        return variants * (hidden + activations + hessians + WEIGHT_COPIES * 4 * self.block_params) + logits
+        of_variants = variants * (hidden + activations + hessians + WEIGHT_COPIES * 4 * self.block_params)
+        return self.beside + of_variants + logits
 
 
 def calibration_work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int) -> Work:
@@ -82,6 +90,7 @@ def _work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int, hessi
         sum(layer.weight.numel() for layer in layers),
         max(layer.in_features for layer in layers) if hessians else 0,
         0 if hessians else config.vocab_size,
+        config.num_attention_heads if config._attn_implementation == "eager" else 0,
     )
 
 
@@ -102,6 +111,18 @@ def share(work: Work, n_variants: int, n_sequences: int, memory_bytes: int) -> S
                 f" ({needed / 2**30:.3g} GiB for one sequence of {work.seq_len} tokens)"
             )
     return Share(variants, sequences, needed)
+
+
+def bytes_beside(decoder: Decoder, n_kept: int) -> int:
+    """Return the bytes that measuring takes beside any share: `n_kept` rounded models, the largest end in float32.
+
+    A rounded weight may be a float32 one, whatever it stands for; an end (embedding, head) is copied twice, once as it
+    is kept. Weights of 16 bits aren't among them: their pages are the files' own.
+    """
+    blocks = set(decoder.blocks.parameters())
+    sizes = [parameter.numel() for parameter in decoder.model.parameters() if parameter not in blocks]
+    n_rounded = sum(layer.weight.numel() for layer in decoder.linear_layers().values())
+    return n_kept * n_rounded * ROUNDED_BYTES + max(sizes, default=0) * END_BYTES
 
 
 def default_budget(device: str) -> int:

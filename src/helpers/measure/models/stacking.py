@@ -190,13 +190,21 @@ def first_inputs(
     return [torch.cat([by_decoder[owner][i] for owner in owners]) for i in range(len(batches))]
 
 
-def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> dict[str, Any]:
-    """Return the arguments every block gets beside hidden states, for any number of sequences as long as `tokens`."""
+def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> list[dict[str, Any]]:
+    """Return by block the arguments beside hidden states, for any number of sequences as long as `tokens` (n, L).
+
+    What blocks share stays shared.
+    """
     _, arguments = decoder.inputs(tokens[:1])
-    return {name: _in_dtype(value, dtype) for name, value in arguments.items()}
+    converted: dict[int, Tensor] = {}
+    return [{name: _in_dtype(value, dtype, converted) for name, value in each.items()} for each in arguments]
 
 
-def _in_dtype(value: object, dtype: torch.dtype) -> object:
+def _in_dtype(value: object, dtype: torch.dtype, converted: dict[int, Tensor]) -> object:
     if isinstance(value, tuple):
-        return tuple(_in_dtype(part, dtype) for part in value)
-    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+        return tuple(_in_dtype(part, dtype, converted) for part in value)
+    if not (isinstance(value, Tensor) and value.is_floating_point()):
+        return value
+    if id(value) not in converted:
+        converted[id(value)] = value.to(dtype)
+    return converted[id(value)]

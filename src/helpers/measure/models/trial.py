@@ -39,14 +39,17 @@ def _compare(decoder: Decoder) -> None:
     for index, block in enumerate(decoder.blocks):
         stack = stacks[decoder.templates[index]]
         stack.load([block], [0], {})
-        found = hidden_of(stack.module(hidden.clone(), **arguments))
-        expected = hidden_of(block(hidden.clone(), **arguments))
+        found = hidden_of(stack.module(hidden.clone(), **arguments[index]))
+        with decoder.in_float32():
+            expected = hidden_of(block(hidden.clone(), **arguments[index]))
         if not _agree(found, expected, expected - hidden):
             place = f"block {index} of '{decoder.prefix}' with its parameters in block {decoder.templates[index]}"
             raise unknown_structure(decoder.model, f"{place} gives other hidden states than by itself")
         hidden = expected
-    whole = decoder.model(tokens, use_cache=False).logits
-    if not _agree(decoder.logits(hidden), whole, whole):
+    whole = decoder.run(tokens)
+    with decoder.in_float32():
+        found = decoder.logits(hidden)
+    if not _agree(found, whole, whole):
         order = f"the blocks of '{decoder.prefix}' one after the other"
         raise unknown_structure(
             decoder.model, f"{order} don't give the model's own logits for {tokens.shape[1]} tokens"

@@ -30,7 +30,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from helpers.measure.models import checkpoints
-from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.conv1d import has_transposed
+from helpers.measure.models.decoders import Decoder, meta_model
 from helpers.measure.models.stacking import listening
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided
 from helpers.measure.rounding import one_checkpoint
@@ -68,8 +69,10 @@ def refuse_unstorable(checkpoint: Checkpoint, scheme: QuantScheme, out: Path) ->
     """Raise, before any layer is rounded, what would be raised after it: what the plan and the stored names tell.
 
     QuantizationError for a width that the format has no place for, CheckpointError for a layer that isn't stored under
-    its name in the model, ResultsError for a place that can't be written or has no room for the packed weights.
+    its name in the model or is stored transposed, ResultsError for a place that can't be written or has no room for
+    the packed weights.
     """
+    _refuse_transposed(checkpoint.folder)
     decoder, stored = checkpoint.decoder, _stored_names(checkpoint.folder)
     n_bits = 0
     for name, layer in decoder.linear_layers().items():
@@ -128,7 +131,7 @@ def _counted_passes(decoder: Decoder, tell: Callable[[float], None]) -> Iterator
 def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> None:
     """Write the checkpoint in `folder`, its layers rounded, to the new folder `out`: whole or not at all.
 
-    Raises SpecError as `refuse` does, CheckpointError when the checkpoint lacks a rounded or kept layer,
+    Raises SpecError as `refuse` does, CheckpointError when the checkpoint lacks a rounded or kept layer or is GPT-2's,
     QuantizationError when a layer has no place in the format or nothing is rounded, ResultsError when the disk refuses.
     """
     refuse(scheme, out)
@@ -139,6 +142,7 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
 def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> None:
     if not rounded.weights:
         raise QuantizationError("nothing is rounded; accepted in a packed checkpoint: one matrix or more")
+    _refuse_transposed(folder)
     tensors = _tensors(folder)
     in_order = True
     for parameter, weight in rounded.weights.items():
@@ -164,6 +168,12 @@ def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
                 json.dumps(quantization, indent=2) + "\n", encoding="utf-8"
             )
         _copy_others(folder, unfinished)
+
+
+def _refuse_transposed(folder: Path) -> None:
+    """Raise CheckpointError where matrices are stored as (columns, rows): a square one would be packed as it isn't."""
+    if has_transposed(meta_model(checkpoints.config_of(folder))):
+        raise CheckpointError(f"{folder}: stored as Conv1D, (columns, rows); accepted in a packed checkpoint: Linear")
 
 
 def _stored_module(folder: Path, tensors: dict[str, Tensor], kept: str) -> str:

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
+from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
 from helpers.measure.models.memory import Share, calibration_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
+from helpers.measure.models.stored import refuse_changed_files
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.refusals import unknown_matrix
@@ -120,10 +121,15 @@ def _variant(owner: int, decoder: Decoder, scheme: QuantScheme) -> Variant:
     )
 
 
-def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:
-    """Return the share of rounding so many variants that is done at once. Raises QuantizationError as `walk` does."""
+def share_of(
+    decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int, beside: int = 0
+) -> Share:
+    """Return the share of rounding so many variants that is done at once, `beside` bytes of the budget being taken.
+
+    Raises QuantizationError as `walk` does.
+    """
     work = calibration_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
-    return share(work, n_variants, n_sequences, memory_bytes)
+    return share(dataclasses.replace(work, beside=beside), n_variants, n_sequences, memory_bytes)
 
 
 class _WaitError(Exception):
@@ -187,7 +193,7 @@ class _Walk:
         hidden = first_inputs(self.decoders, self.owners, self.batches, dtype)
         try:
             for index, stack in enumerate(self.stacks):
-                self._round_block(index, hidden, arguments)
+                self._round_block(index, hidden, arguments[index])
                 stack.clear()
         finally:
             for stack in self.stacks:
@@ -199,6 +205,8 @@ class _Walk:
     def _round_block(self, index: int, hidden: list[Tensor], arguments: dict[str, Any]) -> None:
         """Round block `index`; replace `hidden`, one entry per micro-batch, by its outputs (but for the last block)."""
         stack = self.stacks[index]
+        for decoder in self.decoders:
+            refuse_changed_files(decoder.model)
         block = self.current = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(stack.layers))
         stack.load(block.blocks, self.owners, dict.fromkeys(stack.layers))
         waiting = deque(range(len(hidden)))
@@ -248,7 +256,7 @@ class _Walk:
         A variant whose Hessian fails leaves with its reason, and goes on with its own weights, as one that keeps the
         layer does.
         """
-        weights = [linear_in(block, name).weight.float() for block in self.block.blocks]
+        weights = [weight_of(linear_in(block, name)) for block in self.block.blocks]
         rounded = torch.stack([weights[owner] for owner in self.owners])
         place = self.decoders[0].short_name(self.decoders[0].name_of(self.block.index, name)).removesuffix(".weight")
         alike: dict[tuple[object, ...], list[int]] = {}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from helpers.measure.models import checkpoints, memory
+from helpers.measure.models import checkpoints, memory, opening
 from helpers.measure.models.decoders import linear_shapes
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.rounding import methods
@@ -46,7 +46,7 @@ def load_folder(folder: Path, device: str) -> tuple[Checkpoint, str]:
     described = _description(folder)
     checkpoints.refuse_another_architecture(folder, described.get("architecture"))
     local = checkpoints.LocalCheckpoint(folder, described.get("weights_sha256") or found, None)
-    model = checkpoints.load(local, device)
+    model = opening.open_stored(local).to(device)
     nonfinite = checkpoints.nonfinite_weights(model)
     if nonfinite:
         raise CheckpointError(f"{folder}: nonfinite weights in {', '.join(nonfinite)}")

@@ -6,6 +6,7 @@ products run in the evaluation's dtype; log-softmax and means don't go below flo
 """
 
 import copy
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
 from helpers.measure.models.memory import Share, default_budget, evaluation_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
+from helpers.measure.models.stored import refuse_changed_files
 from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
 from helpers.measure.rounding.rounded import Checkpoint, Rounded, number_or_none
 from helpers.measure.text.token_blocks import Blocks
@@ -86,9 +88,15 @@ def evaluate(
             torch.cuda.empty_cache()
 
 
-def share_of(decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int) -> Share:
-    """Return the share of scoring so many variants done at once. Raises QuantizationError as `evaluate` does."""
+def share_of(
+    decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int, beside: int = 0
+) -> Share:
+    """Return the share of scoring so many variants done at once, `beside` bytes of the budget being taken.
+
+    Raises QuantizationError as `evaluate` does.
+    """
     work = evaluation_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
+    work = dataclasses.replace(work, beside=beside)
     return share(work, n_variants, min(SEQUENCES_AT_ONCE[decoder.model.device.type], n_sequences), memory_bytes)
 
 
@@ -149,6 +157,8 @@ class _SideBySide:
         arguments = block_arguments(decoders[0], batches[0], dtype)
         hidden = first_inputs(decoders, owners, batches, dtype)
         for index, stack in enumerate(stacks):
+            for decoder in decoders:
+                refuse_changed_files(decoder.model)
             try:
                 weights = {name: _weights(decoders, owners, members, index, name, dtype) for name in stack.layers}
                 stack.load([decoder.blocks[index] for decoder in decoders], owners, weights)
@@ -158,7 +168,7 @@ class _SideBySide:
                         layer.seq_len = batches[0].shape[1]
                 with matrix_products(self.dtype):
                     for number in range(len(batches)):
-                        hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
+                        hidden[number] = hidden_of(stack.call(hidden[number], **arguments[index]))
             finally:
                 stack.clear()
         by_variant = zip(*(batch.chunk(len(members)) for batch in hidden), strict=True)

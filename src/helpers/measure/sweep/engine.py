@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 from torch import Tensor
 
-from helpers.measure.models import checkpoints, decoders, memory
+from helpers.measure.models import checkpoints, memory, opening
+from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.measure.rounding import layerwise, methods
-from helpers.measure.rounding import rounded as rounded_module
-from helpers.measure.rounding.rounded import Rounded
+from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.scoring import evaluate
 from helpers.measure.sweep.declaration import Sweep
 from helpers.measure.sweep.jobs import BASELINE, Job, Prepared
@@ -99,8 +99,8 @@ class Engine:
         schemes = dict(with_calibration(scheme, source) for scheme in job.schemes)
         prepared = Prepared(subjects, schemes, self._missing(subjects, schemes))
         if any(prepared.missing):
-            prepared.model = checkpoints.load(local, "cpu")
-            refuse_other_sizes(job.checkpoint, decoders.decoder_of(prepared.model))
+            prepared.checkpoint = Checkpoint(opening.open_stored(local), local.folder)
+            refuse_other_sizes(job.checkpoint, prepared.checkpoint.decoder)
             _refuse_unknown_tokens(prepared)
         return prepared
 
@@ -123,14 +123,15 @@ class Engine:
         """Leave out rows that were measured since a checkpoint was prepared: an earlier one had the same weights."""
         prepared.missing = self._missing(prepared.subjects, prepared.schemes)
         if not any(prepared.missing):
-            prepared.model = None
+            prepared.checkpoint = None
 
     def _rows(self, lot: list[Prepared]) -> Iterator[Measurement]:
         """Yield the rows that a lot lacks; what is measured together is configured alike and lacks the same schemes."""
         together: dict[tuple[bool, str, tuple[object, ...]], list[Prepared]] = defaultdict(list)
         for prepared in lot:
-            if prepared.model is not None:
-                finite, config = checkpoints.all_finite(prepared.model), prepared.model.config.to_json_string()
+            if prepared.checkpoint is not None:
+                model = prepared.checkpoint.model
+                finite, config = checkpoints.all_finite(model), model.config.to_json_string()
                 together[finite, config, tuple(prepared.to_round)].append(prepared)
         for (finite, *_), members in together.items():
             yield from self._rows_together(members) if finite else _nonfinite_rows(members)
@@ -149,7 +150,7 @@ class Engine:
             failure = failure_of(error, label, self.device)
         if len(members) == 1:
             self.failures.append(failure)
-            members[0].model = None
+            members[0].checkpoint = None
             return
         for half in (members[: len(members) // 2], members[len(members) // 2 :]):
             for member in half:
@@ -158,11 +159,10 @@ class Engine:
 
     def _measured(self, members: list[Prepared]) -> Iterator[Measurement]:
         """Round `members` once, then score them on every text that lacks a row, and yield the rows text by text."""
-        for member in members:
-            given(member.model).to(self.device)
-        memory_bytes = memory.default_budget(self.device) if self.memory_bytes is None else self.memory_bytes
-        self._announce(members, memory_bytes)
-        loaded = [rounded_module.Checkpoint(member.model, member.subjects[0].local.folder) for member in members]
+        loaded = [given(member.checkpoint) for member in members]
+        for checkpoint in loaded:
+            checkpoint.model.to(self.device)
+        memory_bytes = self._planned(members)
         answers, seconds = self._rounded(loaded, members[0].to_round, memory_bytes)
         texts = [text for text in range(len(members[0].subjects)) if any(member.missing[text] for member in members)]
         for text in texts:
@@ -174,10 +174,10 @@ class Engine:
                     took = seconds.get(scheme, 0.0) / len(texts) + scoring  # texts share the rounding
                     yield make_row(member.subjects[text], scheme, of_member[scheme], took)
         for member in members:
-            member.model = None
+            member.checkpoint = None
 
     def _rounded(
-        self, loaded: list[rounded_module.Checkpoint], missing: dict[QuantScheme, Tensor | None], memory_bytes: int
+        self, loaded: list[Checkpoint], missing: dict[QuantScheme, Tensor | None], memory_bytes: int
     ) -> tuple[list[dict[QuantScheme, Rounded | QuantizationError]], dict[QuantScheme, float]]:
         """Return the methods' answers for every checkpoint, by scheme, and each scheme's seconds per checkpoint."""
         alike = defaultdict(list)
@@ -194,38 +194,53 @@ class Engine:
                 of_checkpoint.update(zip(schemes, answered, strict=True))
         return answers, seconds
 
-    def _announce(self, members: list[Prepared], memory_bytes: int) -> None:
-        """Say once per model how much memory its rounding and scoring are expected to take, before they begin."""
-        spec = members[0].subjects[0].spec
-        if spec.model in self.announced:
-            return
-        self.announced.add(spec.model)
-        to_round = members[0].to_round
-        decoder, n_variants = decoders.decoder_of(members[0].model), len(members) * len(to_round)
-        scored = members[0].subjects[0].evaluation  # every text has the same number of tokens
+    def _planned(self, members: list[Prepared]) -> int:
+        """Return the bytes that rounding and scoring may take at once; say once per model, before, what is expected.
+
+        A declared budget holds what lies beside them too. Raises QuantizationError where it is too small, with the
+        least that would do.
+        """
+        spec, to_round = members[0].subjects[0].spec, members[0].to_round
+        decoder, n_variants = given(members[0].checkpoint).decoder, len(members) * len(to_round)
+        if self.memory_bytes is None:
+            memory_bytes, beside = memory.default_budget(self.device), 0
+        else:
+            memory_bytes, beside = self.memory_bytes, memory.bytes_beside(decoder, n_variants)
+        shares = self._shares(members[0], decoder, n_variants, len(members), memory_bytes, beside)
+        if spec.model not in self.announced:
+            self.announced.add(spec.model)
+            estimates = [
+                f"{name} {now.n_bytes / 2**30:.2g} GiB ({now.variants} x {now.sequences} sequences at once)"
+                for name, now in shares.items()
+            ]
+            budget = f"of {memory_bytes / 2**30:.3g} GiB"
+            self.console.print(f"{spec.model}: {len(members)} at once, expected {', '.join(estimates)} {budget}")
+        return memory_bytes - beside
+
+    def _shares(
+        self, member: Prepared, decoder: Decoder, n_variants: int, n_checkpoints: int, budget: int, beside: int
+    ) -> dict[str, memory.Share]:
+        """Return the shares of scoring and, where something is calibrated, of rounding that are done at once."""
+        scored = member.subjects[0].evaluation  # every text has the same number of tokens
+        n_scored = n_variants + n_checkpoints
         shares = {
             "scoring": evaluate.share_of(
-                decoder, scored.n_sequences, scored.seq_len, scored.eval_dtype, n_variants + len(members), memory_bytes
+                decoder, scored.n_sequences, scored.seq_len, scored.eval_dtype, n_scored, budget, beside
             )
         }
-        calibrated = [scheme for scheme in to_round if scheme.calib_sequences]
+        calibrated = [scheme for scheme in member.to_round if scheme.calib_sequences]
         if calibrated:
             scheme = calibrated[0]
             n_sequences, seq_len = given(scheme.calib_sequences), given(scheme.calib_seq_len)
             shares["rounding"] = layerwise.share_of(
-                decoder, n_sequences, seq_len, scheme.hessian_dtype, n_variants, memory_bytes
+                decoder, n_sequences, seq_len, scheme.hessian_dtype, n_variants, budget, beside
             )
-        estimates = [
-            f"{name} {now.n_bytes / 2**30:.2g} GiB ({now.variants} x {now.sequences} sequences at once)"
-            for name, now in shares.items()
-        ]
-        budget = f"of {memory_bytes / 2**30:.3g} GiB"
-        self.console.print(f"{spec.model}: {len(members)} at once, expected {', '.join(estimates)} {budget}")
+        return shares
 
 
 def _refuse_unknown_tokens(prepared: Prepared) -> None:
     """Raise CheckpointError for a text with a token that the model has no embedding for: it would end a GPU's work."""
-    n_known = given(prepared.model).get_input_embeddings().weight.shape[0]
+    n_known = given(prepared.checkpoint).model.get_input_embeddings().weight.shape[0]
     texts = [*(subject.blocks.tokens for subject in prepared.subjects), *prepared.schemes.values()]
     largest = max(int(tokens.max()) for tokens in texts if tokens is not None)
     if largest >= n_known:
@@ -241,7 +256,7 @@ def _nonfinite_rows(members: list[Prepared]) -> list[Measurement]:
 
 
 def _outcomes(
-    loaded: list[rounded_module.Checkpoint],
+    loaded: list[Checkpoint],
     answers: list[dict[QuantScheme, Rounded | QuantizationError]],
     subject: Subject,
     memory_bytes: int,

@@ -4,8 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from torch import Tensor
-from transformers import PreTrainedModel
 
+from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.sweep.declaration import Sweep
 from helpers.measure.sweep.rows import Subject
 from helpers.table.checkpoint import CheckpointSpec
@@ -24,12 +24,12 @@ class Job:
 
 @dataclass
 class Prepared:
-    """A checkpoint ready to be measured: what its rows share, what is missing, and its model on the CPU, if needed."""
+    """A checkpoint ready to be measured: what its rows share, what is missing, and its model, if needed."""
 
     subjects: list[Subject]  # one per text
     schemes: dict[QuantScheme, Tensor | None]  # with the calibration tokens of each; the baseline isn't among them
     missing: list[list[QuantScheme]]  # one list per text, the baseline in it too
-    model: PreTrainedModel | None = None
+    checkpoint: Checkpoint | None = None  # on the CPU until it is measured
 
     @property
     def n_present(self) -> int:

@@ -39,10 +39,11 @@ def run_sweep(
 ) -> Report:
     """Measure what a sweep declares and `places` doesn't hold yet, then compact into the table.
 
-    `unit` limits it to one model of one family. `memory_bytes` is what rounding and scoring may take beside the loaded
-    models. Everything finished is kept whatever happens. Raises SpecError before any work when the sweep or device is
-    off, ResultsError when another process holds the records or the disk is full, DeviceError when the device is lost; a
-    checkpoint that can't be measured is left out, named in the report, and doesn't stop the others.
+    `unit` limits it to one model of one family. `memory_bytes` is what rounding and scoring may take beside the files
+    of the weights, which are mapped. Everything finished is kept whatever happens. Raises SpecError before any work
+    when the sweep or device is off, ResultsError when another process holds the records or the disk is full,
+    DeviceError when the device is lost; a checkpoint that can't be measured is left out, named in the report, and
+    doesn't stop the others.
     """
     sweep = read_sweep(sweep_path, unit)
     jobs = plan(sweep)

@@ -17,7 +17,7 @@ from rich.console import Console
 from helpers.measure.mixed import searches as mixed
 from helpers.measure.mixed.assignments import Units
 from helpers.measure.mixed.searches import Plan, Trial
-from helpers.measure.models import checkpoints, memory
+from helpers.measure.models import checkpoints, memory, opening
 from helpers.measure.models.failures import failure_of
 from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.measure.rounding.rounded import Checkpoint
@@ -140,7 +140,7 @@ class _Loaded:
         self.spec, self.device, self.engine = spec, device, engine
         self.local = checkpoints.fetch(spec)
         self.source = Source(engine.lock, checkpoints.tokenizer_of(self.local.folder).to_str())
-        self.checkpoint = Checkpoint(checkpoints.load(self.local, "cpu").to(device), self.local.folder)
+        self.checkpoint = Checkpoint(opening.open_stored(self.local).to(device), self.local.folder)
         refuse_other_sizes(spec, self.checkpoint.decoder)
         self.memory_bytes = memory.default_budget(device) if engine.memory_bytes is None else engine.memory_bytes
 

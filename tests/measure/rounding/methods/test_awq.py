@@ -91,7 +91,7 @@ def decoded(answer: Rounded) -> dict[str, Tensor]:
 def groups_in(model: nn.Module) -> tuple[awq.Group, ...]:
     decoder = decoder_of(model)
     hidden, arguments = decoder.inputs(tokens(1))
-    return awq.groups_of(decoder.blocks[0], hidden, arguments)
+    return awq.groups_of(decoder.blocks[0], hidden, arguments[0])
 
 
 def logits(model: nn.Module, weights: dict[str, Tensor]) -> Tensor:

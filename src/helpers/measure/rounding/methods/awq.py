@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PretrainedConfig
 
-from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
+from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
+from helpers.measure.models.stored import refuse_changed_files, widened
 from helpers.measure.rounding import grids
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.method import Method
@@ -106,12 +107,15 @@ def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> l
     tokens = tokens.to(decoder.model.device)
     hidden, _ = decoder.inputs(tokens)
     _, arguments = decoder.inputs(tokens[:1])
-    groups = groups_of(decoder.blocks[0], hidden[:1], arguments)
+    with widened(decoder.blocks[0]):
+        groups = groups_of(decoder.blocks[0], hidden[:1], arguments[0])
     for index, block in enumerate(decoder.blocks):
-        moments, hidden = _pass(block, groups, hidden, arguments)
+        refuse_changed_files(decoder.model)
+        with widened(block):
+            moments, hidden = _pass(block, groups, hidden, arguments[index])
         for scheme, of_scheme in zip(schemes, weights, strict=True):
             for group in groups:
-                matrices = [linear_in(block, layer).weight for layer in group.layers]
+                matrices = [weight_of(linear_in(block, layer)) for layer in group.layers]
                 rounded = round_group(matrices, moments.get(group.layers), scheme)
                 of_scheme |= {decoder.name_of(index, n): w for n, w in zip(group.layers, rounded, strict=True)}
     return [

@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from helpers.measure.models.activations import input_norms
-from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.decoders import Decoder, weight_of
 from helpers.measure.models.precision import matrix_products
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.method import Method
@@ -74,7 +74,7 @@ def _round_all(decoder: Decoder, scheme: QuantScheme, norms: Sequence[Tensor]) -
     n_bits = 0
     for (name, layer), norm in zip(decoder.linear_layers().items(), norms, strict=True):
         bits = channel_bits(norm, average, most_bits)
-        rounded, n_outliers = round_matrix(layer.weight.detach(), norm, bits, share)
+        rounded, n_outliers = round_matrix(weight_of(layer), norm, bits, share)
         weights[f"{name}.weight"] = rounded
         n_bits += code_bits(rounded, bits, most_bits) + n_outliers * outlier_bits(rounded)
     matrices = list(weights.values())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.decoders import Decoder, weight_of
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.input_rounding import InputRounding
 from helpers.measure.rounding.methods.libraries import not_installed
@@ -47,7 +47,7 @@ def by_matrix(
         )
         if fault:
             return QuantizationError(f"{scheme.label}: {fault}")
-        weights = {f"{name}.weight": round_matrix(layer.weight.detach(), scheme) for name, layer in layers.items()}
+        weights = {f"{name}.weight": round_matrix(weight_of(layer), scheme) for name, layer in layers.items()}
         diagnostics = Diagnostics(
             n_params_quantized=n_params(weights.values()),
             quantized_ratio=n_params(weights.values()) / sum(layer.weight.numel() for layer in all_layers.values()),

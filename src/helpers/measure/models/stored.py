@@ -1,0 +1,126 @@
+"""Weights that stay in the dtype they are stored in, mapped from their files, and float32 copies of a block at a time.
+
+A 16-bit number is a float32 one, so what is computed with copies has the bits of a model held in float32.
+"""
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from helpers.table.errors import CheckpointError
+
+NARROW = (torch.bfloat16, torch.float16)
+
+Stamp = tuple[int, int, int]  # of a file: inode, bytes, nanoseconds of its last change
+_FILES: "weakref.WeakKeyDictionary[nn.Module, dict[Path, Stamp]]" = weakref.WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def widened(*modules: nn.Module) -> Iterator[None]:
+    """Let the 16-bit parameters of modules be float32 copies meanwhile; one that has two names is copied once."""
+    with _widened_alone(*dict.fromkeys(each for outer in modules for each in outer.modules())):
+        yield
+
+
+@contextlib.contextmanager
+def _widened_alone(*modules: nn.Module) -> Iterator[None]:
+    """Do as `widened` does for the modules' own parameters."""
+    copies: dict[int, nn.Parameter] = {}
+    stored = [
+        (module, name, parameter)
+        for module in modules
+        for name, parameter in module._parameters.items()
+        if parameter is not None and parameter.dtype in NARROW
+    ]
+    try:
+        for module, name, parameter in stored:
+            if id(parameter) not in copies:
+                copies[id(parameter)] = nn.Parameter(wide(parameter), requires_grad=False)
+            module._parameters[name] = copies[id(parameter)]
+        yield
+    finally:
+        for module, name, parameter in stored:
+            module._parameters[name] = parameter
+
+
+@contextlib.contextmanager
+def widened_in_turn(model: nn.Module, blocks: Iterable[nn.Module]) -> Iterator[None]:
+    """Let every part of a model be float32 while it runs: a block as a whole, the modules outside of blocks each.
+
+    So the model itself can run, with one block's copies at a time.
+    """
+    blocks = list(blocks)
+    inside = {module for block in blocks for module in block.modules()}
+    outside = [module for module in model.modules() if module not in inside and module._parameters]
+    handles: list[Any] = []
+    running: dict[nn.Module, contextlib.ExitStack] = {}
+    for part in (each for each in (*blocks, *outside) if _is_narrow(each, deep=each in inside)):
+        enter, leave = _turn(part, part in inside, running)
+        handles += [part.register_forward_pre_hook(enter), part.register_forward_hook(leave, always_call=True)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for turn in running.values():
+            turn.close()
+
+
+def _turn(
+    part: nn.Module, deep: bool, running: dict[nn.Module, contextlib.ExitStack]
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Return the hooks that make a part float32 when it begins to run, noted in `running`, and put it back at its end.
+
+    A part that isn't `deep` has parts of its own inside, whose turns come by themselves.
+    """
+
+    def enter(_module: nn.Module, _args: Any) -> None:
+        turn = running[part] = contextlib.ExitStack()
+        turn.enter_context(widened(part) if deep else _widened_alone(part))
+
+    def leave(_module: nn.Module, _args: Any, _output: Any) -> None:
+        if part in running:
+            running.pop(part).close()
+
+    return enter, leave
+
+
+def _is_narrow(module: nn.Module, deep: bool) -> bool:
+    return any(parameter.dtype in NARROW for parameter in module.parameters(recurse=deep))
+
+
+def wide(parameter: Tensor) -> Tensor:
+    """Return a parameter's values in float32, row by row in memory: itself where it is so."""
+    return parameter.detach().to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def stamps_of(files: Iterable[Path]) -> dict[Path, Stamp]:
+    """Return what tells a file from a later one of its name."""
+    return {path: _stamp(path) for path in files}
+
+
+def stamp_files(model: nn.Module, stamps: dict[Path, Stamp]) -> None:
+    """Note from which files, as `stamps` say, a model's parameters are mapped."""
+    _FILES[model] = stamps
+
+
+def refuse_changed_files(model: nn.Module) -> None:
+    """Raise CheckpointError where a file from which parameters are mapped isn't what it was when it was verified."""
+    for path, before in _FILES.get(model, {}).items():
+        try:
+            now = _stamp(path)
+        except OSError as error:
+            raise CheckpointError(f"{path}: gone while it was measured ({error.strerror})") from None
+        if now != before:
+            said = f"{now[1]:,} bytes, not {before[1]:,}" if now[1] != before[1] else "written again"
+            raise CheckpointError(f"{path}: changed while it was measured ({said})")
+
+
+def _stamp(path: Path) -> Stamp:
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
