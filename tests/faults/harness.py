@@ -26,7 +26,7 @@ from helpers.table.records import CHECKSUM, digest
 
 PATIENCE_SECONDS = 300
 LOCK = threading.Lock()
-WORKS = ("sweep", "search", "export", "pocket", "train", "foretell")
+WORKS = ("sweep", "measure", "search", "export", "pocket", "train", "foretell")
 SEARCH = "{sequences: 8, seq_len: 16, ratios: [0.5], trials: 2, granularity: [layer]}"
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.child", "tests.faults.readers"])
@@ -128,6 +128,7 @@ class Bench:
         steps = ("--run", "tiny", "--step", "1", "--step", "2")
         return {
             "sweep": ("sweep", str(self.sweep), *table),
+            "measure": ("measure", str(ROOT / "data/tadpole/tadpole-64x3/step-007275"), "--bits", "2", "--seq-len", "16", "--text", "code", "--calibration", "code", *table),
             "search": ("search", f"{self.folder}/search.yml", *table, *trials),
             "export": ("export", str(self.long), "--out", f"{out}/packed", "--bits", "4", "--group-size", "32"),
             "pocket": ("pocket", str(self.family), *steps, "--out", f"{out}/pocket"),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from tests.measure.foreign import START, passages, texts, write_model, write_texts
+from tests.measure.foreign import START, passages, write_model, write_texts
+from tests.measure.sweep.conftest import SEQ_LEN, SMALL
 from tests.measure.tiny import ROOT
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM
@@ -19,14 +20,11 @@ from helpers.measure.models import checkpoints
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.sweep import engine as engine_module
-from helpers.measure.sweep.one_model import Amounts, Wanted, one_model
+from helpers.measure.sweep.one_model import Wanted, one_model
 from helpers.measure.sweep.one_model_run import run_one_model, suspect
 from helpers.measure.sweep.places import Places
 from helpers.table import files
 from helpers.table.errors import QidError
-
-SMALL = Amounts(sequences=20, calibration=8)
-SEQ_LEN = 32
 
 
 @pytest.fixture(autouse=True)
@@ -37,24 +35,6 @@ def _from_the_top_folder(monkeypatch):
 @pytest.fixture(scope="module", params=["llama", "qwen2", "gpt_neox"])
 def any_model(request, tmp_path_factory) -> Path:
     return write_model(tmp_path_factory.mktemp("model") / request.param, request.param)
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory) -> Path:
-    return write_model(tmp_path_factory.mktemp("model") / "llama", "llama")
-
-
-@pytest.fixture
-def wanted(tmp_path):
-    """Return a function that says what is wanted of a model, on small texts of its own."""
-    scored = write_texts(tmp_path / "scored.jsonl", passages(24))
-    calibrating = write_texts(tmp_path / "calibrating.jsonl", texts())
-
-    def of(model: Path, **other) -> Wanted:
-        said = {"bits": (2, 4), "texts": (str(scored),), "calibration": (str(calibrating),)}
-        return Wanted(str(model), seq_len=SEQ_LEN, amounts=SMALL, **(said | other))
-
-    return of
 
 
 def run(asked: Wanted, folder: Path, console: Console | None = None):
@@ -255,40 +235,8 @@ def test_a_folder_that_is_not_such_a_model_is_refused_in_one_line(llama, wanted,
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("other", "said"),
-    [
-        ({"bits": (1,)}, "--bits is 1; accepted: 2 to 8"),
-        ({"bits": (16,)}, "--bits is 16; accepted: 2 to 8 (the 16-bit model is measured beside every other)"),
-        ({"bits": (3, 3)}, "--bits has 3 twice; accepted: each once"),
-        ({"group_size": 48}, "accepted: a divisor of 64, or null for one scale a row"),
-        ({"methods": ("gpqt",)}, "unknown method 'gpqt'; accepted: autogptq, awq, cmpq"),
-        ({"texts": ("none.txt",)}, "none.txt: no such file; accepted: prose, code, unseen, or a file"),
-        ({"revision": "main"}, "a folder has no --revision 'main'; accepted: a folder, or a Hub repository"),
-    ],
-)
-def test_what_can_not_be_asked_is_refused_with_what_is_accepted(llama, wanted, other, said):
-    with pytest.raises(QidError, match=re.escape(said)):
-        one_model(wanted(llama, **other))
-
-
-def test_a_context_beyond_the_window_and_a_text_too_short_for_one_are_refused(llama, wanted, tmp_path):
-    asked = wanted(llama)
-    with pytest.raises(QidError, match="--seq-len is 129; accepted: up to 128, the model's window"):
-        one_model(Wanted(**(vars(asked) | {"seq_len": 129})))
+def test_a_text_too_short_for_two_windows_is_refused(llama, wanted, tmp_path):
     short = tmp_path / "short.txt"
     short.write_text("a few words")
     with pytest.raises(QidError, match="short.txt: too short, .* needed: 2 passages or documents of 33 tokens or more"):
         run(wanted(llama, texts=(str(short),)), tmp_path)
-
-
-def test_a_text_that_is_calibrated_on_is_refused(llama, wanted):
-    asked = wanted(llama)
-    with pytest.raises(QidError, match="scored.jsonl: text that is calibrated on too; accepted: other documents than"):
-        one_model(Wanted(**(vars(asked) | {"calibration": asked.texts})))
-
-
-def test_a_hub_that_can_not_be_reached_is_told_as_that(wanted, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(QidError, match="nobody/nothing at main: not in the local cache, and the Hub can't be reached"):
-        one_model(wanted(Path("nobody/nothing")))

@@ -135,6 +135,15 @@ def test_a_broken_manifest_is_refused(tmp_path):
         catalogue.checkpoints(str(tmp_path), None, None, "test")
 
 
+@pytest.mark.parametrize("name", ["step", "tokens_seen", "tokens_planned", "schedule", "train_seed"])
+def test_a_manifest_knows_what_was_trained_here(tmp_path, name):
+    whole = json.loads((ROOT / "data/tadpole/manifest.json").read_text())
+    entry = whole["checkpoints"][0] | {name: None}
+    (tmp_path / "manifest.json").write_text(json.dumps({"checkpoints": [entry]}))
+    with pytest.raises(SpecError, match=f"manifest.json: 0: '{name}' is None; accepted: what training wrote there"):
+        catalogue.read_manifest(tmp_path)
+
+
 def test_a_manifest_sends_no_one_to_the_hub(tmp_path):
     """Its checkpoints are folders: with a revision their location would be taken for a repository's name."""
     entries = json.loads(Path("data/tadpole/manifest.json").read_text())["checkpoints"]

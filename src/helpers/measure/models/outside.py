@@ -28,9 +28,7 @@ def checkpoint_of(model: str, revision: str | None, tokens_seen: int | None) -> 
     else:
         spec = _published(model, revision) or _counted(folder, (model, revision or "main"))
     if tokens_seen is not None and spec.tokens_seen not in (None, tokens_seen):
-        raise SpecError(
-            f"--tokens is {tokens_seen:,}; accepted: none, {model} is known to have seen {spec.tokens_seen:,}"
-        )
+        raise SpecError(f"--tokens is {tokens_seen:,}; accepted: {spec.tokens_seen:,}, as is known of {model}, or none")
     return (spec if tokens_seen is None else dataclasses.replace(spec, tokens_seen=tokens_seen)), folder
 
 

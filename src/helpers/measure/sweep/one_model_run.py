@@ -33,7 +33,7 @@ CPU_BYTES = 5 * 2**29  # for rounding and scoring, where no budget is named: the
 LONG_SECONDS = 1800.0  # more than that isn't risked at once
 ALMOST = 0.999  # of a bar, until its rows are written
 PROBED = 2  # windows of the first text that the 16-bit model is tried on
-WORSE_THAN_GUESSING = 0.5  # nats above a uniform guess: no model that reads its own tokens is so bad
+WORSE_THAN_GUESSING = 1.0  # nats above a uniform guess: no model that reads its own tokens is so bad
 
 
 @dataclass(frozen=True)
