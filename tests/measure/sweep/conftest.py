@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from tests.measure.foreign import passages, texts, write_model, write_texts
 
-from helpers.measure.sweep.one_model import Amounts, Wanted
+from helpers.measure.sweep.one_model import Wanted
+from helpers.measure.text.extent import Amounts
 
 SMALL = Amounts(sequences=20, calibration=8)
 SEQ_LEN = 32

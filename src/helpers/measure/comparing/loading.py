@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from helpers.measure.comparing.stored import REFUSED, StoredTensor, rounded_layers, stored_tensors
 from helpers.measure.models import checkpoints
+from helpers.measure.models.failures import refusals_named
 from helpers.measure.packing.gptq_format import unpacked
 from helpers.measure.rounding.methods.libraries import imported, without_remarks
 from helpers.table.errors import CheckpointError, QuantizationError
@@ -139,7 +140,7 @@ def _decoded(folder: Path, quantization: dict[str, Any], original: PreTrainedMod
         raise CheckpointError(f"{folder}: 'checkpoint_format' is {shown(layout)}; accepted: {', '.join(FORMATS)}")
     tensors: dict[str, Tensor] = {}
     for path in checkpoints.weight_files(folder, REFUSED):
-        with checkpoints.refusals_named(folder), safe_open(path, framework="pt") as file:
+        with refusals_named(folder), safe_open(path, framework="pt") as file:
             tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     meta = quantization.get("meta")
     writer = str(meta.get("quantizer")) if isinstance(meta, dict) else ""

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from torch import nn
 
 from helpers.measure.models import checkpoints
+from helpers.measure.models.failures import refusals_named
 from helpers.table.errors import CheckpointError
 
 # What a configuration may not say of files that are compared; they may be quantized
@@ -44,7 +45,7 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     """
     tensors: dict[str, StoredTensor] = {}
     for path in checkpoints.weight_files(folder, REFUSED):
-        with checkpoints.refusals_named(folder), safe_open(path, framework="pt") as file:
+        with refusals_named(folder), safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)
                 part = file.get_slice(name)
                 tensor = StoredTensor(part.get_dtype(), tuple(part.get_shape()))

@@ -4,11 +4,10 @@ Any decoder that transformers itself knows is taken; safetensors only, and never
 checkpoint is a local folder or a revision of a Hub repository.
 """
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Pre
 
 from helpers.measure.models.conv1d import with_linear_layers
 from helpers.measure.models.decoders import caps_attention, decoder_of, first_line
+from helpers.measure.models.failures import refusals_named, said_of
 from helpers.measure.models.trial import refuse_another_walk
 from helpers.table.checkpoint import NOTHING_BESIDE, Beside, CheckpointSpec
 from helpers.table.errors import CheckpointError
@@ -193,15 +193,10 @@ def config_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> Pretr
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # whatever transformers and its checks raise of a file that they can't use
-        raise CheckpointError(f"{path}: {_said(error)}") from None
+        raise CheckpointError(f"{path}: {said_of(error)}") from None
     if caps_attention(config):
         config._attn_implementation = "eager"
     return config
-
-
-def _said(error: Exception) -> str:
-    """Return the first line of an error's text, or its kind where it says nothing."""
-    return first_line(error) or type(error).__name__
 
 
 def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
@@ -211,8 +206,8 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
     stay at its random start (the output head of renamed keys is the classic case).
     """
     refuse_other_weights(checkpoint)
-    refuse_other_numbers(checkpoint.folder)
-    model = ready(model_from(checkpoint.folder, config_of(checkpoint.folder))).to(device)
+    config = config_of(checkpoint.folder)
+    model = ready(from_files(checkpoint.folder, config, lambda: AutoModelForCausalLM)).to(device)
     refuse_another_walk(decoder_of(model))
     return model
 
@@ -232,21 +227,22 @@ def ready(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-@contextlib.contextmanager
-def refusals_named(folder: Path) -> Iterator[None]:
-    """Turn whatever a library raises of files that it can't use into a CheckpointError that begins with `folder`."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise CheckpointError(f"{folder}: can't be loaded ({_said(error)})") from None
+def from_files(folder: Path, config: PretrainedConfig, kind: Callable[[], type[Any]]) -> PreTrainedModel:
+    """Return the model that a folder's files hold, made by the class that `kind` returns; every parameter from them.
+
+    Raises CheckpointError where they can't be read, hold other numbers than a 16-bit original, lack a parameter or
+    have one too many.
+    """
+    with refusals_named(folder):
+        _refuse_other_numbers(folder)
+        made_by = kind()
+    return model_from(folder, config, made_by)
 
 
 def model_from(
     folder: Path, config: PretrainedConfig, kind: Any = AutoModelForCausalLM, **more: Any
 ) -> PreTrainedModel:
-    """Return transformers' float32 model of the files in `folder` or of a `state_dict`, every parameter from there.
+    """Return transformers' model of the files in `folder` or of a `state_dict`, every parameter from there.
 
     `more` is what else `from_pretrained` takes; a state dict needs the model's own class as `kind`.
     Raises CheckpointError that begins with `folder`.
@@ -309,7 +305,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing more special
-        raise CheckpointError(f"{path}: not a tokenizer ({_said(error)})") from None
+        raise CheckpointError(f"{path}: not a tokenizer ({said_of(error)})") from None
 
 
 def tokenizer_of(folder: Path) -> Tokenizer:

@@ -190,8 +190,8 @@ def positions_of(config: PretrainedConfig) -> int | None:
     return found if type(found) is int and found > 0 else None
 
 
-def model_without_weights(config: PretrainedConfig) -> PreTrainedModel:
-    """Return a model of this configuration whose parameters take no memory.
+def meta_model(config: PretrainedConfig) -> PreTrainedModel:
+    """Return the model of a configuration as transformers makes it, without numbers in its parameters.
 
     Raises CheckpointError when the configuration isn't a causal language model's.
     """

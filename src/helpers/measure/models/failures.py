@@ -4,14 +4,34 @@ Libraries raise whatever they like at a checkpoint that is broken in a way of it
 one short. So the question is the other way round: which errors aren't the checkpoint's?
 """
 
+import contextlib
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
-from helpers.table.errors import DeviceError, QidError, ResultsError
+from helpers.measure.models.decoders import first_line
+from helpers.table.errors import CheckpointError, DeviceError, QidError, ResultsError
 
 LOST = re.compile("CUDA error|CUBLAS_STATUS|CUDNN_STATUS|device-side assert")  # in messages of RuntimeError
 LONGEST = 300  # characters of a library's message
+
+
+def said_of(error: Exception) -> str:
+    """Return the first line of an error's text, or its kind where it says nothing."""
+    return first_line(error) or type(error).__name__
+
+
+@contextlib.contextmanager
+def refusals_named(folder: Path) -> Iterator[None]:
+    """Turn whatever a library raises of files that it can't use into a CheckpointError that begins with `folder`."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{folder}: can't be loaded ({said_of(error)})") from None
 
 
 def failure_of(error: Exception, label: str, device: str) -> str:

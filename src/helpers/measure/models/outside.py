@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 from helpers.measure.models import checkpoints
-from helpers.measure.models.decoders import blocks_of, model_without_weights
+from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.decoders import blocks_of, meta_model
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families.catalogue import HUB_FAMILIES, MANIFEST, read_manifest
@@ -64,7 +65,8 @@ def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec
     """Return the description of a folder that no manifest names: sizes as its configuration makes them, no training."""
     refuse_other_layouts(folder)
     checkpoints.weight_files(folder)
-    model = model_without_weights(checkpoints.config_of(folder))
+    model = meta_model(checkpoints.config_of(folder))
+    with_linear_layers(model)
     name = folder.resolve().name if on_the_hub is None else on_the_hub[0].rpartition("/")[2]
     refuse_name(name, "the folder's name")
     _, blocks = blocks_of(model)

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from helpers.measure.models import checkpoints
 from helpers.measure.models.conv1d import has_transposed
-from helpers.measure.models.decoders import Decoder, model_without_weights
+from helpers.measure.models.decoders import Decoder, meta_model
 from helpers.measure.models.stacking import listening
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided
 from helpers.measure.rounding import one_checkpoint

@@ -35,8 +35,9 @@ def last_hidden(original: Decoder, blocks: Blocks, tell: Tell) -> Tensor:
     parts: list[Tensor] = []
     handle = original.blocks[-1].register_forward_hook(lambda _module, _args, output: parts.append(hidden_of(output)))
     try:
-        for tokens in _batches(original.model, blocks, tell):
-            original.model.base_model(tokens[:, :-1], use_cache=False)  # without the head: no logits
+        with original.in_float32():
+            for tokens in _batches(original.model, blocks, tell):
+                original.model.base_model(tokens[:, :-1], use_cache=False)  # without the head: no logits
     finally:
         handle.remove()
     return torch.cat(parts)
@@ -53,7 +54,9 @@ def scores_beside(
     start = 0
     for tokens in _batches(other, blocks, tell):
         targets = tokens[:, 1:]
-        scores, compared = original_scores(original.logits(hidden[start : start + len(tokens)]), targets)
+        with original.in_float32():
+            logits = original.logits(hidden[start : start + len(tokens)])
+        scores, compared = original_scores(logits, targets)
         of_original.append(scores)
         of_other.append(rounded_scores(other(tokens[:, :-1], use_cache=False).logits, targets, compared))
         start += len(tokens)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from helpers.measure.describing.suspects import Suspect, suspect_of
 from helpers.measure.models import checkpoints
+from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.stacking import listening
 from helpers.measure.models.stored import widened_in_turn
 from helpers.measure.rounding.rounded import Checkpoint
@@ -67,7 +68,7 @@ def run_one_model(
             seconds = _seconds_a_pass(prepared)
             for line in plan_lines(model, prepared, seconds):
                 console.print(line)
-            bits_per_byte = calibration_bits_per_byte(prepared.checkpoint, model)
+            bits_per_byte = calibration_bits_per_byte(prepared.checkpoint.decoder, model)
             for lot in _lots(prepared, passes_of(prepared).seconds(seconds)):
                 with _shown(lot, console):
                     engine.measure([lot], lambda n: None)
@@ -99,11 +100,11 @@ def _lots(prepared: Prepared, seconds: float) -> list[Prepared]:
 
 def _seconds_a_pass(prepared: Prepared) -> float:
     """Return the time of one window of the first text, seconds. Raises CheckpointError for a loss beyond guessing."""
-    blocks, checkpoint = prepared.subjects[0].blocks, given(prepared.checkpoint)
+    blocks, decoder = prepared.subjects[0].blocks, given(prepared.checkpoint).decoder
     started = time.perf_counter()
-    loss = _mean_loss(checkpoint, blocks.tokens[:PROBED])
+    loss = _mean_loss(decoder, blocks.tokens[:PROBED])
     seconds = (time.perf_counter() - started) / PROBED
-    guess = math.log(checkpoint.model.get_input_embeddings().weight.shape[0])
+    guess = math.log(decoder.model.get_input_embeddings().weight.shape[0])
     if math.isfinite(loss) and loss > guess + WORSE_THAN_GUESSING:
         raise CheckpointError(
             f"{prepared.subjects[0].local.folder}: 16-bit loss {loss:.2f} nats a token, a blind guess has {guess:.2f};"
@@ -113,20 +114,19 @@ def _seconds_a_pass(prepared: Prepared) -> float:
 
 
 @torch.no_grad()
-def _mean_loss(checkpoint: Checkpoint, tokens: Tensor) -> float:
+def _mean_loss(decoder: Decoder, tokens: Tensor) -> float:
     """Return the mean loss of windows (n, L + 1) in nats a token, one window after the other."""
-    losses, model = [], checkpoint.model
-    with widened_in_turn(model, checkpoint.decoder.blocks):
-        for window in tokens.to(model.device):
-            logits = model(window[None, :-1], use_cache=False).logits[0].float()
-            losses.append(torch.nn.functional.cross_entropy(logits, window[1:]).item())
+    losses = []
+    for window in tokens.to(decoder.model.device):
+        logits = decoder.run(window[None, :-1])[0].float()
+        losses.append(torch.nn.functional.cross_entropy(logits, window[1:]).item())
     return sum(losses) / len(losses)
 
 
-def calibration_bits_per_byte(checkpoint: Checkpoint, asked: OneModel) -> float:
+def calibration_bits_per_byte(decoder: Decoder, asked: OneModel) -> float:
     """Return the 16-bit model's loss on a few windows of the calibration texts, bits a byte: how foreign they are."""
     blocks = _few_windows(asked)
-    return _mean_loss(checkpoint, blocks.tokens) * blocks.tokens[:, 1:].numel() / (math.log(2) * blocks.n_bytes)
+    return _mean_loss(decoder, blocks.tokens) * blocks.tokens[:, 1:].numel() / (math.log(2) * blocks.n_bytes)
 
 
 def _few_windows(asked: OneModel) -> Blocks:
