@@ -33,6 +33,22 @@ TABLES = {
     "checkpoints": (CheckpointRow, "One row a checkpoint: what doesn't depend on how it is rounded."),
     "trials": (TrialRow, "One row an assignment of matrices to low or high precision that a search scored."),
 }
+# What the rows' families are: what a family trains, and what sets it apart.
+FAMILIES = {
+    "tadpole-trunk": "One run of each of nine sizes, 0.15M to 37.8M, at one constant learning rate; with cooldowns and "
+    "averages of weights.",
+    "tadpole-mixed": "Second runs of eight of the trunk's sizes (not of 1.0M): same seed, batches and rate, so that "
+    "the GPU's order of additions alone sets them apart; with one cooldown each. They were scored on less text: the "
+    "first 256 of the 512 blocks that the study's other families were scored on. The largest ends at 488M tokens.",
+    "tadpole-ninth": "The trunk's largest size, the ninth (37.8M), from another seed, which gives another start and "
+    "order of text; to 488M tokens.",
+    "tadpole-ninth-rate": "The largest size with the trunk's seed and batches at half its rate; to 488M tokens.",
+    "tadpole-seeds": "Two of the trunk's sizes from other seeds.",
+    "tadpole-rates": "Three of the trunk's sizes at half and at twice its learning rate.",
+    "tadpole-decay": "One of the trunk's sizes with no weight decay and with three times the trunk's.",
+    "tadpole-cosine": "Three of the trunk's sizes with a cosine to a tenth of the rate.",
+    "tadpole-depth": "Shallower and deeper models at two of the trunk's sizes.",
+}
 INTRODUCTION = """# Data dictionary
 
 Every column of the tables in `results/`. A role says what a column is for: a *key* makes a row what it is, *covariates*
@@ -42,6 +58,18 @@ happened on the way, *provenance* says when, where and with what. QiD isn't stor
 is made from the program's own records; `results/croissant.json` says the same to programs.
 """
 LAWS_BEGIN, LAWS_END = "<!-- laws: written by make dictionary -->\n", "<!-- end of laws -->\n"
+FAMILY_SET = {
+    "@type": "cr:RecordSet",
+    "@id": "families",
+    "name": "families",
+    "description": "One row a value of the tables' column `family`: what was trained.",
+    "key": {"@id": "families/family"},
+    "field": [
+        {"@type": "cr:Field", "@id": f"families/{name}", "name": name, "description": words, "dataType": "sc:Text"}
+        for name, words in (("family", "name of the family"), ("meaning", "what it is and what sets it apart"))
+    ],
+    "data": [{"families/family": name, "families/meaning": words} for name, words in FAMILIES.items()],
+}
 MARKUP = re.compile(r"([\\`*_{}\[\]<>|$~])")  # what Markdown or MyST would read as more than a letter
 # Croissant's context, of its terms those that the card uses.
 TERMS = ["column", "extract", "field", "fileObject", "key", "recordSet", "repeated", "source"]
@@ -49,7 +77,7 @@ CONTEXT = (
     {"@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/"}
     | {"cr": "http://mlcommons.org/croissant/", "dct": "http://purl.org/dc/terms/", "conformsTo": "dct:conformsTo"}
     | {term: f"cr:{term}" for term in TERMS}
-    | {"dataType": {"@id": "cr:dataType", "@type": "@vocab"}}
+    | {"dataType": {"@id": "cr:dataType", "@type": "@vocab"}, "data": {"@id": "cr:data", "@type": "@json"}}
 )
 DATA_TYPES = {str: "sc:Text", int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean"}
 
@@ -64,6 +92,16 @@ def page() -> str:
         ]
         head = [f"## {name.capitalize()}", "", sentence, "", "| column | type | role | meaning |", "|---|---|---|---|"]
         parts.append("\n".join([*head, *rows]) + "\n")
+    head = [
+        "## Families",
+        "",
+        "What the column `family` may say in the project's own tables.",
+        "",
+        "| family | what it is |",
+    ]
+    parts.append(
+        "\n".join([*head, "|---|---|", *(f"| `{name}` | {words} |" for name, words in FAMILIES.items())]) + "\n"
+    )
     return "\n".join(parts)
 
 
@@ -81,7 +119,7 @@ def card(results: Path) -> dict:
         "creator": {"@type": "sc:Organization", "name": about["authors"][0]["name"]},
         "version": about["version"],
         "distribution": [_file(path) for path in there.values()],
-        "recordSet": [_record_set(name, path) for name, path in there.items()],
+        "recordSet": [*(_record_set(name, path) for name, path in there.items()), FAMILY_SET],
     }
 
 

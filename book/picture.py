@@ -1,24 +1,31 @@
-"""Draw README's one picture from the tracked table: `make picture`."""
+"""Draw the book's first pictures, on its first page and in README, from the tracked table: `make picture`."""
 
 import matplotlib as mpl
 
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import study_rows
-from helpers.show.figures.qid import qid_against_tokens
+from helpers.show.figures.front import loss_after_rounding, qid_per_parameter
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table
 
 mpl.use("Agg")
+N_PARAMS = 595_072  # non-embedding parameters of the model whose losses are drawn
+BITS = 3
 
 
 def main() -> None:
-    """QiD against tokens of every size in the study, GPTQ at 2 to 4 bits and the group that all widths share."""
+    """Draw the trunk's sizes, GPTQ at 2 to 4 bits and the group that all widths share."""
     study = degradation(study_rows(read_table("results/measurements.parquet").to_pandas()))
     use_house_style()
     gptq = rows_of_fit(study, "gptq", 32, symmetric=False)
-    figure = qid_against_tokens(gptq[gptq["bits"] <= 4])
-    figure.savefig("book/_static/qid.png", dpi=110, metadata={"Software": None})
+    gptq = gptq[gptq["bits"] <= 4]
+    drawn = {
+        "loss-after-rounding": loss_after_rounding(gptq, N_PARAMS),
+        "qid-per-parameter": qid_per_parameter(gptq, BITS),
+    }
+    for name, figure in drawn.items():
+        figure.savefig(f"book/_static/{name}.png", dpi=110, metadata={"Software": None})
 
 
 if __name__ == "__main__":

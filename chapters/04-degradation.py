@@ -23,8 +23,8 @@
 # {cite:t}`ouyang2025lowbit` lead us to expect three things. QiD should rise with the training tokens $D$. It should fall with the
 # size $N$. And it should fall with the bits $P$ that are kept. We count how often that is so. Then we look at what else may move
 # it: text that is read again, the learning rate and its decay, weight decay, the shape of the model, the training seed.
-# {term}`Intervals <interval>` run over training runs, one a size; in the table of the study's other runs, and wherever one run is
-# compared with another, over documents.
+# {term}`Intervals <interval>` run over training runs, one a size, unless another thing is named; in the table of the study's other
+# runs over documents.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -46,12 +46,25 @@ warnings.filterwarnings("ignore", message="IProgress not found")  # transformers
 
 from transformers.utils.logging import disable_progress_bar
 
-from helpers.analyse.questions.trends import bit_factors, loss_changes, slopes_by_pass, spread_out, trends
+from helpers.analyse.questions.decay_surface import decay_surface, full_cooldowns
+from helpers.analyse.questions.quadratic_rule import expected_ratio, exponents_by_width
+from helpers.analyse.questions.trends import (
+    bit_factors,
+    loss_changes,
+    slopes_by_pass,
+    slopes_of_two_runs,
+    spread_out,
+    steps_up,
+    trends,
+)
 from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
 from helpers.analyse.questions.ways import text_losses
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
 from helpers.analyse.rows.noise import calibration_spread
+from helpers.analyse.rows.outcomes import KL, QID
+from helpers.analyse.rows.scored_text import scored_both_ways, scored_text_relative
+from helpers.analyse.rows.second_runs import both_runs, one_run_scatter, whole_rows
 from helpers.analyse.rows.selection import commonest_scheme, rows_named, rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import (
@@ -59,10 +72,14 @@ from helpers.analyse.rows.study import (
     GROUP_SIZE,
     HELDOUT,
     LATE_TOKENS,
+    POCKET,
+    STUDY,
     UNSEEN,
+    agreeing,
     on_trunk,
     rows_of_every_run,
     study_rows,
+    unbranched,
 )
 from helpers.measure.sweep.console import reader_console
 from helpers.measure.sweep.declaration import read_sweep
@@ -71,7 +88,7 @@ from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.run import run_sweep
 from helpers.show.figures import comparisons
 from helpers.show.figures import qid as figures
-from helpers.show.glue import put
+from helpers.show.glue import put, put_all
 from helpers.show.markdown import code, plain
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import agreement_table, ratio_table, twins_table
@@ -156,10 +173,13 @@ put("example_se", example["qid_se_nats"])
 put("example_unpaired", unpaired)
 put("example_gain", unpaired / example["qid_se_nats"])
 put("example_perplexity", np.expm1(example["qid_nats"]))
+put("example_block", int(example["seq_len"]))
+put("example_calibration", int(example["calib_sequences"]))
 
 # %% [markdown]
 # One example: {glue:text}`example_model:s` after {glue:text}`example_tokens:s` tokens, rounded to
-# {glue:text}`example_bits:.0f` bits with GPTQ. Its QiD is
+# {glue:text}`example_bits:.0f` bits with GPTQ on {glue:text}`example_calibration:d` sequences of calibration text, and scored on the
+# first {glue:text}`example_block:d` tokens of each document. Its QiD is
 # {glue:text}`example_qid:.4f` ± {glue:text}`example_se:.4f` nats per token; its perplexity grew by
 # {glue:text}`example_perplexity:.1%`. Taken as a difference of two separate means, the same number would carry an error of
 # ± {glue:text}`example_unpaired:.4f`, {glue:text}`example_gain:.0f` times as large.
@@ -218,10 +238,10 @@ for (run, tokens), one in twins.groupby(["run_label", TOKENS_SEEN]):
 # %% [markdown]
 # ## The study: more sizes
 #
-# GPUs trained and measured the study: {glue:text}`all_runs:d` training runs and branches, with more text for evaluation and
-# calibration than the pocket sweep. Its rows came with the book. First comes its trunk: {glue:text}`study_sizes:d` sizes from
-# {glue:text}`study_smallest:s` to {glue:text}`study_largest:s` parameters with {glue:text}`study_steps:d` checkpoints each. Every
-# size saw the same batches at the same constant learning rate, so that $N$ is not mixed up with either.
+# GPUs trained and measured the study. Its rows came with the book: {glue:text}`all_runs:d` training runs and branches that are
+# measured alike, and {glue:text}`second_sizes:d` second runs with their cooldowns. First comes its trunk: {glue:text}`study_sizes:d`
+# sizes from {glue:text}`study_smallest:s` to {glue:text}`study_largest:s` parameters with {glue:text}`study_steps:d` checkpoints each.
+# Every size saw the same batches at the same constant learning rate, so that $N$ is not mixed up with either.
 
 # %%
 measured = read_table("results/measurements.parquet").to_pandas()
@@ -234,6 +254,10 @@ late = gptq[gptq[TOKENS_SEEN] > LATE_TOKENS]
 sizes = np.sort(gptq[N_PARAMS].unique())
 of_every_run = rows_of_every_run(measured)
 put("all_runs", of_every_run.query("n_averaged == 1")["run"].nunique())
+twice = {outcome.name: both_runs(measured, outcome) for outcome in (QID, KL)}
+twice = {name: both[both[TOKENS_SEEN] > LATE_TOKENS] for name, both in twice.items()}
+second = whole_rows(measured, first=False)
+put("second_sizes", twice["qid"]["model"].nunique())
 put("study_sizes", len(sizes))
 put("study_steps", gptq["step"].nunique())
 put("study_smallest", count_label(sizes[0]))
@@ -256,6 +280,56 @@ assert (by_tokens["change_nats"] > 3 * by_tokens["change_se_nats"]).all(), "the 
 assert down[by_tokens["bits"] == 4].sum() > down.sum() / 2, "the text says: most of the steps down are at 4 bits"
 put("fig_tokens", figures.qid_against_tokens(gptq))
 plt.close("all")
+whole = trends(gptq, TOKENS_SEEN, ["model", N_PARAMS, "bits"])
+put("whole_rising", int((whole["change_nats"] > 3 * whole["change_se_nats"]).sum()))
+put("whole_series", len(whole))
+put("whole_first", count_label(whole["start"].max()))
+assert (whole["change_nats"] > 3 * whole["change_se_nats"]).all(), "the text says: in all of them without the cut too"
+
+# %% tags=["remove-cell"]
+# One checkpoint by two protocols: the first draw of calibration text, the mean over draws, and RTN, which has none.
+MODEL, AT_3 = "tadpole-128x3", {"bits": 3, "group_size": GROUP_SIZE, "symmetric": False}
+of_model = measured[(measured["run"] == MODEL) & (measured["step"] == gptq["step"].max())]
+of_model = of_model[(of_model["eval_dataset"] == HELDOUT) & of_model["method"].isin(["none", "gptq"])]
+draws = {}
+for name, values in (("pocket", POCKET), ("study", STUDY)):
+    alike = degradation(of_model[agreeing(of_model, values)])
+    alike = (
+        alike[agreeing(alike, AT_3 | {"grid_search": "minmax", "order": "given"})].set_index("calib_seed").sort_index()
+    )
+    draws[name] = alike["qid_nats"]
+    put(f"protocol_{name}", alike.loc[0, "qid_nats"])
+    put(f"protocol_{name}_mean", alike["qid_nats"].mean())
+    put(f"protocol_{name}_calibration", int(alike["calib_sequences"].max()))
+    put(f"protocol_{name}_blocks", values["n_sequences"] // int(alike["n_documents"].max()))
+put("protocol_model", MODEL)
+put("protocol_draws", len(draws["study"]))
+put("protocol_documents", int(alike["n_documents"].max()))
+put("protocol_ratio", draws["pocket"].loc[0] / draws["study"].loc[0])
+put("protocol_ratio_mean", draws["pocket"].mean() / draws["study"].mean())
+assert (draws["pocket"].index == draws["study"].index).all(), "the text says: so many draws of each"
+by_text = scored_both_ways(measured)
+by_text = scored_text_relative(by_text[by_text[TOKENS_SEEN] > LATE_TOKENS]).loc["rtn"]
+for bits in BITS:
+    for column in ("ratio", "low", "high"):
+        put(f"protocol_{column}_{bits}", by_text.loc[bits, column])
+put("protocol_runs", int(by_text["n_runs"].max()))
+
+# %% [markdown]
+# **One checkpoint, two numbers.** At 3 bits {glue:text}`protocol_model:s`, at its last checkpoint, has a QiD of
+# {glue:text}`protocol_study:.3f` in {doc}`chapter 1 <01-the-question>` and in the study, and {glue:text}`protocol_pocket:.3f` in
+# the pocket sweep. Of each of the same {glue:text}`protocol_documents:d` documents the study scores the first
+# {glue:text}`protocol_study_blocks:d` blocks of 512 tokens, the pocket sweep {glue:text}`protocol_pocket_blocks:d`; they
+# calibrate on {glue:text}`protocol_study_calibration:d` and {glue:text}`protocol_pocket_calibration:d` sequences. The scored text
+# makes a part of it: on the first block RTN, which needs no calibration, loses {glue:text}`protocol_ratio_2:.2f`
+# [{glue:text}`protocol_low_2:.2f`, {glue:text}`protocol_high_2:.2f`], {glue:text}`protocol_ratio_3:.2f`
+# [{glue:text}`protocol_low_3:.2f`, {glue:text}`protocol_high_3:.2f`] and {glue:text}`protocol_ratio_4:.2f`
+# [{glue:text}`protocol_low_4:.2f`, {glue:text}`protocol_high_4:.2f`] times as much as on all four, at 2, 3 and 4 bits (beyond
+# {glue:text}`early_tokens:s` tokens, over {glue:text}`protocol_runs:d` runs). Calibration makes the rest: over
+# {glue:text}`protocol_draws:d` draws each the means are {glue:text}`protocol_pocket_mean:.3f` and
+# {glue:text}`protocol_study_mean:.3f`, a factor of {glue:text}`protocol_ratio_mean:.2f` where the first draws have
+# {glue:text}`protocol_ratio:.2f`. So only numbers of one protocol are compared below; {doc}`11-noise-floor` has what else moves
+# one.
 
 # %% [markdown]
 # ### Tokens
@@ -270,9 +344,11 @@ plt.close("all")
 #
 # From {glue:text}`late_first:s` to {glue:text}`late_last:s` tokens QiD rises in {glue:text}`tokens_rising:d` of
 # {glue:text}`tokens_series:d` series of {numref}`fig-tokens` by more than three errors of the change: it becomes
-# {glue:text}`growth_low:.1f` to {glue:text}`growth_high:.1f` times as large. Step by step it rises {glue:text}`tokens_up:d` times
-# in {glue:text}`tokens_steps:d` and falls {glue:text}`tokens_down:d` times, {glue:text}`tokens_down_4:d` of them at 4 bits. A step
-# is a quarter more tokens and moves QiD little, and the mere choice of calibration text moves it by some percent, as we shall see.
+# {glue:text}`growth_low:.1f` to {glue:text}`growth_high:.1f` times as large. The cut isn't needed for that: over all checkpoints,
+# from {glue:text}`whole_first:s` tokens on, {glue:text}`whole_rising:d` of {glue:text}`whole_series:d` series rise as clearly.
+# Step by step QiD rises {glue:text}`tokens_up:d` times in {glue:text}`tokens_steps:d` and falls {glue:text}`tokens_down:d` times,
+# {glue:text}`tokens_down_4:d` of them at 4 bits. A step is a quarter more tokens and moves QiD little, and the mere choice of
+# calibration text moves it by some percent. All this is {glue:text}`study_sizes:d` runs on one order of batches.
 
 # %% tags=["remove-cell"]
 early = gptq[gptq[TOKENS_SEEN] < LATE_TOKENS]
@@ -327,15 +403,20 @@ plt.close("all")
 # :name: fig-size
 # :alt: QiD against size on logarithmic axes in three panels for 2, 3 and 4 bits, one line for each of several numbers of training tokens. The lines of few tokens rise with size, those of many tokens fall.
 #
-# Size protects a model that has been trained long. At the fewest tokens the lines rise with $N$; at the most they fall.
+# At equal tokens a larger model loses less, once it has been trained long. At the fewest tokens the lines rise with $N$; at the most
+# they fall.
 # ```
 #
-# Beyond {glue:text}`early_tokens:s` tokens the largest model has a lower QiD than the smallest, by more than three errors, in
-# {glue:text}`size_falling:d` of {glue:text}`size_series:d` combinations of tokens and bits. Step by step from one size to the next,
+# Beyond {glue:text}`early_tokens:s` tokens, and at equal tokens, the largest model has a lower QiD than the smallest, by more than three
+# errors, in {glue:text}`size_falling:d` of {glue:text}`size_series:d` combinations of tokens and bits. Step by step from one size to the next,
 # QiD falls {glue:text}`size_down:d` times in {glue:text}`size_steps:d`. But at {glue:text}`size_first_tokens:s` tokens it is the
 # other way round: the largest model loses *more* than the smallest, at {glue:text}`size_first_rising:d` of
 # {glue:text}`size_first_series:d` bit widths. The largest loses less at every bit width from {glue:text}`size_helps_from:s` tokens
 # on. One way to read it: a small model that has hardly begun to learn has little to lose. These rows alone don't prove it.
+#
+# At equal tokens *per parameter* size doesn't protect: there $\ln$ QiD at 3 bits changes by
+# {glue:text}`09-extrapolation.ipynb::size_slope_ratio_3:s` [{glue:text}`09-extrapolation.ipynb::size_low_ratio_3:s`,
+# {glue:text}`09-extrapolation.ipynb::size_high_ratio_3:s`] per unit of $\ln N$ (clustered by run, {doc}`09-extrapolation`).
 #
 # ### Bits
 
@@ -371,15 +452,10 @@ plt.close("all")
 #
 # ### More bits
 #
-# The trunk was also rounded to 5, 6 and 8 bits. The table takes its checkpoints beyond {glue:text}`early_tokens:s` tokens. "Divided
-# by" is the factor by which one more bit divides QiD on the way to this width: the mean over the sizes, with a 95% interval that
-# counts training runs. From 6 to 8 bits it is the factor of each of the two.
+# The trunk was also rounded to 5, 6 and 8 bits. The tables take its checkpoints beyond {glue:text}`early_tokens:s` tokens.
 
 # %% tags=["hide-input"]
 wide_late = every_width[every_width[TOKENS_SEEN] > LATE_TOKENS]
-factors = bit_factors(wide_late)
-taken = pd.DataFrame({step: mean_over_runs(np.log(factors[step])) for step in factors}).T[["mean", "low", "high"]]
-taken = np.exp(taken).assign(rule=[((2**many - 1) / (2**few - 1)) ** (2 / (many - few)) for few, many in taken.index])
 by_width = wide_late.groupby("bits")
 shown = pd.DataFrame(
     {
@@ -391,9 +467,7 @@ shown = pd.DataFrame(
         ),
     }
 )
-cells = {step[1]: "{:.2f} [{:.2f}, {:.2f}]".format(*row) for step, row in taken[["mean", "low", "high"]].iterrows()}
-shown["divided by"] = pd.Series(cells)
-shown.fillna("").rename(index="{:g} bits".format).rename_axis(index=None)
+shown.rename(index="{:g} bits".format).rename_axis(index=None)
 
 # %% tags=["remove-cell"]
 other_text = rows_of_fit(degradation(study_rows(measured, UNSEEN)), "gptq", GROUP_SIZE, False, LATE_TOKENS)
@@ -407,17 +481,6 @@ put("eight_within", int((at_8["qid_nats"].abs() < 2 * at_8["qid_se_nats"]).sum()
 put("eight_both", int((negative & negative_other).sum()))
 put("eight_mean", at_8["qid_nats"].mean())
 put("eight_chance", negative.sum() * negative_other.mean())
-for few, many in taken.index:
-    row = taken.loc[(few, many)]
-    put(f"factor_{many:g}", row["mean"])
-    put(f"factor_{many:g}_low", row["low"])
-    put(f"factor_{many:g}_high", row["high"])
-    put(f"rule_{many:g}", row["rule"])
-for few, many in ((2, 3), (5, 6), (6, 8)):
-    put(f"power_{many}", np.log(taken.loc[(few, many), "mean"]) * (many - few) / np.log(many / few))
-holds = (taken["low"] < taken["rule"]) & (taken["rule"] < taken["high"])
-assert holds.to_list() == [False, False, True, True, True], "the text says where the rule lies inside the interval"
-assert (taken["mean"] > taken["rule"]).iloc[:2].all(), "and that the third and the fourth bit take off more"
 assert (wide_late[wide_late["bits"] < 8]["qid_nats"] > 0).all(), "the text says: no QiD below zero up to 6 bits"
 assert len(both) == len(at_8)
 assert at_8["qid_nats"].mean() > 0, "an exercise says: above zero"
@@ -431,17 +494,88 @@ assert (negative & negative_other).sum() > 2 * negative.sum() * negative_other.m
 # would be by accident. A change of the weights moves the loss first along its slope, up or down as it happens, and only then by its
 # curvature, upwards on average. At 8 bits the first may be the larger.
 #
-# The curvature gives a rule. One more bit divides the scale of the grid ({eq}`eq-grid`) by $(2^{P+1} - 1) / (2^P - 1)$, and the
-# variance of the rounding error by its square. If the loss grew as that variance, QiD would be divided by {glue:text}`rule_3:.2f`
-# with the third bit, then by {glue:text}`rule_4:.2f`, {glue:text}`rule_5:.2f`, {glue:text}`rule_6:.2f`, and {glue:text}`rule_8:.2f`
-# for each of the last two. Measured are {glue:text}`factor_3:.2f` [{glue:text}`factor_3_low:.2f`, {glue:text}`factor_3_high:.2f`],
-# {glue:text}`factor_4:.2f` [{glue:text}`factor_4_low:.2f`, {glue:text}`factor_4_high:.2f`], {glue:text}`factor_5:.2f`
-# [{glue:text}`factor_5_low:.2f`, {glue:text}`factor_5_high:.2f`], {glue:text}`factor_6:.2f` [{glue:text}`factor_6_low:.2f`,
-# {glue:text}`factor_6_high:.2f`] and {glue:text}`factor_8:.2f` [{glue:text}`factor_8_low:.2f`, {glue:text}`factor_8_high:.2f`].
-# From the fifth bit on the rule lies inside the interval. The third bit takes off much more and the fourth a little more: there the
+# ### KL, a second outcome
+#
+# KL is the mean divergence of the rounded model's predictions from the 16-bit model's, on the same tokens, in nats per token. It is
+# zero where rounding changes nothing and can't be negative, so that it has no slope to move along: it grows with the *square* of the
+# rounding error. One more bit divides the scale of the grid ({eq}`eq-grid`) by $(2^{P+1} - 1) / (2^P - 1)$ and KL by its square
+# ({eq}`eq-quadratic-rule` derives that). The table has what one more bit divides each outcome by on the way to this width (mean over
+# the sizes, interval over runs; from 6 to 8 bits for each of the two), in how many steps from checkpoint to checkpoint each rises, and the slope of its
+# logarithm in $\ln D$ (clustered by run; positive values).
+
+# %% tags=["hide-input"]
+found = {}
+for outcome in (QID, KL):
+    factors = bit_factors(wide_late, outcome)
+    means = {step: mean_over_runs(np.log(factors[step])) for step in factors}
+    taken = np.exp(pd.DataFrame(means).T[["mean", "low", "high"]])
+    found[outcome.name] = taken, steps_up(wide_late, outcome), exponents_by_width(wide_late, outcome)
+taken, up, powers = found["qid"]
+taken_kl, up_kl, powers_kl = found["kl"]
+rule = pd.Series({(few, many): expected_ratio(few, many) ** (1 / (many - few)) for few, many in taken.index})
+
+
+def with_ends(table, columns):
+    return table[columns].apply(lambda row: "{:.2f} [{:.2f}, {:.2f}]".format(*row), axis=1)
+
+
+beside = {"QiD divided by": with_ends(taken, ["mean", "low", "high"])}
+beside |= {"KL": with_ends(taken_kl, ["mean", "low", "high"]), "the rule": rule.map("{:.2f}".format)}
+beside = pd.DataFrame(beside).set_axis([many for _, many in taken.index])
+of_width = pd.DataFrame(
+    {
+        "QiD rises": up.apply(lambda row: f"{row['n_up']} of {row['n_steps']}", axis=1),
+        "KL rises": up_kl.apply(lambda row: f"{row['n_up']} of {row['n_steps']}", axis=1),
+        "slope of QiD": with_ends(powers, ["beta", "beta_low", "beta_high"]),
+        "slope of KL": with_ends(powers_kl, ["beta", "beta_low", "beta_high"]),
+    }
+)
+of_width.join(beside).fillna("")[[*beside, *of_width]].rename(index="{:g} bits".format).rename_axis(index=None)
+
+# %% tags=["remove-cell"]
+for few, many in taken.index[2:]:
+    put(f"rule_{many:g}", rule[few, many])
+    put_all(**{f"kl_factor_{many:g}_{end}": taken_kl.loc[(few, many), end] for end in ("mean", "low", "high")})
+put_all(**{f"factor_8_{end}": taken.loc[(6, 8), end] for end in ("low", "high")})
+for few, many in ((2, 3), (5, 6), (6, 8)):
+    put(f"power_{many}", np.log(taken.loc[(few, many), "mean"]) * (many - few) / np.log(many / few))
+for bits in (4, 6, 8):
+    put_all(**{f"up_{bits}": int(up.loc[bits, "n_up"]), f"kl_up_{bits}": int(up_kl.loc[bits, "n_up"])})
+    put_all(**{f"kl_slope_{bits}{end}": powers_kl.loc[bits, f"beta{end}"] for end in ("", "_low", "_high")})
+put("up_steps", int(up["n_steps"].max()))
+put_all(**{f"slope_8{end}": powers.loc[8, f"beta{end}"] for end in ("", "_low", "_high")})
+put("kl_rows", len(wide_late))
+put("kl_positive", int((wide_late["kl_nats"] > 0).sum()))
+off = (taken_kl["mean"] / rule - 1).iloc[2:].abs()
+put("kl_off", off.max())
+holds = (taken["low"] < rule) & (rule < taken["high"])
+assert holds.to_list() == [False, False, True, True, True], "the text says: from the fifth bit on inside QiD's interval"
+assert all((table["mean"] > rule).iloc[:2].all() for table in (taken, taken_kl)), (
+    "and the third and fourth take off more"
+)
+assert not ((taken_kl["low"] < rule) & (rule < taken_kl["high"])).any(), "the text says: outside KL's intervals"
+assert off.max() < 0.04, "the text says: by little"
+assert (wide_late["kl_nats"] > 0).all(), "the text says: all positive"
+assert (up_kl["n_up"] >= up["n_up"]).loc[4:].all(), "the text says: KL rises more steadily"
+
+# %% [markdown]
+# From the fifth bit on the rule is {glue:text}`rule_5:.2f`, {glue:text}`rule_6:.2f` and {glue:text}`rule_8:.2f`. QiD holds it, but with
+# intervals as wide as [{glue:text}`factor_8_low:.2f`, {glue:text}`factor_8_high:.2f`]. KL has {glue:text}`kl_factor_5_mean:.2f`
+# [{glue:text}`kl_factor_5_low:.2f`, {glue:text}`kl_factor_5_high:.2f`], {glue:text}`kl_factor_6_mean:.2f`
+# [{glue:text}`kl_factor_6_low:.2f`, {glue:text}`kl_factor_6_high:.2f`] and {glue:text}`kl_factor_8_mean:.2f`
+# [{glue:text}`kl_factor_8_low:.2f`, {glue:text}`kl_factor_8_high:.2f`]: within {glue:text}`kl_off:.1%` of the rule, though outside it by
+# these narrow intervals. The third bit takes off much more than the rule and the fourth a little more, in either outcome: there the
 # error is no longer small.
 #
-# A power of $P$ says something else. Its exponent would have to grow from {glue:text}`power_3:.1f` at the third bit to
+# {glue:text}`kl_positive:d` of {glue:text}`kl_rows:d` values of KL are positive, those at 8 bits too. Of {glue:text}`up_steps:d` steps at 4, 6 and 8 bits KL
+# rises in {glue:text}`kl_up_4:d`, {glue:text}`kl_up_6:d` and {glue:text}`kl_up_8:d`; QiD in {glue:text}`up_4:d`, {glue:text}`up_6:d`
+# and {glue:text}`up_8:d`. So most steps down are QiD's own noise. And tokens act on KL alike at every such width: its slope is
+# {glue:text}`kl_slope_4:.2f` [{glue:text}`kl_slope_4_low:.2f`, {glue:text}`kl_slope_4_high:.2f`], {glue:text}`kl_slope_6:.2f`
+# [{glue:text}`kl_slope_6_low:.2f`, {glue:text}`kl_slope_6_high:.2f`] and {glue:text}`kl_slope_8:.2f`
+# [{glue:text}`kl_slope_8_low:.2f`, {glue:text}`kl_slope_8_high:.2f`], where QiD at 8 bits says only {glue:text}`slope_8:.2f`
+# [{glue:text}`slope_8_low:.2f`, {glue:text}`slope_8_high:.2f`].
+#
+# A power of $P$ says something else. Its exponent in QiD would have to grow from {glue:text}`power_3:.1f` at the third bit to
 # {glue:text}`power_6:.1f` at the sixth and {glue:text}`power_8:.1f` at the last two. No power of $P$ holds from 2 to 8 bits. The next
 # chapter's fits keep to 2, 3 and 4.
 #
@@ -519,6 +653,37 @@ for bits in BITS:
     put(f"last_step_{bits}_end", at_end)
     assert at_end > (1.5 if bits > 2 else 1.1) * in_pass, "the text says that it ends nearer to one at each width"
 put("once_tokens", count_label(once))
+
+# the same ratio in KL, in other groups and in the second runs of both sizes
+peak = last_step[3].loc[once:].idxmax()
+by_group = degradation(study_rows(measured)).query("method == 'gptq' and symmetric == False")
+by_group = by_group[by_group[TOKENS_SEEN] == peak].assign(group=by_group["group_size"].fillna(0).astype(int))
+by_group = by_group.pivot(index=["bits", "group"], columns=N_PARAMS, values="kl_nats")
+in_kl = by_group[sizes[-1]] / by_group[sizes[-2]]
+put("peak_tokens", count_label(peak))
+put("peak_qid", last_step[3, peak])
+put_all(**{f"peak_kl_3_{group}": in_kl[3, group] for group in (32, 64, 128, 0)})
+put_all(**{f"peak_kl_{bits}": in_kl[bits, GROUP_SIZE] for bits in (4, 6, 8)})
+ends_kl = gptq.pivot(index=["bits", TOKENS_SEEN], columns=N_PARAMS, values="kl_nats")
+ends_kl = ends_kl[sizes[-1]] / ends_kl[sizes[-2]]
+for bits in BITS:
+    put(f"last_kl_{bits}_once", ends_kl[bits, once])
+    put(f"last_kl_{bits}_end", ends_kl[bits, gptq[TOKENS_SEEN].max()])
+    assert ends_kl[bits, gptq[TOKENS_SEEN].max()] > 1.05 * ends_kl[bits, once], "the text says: it climbs in KL too"
+shared = twice["kl"].pivot(index=["bits", TOKENS_SEEN], columns=N_PARAMS, values=["first_nats", "second_nats"])
+shared = shared.swaplevel(axis=1)
+shared = (shared[sizes[-1]] / shared[sizes[-2]]).loc[3].dropna()
+put("second_last", count_label(shared.index[-1]))
+put_all(second_ratio_3=shared["second_nats"].iloc[-1], first_ratio_3=shared["first_nats"].iloc[-1])
+assert in_kl[3, GROUP_SIZE] > 1.2 * in_kl[3].drop(GROUP_SIZE).max(), "the text says: one way of rounding alone"
+of_seed = degradation(of_every_run[of_every_run["run"] == "tadpole-512x12-seed1"])
+of_seed = of_seed[agreeing(of_seed, AT_3 | {"method": "gptq", TOKENS_SEEN: shared.index[-1]})]
+next_size = gptq[agreeing(gptq, {"bits": 3, TOKENS_SEEN: shared.index[-1], N_PARAMS: sizes[-2]})]
+put("seed_ratio_3", of_seed["kl_nats"].item() / next_size["kl_nats"].item())
+assert of_seed["kl_nats"].item() < 0.9 * shared["first_nats"].iloc[-1] * next_size["kl_nats"].item(), (
+    "and by another seed"
+)
+assert shared["second_nats"].iloc[-1] < 0.9 * shared["first_nats"].iloc[-1], "the text says: lower in the second runs"
 again = (
     pd.concat(texts)
     .query("epochs > 1")
@@ -572,10 +737,21 @@ plt.close("all")
 # pass; in the smaller ones it is {glue:text}`share_last_small:.0%` after {glue:text}`share_second_small:.0%`. In the largest the
 # gap grew by {glue:text}`widest:.4f` ± {glue:text}`widest_se:.4f` there. And their slopes rise from the second pass to the last two
 # in {glue:text}`large_up:d` of {glue:text}`large_bends:d` cases, those of the smaller models in {glue:text}`small_up:d` of
-# {glue:text}`small_bends:d`. The largest model has {glue:text}`last_step_2_once:.2f`, {glue:text}`last_step_3_once:.2f` and
-# {glue:text}`last_step_4_once:.2f` of the next one's QiD at 2, 3 and 4 bits after {glue:text}`once_tokens:s` tokens, still in the
-# first pass, and {glue:text}`last_step_2_end:.2f`, {glue:text}`last_step_3_end:.2f` and {glue:text}`last_step_4_end:.2f` at the end.
-# That is where learning by heart would show first. Two runs on the same batches don't establish it.
+# {glue:text}`small_bends:d`. After {glue:text}`once_tokens:s` tokens, still in the first pass, the largest model has
+# {glue:text}`last_step_2_once:.2f`, {glue:text}`last_step_3_once:.2f` and {glue:text}`last_step_4_once:.2f` of the next one's QiD at
+# 2, 3 and 4 bits, and {glue:text}`last_step_2_end:.2f`, {glue:text}`last_step_3_end:.2f` and {glue:text}`last_step_4_end:.2f` at the
+# end. That is where learning by heart would show first. Two runs on the same batches don't establish it.
+#
+# **How much of that is luck?** In KL the climb is from {glue:text}`last_kl_2_once:.2f`, {glue:text}`last_kl_3_once:.2f` and
+# {glue:text}`last_kl_4_once:.2f` to {glue:text}`last_kl_2_end:.2f`, {glue:text}`last_kl_3_end:.2f` and
+# {glue:text}`last_kl_4_end:.2f`. At 3 bits the ratio of QiD peaks at {glue:text}`peak_qid:.2f` after {glue:text}`peak_tokens:s`
+# tokens. That peak is one way of rounding one run: in KL the ratio there is {glue:text}`peak_kl_3_32:.2f` in groups of 32, but
+# {glue:text}`peak_kl_3_64:.2f` and {glue:text}`peak_kl_3_128:.2f` in groups of 64 and 128, {glue:text}`peak_kl_3_0:.2f` with a
+# grid a row, and {glue:text}`peak_kl_4:.2f`, {glue:text}`peak_kl_6:.2f` and {glue:text}`peak_kl_8:.2f` at 4, 6 and 8 bits. The
+# second runs of both sizes, trained with the same seed on the same batches, can be compared up to {glue:text}`second_last:s`
+# tokens. There their ratio of KL at 3 bits is {glue:text}`second_ratio_3:.2f`, where that of the first runs is
+# {glue:text}`first_ratio_3:.2f`, and a run of the largest size from another seed has {glue:text}`seed_ratio_3:.2f` of the next
+# one's KL. What is left is a moderate climb of the first run at every width; beyond these tokens it is the only one of its size.
 #
 # **What can't be told.** No run read fewer different tokens for as long, or more of them. To read for the second time is also to read
 # later, and the slope changes along training for other reasons, as the first pass shows. And neither text is the one that was read
@@ -604,7 +780,7 @@ twins_table(ratios)
 
 # %% tags=["remove-cell"]
 at = ratios.set_index(["way", "bits"])
-latest = others[others["schedule"] == "constant"].query("n_averaged == 1")[TOKENS_SEEN].max()
+latest = others.loc[others["schedule"] == "cosine", TOKENS_SEEN].max()
 at_last = ratios_to_twins(others[others[TOKENS_SEEN] == latest], trunk, ["way", "bits"]).set_index(["way", "bits"])
 KINDS = {
     "seed": "another training seed",
@@ -637,16 +813,36 @@ grouped = pd.concat([others[others["way"] == KINDS["seed"]], trunk]).groupby(["m
 scatter = (grouped.std() / grouped.mean()).dropna() ** 2
 for bits, value in np.sqrt(scatter.groupby("bits").mean()).items():
     put(f"seed_sd_{bits:g}", value)
-cooldowns = others[others["way"] == KINDS["cooldown"]]
-by_trunk = ratios_to_twins(cooldowns, trunk, ["model", "bits"]).set_index("bits")["ratio"]
+for outcome, both in twice.items():
+    spread = one_run_scatter(both)["relative_sd"]
+    put_all(**{f"second_{outcome}_sd_{bits}": spread[bits] for bits in BITS})
+second_slopes = slopes_of_two_runs(twice["qid"])
 for bits in BITS:
-    one = mean_over_runs(np.log(by_trunk[bits]))
-    for name in ("mean", "low", "high"):
-        put(f"cooldown_{bits}_{name}", np.exp(one[name]))
-    assert (one["low"] > 0) == (bits < 4), "the text says: raised at each bit width, not clearly at 4"
-by_branch = ratios_to_twins(cooldowns, trunk, ["run_label"])
-put("cooldown_sizes", cooldowns["model"].nunique())
-put("cooldown_lower", int((by_branch["loss_change_nats"] < 0).sum()))
+    of_bits = second_slopes.loc[bits]
+    put_all(**{f"second_{name}_{bits}": of_bits[name].mean() for name in ("first", "second")})
+    apart = mean_over_runs(of_bits["difference"])
+    put_all(**{f"second_apart_{bits}_{end}": f"{apart[end]:+.2f}".replace("-", "−") for end in ("mean", "low", "high")})
+    assert apart["low"] < 0 < apart["high"], "the text says: no difference in slope is clear of zero"
+own_second = second[unbranched(second) & second["bits"].isin(BITS)]
+second_up = steps_up(own_second)
+put_all(second_up=int(second_up["n_up"].sum()), second_steps=int(second_up["n_steps"].sum()))
+put("second_checkpoints", own_second["checkpoint_id"].nunique())
+put("second_cooldowns", second.loc[~unbranched(second), "checkpoint_id"].nunique())
+
+cooled = pd.concat([whole_rows(measured, first=True), second], ignore_index=True)
+cooldowns = full_cooldowns(cooled)
+cooldowns = cooldowns[cooldowns["bits"] == 3]
+surface = decay_surface(cooldowns)
+predicted = [surface.at(row[TOKENS_SEEN], row[N_PARAMS])["ratio"] for _, row in cooldowns.iterrows()]
+put_all(decay_least=min(predicted), decay_most=max(predicted), decay_above=int((cooldowns["ratio"] > 1).sum()))
+put_all(decay_cooldowns=surface.n_cooldowns, decay_runs=surface.n_runs, decay_sizes=cooldowns["model"].nunique())
+for name, tokens, size in (("large", 250e6, 37.8e6), ("late", 600e6, 1e6)):
+    put_all(**{f"decay_{name}_{key}": value for key, value in surface.at(tokens, size).items()})
+    put_all(**{f"decay_{name}_tokens": count_label(tokens), f"decay_{name}_size": count_label(size)})
+assert surface.slopes.loc["tokens", "value"] > 0 > surface.slopes.loc["size", "value"], (
+    "the text says: more late and small"
+)
+assert surface.at(600e6, 1e6)["low"] > 1 > surface.at(250e6, 37.8e6)["low"], "and where it is clear of one"
 assert (at.loc[KINDS["average"], "run_highest"] < 1).all(), "the text says: lower QiD in every run"
 assert at.loc[KINDS["average"], "loss_change_nats"].iloc[0] < 0, "and a lower loss"
 assert (at.loc[KINDS["wd3"], "high"] < 1).all(), "the text says that more weight decay lowers QiD"
@@ -680,25 +876,41 @@ plt.close("all")
 # raise QiD; averages, more weight decay and width lower it. Pale strokes: from the lowest to the highest of single runs.
 # ```
 #
-# **The yardstick.** The study has {glue:text}`seed_runs:d` runs with other seeds, at {glue:text}`mates:d` of the sizes. At
-# one checkpoint QiD scatters between seeds by {glue:text}`seed_sd_2:.1%`, {glue:text}`seed_sd_3:.1%` and {glue:text}`seed_sd_4:.1%`
-# at 2, 3 and 4 bits (standard deviation); over the checkpoints of a run, the means lie between {glue:text}`seed_lowest:.2f` and
-# {glue:text}`seed_highest:.2f` of the trunk's ({numref}`fig-else`). Branches and averages share most of
-# their training with their twins, so that for them this yardstick is rather too long.
+# **The yardstick.** The study has {glue:text}`seed_runs:d` runs with other seeds and other batches, at {glue:text}`mates:d` of
+# the sizes. At one checkpoint QiD scatters between seeds by {glue:text}`seed_sd_2:.1%`, {glue:text}`seed_sd_3:.1%` and
+# {glue:text}`seed_sd_4:.1%` at 2, 3 and 4 bits (standard deviation); over the checkpoints of a run, the means lie between
+# {glue:text}`seed_lowest:.2f` and {glue:text}`seed_highest:.2f` of the trunk's ({numref}`fig-else`). Branches and averages share
+# most of their training with their twins, so that for them this yardstick is rather too long.
 #
-# **The learning rate.** Cooldowns raise QiD to {glue:text}`cooldown_2_mean:.2f` [{glue:text}`cooldown_2_low:.2f`,
-# {glue:text}`cooldown_2_high:.2f`] of the trunk's at 2 bits, {glue:text}`cooldown_3_mean:.2f` [{glue:text}`cooldown_3_low:.2f`,
-# {glue:text}`cooldown_3_high:.2f`] at 3 and {glue:text}`cooldown_4_mean:.2f` [{glue:text}`cooldown_4_low:.2f`,
-# {glue:text}`cooldown_4_high:.2f`] at 4 ({glue:text}`cooldown_runs:d` branches of {glue:text}`cooldown_sizes:d` sizes; these
-# intervals count sizes). The loss falls in {glue:text}`cooldown_lower:d` of them. The ends of cosines differ, from
-# {glue:text}`cosine_lowest:.2f` to {glue:text}`cosine_highest:.2f`: the short ones spent little time at a high rate, and their loss
-# is higher. At {glue:text}`latest:s` tokens they stand at {glue:text}`cosine_2_last:.2f` of the trunk's QiD at 2 bits. Averages of
-# weights do the opposite: {glue:text}`average_2:.2f` at 2 bits, and a lower loss as well ({glue:text}`average_loss:s`). The peak
-# rate acts in no single direction: single runs at half of it lie between {glue:text}`half_lowest:.2f` and
-# {glue:text}`half_highest:.2f`, at twice of it between {glue:text}`double_lowest:.2f` and {glue:text}`double_highest:.2f`.
-# {cite:t}`catalan2025dynamics` find that error after rounding jumps when the rate decays. These rows agree in sign. The same
-# authors find that it changes little while the rate is constant. Here it grows {glue:text}`growth_low:.1f` to
-# {glue:text}`growth_high:.1f` times at a constant rate, further than any difference in the table.
+# **Second runs.** Of the trunk's sizes {glue:text}`second_sizes:d` were trained again with the same seed and batches, so that
+# only the arithmetic of the GPU tells the runs apart ({glue:text}`second_checkpoints:d` checkpoints and
+# {glue:text}`second_cooldowns:d` cooldowns, scored on two blocks of each document). The factor between the two evaluations taken
+# out, one run scatters by {glue:text}`second_qid_sd_2:.1%`, {glue:text}`second_qid_sd_3:.1%` and {glue:text}`second_qid_sd_4:.1%`
+# in QiD at 2, 3 and 4 bits, and by {glue:text}`second_kl_sd_2:.1%`, {glue:text}`second_kl_sd_3:.1%` and
+# {glue:text}`second_kl_sd_4:.1%` in KL. QiD rises in {glue:text}`second_up:d` of their {glue:text}`second_steps:d` steps. Their
+# slopes of $\ln$ QiD in $\ln D$ are {glue:text}`second_second_2:.2f`, {glue:text}`second_second_3:.2f` and
+# {glue:text}`second_second_4:.2f`, those of the first runs at the same checkpoints {glue:text}`second_first_2:.2f`,
+# {glue:text}`second_first_3:.2f` and {glue:text}`second_first_4:.2f`; they differ by {glue:text}`second_apart_2_mean:s`
+# [{glue:text}`second_apart_2_low:s`, {glue:text}`second_apart_2_high:s`], {glue:text}`second_apart_3_mean:s`
+# [{glue:text}`second_apart_3_low:s`, {glue:text}`second_apart_3_high:s`] and {glue:text}`second_apart_4_mean:s`
+# [{glue:text}`second_apart_4_low:s`, {glue:text}`second_apart_4_high:s`] (over sizes).
+#
+# **The learning rate.** A full cooldown multiplies QiD at 3 bits by {glue:text}`decay_least:.1f` to {glue:text}`decay_most:.1f`,
+# more after more tokens and less in larger models: by {glue:text}`decay_large_ratio:.2f` [{glue:text}`decay_large_low:.2f`,
+# {glue:text}`decay_large_high:.2f`] at {glue:text}`decay_large_tokens:s` tokens and {glue:text}`decay_large_size:s` parameters,
+# by {glue:text}`decay_late_ratio:.2f` [{glue:text}`decay_late_low:.2f`, {glue:text}`decay_late_high:.2f`] at
+# {glue:text}`decay_late_tokens:s` and {glue:text}`decay_late_size:s`. That is the surface of {doc}`07-tokens-or-decay` through
+# {glue:text}`decay_cooldowns:d` cooldowns of {glue:text}`decay_sizes:d` sizes, those of the second runs among them (clustered by
+# the {glue:text}`decay_runs:d` runs they left); {glue:text}`decay_above:d` of the cooldowns end above their run. The table's line
+# is a mean over the {glue:text}`cooldown_runs:d` of the trunk. The ends of cosines differ, from {glue:text}`cosine_lowest:.2f` to
+# {glue:text}`cosine_highest:.2f`: the short ones spent little time at a high rate, and their loss is higher. At
+# {glue:text}`latest:s` tokens they stand at {glue:text}`cosine_2_last:.2f` of the trunk's QiD at 2 bits. Averages of weights do
+# the opposite: {glue:text}`average_2:.2f` at 2 bits, and a lower loss as well ({glue:text}`average_loss:s`). The peak rate acts
+# in no single direction: single runs at half of it lie between {glue:text}`half_lowest:.2f` and {glue:text}`half_highest:.2f`, at
+# twice of it between {glue:text}`double_lowest:.2f` and {glue:text}`double_highest:.2f`. {cite:t}`catalan2025dynamics` find that
+# error after rounding jumps when the rate decays. These rows agree in sign. The same authors find that it changes little while
+# the rate is constant. Here it grows {glue:text}`growth_low:.1f` to {glue:text}`growth_high:.1f` times at a constant rate,
+# further than any difference in the table.
 #
 # **Weight decay.** Three times the usual weight decay lowers QiD to {glue:text}`wd3_2:.2f` at 2 bits, none raises it to
 # {glue:text}`wd0_2:.2f`; at {glue:text}`latest:s` tokens it is {glue:text}`wd3_2_last:.2f` and {glue:text}`wd0_2_last:.2f`. One run
@@ -858,8 +1070,9 @@ if agreement is not None:
 # %% [markdown]
 # ## What this does not show
 #
-# - **One run of most things.** The trunk has one training run a size. Other seeds exist at {glue:text}`mates:d` of the sizes, each weight decay and each shape was trained once.
-#   An interval over documents says nothing about a run that was not made.
+# - **Few runs.** One order of batches is behind all counts but those of {glue:text}`seed_runs:d` runs at {glue:text}`mates:d` sizes; the
+#   second runs share it. Each weight decay and each shape was trained once. An interval over documents says nothing about a run that
+#   was not made.
 # - **A law of decay.** Cooldowns and cosines were compared at their ends. How far the learning rate must fall, and for how long, this chapter doesn't ask.
 # - **New text instead of old.** Beyond {glue:text}`unique_tokens:s` tokens everything was read before.
 # - **One kind of text**, Python source, for training, calibration and evaluation.

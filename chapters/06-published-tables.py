@@ -195,8 +195,8 @@ assert nearest[2].ranges["alpha"][1] < nearest[3].ranges["alpha"][0] < nearest[4
 # those of a law of 2 bits alone. A fit of QiD itself, not of its logarithm, would do that: 2-bit values are the largest and hold
 # most of the weight.
 #
-# This matters beyond bookkeeping. The equation says that tokens and size act alike at every bit width. The authors' own three laws
-# say they don't: 3 and 4 bits have a steeper rise with tokens and a steeper fall with size. In our data 2 bits have the *highest*
+# This matters beyond bookkeeping. The equation says that tokens and size act alike at every bit width. The three laws that
+# print the table say they don't: 3 and 4 bits have a steeper rise with tokens and a steeper fall with size. In our data 2 bits have the *highest*
 # $\beta$ ({doc}`chapter 5 <05-unified-law>`), so the two studies agree only that the exponents differ.
 
 # %% tags=["remove-cell"]
@@ -491,7 +491,7 @@ assert not any(in_box), "the text says: all are extrapolations"
 #
 # For {glue:text}`small:s` at 4 bits equation 8 says {glue:text}`small_4:.2f` nats, the three laws {glue:text}`small_4_three:.2f`,
 # Kumar et al. {glue:text}`small_4_kumar:.2f` and ours {glue:text}`small_4_ours:.2f` ({glue:text}`small_4_ours_low:.2f` to
-# {glue:text}`small_4_ours_high:.2f`). Equation 8 and the three laws come from the same authors and the same models, and still
+# {glue:text}`small_4_ours_high:.2f`). The equation and the table are one paper's, and
 # differ by factors of {glue:text}`own_low:.2f` to {glue:text}`own_high:.2f`. The three published columns part by factors of
 # {glue:text}`spread_low:.1f` to {glue:text}`spread_high:.1f`. That spread, not the interval of any one fit, is the honest
 # uncertainty. It may still be too small: all four are powers of $D$, and if QiD bends, all four miss it together.

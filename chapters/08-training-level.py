@@ -21,8 +21,8 @@
 # rounded to few bits has not been trained to the full, and their law, solved for the tokens $D$, says how many tokens a model of a
 # given size needs until rounding costs it a given QiD. By that gauge the largest models of today are undertrained.
 # For public models nobody knows what the right answer would be. For ours we do: we know how many tokens each has read. So we read
-# the tokens off QiD as if we didn't know them, and compare. {term}`Intervals <interval>` run over training runs, one a size; at 90%
-# they are for a new training run.
+# the tokens off QiD as if we didn't know them, and compare. {term}`Intervals <interval>` run over training runs, one a size, those of
+# a law's constants over steps too; at 90% they are for a new training run.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -514,7 +514,7 @@ assert change[change < -2].index.max() < change[change > 2].index.min(), "the te
 # %% [markdown]
 # Take 70B parameters at {glue:text}`public:s` tokens and 4 bits, about what the largest open models of 2024 are. Equation 8
 # says a QiD of {glue:text}`public_eq8:.2f`, and {glue:text}`asked:g` nats at {glue:text}`need_eq8:s` tokens: past it. The three
-# laws behind the paper's own table say {glue:text}`public_table:.2f`, and {glue:text}`need_table:s` tokens: not there yet. The
+# laws that print the paper's table say {glue:text}`public_table:.2f`, and {glue:text}`need_table:s` tokens: not there yet. The
 # gauge as published thus doesn't settle on which side of its own line such a model stands, {glue:text}`out_paper:.1f` powers of
 # ten beyond the tokens it was fitted to. Ours, taken at its word, would say {glue:text}`need_ours:s` tokens
 # ({glue:text}`need_low:s` to {glue:text}`need_high:s`). Its low end alone lies {glue:text}`out_tokens:.1f` powers of ten beyond

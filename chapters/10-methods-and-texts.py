@@ -20,8 +20,10 @@
 # {doc}`Chapter 4 <04-degradation>` moved tokens, size and bits, and kept nearly everything else fixed: GPTQ on asymmetric groups of 32,
 # scored on held-out files of the packages that training read. This chapter moves the rest, and asks four
 # things. Which way of rounding loses least with codes of the same width? Which loses least when the scales are counted too? Does the answer
-# change with size and training? And would another text tell another story? {term}`Intervals <interval>` run over documents for the
-# CPU's rows and over training runs for the study's; where texts are compared, over packages of documents too.
+# change with size and training? And would another text tell another story? All four are asked of QiD and of KL, the divergence from the
+# 16-bit model's predictions. {term}`Intervals <interval>` run over documents for the CPU's rows and over training runs for
+# the study's; where texts are compared, over packages of documents too. Rows don't keep KL by document: on the CPU its ratios have no
+# interval, elsewhere intervals over runs alone.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -48,6 +50,7 @@ from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.rows import resampling
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import calibration_spread
+from helpers.analyse.rows.outcomes import KL, OUTCOMES, QID
 from helpers.analyse.rows.study import (
     HELDOUT,
     LATE_TOKENS,
@@ -77,6 +80,12 @@ def plain(rows):
     """Return QiD of GPTQ and RTN on asymmetric groups of 32 at 2, 3 and 4 bits."""
     found = degradation(rows).assign(way=ways.way_of_rounding)
     return found[found["way"].isin([GPTQ, "RTN"]) & (found["bits"] <= 4)]
+
+
+def with_kl(table, of_kl):
+    """Return `ways_table` of ratios of QiD, with one column a bit width for those of KL."""
+    wide = of_kl.pivot(index="way", columns="bits", values="ratio").rename(columns="KL, {:g} bits".format)
+    return ways_table(table).join(wide.map("{:.2f}".format, na_action="ignore").fillna(""))
 
 
 GPTQ, COARSE, ROW = "GPTQ", "GPTQ, group 128", "GPTQ, one group a row"
@@ -139,6 +148,7 @@ documents = resampling.document_counts(128, generator)
 replicates = every_draw[(every_draw["eval_dataset"] == HELDOUT) & (every_draw["way"] == GPTQ)]
 ratios = ways.ratios_to(held_out, GPTQ, documents)
 ratios = ways.with_calibration_scatter(ratios, calibration_spread(replicates), level=1 - 0.05 / len(ratios))
+kl_ratios = ways.ratios_to(held_out, GPTQ, documents, outcome=KL)
 
 # %% tags=["remove-cell"]
 axes = comparisons.ratios_by_way(ratios, "QiD over that of GPTQ (factor)", [0.7, 1, 1.5, 2, 3, 4, 5, 6])
@@ -150,6 +160,16 @@ for name, way in {"rtn": "RTN", "awq": "AWQ", "order": ORDER, "squares": SQUARES
 put_all(symmetric_2=by.loc[(SYMMETRIC, 2), "ratio"], symmetric_4=by.loc[(SYMMETRIC, 4), "ratio"])
 put_all(g64_2=by.loc[("GPTQ, group 64", 2), "ratio"], g128_2=by.loc[(COARSE, 2), "ratio"])
 put_all(**{name.lower(): by.loc[(name, 4), "ratio"] for name in ("NF4", "MXINT4", "MXFP4")})
+of_kl = kl_ratios.set_index(["way", "bits"])
+away = np.log(of_kl["ratio"] / by["ratio"]).abs()
+put_all(
+    kl_away_few=np.expm1(away[away.index.get_level_values("bits") < 4].max()), kl_rtn_4=of_kl.loc[("RTN", 4), "ratio"]
+)
+put_all(**{f"kl_{name}_4": of_kl.loc[(way, 4), "ratio"] for name, way in {"order": ORDER, "squares": SQUARES}.items()})
+put_all(kl_order_most=of_kl.loc[(ORDER, 4), "run_highest"], qid_order_most=by.loc[(ORDER, 4), "run_highest"])
+assert of_kl.loc[(ORDER, 4), "run_highest"] < 1 < by.loc[(ORDER, 4), "ratio"], "the text says: in every run, by KL"
+others = away.index[~away.index.get_level_values("way").isin([ORDER, SQUARES])]
+assert ((of_kl["ratio"] > 1) == (by["ratio"] > 1))[others].all(), "the text says: on the same side but for these two"
 losing = ratios[~ratios["way"].isin([SQUARES, ORDER])]
 assert (losing["clear"] & (losing["low"] > 1)).all(), "the text says that these differences are clear losses"
 gains = by.loc[[SQUARES, ORDER]]
@@ -165,12 +185,12 @@ assert by.loc[SQUARES, "ratio"].is_monotonic_increasing, "the text says that thi
 # :alt: Ratio of QiD to that of plain GPTQ for eleven ways of rounding, one row each, with markers for 2, 3 and 4 bits and intervals. Activation order and the least-squares grid lie around or below one, all others above it, MXFP4 and MXINT4 farthest.
 #
 # With codes of the same width, only the least-squares grid and activation order reach plain GPTQ or do better; all others lose more. QiD over
-# that of plain GPTQ, pooled over the checkpoints measured on a CPU. Bars: 95% by documents. Pale strokes: from the lowest to the highest
+# that of plain GPTQ, pooled over the checkpoints measured on a CPU. Bars: 95% over documents. Pale strokes: from the lowest to the highest
 # of the training runs.
 # ```
 
 # %% tags=["remove-input"]
-ways_table(ratios)
+with_kl(ratios, kl_ratios)
 
 # %% [markdown]
 # The table has the numbers behind {numref}`fig-ways`. {glue:text}`n_clear:d` of {glue:text}`n_comparisons:d` ratios are clear in the sense above.
@@ -183,6 +203,10 @@ ways_table(ratios)
 #   and 3 bits, nothing clear at 4.
 # - **The group.** A group of 64, of 128 or of a whole row costs a factor between {glue:text}`g64_2:.2f` and {glue:text}`g128_2:.2f` at 2 bits.
 # - **The formats.** NF4 loses {glue:text}`nf4:.2f`, MXFP4 {glue:text}`mxfp4:.2f` and MXINT4 {glue:text}`mxint4:.2f` times as much as GPTQ at 4 bits.
+# - **KL** says the same at 2 and 3 bits: its ratios differ from QiD's by at most {glue:text}`kl_away_few:.0%`. At 4 bits QiDs are small and
+#   their ratios noisy. There RTN has {glue:text}`kl_rtn_4:.2f` in KL, the least-squares grid {glue:text}`kl_squares_4:.2f`, and activation
+#   order {glue:text}`kl_order_4:.2f`, at most {glue:text}`kl_order_most:.2f` in a single run (QiD: {glue:text}`qid_order_most:.2f`): it
+#   gains at every width. All other ratios are on the same side of 1 by both.
 #
 # ## The same bits in all
 #
@@ -194,6 +218,7 @@ ways_table(ratios)
 largest = held_out[held_out[N_PARAMS] == held_out[N_PARAMS].max()]
 last = largest[largest[TOKENS_SEEN] == largest[TOKENS_SEEN].max()]
 at_bits = ways.at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents)
+kl_at_bits = ways.at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents, outcome=KL)
 
 # %% tags=["remove-cell"]
 stored = last.set_index(["way", "bits"])["effective_bits"]
@@ -213,6 +238,9 @@ coarse = at_bits[at_bits["way"].isin([ROW, COARSE, "GPTQ, group 64"])]
 put_all(coarse_lowest=coarse["ratio"].min(), coarse_highest=coarse["ratio"].max())
 mx = ways.at_effective_bits(held_out, "RTN", [stored["MXFP4", 4]], documents).set_index("way")["ratio"]
 put_all(mxfp_rtn=mx["MXFP4"], mxint_rtn=mx["MXINT4"])
+equal_away = np.log(kl_at_bits["ratio"] / at_bits["ratio"]).abs()
+put_all(kl_equal_away=np.expm1(equal_away.max()))
+assert ((kl_at_bits["ratio"] > 1) == (at_bits["ratio"] > 1)).all(), "the text says: on the same side"
 assert (coarse["high"] < 1).all(), "the text says that coarse groups lose less at equal bits"
 full = equal.loc[at_bits.loc[at_bits["n_runs"] == at_bits["n_runs"].max(), "way"].unique()]
 assert (full.idxmin() == ROW).all(), "the text says that it is the best among those measured on all runs"
@@ -233,7 +261,7 @@ assert 0.9 < mx["MXFP4"] < 1.1 < mx["MXINT4"], "that MXFP4 is like RTN and MXINT
 # what a mixture of widths could be expected to give.
 
 # %% tags=["remove-input"]
-ways_table(at_bits)
+with_kl(at_bits, kl_at_bits)
 
 # %% [markdown]
 # - **Groups.** The order turns over. At equal effective bits a coarse group loses *less* than a group of 32, by a factor between
@@ -246,6 +274,7 @@ ways_table(at_bits)
 #   {glue:text}`squares_equal_most:.2f` at {glue:text}`most_bits:g`. Together with coarse groups it wasn't measured.
 # - **The formats.** NF4 takes {glue:text}`nf4_bits:.2f` bits as stored here and loses more than GPTQ with {glue:text}`gptq_bits:.3f`. MXFP4 and MXINT4
 #   take {glue:text}`mx_bits:.2f`. Over RTN at the same effective bits MXFP4 has a ratio of {glue:text}`mxfp_rtn:.2f`, MXINT4 of {glue:text}`mxint_rtn:.2f`.
+# - **KL** has every ratio on the same side of 1, within {glue:text}`kl_equal_away:.0%`.
 #
 # ## Do the ratios depend on size and tokens?
 #
@@ -263,7 +292,11 @@ ways_table(at_bits)
 # %%
 study = degradation(study_rows(measured)).assign(way=ways.way_of_rounding)
 in_study, on_cpu = compared(study), compared(held_out)
-trends = pd.DataFrame({name: size_and_tokens(late(one)) for name, one in in_study.items()}).T
+of_outcomes = {
+    name: pd.DataFrame({what: size_and_tokens(late(one)) for what, one in compared(study, outcome).items()}).T
+    for name, outcome in OUTCOMES.items()
+}
+trends, kl_trends = of_outcomes[QID.name], of_outcomes[KL.name]
 
 # %% tags=["remove-cell"]
 sizes_of_study = np.sort(study[N_PARAMS].unique())
@@ -297,7 +330,7 @@ assert late(beyond).empty, "the caption says that all of them are early"
 small = pd.Series({name: np.exp(np.log(one["ratio"]).mean()) for name, one in on_cpu.items()})
 shown = trends_table(trends)
 shown.insert(0, "CPU", small.map("{:.2f}".format).reindex(shown.index).fillna(""))
-shown
+shown.join(trends_table(kl_trends)[["ratio", "slope in ln N", "slope in ln D"]].add_prefix("KL, "))
 
 # %% tags=["remove-cell"]
 ends = {"rtn2": panels[0], "rtn3": panels[1], "awq_rtn": panels[5], "symmetric2": panels[6]}
@@ -311,6 +344,16 @@ widest = late(of_largest[panels[0]]).set_index(TOKENS_SEEN)["ratio"]
 put_all(rtn2_widest=widest.max(), rtn2_widest_tokens=count_label(widest.idxmax()), rtn2_end_largest=widest.iloc[-1])
 put_all(awq_end_largest=at_end[nearest[2]], nf4_end_largest=at_end[nearest[1]])
 put_all(row_shortest=int(study["d_model"].min()), row_longest=4 * int(study["d_model"].max()))
+kl_end = compared(study[study[N_PARAMS] == sizes_of_study[-1]], KL)
+kl_end = {name: one.sort_values(TOKENS_SEEN)["ratio"].iloc[-1] for name, one in kl_end.items()}
+put_all(kl_awq_end=kl_end[nearest[2]], kl_nf4_end=kl_end[nearest[1]])
+nf4_size = kl_trends.loc[nearest[1], ["size", "size_low", "size_high"]]
+put_all(**dict(zip(("kl_nf4_size", "kl_nf4_size_low", "kl_nf4_size_high"), nf4_size, strict=True)))
+for name in ("size", "tokens"):
+    told = (trends[f"{name}_low"] > 0) | (trends[f"{name}_high"] < 0)
+    same = np.sign(kl_trends[name].astype(float)) == np.sign(trends[name].astype(float))
+    assert same[told].all(), "the text says: the same sign in KL"
+put_all(kl_ratio_away=np.expm1(np.log((kl_trends["ratio"] / trends["ratio"]).astype(float)).abs().max()))
 steady = trends[trends.index.str.startswith(("symmetric", "group"))].drop(panels[6])
 at_equal = pd.concat([late(one) for name, one in in_study.items() if name.endswith("equal bits")])["ratio"]
 put_all(n_sides=len(small), n_equal=len(at_equal), equal_highest=at_equal.max())
@@ -324,7 +367,7 @@ assert (trends.loc[nearest, "tokens_high"] < 0).all(), "that these fall with tok
 assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AWQ gains on RTN with both"
 
 # %% [markdown]
-# Pooled ratios: of the CPU's checkpoints; of the study's beyond {glue:text}`early_tokens:s` tokens with 95% by training run, and of its smallest and
+# Pooled ratios: of the CPU's checkpoints; of the study's beyond {glue:text}`early_tokens:s` tokens with 95% over training runs, and of its smallest and
 # largest size alone; and both slopes. Symmetric and asymmetric grid are compared on groups of 128, which divide {glue:text}`group_runs:d` of
 # {glue:text}`study_runs:d` widths.
 #
@@ -340,6 +383,11 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 #   (RTN), {glue:text}`nf4_tokens:.2f` (NF4) and {glue:text}`awq_tokens:.2f` (AWQ). AWQ gains on RTN with training and with
 #   size: it has {glue:text}`study_awq_rtn_smallest:.2f` of RTN's QiD in the smallest model and {glue:text}`study_awq_rtn_largest:.2f` in the largest. At
 #   the largest model's end little is left of the lead: {glue:text}`awq_end_largest:.2f` over AWQ, {glue:text}`nf4_end_largest:.2f` over NF4.
+#
+# - **In KL** pooled ratios differ from QiD's by at most {glue:text}`kl_ratio_away:.0%`, and every slope that QiD tells from zero has the
+#   same sign. Two things are told better. At the largest model's end GPTQ's lead at 4 bits is {glue:text}`kl_awq_end:.2f` over AWQ and
+#   {glue:text}`kl_nf4_end:.2f` over NF4: more is left than QiD shows. And the ratio of NF4 grows with size (slope in ln N
+#   {glue:text}`kl_nf4_size:.2f` [{glue:text}`kl_nf4_size_low:.2f`, {glue:text}`kl_nf4_size_high:.2f`], over runs).
 #
 # So small models tell which way is better, not always by how much.
 #
@@ -368,7 +416,12 @@ texts = {
     "unseen": texts_compared(*map(late, trunk), on_unseen, {N_PARAMS: "size", TOKENS_SEEN: "tokens"}),
     "prose": texts_compared(late(code), late(prose), on_prose, {TOKENS_SEEN: "tokens"}, "checkpoint_id"),
 }
+kl_texts = {
+    "unseen": texts_compared(*map(late, trunk), on_unseen, {N_PARAMS: "size", TOKENS_SEEN: "tokens"}, outcome=KL),
+    "prose": texts_compared(late(code), late(prose), on_prose, {TOKENS_SEEN: "tokens"}, "checkpoint_id", outcome=KL),
+}
 of_every_run = ways.text_ratios(*map(late, every_run), on_unseen, ["bits"])
+kl_every = texts_compared(*map(late, every_run), on_unseen, {}, outcome=KL)
 
 # %% tags=["remove-cell"]
 for name, text, one in (("held_out", HELDOUT, code), ("unseen", UNSEEN, trunk[1]), ("prose", PROSE, prose)):
@@ -385,12 +438,25 @@ for name, (text, other) in others.items():
     put_all(**{f"loss_{name}_least": more.min(), f"loss_{name}_most": more.max(), f"loss_{name}_se": error})
     assert (more > 0).all(), "the text says that it is harder for every checkpoint"
 loss_factor = losses["second_nats"].iloc[-1] / losses["first_nats"].iloc[-1]
-kl_texts = on_another_text(*(late(one[one["way"] == GPTQ]) for one in trunk)).xs(3, level="bits")
-for name, row in (("small", kl_texts.iloc[0]), ("large", kl_texts.iloc[-1])):
-    put_all(**{f"kl_unseen_{name}": row["kl_ratio"]})
-    put_all(**{f"surer_{name}": row["qid_over_kl_second"] / row["qid_over_kl_first"]})
-assert kl_texts["kl_ratio"].iloc[-1] > kl_texts["kl_ratio"].iloc[0] > 1, "the text says: more, and most in the largest"
-assert (kl_texts["qid_over_kl_second"] < kl_texts["qid_over_kl_first"]).iloc[-1], "the text says: QiD hides it"
+by_size = on_another_text(*(late(one[one["way"] == GPTQ]) for one in trunk)).xs(3, level="bits")
+put_all(kl_unseen_small=by_size["kl_ratio"].iloc[0], kl_unseen_large=by_size["kl_ratio"].iloc[-1])
+per_kl = by_size["qid_over_kl_second"] / by_size["qid_over_kl_first"]
+put_all(per_kl_small=per_kl.iloc[0], per_kl_next=per_kl.iloc[-2], per_kl_large=per_kl.iloc[-1])
+put_all(qid_unseen_large=by_size["qid_ratio"].iloc[-1], next_size=count_label(by_size.index[-2]))
+in_both = [ways.between_texts(*map(late, trunk), on_unseen, outcome)[0] for outcome in (QID, KL)]
+quotient = in_both[1].assign(ratio=in_both[0]["ratio"] / in_both[1]["ratio"])
+for bits, one in quotient.groupby("bits"):
+    mean = np.exp(log_mean_and_slopes(one, []).loc["mean"])
+    put_all(
+        **{
+            f"per_kl_{bits:g}": mean["value"],
+            f"per_kl_{bits:g}_low": mean["low"],
+            f"per_kl_{bits:g}_high": mean["high"],
+        }
+    )
+    assert mean["high"] < 1, "the text says: less for a given divergence"
+assert per_kl.iloc[:-1].min() == per_kl.iloc[-2] < per_kl.iloc[-1] < 1, "the text says: least in the next to largest"
+assert by_size["kl_ratio"].iloc[-1] > by_size["kl_ratio"].iloc[0] > 1, "the text says: more, and most in the largest"
 put_all(loss_factor=loss_factor, prose_model=prose["model"].iloc[0])
 usable = [one[(one["bits"] < 4) | (one[TOKENS_SEEN] > LATE_TOKENS)] for one in (*trunk, code, prose)]
 by_tokens = {"unseen, every size": ways.text_ratios(*usable[:2], on_unseen, ["bits", TOKENS_SEEN])}
@@ -415,18 +481,16 @@ plt.close("all")
 # :name: fig-texts
 # :alt: Ratio of QiD on another text to that on held-out code against training tokens, three panels, one line a bit width. For unseen code all lines lie close to one and their intervals cover it. For prose the lines start below one at 2 bits, rise above one before 60 million tokens and stay mostly between one and one and a half, with scatter from checkpoint to checkpoint.
 #
-# On code from unseen packages QiD is the same within a few percent. On prose it is higher, once the model has learned. Bars: 95% by
+# On code from unseen packages QiD is the same within a few percent. On prose it is higher, once the model has learned. Bars: 95% over
 # packages, drawn independently for each text. At 4 bits only beyond {glue:text}`early_tokens:s` tokens: before, not every draw has a positive QiD.
 # ```
 #
-# QiD hides something there. KL, the divergence from the 16-bit model's predictions, is larger on unseen code: by GPTQ at 3 bits
-# {glue:text}`kl_unseen_small:.2f` times that on held-out code in the smallest model and {glue:text}`kl_unseen_large:.2f` times in the
-# largest (sums over checkpoints of one run each). What rounding loses for a given divergence is {glue:text}`surer_small:.2f` and
-# {glue:text}`surer_large:.2f` times what it is on held-out code.
-
 # %% tags=["remove-input"]
 both = pd.concat(texts)
-trends_table(both.set_axis([f"{text}, {bits:g} bits" for text, bits in both.index]))
+pd.concat(
+    trends_table(one.set_axis([f"{text}, {bits:g} bits, {symbol}" for text, bits in one.index]))
+    for symbol, one in ((QID.symbol, both), (KL.symbol, pd.concat(kl_texts)))
+)
 
 # %% tags=["remove-cell"]
 put_all(every_runs=every_run[0]["run_label"].nunique(), every_checkpoints=late(every_run[0])["checkpoint_id"].nunique())
@@ -437,22 +501,44 @@ for bits, row in texts["prose"].iterrows():
     for name, one in (("code", code), ("prose", prose)):
         chosen = late(one[(one["bits"] == bits) & (one["way"] == GPTQ)])
         put_all(**{f"power_{name}_{bits:g}": slope(chosen[TOKENS_SEEN].to_numpy(float), chosen["qid_nats"].to_numpy())})
+    put_all(**{f"prose_kl_{bits:g}": kl_texts["prose"].loc[bits, "ratio"]})
+for bits, row in kl_every.iterrows():
+    put_all(**{f"every_kl_{bits:g}{end}": row[f"ratio{end}"] for end in ("", "_low", "_high")})
+put_all(kl_size_least=kl_texts["unseen"]["size"].min(), kl_size_most=kl_texts["unseen"]["size"].max())
+assert (kl_every["ratio_low"] > 1).all(), "the text says that KL is larger on unseen code"
+assert (kl_texts["unseen"]["size_low"] > 0).all(), "the text says: more in larger models"
+assert (kl_texts["prose"]["ratio"] > texts["prose"]["ratio"]).all(), "the text says: more in KL"
+assert (kl_texts["prose"]["tokens_low"] < 0).all(), "no slope on prose"
+assert (kl_texts["prose"]["tokens_high"] > 0).all(), "no slope on prose"
 cpu_texts = ways.text_ratios(held_out, unseen, on_unseen)
 holding = (cpu_texts["low"] < 1) & (cpu_texts["high"] > 1)
 assert (cpu_texts.loc[~holding, "ratio"] > 1).all(), "the text says that the rest lie above"
 put_all(text_lowest=cpu_texts["ratio"].min(), text_highest=cpu_texts["ratio"].max())
 put_all(n_text_ratios=len(cpu_texts), n_text_holding=int(holding.sum()))
-lead, lead_code = (qid_ratio(one[one["way"] == "RTN"], one[one["way"] == GPTQ]) for one in (late(prose), late(code)))
-lead = lead.merge(lead_code[["checkpoint_id", "bits", "ratio"]], on=["checkpoint_id", "bits"], suffixes=("", "_code"))
-lead["ratio"] /= lead["ratio_code"]
-leads = {bits: np.exp(log_mean_and_slopes(one, [], "checkpoint_id").loc["mean"]) for bits, one in lead.groupby("bits")}
-for bits, row in leads.items():
-    put_all(**{f"lead_{bits:g}": row["value"], f"lead_{bits:g}_low": row["low"], f"lead_{bits:g}_high": row["high"]})
+
+
+def leads_on_prose(outcome):
+    """Return by bits GPTQ's lead over RTN on prose over that on code, with its interval over checkpoints."""
+    lead, other = (
+        qid_ratio(one[one["way"] == "RTN"], one[one["way"] == GPTQ], outcome) for one in (late(prose), late(code))
+    )
+    lead = lead.merge(other[["checkpoint_id", "bits", "ratio"]], on=["checkpoint_id", "bits"], suffixes=("", "_code"))
+    lead["ratio"] /= lead["ratio_code"]
+    groups = lead.groupby("bits")
+    return {bits: np.exp(log_mean_and_slopes(one, [], "checkpoint_id").loc["mean"]) for bits, one in groups}
+
+
+leads, kl_leads = (leads_on_prose(outcome) for outcome in (QID, KL))
+for name, found in (("lead", leads), ("lead_kl", kl_leads)):
+    for bits, row in found.items():
+        key = f"{name}_{bits:g}"
+        put_all(**{key: row["value"], f"{key}_low": row["low"], f"{key}_high": row["high"]})
 pairs = ways.orders(held_out, unseen, on_unseen)
 swapped = pairs[pairs["swapped"]]
 farthest = np.exp(np.log(swapped[["ratio_first", "ratio_second"]]).abs().to_numpy().max()) - 1
 put_all(n_pairs=len(pairs), n_swapped=len(swapped), tau=1 - 2 * len(swapped) / len(pairs), farthest=farthest)
 put_all(n_both_clear=int((pairs["clear_first"] & pairs["clear_second"]).sum()))
+put_all(n_swapped_kl=int(ways.orders(held_out, unseen, on_unseen, outcome=KL)["swapped"].sum()))
 assert ((of_every_run["low"] < 1) & (of_every_run["high"] > 1)).all(), "the text says that QiD doesn't differ"
 assert ((texts["unseen"]["ratio_low"] < 1) & (texts["unseen"]["ratio_high"] > 1)).all(), "nor on the trunk"
 assert (texts["prose"]["ratio_low"] > 1).all(), "the text says that it is higher on prose"
@@ -464,31 +550,45 @@ assert not (swapped["clear_first"] & swapped["clear_second"]).any(), "the text s
 assert len(swapped) < 0.1 * len(pairs), "the text says that few swap"
 
 # %% [markdown]
-# Ratios of QiD to that on held-out code, in nats per token and per byte, and slopes of their logarithm. The intervals count packages, and training runs
-# (unseen) or checkpoints (prose, which has one run). No slope is told from zero.
+# Ratios to what it is on held-out code, in nats per token and per byte, and slopes of their logarithm. The intervals count packages
+# (QiD alone), and training runs (unseen) or checkpoints (prose, which has one run). No slope of QiD is told from zero.
 #
-# - **Unseen code.** QiD is the same. Over {glue:text}`every_checkpoints:d` checkpoints of all {glue:text}`every_runs:d` runs and averages of the study the
+# - **Unseen code: QiD is the same, KL isn't.** QiD first. Over {glue:text}`every_checkpoints:d` checkpoints of all {glue:text}`every_runs:d` runs and averages of the study the
 #   intervals lie around 1, within {glue:text}`every_low:.3f` and {glue:text}`every_high:.3f`. On the CPU, with {glue:text}`n_ways:d` ways of rounding, {glue:text}`n_text_holding:d` of
 #   {glue:text}`n_text_ratios:d` ratios (from {glue:text}`text_lowest:.2f` to {glue:text}`text_highest:.2f`) have an interval that holds 1; the
-#   rest lie above.
+#   rest lie above. KL is larger on unseen code: {glue:text}`every_kl_2:.3f` [{glue:text}`every_kl_2_low:.3f`,
+#   {glue:text}`every_kl_2_high:.3f`], {glue:text}`every_kl_3:.3f` [{glue:text}`every_kl_3_low:.3f`, {glue:text}`every_kl_3_high:.3f`] and
+#   {glue:text}`every_kl_4:.3f` [{glue:text}`every_kl_4_low:.3f`, {glue:text}`every_kl_4_high:.3f`] times at 2, 3 and 4 bits, over the same
+#   runs. It grows with size (slopes in ln N from {glue:text}`kl_size_least:.3f` to {glue:text}`kl_size_most:.3f`): by GPTQ at 3 bits from
+#   {glue:text}`kl_unseen_small:.2f` in the smallest model to {glue:text}`kl_unseen_large:.2f` in the largest (one run each). So for a given
+#   divergence rounding loses less there: QiD over KL is {glue:text}`per_kl_2:.3f` [{glue:text}`per_kl_2_low:.3f`,
+#   {glue:text}`per_kl_2_high:.3f`], {glue:text}`per_kl_3:.3f` [{glue:text}`per_kl_3_low:.3f`, {glue:text}`per_kl_3_high:.3f`] and
+#   {glue:text}`per_kl_4:.3f` [{glue:text}`per_kl_4_low:.3f`, {glue:text}`per_kl_4_high:.3f`] of what it is on held-out code (the trunk's runs),
+#   as it would be if models are surer of unseen code than they are right. By GPTQ at 3 bits it falls from {glue:text}`per_kl_small:.2f` in
+#   the smallest model to {glue:text}`per_kl_next:.2f` at {glue:text}`next_size:s`. The largest run is an exception, {glue:text}`per_kl_large:.2f`:
+#   there QiD is larger on unseen code too, {glue:text}`qid_unseen_large:.2f` times.
 # - **Prose.** QiD is {glue:text}`prose_2:.2f`, {glue:text}`prose_3:.2f` and {glue:text}`prose_4:.2f` times that on code at 2, 3 and 4 bits; in nats per byte
 #   {glue:text}`prose_2_byte:.2f`, {glue:text}`prose_3_byte:.2f` and {glue:text}`prose_4_byte:.2f` times, because tokens are short there. The 16-bit loss is
-#   {glue:text}`loss_factor:.2f` times as high (last checkpoint), so that the share lost isn't higher on prose.
+#   {glue:text}`loss_factor:.2f` times as high (last checkpoint), so that the share lost isn't higher on prose. In KL prose stands out more:
+#   {glue:text}`prose_kl_2:.2f`, {glue:text}`prose_kl_3:.2f` and {glue:text}`prose_kl_4:.2f` times.
 # - **Along training** QiD rises on prose as on code: as a power of $D$, GPTQ's has exponents of
 #   {glue:text}`power_prose_2:.2f`, {glue:text}`power_prose_3:.2f` and {glue:text}`power_prose_4:.2f` on prose, {glue:text}`power_code_2:.2f`,
 #   {glue:text}`power_code_3:.2f` and {glue:text}`power_code_4:.2f` on code. Only the beginning differs: at {glue:text}`first_tokens:s` tokens its QiD
 #   at 2 bits is {glue:text}`prose_first:.2f` times that on code. A model that has hardly learned a text has little to lose on it.
 # - **GPTQ's lead** over RTN on prose is {glue:text}`lead_2:.2f` [{glue:text}`lead_2_low:.2f`, {glue:text}`lead_2_high:.2f`] times that on code at 2 bits,
 #   {glue:text}`lead_3:.2f` [{glue:text}`lead_3_low:.2f`, {glue:text}`lead_3_high:.2f`] at 3 and {glue:text}`lead_4:.2f`
-#   [{glue:text}`lead_4_low:.2f`, {glue:text}`lead_4_high:.2f`] at 4 (by checkpoint). Its calibration text was code, which may be why.
+#   [{glue:text}`lead_4_low:.2f`, {glue:text}`lead_4_high:.2f`] at 4 (over checkpoints of one run); in KL {glue:text}`lead_kl_2:.2f`,
+#   {glue:text}`lead_kl_3:.2f` and {glue:text}`lead_kl_4:.2f` [{glue:text}`lead_kl_4_low:.2f`, {glue:text}`lead_kl_4_high:.2f`]. Its
+#   calibration text was code, which may be why.
 # - **The order of the ways** is the same on both kinds of code. Of {glue:text}`n_pairs:d` pairs at one width of codes on the CPU,
 #   {glue:text}`n_swapped:d` change places: a rank correlation (Kendall's τ) of {glue:text}`tau:.2f`. They lie at most {glue:text}`farthest:.0%` apart,
-#   and none is told apart on both texts; {glue:text}`n_both_clear:d` pairs are, in the same order.
+#   and none is told apart on both texts; {glue:text}`n_both_clear:d` pairs are, in the same order. In KL {glue:text}`n_swapped_kl:d` change
+#   places.
 #
 # ## What this does not show
 #
 # - **Few ways at many sizes.** Activation order, the least-squares grid, the MX formats and AWQ below 4 bits were measured on {glue:text}`n_runs:d` small
-#   runs alone, with intervals by documents. The study's runs differ in size as well as in chance, and all read the same batches.
+#   runs alone, with intervals over documents. The study's runs differ in size as well as in chance, and all read the same batches.
 # - **Narrow models.** One group a row means {glue:text}`row_shortest:d` to {glue:text}`row_longest:d` weights here. In a model of usual width it means thousands. At equal bits its
 #   advantage holds at every size measured, but is smaller in large ones; what it is beyond, these rows can't say.
 # - **One draw of calibration text** for all but plain GPTQ. The wider intervals borrow that scatter from plain GPTQ at the last checkpoints, for all ways

@@ -20,8 +20,9 @@
 # Measure the QiD of one checkpoint again, with nothing changed that anybody cares about, and another number comes out. Another
 # draw of calibration text, other documents, another machine, another number format: each moves it. Train the model again from
 # another seed, and it moves once more. This chapter measures how far each does, and adds them up to a floor. What lies below the
-# floor needs no explanation. Other chapters hold their predictions against it. {term}`Intervals <interval>` run over draws of
-# calibration text, where seeds are compared over training runs, and over checkpoints where that is said.
+# floor needs no explanation. Other chapters hold their predictions against it. All of it is asked of QiD and, where the rows allow,
+# of KL, the divergence from the 16-bit model's predictions. {term}`Intervals <interval>` run over draws of calibration
+# text; where seeds are compared, over training runs; over checkpoints or documents where that is said.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -36,6 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from helpers.analyse.questions.trends import steps_up
 from helpers.analyse.questions.ways import way_of_rounding
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.devices import device_agreement
@@ -50,6 +52,9 @@ from helpers.analyse.rows.noise import (
     without_rounding,
 )
 from helpers.analyse.rows.noise_floor import study_floors
+from helpers.analyse.rows.outcomes import KL, OUTCOMES, QID
+from helpers.analyse.rows.scored_text import scored_both_ways, scored_text_relative
+from helpers.analyse.rows.second_runs import both_runs, one_run_scatter
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.standard_errors import clustered_error
 from helpers.analyse.rows.study import (
@@ -64,6 +69,7 @@ from helpers.analyse.rows.study import (
     on_trunk,
     rows_of_every_run,
     rows_of_seeds,
+    study_rows,
 )
 from helpers.show import benchmarks
 from helpers.show.figures import comparisons
@@ -113,7 +119,7 @@ rows = gptq_of_study(measured)
 unseen = gptq_of_study(measured, UNSEEN)
 first = rows[rows["calib_seed"] == 0]
 last = rows[on_trunk(rows) & (rows["step"] == rows["step"].max())]
-floors = study_floors(measured, packages("evaluation"))
+floors, of_kl = (study_floors(measured, packages("evaluation"), outcome) for outcome in OUTCOMES.values())
 
 # %% [markdown]
 # ## Another draw of calibration text
@@ -123,7 +129,7 @@ floors = study_floors(measured, packages("evaluation"))
 
 # %%
 calibration = calibration_draws(last)
-elsewhere = calibration_draws(unseen)
+elsewhere = calibration_draws(unseen[on_trunk(unseen)])
 by_size = pd.concat(
     {size: calibration_draws(part) for size, part in last.groupby(N_PARAMS)}, names=[N_PARAMS]
 ).reset_index()
@@ -173,7 +179,7 @@ plt.close("all")
 # Relative to QiD, draws scatter by {glue:text}`cal_2:.1%` [{glue:text}`cal_2_low:.1%`, {glue:text}`cal_2_high:.1%`] at 2 bits,
 # {glue:text}`cal_3:.1%` [{glue:text}`cal_3_low:.1%`, {glue:text}`cal_3_high:.1%`] at 3 and {glue:text}`cal_4:.1%`
 # [{glue:text}`cal_4_low:.1%`, {glue:text}`cal_4_high:.1%`] at 4. These are standard deviations, pooled over the sizes, with 95%
-# intervals from {glue:text}`freedom:d` degrees of freedom. The intervals overlap: the bits make no clear difference, although QiD
+# intervals over draws, of {glue:text}`freedom:d` degrees of freedom. The intervals overlap: the bits make no clear difference, although QiD
 # itself at 2 bits is {glue:text}`bits_times:.0f` times that at 4. The same rounded models scored on unseen text give
 # {glue:text}`cal_2_unseen:.1%`, {glue:text}`cal_3_unseen:.1%` and {glue:text}`cal_4_unseen:.1%`, which agrees within the
 # intervals.
@@ -231,9 +237,10 @@ assert (quarter["high"] > 2).to_dict() == {2: False, 3: True, 4: False}, "the te
 #
 # ## Another training seed
 #
-# Trained {glue:text}`seed_runs:d` times each, from other initial weights and with the text in another order:
-# {glue:text}`seed_models:s`, up to {glue:text}`seed_last_tokens:s` tokens. All runs are rounded with the same draw of calibration
-# text and scored on the same documents.
+# From other initial weights and with the text in another order, the models {glue:text}`seed_models:s` were trained several times:
+# {glue:text}`seed_runs:d` runs in all. The smaller two have three runs each up to {glue:text}`seed_common_tokens:s` tokens, the largest
+# size has two, up to {glue:text}`seed_last_tokens:s`. All runs are rounded with the same draw of calibration text and scored on the same
+# documents.
 
 # %%
 of_seeds = rows_of_seeds(first)
@@ -252,13 +259,19 @@ nearest = rows_of_fit(
     degradation(rows_of_every_run(measured)), "rtn", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS
 )
 between_nearest = training_seeds(rows_of_seeds(nearest))
-names = [name.removeprefix("tadpole-") for name in of_seeds["model"].unique()]
+between_nearest = between_nearest.loc[WIDTHS]
+names = [name.removeprefix("tadpole-") for name in of_seeds.sort_values(N_PARAMS)["model"].unique()]
+n_models = of_seeds.groupby(TOKENS_SEEN)["model"].nunique()
+common_tokens = n_models[n_models == n_models.max()].index.max()
 losses = of_seeds.drop_duplicates(["run_label", "step"]).groupby(["model", TOKENS_SEEN])["baseline_loss_nats"].std()
 late_losses = losses[losses.index.get_level_values(TOKENS_SEEN) > LATE_TOKENS]
-last_seeds = by_tokens.xs(of_seeds[TOKENS_SEEN].max(), level=TOKENS_SEEN)
+last_seeds = by_tokens.xs(common_tokens, level=TOKENS_SEEN)
 leaders = late.loc[late.groupby(["model", "step", "bits"])["qid_nats"].idxmax()]
-put("seed_models", " and ".join(names))
-put("seed_runs", int(between["n_runs"].max() / between["n_models"].max()))
+put("seed_models", ", ".join(names))
+put("seed_runs", int(between["n_runs"].max()))
+put("seed_common_tokens", count_label(common_tokens))
+runs_of = of_seeds.groupby("model")["run_label"].nunique()
+assert runs_of.tolist() == [3, 3, 2], "the text says: three runs of the smaller two, two of the largest size"
 put("seed_freedom", int(between["degrees_of_freedom"].max()))
 put("seed_checkpoints", late["step"].nunique())
 put("seed_last_tokens", count_label(of_seeds[TOKENS_SEEN].max()))
@@ -266,7 +279,7 @@ put("late_tokens", count_label(LATE_TOKENS))
 put("last_share", last_seeds.loc[4, "relative_sd"] / between.loc[4, "relative_sd"])
 assert last_seeds.loc[4, "relative_sd"] < 0.6 * between.loc[4, "relative_sd"], "the text says: rather too high"
 put("loss_spread", np.sqrt((late_losses**2).mean()))
-put("loss_spread_last", np.sqrt((losses.xs(of_seeds[TOKENS_SEEN].max(), level=TOKENS_SEEN) ** 2).mean()))
+put("loss_spread_last", np.sqrt((losses.xs(common_tokens, level=TOKENS_SEEN) ** 2).mean()))
 put("loss_spread_largest", late_losses.max())
 put("loss_spread_at", count_label(late_losses.idxmax()[1]))
 assert late_losses.max() ** 2 > 0.5 * (late_losses**2).sum(), "the text says: mostly that of one checkpoint"
@@ -330,7 +343,72 @@ plt.close("all")
 # {glue:text}`between_2_last:.1%`, {glue:text}`between_3_last:.1%` and {glue:text}`between_4_last:.1%`, which so few runs can't
 # tell from the scatter of calibration text.
 #
-# The 16-bit losses of the runs differ as well: by {glue:text}`loss_spread_last:.3f` nats per token at the last common checkpoint,
+# ### The same seed again, and KL
+#
+# Eight sizes, up to {glue:text}`second_largest:s` parameters, were trained a second time with the same seed and the same batches. Only
+# the order in which a GPU adds numbers separates two such runs, and they part all the same. The scatter of one run is the standard
+# deviation of ln(one over the other) over $\sqrt 2$; how much of each document was scored differs between the two measurements by a
+# factor that is taken out. Here it is beside the other sources, for QiD and for KL:
+
+# %%
+every_pair = {name: both_runs(measured, outcome) for name, outcome in OUTCOMES.items()}
+again = {name: one_run_scatter(pairs) for name, pairs in every_pair.items()}
+draws_of = {name: calibration_draws(last, outcome) for name, outcome in OUTCOMES.items()}
+seeds_of = {name: training_seeds(late, outcome) for name, outcome in OUTCOMES.items()}
+
+# %% tags=["hide-input"]
+pd.DataFrame(
+    {
+        f"{label}, {outcome.symbol}": [f"{100 * table[name].loc[bits, 'relative_sd']:.1f}%" for bits in WIDTHS]
+        for label, table in (
+            ("draws of calibration text", draws_of),
+            ("same seed again", again),
+            ("training seeds", seeds_of),
+        )
+        for name, outcome in OUTCOMES.items()
+    },
+    index=[f"{bits} bits" for bits in WIDTHS],
+).T
+
+# %% tags=["remove-cell"]
+pairs = every_pair[QID.name]
+put("second_largest", count_label(pairs[N_PARAMS].max()))
+put("second_rows", int(again[QID.name].loc[4, "n_rows"]))
+put("second_sizes", int(again[QID.name].loc[4, "n_sizes"]))
+assert pairs["model"].nunique() == 8, "the text says: eight sizes"
+later = pairs[pairs[TOKENS_SEEN] > pairs[TOKENS_SEEN].min()]
+put("again_later", one_run_scatter(later).loc[4, "relative_sd"])
+put("again_later_from", count_label(later[TOKENS_SEEN].min()))
+assert one_run_scatter(later).loc[4, "relative_sd"] < again[QID.name].loc[4, "relative_sd"], "the text says: early most"
+for name in OUTCOMES:
+    for bits in WIDTHS:
+        put(f"again_{name}_{bits}", again[name].loc[bits, "relative_sd"])
+for bits in WIDTHS:
+    put_interval(f"between_kl_{bits}", seeds_of[KL.name].loc[bits])
+assert seeds_of[KL.name]["relative_sd"].max() < 0.6 * seeds_of[QID.name].loc[4, "relative_sd"], (
+    "alike in KL, not in QiD"
+)
+plain = rows_of_fit(degradation(study_rows(measured)), "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
+for name, outcome in OUTCOMES.items():
+    steps = steps_up(plain, outcome)
+    for bits in (4, 6, 8):
+        put(f"up_{name}_{bits}", int(steps.loc[bits, "n_up"]))
+    put("up_of", int(steps["n_steps"].iloc[0]))
+
+# %% [markdown]
+# The same seed again scatters by {glue:text}`again_qid_2:.1%`, {glue:text}`again_qid_3:.1%` and {glue:text}`again_qid_4:.1%` of QiD
+# ({glue:text}`again_later:.1%` at 4 bits from {glue:text}`again_later_from:s` tokens on: early checkpoints scatter most), and by {glue:text}`again_kl_2:.1%`,
+# {glue:text}`again_kl_3:.1%` and {glue:text}`again_kl_4:.1%` of KL: {glue:text}`second_rows:d` pairs of checkpoints of
+# {glue:text}`second_sizes:d` sizes. Other seeds scatter by {glue:text}`between_kl_2:.1%` [{glue:text}`between_kl_2_low:.1%`,
+# {glue:text}`between_kl_2_high:.0%`], {glue:text}`between_kl_3:.1%` [{glue:text}`between_kl_3_low:.1%`,
+# {glue:text}`between_kl_3_high:.0%`] and {glue:text}`between_kl_4:.1%` [{glue:text}`between_kl_4_low:.1%`,
+# {glue:text}`between_kl_4_high:.0%`] of KL (over runs). So what grows with the bits is the noise of QiD, a difference of two losses,
+# not a difference between the runs: in KL one run is like another to a few percent at every width. The same shows along a run. Of
+# {glue:text}`up_of:d` steps between the trunk's neighbouring checkpoints beyond {glue:text}`late_tokens:s` tokens QiD rises at
+# {glue:text}`up_qid_4:d`, {glue:text}`up_qid_6:d` and {glue:text}`up_qid_8:d` at 4, 6 and 8 bits; KL at {glue:text}`up_kl_4:d`,
+# {glue:text}`up_kl_6:d` and {glue:text}`up_kl_8:d`.
+#
+# The 16-bit losses of the runs of several seeds differ as well: by {glue:text}`loss_spread_last:.3f` nats per token at the last common checkpoint,
 # and by {glue:text}`loss_spread:.3f` over those beyond {glue:text}`late_tokens:s` tokens (standard deviations). The latter is
 # mostly that of one checkpoint, at {glue:text}`loss_spread_at:s` tokens, where it reaches
 # {glue:text}`loss_spread_largest:.3f`: with a learning rate that doesn't fall, losses jump.
@@ -414,6 +492,13 @@ put("factor_unseen", factors[UNSEEN])
 put("packages_held_out", len(set(in_packages[HELDOUT])))
 put("packages_unseen", len(set(in_packages[UNSEEN])))
 put("blocks_gain", blocks["gain"].median())
+for name, outcome in OUTCOMES.items():
+    both_ways = scored_both_ways(measured, outcome)
+    of_rtn = scored_text_relative(both_ways[both_ways[TOKENS_SEEN] > LATE_TOKENS]).xs("rtn", level="method")
+    for bits in WIDTHS:
+        put_interval(f"scored_{name}_{bits}", of_rtn.loc[bits], "ratio")
+    put("scored_runs", int(of_rtn["n_runs"].iloc[0]))
+    assert (of_rtn["low"] > 1).all(), "the text says that it moves the level"
 put("n_blocks", len(blocks))
 put("n_fitted", len(first))
 for bits, floor in floors.items():
@@ -425,11 +510,19 @@ assert exponents == sorted(exponents, reverse=True), "the text says: the fewer b
 assert abs(exponents[2] - 0.5) < 0.1, "the text says: near one half"
 assert (factors > 1).all(), "the text says that packages make errors larger"
 assert 0.5 < blocks["gain"].median() < 0.75, "the text says: less than a half is gained"
+at_last = blocks[blocks[f"{TOKENS_SEEN}_one"] == blocks[f"{TOKENS_SEEN}_one"].max()]
+assert (at_last["baseline_loss_nats_one"] < at_last["baseline_loss_nats_four"]).all(), "and: beginnings are easier"
 
 # %% [markdown]
 # Longer documents help less than more of them. The reader's rows have one block of text from each document and the study's have
 # four. On the {glue:text}`n_blocks:d` roundings that have both, the paired error with four blocks is {glue:text}`blocks_gain:.2f`
-# times that with one (median); four times as many documents would have made it one half.
+# times that with one (median); four times as many documents would have made it one half. Above all they move the level. At the last checkpoints the
+# beginning of a file is easier to predict, by the 16-bit loss, and yet loses more. By RTN, which needs no calibration text, QiD of the first block is
+# {glue:text}`scored_qid_2:.2f` [{glue:text}`scored_qid_2_low:.2f`, {glue:text}`scored_qid_2_high:.2f`], {glue:text}`scored_qid_3:.2f`
+# [{glue:text}`scored_qid_3_low:.2f`, {glue:text}`scored_qid_3_high:.2f`] and {glue:text}`scored_qid_4:.2f`
+# [{glue:text}`scored_qid_4_low:.2f`, {glue:text}`scored_qid_4_high:.2f`] times that of four at 2, 3 and 4 bits, KL
+# {glue:text}`scored_kl_2:.2f`, {glue:text}`scored_kl_3:.2f` and {glue:text}`scored_kl_4:.2f` times ({glue:text}`scored_runs:d` runs,
+# intervals over runs). Two numbers mean the same only by one protocol; between two, this is a part of the noise, and the largest.
 #
 # One thing the paired error does not know: files of one package are alike. The {glue:text}`n_documents:d` held-out files come
 # from {glue:text}`packages_held_out:d` packages, and the error by packages is {glue:text}`factor_held_out:.2f` times that by
@@ -555,6 +648,9 @@ for bits, floor in floors.items():
         "training seed": cell(floor.training_seed_relative * q, q),
         "floor of another run": cell(floor.of_another_run(q), q),
         "smallest QiD": f"{floor.smallest_qid_nats:.6f}",
+        "floor of one trained model, KL": f"{2 * of_kl[bits].rounding_relative:.1%}",
+        "floor of another run, KL": f"{of_kl[bits].of_another_run(1.0):.1%}",
+        "beside rows of another protocol: scored text": cell(floor.scored_text_relative * q, q),
         "beside a CPU's rows: device": cell(device_relative[bits] * q, q),
         "beside rows scored in float32: format": f"{formats.loc[bits, 'scoring_in_tfloat32']:.2%}",
     }
@@ -571,6 +667,8 @@ for bits, floor in floors.items():
     put(f"floor_{name}_relative", floor.of_one_model(q) / q)
     put(f"another_{name}", floor.of_another_run(q))
     put(f"another_{name}_relative", floor.of_another_run(q) / q)
+    put(f"another_kl_{name}", of_kl[bits].of_another_run(1.0))
+    put(f"scored_sd_{name}", floor.scored_text_relative)
     put(f"smallest_{name}", floor.smallest_qid_nats)
     put(f"least_{name}", least[bits])
     put(f"below_{name}", int((below["bits"] == bits).sum()))
@@ -597,6 +695,7 @@ assert floors[4].training_seed_relative > 2 * floors[4].calibration_relative, "t
 points = pd.DataFrame(
     {
         "documents": {bits: floor.evaluation.at(typical[bits]) / typical[bits] for bits, floor in floors.items()},
+        "scored text": {bits: floor.scored_text_relative for bits, floor in floors.items()},
         "CPU or GPU": device_relative,
         "number format": formats["scoring_in_tfloat32"],
     }
@@ -614,10 +713,10 @@ plt.close("all")
 #
 # ```{glue:figure} fig_parts
 # :name: fig-parts
-# :alt: Standard deviation as percent of QiD on a logarithmic axis for calibration text, training seed, documents, device and number format, with a marker for each of 2, 3 and 4 bits. Calibration text, documents and device lie between one and four percent. The training seed rises from two percent at 2 bits to eight at 4, with long bars, at 2 bits down to nothing. The number format lies far below.
+# :alt: Standard deviation as percent of QiD on a logarithmic axis for calibration text, training seed, documents, scored text, device and number format, with a marker for each of 2, 3 and 4 bits. Calibration text, documents and device lie between one and four percent. The training seed rises from two percent at 2 bits to eight at 4, with long bars, at 2 bits down to nothing. The scored text rises from five to eleven percent. The number format lies far below.
 #
-# The training seed is the largest part at 4 bits, and the least known. The format of scoring makes next to no noise. Bars: 95%
-# intervals, where there are several draws; QiD at the last checkpoints.
+# How much of each document is scored moves QiD most, which matters between protocols only; the training seed is the largest part
+# within one, and the least known. Bars: 95% intervals, over draws or runs; QiD at the last checkpoints.
 # ```
 #
 # At the last checkpoints the floor of one trained model is {glue:text}`floor_2:.3f` nats per token at 2 bits,
@@ -625,7 +724,9 @@ plt.close("all")
 # {glue:text}`floor_3_relative:.0%` and {glue:text}`floor_4_relative:.0%`. The floor of another run is {glue:text}`another_2:.3f`,
 # {glue:text}`another_3:.4f` and {glue:text}`another_4:.4f`, or {glue:text}`another_2_relative:.0%`,
 # {glue:text}`another_3_relative:.0%` and {glue:text}`another_4_relative:.0%` of QiD. A law that predicts the QiD of a run it
-# hasn't seen better than that can't be told from one that predicts it exactly.
+# hasn't seen better than that can't be told from one that predicts it exactly. In KL the floor of another run is
+# {glue:text}`another_kl_2:.0%`, {glue:text}`another_kl_3:.0%` and {glue:text}`another_kl_4:.0%`, for these documents: rows don't keep KL
+# by document.
 #
 # The smallest QiD that means anything comes out as {glue:text}`smallest_2:.6f`, {glue:text}`smallest_3:.6f` and
 # {glue:text}`smallest_4:.6f` nats per token at 2, 3 and 4 bits. The least rows measured have {glue:text}`least_2:.4f`,
@@ -646,11 +747,11 @@ plt.close("all")
 #
 # ## What this does not show
 #
-# - **Few seeds.** {glue:text}`seed_models:s`, {glue:text}`seed_runs:d` runs each, up to {glue:text}`seed_last_tokens:s` tokens.
-#   Whether larger models or later checkpoints scatter alike is not measured. The scatter falls in the range that was, so that for
-#   the trunk's end the floor of another run is rather too high: at 4 bits the runs' scatter at their last checkpoint is
-#   {glue:text}`last_share:.0%` of the pooled one.
-# - **A share of what.** Calibration draws were made at the last checkpoints only, and the floor takes their scatter as a fixed
+# - **Few seeds.** {glue:text}`seed_runs:d` runs of {glue:text}`seed_models:s`. The pairs of one seed add eight sizes, but share initial
+#   weights and the order of text. Later checkpoints than {glue:text}`seed_last_tokens:s` tokens have no other seed. The scatter falls
+#   in the range that was measured, so that for the trunk's end the floor of another run is rather too high: at 4 bits the runs' scatter
+#   at their last common checkpoint is {glue:text}`last_share:.0%` of the pooled one.
+# - **A share of what.** Calibration draws are compared at the trunk's last checkpoints only, and the floor takes their scatter as a fixed
 #   share of QiD. Between machines the share is larger early in training. For checkpoints soon after {glue:text}`late_tokens:s`
 #   tokens the floor of one model is rather too low; before that it shouldn't be used.
 # - **Parts that overlap.** Draws of calibration text, training seeds, devices and formats all set off the same chain of rounding

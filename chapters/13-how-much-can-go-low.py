@@ -309,7 +309,8 @@ plt.close("all")
 # {glue:text}`mix_tokens:s` training tokens. Hollow: everything is within the budget (at one), or less than the smallest ratio that was tried.
 # ```
 #
-# **At equal tokens, the share that can go low grows with size.** With {glue:text}`budget:.0%` more perplexity allowed it rises, matrix by matrix,
+# **At equal tokens, the share that can go low grows with size.** At {glue:text}`mix_tokens:s` tokens, with {glue:text}`budget:.0%` more
+# perplexity allowed, it rises, matrix by matrix,
 # from {glue:text}`ratio_matmul_small:.2f` in the smallest model to {glue:text}`ratio_matmul_large:.2f` in the largest, in
 # {glue:text}`steps_up:d` of {glue:text}`steps_in_size:d` steps from one size to the next; block by block from
 # {glue:text}`ratio_layer_small:.2f` to {glue:text}`ratio_layer_large:.2f`. A factor of ten in size adds
@@ -325,7 +326,8 @@ plt.close("all")
 # tokens take
 # {glue:text}`15-ratio-against-training.ipynb::proportional_matmul_mean:.2f`
 # [{glue:text}`15-ratio-against-training.ipynb::proportional_matmul_low:.2f`,
-# {glue:text}`15-ratio-against-training.ipynb::proportional_matmul_high:.2f`] off the share at the same budget.
+# {glue:text}`15-ratio-against-training.ipynb::proportional_matmul_high:.2f`] off the share at the same budget. (That text takes from
+# the share is known of the smaller sizes; the largest, which ends earlier, isn't in that mean.)
 #
 # There are {glue:text}`questions:d` questions of this kind (scheme, granularity, metric, budget). {glue:text}`fitted:d` have
 # three runs or more below ratio one, so that a line can be fitted: in {glue:text}`clear_up:d` of them the ratio clearly grows with

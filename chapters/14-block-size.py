@@ -37,7 +37,8 @@ import pandas as pd
 
 from helpers.analyse.fits.by_run import fit_by_run
 from helpers.analyse.fits.data import FitData
-from helpers.analyse.fits.hold_outs import judge, refitted, table_of_scores
+from helpers.analyse.fits.hold_outs import judge, predict_all, refitted, scores, scores_by_run, table_of_scores
+from helpers.analyse.judgement.scoring import with_errors
 from helpers.analyse.laws.names import JOINT_FORMS
 from helpers.analyse.mixed import block_size as blocks
 from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS
@@ -258,7 +259,7 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 # than the others. A block that holds such a channel takes its scale from it, and its neighbours are rounded to little or
 # nothing. The larger the blocks, the more channels have such a neighbour. Without outliers a larger block costs only what the
 # largest of more ordinary values exceeds that of fewer. For GPTQ in groups of 32, which leaves inputs alone, outliers explained
-# nothing ({doc}`12-why`).
+# nothing among small models, and a part of the loss in the largest ({doc}`12-why`).
 #
 # We measure outliers as the root mean square of the largest channel over that of the mean one, for the inputs of each matrix,
 # and take the geometric mean over matrices. From {glue:text}`qb_outliers_least:.1f` at the smallest model's first checkpoint
@@ -323,9 +324,10 @@ assert seen.iloc[-1][TOKENS_SEEN] > middle["Qr = 1"][TOKENS_SEEN].iloc[0], "the 
 # %%
 fits = {name: fit_by_run(form, data)[0] for name, form in JOINT_FORMS.items()}
 forms = {name: refitted(form) for name, form in JOINT_FORMS.items()}
-judged = judge(forms, blocks.block_splits(table), blocks.paired_floor)
+made = predict_all(forms, blocks.block_splits(table), blocks.paired_floor)
+judged = with_errors(scores(made), scores_by_run(made), np.random.default_rng(seed))
 judged_shares = judge(forms, blocks.block_splits(blocks.in_relative_perplexity(table)), blocks.paired_floor)
-rms, coverage = (table_of_scores(judged, score) for score in ("log_rms", "coverage"))
+rms, errors, coverage, tied = (table_of_scores(judged, one) for one in ("log_rms", "log_rms_se", "coverage", "tied"))
 
 # %% tags=["hide-input"]
 least = min(fit.aic for fit in fits.values())
@@ -340,7 +342,8 @@ shown = {
 pd.DataFrame(shown).T
 
 # %% tags=["remove-cell"]
-put("fig_joint_scores", extrapolation_figures.score_map(rms, coverage, CONTROLS, extrapolation.GOAL_LOG_RMS))
+score_map = extrapolation_figures.score_map(rms, errors, coverage, tied, CONTROLS, extrapolation.GOAL_LOG_RMS)
+put("fig_joint_scores", score_map)
 plt.close("all")
 for name in ("beta", "alpha", "mu", "nu"):
     put_row(f"qb_{name}", estimated(joint, name))
@@ -367,10 +370,11 @@ assert rms.min().min() > extrapolation.GOAL_LOG_RMS, "the text says: no law reac
 # %% [markdown]
 # ```{glue:figure} fig_joint_scores
 # :name: fig-joint-scores
-# :alt: Heat map of twelve laws by six hold-outs with rms and coverage. No cell is pale: most have 0.3 to 0.6. Laws in which the exponent of the block depends on size or on outliers are lighter than the others for the largest size and the largest block. The two controls at the bottom are darkest but for the decayed rate.
+# :alt: Heat map of thirteen laws by six hold-outs with rms, its error, coverage and ties. No cell is pale: most have 0.3 to 0.6. Laws in which the exponent of the block depends on size or on outliers are lighter than the others for the largest size and the largest block. The two controls at the bottom are darkest but for the decayed rate.
 #
 # No joint law predicts what it hasn't seen to {glue:text}`qb_goal:.2f` (see {doc}`09-extrapolation`). Each cell: rms of
-# $\ln(\hat q / q)$ and the share of 90% intervals that hold. Held out: the largest size; more than a quarter of the longest
+# $\ln(\hat q / q)$ ± its standard error over training runs (none on one run), the share of 90% intervals that hold, and whether
+# the law is tied with the column's best. Held out: the largest size; more than a quarter of the longest
 # training; everything rounded; each size's largest block; one scale a row; cooldowns.
 # ```
 #

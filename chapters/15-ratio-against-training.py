@@ -162,7 +162,7 @@ plt.close("all")
 # **The more a model has read, the less of it can go low.** From {glue:text}`train_first:s` to {glue:text}`train_last:s` tokens, with
 # {glue:text}`train_budget:.0%` more perplexity allowed, the largest ratio of MXINT, a share of the parameters, changes by
 # {glue:text}`whole_matmul_mean:.2f` [{glue:text}`whole_matmul_low:.2f`, {glue:text}`whole_matmul_high:.2f`] matrix by matrix; it falls in {glue:text}`down:d` of
-# {glue:text}`of_runs:d` runs. Block by block it changes by {glue:text}`whole_layer_mean:.2f` [{glue:text}`whole_layer_low:.2f`,
+# {glue:text}`of_runs:d` runs, the largest size not among them. Block by block it changes by {glue:text}`whole_layer_mean:.2f` [{glue:text}`whole_layer_low:.2f`,
 # {glue:text}`whole_layer_high:.2f`]. Most of it comes early: the change is {glue:text}`early_matmul_mean:.2f`
 # [{glue:text}`early_matmul_low:.2f`, {glue:text}`early_matmul_high:.2f`] up to {glue:text}`train_middle:s` tokens, and
 # {glue:text}`late_matmul_mean:.2f` [{glue:text}`late_matmul_low:.2f`, {glue:text}`late_matmul_high:.2f`] in the next

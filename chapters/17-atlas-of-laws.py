@@ -19,7 +19,7 @@
 #
 # Laws of rounding are scattered over papers that name the same thing differently. Here all that this book knows stand in one
 # notation and one table, on the same rows and the same hold-outs. Later chapters and other papers can be read against it.
-# {term}`Intervals <interval>` run over training runs.
+# {term}`Intervals <interval>` run over training runs, those of constants over steps too.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -113,6 +113,8 @@ put("at_reference", float(one.law.predict(100.0, 1.0, BITS)))
 scores = {law: table.loc[law, AIMS] for law in (SIMPLE, TOLD, "power", "steps")}
 for law, key in ((SIMPLE, "simple"), (TOLD, "told"), ("power", "power"), ("steps", "steps")):
     put_all(**{f"at_{key}_size": scores[law].iloc[0], f"at_{key}_late": scores[law].iloc[1]})
+late_errors = stored.judged[stored.judged["hold_out"] == AIMS[1]].set_index("law")["log_rms_se"]
+put_all(at_simple_late_se=late_errors[SIMPLE], at_power_late_se=late_errors["power"])
 told = stored.fits[TOLD]
 put_all(at_c=told.params["c"].value, at_c_low=told.params["c"].low, at_c_high=told.params["c"].high)
 put_all(at_told_tau=told.tau, at_told_n=table.loc[TOLD, "constants"])
@@ -127,11 +129,12 @@ assert told.params["c"].high < 1, "the text says: less than curvature says"
 # Two are new here.
 #
 # - **Tokens per parameter.** $q = c\,(D/N)^b\,s^{-\gamma}$ has {glue:text}`at_n:d` constants. The exponent is
-#   {glue:text}`at_b:.3f` [{glue:text}`at_b_low:.3f`, {glue:text}`at_b_high:.3f`] (95%, over training runs), and a model of 100
+#   {glue:text}`at_b:.3f` [{glue:text}`at_b_low:.3f`, {glue:text}`at_b_high:.3f`] (95%, over runs and steps), and a model of 100
 #   tokens per parameter loses {glue:text}`at_reference:.3f` nats per token at 3 bits. The relative spread around it is
-#   {glue:text}`at_tau:.3f`. Held out, the largest size is missed by {glue:text}`at_simple_size:.3f` (power law
-#   {glue:text}`at_power_size:.3f`) and the last factor 4 in tokens by {glue:text}`at_simple_late:.3f` (power law
-#   {glue:text}`at_power_late:.3f`). Size spans a factor of {glue:text}`at_span_n:.0f` here and tokens one of
+#   {glue:text}`at_tau:.3f`. Held out, the last factor 4 in tokens is missed by {glue:text}`at_simple_late:.3f` ±
+#   {glue:text}`at_simple_late_se:.3f` (power law {glue:text}`at_power_late:.3f` ± {glue:text}`at_power_late_se:.3f`, over runs); of
+#   the largest size one run was held out, which ties it ({glue:text}`at_simple_size:.3f`) with the power law
+#   ({glue:text}`at_power_size:.3f`). Size spans a factor of {glue:text}`at_span_n:.0f` here and tokens one of
 #   {glue:text}`at_span_d:.0f`: tying both lends the long lever's slope to the short one.
 # - **Curvature**, which has to be told the model: $q = c_P \cdot \tfrac12\operatorname{tr}(H)\,\sigma^2$ knows nothing of $D$ and
 #   $N$, and with {glue:text}`at_told_n:d` constants has {glue:text}`at_told_size:.3f` and {glue:text}`at_told_late:.3f`. At 3
@@ -182,13 +185,14 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 # ## Scores
 
 # %% tags=["hide-input"]
-every = table[list(stored.judged["hold_out"].unique())]
+every = atlas.scored(stored, stored.judged["hold_out"].unique())
 every.index = ["<code>" + html.escape(name) + "</code>" for name in every.index]
 shown(every)
 
 # %% [markdown]
-# *rms of $\ln(\hat q / q)$, no unit, laws by what was held out. n/a: the law can't be fitted to the rest or says nothing of it. What
-# these differences are worth, {doc}`09-extrapolation` asks.*
+# *rms of $\ln(\hat q / q)$ ± its standard error over training runs (none where one run is held out), no unit, laws by what was held
+# out. "=" marks a tie: the 95% interval of the difference from the column's best law, over runs, holds zero; on one run all are
+# tied. n/a: the law can't be fitted to the rest or says nothing of it.*
 #
 # ## Laws of the loss after rounding
 #
@@ -232,9 +236,11 @@ for bits in FITTED_BITS:
             f"at_shannon_{bits}_high": cell["ratio_high"],
         }
     )
-put_all(at_lost=int(losses["log_rms"].isna().sum()), at_loss_cells=len(losses))
+of_two = at.xs("shannon", level="way").xs("larger and later", level="hold_out")["ratio"]
+assert list(of_two < 1) == [False, True, True], "the text says: larger and later, it wins at 3 and 4 bits"
 assert at.loc[(2, AIMS[1], "shannon"), "ratio_high"] < 1, "the text says: at 2 bits it wins"
-assert min(at.loc[(bits, AIMS[1], "shannon"), "ratio_low"] for bits in (3, 4)) > 1, "the text says: it loses at 3, 4"
+assert at.loc[(3, AIMS[1], "shannon"), "ratio_low"] > 1, "the text says: it loses at 3"
+assert at.loc[(4, AIMS[1], "shannon"), "ratio_low"] < 1 < at.loc[(4, AIMS[1], "shannon"), "ratio_high"], "a tie at 4"
 
 # %% [markdown]
 # *rms of $\ln(\hat L / L)$ of the loss after rounding, no unit; in brackets 95% over the runs held out, fits kept, where there are four
@@ -242,10 +248,11 @@ assert min(at.loc[(bits, AIMS[1], "shannon"), "ratio_low"] for bits in (3, 4)) >
 #
 # Of the last factor 4 in tokens Shannon's law misses {glue:text}`at_shannon_2:.2f` [{glue:text}`at_shannon_2_low:.2f`,
 # {glue:text}`at_shannon_2_high:.2f`] times as much as Chinchilla's form at 2 bits, where the loss after rounding turns,
-# {glue:text}`at_shannon_3:.1f` [{glue:text}`at_shannon_3_low:.1f`, {glue:text}`at_shannon_3_high:.1f`] times at 3 and
-# {glue:text}`at_shannon_4:.1f` [{glue:text}`at_shannon_4_low:.1f`, {glue:text}`at_shannon_4_high:.1f`] times at 4. So the claim that
-# the old forms fail and this one extrapolates holds at our scale where the loss turns and not where it doesn't: there eight
-# constants cost more than they bring.
+# {glue:text}`at_shannon_3:.1f` [{glue:text}`at_shannon_3_low:.1f`, {glue:text}`at_shannon_3_high:.1f`] times at 3, and
+# {glue:text}`at_shannon_4:.1f` [{glue:text}`at_shannon_4_low:.1f`, {glue:text}`at_shannon_4_high:.1f`] times at 4, a tie. Of larger and
+# later rows, which are of two runs and have no interval, it misses less at 3 and 4 bits and more at 2. So the claim that the old forms
+# fail and this one extrapolates holds for tokens where the loss turns; elsewhere our hold-outs don't agree. Its fits have many minima,
+# some hardly higher that predict something else altogether: we take the lowest of 48 starts.
 #
 # ## A law of block size, known second-hand
 #

@@ -288,7 +288,7 @@ programs["cell"] = np.where(
 )
 order = list(dict.fromkeys(programs["library"]))
 wide = programs.pivot(index=["model", "group_size", "bits"], columns="library", values="cell")[order]
-wide.replace("-", "−", regex=True).rename_axis(columns=None)
+wide.replace("-", "−", regex=True).rename_axis(columns=None).rename_axis(index={"group_size": "group"})
 
 # %% tags=["remove-cell"]
 others = programs[programs["library"] != "ours"]

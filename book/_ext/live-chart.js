@@ -7,7 +7,22 @@
     const spec = JSON.parse(holder.dataset.spec);
     const axis = { labelColor: ink(), titleColor: ink(), tickColor: ink(), domainColor: ink(), gridColor: dark() ? "#3a4048" : "#dddddd" };
     const config = { background: "transparent", axis, legend: { labelColor: ink(), titleColor: ink() }, title: { color: ink() }, view: { stroke: null } };
-    vegaEmbed(holder.querySelector(".live-chart-view"), spec, { actions: false, renderer: "svg", config });
+    vegaEmbed(holder.querySelector(".live-chart-view"), spec, { actions: false, renderer: "svg", config }).then(({ view }) => {
+      if (spec.params?.some(({ name }) => name === "said")) speak(holder, view);
+    });
+  }
+
+  // The chart's own sentence, for those who don't see the chart: read out when a slider has come to rest.
+  function speak(holder, view) {
+    const words = holder.querySelector("[aria-live]") ?? holder.insertBefore(document.createElement("p"), holder.querySelector(".live-chart-view"));
+    words.className = "live-chart-said";
+    words.setAttribute("aria-live", "polite");
+    words.textContent = view.signal("said");
+    let waiting;
+    view.addSignalListener("said", (_, said) => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => { words.textContent = said; }, 400);
+    });
   }
 
   function start() {

@@ -2,7 +2,8 @@
 
 MathJax and Vega come from pinned Python wheels and are copied beside the pages. Vega (0.9 MB) is put only on pages that
 carry a live chart. The address that Jupyter Book's Thebe extension leaves on every page is taken away.
-HTML in Markdown that a cell displays is shown as text: names of runs and models come from data.
+HTML in Markdown that a cell displays is shown as text: names of runs and models come from data. Numbers that are glued
+into prose have a minus sign before them where they are negative, not the hyphen of Python's formats.
 """
 
 import importlib.util
@@ -19,6 +20,7 @@ THEBE_MARKS = ("thebe", "THEBE_JS_URL")
 # A browser refuses to preload a font from the disk; the theme's style sheets load the same fonts without that.
 FONT_PRELOAD = re.compile(r'\s*<link rel="preload" as="font"[^>]*>')
 MATHJAX_PARTS = ("tex-chtml.js", "input/tex", "output/chtml", "a11y", "sre", "ui")
+HYPHEN_OF_NUMBER = re.compile(r"(?<![\w-])-(?=\.?\d)")
 
 
 def mathjax_folder() -> Path:
@@ -57,6 +59,14 @@ def show_html_of_markdown(app: Sphinx, doctree: nodes.document) -> None:
         found.parent.replace(found, text)
 
 
+def show_minus_signs(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put a minus sign before every negative number that was glued into prose; MyST-NB gives such text a class."""
+    for pasted in [one for one in doctree.findall(nodes.inline) if "pasted-text" in one["classes"]]:
+        text = nodes.Text(HYPHEN_OF_NUMBER.sub("−", pasted.astext()))
+        pasted.children = []
+        pasted += text
+
+
 def add_vega(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Put Vega on a page that carries a live chart, and on no other."""
     if LIVE_CHART_MARK in (context.get("body") or ""):
@@ -93,6 +103,7 @@ def setup(app: Sphinx) -> dict:
     """Register with Sphinx; late, so that other extensions' scripts are already there to be taken away."""
     app.config.mathjax_path = "mathjax/tex-chtml.js"
     app.connect("doctree-read", show_html_of_markdown)
+    app.connect("doctree-resolved", show_minus_signs)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", add_vega, priority=400)
     app.connect("build-finished", drop_font_preloads)

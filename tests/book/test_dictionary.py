@@ -52,10 +52,20 @@ def test_only_what_stands_between_the_comments_is_written_and_both_have_to_be_th
 
 
 def test_the_page_has_one_row_of_four_cells_a_column():
-    rows = [line for line in dictionary.page().splitlines() if line.startswith("| `")]
+    tables, _ = dictionary.page().split("## Families")
+    rows = [line for line in tables.splitlines() if line.startswith("| `")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
     names = [name for record in (Measurement, CheckpointRow, TrialRow) for name in results.schema(record).names]
     assert [row.split("`")[1] for row in rows] == names
+
+
+def test_page_and_card_say_what_every_family_of_the_tables_is():
+    named = [pq.read_table(ROOT / f"results/{name}.parquet", columns=["family"]) for name in dictionary.TABLES]
+    assert {family for table in named for family in table["family"].to_pylist()} == dictionary.FAMILIES.keys()
+    (families,) = [each for each in dictionary.card(ROOT / "results")["recordSet"] if each["@id"] == "families"]
+    said = {row["families/family"]: row["families/meaning"] for row in families["data"]}
+    assert said == dictionary.FAMILIES
+    assert all(f"| `{name}` | {words} |" in dictionary.page() for name, words in said.items())
 
 
 @pytest.mark.parametrize(
@@ -63,7 +73,7 @@ def test_the_page_has_one_row_of_four_cells_a_column():
 )
 def test_a_tables_fields_are_the_files_columns(tmp_path, name, record):
     results.write_table(tmp_path / f"{name}.parquet", [], record)
-    (described,) = dictionary.card(tmp_path)["recordSet"]
+    described, _ = dictionary.card(tmp_path)["recordSet"]
     assert [field["source"]["extract"]["column"] for field in described["field"]] == results.schema(record).names
     key = described["key"] if isinstance(described["key"], list) else [described["key"]]
     assert [part["@id"] for part in key] == [f"{name}/{column}" for column in results.KEY[record]]
@@ -75,5 +85,5 @@ def test_a_tables_fields_are_the_files_columns(tmp_path, name, record):
 def test_a_column_that_a_file_of_an_older_schema_lacks_is_not_in_its_card(tmp_path):
     table = results.schema().empty_table().drop_columns(["run"])
     pq.write_table(table, tmp_path / "measurements.parquet")
-    (described,) = dictionary.card(tmp_path)["recordSet"]
+    described, _ = dictionary.card(tmp_path)["recordSet"]
     assert "run" not in [field["name"] for field in described["field"]]

@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import offline
+import pytest
 from docutils import nodes
 from docutils.utils import new_document
 
@@ -43,3 +44,23 @@ def test_html_in_markdown_that_a_cell_displays_is_text_and_what_it_displays_as_h
     offline.show_html_of_markdown(None, page)
     assert list(page.findall(nodes.raw)) == [written, table, chart]
     assert [paragraph.astext() for paragraph in page.findall(nodes.paragraph)] == [f"run {planted}", planted]
+
+
+@pytest.mark.parametrize(
+    ("glued", "shown"),
+    [
+        ("-0.46", "−0.46"),
+        ("0.46", "0.46"),
+        ("-0.46 [-0.5, .1]", "−0.46 [−0.5, .1]"),
+        ("1e-05", "1e-05"),
+        ("a-1", "a-1"),
+        ("2026-11-30", "2026-11-30"),
+        ("tadpole-128x3", "tadpole-128x3"),
+    ],
+)
+def test_a_negative_number_that_was_glued_has_a_minus_sign(glued, shown):
+    pasted, typed = nodes.inline(glued, glued, classes=["pasted-text"]), nodes.inline("-0.46", "-0.46")
+    page = new_document("page")
+    page.append(nodes.paragraph("", "", pasted, typed))
+    offline.show_minus_signs(None, page, "page")
+    assert [one.astext() for one in page.findall(nodes.inline)] == [shown, "-0.46"]

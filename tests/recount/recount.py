@@ -24,6 +24,7 @@ from scipy import stats
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-9  # of sums, means and t intervals: the order of additions moves the last digits of 16
 RECORD = "application/papermill.record/"
+SEEDED = frozenset({"tadpole-seeds", "tadpole-ninth"})  # the families of other training seeds
 
 
 # ---- what a chapter glued --------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import math
 from itertools import pairwise
 
 import numpy as np
+from scipy import stats
 from tests.recount.recount import (
     ROOT,
     checkpoints,
@@ -19,6 +20,7 @@ from tests.recount.recount import (
     trunk,
     where,
 )
+from tests.recount.recount_fits import by_run
 
 EXCEPTED = {"sweep_minutes": "timed by the reader's machine"}
 TOLERANCES = {}
@@ -26,13 +28,28 @@ TOLERANCES = {}
 N, D = "n_params_non_embedding", "tokens_seen"
 EARLY = 60e6
 BITS = {2, 3, 4}
+WIDTHS = (2, 3, 4, 5, 6, 8)
 PIECES = {"early": (0.25, 0.5), "before": (0.5, 1), "second": (1, 2), "last": (2, 4)}  # passes through the text
 
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [sweep(), example(), mine(), shown(), tokens(), early(), sizes(), bits(), rules(), eight(), slopes()]
-    parts += [last_step_in_size(), texts(), rereading(), ways(), scatter(), cooldowns(), schemes()]
+    parts = [
+        sweep(),
+        example(),
+        mine(),
+        shown(),
+        tokens(),
+        early(),
+        sizes(),
+        bits(),
+        rules(),
+        eight(),
+        in_kl(),
+        slopes(),
+    ]
+    parts += [last_step_in_size(), peak(), texts(), rereading(), ways(), scatter(), schemes()]
+    parts += [protocols(), first_block(), second_runs(), second_slopes(), decay()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -119,6 +136,8 @@ def example() -> dict:
         "example_unpaired": unpaired,
         "example_gain": unpaired / paired,
         "example_perplexity": math.exp(row["qid"]) - 1,
+        "example_block": row["seq_len"],
+        "example_calibration": row["calib_sequences"],
     }
 
 
@@ -165,8 +184,11 @@ def growths(series) -> list[float]:
 
 
 def tokens() -> dict:
-    series = walks(late(of_trunk()), D, "model", "bits")
+    series, whole = (walks(rows, D, "model", "bits") for rows in (late(of_trunk()), of_trunk()))
     return {
+        "whole_series": len(whole),
+        "whole_rising": sum(in_errors(one) > 3 for one in whole),
+        "whole_first": label(max(one[0][D] for one in whole)),
         "tokens_series": len(series),
         "tokens_rising": sum(in_errors(one) > 3 for one in series),
         "tokens_steps": len(moves(series)),
@@ -229,19 +251,61 @@ def bits() -> dict:
     }
 
 
+def divided(outcome) -> dict[tuple[int, int], list[float]]:
+    """Return, by the step from few bits to more, ln of what a bit divides each run's mean outcome by."""
+    runs = grouped(late(of_trunk(widths=set(WIDTHS))), "run").values()
+    means = [{p: np.mean([row[outcome] for row in where(rows, bits=p)]) for p in WIDTHS} for rows in runs]
+    return {(few, many): [math.log(m[few] / m[many]) / (many - few) for m in means] for few, many in pairwise(WIDTHS)}
+
+
 def rules() -> dict:
-    """Return the factors of more bits: by how much each divides a run's mean QiD, as the grid's rule and as a power."""
-    widths = (2, 3, 4, 5, 6, 8)
-    runs = grouped(late(of_trunk(widths=set(widths))), "run").values()
-    means = [{p: np.mean([row["qid"] for row in where(rows, bits=p)]) for p in widths} for rows in runs]
-    found = {}
-    for few, many in pairwise(widths):
-        gap = many - few
-        factor = interval([math.log(one[few] / one[many]) / gap for one in means], f"factor_{many}", math.exp)
-        found |= {key.removesuffix("_mean"): value for key, value in factor.items()}
-        found[f"rule_{many}"] = ((2**many - 1) / (2**few - 1)) ** (2 / gap)  # the variance goes with the scale's square
+    """Return what one more bit divides QiD and KL by, the grid's rule for it, and the power of P that QiD would need."""
+    found, off = {}, []
+    for (few, many), logs in divided("qid").items():
         if many in (3, 6, 8):
-            found[f"power_{many}"] = gap * math.log(found[f"factor_{many}"]) / math.log(many / few)
+            found[f"power_{many}"] = math.fsum(logs) / len(logs) * (many - few) / math.log(many / few)
+    for (few, many), logs in list(divided("kl_nats").items())[2:]:
+        rule = ((2**many - 1) / (2**few - 1)) ** (2 / (many - few))  # the variance goes with the scale's square
+        found |= {f"rule_{many}": rule} | interval(logs, f"kl_factor_{many}", math.exp)
+        off.append(abs(found[f"kl_factor_{many}_mean"] / rule - 1))
+    of_qid = interval(divided("qid")[6, 8], "factor_8", math.exp)
+    return found | {name: of_qid[name] for name in ("factor_8_low", "factor_8_high")} | {"kl_off": max(off)}
+
+
+def rises(series, outcome) -> int:
+    return sum(b[outcome] > a[outcome] for one in series for a, b in pairwise(one))
+
+
+def plane(rows, outcome) -> tuple[list[float], np.ndarray, np.ndarray]:
+    """Return the coefficients of ln outcome on 1, ln D and ln N (centred), half of their intervals, and the means.
+
+    Clusters are the runs, by `recount_fits.by_run`.
+    """
+    places, values = np.log([[row[D], row[N]] for row in rows]), np.log([row[outcome] for row in rows])
+    design = np.column_stack([np.ones(len(rows)), places - places.mean(axis=0)])
+    found = np.linalg.solve(design.T @ design, design.T @ values)
+    covariance, freedom = by_run(design, values - design @ found, [row["cluster"] for row in rows])
+    return found, covariance, freedom
+
+
+def with_ends(middle, half, name) -> dict:
+    return {name: middle, f"{name}_low": middle - half, f"{name}_high": middle + half}
+
+
+def in_kl() -> dict:
+    """Return in how many steps QiD and KL rise, and their slopes in ln D."""
+    every = late(of_trunk(widths=set(WIDTHS)))
+    found = {"kl_rows": len(every), "kl_positive": sum(row["kl_nats"] > 0 for row in every)}
+    for width in (4, 6, 8):
+        series = walks(where(every, bits=width), D, "run")
+        found |= {f"up_{width}": rises(series, "qid"), f"kl_up_{width}": rises(series, "kl_nats")}
+        found["up_steps"] = sum(len(one) - 1 for one in series)
+        for outcome, name in (("qid", "slope"), ("kl_nats", "kl_slope")):
+            rows = [row | {"cluster": row["run"]} for row in where(every, bits=width) if row[outcome] > 0]
+            slope, covariance, freedom = plane(rows, outcome)
+            half = stats.t.ppf(0.975, freedom[1]) * math.sqrt(covariance[1, 1])
+            if name == "kl_slope" or width == 8:
+                found |= with_ends(slope[1], half, f"{name}_{width}")
     return found
 
 
@@ -306,6 +370,34 @@ def last_step_in_size() -> dict:
             one, other = (where(of_trunk(widths={width}), **{N: size, D: tokens}) for size in (smaller, largest))
             found[f"last_step_{width}_{name}"] = other[0]["qid"] / one[0]["qid"]
     return found
+
+
+def last_two(rows, outcome) -> float:
+    """Return the largest model's outcome over that of the next, of rows of one moment and one way of rounding."""
+    below, above = sorted(where(rows, **{N: set(size_order()[-2:])}), key=lambda row: row[N])
+    return above[outcome] / below[outcome]
+
+
+def peak() -> dict:
+    """Return that ratio in KL: where it peaks in QiD at 3 bits, in other groups and widths, and in the second runs."""
+    once, end = (max(row[D] for row in of_trunk() if row[D] <= most) for most in (of_trunk()[0]["unique_tokens"], 1e12))
+    moments = [tokens for tokens in distinct(of_trunk(), D) if tokens >= once]
+    top = max(moments, key=lambda tokens: last_two(where(of_trunk(widths={3}), **{D: tokens}), "qid"))
+    found = {"peak_tokens": label(top), "peak_qid": last_two(where(of_trunk(widths={3}), **{D: top}), "qid")}
+    for group in (32, 64, 128, None):
+        rows = where(of_trunk(group=group, widths={3}), **{D: top})
+        found[f"peak_kl_3_{group or 0}"] = last_two(rows, "kl_nats")
+    found |= {f"peak_kl_{p}": last_two(where(of_trunk(widths={p}), **{D: top}), "kl_nats") for p in (4, 6, 8)}
+    for width in BITS:
+        for name, tokens in (("once", once), ("end", end)):
+            found[f"last_kl_{width}_{name}"] = last_two(where(of_trunk(widths={width}), **{D: tokens}), "kl_nats")
+    again = where(second(), bits=3)
+    shared = max(row[D] for row in where(again, **{N: size_order()[-1]}))
+    found |= {"second_last": label(shared), "second_ratio_3": last_two(where(again, **{D: shared}), "kl_nats")}
+    seeded = rounded(where(study(), run="tadpole-512x12-seed1", **{D: shared}), widths={3})
+    below = where(of_trunk(widths={3}), **{D: shared, N: size_order()[-2]})
+    found["seed_ratio_3"] = seeded[0]["kl_nats"] / below[0]["kl_nats"]
+    return found | {"first_ratio_3": last_two(where(of_trunk(widths={3}), **{D: shared}), "kl_nats")}
 
 
 def losses(text) -> dict[int, list[dict]]:
@@ -402,7 +494,7 @@ def change(rows) -> float:
 
 def ways() -> dict:
     everything = beside()
-    latest = max(row[D] for row in where(everything, schedule="constant", n_averaged=1))
+    latest = max(row[D] for row in where(everything, way="cosine"))
     sizes_apart = [row[N] / row["twin"][N] - 1 for row in everything if row["model"] != row["twin"]["model"]]
     found = {"latest": label(latest), "shape_size_gap": max(map(abs, sizes_apart))}
     for name, rows in grouped(everything, "way").items():
@@ -423,16 +515,6 @@ def scatter() -> dict:
             values = np.array([seeds[0]["twin"]["qid"], *(row["qid"] for row in seeds)])
             squares.append(sum((values / values.mean() - 1) ** 2) / (len(values) - 1))
         found[f"seed_sd_{width:g}"] = math.sqrt(np.mean(squares))
-    return found
-
-
-def cooldowns() -> dict:
-    rows = where(beside(), way="cooldown")
-    lower = sum(change(branch) < 0 for branch in grouped(rows, "run").values())
-    found = {"cooldown_sizes": len(distinct(rows, "model")), "cooldown_lower": lower}
-    for width, one in grouped(rows, "bits").items():
-        logs = [math.log(ratio(of_size)) for of_size in grouped(one, "model").values()]
-        found |= interval(logs, f"cooldown_{width:g}", math.exp)
     return found
 
 
@@ -462,3 +544,126 @@ def schemes() -> dict:
         "end_rtn_3": last(of_trunk(method="rtn", widths={3}))["qid"],
         "end_gptq_2": last(of_trunk(widths={2}))["qid"],
     }
+
+
+# ---- two protocols, second runs and the surface of cooldowns ---------------------------------------------------------
+
+
+def protocols() -> dict:
+    """Return QiD of one checkpoint at 3 bits: one block of each document on a CPU, and four blocks on a GPU."""
+    model, (*_, end) = "tadpole-128x3", sorted(distinct(of_trunk(), "step"))
+    text = where(measurements(), run=model, step=end, eval_dataset="wheels-heldout")
+    found = {"protocol_model": model}
+    for name, device, sequences in (("pocket", "cpu", 128), ("study", "cuda", 512)):
+        rows = rounded(where(text, device_type=device, n_sequences=sequences), widths={3})
+        (first,) = where(rows, calib_seed=0)
+        found[f"protocol_{name}"] = first["qid"]
+        found[f"protocol_{name}_mean"] = math.fsum(row["qid"] for row in rows) / len(rows)
+        found[f"protocol_{name}_calibration"] = first["calib_sequences"]
+        found[f"protocol_{name}_blocks"] = sequences // len(first["group_loss"])
+        found |= {"protocol_draws": len(distinct(rows, "calib_seed")), "protocol_documents": len(first["group_loss"])}
+    for end in ("", "_mean"):
+        found[f"protocol_ratio{end}"] = found[f"protocol_pocket{end}"] / found[f"protocol_study{end}"]
+    return found
+
+
+def first_block() -> dict:
+    """Return QiD of RTN on the first block of each document over that on four, with intervals over runs."""
+    rows = late(where(measurements(), device_type="cuda", eval_dataset="wheels-heldout", assignment_sha256=None))
+    little, much = (rounded(where(rows, n_sequences=blocks), "rtn") for blocks in (128, 512))
+    four = {(row["weights_sha256"], row["bits"]): row["qid"] for row in much}
+    logs: dict = {}
+    for row in little:
+        if (row["weights_sha256"], row["bits"]) in four:
+            ratio = row["qid"] / four[row["weights_sha256"], row["bits"]]
+            logs.setdefault(row["bits"], {}).setdefault((row["family"], row["run"]), []).append(math.log(ratio))
+    found = {}
+    for width, runs in logs.items():
+        ends = interval([np.mean(values) for values in runs.values()], "all", math.exp)
+        names = {"all_mean": "ratio", "all_low": "low", "all_high": "high"}
+        found |= {f"protocol_{name}_{width:g}": ends[key] for key, name in names.items()}
+        found["protocol_runs"] = len(runs)
+    return found
+
+
+def second(own=True, widths=BITS) -> list[dict]:
+    """Return the rows of the second runs, every matrix rounded: of the runs themselves, or of their cooldowns."""
+    of_family = where(measurements(), family="tadpole-mixed", device_type="cuda", n_sequences=256, calib_seed=0)
+    rows = rounded(where(of_family, eval_dataset="wheels-heldout", assignment_sha256=None, outlier_share=None))
+    return [row for row in rows if row["bits"] in widths and (row["run"] == row["model"]) == own]
+
+
+def beside_second() -> list[tuple[dict, dict]]:
+    """Return the late rows of first and second runs of a size, in pairs of one step and bit width."""
+    firsts = {(row["model"], row["step"], row["bits"]): row for row in late(of_trunk())}
+    pairs = [(firsts.get((row["model"], row["step"], row["bits"])), row) for row in late(second())]
+    return [(first, other) for first, other in pairs if first]
+
+
+def second_runs() -> dict:
+    series = walks(second(), D, "model", "bits")
+    found = {
+        "second_sizes": len({other["model"] for _, other in beside_second()}),
+        "second_up": rises(series, "qid"),
+        "second_steps": sum(len(one) - 1 for one in series),
+        "second_checkpoints": len(distinct(second(), "weights_sha256")),
+        "second_cooldowns": len(distinct(second(own=False), "weights_sha256")),
+    }
+    for outcome, name in (("qid", "qid"), ("kl_nats", "kl")):
+        for width in BITS:
+            logs = [math.log(a[outcome] / b[outcome]) for a, b in beside_second() if b["bits"] == width]
+            found[f"second_{name}_sd_{width}"] = np.std(logs, ddof=1) / math.sqrt(2)
+    return found
+
+
+def second_slopes() -> dict:
+    """Return the slopes of ln QiD in ln D in first and second runs, means over sizes, and their difference."""
+    found = {}
+    for width in BITS:
+        sizes_: dict = {}
+        for pair in beside_second():
+            if pair[0]["bits"] == width:
+                sizes_.setdefault(pair[0]["model"], []).append(pair)
+        runs = [
+            [line([r[D] for r in one], [r["qid"] for r in one]) for one in zip(*x, strict=True)]
+            for x in sizes_.values()
+        ]
+        for name, values in zip(("first", "second"), zip(*runs, strict=True), strict=True):
+            found[f"second_{name}_{width}"] = math.fsum(values) / len(values)
+        found |= interval([b - a for a, b in runs], f"second_apart_{width}", lambda value: signed(value, 2))
+    return found
+
+
+def decay() -> dict:
+    """Return what a full cooldown multiplies QiD at 3 bits by: a plane in ln D and ln N through all cooldowns."""
+    rows = [*rounded(where(study(), family="tadpole-trunk"), widths={3}), *second(True, {3}), *second(False, {3})]
+    ended = [
+        row for row in rows if "-cooldown" in row["run"] and row[D] == row["tokens_planned"] and row["n_averaged"] == 1
+    ]
+    cooled = []
+    for row in ended:
+        left = where(rows, run=row["model"], family=row["family"])
+        (same,) = [other for other in left if abs(other[D] / row[D] - 1) < 1e-3]
+        cooled.append(row | {"ratio": row["qid"] / same["qid"], "cluster": (row["family"], row["model"])})
+    slopes_, covariance, freedom = plane(cooled, "ratio")
+    middle = np.log([[row[D], row[N]] for row in cooled]).mean(axis=0)
+
+    def at(tokens, size) -> tuple[float, float]:
+        place = np.array([1.0, *(np.log([tokens, size]) - middle)])
+        return place @ slopes_, stats.t.ppf(0.975, min(freedom)) * math.sqrt(place @ covariance @ place)
+
+    factors = [math.exp(at(row[D], row[N])[0]) for row in cooled]
+    found = {
+        "decay_least": min(factors),
+        "decay_most": max(factors),
+        "decay_above": sum(row["ratio"] > 1 for row in cooled),
+        "decay_cooldowns": len(cooled),
+        "decay_runs": len(distinct(cooled, "cluster")),
+        "decay_sizes": len(distinct(cooled, "model")),
+    }
+    for name, tokens, size in (("large", 250e6, 37.8e6), ("late", 600e6, 1e6)):
+        log, half = at(tokens, size)
+        found |= {f"decay_{name}_ratio": math.exp(log), f"decay_{name}_low": math.exp(log - half)}
+        found |= {f"decay_{name}_high": math.exp(log + half), f"decay_{name}_tokens": label(tokens)}
+        found[f"decay_{name}_size"] = label(size)
+    return found

@@ -7,10 +7,21 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
-from tests.recount.recount import ROOT, distinct, grouped, half_width, label, standard_error, study, trunk, where
+from tests.recount.recount import (
+    ROOT,
+    distinct,
+    grouped,
+    half_width,
+    label,
+    measurements,
+    standard_error,
+    study,
+    trunk,
+    where,
+)
 from tests.recount.recount_04 import interval as of_runs
 from tests.recount.recount_04 import late, line, local, rounded
-from tests.recount.recount_11 import by_lateness, first_draws, of_seeds, seeded
+from tests.recount.recount_11 import PLAIN, by_lateness, first_draws, of_seeds, seeded
 from tests.recount.recount_fits import (
     BY_SIZE_AND_TOKENS,
     POWERS,
@@ -34,11 +45,7 @@ TABLE_1 = {
     4: (6.132297e-6, 0.655060, 0.383503),
 }
 HELD_OUT, UNSEEN = "wheels-heldout", "wheels-unseen"
-SPLITS = {
-    HELD_OUT: "evaluation",
-    UNSEEN: "unseen",
-    "wheels-prose": "prose",
-}  # in the order in which documents are drawn
+SPLITS = {HELD_OUT: "evaluation", UNSEEN: "unseen"}  # in the order in which documents are drawn
 
 PROFILED = "a profile of a law that isn't a product; tests/analyse/test_profiles.py holds profiles to statsmodels"
 EXCEPTED = dict.fromkeys(("ceiling_low", "ceiling_high", "onset_low", "onset_high"), PROFILED) | {
@@ -72,6 +79,8 @@ FITTED |= {
 }
 FITTED |= {"small_first", "small_top", "small_last", "large_first", "large_last", "large_3", "rtn_factor"}
 FITTED |= {"bits_for_ten", "bits_from_three", "size_for_two", "k_tokens", "k_bytes"}
+FITTED |= {f"{fitted}_{name}{end}" for fitted in ("kl", "pooled", "pooled_kl") for name in POWERS for end in ENDS[:3]}
+FITTED |= {"kl_tau", "held_kl_rms"} | {f"window_kl_{name}" for name in ("first", "middle", "last")}
 # The chapter refits the law on each draw of documents, the recount takes one Newton step on the same draws.
 TOLERANCES = dict.fromkeys(FITTED, 1e-6) | {"texts_reach": 1e-3}
 
@@ -80,6 +89,7 @@ def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [window(), whole(), shape(), places(), widths_alone(), beginnings(), held_out(), more_bits()]
     parts += [ways(), published(), here(), box(), seeds(), far(), exercises()]
+    parts += [outcomes(), peak(), kl_by_bits()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -419,6 +429,105 @@ def counted(pairs) -> dict:
     every = [(f"{greek[name]} of {pair}", one) for pair, by_name in pairs.items() for name, one in by_name.items()]
     left = [what for what, one in every if one.chance() < (1 - LEVEL) / len(every)]
     return {"pairs_all": len(every), "pairs_counted": len(left), "pairs_told": "; ".join(left)}
+
+
+# ---- KL and every run ------------------------------------------------------------------------------------------------
+
+
+def of_kl(rows) -> list[dict]:
+    """Return the rows with KL for QiD, and no error of their own."""
+    return [row | {"qid": row["kl_nats"], "document_qid": np.zeros(2)} for row in rows]
+
+
+def stretched(values, error: float) -> np.ndarray:
+    """Return values about zero whose mean has this standard error."""
+    away = np.asarray(values) - np.mean(values)
+    return away * error / standard_error(away)
+
+
+def again(name: str) -> list[dict]:
+    """Return the second runs' late rows at constant rate: `qid` (or KL) brought to 512 blocks by the other sizes' factor.
+
+    The factor is the first run's over the second's, mean of the sizes' means of ln; its error is added to the row's.
+    """
+    found = where(measurements(), device_type="cuda", n_sequences=256, eval_dataset=HELD_OUT, family="tadpole-mixed")
+    found = where(found, method="gptq", bits=set(WIDTHS), **PLAIN, calib_seed=0, assignment_sha256=None)
+    whole = [row for row in found if row["outlier_share"] is None and row["run"] == row["model"]]
+    first = {(row["model"], row["step"], row["bits"]): row for row in trunk(first_draws())}
+    ratios = {}
+    for row in whole:
+        key = row["model"], row["step"], row["bits"]
+        if key in first:
+            logs = ratios.setdefault(row["bits"], {}).setdefault(row["model"], [])
+            logs.append(math.log(first[key][name] / row[name]))
+    rows = []
+    for row in late(whole):
+        if passes(row) > EPOCHS:
+            continue
+        others = [np.mean(logs) for model, logs in ratios[row["bits"]].items() if model != row["model"]]
+        factor, error = math.exp(np.mean(others)), standard_error(others)
+        own = standard_error(row["document_qid"]) if name == "qid" else 0.0
+        value = row[name] * factor
+        whole_error = math.hypot(own * factor, value * error)
+        rows.append(row | {"qid": value, "document_qid": stretched(row["document_qid"], whole_error)})
+    return rows
+
+
+def every_run(name: str) -> list[dict]:
+    own = list(fitted_rows())
+    more = [row for row in by_lateness(seeded(first_draws()))[1] if not trunk([row])]
+    return again(name) + (own + more if name == "qid" else of_kl(own + more))
+
+
+def outcomes() -> dict:
+    laws = {
+        "kl": fit(of_kl(fitted_rows())),
+        "pooled": fit(every_run("qid")),
+        "pooled_kl": fit(every_run("kl_nats")),
+    }
+    found = {"kl_tau": laws["kl"].tau}
+    for short, law in laws.items():
+        for name in POWERS:
+            low, high = interval(law, name)
+            found |= {f"{short}_{name}": law[name], f"{short}_{name}_low": low, f"{short}_{name}_high": high}
+    pooled = every_run("qid")
+    moments = sorted({row[D] for row in fitted_rows()})
+    for name, part in zip(("first", "middle", "last"), np.array_split(moments, 3), strict=True):
+        found[f"window_kl_{name}"] = fit(of_kl(row for row in fitted_rows() if row[D] in part))["beta"]
+    largest = max(row[N] for row in fitted_rows())
+    law = fit(of_kl(row for row in fitted_rows() if row[N] < largest))
+    held = where(fitted_rows(), **{N: largest})
+    misses = columns(held, law.names) @ law.coefficients - np.log([row["kl_nats"] for row in held])
+    found["held_kl_rms"] = math.exp(math.sqrt(np.mean(misses**2))) - 1
+    return found | {"pooled_rows": len(pooled), "pooled_runs": len(distinct(pooled, "family", "run"))}
+
+
+def peak() -> dict:
+    """Return where the largest size strays farthest from the law at 3 bits, and what KL and its second run say of it."""
+    over = {row[D]: row["qid"] / unified().at(row[D], row[N], 3) for row in fitted_rows() if _large(row, 3)}
+    at = max(over, key=over.get)
+    found = {"large_3_tokens": label(at)}
+    sizes = sorted({row[N] for row in fitted_rows()})[-2:]
+    for bits in (3, 4, 8):
+        kls = {row[N]: row["kl_nats"] for row in rows_of(widths=(bits,)) if row[D] == at}
+        found[f"peak_{bits}"] = kls[sizes[1]] / kls[sizes[0]]
+    last = max((row for row in again("qid") if _large(row, 3)), key=lambda row: row[D])
+    (first,) = where(fitted_rows(), **{N: sizes[1], D: last[D], "bits": 3})
+    return found | {"second_large_3": last["qid"] / first["qid"], "second_large_tokens": label(last[D])}
+
+
+def kl_by_bits() -> dict:
+    """Return by what one more bit divides KL, mean over runs, and by what the square of the grid's step falls."""
+    found, every = {}, late(rows_of(widths=(4, 5, 6, 8)))
+    for few, many in ((4, 5), (5, 6), (6, 8)):
+        runs = [
+            [math.fsum(row["kl_nats"] for row in where(run, bits=bits)) for bits in (few, many)]
+            for run in grouped(every, "run").values()
+        ]
+        three = of_runs([(one / other) ** (1 / (many - few)) for one, other in runs], f"kl_step_{few}{many}")
+        found |= {key.removesuffix("_mean"): value for key, value in three.items()}
+        found[f"kl_grid_{few}{many}"] = ((2**many - 1) / (2**few - 1)) ** (2 / (many - few))
+    return found
 
 
 # ---- the published law, this machine, the box ------------------------------------------------------------------------

@@ -10,13 +10,22 @@ from collections.abc import Iterable
 
 import numpy as np
 from scipy import stats
-from tests.recount.recount import checkpoints, distinct, grouped, half_width, label, standard_error, study, trunk, where
+from tests.recount.recount import (
+    SEEDED,
+    checkpoints,
+    distinct,
+    grouped,
+    half_width,
+    label,
+    measurements,
+    standard_error,
+    study,
+    trunk,
+    where,
+)
 from tests.recount.recount_fits import by_run
 
-SURFACE = ("n", "runs", "largest", *(f"{key}_{end}" for key in ("tokens", "size") for end in ("value", "low", "high")))
-EXCEPTED = {
-    f"surface_{key}": "a plane with clustered errors: planted ones in tests/analyse/questions" for key in SURFACE
-}
+EXCEPTED = {}
 TOLERANCES = {}
 
 N, D = "n_params_non_embedding", "tokens_seen"
@@ -30,7 +39,7 @@ SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights: query, key
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [seeds(), pieces(), sizes_in_pieces(), added(), moves(), growth(), along_cosine(), after()]
+    parts = [seeds(), pieces(), sizes_in_pieces(), added(), moves(), surface(), growth(), along_cosine(), after()]
     parts += [excess(), equal_loss(), levers(), averages(), curvature(), exercises(), limits()]
     return {key: value for part in parts for key, value in part.items()}
 
@@ -153,7 +162,7 @@ def texts(name: str, three) -> dict[str, str]:
 
 def of_seeds() -> list[dict]:
     """Return the rows of models trained from several seeds, at the steps that several have."""
-    chosen = trunk(rows()) + where(rows(), family="tadpole-seeds")
+    chosen = trunk(rows()) + where(rows(), family=SEEDED)
     several = {key for key, one in grouped(chosen, "model", "step").items() if len(distinct(one, "train_seed")) > 1}
     return [row for row in chosen if (row["model"], row["step"]) in several]
 
@@ -254,6 +263,48 @@ def moves() -> dict:
         tokens, size = slopes(of_bits(logs(ends()), bits), [D, N], "model")
         found |= texts(f"move_tokens_{bits}", tokens) | {f"move_size_{bits}_value": signed(size[0])}
     return found
+
+
+def cooled(family: str, blocks: int, bits: int, column: str) -> list[tuple[dict, float]]:
+    """Return a family's finished cooldowns, each with ln of its KL or QiD over that of the run it left, at equal tokens.
+
+    A cooldown of the second runs ends one update after a checkpoint of the run it left.
+    """
+    chosen = where(measurements(), device_type="cuda", n_sequences=blocks, eval_dataset="wheels-heldout", family=family)
+    whole = where(chosen, method="gptq", bits=bits, **MAIN, calib_seed=0, assignment_sha256=None, outlier_share=None)
+    done = [row for row in where(whole, schedule="cooldown") if row[D] == row["tokens_planned"]]
+    found = []
+    for row in done:
+        left = [
+            one for one in where(whole, run=row["model"], model=row["model"]) if abs(one[D] - row[D]) < 1e-3 * row[D]
+        ]
+        found += [(row | {"left": f"{family}/{row['model']}"}, math.log(row[column] / one[column])) for one in left]
+    return found
+
+
+def all_cooled(bits: int, column: str) -> list[tuple[dict, float]]:
+    return cooled("tadpole-trunk", 512, bits, column) + cooled("tadpole-mixed", 256, bits, column)
+
+
+def surface() -> dict:
+    """Return the plane of ln KL ratio over ln D and ln N through the cooldowns of the trunk and of the second runs."""
+    pairs = all_cooled(4, "kl_nats")
+    tokens, size = slopes(pairs, [D, N], "left")
+    of_three = all_cooled(3, "qid")
+    (by_tokens, *_), (by_size, *_) = slopes(of_three, [D, N], "left")
+    lean = [by_tokens * math.log(row[D]) + by_size * math.log(row[N]) for row, _ in of_three]
+    level = np.mean([value for _, value in of_three]) - np.mean(lean)
+    return {
+        "surface_n": len(pairs),
+        "surface_runs": len({row["left"] for row, _ in pairs}),
+        "surface_largest": label(max(row[N] for row, _ in pairs)),
+        "surface_range_low": math.exp(level + min(lean)),
+        "surface_range_high": math.exp(level + max(lean)),
+        "surface_tokens_first": label(min(row[D] for row, _ in of_three)),
+        "surface_tokens_last": label(max(row[D] for row, _ in of_three)),
+        **texts("surface_tokens", tokens),
+        **texts("surface_size", size),
+    }
 
 
 def parts(chosen) -> list[tuple[dict, float, float, float]]:
@@ -388,7 +439,7 @@ def equal_loss() -> dict:
 
 def levers() -> dict:
     usual = trunk(rows())[0]["peak_learning_rate"]
-    rates = where(rows(), family="tadpole-rates")
+    rates = where(rows(), family={"tadpole-rates", "tadpole-ninth-rate"})
     ways = {
         name: [row for row in rates if row["peak_learning_rate"] == times * usual]
         for name, times in (("half", 0.5), ("double", 2))
@@ -399,7 +450,7 @@ def levers() -> dict:
     }
     found = {"rate_sizes": len(distinct(ways["half"], "model")), "wd_sizes": len(distinct(ways["wd0"], "model"))}
     for name in ("half", "double"):
-        for place, along, bits in (("tokens", D, 2), ("loss", "plain", 2), ("loss", "plain", 3)):
+        for place, along, bits in (("tokens", D, 2), ("tokens", D, 4), ("loss", "plain", 2), ("loss", "plain", 3)):
             three = told(f"{name}_{place}_{bits}", of_bits(logs(ways[name], along), bits))
             found |= {key.replace("_mean", "_ratio"): value for key, value in three.items()}
     for name in ("wd0", "wd3"):

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 from scipy import optimize, stats
-from tests.recount.recount import ROOT, grouped, half_width, label, standard_error, study, trunk, where
+from tests.recount.recount import ROOT, SEEDED, grouped, half_width, label, standard_error, study, trunk, where
 from tests.recount.recount_fits import POWERS, Fit, by_run_and_step, columns, fit
 
 N, D, LOSS = "n_params_non_embedding", "tokens_seen", "plain"  # the last: what `recount_fits` calls the 16-bit loss
@@ -118,7 +118,7 @@ def of_law() -> dict:
 
 def seeds() -> dict:
     """Return how far one checkpoint's 3-bit QiD scatters over seeds, pooled over checkpoints."""
-    chosen = [row for row in where(late(), bits=3) if row in main() or row["family"] == "tadpole-seeds"]
+    chosen = [row for row in where(late(), bits=3) if row in main() or row["family"] in SEEDED]
     groups = [
         rows for rows in grouped(chosen, "model", "step").values() if len({row["train_seed"] for row in rows}) > 1
     ]

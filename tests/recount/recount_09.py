@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 from scipy import stats
-from tests.recount.recount import ROOT, distinct, grouped, label, measurements, study, trunk, where
+from tests.recount.recount import ROOT, SEEDED, checkpoints, distinct, grouped, label, measurements, study, trunk, where
 from tests.recount.recount_07 import MAIN, slopes
 from tests.recount.recount_08 import BY_WIDTH, LOSS, PUBLISHED, WITH_LOSS, D, N, late, loss_law, main
 from tests.recount.recount_fits import POWERS, columns, fit, interval
@@ -71,6 +71,8 @@ def numbers() -> dict:
         stored_scores(),
         verdict(),
         second_run(),
+        in_other_runs(),
+        registered(),
         default_law(),
         models_of_others(),
         in_size(),
@@ -148,7 +150,7 @@ def seeds() -> dict:
     """Return how far one checkpoint's QiD scatters over seeds, by bits: mean variance over checkpoints."""
     found = {}
     for bits in (2, 3, 4):
-        chosen = [row for row in late() if row["bits"] == bits and (row in main() or row["family"] == "tadpole-seeds")]
+        chosen = [row for row in late() if row["bits"] == bits and (row in main() or row["family"] in SEEDED)]
         groups = [rows for rows in grouped(chosen, "model", "step").values() if len(distinct(rows, "train_seed")) > 1]
         qids = [np.array([row["document_qid"].mean() for row in rows]) for rows in groups]
         found[f"seed_{bits}"] = math.sqrt(np.mean([qid.var(ddof=1) / qid.mean() ** 2 for qid in qids]))
@@ -231,7 +233,6 @@ def one_size_up() -> dict:
     found = {
         "ratio_first": means[moments[0]],
         "ratio_last": means[moments[-1]],
-        "ratio_one_epoch": means[max(row[D] for row in rows if row["epochs"] <= 1)],
         "ratio_most": ratios.max(),
     }
     TOLERANCES.update({key: 1e-3 if key == "before_chosen" else FITTED for key in (before | found)})
@@ -365,6 +366,80 @@ def second_run() -> dict:
         found[f"again_{bits}"] = math.exp(factor - last)
         found[f"scatter_{bits}"] = np.std([value for _, value in logs], ddof=1) / math.sqrt(2)
         found["again_tokens"] = label(end)
+    return found
+
+
+def in_other_runs() -> dict:
+    """Return how the largest size's KL moves beside the next size's in each of its runs, and what goes with outliers."""
+    sizes = sorted({row[N] for row in main()})
+    runs = {"first": "tadpole-trunk", "second": "tadpole-mixed", "seed": "tadpole-ninth", "rate": "tadpole-ninth-rate"}
+    constant = where(study(), schedule="constant", n_averaged=1, group_size=32, symmetric=False)
+    kl = {
+        (r["family"], r["method"], r[N], r["step"], r["bits"]): r["kl_nats"] for r in constant if r["method"] != "none"
+    }
+    again = where(
+        measurements(), device_type="cuda", n_sequences=256, eval_dataset="wheels-heldout", calib_seed={None, 0}
+    )
+    again = where(again, family="tadpole-mixed", method="gptq", assignment_sha256=None, outlier_share=None, **MAIN)
+    again = {(r[N], r["step"], r["bits"]): r["kl_nats"] for r in again if r["run"] == r["model"]}
+    by_size = {}
+    for (size, step, bits), value in again.items():
+        if ("tadpole-trunk", "gptq", size, step, bits) in kl:
+            logs = math.log(kl["tadpole-trunk", "gptq", size, step, bits] / value)
+            by_size.setdefault((bits, size), []).append(logs)
+    factors = {}
+    for bits in (3, 4):
+        others = [np.mean(one) for (width, size), one in by_size.items() if width == bits and size < sizes[-1]]
+        factors[bits] = math.exp(np.mean(others))
+
+    def ratio(family: str, step: int, bits: int) -> float:
+        if family == "tadpole-mixed":
+            own = again[sizes[-1], step, bits] * factors[bits]
+        else:
+            own = kl[family, "gptq", sizes[-1], step, bits]
+        return own / kl["tadpole-trunk", "gptq", sizes[-2], step, bits]
+
+    new = where(constant, family="tadpole-ninth", method="gptq", bits=4)
+    steps = sorted(row["step"] for row in new)
+    at = {row["step"]: label(row[D]) for row in new}
+    begin, finish = (end(one for one in steps if (sizes[-1], one, 4) in again) for end in (min, max))
+    found = {"climb_begin": at[begin], "climb_end": at[finish], "climb_from": at[steps[0]]}
+    four = [value for (bits, _), one in by_size.items() if bits == 4 for value in one]
+    found["climb_error"] = 2 * np.std(four, ddof=1) / math.sqrt(2)
+    for key, family in runs.items():
+        found[f"climb_{key}"] = ratio(family, finish, 4) / ratio(family, begin, 4)
+        found[f"three_{key}"] = ratio(family, finish, 3) / ratio(family, finish, 4)
+        (described,) = where(
+            checkpoints(), family=family, step=finish, schedule="constant", n_averaged=1, **{N: sizes[-1]}
+        )
+        found[f"kurtosis_{key}"] = max(described["input_kurtosis"])
+    tokens = {row["step"]: row[D] for row in new}
+    for key in ("first", "seed", "rate"):
+        for method in ("gptq", "awq"):
+            values = [kl[runs[key], method, sizes[-1], step, 4] for step in steps]
+            found[f"steep_{method}_{key}"] = slope([tokens[step] for step in steps], values)[0]
+    for key in ("seed", "rate"):
+        taken = [
+            1 - kl[runs[key], "gptq_hadamard", sizes[-1], finish, bits] / kl[runs[key], "gptq", sizes[-1], finish, bits]
+            for bits in (2, 3, 4)
+        ]
+        found |= {f"rotation_{key}_low": min(taken), f"rotation_{key}_high": max(taken)}
+    return found | {"read_again": label(measurements()[0]["unique_tokens"])}
+
+
+def registered() -> dict:
+    """Return how the predictions that were written down before the two new runs did, from the register as plain JSON."""
+    entries = json.loads((ROOT / "results/predictions.json").read_text())
+    done = [one for one in entries if one["outcome"] != "open"]
+    found = {"registered": len(done), "registered_laws": len({one["law"] for one in done})}
+    found["registered_hold"] = sum(one["low"] <= one["outcome"] <= one["high"] for one in done)
+    for key, family in (("seed", "tadpole-ninth/"), ("rate", "tadpole-ninth-rate/")):
+        squares = {}
+        for one in done:
+            if one["run"].startswith(family):
+                squares.setdefault(one["law"], []).append(math.log(one["predicted"] / one["outcome"]) ** 2)
+        rms = [math.sqrt(np.mean(one)) for one in squares.values()]
+        found |= {f"registered_{key}_low": min(rms), f"registered_{key}_high": max(rms)}
     return found
 
 

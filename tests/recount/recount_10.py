@@ -23,6 +23,7 @@ from tests.recount.recount import (
     trunk,
     where,
 )
+from tests.recount.recount_12 import regress
 
 EXCEPTED = {}
 TOLERANCES = {}
@@ -50,6 +51,7 @@ def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [on_cpu(), same_width(), stored(), same_bits(), along_trunk(), sizes(), tokens(), groups()]
     parts += [texts(), losses(), divergences(), unseen(), prose(), powers(), leads(), orders()]
+    parts += [kl_on_cpu(), kl_along_trunk(), kl_on_texts()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -91,9 +93,9 @@ def cells(rows) -> dict[tuple, dict[str, dict]]:
     return found
 
 
-def quotients(above, below) -> list[float]:
-    """Return the ratios of QiD of two cells on the checkpoints that both have."""
-    return [row["qid"] / below[one]["qid"] for one, row in above.items() if one in below]
+def quotients(above, below, name="qid") -> list[float]:
+    """Return the ratios of QiD, or of KL, of two cells on the checkpoints that both have."""
+    return [row[name] / below[one][name] for one, row in above.items() if one in below]
 
 
 # ---- draws of documents and packages ---------------------------------------------------------------------------------
@@ -212,16 +214,16 @@ def stored() -> dict:
     }
 
 
-def on_line(points, place) -> float:
-    """Return ln QiD at a place in effective bits, on straight lines between a way's rows; NaN outside them."""
-    places, logs = np.array(sorted((row["effective_bits"], math.log(row["qid"])) for row in points)).T
+def on_line(points, place, name="qid") -> float:
+    """Return ln QiD, or ln KL, at a place in effective bits, on straight lines between a way's rows; NaN outside them."""
+    places, logs = np.array(sorted((row["effective_bits"], math.log(row[name])) for row in points)).T
     return np.interp(place, places, logs, left=math.nan, right=math.nan)
 
 
-def at_bits(rows, one, other, place) -> float | None:
+def at_bits(rows, one, other, place, name="qid") -> float | None:
     """Return a way's QiD over that of another at equal effective bits, over the checkpoints whose lines both reach there."""
     lines = [grouped(of_way(rows, name), "checkpoint_id") for name in (one, other)]
-    logs = [on_line(points, place) - on_line(lines[1][key], place) for key, points in lines[0].items()]
+    logs = [on_line(points, place, name) - on_line(lines[1][key], place, name) for key, points in lines[0].items()]
     inside = [value for value in logs if not math.isnan(value)]
     return geometric_mean(map(math.exp, inside)) if inside else None
 
@@ -252,8 +254,8 @@ def of_study() -> list[dict]:
     return [row for row in trunk(study()) if row["method"] != "none"]
 
 
-def compared(rows) -> dict[str, list[tuple[dict, float]]]:
-    """Return the comparisons of the chapter that the rows allow: name -> each row with its ratio of QiDs."""
+def compared(rows, outcome="qid") -> dict[str, list[tuple[dict, float]]]:
+    """Return the comparisons of the chapter that the rows allow: name -> each row with its ratio of QiDs or of KLs."""
     wanted = {f"rtn{bits}": (RTN, GPTQ, bits) for bits in (2, 3, 4)}
     wanted |= {"nf4": (NF4, GPTQ, 4), "awq": (AWQ, GPTQ, 4), "awq_rtn": (AWQ, RTN, 4)}
     wanted |= {f"symmetric{bits}": (gptq(128, symmetric=True), G128, bits) for bits in (2, 3, 4)}
@@ -261,18 +263,18 @@ def compared(rows) -> dict[str, list[tuple[dict, float]]]:
     by_cell, found = cells(rows), {}
     for name, (one, other, bits) in wanted.items():
         pairs = [(row, by_cell[other, bits].get(key)) for key, row in by_cell.get((one, bits), {}).items()]
-        found[name] = [(row, row["qid"] / below["qid"]) for row, below in pairs if below]
+        found[name] = [(row, row[outcome] / below[outcome]) for row, below in pairs if below]
     fine = grouped(of_way(rows, GPTQ, bits={2, 3, 4}), "checkpoint_id")
     for name, one in COARSE.items():
-        lines = [(row, on_line(fine[key], row["effective_bits"])) for key, row in by_cell[one, 3].items()]
-        found[f"{name}_equal"] = [(row, row["qid"] / math.exp(read)) for row, read in lines]
+        lines = [(row, on_line(fine[key], row["effective_bits"], outcome)) for key, row in by_cell[one, 3].items()]
+        found[f"{name}_equal"] = [(row, row[outcome] / math.exp(read)) for row, read in lines]
     return {name: pairs for name, pairs in found.items() if pairs}
 
 
 @functools.cache
-def trunk_ratios() -> dict[str, list[tuple[dict, float]]]:
+def trunk_ratios(outcome="qid") -> dict[str, list[tuple[dict, float]]]:
     """Return the comparisons on the trunk beyond the early tokens."""
-    return {name: [pair for pair in pairs if late(pair[:1])] for name, pairs in compared(of_study()).items()}
+    return {name: [pair for pair in pairs if late(pair[:1])] for name, pairs in compared(of_study(), outcome).items()}
 
 
 def along_trunk() -> dict:
@@ -409,14 +411,22 @@ def divergences() -> dict:
     """Return KL on unseen code over that on held-out code, and QiD over KL there, in the smallest and largest model."""
     pairs = matched(*(of_way(late(trunk(study(text))), GPTQ, bits={3}) for text in ("wheels-heldout", "wheels-unseen")))
     sizes_ = sorted({first[N] for first, _ in pairs})
-    found = {}
-    for name, size in (("small", sizes_[0]), ("large", sizes_[-1])):
+    found = {"next_size": label(sizes_[-2])}
+    for name, size in (("small", sizes_[0]), ("next", sizes_[-2]), ("large", sizes_[-1])):
         sums = [
             [sum(pair[one][key] for pair in pairs if pair[0][N] == size) for key in ("kl_nats", "qid")]
             for one in (0, 1)
         ]
         (kl, qid), (more_kl, more_qid) = sums
-        found |= {f"kl_unseen_{name}": more_kl / kl, f"surer_{name}": more_qid / more_kl / (qid / kl)}
+        found |= {f"kl_unseen_{name}": more_kl / kl, f"per_kl_{name}": more_qid / more_kl / (qid / kl)}
+        found["qid_unseen_large"] = more_qid / qid
+    found.pop("kl_unseen_next")
+    both = [late(plain(trunk(study(text)))) for text in ("wheels-heldout", "wheels-unseen")]
+    for bits in (2, 3, 4):
+        cells_ = matched(*(where(rows, bits=bits) for rows in both))
+        logs = [math.log(other["qid"] / other["kl_nats"] / (one["qid"] / one["kl_nats"])) for one, other in cells_]
+        (three,) = regress(np.array(logs), [], [one["run"] for one, _ in cells_])
+        found |= {f"per_kl_{bits}{end}": math.exp(v) for end, v in zip(("", "_low", "_high"), three, strict=True)}
     return found
 
 
@@ -462,15 +472,20 @@ def powers() -> dict:
 
 
 def leads() -> dict:
+    shown = {f"lead_{key}": value for key, value in of_leads("qid").items()}
+    return shown | {f"lead_kl_{key}": value for key, value in of_leads("kl_nats").items()}
+
+
+def of_leads(outcome) -> dict:
     """Return RTN over GPTQ on prose over that on code; with a checkpoint a cluster of one row, CR2 is the t interval."""
     found, code, other = {}, cells(late(on_code())), cells(late(on_prose()))
     for bits in (2, 3, 4):
         on_either = [[by[one, bits] for one in (RTN, GPTQ)] for by in (other, code)]
-        ratios = [{key: rows[0][key]["qid"] / rows[1][key]["qid"] for key in rows[0]} for rows in on_either]
+        ratios = [{key: rows[0][key][outcome] / rows[1][key][outcome] for key in rows[0]} for rows in on_either]
         logs = [math.log(ratio / ratios[1][key]) for key, ratio in ratios[0].items()]
         middle, half = math.fsum(logs) / len(logs), half_width(logs)
-        found |= {f"lead_{bits}": math.exp(middle)}
-        found |= {f"lead_{bits}_low": math.exp(middle - half), f"lead_{bits}_high": math.exp(middle + half)}
+        found |= {f"{bits}": math.exp(middle)}
+        found |= {f"{bits}_low": math.exp(middle - half), f"{bits}_high": math.exp(middle + half)}
     return found
 
 
@@ -491,3 +506,72 @@ def orders() -> dict:
         "farthest": math.exp(max(abs(value) for pair in swapped for value in pair)) - 1,
         "n_both_clear": sum(map(all, clear)),
     }
+
+
+# ---- KL beside QiD ---------------------------------------------------------------------------------------------------
+
+
+def kl_on_cpu() -> dict:
+    """Return ratios of KL on the CPU, and how far they are from those of QiD, at one width of codes and at equal bits."""
+    by_cell = cells(cpu())
+    pairs = {cell: (rows, by_cell[GPTQ, cell[1]]) for cell, rows in by_cell.items() if cell[0] != GPTQ}
+    ratios = {
+        cell: [geometric_mean(quotients(*pair, name)) for name in ("kl_nats", "qid")] for cell, pair in pairs.items()
+    }
+    few = [abs(math.log(kl / qid)) for (_, bits), (kl, qid) in ratios.items() if bits < 4]
+    found = {"kl_away_few": math.exp(max(few)) - 1}
+    found |= {f"kl_{key}_4": ratios[one, 4][0] for key, one in (("rtn", RTN), ("order", ORDER), ("squares", SQUARES))}
+    above, below = pairs[ORDER, 4]
+    for key, name in (("kl", "kl_nats"), ("qid", "qid")):
+        runs = grouped(above.values(), "run").values()
+        means = [geometric_mean(row[name] / below[row["checkpoint_id"]][name] for row in run) for run in runs]
+        found[f"{key}_order_most"] = max(means)
+    rows = cpu()
+    others = [one for one in dict.fromkeys(map(way, rows)) if one != GPTQ]
+    read = [
+        [at_bits(rows, one, GPTQ, place, name) for name in ("kl_nats", "qid")] for one in others for place in TARGETS
+    ]
+    return found | {"kl_equal_away": math.exp(max(abs(math.log(kl / qid)) for kl, qid in read if kl)) - 1}
+
+
+def kl_along_trunk() -> dict:
+    found, away = {}, []
+    for name, pairs in trunk_ratios("kl_nats").items():
+        away.append(math.log(geometric_mean(ratio for _, ratio in pairs)))
+        away[-1] -= math.log(geometric_mean(ratio for _, ratio in trunk_ratios()[name]))
+        if name in ("awq", "nf4"):
+            largest = max(row[N] for row, _ in pairs)
+            found[f"kl_{name}_end"] = max((row[D], ratio) for row, ratio in pairs if row[N] == largest)[1]
+        if name == "nf4":
+            logs = np.log([[row[N], row[D], ratio] for row, ratio in pairs]).T
+            three = regress(logs[2], list(logs[:2]), [row["run"] for row, _ in pairs])[1]
+            found |= dict(zip(("kl_nf4_size", "kl_nf4_size_low", "kl_nf4_size_high"), three, strict=True))
+    return found | {"kl_ratio_away": math.exp(max(map(abs, away))) - 1}
+
+
+def kl_ratios(first, second, bits) -> list[tuple[dict, float]]:
+    pairs = matched(*(where(late(rows), bits=bits) for rows in (first, second)))
+    return [(one, math.log(other["kl_nats"] / one["kl_nats"])) for one, other in pairs]
+
+
+def kl_on_texts() -> dict:
+    """Return KL on another text over that on held-out code, over runs of every family, and its slopes on the trunk."""
+    found, slopes = {}, []
+    every = [plain(study(text)) for text in ("wheels-heldout", "wheels-unseen")]
+    of_trunk = [trunk(rows) for rows in every]
+    for bits in (2, 3, 4):
+        rows, logs = zip(*kl_ratios(*every, bits), strict=True)
+        (three,) = regress(np.array(logs), [], [(row["family"], row["run"]) for row in rows])
+        found |= {f"every_kl_{bits}{end}": math.exp(one) for end, one in zip(("", "_low", "_high"), three, strict=True)}
+        rows, logs = zip(*kl_ratios(*of_trunk, bits), strict=True)
+        places = [np.log([row[name] for row in rows]) for name in (N, D)]
+        slopes.append(regress(np.array(logs), places, [row["run"] for row in rows])[1][0])
+        _, logs = zip(*kl_ratios(on_code(), on_prose(), bits), strict=True)
+        found[f"prose_kl_{bits}"] = math.exp(np.mean(logs))
+    swapped = 0
+    read = [cells(cpu(text)) for text in ("wheels-heldout", "wheels-unseen")]
+    for one, other in itertools.combinations(read[0], 2):
+        if one[1] == other[1]:
+            both = [np.log(quotients(by[one], by[other], "kl_nats")) for by in read]
+            swapped += bool(both[0].size) and both[0].mean() * both[1].mean() < 0
+    return found | {"kl_size_least": min(slopes), "kl_size_most": max(slopes), "n_swapped_kl": int(swapped)}

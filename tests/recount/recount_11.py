@@ -10,7 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special, stats
-from tests.recount.recount import ROOT, distinct, grouped, label, measurements, standard_error, study, trunk, where
+from tests.recount.recount import (
+    ROOT,
+    SEEDED,
+    distinct,
+    grouped,
+    half_width,
+    label,
+    measurements,
+    standard_error,
+    study,
+    trunk,
+    where,
+)
 
 EXCEPTED = {}
 TOLERANCES = {}
@@ -24,7 +36,7 @@ PLAIN = {"format": "int", "group_size": 32, "symmetric": False, "order": "given"
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [described(), draws(), exponents(), quarter(), seeds(), losses()]
+    parts = [described(), draws(), exponents(), quarter(), seeds(), again(), rising(), protocols(), losses()]
     parts += [documents(), packages(), evaluations(), machines(), formats(), floors(), rows_below()]
     return {key: value for part in parts for key, value in part.items()}
 
@@ -60,7 +72,7 @@ def pocket() -> list[dict]:
 
 def seeded(rows) -> list[dict]:
     """Return the rows of models trained from several seeds, at steps that several seeds have."""
-    chosen = [row for row in rows if row["family"] == "tadpole-seeds" or trunk([row])]
+    chosen = [row for row in rows if row["family"] in SEEDED or trunk([row])]
     places = grouped(chosen, "model", "step")
     return [row for row in chosen if len(distinct(places[row["model"], row["step"]], "train_seed")) > 1]
 
@@ -175,7 +187,7 @@ def draws() -> dict:
     for bits in WIDTHS:
         found |= of_end(bits).glued(f"cal_{bits}")
         found[f"cal_{bits}_documents"] = of_end(bits).share
-        found[f"cal_{bits}_unseen"] = between_draws(every_draw(UNSEEN), bits).sd
+        found[f"cal_{bits}_unseen"] = between_draws(trunk(every_draw(UNSEEN)), bits).sd
         found[f"together_{bits}"] = together(where(rows, bits=bits))
     return found
 
@@ -219,8 +231,10 @@ def quarter() -> dict:
 
 
 def last_of_seeds(rows) -> list[dict]:
-    rows = seeded(rows)
-    return where(rows, **{D: max(row[D] for row in rows)})
+    """Return the rows at the last moment that every model of several seeds has."""
+    places = grouped(seeded(rows), D)
+    most = max(len(distinct(there, "model")) for there in places.values())
+    return places[max(tokens for tokens, there in places.items() if len(distinct(there, "model")) == most)]
 
 
 def seeds() -> dict:
@@ -229,11 +243,12 @@ def seeds() -> dict:
     nearest = by_lateness(seeded(where(study(), method="rtn", **PLAIN)))[1]
     unseen = by_lateness(seeded(first_draws(UNSEEN)))[1]
     found = {
-        "seed_models": " and ".join(model.removeprefix("tadpole-") for model in grouped(rows, "model")),
-        "seed_runs": len(distinct(rows, "family", "run")) // len(distinct(rows, "model")),
+        "seed_models": ", ".join(model.removeprefix("tadpole-") for _, model in sorted(distinct(rows, N, "model"))),
+        "seed_runs": len(distinct(rows, "family", "run")),
+        "seed_common_tokens": label(last_of_seeds(rows)[0][D]),
         "seed_freedom": of_seeds(4).freedom,
         "seed_checkpoints": len(distinct(late, "step")),
-        "seed_last_tokens": label(last_of_seeds(rows)[0][D]),
+        "seed_last_tokens": label(max(row[D] for row in rows)),
         "last_share": between_runs(last_of_seeds(rows), 4).sd / of_seeds(4).sd,
     }
     for bits in WIDTHS:
@@ -251,13 +266,99 @@ def losses() -> dict:
     rows = by_lateness(seeded(where(study(), method="none")))[1]
     places = grouped(rows, D, "model").items()
     variances = {place: statistics.variance(row["loss_nats"] for row in runs) for place, runs in places}
-    largest, last = max(variances, key=variances.get), max(variances)[0]
+    largest, last = max(variances, key=variances.get), last_of_seeds(rows)[0][D]
     return {
         "loss_spread": math.sqrt(np.mean(list(variances.values()))),
         "loss_spread_last": math.sqrt(np.mean([square for place, square in variances.items() if place[0] == last])),
         "loss_spread_largest": math.sqrt(variances[largest]),
         "loss_spread_at": label(largest[0]),
     }
+
+
+def kl_between(rows, bits: int) -> Spread:
+    """Return the scatter of KL between runs, pooled over checkpoints: KL has no part of documents that is known."""
+    rows = where(rows, bits=bits)
+    freedom = len(distinct(rows, "family", "run")) - len(distinct(rows, "model"))
+    return kl_pooled(grouped(rows, "model", "step").values(), freedom)
+
+
+def kl_pooled(groups, freedom: int) -> Spread:
+    variances = []
+    for group in groups:
+        kls = [row["kl_nats"] for row in group]
+        variances.append(statistics.variance(kls) / statistics.fmean(kls) ** 2)
+    mean = math.fsum(variances) / len(variances)
+    low, high = (math.sqrt(mean * freedom / stats.chi2.ppf(p, freedom)) for p in (0.975, 0.025))
+    return Spread(math.sqrt(mean), low, high, freedom)
+
+
+def of_one_run(name: str, bits: int, after: float = 0) -> tuple[float, list[dict]]:
+    """Return the scatter of one run of two of the same seed, in ln, and the second runs' rows, beyond `after` tokens."""
+    second = where(measurements(), device_type="cuda", n_sequences=256, eval_dataset=HELD_OUT, family="tadpole-mixed")
+    whole = where(second, method="gptq", bits=bits, **PLAIN, calib_seed=0, assignment_sha256=None, outlier_share=None)
+    first = {(row["model"], row["step"]): row for row in trunk(where(first_draws(), bits=bits))}
+    pairs = [
+        (row, first[row["model"], row["step"]])
+        for row in whole
+        if row["run"] == row["model"] and (row["model"], row["step"]) in first
+    ]
+    pairs = [pair for pair in pairs if pair[0][D] > after]
+    logs = [math.log(one[name] / other[name]) for other, one in pairs]
+    return statistics.stdev(logs) / math.sqrt(2), [row for row, _ in pairs]
+
+
+def again() -> dict:
+    rows = of_one_run("qid", 4)[1]
+    later, of_later = of_one_run("qid", 4, after=min(row[D] for row in rows))
+    found = {"again_later": later, "again_later_from": label(min(row[D] for row in of_later))}
+    for bits in WIDTHS:
+        found |= {f"again_{key}_{bits}": of_one_run(name, bits)[0] for key, name in (("qid", "qid"), ("kl", "kl_nats"))}
+        found |= kl_between(by_lateness(seeded(first_draws()))[1], bits).glued(f"between_kl_{bits}")
+    sizes = {row[N] for row in rows}
+    return found | {"second_rows": len(rows), "second_sizes": len(sizes), "second_largest": label(max(sizes))}
+
+
+def rising() -> dict:
+    """Return at how many steps of the trunk beyond 60M tokens QiD and KL rise."""
+    rows = by_lateness(trunk(where(study(), method="gptq", bits={4, 6, 8}, **PLAIN)))[1]
+    found = {}
+    for bits in (4, 6, 8):
+        runs = [sorted(run, key=lambda row: row[D]) for run in grouped(where(rows, bits=bits), "run").values()]
+        pairs = [pair for run in runs for pair in itertools.pairwise(run)]
+        for key, name in (("qid", "qid"), ("kl", "kl_nats")):
+            found[f"up_{key}_{bits}"] = sum(one[name] < two[name] for one, two in pairs)
+        found["up_of"] = len(pairs)
+    return found
+
+
+def by_protocol(name: str, bits: int) -> dict[str, list[float]]:
+    """Return by run ln of RTN's outcome on the first block of each document over that on four, beyond 60M tokens."""
+    rows = where(measurements(), device_type="cuda", eval_dataset=HELD_OUT, method="rtn", bits=bits, **PLAIN)
+    rows = by_lateness(where(rows, assignment_sha256=None))[1]
+    four = {row["weights_sha256"]: row for row in where(rows, n_sequences=512)}
+    found = {}
+    for row in where(rows, n_sequences=128):
+        if row["weights_sha256"] in four:
+            ratio = row[name] / four[row["weights_sha256"]][name]
+            found.setdefault((row["family"], row["run"]), []).append(math.log(ratio))
+    return found
+
+
+def protocol_sd(bits: int) -> float:
+    """Return the root mean square of ln QiD of one protocol over the other."""
+    return math.sqrt(np.mean([log**2 for logs in by_protocol("qid", bits).values() for log in logs]))
+
+
+def protocols() -> dict:
+    found = {}
+    for bits in WIDTHS:
+        found[f"scored_sd_{bits}"] = protocol_sd(bits)
+        for key, name in (("qid", "qid"), ("kl", "kl_nats")):
+            means = [math.fsum(logs) / len(logs) for logs in by_protocol(name, bits).values()]
+            middle, half = math.fsum(means) / len(means), half_width(means)
+            three = (math.exp(middle + sign * half) for sign in (0, -1, 1))
+            found |= Spread(*three).glued(f"scored_{key}_{bits}") | {"scored_runs": len(means)}
+    return found
 
 
 # ---- documents -------------------------------------------------------------------------------------------------------
@@ -362,7 +463,7 @@ def device(pairs, bits: int) -> float:
 def machines() -> dict:
     pairs = on_both(where(measurements("local"), device_type="cpu")) or on_both(of_cpu())
     before, late = by_lateness(pairs)
-    last = last_of_seeds(first_draws())[0][D]
+    last = max(row[D] for row in seeded(first_draws()))
     squares = sorted((pair["relative"] ** 2 for pair in late), reverse=True)
     found = {
         "n_compared": len(late),
@@ -423,12 +524,21 @@ def floors() -> dict:
             f"another_{bits}": other * qid,
             f"another_{bits}_relative": other,
             f"smallest_{bits}": smallest(draw, scale, exponent),
+            f"another_kl_{bits}": 2 * math.hypot(*kl_parts(bits)),
         }
         if bits != 3:
             found[f"documents_{bits}"] = of_documents
             found[f"double_{bits}"] = 2 * math.sqrt(draw**2 + of_documents**2 / 2)
     early = between_runs(by_lateness(seeded(first_draws()))[0], 4).sd
     return found | {"miss": sum(shares[4]) / 2, "smallest_4_early": smallest(early, *evaluation(4)[:2])}
+
+
+def kl_parts(bits: int) -> tuple[float, float]:
+    """Return the parts of draws and of the training seed in the noise of KL."""
+    groups = grouped(where(at_the_end(every_draw()), bits=bits), "weights_sha256").values()
+    draw = kl_pooled(groups, 1).sd
+    between = kl_between(by_lateness(seeded(first_draws()))[1], bits).sd
+    return draw, math.sqrt(max(0.0, between**2 - draw**2))
 
 
 def rows_below() -> dict:

@@ -11,16 +11,19 @@ import math
 import numpy as np
 from scipy import stats
 from tests.recount.recount import ROOT, checkpoints, distinct, grouped, half_width, label, study, trunk, where
-from tests.recount.recount_fits import by_run
+from tests.recount.recount_fits import by_run, columns, fit
 
 EXCEPTED = {"live_apart": "the difference to a model that the chapter runs"}
-TOLERANCES = {}
+TOLERANCES = {f"held_{law}_{key}": 1e-6 for law in ("curvature", "per") for key in ("largest", "last")}  # optimisers
 
 N, D = "n_params_non_embedding", "tokens_seen"
 WIDTHS = (2, 3, 4)
+SEEDED, HALVED = "tadpole-ninth", "tadpole-ninth-rate"  # the largest size again: another seed, half the rate
 METHODS = ("rtn", "gptq")
 LATE = 60e6
 NEAR = 0.06  # in ln N, of a depth and its twin on the trunk
+HELD = {"largest": "largest size", "last": "last factor 4 in D", "both": "larger and later"}
+LAWS = {"curvature": "curvature", "per": "tokens-per-parameter"}
 MAIN = {"format": "int", "group_size": 32, "symmetric": False, "order": "given", "grid_search": "minmax"}
 SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights: query, key and value; out; up; down
 
@@ -28,7 +31,7 @@ SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights: query, key
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [counts(), live(), movement(), growths(), decayed_movement(), change_in_law(), yardstick(), curvature()]
-    parts += [drift(), decay(), rule(), tails(), twins(), together(), exercises()]
+    parts += [drift(), climb(), decay(), rule(), tails(), twins(), rotation(), together(), held(), exercises()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -306,6 +309,58 @@ def drift() -> dict:
     }
 
 
+def of_ninth(**wanted) -> list[dict]:
+    """Return the late rows of the largest size's further runs on held-out text, the first draw of calibration text."""
+    return late(where(study(), family={SEEDED, HALVED}, status="ok", **{**MAIN, **wanted}))
+
+
+def climb() -> dict:
+    """Return KL of the largest size's runs over that of the next size's trunk, at 4 and 8 bits of GPTQ."""
+    sizes = sorted({row[N] for row in late_trunk("gptq", 4)})[-2:]
+    again = max(row[D] for row in of_ninth(method="gptq"))
+    found = {"again_tokens": label(again), "climb_smaller": 255 / 15}
+    for bits in (4, 8):
+        small, large = (
+            {row[D]: row["kl_nats"] for row in trunk(rows_at(bits)) if row[N] == size and row[D] > LATE}
+            for size in sizes
+        )
+        found |= {f"climb_{bits}_first": large[min(large)] / small[min(large)]}
+        found |= {f"climb_{bits}_last": large[max(large)] / small[max(large)]}
+        of_families = {row["family"]: row["kl_nats"] for row in of_ninth(method="gptq", bits=bits) if row[D] == again}
+        kls = {"trunk": large[again], "seed": of_families[SEEDED], "rate": of_families[HALVED]}
+        found |= {f"again_{name}_{bits}": kl / small[again] for name, kl in kls.items()}
+    ends = {row[N]: row["predicted"] for row in sorted(late_trunk("rtn", 4), key=lambda row: row[D])}
+    return found | {"climb_said": ends[sizes[1]] / ends[sizes[0]]}
+
+
+def rows_at(bits: int) -> list[dict]:
+    return where(study(), method="gptq", bits=bits, n_averaged=1, **MAIN)
+
+
+def rotation() -> dict:
+    """Return the share of GPTQ's KL that a Hadamard rotation takes away in the largest size's further runs."""
+    plain = {(row["family"], row["bits"], row[D]): row["kl_nats"] for row in of_ninth(method="gptq")}
+    turned = {(row["family"], row["bits"], row[D]): row["kl_nats"] for row in of_ninth(method="gptq_hadamard")}
+    taken = {key: 1 - kl / plain[key] for key, kl in turned.items()}
+    first, last = (of(key[2] for key in taken) for of in (min, max))
+    seed = [share for key, share in taken.items() if key[0] == SEEDED and key[2] == last]
+    rate = [share for key, share in taken.items() if key[0] == HALVED]
+    (seed_tail, rate_tail) = (
+        max(where(described().values(), family=family, **{D: last})[0]["input_kurtosis"]) for family in (SEEDED, HALVED)
+    )
+    return {
+        "rotation_from": label(first),
+        "rotation_to": label(last),
+        "rotation_seed_first": taken[SEEDED, 4, first],
+        "rotation_seed_low": min(seed),
+        "rotation_seed_high": max(seed),
+        "rotation_rate_low": min(rate),
+        "rotation_rate_high": max(rate),
+        "tail_seed": seed_tail,
+        "tail_rate": rate_tail,
+    }
+
+
 @functools.cache
 def beside(method: str) -> list[tuple[dict, dict]]:
     """Return the late rows of 3 bits of other runs, those whose rate decays at their end only, with their twin on the trunk."""
@@ -415,6 +470,8 @@ def twins() -> dict:
     for key, name in (("predicted", "predicted"), ("inputs", "input_tails"), ("weights", "weight_tails")):
         found[f"r_{key}"] = np.corrcoef(means["qid"], means[name])[0, 1]
     clusters = {row["cluster"] for row, _ in pairs}
+    largest = max(row[N] for row in late_trunk("rtn", 3))
+    found["twin_largest"] = label(max(row[N] for row, _ in pairs if row[N] < largest))
     return found | {"twin_runs": len(set(runs)), "twin_rows": len(pairs), "twin_clusters": len(clusters)}
 
 
@@ -445,6 +502,54 @@ def together() -> dict:
     variance, trace = (np.exp(np.mean(np.log(one))) for one in zip(*grown, strict=True))
     falling = sum(one < 1 for _, one in grown)
     return found | {"grown_variance": variance, "grown_trace": trace, "n_falling": falling}
+
+
+def scores(outcome: str, hold_out: str) -> tuple[dict[str, float], tuple[float, float, float], int]:
+    """Return the stored rms of both laws, how far curvature is behind with its ends, and the number of runs.
+
+    Runs are drawn by the Bayesian bootstrap, as the chapter draws them; its spread is brought to that of a sample.
+    """
+    by_law = json.loads((ROOT / "results/fits.json").read_text())["outcomes"][outcome]["by_run"]
+    runs = sorted({run for law in LAWS.values() for run in by_law[law][hold_out]})
+    draws = np.random.default_rng(0).standard_exponential((2000, len(runs)))
+    whole, drawn = {}, {}
+    for law in LAWS.values():
+        counts, squares = np.array([by_law[law][hold_out][run][1:3] for run in runs]).T
+        whole[law] = math.sqrt(np.average(squares, weights=counts))
+        drawn[law] = np.sqrt(draws @ (counts * squares) / (draws @ counts))
+    behind, n = whole["curvature"] - whole["tokens-per-parameter"], len(runs)
+    spread_ = (drawn["curvature"] - drawn["tokens-per-parameter"]).std(ddof=1)
+    half = stats.t.ppf(0.975, n - 1) * spread_ * math.sqrt((n + 1) / (n - 1)) if n > 1 else math.nan
+    return whole, (behind, behind - half, behind + half), n
+
+
+def held_out(law: str, key: str) -> float:
+    """Return the rms of a law on the trunk's largest size or last factor 4 in D, fitted anew without those rows.
+
+    QiD over what curvature says is a law of constants by width: rows and errors are divided by it.
+    """
+    every = [row for bits in WIDTHS for row in late_trunk("gptq", bits)]
+    ends = {"largest": max(row[N] for row in every), "last": max(row[D] for row in every) / 4}
+    out = [row[N] == ends["largest"] if key == "largest" else row[D] > ends["last"] for row in every]
+    if law == "curvature":
+        every = [row | {name: row[name] / row["predicted"] for name in ("qid", "document_qid")} for row in every]
+    one = fit(
+        [row for row, held_ in zip(every, out, strict=True) if not held_],
+        ("two", "four") if law == "curvature" else ("per_parameter", "steps"),
+    )
+    rest = [row for row, held_ in zip(every, out, strict=True) if held_]
+    return math.sqrt(np.mean((columns(rest, one.names) @ one.coefficients - logs(rest, "qid")) ** 2))
+
+
+def held() -> dict:
+    found = {}
+    for key, hold_out in HELD.items():
+        whole, _, n = scores("qid", hold_out)
+        for name, law in LAWS.items():
+            found[f"held_{name}_{key}"] = whole[law] if key == "both" else held_out(law, key)
+        for outcome in ("qid", "kl") if n > 1 else ():
+            found |= told(f"behind_{outcome}_{key}", scores(outcome, hold_out)[1]) | {f"held_runs_{key}": n}
+    return found
 
 
 def exercises() -> dict:

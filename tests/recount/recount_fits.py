@@ -22,6 +22,8 @@ TERMS = {
     "lambda": lambda row: -row["plain"],  # 16-bit loss in nats a token, where a chapter puts it into its rows
     "kappa": lambda row: math.log(row["block"]),  # values a scale, likewise
     "kappa_of_log": lambda row: math.log(math.log(row["block"])),
+    "two": lambda row: float(row["bits"] == 2),  # constants of bit widths beside that of 3
+    "four": lambda row: float(row["bits"] == 4),
     "c": lambda row: row["quantized_ratio"],
     "rho": lambda row: math.log(row["quantized_ratio"]),
 }

@@ -1,8 +1,11 @@
 """Tables that chapters show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
+from helpers.analyse.fits.data import FitStatus
 from helpers.analyse.fits.paired import fit_pair
 from helpers.analyse.laws.forms import OneBitWidthLaw, UnifiedLaw
 from helpers.analyse.laws.published import OUYANG_2024
@@ -27,6 +30,13 @@ def test_fits_table_says_what_there_is(fits):
     assert shown.iloc[1]["γ"] == ""
     assert "[" not in shown.iloc[2]["α"]
     assert shown.loc["published", "α"] == "0.23"
+
+
+def test_fits_table_names_a_fit_at_a_bound_and_no_status(fits):
+    at_bound = replace(fits["2 bits"], status=FitStatus.BOUND_HIT)
+    shown = fits_table({"at": at_bound, "free": fits["2 bits"]})
+    assert [label.replace("\u202f", " ") for label in shown.index] == ["at, at a bound", "free"]
+    assert shown.columns.tolist() == ["β", "α", "γ", "τ", "rows"]
 
 
 def test_agreement_table_has_a_row_a_checkpoint(agreement):

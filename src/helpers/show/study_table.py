@@ -17,6 +17,8 @@ VARIED = {
     "cosine": ("a cosine to a tenth, over tokens", "tokens_planned", count_label),
     "decay": ("weight decay", "weight_decay", "{:g}".format),
     "seeds": ("training seed", "train_seed", "{:g}".format),
+    "ninth": ("training seed of the largest size", "train_seed", "{:g}".format),
+    "ninth-rate": ("peak learning rate of the largest size", "peak_learning_rate", "{:g}".format),
 }
 LISTED_AT_MOST = 4  # values; of more the first and the last
 

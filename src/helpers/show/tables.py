@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from helpers.analyse.fits.data import FitStatus
 from helpers.analyse.fits.paired import PairedFits
 from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.law import Law
@@ -24,18 +25,19 @@ def _exponents(law: Law, intervals: dict[str, tuple[float, float]]) -> dict[str,
 
 
 def fits_table(fits: dict[str, FitResult], published: dict[str, Law] | None = None) -> pd.DataFrame:
-    """Return one row per fit: exponents with intervals (only those by training run), tau, rows and status.
+    """Return one row per fit: exponents with intervals (only those by training run), tau and rows.
 
-    `published` laws come after, with their exponents alone.
+    A fit that ended at a bound says so in its label. `published` laws come after, with their exponents alone.
     """
     rows = {}
     for label, fit in fits.items():
         by_run = np.all(np.isfinite(fit.degrees_of_freedom))
         known = dict(zip(fit.coefficient_names, map(tuple, fit.intervals), strict=True)) if by_run else {}
-        counts = {"τ": f"{fit.tau:.2f}", "rows": str(fit.n_rows), "status": str(fit.status)}
-        rows[label.replace(" ", NBSP)] = _exponents(fit.law, known) | counts
+        counts = {"τ": f"{fit.tau:.2f}", "rows": str(fit.n_rows)}
+        bound = ", at a bound" if fit.status is FitStatus.BOUND_HIT else ""
+        rows[f"{label}{bound}".replace(" ", NBSP)] = _exponents(fit.law, known) | counts
     for label, law in (published or {}).items():
-        rows[label.replace(" ", NBSP)] = _exponents(law, {}) | {"τ": "", "rows": "", "status": ""}
+        rows[label.replace(" ", NBSP)] = _exponents(law, {}) | {"τ": "", "rows": ""}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

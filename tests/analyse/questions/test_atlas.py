@@ -1,5 +1,6 @@
 """The atlas: a row for every judged law, numbers that are the file's, curves of every law that can be asked."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,23 @@ def test_every_judged_law_is_in_it_with_its_scores(stored):
     two = atlas.atlas(stored, ["last factor 4 in D", "nobody held this out"])
     assert list(two.columns[-2:]) == ["last factor 4 in D", "nobody held this out"]
     assert two["nobody held this out"].isna().all()
+
+
+def test_scores_in_words_have_their_error_and_ties_are_marked(stored):
+    judged = pd.DataFrame(
+        [
+            ("a", "late", 0.1314, 0.0123, True),
+            ("b", "late", 0.2, 0.01, False),
+            ("a", "largest", 0.3, np.nan, True),
+            ("b", "largest", np.nan, np.nan, False),
+        ],
+        columns=["law", "hold_out", "log_rms", "log_rms_se", "tied"],
+    )
+    words = atlas.scored(dataclasses.replace(stored, judged=judged), ["largest", "late"])
+    assert list(words.columns) == ["largest", "late"]
+    assert words.loc["a"].tolist() == ["0.300 =", "0.131 ± 0.012 ="]
+    assert words.loc["b", "late"] == "0.200 ± 0.010"
+    assert pd.isna(words.loc["b", "largest"])
 
 
 def test_constants_are_counted_and_told_by_hand(stored):

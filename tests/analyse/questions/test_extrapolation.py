@@ -1,5 +1,7 @@
 """One law against a goal and against others."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,17 @@ import pytest
 from helpers.analyse.fits.hold_outs import Split, as_published, refitted
 from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.published import OUYANG_2024
-from helpers.analyse.questions.extrapolation import best_laws, each_as_largest, over_predicted, verdict
+from helpers.analyse.questions.extrapolation import (
+    RUNS,
+    best_laws,
+    each_as_largest,
+    largest_over_next,
+    over_predicted,
+    verdict,
+)
 from helpers.table.errors import AnalysisError
 
+RESULTS = Path(__file__).parents[3] / "results"
 EXACT = 1e-5  # relative, of exact rows: tau is at least 1e-3, and its likelihood's maximum is off by about tau^2
 COLUMNS = ["law", "hold_out", "log_rms", "coverage"]
 JUDGED = pd.DataFrame(
@@ -86,3 +96,21 @@ def test_ratios_are_of_measured_over_what_a_law_of_the_others_says(trunk):
     assert over_predicted(refitted(UnifiedLaw), before)["ratio"].to_numpy() == pytest.approx(1.0, rel=EXACT)
     doubled = Split(largest.training.iloc[:0], before.held.assign(qid_nats=2 * before.held["qid_nats"]))
     assert over_predicted(as_published(OUYANG_2024), doubled)["ratio"].to_numpy() == pytest.approx(2.0)
+
+
+def test_the_largest_size_in_each_of_its_runs_beside_the_next_one():
+    measured = pd.read_parquet(RESULTS / "measurements.parquet")
+    found = largest_over_next(measured)
+    assert list(found["run"].unique()) == list(RUNS.values())
+    assert not found.duplicated(["run", "bits", "step"]).any()
+    at = found.set_index(["run", "bits", "step"])
+    plain = measured[(measured["method"] == "gptq") & (measured["group_size"] == 32) & measured["symmetric"].eq(False)]
+    plain = plain[(plain["n_sequences"] == 512) & (plain["eval_dataset"] == "wheels-heldout")]
+    plain = plain[(plain["device_type"] == "cuda") & (plain["calib_seed"] == 0) & (plain["step"] == 3725)]
+    kl = plain[plain["bits"] == 4].set_index("run")["kl_nats"]
+    for words, run in (("first run", "tadpole-512x12"), ("another seed", "tadpole-512x12-seed1")):
+        assert at.loc[(words, 4, 3725), "ratio"] == pytest.approx(kl[run] / kl["tadpole-384x8"])
+    assert at.loc[("second run", 4, 3725), "ratio"] == pytest.approx(0.635, abs=0.001)  # less its text's factor
+    assert at.loc[("second run", 4, 3725), "relative_error"] > at.loc[("first run", 4, 3725), "relative_error"] > 0.03
+    with pytest.raises(AnalysisError):
+        largest_over_next(measured[measured["family"] == "tadpole-trunk"])

@@ -12,6 +12,7 @@ from helpers.analyse.questions.slopes_of_ratios import (
     trends_table,
 )
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.outcomes import KL
 from helpers.analyse.rows.resampling import document_counts
 
 
@@ -130,3 +131,19 @@ def test_trends_table_shows_what_there_is():
     assert shown.columns.tolist() == ["runs", "ratio", "largest N", "slope in ln N"]
     assert shown.loc["a"].tolist() == ["8", "2.00 [1.50, 2.50]", "3.00", "−0.10 [−0.20, 0.00]"]
     assert shown.loc["b", "slope in ln N"] == ""
+
+
+def test_kl_is_compared_as_qid_is_and_its_intervals_count_runs_alone():
+    qid = {("GPTQ", 2.0): 1.0, ("GPTQ", 3.0): 0.1, ("GPTQ", 4.0): 0.01, ("RTN", 3.0): 0.2}
+    qid |= {(f"GPTQ, {group}", 3.0): 0.15 for group in ("group 64", "group 128", "one group a row")}
+    first = _measured(qid)
+    first["kl_nats"] = first["qid_nats"] ** 2
+    ratios = compared(first, KL)
+    np.testing.assert_allclose(ratios["RTN / GPTQ, 3 bits"]["ratio"], 4.0)
+    np.testing.assert_allclose(ratios["row / group 32, equal bits"]["ratio"], (1.5 * 10**-0.4) ** 2)
+    second = _measured(qid, "prose").assign(kl_nats=3 * first["kl_nats"] * (first[TOKENS_SEEN] / 2e8) ** 0.2)
+    counts = (np.ones((40, 5)), np.ones((40, 5)))
+    found = texts_compared(first, second, counts, {N_PARAMS: "size", TOKENS_SEEN: "tokens"}, outcome=KL)
+    np.testing.assert_allclose(found["ratio"], 3.0)
+    np.testing.assert_allclose(found[["ratio_low", "ratio_high"]], 3.0)  # no draws of documents, and runs agree
+    np.testing.assert_allclose(found["tokens"], 0.2)

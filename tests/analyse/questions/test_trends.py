@@ -2,11 +2,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.questions.trends import bit_factors, loss_changes, slope, slopes_by_pass, spread_out, trends
+from helpers.analyse.questions.trends import (
+    bit_factors,
+    loss_changes,
+    slope,
+    slopes_by_pass,
+    slopes_of_two_runs,
+    spread_out,
+    steps_up,
+    trends,
+)
 from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.devices import agreement_in_seeds, device_agreement
 from helpers.analyse.rows.noise import calibration_spread
+from helpers.analyse.rows.outcomes import KL
 from helpers.analyse.rows.selection import commonest_scheme, rows_named
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.table.errors import AnalysisError
@@ -52,6 +62,15 @@ def test_trends_count_steps_and_pair_the_error_of_the_change(gptq):
     assert one["exponent"] == pytest.approx(0.4, abs=0.15)
 
 
+def test_kl_has_trends_too_but_no_error_by_document(gptq):
+    twice = gptq.assign(kl_nats=0.3 * gptq["tokens_seen"] ** 0.7 * 4.0 ** -gptq["bits"])
+    table = trends(twice, "tokens_seen", ["model", "bits"], KL)
+    np.testing.assert_allclose(table["exponent"], 0.7)
+    assert (table["n_up"] == table["n_steps"]).all()
+    assert table["change_se_nats"].isna().all()
+    np.testing.assert_allclose(bit_factors(twice, KL), 4.0)
+
+
 def test_trends_refuse_a_place_measured_twice(gptq):
     with pytest.raises(AnalysisError, match="each measured once"):
         trends(gptq, "tokens_seen", ["bits"])
@@ -75,6 +94,13 @@ def test_the_error_of_a_ratio_is_that_of_resampled_documents(rows, gptq):
     resampled = pair[0][drawn].mean(axis=1) / pair[1][drawn].mean(axis=1)
     # the bootstrap of 64 documents is good to about 10%
     assert ratio["ratio_se"] == pytest.approx(resampled.std(), rel=0.15)
+
+
+def test_a_ratio_of_kl_is_of_kl_and_has_no_error_by_document(gptq):
+    other = gptq.assign(kl_nats=4.0)
+    ratio = qid_ratio(other.assign(kl_nats=1.0, qid_nats=-1.0), other, KL)
+    np.testing.assert_allclose(ratio["ratio"], 0.25)
+    assert ratio["ratio_se"].isna().all()
 
 
 def test_ratio_without_a_common_checkpoint_is_refused(gptq):
@@ -158,6 +184,25 @@ def test_bit_factors_are_of_means_and_by_the_bit(gptq):
     planted.loc[one, "qid_nats"] -= 1e-3  # below zero, with the mean as it was
     planted.loc[other, "qid_nats"] += 1e-3
     np.testing.assert_allclose(bit_factors(planted), 4.0, rtol=1e-6)
+    in_kl = planted.assign(kl_nats=3.0 * 5.0 ** -planted["bits"].astype(float))
+    np.testing.assert_allclose(bit_factors(in_kl, KL), 5.0)
+
+
+def test_steps_up_count_neighbours_of_one_run_in_either_outcome(gptq):
+    order = gptq.groupby(["run_label", "bits"])["tokens_seen"].rank()
+    planted = gptq.assign(qid_nats=order.replace({3: 1.5}), kl_nats=order).sample(frac=1.0, random_state=0)
+    by_qid, by_kl = steps_up(planted), steps_up(planted, KL)
+    assert by_kl.to_dict("list") == {"n_up": [9, 9, 9], "n_steps": [9, 9, 9]}  # 3 runs of 4 checkpoints
+    assert by_qid.to_dict("list") == {"n_up": [6, 6, 6], "n_steps": [9, 9, 9]}  # down from 2 to 1.5 in each run
+
+
+def test_slopes_of_two_runs_are_those_of_each_and_their_difference():
+    tokens = np.array([1e8, 2e8, 5e8])
+    both = pd.DataFrame({"bits": 3.0, "model": "a", "tokens_seen": tokens})
+    both = both.assign(first_nats=tokens**0.5, second_nats=2 * tokens**0.6)
+    found = slopes_of_two_runs(pd.concat([both, both.assign(model="b", second_nats=-1.0)]))
+    assert found.loc[(3.0, "a")].to_dict() == pytest.approx({"first": 0.5, "second": 0.6, "difference": 0.1})
+    assert found.loc[(3.0, "b")].isna().to_dict() == {"first": False, "second": True, "difference": True}
 
 
 @pytest.fixture

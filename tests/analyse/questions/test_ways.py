@@ -13,6 +13,7 @@ from helpers.analyse.questions.ways import (
     way_of_rounding,
     with_calibration_scatter,
 )
+from helpers.analyse.rows.outcomes import KL
 from helpers.analyse.rows.resampling import document_counts, resampled_log_qid
 from helpers.table.errors import AnalysisError
 
@@ -194,3 +195,40 @@ def test_orders_find_the_pair_that_swaps(counts):
     assert swapped["ratio_first"] == pytest.approx(0.75)
     assert swapped["ratio_second"] == pytest.approx(1.25)
     assert pairs["clear_first"].all()
+
+
+def _with_kl(table: pd.DataFrame, power: float) -> pd.DataFrame:
+    """KL is this power of QiD, so that ratios of KL are those of QiD to it."""
+    return table.assign(kl_nats=table["qid_nats"] ** power)
+
+
+def test_ratios_of_kl_are_of_kl_and_know_nothing_of_documents(counts):
+    """Twice the QiD is four times the KL; at equal bits likewise, and on another text."""
+    table = _with_kl(_rows({"GPTQ": 0.1, "RTN": 0.2}), 2)
+    ratio = ratios_to(table, "GPTQ", counts, outcome=KL).iloc[0]
+    assert ratio["ratio"] == pytest.approx(4.0)
+    assert ratio["run_highest"] == pytest.approx(4.0)
+    assert ratio[["low", "high", "log_se"]].isna().all()
+    at = at_effective_bits(table, "GPTQ", [4.5], counts, outcome=KL).iloc[0]
+    assert at["ratio"] == pytest.approx(4.0)
+    assert np.isnan(at["low"])
+    unseen = _with_kl(_rows({"GPTQ": 0.1, "RTN": 0.1}, "unseen"), 2)
+    both, draws = between_texts(table, unseen, (counts, counts), KL)
+    assert both.set_index("way").loc["RTN", "ratio"].tolist() == pytest.approx([0.25] * 3)
+    assert np.isnan(draws).all()
+    assert text_ratios(table, unseen, (counts, counts), outcome=KL)["ratio"].tolist() == pytest.approx([1.0, 0.25])
+
+
+def test_lines_of_kl_are_read_at_equal_effective_bits():
+    fine = pd.concat([_rows({"GPTQ": qid}, bits=bits) for bits, qid in ((2, 1.0), (3, 0.1), (4, 0.01))])
+    coarse = _rows({"GPTQ, group 128": 0.1}, bits=3).assign(effective_bits=3.2)
+    ratios = at_own_effective_bits(_with_kl(coarse, 2), _with_kl(fine, 2), KL)
+    np.testing.assert_allclose(ratios["ratio"], 10**-0.6)
+
+
+def test_orders_by_kl_may_swap_but_are_never_clear(counts):
+    first, second = _rows({"GPTQ": 0.1, "RTN": 0.2}), _rows({"GPTQ": 0.1, "RTN": 0.2}, "unseen")
+    pair = orders(_with_kl(first, 1), _with_kl(second, -1), (counts, counts), outcome=KL).iloc[0]
+    assert pair["swapped"]
+    assert not pair["clear_first"]
+    assert not pair["clear_second"]

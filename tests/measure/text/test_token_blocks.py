@@ -31,6 +31,22 @@ def test_the_evaluation_of_stored_rows_is_still_cut_from_the_same_text():
         assert EvalSpec(name, blocks.sha256, n_sequences, seq_len, dtype).eval_id == eval_id
 
 
+def test_the_second_runs_were_scored_on_the_first_half_of_the_trunks_blocks():
+    """Both hashes in the table are those of blocks cut here, and the shorter evaluation is a prefix of the longer."""
+    table = results.read_table(ROOT / "results/measurements.parquet")
+    rows = table.select(["family", "eval_dataset", "n_sequences", "seq_len", "eval_sha256", "device_type"]).to_pylist()
+    on_text = [row for row in rows if (row["eval_dataset"], row["device_type"]) == ("wheels-heldout", "cuda")]
+    cut = {}
+    for family, n_sequences in (("tadpole-trunk", 512), ("tadpole-mixed", 256)):
+        own = [row for row in on_text if (row["family"], row["n_sequences"]) == (family, n_sequences)]
+        ((sha256, seq_len),) = {(row["eval_sha256"], row["seq_len"]) for row in own}
+        cut[family] = token_blocks.heldout_blocks(LOCK.evaluation, TOKENIZER, n_sequences, seq_len)
+        assert cut[family].sha256 == sha256
+    long, short = cut["tadpole-trunk"], cut["tadpole-mixed"]
+    assert torch.equal(long.tokens[:256], short.tokens)
+    assert long.documents[:256] == short.documents == (*range(128), *range(128))
+
+
 def test_blocks_take_the_same_number_of_tokens_from_each_document():
     small = token_blocks.heldout_blocks(LOCK.evaluation, TOKENIZER, 128, 64)
     large = token_blocks.heldout_blocks(LOCK.evaluation, TOKENIZER, 256, 64)

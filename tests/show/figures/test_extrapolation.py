@@ -15,19 +15,28 @@ SCORES = pd.DataFrame(
 COVERED = pd.DataFrame(
     {"largest size": [0.9, np.nan, 0.95], "2 bits": [1.0, np.nan, 0.0]}, index=["power", "printed", "exponential"]
 )
+ERRORS = pd.DataFrame(
+    {"largest size": [np.nan, np.nan, np.nan], "2 bits": [0.034, np.nan, 0.01]},
+    index=["power", "printed", "exponential"],
+)
+TIED = pd.DataFrame(
+    {"largest size": [True, False, False], "2 bits": [False, False, True]}, index=["power", "printed", "exponential"]
+)
 
 
 def test_cells_say_rms_and_coverage_and_published_laws_stand_apart():
-    figure = extrapolation.score_map(SCORES, COVERED, ["printed"], 0.15)
+    figure = extrapolation.score_map(SCORES, ERRORS, COVERED, TIED, ["printed"], 0.15)
     figure.canvas.draw()
     axes, bar = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["power", "exponential", "printed"]
     words = [text.get_text() for text in axes.texts]
-    assert sorted(words) == sorted(["0.10\n90%", "0.20\n100%", "0.90\n95%", "0.30\n0%", "0.50\n–", "n/a"])
+    assert sorted(words) == sorted(
+        ["0.10\n90%, tied", "0.20 ± 0.03\n100%", "0.90\n95%", "0.30 ± 0.01\n0%, tied", "0.50\n–", "n/a"]
+    )
     bold = [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"]
-    assert bold == ["0.10\n90%"]
+    assert bold == ["0.10\n90%, tied"]
     colours = {text.get_text(): text.get_color() for text in axes.texts}
-    assert colours["0.10\n90%"] == INK  # on a light cell
+    assert colours["0.10\n90%, tied"] == INK  # on a light cell
     assert colours["0.90\n95%"] == "white"
     (missing,) = [text for text in axes.texts if text.get_text() == "n/a"]
     assert missing.get_position() == (1.5, 2.5)
@@ -37,8 +46,22 @@ def test_cells_say_rms_and_coverage_and_published_laws_stand_apart():
 
 
 def test_without_published_laws_there_is_no_gap():
-    figure = extrapolation.score_map(SCORES, COVERED, [], 0.15)
+    figure = extrapolation.score_map(SCORES, ERRORS, COVERED, TIED, [], 0.15)
     assert not figure.axes[0].lines
+
+
+def test_runs_of_the_largest_have_a_panel_a_width_and_a_line_with_bars_a_run():
+    columns = {"run": ["first run", "first run", "another seed", "first run"], "bits": [3, 3, 3, 4]}
+    more = {"tokens_seen": [1e8, 2e8, 1e8, 1e8], "ratio": [0.5, 0.6, 0.55, 0.4], "relative_error": [0.1, 0.1, 0.2, 0.1]}
+    figure = extrapolation.runs_of_largest(pd.DataFrame(columns | more))
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ["3 bits", "4 bits"]
+    first, other = figure.axes[0].containers
+    assert first.lines[0].get_xydata().tolist() == [[1e8, 0.5], [2e8, 0.6]]
+    (bar,) = other.lines[2][0].get_segments()
+    assert [y for _, y in bar.tolist()] == pytest.approx([0.44, 0.66])
+    labels = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+    assert labels == ["first run", "another seed"]
 
 
 def test_ratios_have_a_panel_a_law_and_leave_out_what_has_no_logarithm():

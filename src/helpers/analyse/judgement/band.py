@@ -62,7 +62,7 @@ def every_answer(fits: StoredFits, given: Mapping[str, float]) -> list[Said]:
     said = []
     for name in (*FORMS, PER_BIT, *(PUBLISHED if fits.outcome == QID else ())):
         try:
-            known = _known(fits, name, given.get("bits"))
+            known = known_law(fits, name, given.get("bits"))
             answer = predict(known, given)
         except (LawError, FitError):
             continue
@@ -94,8 +94,14 @@ def nearest_points(given: Mapping[str, float], n: int = N_NEAREST) -> pd.DataFra
     return one_a_model.head(n).drop(columns="far").reset_index(drop=True)
 
 
-def _known(fits: StoredFits, name: str, bits: float | None) -> KnownLaw:
+def known_law(fits: StoredFits, name: str, bits: float | None) -> KnownLaw:
+    """Return a law that can be asked by name, fitted or published. Raises LawError or FitError (see these)."""
     return published_law(name, bits) if name in PUBLISHED else fitted_law(fits, name, bits)
+
+
+def fails_outside(fits: StoredFits) -> set[str]:
+    """Return the laws, by their names on the command line, that do worse than bits alone on models of others."""
+    return {name.removesuffix(LOSS_PREDICTED) for name, (_, fails) in _outside(fits).items() if fails}
 
 
 def _outside(fits: StoredFits) -> dict[str, tuple[float, bool]]:

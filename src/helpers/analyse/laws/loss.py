@@ -6,6 +6,7 @@ turns a law of QiD that needs the 16-bit loss into one of D, N and P: `ChainedLa
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from helpers.analyse.laws.law import Law, bisect
 from helpers.analyse.laws.variables import Term, Variables
 
 ANY_BITS = (0.0, np.inf)
+LEAST_LOG = -700.0  # of signal over noise: the exponential of less is no float
 AT_BOUND = 1e-4  # relative: the search stays strictly between the bounds
 
 
@@ -146,7 +148,7 @@ class ShannonLaw(SizeAndTokensLaw):
         both = log_size + log_tokens
         parts = np.stack([log_c + gamma * both, log_d + delta * log_tokens, np.full(both.shape, log_e)])
         noise = np.logaddexp.reduce(parts, axis=0)
-        log_ratio = beta * log_tokens - noise
+        log_ratio = np.maximum(beta * log_tokens - noise, LEAST_LOG)
         nats = np.logaddexp(0, log_ratio)
         falls = 1 / (1 + np.exp(-log_ratio)) / nats  # of ln C with ln of signal over noise
         of_c, of_d, of_e = np.exp(parts - noise) * falls
@@ -164,13 +166,17 @@ class ShannonLaw(SizeAndTokensLaw):
 
     @classmethod
     def loss_starts(cls, x: Variables, loss_nats: FloatArray) -> list[FloatArray]:
-        """Return starting coefficients: exponents on a grid, the three kinds of noise equal in the middle."""
-        starts, log_size, log_tokens = [], np.log(np.median(x["n_params"])), np.log(np.median(x["tokens"]))
-        for alpha, beta, growth in ((0.05, 0.3, 0.1), (0.1, 0.6, 0.2), (0.05, 1.0, 0.5)):
-            noise = beta * log_tokens - 1
-            log_c, log_d = noise - growth * (log_size + log_tokens), noise - growth * log_tokens
+        """Return starting coefficients: exponents and signal over noise on a grid, all noise equal in the middle.
+
+        They are many: from a few, most fits end in minima that aren't the lowest.
+        """
+        log_size, log_tokens = np.log(np.median(x["n_params"])), np.log(np.median(x["tokens"]))
+        growths, starts = (0.1, 0.5), []
+        for alpha, beta, gamma, delta, log_ratio in product((0.05, 0.2), (0.2, 0.6, 1.1), growths, growths, (-1, 1)):
+            noise = beta * log_tokens - log_ratio
+            log_c, log_d = noise - gamma * (log_size + log_tokens), noise - delta * log_tokens
             log_a = -np.log(np.median(loss_nats)) - alpha * log_size
-            starts.append(np.array([log_a, alpha, beta, log_c, growth, log_d, growth, noise]))
+            starts.append(np.array([log_a, alpha, beta, log_c, gamma, log_d, delta, noise]))
         return starts
 
 

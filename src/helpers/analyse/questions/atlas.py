@@ -134,6 +134,20 @@ def atlas(stored: StoredFits, hold_outs: Sequence[str] = ()) -> pd.DataFrame:
     return table.join(rms.reindex(columns=wanted))
 
 
+def scored(stored: StoredFits, hold_outs: Sequence[str]) -> pd.DataFrame:
+    """Return, by law and hold-out, rms of ln(predicted / measured QiD) in words: "0.13 ± 0.02 =", NaN where it is n/a.
+
+    The error is that over training runs, left out on one run; "=" marks a law that is tied with the hold-out's best.
+    """
+    judged = stored.judged.dropna(subset="log_rms")
+    words = [
+        f"{row.log_rms:.3f}{'' if np.isnan(row.log_rms_se) else f' ± {row.log_rms_se:.3f}'}{' =' if row.tied else ''}"
+        for row in judged.itertuples()
+    ]
+    table = judged.assign(words=words).pivot(index="law", columns="hold_out", values="words")
+    return table.reindex(index=stored.judged["law"].unique(), columns=list(hold_outs))
+
+
 def curves(stored: StoredFits, tokens: FloatArray, n_params: float, bits: float) -> pd.DataFrame:
     """Return QiD of one size and bit width over training tokens by every law that can say it.
 

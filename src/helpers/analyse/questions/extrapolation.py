@@ -1,19 +1,36 @@
 """Verdicts of hold-outs: one law's scores against a goal and against other laws, and each size in turn as the largest.
 
-Tables of scores are those of `hold_outs.judge`.
+Tables of scores are those of `hold_outs.judge`. And the largest size's runs beside the next smaller size.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.hold_outs import Predictor, Split
-from helpers.analyse.rows.degradation import N_PARAMS
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.outcomes import KL
+from helpers.analyse.rows.second_runs import both_runs, one_run_scatter, second_rows
+from helpers.analyse.rows.selection import rows_of_fit
+from helpers.analyse.rows.study import (
+    FITTED_BITS,
+    GROUP_SIZE,
+    MIXED,
+    NINTH,
+    NINTH_RATE,
+    TRUNK,
+    on_trunk,
+    rows_of_every_run,
+    unbranched,
+)
 from helpers.table.errors import AnalysisError
 
 GOAL_LOG_RMS = 0.15  # of ln(predicted / measured)
 GOAL_COVERAGE = 0.85  # of nominal 90% intervals
+
+RUNS = {TRUNK: "first run", MIXED: "second run", NINTH: "another seed", NINTH_RATE: "half the rate"}
 
 
 def verdict(judged: pd.DataFrame, chosen: str, others: Sequence[str]) -> pd.DataFrame:
@@ -59,3 +76,30 @@ def over_predicted(predictor: Predictor, split: Split) -> pd.DataFrame:
     held = FitData.from_table(split.held)
     made = predictor(FitData.from_table(split.training), held, held.outcome_se_nats)
     return split.held.assign(ratio=held.outcome_nats / made.predicted_nats)
+
+
+def largest_over_next(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return the largest size's KL over that of the trunk's next smaller size at the same step, in each of its `RUNS`.
+
+    Rows are GPTQ's in asymmetric groups of 32 at the fitted bit widths, of all the project's measurements. Columns:
+    `run`, `bits`, `step`, tokens, `ratio` (no unit) and `relative_error`: the scatter of one run on either side, with
+    the error of the factor of its text for the second run. All runs share the denominator, one run. Raises
+    AnalysisError where nothing was trained twice.
+    """
+    every = rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])])
+    sizes = np.sort(every.loc[on_trunk(every), N_PARAMS].unique())[-2:]
+    rows = rows_of_fit(every.assign(kl_se_nats=0.0), "gptq", GROUP_SIZE, symmetric=False)
+    again = second_rows(measured)
+    runs = pd.concat([rows[rows["n_averaged"] == 1], again[unbranched(again)]])
+    runs = runs[runs["family"].isin(RUNS) & runs["bits"].isin(FITTED_BITS) & (runs["schedule"] == "constant")]
+    place = ["bits", "step"]
+    below = runs[on_trunk(runs) & (runs[N_PARAMS] == sizes[0])].set_index(place)["kl_nats"].rename("below")
+    largest = runs[runs[N_PARAMS] == sizes[-1]].join(below, on=place, how="inner")
+    scatter = largest["bits"].map(one_run_scatter(both_runs(measured, KL))["relative_sd"])
+    errors = np.hypot(np.sqrt(2) * scatter, largest["kl_se_nats"] / largest["kl_nats"])
+    found = largest.assign(
+        run=largest["family"].map(RUNS), ratio=largest["kl_nats"] / largest["below"], relative_error=errors
+    )
+    order = found["run"].map(list(RUNS.values()).index)
+    kept = found[["run", *place, TOKENS_SEEN, "ratio", "relative_error"]]
+    return kept.assign(order=order).sort_values(["order", *place]).drop(columns="order").reset_index(drop=True)

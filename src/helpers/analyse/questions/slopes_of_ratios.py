@@ -1,4 +1,4 @@
-"""How ratios of QiD move with size and tokens: straight lines through ln ratio, with intervals by training run.
+"""How ratios of QiD or KL move with size and tokens: straight lines through ln ratio, with intervals by training run.
 
 A table of ratios has one row per checkpoint (and bit width) with the columns `ratio`, `run_label`,
 `n_params_non_embedding` and `tokens_seen`, as from `twins.qid_ratio` or `ways.at_own_effective_bits`.
@@ -15,6 +15,7 @@ from helpers.analyse.fits.by_run import cr2_covariance
 from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.questions.ways import at_own_effective_bits, between_texts
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.outcomes import QID, Outcome
 
 COARSE = "GPTQ, group 128"
 BY_WIDTH = {f"RTN / GPTQ, {bits} bits": ("RTN", "GPTQ", bits) for bits in (2, 3, 4)}  # way, the other way, bits
@@ -28,7 +29,7 @@ COLUMNS = {"n_runs": "runs", "ratio": "ratio", "per_byte": "per byte", "smallest
 COLUMNS |= {"size": "slope in ln N", "tokens": "slope in ln D"}
 
 
-def compared(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def compared(table: pd.DataFrame, outcome: Outcome = QID) -> dict[str, pd.DataFrame]:
     """Return the ratios of each comparison of the study, one row per checkpoint: of `BY_WIDTH` and coarse groups.
 
     Coarse groups of 3 bits are compared with group 32 at equal effective bits too. `table` is of one text and has the
@@ -37,8 +38,11 @@ def compared(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     cells = dict(list(table.groupby(["way", "bits"])))
     fine = pd.concat([cells["GPTQ", bits] for bits in (2, 3, 4)])
     there = {name: names for name, names in BY_WIDTH.items() if (names[0], names[2]) in cells}
-    ratios = {name: qid_ratio(cells[way, bits], cells[other, bits]) for name, (way, other, bits) in there.items()}
-    return ratios | {f"{name}, equal bits": at_own_effective_bits(cells[way, 3], fine) for name, way in GROUPS.items()}
+    ratios = {
+        name: qid_ratio(cells[way, bits], cells[other, bits], outcome) for name, (way, other, bits) in there.items()
+    }
+    at_equal = {name: at_own_effective_bits(cells[way, 3], fine, outcome) for name, way in GROUPS.items()}
+    return ratios | {f"{name}, equal bits": one for name, one in at_equal.items()}
 
 
 def log_mean_and_slopes(
@@ -104,17 +108,20 @@ def texts_compared(
     counts: tuple[FloatArray, FloatArray],
     along: dict[str, str],
     cluster: str = "run_label",
+    outcome: Outcome = QID,
 ) -> pd.DataFrame:
-    """Return, by bits, QiD on `second` over that on `first`: the geometric mean and how its ln moves.
+    """Return, by bits, the outcome on `second` over that on `first`: the geometric mean and how its ln moves.
 
-    Columns: `ratio`, `per_byte` (of QiDs in nats per byte) and a slope in the ln of each column of `along`, which has
-    their names; `_low` and `_high` of all but `per_byte` are 95% intervals. They count the documents of both texts and
-    `cluster`: training runs, or, where there is a single run, its checkpoints.
+    Columns: `ratio`, `per_byte` (of outcomes in nats per byte) and a slope in the ln of each column of `along`, which
+    has their names; `_low` and `_high` of all but `per_byte` are 95% intervals. They count the documents of both texts
+    and `cluster`: training runs, or, where there is a single run, its checkpoints. Of an outcome that isn't kept by
+    document they count `cluster` alone.
     """
-    both, draws = between_texts(first, second, counts)
+    both, draws = between_texts(first, second, counts, outcome)
     by_bits = {}
     for bits, rows in both.groupby("bits"):
-        trend = log_mean_and_slopes(rows, list(along), cluster, draws[rows.index.to_numpy()])
+        of_documents = draws[rows.index.to_numpy()] if outcome.paired else None
+        trend = log_mean_and_slopes(rows, list(along), cluster, of_documents)
         ends = {"ratio": np.exp(trend.loc["mean"])} | {name: trend.loc[column] for column, name in along.items()}
         by_bits[bits] = {"per_byte": ends["ratio"]["value"] * np.exp(np.log(rows["density"]).mean())}
         for name, row in ends.items():

@@ -5,6 +5,7 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analyse.rows.degradation import TOKENS_SEEN
+from helpers.analyse.rows.outcomes import QID, Outcome
 from helpers.analyse.rows.selection import PAIR_KEY
 from helpers.table.errors import AnalysisError
 from helpers.table.paired_error import paired_error
@@ -12,21 +13,23 @@ from helpers.table.paired_error import paired_error
 TWIN_KEY = ["twin", TOKENS_SEEN, "eval_id", "device_type", "bits"]
 
 
-def qid_ratio(numerator: pd.DataFrame, denominator: pd.DataFrame) -> pd.DataFrame:
+def qid_ratio(numerator: pd.DataFrame, denominator: pd.DataFrame, outcome: Outcome = QID) -> pd.DataFrame:
     """Return `numerator` where `denominator` has the same checkpoint, evaluation, device and bits, with their ratio.
 
-    Adds `ratio` (QiD over QiD) and `ratio_se`, paired by document: the error of the mean of a - ratio b, over the
-    mean of b (the delta method for a ratio of means). Raises AnalysisError where nothing matches.
+    Adds `ratio` (QiD over QiD, or of KL likewise) and `ratio_se`, paired by document: the error of the mean of
+    a - ratio b, over the mean of b (the delta method for a ratio of means); NaN of an outcome that isn't kept by
+    document. Raises AnalysisError where nothing matches.
     """
-    other = denominator[[*PAIR_KEY, "qid_nats", "document_qid_nats"]]
+    other = denominator[[*PAIR_KEY, outcome.column, "document_qid_nats"]]
     joined = numerator.merge(other, on=PAIR_KEY, suffixes=("", "_other"), validate="1:1")
     if joined.empty:
         raise AnalysisError("no checkpoint was measured with both schemes on the same text and device")
-    ratio = joined["qid_nats"] / joined["qid_nats_other"]
+    ratio = joined[outcome.column] / joined[f"{outcome.column}_other"]
     triples = zip(joined["document_qid_nats"], joined["document_qid_nats_other"], ratio, strict=True)
     errors = np.array([paired_error(top - one * below) for top, below, one in triples])
-    dropped = ["qid_nats_other", "document_qid_nats_other"]
-    return joined.drop(columns=dropped).assign(ratio=ratio, ratio_se=errors / joined["qid_nats_other"].abs())
+    relative = errors / joined[f"{outcome.column}_other"].abs() if outcome.paired else float("nan")
+    dropped = [f"{outcome.column}_other", "document_qid_nats_other"]
+    return joined.drop(columns=dropped).assign(ratio=ratio, ratio_se=relative)
 
 
 def differences_of_runs(runs: pd.DataFrame, trunk: pd.DataFrame) -> pd.Series:

@@ -1,9 +1,10 @@
-"""Ways of rounding side by side, and two texts: ratios of QiD pooled over checkpoints, with intervals by resampling.
+"""Ways of rounding side by side, and two texts: ratios of QiD or KL over checkpoints, with intervals by resampling.
 
 Tables are those of `degradation`. Documents are drawn with replacement, the same ones for every row of one text, so a
 comparison on one text is paired. Where files of one package go together, packages are drawn instead. Pooled means the
 geometric mean over checkpoints. The intervals are about text: other training runs and other draws of calibration text
-are not in them (`with_calibration_scatter` adds the latter).
+are not in them (`with_calibration_scatter` adds the latter). KL isn't kept by document: where an outcome isn't paired,
+what documents would tell (`low`, `high`, `log_se`) is NaN.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analyse.arrays import FloatArray
+from helpers.analyse.rows.outcomes import QID, Outcome
 from helpers.analyse.rows.resampling import resampled_log_qid
 from helpers.analyse.rows.standard_errors import clustered_error
 from helpers.table.errors import AnalysisError
@@ -44,6 +46,13 @@ def way_of_rounding(rows: pd.DataFrame) -> pd.Series:
     return rows.apply(name, axis=1).rename("way")
 
 
+def _log_on_draws(table: pd.DataFrame, counts: FloatArray, outcome: Outcome) -> FloatArray:
+    """Return ln outcome of every row on every draw of documents, (rows, n_draws); NaN where it isn't paired."""
+    if not outcome.paired:
+        return np.full((len(table), counts.shape[1]), np.nan)
+    return resampled_log_qid(table, counts)
+
+
 def _interval(draws: FloatArray, level: float) -> dict[str, float]:
     low, high = np.exp(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]))
     return {"low": float(low), "high": float(high), "log_se": float(draws.std())}
@@ -57,8 +66,10 @@ def _pooled(rows: pd.DataFrame, log_ratios: FloatArray, draws: FloatArray, level
     return counts | {"ratio": float(np.exp(log_ratios.mean()))} | _interval(draws.mean(axis=0), level) | runs
 
 
-def ratios_to(table: pd.DataFrame, reference: str, counts: FloatArray, level: float = 0.95) -> pd.DataFrame:
-    """Return, by way of rounding and bits, QiD over that of the way `reference` on the same checkpoints and text.
+def ratios_to(
+    table: pd.DataFrame, reference: str, counts: FloatArray, level: float = 0.95, outcome: Outcome = QID
+) -> pd.DataFrame:
+    """Return, by way and bits, the outcome over that of the way `reference` on the same checkpoints and text.
 
     `table` has the column `way` and one evaluation. Columns: `n_rows`, `n_checkpoints`, `n_runs`, `n_above` (rows with
     a ratio above one), `ratio` with `low` and `high` (paired by document), `log_se` of ln ratio, and `run_lowest`,
@@ -66,8 +77,8 @@ def ratios_to(table: pd.DataFrame, reference: str, counts: FloatArray, level: fl
     twice.
     """
     table = table.reset_index(drop=True)
-    draws, place = resampled_log_qid(table, counts), table.groupby(["checkpoint_id", "bits"])
-    logs = np.log(table["qid_nats"].to_numpy())
+    draws, place = _log_on_draws(table, counts, outcome), table.groupby(["checkpoint_id", "bits"])
+    logs = np.log(table[outcome.column].to_numpy())
     below = table["way"].eq(reference).groupby([table["checkpoint_id"], table["bits"]]).transform("sum")
     if (below != 1).any():
         raise AnalysisError(f"{reference} isn't there once for every checkpoint and bit width")
@@ -99,15 +110,20 @@ def _at_bits(rows: pd.DataFrame, logs: FloatArray, targets: FloatArray) -> Float
 
 
 def at_effective_bits(
-    table: pd.DataFrame, reference: str, targets: Sequence[float], counts: FloatArray, level: float = 0.95
+    table: pd.DataFrame,
+    reference: str,
+    targets: Sequence[float],
+    counts: FloatArray,
+    level: float = 0.95,
+    outcome: Outcome = QID,
 ) -> pd.DataFrame:
     """Return the ratios of `ratios_to`, but at equal effective bits instead of equal code widths.
 
-    Every way's ln QiD is read off a straight line between its measured places, checkpoint by checkpoint; targets
+    Every way's ln outcome is read off a straight line between its measured places, checkpoint by checkpoint; targets
     outside a way's or the reference's places are left out. The column `bits` is the target.
     """
     table, aims = table.reset_index(drop=True), np.asarray(targets, float)
-    logs = np.column_stack([np.log(table["qid_nats"].to_numpy()), resampled_log_qid(table, counts)])
+    logs = np.column_stack([np.log(table[outcome.column].to_numpy()), _log_on_draws(table, counts, outcome)])
     lines = {
         key: _at_bits(rows, logs[rows.index.to_numpy()], aims) for key, rows in table.groupby(["way", "checkpoint_id"])
     }
@@ -123,10 +139,10 @@ def at_effective_bits(
     return pd.DataFrame(parts)
 
 
-def at_own_effective_bits(numerator: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of one way with `ratio`: their QiD over that of the way of `reference` at equal effective bits.
+def at_own_effective_bits(numerator: pd.DataFrame, reference: pd.DataFrame, outcome: Outcome = QID) -> pd.DataFrame:
+    """Return the rows of one way with `ratio`: the outcome over that of the way of `reference` at equal effective bits.
 
-    `reference` has several bit widths per checkpoint; its ln QiD is read off straight lines between them. Raises
+    `reference` has several bit widths per checkpoint; its ln is read off straight lines between them. Raises
     AnalysisError where a row's effective bits lie outside its checkpoint's lines.
     """
     lines = dict(list(reference.groupby("checkpoint_id")))
@@ -135,11 +151,11 @@ def at_own_effective_bits(numerator: pd.DataFrame, reference: pd.DataFrame) -> p
     logs = []
     for row in numerator.to_dict("records"):
         line = lines[row["checkpoint_id"]]
-        known = np.log(line[["qid_nats"]].to_numpy())
+        known = np.log(line[[outcome.column]].to_numpy())
         logs.append(_at_bits(line, known, np.array([row["effective_bits"]]))[0, 0])
     if np.isnan(logs).any():
         raise AnalysisError(f"{np.isnan(logs).sum()} rows have effective bits beyond those of the reference")
-    return numerator.assign(ratio=numerator["qid_nats"] / np.exp(logs))
+    return numerator.assign(ratio=numerator[outcome.column] / np.exp(logs))
 
 
 def text_ratios(
@@ -148,13 +164,14 @@ def text_ratios(
     counts: tuple[FloatArray, FloatArray],
     by: Sequence[str] = CELL,
     level: float = 0.95,
+    outcome: Outcome = QID,
 ) -> pd.DataFrame:
-    """Return QiD on the text of `second` over that on the text of `first`, same checkpoints and ways, by `by`.
+    """Return the outcome on the text of `second` over that on the text of `first`, same checkpoints and ways, by `by`.
 
     The texts have different documents, so their `counts` are drawn independently of each other. Columns as in
     `ratios_to`. Raises AnalysisError where the tables don't hold the same rows.
     """
-    both, draws = between_texts(first, second, counts)
+    both, draws = between_texts(first, second, counts, outcome)
     result = []
     for cell, rows in both.groupby(list(by)):
         at = rows.index.to_numpy()
@@ -164,9 +181,9 @@ def text_ratios(
 
 
 def between_texts(
-    first: pd.DataFrame, second: pd.DataFrame, counts: tuple[FloatArray, FloatArray]
+    first: pd.DataFrame, second: pd.DataFrame, counts: tuple[FloatArray, FloatArray], outcome: Outcome = QID
 ) -> tuple[pd.DataFrame, FloatArray]:
-    """Return the rows of `first` with `ratio` (QiD on `second` over it) and `density` (of tokens per byte), and draws.
+    """Return the rows of `first` with `ratio` (outcome on `second` over it), `density` (tokens per byte), and draws.
 
     The draws are ln ratio, (rows, n_draws). Raises AnalysisError where the tables don't hold the same rows.
     """
@@ -175,8 +192,8 @@ def between_texts(
     if len(on_first) != len(on_second) or not on_first[key].equals(on_second[key]):
         raise AnalysisError("the two texts weren't measured with the same ways of rounding on the same checkpoints")
     density = (on_second["n_tokens"] / on_second["n_bytes"]) / (on_first["n_tokens"] / on_first["n_bytes"])
-    draws = resampled_log_qid(on_second, counts[1]) - resampled_log_qid(on_first, counts[0])
-    return on_first.assign(ratio=on_second["qid_nats"] / on_first["qid_nats"], density=density), draws
+    draws = _log_on_draws(on_second, counts[1], outcome) - _log_on_draws(on_first, counts[0], outcome)
+    return on_first.assign(ratio=on_second[outcome.column] / on_first[outcome.column], density=density), draws
 
 
 def text_losses(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Sequence[str], Sequence[str]]) -> pd.DataFrame:
@@ -200,19 +217,24 @@ def text_losses(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Sequenc
 
 
 def orders(
-    first: pd.DataFrame, second: pd.DataFrame, counts: tuple[FloatArray, FloatArray], level: float = 0.95
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    counts: tuple[FloatArray, FloatArray],
+    level: float = 0.95,
+    outcome: Outcome = QID,
 ) -> pd.DataFrame:
     """Return every pair of ways at one bit width: which loses less on either text, and whether that is clear.
 
-    Columns: `bits`, `way`, `other`, `ratio_first`, `ratio_second` (QiD of `way` over that of `other`, on checkpoints
-    that have both), `clear_first`, `clear_second` (the interval leaves out one) and `swapped`.
+    Columns: `bits`, `way`, `other`, `ratio_first`, `ratio_second` (outcome of `way` over that of `other`, on
+    checkpoints that have both), `clear_first`, `clear_second` (the interval leaves out one; never, where the outcome
+    isn't paired) and `swapped`.
     """
     compared = []
     for bits in np.sort(first["bits"].unique()):
         pairs: dict[tuple[str, str], dict[str, float]] = {}
         for text, table, one in (("first", first, counts[0]), ("second", second, counts[1])):
             rows = table[table["bits"] == bits].reset_index(drop=True)
-            logs = np.column_stack([np.log(rows["qid_nats"].to_numpy()), resampled_log_qid(rows, one)])
+            logs = np.column_stack([np.log(rows[outcome.column].to_numpy()), _log_on_draws(rows, one, outcome)])
             for way, other, ratio in _pairs(rows, logs):
                 low, high = np.quantile(ratio[1:], [(1 - level) / 2, (1 + level) / 2])
                 seen = {f"ratio_{text}": np.exp(ratio[0]), f"clear_{text}": bool(low > 0 or high < 0)}

@@ -16,7 +16,7 @@ from helpers.analyse.rows.noise import (
 )
 from helpers.analyse.rows.outcomes import QID, Outcome
 from helpers.analyse.rows.scored_text import scored_both_ways, scored_text_relative
-from helpers.analyse.rows.study import LATE_TOKENS, gptq_of_study, rows_of_seeds
+from helpers.analyse.rows.study import LATE_TOKENS, gptq_of_study, on_trunk, rows_of_seeds
 from helpers.table.errors import AnalysisError
 
 NO_EVALUATION = EvaluationError(0.0, 0.0, 1, float("nan"))  # of an outcome that isn't kept by document
@@ -77,14 +77,14 @@ class NoiseFloor:
 def study_floors(measurements: pd.DataFrame, groups: Sequence[str], outcome: Outcome = QID) -> dict[float, NoiseFloor]:
     """Return by bits the noise floor of the study's rows beyond 60M tokens, from the project's table.
 
-    It holds for the rows of `gptq_of_study` on the held-out text, one draw of calibration text each. `groups`: the
-    package of each held-out document. An outcome that isn't kept by document (KL) has no part of the evaluation: how
-    far other documents would move it isn't known, and its floor is that of these documents. RTN has no calibration: of
-    its floor only `evaluation` is known. The scored text's part is that of RTN, which alone was scored by both
-    protocols; NaN where no checkpoint was.
+    It holds for the rows of `gptq_of_study` on the held-out text, one draw of calibration text each; draws are compared
+    on the trunk. `groups`: the package of each held-out document. An outcome that isn't kept by document (KL) has no
+    part of the evaluation: how far other documents would move it isn't known, and its floor is that of these documents.
+    RTN has no calibration: of its floor only `evaluation` is known. The scored text's part is that of RTN, which alone
+    was scored by both protocols; NaN where no checkpoint was.
     """
     rows = gptq_of_study(measurements)
-    first, calibration = rows[rows["calib_seed"] == 0], calibration_draws(rows, outcome)
+    first, calibration = rows[rows["calib_seed"] == 0], calibration_draws(rows[on_trunk(rows)], outcome)
     between = training_seeds(rows_of_seeds(first[first[TOKENS_SEEN] > LATE_TOKENS]), outcome)
     seed = without_rounding(between, calibration)["relative_sd"]
     relative, by_bits = calibration["relative_sd"], first.groupby("bits")

@@ -12,7 +12,9 @@ TRUNK = "tadpole-trunk"  # the family the book's main chapters are about
 SEEDS = "tadpole-seeds"  # the family that trains some of the trunk's models from other seeds
 RATES = "tadpole-rates"  # the family that trains some of them at other learning rates
 DEPTH = "tadpole-depth"  # the family of other depths and widths at the trunk's sizes
-MIXED = "tadpole-mixed"  # the family whose matrices are rounded in part
+MIXED = "tadpole-mixed"  # the trunk's smaller runs again, whose matrices are rounded in part
+NINTH = "tadpole-ninth"  # the family of the trunk's largest size, the ninth, from another seed
+NINTH_RATE = "tadpole-ninth-rate"  # the family of that size at half the rate
 STUDY = {"device_type": "cuda", "n_sequences": 512}  # other sweeps have another device or less text
 POCKET = {"device_type": "cpu", "n_sequences": 128}  # of the sweep that every reader can repeat
 OUTSIDE = ("smollm2-wheel",)  # families that others trained, in results/outside.parquet, measured as the pocket is
@@ -87,10 +89,10 @@ def rows_in_groups(measured: pd.DataFrame) -> pd.DataFrame:
 def rows_of_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `table` of models that were trained from several seeds, at the steps that the seeds share.
 
-    They are those of the family `SEEDS` and of the trunk's runs of the same models. Raises AnalysisError where there
-    are none.
+    They are those of the families `SEEDS` and `NINTH` and of the trunk's runs of the same models. Raises AnalysisError
+    where there are none.
     """
-    chosen = table[on_trunk(table) | (table["family"] == SEEDS)]
+    chosen = table[on_trunk(table) | table["family"].isin([SEEDS, NINTH])]
     several = chosen.groupby(["model", "step"])["train_seed"].transform("nunique") > 1
     if not several.any():
         raise AnalysisError("no model was trained from two seeds or more")

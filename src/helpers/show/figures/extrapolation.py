@@ -30,17 +30,27 @@ EVEN_LUMINANCE = 0.22  # of a cell on which ink and white have the same contrast
 TICKS = (0.07, 0.15, 0.3, 0.6, 1.2)
 
 
-def score_map(log_rms: pd.DataFrame, coverage: pd.DataFrame, apart: Collection[str], goal: float) -> Figure:
+def score_map(
+    log_rms: pd.DataFrame,
+    errors: pd.DataFrame,
+    coverage: pd.DataFrame,
+    tied: pd.DataFrame,
+    apart: Collection[str],
+    goal: float,
+) -> Figure:
     """Draw root mean squares of ln(predicted / measured), laws by hold-outs, as a heat map.
 
-    The second line of a cell is the share of intervals that hold, a dash where there are none. Bold: at most `goal`.
-    Grey: n/a. Laws of `apart` stand below a gap.
+    A cell has its standard error (none where it is NaN) and, in a second line, the share of intervals that hold, a dash
+    where there are none, and "tied" where the law is. Bold: at most `goal`. Grey: n/a. Laws of `apart` stand below a
+    gap.
     """
     first = [law for law in log_rms.index if law not in apart]
     order = [*first, *(law for law in log_rms.index if law in apart)]
-    log_rms, coverage = log_rms.loc[order], coverage.loc[order]
+    log_rms, errors, coverage, tied = (table.loc[order] for table in (log_rms, errors, coverage, tied))
+    spread = errors.map(lambda error: "" if np.isnan(error) else f" ± {error:.2f}")
     shares = coverage.map(lambda share: "–" if np.isnan(share) else f"{share:.0%}")
-    words = (log_rms.map("{:.2f}".format) + "\n" + shares).where(log_rms.notna(), "n/a")
+    ties = tied.map(lambda is_tied: ", tied" if is_tied else "")
+    words = (log_rms.map("{:.2f}".format) + spread + "\n" + shares + ties).where(log_rms.notna(), "n/a")
     figure, axes = plt.subplots(figsize=(1.0 * log_rms.shape[1] + 2.6, 0.46 * len(order) + 1.6))
     axes.set_facecolor(PALE)
     sns.heatmap(
@@ -104,6 +114,27 @@ def one_size_up(judged: pd.DataFrame, largest: pd.DataFrame, goal: float) -> Fig
     )
     count_scale(right, "x", TOKENS_LABEL)
     legend_beside(right)
+    return figure
+
+
+def runs_of_largest(ratios: pd.DataFrame) -> Figure:
+    """Draw the largest size's KL over the next size's against tokens: one panel per bit width, one line per run.
+
+    `ratios` comes from `extrapolation.largest_over_next`; bars are one standard error.
+    """
+    widths, runs = sorted(ratios["bits"].unique()), list(ratios["run"].unique())
+    figure, panels = plt.subplots(1, len(widths), sharey=True, squeeze=False, figsize=(3.3 * len(widths) + 1.5, 3.6))
+    shades = plt.get_cmap("cividis")(np.linspace(0.0, 0.85, len(runs)))
+    for axes, bits in zip(panels[0], widths, strict=True):
+        for index, run in enumerate(runs):
+            line = ratios[(ratios["run"] == run) & (ratios["bits"] == bits)].sort_values(TOKENS_SEEN)
+            bars = line["ratio"] * line["relative_error"]
+            style = {"color": shades[index], "marker": MARKERS[index], "label": run}
+            axes.errorbar(line[TOKENS_SEEN], line["ratio"], bars, linewidth=1.2, elinewidth=0.8, **style)
+        axes.set(title=f"{bits:g} bits", ylabel="KL of the largest over the next size (factor)")
+        count_scale(axes, "x", TOKENS_LABEL)
+        axes.label_outer()
+    legend_beside(panels[0, -1])
     return figure
 
 
