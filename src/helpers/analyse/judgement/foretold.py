@@ -80,7 +80,7 @@ def predicted_in_bytes(
     """Return what laws would have said, in nats per token of the model, had they been fitted in bytes of text.
 
     `outcomes` are those of `register.outcomes_of` in the quantity of `fits`, `longer` is by text the length of the
-    model's tokens over that of the tokens that the laws were fitted in: a law's answer grows by that factor, and by what
+    model's tokens over that of the tokens that the laws were fitted in: an answer grows by that factor, and by what
     `longer` times as many training tokens add. Published laws are of tokens of usual length and stay.
     """
     sizes = {scheme_words(size): size for size in group_sizes}
