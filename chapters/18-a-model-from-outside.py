@@ -47,7 +47,6 @@ from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.judgement.foretold import predicted_in_bytes
 from helpers.analyse.judgement.make_fits import read_measured
 from helpers.analyse.laws.byte_units import bytes_per_token
-from helpers.analyse.laws.default import read_default
 from helpers.analyse.questions.register import BAND, outcomes_of, read_register, scheme_words, scores
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.study import HELDOUT, PROSE, study_rows
@@ -60,7 +59,7 @@ from helpers.table.files import read_table
 use_house_style()
 TEXTS = {HELDOUT: "measured on code", PROSE: "measured on prose"}
 GROUP = 64
-STEPS = "steps"
+STEPS, DEFAULT = "steps", "tokens-per-parameter"  # the default when the laws were asked
 
 # %% [markdown]
 # ## What clouds it
@@ -107,11 +106,10 @@ put_all(out_entries=len(qid), out_laws=qid.loc[qid["law"] != BAND, "law"].nuniqu
 # By law, over all that was asked ({glue:text}`out_entries:d` predictions; bit widths, groups and rows, both texts):
 
 # %% tags=["hide-input"]
-default = read_default()[0].law
 reference = bytes_per_token(trunk)
 measured = read_table(Path("results/outside.parquet")).to_pandas()
 longer = {text: bytes_per_token(rows) / reference for text, rows in measured.groupby("eval_dataset")}
-told = predicted_in_bytes(read_fits(), default, model, qid, (GROUP, None), longer)
+told = predicted_in_bytes(read_fits(), DEFAULT, model, qid, (GROUP, None), longer)
 in_bytes = qid.assign(log_miss=np.log(told / qid["outcome"].where(qid["outcome"] > 0)))
 table = scores(qid).join(scores(in_bytes)["miss"].rename("miss, in bytes"))
 table.drop(BAND).rename(
@@ -124,13 +122,13 @@ band = qid[qid["law"] == BAND]
 put_all(out_intervals=int(laws["intervals"].sum()), out_hold=int(laws["hold"].sum()))
 put_all(out_band_n=len(band), out_band_hold=int(band["hit"].sum()))
 put_all(out_band_width=float(np.exp(np.log(band["high"] / band["low"]).median())))
-for key, law in (("steps", STEPS), ("default", default)):
+for key, law in (("steps", STEPS), ("default", DEFAULT)):
     put_all(**{f"out_{key}_miss": laws.loc[law, "miss"], f"out_{key}_miss_bytes": laws.loc[law, "miss, in bytes"]})
     put_all(**{f"out_{key}_hold": int(laws.loc[law, "hold"]), f"out_{key}_n": int(laws.loc[law, "intervals"])})
 at_all_widths = laws[laws["predictions"] == laws["predictions"].max()]
 assert at_all_widths.index[0] == STEPS, "the text says: the best of the laws with all outcomes"
-assert qid.loc[qid["law"] == default, "log_miss"].median() < 0, "the text says: too little"
-put_all(out_longer_code=longer[HELDOUT], out_longer_prose=longer[PROSE], out_default=default)
+assert qid.loc[qid["law"] == DEFAULT, "log_miss"].median() < 0, "the text says: too little"
+put_all(out_longer_code=longer[HELDOUT], out_longer_prose=longer[PROSE])
 kl = outcomes[(outcomes["quantity"] == "kl_nats") & (outcomes["law"] != BAND)]
 put_all(out_kl_intervals=int(kl["hit"].count()), out_kl_hold=int(kl["hit"].sum()))
 

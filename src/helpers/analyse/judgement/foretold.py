@@ -80,15 +80,18 @@ def predicted_in_bytes(
     """Return what laws would have said, in nats per token of the model, had they been fitted in bytes of text.
 
     `outcomes` are those of `register.outcomes_of` in the quantity of `fits`, `longer` is by text the length of the
-    model's tokens over that of the tokens that the laws were fitted in. A law of D tokens is asked about `longer` times
-    as many, and its answer is worth `longer` times as much. Published laws are of tokens of usual length and stay.
+    model's tokens over that of the tokens that the laws were fitted in: an answer grows by that factor, and by what
+    `longer` times as many training tokens add. Published laws are of tokens of usual length and stay.
     """
     sizes = {scheme_words(size): size for size in group_sizes}
-    said: dict[tuple[str, int, str, str], float] = {}
+    factors: dict[tuple[str, int, str, str], float] = {}
     for bits, scheme, text in set(zip(outcomes["bits"], outcomes["scheme"], outcomes["text"], strict=True)):
         longer_read = dataclasses.replace(model, tokens_seen=round(model.tokens_seen * longer[text]))
-        for law, value, *_ in _answers(fits, default, longer_read, bits, sizes[scheme]):
-            said[law, bits, scheme, text] = value * longer[text]
+        plain, more = (
+            {law: value for law, value, *_ in _answers(fits, default, each, bits, sizes[scheme])}
+            for each in (model, longer_read)
+        )
+        factors |= {(law, bits, scheme, text): longer[text] * more[law] / plain[law] for law in plain}
     asked = zip(outcomes["law"], outcomes["bits"], outcomes["scheme"], outcomes["text"], strict=True)
-    in_bytes = pd.Series([said[question] for question in asked], index=outcomes.index)
+    in_bytes = outcomes["predicted"] * [factors[question] for question in asked]
     return in_bytes.where(~outcomes["law"].isin(PUBLISHED), outcomes["predicted"])
