@@ -28,8 +28,8 @@ from helpers.commands.law_answers import (
     print_fits,
     show,
 )
-from helpers.table.amounts import amount
 from helpers.table.errors import QidError
+from helpers.table.ranges import amount
 
 if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
     from helpers.analyse.fits.answers import Answer, KnownLaw

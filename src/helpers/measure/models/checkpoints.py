@@ -7,7 +7,7 @@ checkpoint is a local folder or a revision of a Hub repository.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,8 +206,8 @@ def load(checkpoint: LocalCheckpoint, device: str) -> PreTrainedModel:
     stay at its random start (the output head of renamed keys is the classic case).
     """
     refuse_other_weights(checkpoint)
-    config = config_of(checkpoint.folder)
-    model = ready(from_files(checkpoint.folder, config, lambda: AutoModelForCausalLM)).to(device)
+    refuse_other_numbers(checkpoint.folder)
+    model = ready(model_from(checkpoint.folder, config_of(checkpoint.folder))).to(device)
     refuse_another_walk(decoder_of(model))
     return model
 
@@ -225,18 +225,6 @@ def ready(model: PreTrainedModel) -> PreTrainedModel:
     model.eval().requires_grad_(False)
     with_linear_layers(model)
     return model
-
-
-def from_files(folder: Path, config: PretrainedConfig, kind: Callable[[], type[Any]]) -> PreTrainedModel:
-    """Return the model that a folder's files hold, made by the class that `kind` returns; every parameter from them.
-
-    Raises CheckpointError where they can't be read, hold other numbers than a 16-bit original, lack a parameter or
-    have one too many.
-    """
-    with refusals_named(folder):
-        _refuse_other_numbers(folder)
-        made_by = kind()
-    return model_from(folder, config, made_by)
 
 
 def model_from(

@@ -207,9 +207,9 @@ def meta_model(config: PretrainedConfig) -> PreTrainedModel:
 def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
     """Return (rows, columns) of the linear layers of one block, by name in the block, without making any weights.
 
-    Raises CheckpointError as `model_without_weights` does, or when its blocks aren't known.
+    Raises CheckpointError as `meta_model` does, or when its blocks aren't known.
     """
-    model = model_without_weights(config)
+    model = meta_model(config)
     with_linear_layers(model)
     _, blocks = blocks_of(model)
     return {name: (layer.out_features, layer.in_features) for name, layer in _linear(blocks[0]).items()}

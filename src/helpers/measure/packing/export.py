@@ -172,7 +172,7 @@ def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
 
 def _refuse_transposed(folder: Path) -> None:
     """Raise CheckpointError where matrices are stored as (columns, rows): a square one would be packed as it isn't."""
-    if has_transposed(model_without_weights(checkpoints.config_of(folder))):
+    if has_transposed(meta_model(checkpoints.config_of(folder))):
         raise CheckpointError(f"{folder}: stored as Conv1D, (columns, rows); accepted in a packed checkpoint: Linear")
 
 

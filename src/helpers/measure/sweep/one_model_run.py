@@ -17,7 +17,6 @@ from helpers.measure.describing.suspects import Suspect, suspect_of
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.stacking import listening
-from helpers.measure.models.stored import widened_in_turn
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.sweep.engine import Engine, measuring
 from helpers.measure.sweep.estimate import Passes, in_words
