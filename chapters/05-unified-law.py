@@ -28,6 +28,8 @@ seed = 0
 
 # %% tags=["hide-input"]
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -52,7 +54,7 @@ from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.outcomes import KL, QID
 from helpers.analyse.rows.resampling import document_counts
 from helpers.analyse.rows.second_runs import trunk_again
-from helpers.analyse.rows.selection import commonest_scheme, rows_of_fit
+from helpers.analyse.rows.selection import commonest_scheme, rows_of_fit, rows_of_sweep
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import (
     FITTED_BITS,
@@ -723,9 +725,7 @@ for bits, law in OUYANG_2024_TABLE_1.items():
 
 # %% tags=["remove-input"]
 local = read_table(results_path).to_pandas()
-local = local[local["device_type"] == device]
-latest_family = local.loc[local["measured_at"].idxmax(), ["family", "n_sequences"]]
-local = local[(local["family"] == latest_family["family"]) & (local["n_sequences"] == latest_family["n_sequences"])]
+local = rows_of_sweep(local[local["device_type"] == device], Path(sweep))
 constant = local[unbranched(local)]  # no branch, and so no decay
 mine = commonest_scheme(degradation(constant), "gptq")
 mine = mine[mine[TOKENS_SEEN] > LATE_TOKENS]

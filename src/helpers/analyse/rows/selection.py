@@ -1,9 +1,12 @@
 """Which rows are compared: those of one scheme, those that share a fit, the keys that join them."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from helpers.analyse.rows.degradation import SCHEME_OPTIONS, TOKENS_SEEN
 from helpers.table.errors import AnalysisError
+from helpers.table.readers import read_yaml
 
 PAIR_KEY = ["checkpoint_id", "eval_id", "device_type", "bits"]
 SCHEME_FAMILY = ["group_size", "symmetric", *SCHEME_OPTIONS]
@@ -31,6 +34,19 @@ def rows_named(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
     chosen = table[[row in set(asked) for row in found]]
     if chosen.empty:
         raise AnalysisError(f"none of the {len(wanted)} rows asked for is in the table of {len(table)}")
+    return chosen.reset_index(drop=True)
+
+
+def rows_of_sweep(table: pd.DataFrame, sweep: Path) -> pd.DataFrame:
+    """Return the rows of the families and of as many sequences as a sweep's YAML declares: no other models measured here.
+
+    A family is a name or a folder of that name. Raises AnalysisError where there are none, SpecError for another file.
+    """
+    declared = read_yaml(sweep)
+    families = {Path(part["family"]).name for part in declared["parts"]}
+    chosen = table[table["family"].isin(families) & (table["n_sequences"] == declared["evaluation"]["sequences"])]
+    if chosen.empty:
+        raise AnalysisError(f"no row of {', '.join(sorted(families))}, as {sweep} declares, in the table")
     return chosen.reset_index(drop=True)
 
 

@@ -1,0 +1,27 @@
+"""Which rows of a reader's table a chapter takes: those that its sweep declares."""
+
+import pandas as pd
+import pytest
+
+from helpers.analyse.rows.selection import rows_of_sweep
+from helpers.table.errors import AnalysisError
+
+SWEEP = """
+name: mine
+evaluation: {sequences: 128}
+parts:
+  - family: data/tadpole
+    schemes: [{method: rtn, bits: 4}]
+  - family: pythia-deduped
+    schemes: [{method: rtn, bits: 4}]
+"""
+
+
+def test_rows_of_a_sweep_are_of_its_families_and_of_its_text(tmp_path):
+    path = tmp_path / "mine.yml"
+    path.write_text(SWEEP)
+    cells = [("tadpole", 128), ("tadpole", 32), ("my-model", 128), ("pythia-deduped", 128)]
+    table = pd.DataFrame(cells, columns=["family", "n_sequences"])
+    assert list(rows_of_sweep(table, path)["family"]) == ["tadpole", "pythia-deduped"]
+    with pytest.raises(AnalysisError, match=r"no row of pythia-deduped, tadpole, as .*mine.yml declares"):
+        rows_of_sweep(table[table["family"] == "my-model"], path)
