@@ -38,7 +38,7 @@ def rows_named(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of_sweep(table: pd.DataFrame, sweep: Path) -> pd.DataFrame:
-    """Return the rows of the families and of as many sequences as a sweep's YAML declares: no other models measured here.
+    """Return the rows of the families and of as many sequences as a sweep's YAML declares: no other model's.
 
     A family is a name or a folder of that name. Raises AnalysisError where there are none, SpecError for another file.
     """
