@@ -393,7 +393,7 @@ for name, outcome in OUTCOMES.items():
     steps = steps_up(plain, outcome)
     for bits in (4, 6, 8):
         put(f"up_{name}_{bits}", int(steps.loc[bits, "n_up"]))
-    put("up_of", int(steps["n_steps"].iloc[0]))
+put("up_of", int(steps["n_steps"].iloc[0]))  # the same for both
 
 # %% [markdown]
 # The same seed again scatters by {glue:text}`again_qid_2:.1%`, {glue:text}`again_qid_3:.1%` and {glue:text}`again_qid_4:.1%` of QiD
@@ -497,8 +497,8 @@ for name, outcome in OUTCOMES.items():
     of_rtn = scored_text_relative(both_ways[both_ways[TOKENS_SEEN] > LATE_TOKENS]).xs("rtn", level="method")
     for bits in WIDTHS:
         put_interval(f"scored_{name}_{bits}", of_rtn.loc[bits], "ratio")
-    put("scored_runs", int(of_rtn["n_runs"].iloc[0]))
     assert (of_rtn["low"] > 1).all(), "the text says that it moves the level"
+put("scored_runs", int(of_rtn["n_runs"].iloc[0]))  # the same for both
 put("n_blocks", len(blocks))
 put("n_fitted", len(first))
 for bits, floor in floors.items():

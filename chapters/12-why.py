@@ -830,7 +830,7 @@ for name in OUTCOMES:
     for key in ("last", "both"):
         one = scored[name, key].loc[LAWS["curvature"]]
         put_all(**{f"behind_{name}_{key}{end}": one[f"behind{end}"] for end in ("", "_low", "_high")})
-        put_all(**{f"held_runs_{key}": int(one["n_runs"])})
+put_all(held_runs_last=n_held[list(HELD).index("last")], held_runs_both=n_held[list(HELD).index("both")])
 assert all(table["tied"].all() for table in scored.values()), "the text says: tied on all three, in both outcomes"
 
 # %% [markdown]

@@ -33,10 +33,13 @@ results_path = "results/local.parquet"
 seed = 0
 
 # %% tags=["hide-input"]
+import warnings
 from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML, Markdown, display
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.judgement.band import every_answer, span
@@ -183,9 +186,9 @@ display(Markdown("\n".join(lines)))
 # ## What to do
 #
 # 1. **Start with 4 bits, GPTQ or AWQ, groups of 128.** At equal stored bits coarse groups lose less than groups of 32, by a factor
-#    between {glue:text}`executed/10-methods-and-texts.ipynb::coarse_lowest:.2f` and
-#    {glue:text}`executed/10-methods-and-texts.ipynb::coarse_highest:.2f` here ({doc}`10-methods-and-texts`). At 4 bits rounding to nearest
-#    loses {glue:text}`executed/10-methods-and-texts.ipynb::rtn_4:.1f` times as much as GPTQ.
+#    between {glue:text}`10-methods-and-texts.ipynb::coarse_lowest:.2f` and
+#    {glue:text}`10-methods-and-texts.ipynb::coarse_highest:.2f` here ({doc}`10-methods-and-texts`). At 4 bits rounding to nearest
+#    loses {glue:text}`10-methods-and-texts.ipynb::rtn_4:.1f` times as much as GPTQ.
 # 2. **Many tokens per parameter? Expect more.** QiD grows with $D/N$: a small model trained long loses more than a large one trained
 #    short ({doc}`04-degradation`, {doc}`17-atlas-of-laws`). At equal tokens per parameter a larger model is no safer.
 # 3. **3 bits or less: measure first**, on text like yours: `qid measure MODEL --text mine.txt`. The methods part there, and so do models.
@@ -195,8 +198,8 @@ display(Markdown("\n".join(lines)))
 # 5. **Choose between models by their loss after rounding, not by QiD.** A better model may lose more and still be better
 #    ({doc}`07-tokens-or-decay`, exercises).
 # 6. **Bits are stored bits.** Scales count: groups of 32 add
-#    {glue:text}`executed/10-methods-and-texts.ipynb::overhead_32:.2f` bits to each weight, groups of 128
-#    {glue:text}`executed/10-methods-and-texts.ipynb::overhead_128:.2f`.
+#    {glue:text}`10-methods-and-texts.ipynb::overhead_32:.2f` bits to each weight, groups of 128
+#    {glue:text}`10-methods-and-texts.ipynb::overhead_128:.2f`.
 #
 # ## What this does not show
 #
