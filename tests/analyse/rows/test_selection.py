@@ -1,20 +1,29 @@
 """Which rows of a reader's table a chapter takes: those that its sweep declares."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from helpers.analyse.rows.selection import rows_of_sweep
 from helpers.table.errors import AnalysisError
 
+ROOT = Path(__file__).parents[3]
 SWEEP = """
 name: mine
 evaluation: {sequences: 128}
 parts:
-  - family: data/tadpole
+  - family: elsewhere/tadpole
     schemes: [{method: rtn, bits: 4}]
   - family: pythia-deduped
     schemes: [{method: rtn, bits: 4}]
 """
+
+
+def test_a_folder_s_families_are_those_of_its_manifest(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    table = pd.DataFrame({"family": ["tadpole-trunk", "tadpole"], "n_sequences": [128, 128]})
+    assert list(rows_of_sweep(table, Path("sweeps/pocket.yml"))["family"]) == ["tadpole-trunk"]
 
 
 def test_rows_of_a_sweep_are_of_its_families_and_of_its_text(tmp_path):

@@ -6,6 +6,7 @@ import pandas as pd
 
 from helpers.analyse.rows.degradation import SCHEME_OPTIONS, TOKENS_SEEN
 from helpers.table.errors import AnalysisError
+from helpers.table.families.catalogue import MANIFEST, read_manifest
 from helpers.table.readers import read_yaml
 
 PAIR_KEY = ["checkpoint_id", "eval_id", "device_type", "bits"]
@@ -40,14 +41,20 @@ def rows_named(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
 def rows_of_sweep(table: pd.DataFrame, sweep: Path) -> pd.DataFrame:
     """Return the rows of the families and of as many sequences as a sweep's YAML declares: no other model's.
 
-    A family is a name or a folder of that name. Raises AnalysisError where there are none, SpecError for another file.
+    A family is a name, or a folder whose manifest names it. Raises AnalysisError where there are none, SpecError for another file.
     """
     declared = read_yaml(sweep)
-    families = {Path(part["family"]).name for part in declared["parts"]}
+    families = {name for part in declared["parts"] for name in _families_of(Path(part["family"]))}
     chosen = table[table["family"].isin(families) & (table["n_sequences"] == declared["evaluation"]["sequences"])]
     if chosen.empty:
         raise AnalysisError(f"no row of {', '.join(sorted(families))}, as {sweep} declares, in the table")
     return chosen.reset_index(drop=True)
+
+
+def _families_of(named: Path) -> set[str]:
+    if (named / MANIFEST).exists():
+        return {checkpoint.family for checkpoint in read_manifest(named)}
+    return {named.name}
 
 
 def commonest_scheme(table: pd.DataFrame, method: str) -> pd.DataFrame:
