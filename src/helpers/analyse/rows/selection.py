@@ -41,7 +41,7 @@ def rows_named(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
 def rows_of_sweep(table: pd.DataFrame, sweep: Path) -> pd.DataFrame:
     """Return the rows of the families and of as many sequences as a sweep's YAML declares: no other model's.
 
-    A family is a name, or a folder whose manifest names it. Raises AnalysisError where there are none, SpecError for another file.
+    A family is a name, or a folder whose manifest has it. Raises AnalysisError for no row, SpecError for another file.
     """
     declared = read_yaml(sweep)
     families = {name for part in declared["parts"] for name in _families_of(Path(part["family"]))}
