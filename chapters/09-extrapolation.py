@@ -390,7 +390,8 @@ ends = ends.pivot(index=["family", "bits"], columns="method", values="kl_nats")
 taken = (1 - ends["gptq_hadamard"] / ends["gptq"]).dropna()
 for family, key in ((NINTH, "seed"), (NINTH_RATE, "rate")):
     put_all(**{f"rotation_{key}_low": taken[family].min(), f"rotation_{key}_high": taken[family].max()})
-answered = [entry for entry in read_register() if entry.outcome != OPEN]
+of_size = (f"{NINTH}/", f"{NINTH_RATE}/")
+answered = [one for one in read_register() if one.outcome != OPEN and one.run.startswith(of_size)]
 put_all(registered=len(answered), registered_hold=sum(one.low <= one.outcome <= one.high for one in answered))
 missed = pd.DataFrame([(one.run.split("/")[0], one.law, np.log(one.predicted / one.outcome)) for one in answered])
 missed = np.sqrt((missed[2] ** 2).groupby([missed[0], missed[1]]).mean())

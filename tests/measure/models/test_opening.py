@@ -174,7 +174,9 @@ def change(path: Path, way: str) -> None:
 )
 def test_a_shard_that_changes_in_the_middle_is_one_line(tmp_path, monkeypatch, way, found):
     """Once the first of two blocks is rounded; a mapped file that shrinks would end the process at the next look."""
-    AutoModelForCausalLM.from_config(CONFIGS["llama"]).bfloat16().save_pretrained(tmp_path, max_shard_size="20KB")
+    AutoModelForCausalLM.from_config(copy.deepcopy(CONFIGS["llama"])).bfloat16().save_pretrained(
+        tmp_path, max_shard_size="20KB"
+    )
     shard = checkpoints.weight_files(tmp_path)[-1]
     checkpoint = Checkpoint(opening.open_stored(described(tmp_path)), tmp_path)
     assert checkpoint.decoder
