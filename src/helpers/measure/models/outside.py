@@ -4,6 +4,8 @@ import dataclasses
 import re
 from pathlib import Path
 
+from torch import nn
+
 from helpers.measure.models import checkpoints
 from helpers.measure.models.conv1d import with_linear_layers
 from helpers.measure.models.decoders import blocks_of, meta_model
@@ -73,6 +75,8 @@ def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec
     embedding, total = model.get_input_embeddings().weight, sum(p.numel() for p in model.parameters())
     head = model.get_output_embeddings()
     apart = 0 if head is None or head.weight is embedding else head.weight.numel()
+    # of tokens, and of positions where these are learned: N has neither (Kaplan et al. 2020, arXiv 2001.08361)
+    looked_up = sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Embedding))
     return CheckpointSpec(
         family=name,
         model=name,
@@ -91,7 +95,7 @@ def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec
         d_model=int(getattr(model.config, "hidden_size", embedding.shape[1])),
         vocabulary_size=int(embedding.shape[0]),
         n_params_total=total,
-        n_params_non_embedding=total - embedding.numel() - apart,
+        n_params_non_embedding=total - looked_up - apart,
     )
 
 
