@@ -100,7 +100,7 @@ def test_an_export_has_the_loss_that_the_sweep_measures(tmp_path, text, build, b
 def test_a_gpt_2_rounded_and_saved_in_16_bits_has_the_loss_that_transformers_gives(tmp_path, text):
     folder, copy = write_model(tmp_path / "gpt2", "gpt2"), tmp_path / "rounded"
     checkpoint, _ = one_checkpoint.load_folder(folder, "cpu")
-    ((rounded,),) = rtn.quantize([checkpoint], [scheme(3)], None, 0)
+    ((rounded,),) = rtn.quantize([checkpoint], [scheme(2)], None, 0)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
     tokenizer, losses = checkpoints.tokenizer_of(folder), []
     windows = windows_of(read_documents(text), tokenizer, N_WINDOWS, SEQ_LEN)
@@ -114,7 +114,7 @@ def test_a_gpt_2_rounded_and_saved_in_16_bits_has_the_loss_that_transformers_giv
     shutil.copyfile(folder / "tokenizer.json", copy / "tokenizer.json")
     (line,) = compared(text, folder, copy).lines
     assert (line.original_loss_nats, line.loss_nats) == pytest.approx(losses, abs=ROUNDING)
-    assert abs(line.qid_nats) > 0.001
+    assert line.kl_nats > 1e-3  # rounding does something
 
 
 def test_a_pocket_model_has_the_loss_in_the_table(tmp_path, monkeypatch):
