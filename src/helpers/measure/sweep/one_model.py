@@ -7,6 +7,7 @@ from pathlib import Path
 
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import linear_shapes, positions_of
+from helpers.measure.models.gguf_files import rounded_before
 from helpers.measure.models.outside import checkpoint_of
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.group_size import WHOLE_ROW, default_group_size
@@ -48,11 +49,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class OneModel:
-    """A model's sweep, its folder, and what was chosen for the person, in sentences."""
+    """A model's sweep, its folder, and what was chosen for the person, in sentences.
+
+    `caveats` are sentences without which the figures would be misread: that the weights were rounded before.
+    """
 
     sweep: Sweep
     folder: Path
     notes: tuple[str, ...]
+    caveats: tuple[str, ...] = ()
 
     @property
     def job(self) -> Job:
@@ -84,7 +89,10 @@ def one_model(wanted: Wanted) -> OneModel:
     texts = tuple(each.name for each in own.texts)
     evaluation = EvaluationEntry(wanted.amounts.sequences, seq_len, texts=texts)
     notes += [f"{each.name}: {each.note}" for each in (*own.texts, *own.calibration) if each.note]
-    return OneModel(Sweep(spec.model, evaluation, calibration, (Part((spec,), schemes),), own), folder, tuple(notes))
+    before = rounded_before(folder)
+    caveats = () if before is None else (f"{spec.label}: {before}",)
+    sweep = Sweep(spec.model, evaluation, calibration, (Part((spec,), schemes),), own)
+    return OneModel(sweep, folder, tuple(notes), caveats)
 
 
 def _refuse_repeated(name: str, values: Sequence[object]) -> None:

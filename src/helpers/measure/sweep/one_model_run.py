@@ -167,7 +167,7 @@ def plan_lines(asked: OneModel, prepared: Prepared, seconds_a_pass: float) -> li
             if calibrates
             else []
         ),
-        *(f"  {note}" for note in asked.notes),
+        *(f"  {note}" for note in (*asked.caveats, *asked.notes)),
         f"  about {in_words(seconds)}: {seconds_a_pass:.2g} s a pass of {sweep.evaluation.seq_len} tokens",
     ]
 
