@@ -102,7 +102,9 @@ def test_a_gguf_file_is_measured_and_flagged_as_rounded_before_wherever_a_figure
     assert shown["notes"][0].startswith(said)
     assert len([note for note in shown["notes"] if "rounded before" in note]) == 1
     refused = CliRunner().invoke(app, [*asked, "--revision", "main"])
-    assert str(refused.exception).endswith("a file has no --revision 'main'; accepted: a Hub repository such as owner/name")
+    assert str(refused.exception).endswith(
+        "a file has no --revision 'main'; accepted: a Hub repository such as owner/name"
+    )
 
 
 def test_what_can_not_be_measured_is_one_line_and_nothing_is_written(tmp_path):

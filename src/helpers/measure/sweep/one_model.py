@@ -16,9 +16,9 @@ from helpers.measure.sweep.entries import CalibrationEntry, EvaluationEntry
 from helpers.measure.sweep.jobs import Job
 from helpers.measure.sweep.structures import Structure, refuse_impossible
 from helpers.measure.text.corpus_lock import read_lock
-from helpers.measure.text.documents import Documents, calibration_named, text_named
+from helpers.measure.text.documents import calibration_named, text_named
 from helpers.measure.text.extent import FULL, Amounts, window_length
-from helpers.measure.text.own_texts import OwnTexts
+from helpers.measure.text.own_texts import OwnTexts, refuse_same
 from helpers.table.errors import SpecError
 from helpers.table.scheme import QuantScheme
 
@@ -140,19 +140,5 @@ def _texts(wanted: Wanted) -> OwnTexts:
     lock = read_lock()
     texts = tuple(text_named(place, lock) for place in wanted.texts)
     calibration = tuple(each for place in wanted.calibration for each in calibration_named(place, lock))
-    _refuse_same(texts, calibration)
+    refuse_same(texts, calibration)
     return OwnTexts(texts, calibration)
-
-
-def _refuse_same(texts: Sequence[Documents], calibration: Sequence[Documents]) -> None:
-    """Raise SpecError for two texts of one name, and for a text that is calibrated on too."""
-    names = [each.name for each in texts]
-    for name in names:
-        if names.count(name) > 1:
-            raise SpecError(f"two texts are called {name}; accepted: names that differ")
-    seen = {text for each in calibration for text in each.texts}
-    for each in texts:
-        if any(text in seen for text in each.texts):
-            raise SpecError(
-                f"{each.name}: text that is calibrated on too; accepted: other documents than --calibration's"
-            )
