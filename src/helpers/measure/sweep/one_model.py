@@ -16,7 +16,7 @@ from helpers.measure.sweep.entries import CalibrationEntry, EvaluationEntry
 from helpers.measure.sweep.jobs import Job
 from helpers.measure.sweep.structures import Structure, refuse_impossible
 from helpers.measure.text.corpus_lock import read_lock
-from helpers.measure.text.documents import Documents, calibration_named, text_named
+from helpers.measure.text.documents import Documents, calibration_named, refuse_same_names, text_named
 from helpers.measure.text.extent import FULL, Amounts, window_length
 from helpers.measure.text.own_texts import OwnTexts
 from helpers.table.errors import SpecError
@@ -154,10 +154,7 @@ def _texts(wanted: Wanted) -> OwnTexts:
 
 def _refuse_same(texts: Sequence[Documents], calibration: Sequence[Documents]) -> None:
     """Raise SpecError for two texts of one name, and for a text that is calibrated on too."""
-    names = [each.name for each in texts]
-    for name in names:
-        if names.count(name) > 1:
-            raise SpecError(f"two texts are called {name}; accepted: names that differ")
+    refuse_same_names(texts)
     seen = {text for each in calibration for text in each.texts}
     for each in texts:
         if any(text in seen for text in each.texts):
