@@ -164,6 +164,11 @@ def test_an_original_that_is_quantized_is_refused(text, original, packed):
         compared(text, packed, original)
 
 
+def test_two_texts_of_one_name_are_refused(text, original, packed):
+    with pytest.raises(SpecError, match="two texts are called .*; accepted: names that differ"):
+        compare(Wanted(str(original), (str(packed),), (str(text), str(text))), "cpu", Console(quiet=True))
+
+
 def test_the_same_folder_twice_is_refused(text, original, packed):
     with pytest.raises(CheckpointError, match="the same folder as"):
         compared(text, original, packed, packed)

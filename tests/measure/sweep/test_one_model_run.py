@@ -114,6 +114,14 @@ def test_a_second_run_measures_nothing_and_another_width_only_itself(llama, want
     assert set(again.ids) < set(more.ids)
 
 
+def test_a_second_run_says_of_the_calibration_what_the_first_said(llama, wanted, tmp_path):
+    first, again = (run(wanted(llama), tmp_path).calibration_bits_per_byte for _ in range(2))
+    assert again == first
+    rounded = wanted(llama, methods=("rtn",))
+    run(rounded, tmp_path)
+    assert run(rounded, tmp_path).calibration_bits_per_byte is None  # nothing calibrates
+
+
 def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_rows(llama, wanted, tmp_path, monkeypatch):
     asked = wanted(llama, seeds=(0, 1))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -210,6 +218,11 @@ def broken(folder: Path, name: str) -> str:
         made = BertForMaskedLM(BertConfig(vocab_size=600, hidden_size=64, num_hidden_layers=2, num_attention_heads=4))
         made.save_pretrained(folder)
         return "accepted: causal models"
+    if name == "not a number":
+        model = AutoModelForCausalLM.from_pretrained(folder).requires_grad_(False)
+        model.model.layers[1].mlp.down_proj.weight[3, 5] = torch.nan
+        model.save_pretrained(folder)
+        return ": 16-bit loss nan, nonfinite weights in model.layers.1.mlp.down_proj.weight"
     if name == "vocabulary":
         (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 500}))
         return "ids up to 599, more than the model's embedding of 500 rows"
@@ -224,7 +237,8 @@ def broken(folder: Path, name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["pickle", "auto_map", "adapter", "encoder", "vocabulary", "no tokenizer", "other tokenizer"]
+    "name",
+    ["pickle", "auto_map", "adapter", "encoder", "not a number", "vocabulary", "no tokenizer", "other tokenizer"],
 )
 def test_a_folder_that_is_not_such_a_model_is_refused_in_one_line(llama, wanted, tmp_path, name):
     folder = tmp_path / "folder"

@@ -1,6 +1,7 @@
 """One model of a person's own as a sweep of one checkpoint: schemes, texts and amounts, checked before any work."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from helpers.table.errors import SpecError
 from helpers.table.scheme import QuantScheme
 
 REL_DAMP = 0.01
+MOST_SEED = 2**31 - 1  # every generator of numbers takes that
 # what some methods are fixed to; the others round to any bits in groups with zero points
 FIXED: dict[str, dict[str, object]] = {
     "nf4": {"bits": 4, "format": "nf4", "symmetric": True},
@@ -75,6 +77,7 @@ def one_model(wanted: Wanted) -> OneModel:
     for name in ("bits", "methods", "texts", "calibration", "seeds"):
         _refuse_repeated(name, getattr(wanted, name))
     _refuse_widths(wanted.bits)
+    _refuse_seeds(wanted.seeds)
     spec, folder = checkpoint_of(wanted.model, wanted.revision, wanted.tokens_seen)
     config = checkpoints.config_of(folder)
     checkpoints.tokenizer_of(folder)  # raises where there is none, or another model's
@@ -109,11 +112,24 @@ def _refuse_widths(bits: Sequence[int]) -> None:
             raise SpecError(f"--bits is {width}; accepted: 2 to 8{why}")
 
 
+def _refuse_seeds(seeds: Sequence[int]) -> None:
+    """Raise SpecError for a seed that no generator takes."""
+    for seed in seeds:
+        if not 0 <= seed <= MOST_SEED:
+            raise SpecError(f"--seeds is {seed}; accepted: 0 to {MOST_SEED}")
+
+
 def _group_size(asked: int | None, widths: Sequence[int]) -> tuple[int | None, list[str]]:
     """Return the group size, None for a whole row, and a sentence where it was chosen here."""
     if asked == WHOLE_ROW:
         return None, []
     if asked is not None:
+        common = math.gcd(*widths)
+        if asked < 1 or common % asked:
+            raise SpecError(
+                f"--group-size is {asked}; accepted: a divisor of {common} (of every input width of the model), or"
+                f" {WHOLE_ROW} for one scale a row"
+            )
         return asked, []
     size = default_group_size(widths)
     return size, [f"groups of {size}: the largest of the usual ones that divides every input width"]

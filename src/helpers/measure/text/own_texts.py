@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from helpers.measure.text.documents import Documents
+from helpers.measure.text.documents import Documents, refuse_same_names
 from helpers.measure.text.token_blocks import Blocks, blocks_of
 from helpers.measure.text.windows import LEAST_DOCUMENTS, Windows, cut
 from helpers.table.errors import CorpusError, SpecError
@@ -76,10 +76,7 @@ def _every_other(windows: Windows, half: int, n_sequences: int) -> list[int]:
 
 def refuse_same(texts: Sequence[Documents], calibration: Sequence[Documents]) -> None:
     """Raise SpecError for two texts of one name, and for a text that is calibrated on too."""
-    names = [each.name for each in texts]
-    for name in names:
-        if names.count(name) > 1:
-            raise SpecError(f"two texts are called {name}; accepted: names that differ")
+    refuse_same_names(texts)
     seen = {text for each in calibration for text in each.texts}
     for each in texts:
         if any(text in seen for text in each.texts):
