@@ -3,12 +3,21 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import fields
 
 import pytest
 from tests.measure.foreign import passages, texts, write_model, write_texts
 from tests.measure.tiny import ROOT
+from typer.testing import CliRunner
 
+from helpers.analyse.judgement.one_model import AS_EXPECTED, FAILED, LESS, MORE, NOTHING, UNKNOWN
+from helpers.cli import app
 from helpers.commands.one_model import spread
+from helpers.measure.comparing.compare import Line
+from helpers.measure.models import gguf_files
+
+KINDS = (NOTHING, AS_EXPECTED, MORE, LESS, UNKNOWN, FAILED)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +36,12 @@ def test_options_take_several_values_one_after_the_other(given, found):
 def measure(*words: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", "-m", "helpers.cli", "measure", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def undocumented(names: Iterable[str]) -> set[str]:
+    """Return those of the names that the section of the page of commands on one's own model lacks."""
+    section = (ROOT / "book/commands.md").read_text().partition("\n## A model of your own\n")[2].partition("\n## ")[0]
+    return {name for name in names if f"`{name}`" not in section}
 
 
 def test_a_model_and_a_text_give_a_table_rows_a_page_and_a_card(tmp_path):
@@ -51,7 +66,62 @@ def test_a_model_and_a_text_give_a_table_rows_a_page_and_a_card(tmp_path):
     assert [each["bits"] for each in shown["findings"]] == [2, 8]
     assert shown["tokens_seen"] == 10**6
     assert shown["findings"][0]["expected"]["law"] == "tokens-per-parameter"
+    assert undocumented([*shown, *shown["findings"][0], *shown["findings"][0]["expected"], *KINDS]) == set()
     assert shown["findings"][0]["qid_nats"] == pytest.approx(float(lines[0].split("+")[1].split()[0]), abs=1e-4)
+
+
+def test_the_page_names_every_key_of_compare():
+    assert undocumented([*(field.name for field in fields(Line)), "base", "lines", "failures"]) == set()
+
+
+def test_a_gguf_file_is_measured_and_flagged_as_rounded_before_wherever_a_figure_stands(tmp_path, monkeypatch):
+    pytest.importorskip("gguf")
+    from tests.measure.models import test_gguf_files as tiny
+
+    model = tiny.llama()
+    model.get_input_embeddings().weight.mul_(0.05)  # the head too: untrained, it would be worse than a blind guess
+    monkeypatch.setattr(tiny, "llama", lambda: model)
+    monkeypatch.setattr(gguf_files, "CACHE", tmp_path / "cache")
+    monkeypatch.chdir(ROOT)
+    file = tiny.write(tmp_path / "tiny.Q4_0.gguf", "Q4_0")
+    scored = write_texts(tmp_path / "scored.jsonl", passages(24))
+    asked = [
+        "measure",
+        str(file),
+        "--bits",
+        "3",
+        "--method",
+        "rtn",
+        "--text",
+        str(scored),
+        "--seq-len",
+        "32",
+        "--quick",
+    ]
+    asked += [
+        "--calibration",
+        str(write_texts(tmp_path / "calibrating.jsonl", texts())),
+        "--report",
+        f"{tmp_path}/report",
+    ]
+    asked += ["--table", f"{tmp_path}/t.parquet", "--records", f"{tmp_path}/records"]
+    said = "tiny.Q4_0: weights that were rounded before, to 4.50 bits a weight in the blocks (4.57 in all; Q4_0 99.7%, "
+    done = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert f"  {said}" in done.stderr.partition("about")[0]  # the plan
+    assert said in done.stdout
+    for name in ("report.html", "quantization-card.md"):
+        written = (tmp_path / "report" / name).read_text()
+        assert "weights that were rounded before, to 4.50 bits a weight" in written.replace("\\", "")
+        assert str(tmp_path) not in written
+    again = CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False)
+    assert (shown := json.loads(again.stdout))["n_present"] == 2
+    assert shown["notes"][0].startswith(said)
+    assert len([note for note in shown["notes"] if "rounded before" in note]) == 1
+    refused = CliRunner().invoke(app, [*asked, "--revision", "main"])
+    assert str(refused.exception).endswith(
+        "a file has no --revision 'main'; accepted: a Hub repository such as owner/name"
+    )
 
 
 def test_what_can_not_be_measured_is_one_line_and_nothing_is_written(tmp_path):

@@ -29,7 +29,7 @@ from helpers.commands.law_answers import (
     show,
 )
 from helpers.table.errors import QidError
-from helpers.table.ranges import amount
+from helpers.table.ranges import AMOUNT, COUNT, POSITIVE, amount
 
 if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
     from helpers.analyse.fits.answers import Answer, KnownLaw
@@ -39,6 +39,7 @@ SEED = 0  # of the draws of a person's own fit
 DRAWS = 1000
 OUTCOME_SYMBOLS = {"qid": "QiD", "kl": "KL"}
 VARIABLE_UNITS = {"tokens": "tokens", "n_params": "non-embedding parameters", "bits": "bits a weight"}
+ACCEPTED = {"group_size": COUNT, "vocabulary_size": COUNT, "lr_fraction": AMOUNT, "curvature_nats": AMOUNT}
 
 LawName = Annotated[str, typer.Option("--law", help="A law's name; `qid laws` lists them.")]
 LawOrDefault = Annotated[
@@ -93,7 +94,7 @@ class Asked:
 
     @property
     def given(self) -> dict[str, float]:
-        """Return what is known of the model, by the names of `answers`. Raises CommandError for what isn't finite."""
+        """Return what is known of the model, by the names of `answers`. Raises CommandError for what no model has."""
         values = {
             name: getattr(self, name) for name in (*VARIABLE_UNITS, "group_size", "lr_fraction", "curvature_nats")
         }
@@ -101,6 +102,8 @@ class Asked:
         for name, value in values.items():
             if value is not None and not math.isfinite(value):
                 raise CommandError(f"{name} is {value}; accepted: a finite number")
+            if value is not None and value not in ACCEPTED.get(name, POSITIVE):
+                raise CommandError(f"{name} is {value:g}; accepted: {ACCEPTED.get(name, POSITIVE)}")
         return {name: value for name, value in values.items() if value is not None}
 
 

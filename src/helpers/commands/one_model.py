@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
 
 
 def measure(
-    model: Annotated[str, typer.Argument(help="A folder in Hugging Face layout, or a Hub repository.")],
+    model: Annotated[str, typer.Argument(help="A folder in Hugging Face layout, a .gguf file, or a Hub repository.")],
     revision: Annotated[str | None, typer.Option(help="Of the Hub repository; by default main.")] = None,
     bits: Annotated[list[int], typer.Option(help="Bits of a code, one or several.")] = [2, 3, 4],  # noqa: B006
     method: Annotated[list[str], typer.Option(help="gptq, rtn, awq, nf4 ...; one or several.")] = ["gptq"],  # noqa: B006
@@ -109,7 +109,7 @@ def measure(
     measured = run_one_model(planned, device, Places(table, records), console, in_bytes(memory_gib))
     rows = _rows(table, measured.ids, wanted.tokens_seen)
     found = _findings(planned, rows)
-    notes = notes_on(found, measured.calibration_bits_per_byte)
+    notes = [*planned.caveats, *notes_on(found, measured.calibration_bits_per_byte)]
     _say(planned, found, notes, measured, as_json)
     if report is not None and found:
         _write_report(report, planned, found, rows, notes)
@@ -179,7 +179,7 @@ def _say(planned: "OneModel", found: "list[Finding]", notes: list[str], measured
         "n_params_non_embedding": spec.n_params_non_embedding,
         "tokens_seen": spec.tokens_seen,
         "findings": [dataclasses.asdict(each) for each in found],
-        "notes": [*planned.notes, *notes],
+        "notes": [*notes, *planned.notes],
         "n_measured": measured.n_measured,
         "n_present": measured.n_present,
         "failures": list(measured.failures),
@@ -196,7 +196,7 @@ def _write_report(
     from helpers.show.report_subject import subject_of
 
     spec = planned.job.checkpoint
-    subject = subject_of(rows, [*planned.notes, *notes])
+    subject = subject_of(rows, [*notes, *planned.notes])
     contents = (page(found, subject), card(found, subject, None if spec.revision is None else spec.location))
     for name, content in zip(REPORT_FILES, contents, strict=True):
         disk.write_atomically(folder / name, content.encode())

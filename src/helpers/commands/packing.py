@@ -24,10 +24,15 @@ GroupSize = Annotated[
     typer.Option(help="Columns that share a scale; -1 for the whole row. By default 128 or what else divides."),
 ]
 
+Calibration = Annotated[
+    list[str],
+    typer.Option(help="mixed, code or prose of the book, or files as for measure. By default what sweeps take."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
-    for command, cls in ((mixed, None), (export, Spread), (release, None)):
+    for command, cls in ((mixed, Spread), (export, Spread), (release, None)):
         add(app, command, cls=cls)
 
 
@@ -40,10 +45,16 @@ def mixed(
     symmetric: Annotated[bool, typer.Option(help="Whether grids have their zero in the middle.")] = False,
     granularity: Annotated[str, typer.Option(help="What is assigned as one: layer or matmul.")] = "matmul",
     sequences: Annotated[int, typer.Option(help="Sequences of 512 tokens that the search scores on.")] = 32,
+    text: Annotated[
+        list[str],
+        typer.Option(help="prose, code or unseen of the book, or files as for measure. By default what sweeps take."),
+    ] = [],  # noqa: B006
+    calibration: Calibration = [],  # noqa: B006
     out: Annotated[Path, typer.Option(help="The recipe's file; it must not exist.")] = Path("recipe.json"),
     device: Device = "cpu",
 ) -> None:
     """Find which matrices must stay in 16 bits for a budget of loss, measure it and save the recipe."""
+    from helpers.commands.steps import steps_shown
     from helpers.measure.mixed import budgets, recipes
     from helpers.measure.rounding import one_checkpoint
 
@@ -52,10 +63,12 @@ def mixed(
         raise SpecError(f"{out}: exists already; accepted: a file that doesn't")
     scheme = one_checkpoint.gptq_scheme(bits, one_checkpoint.group_size_for(checkpoint, group_size), symmetric)
     disk.refuse_unwritable(out)
+    own = _own(text, calibration)
     with disk.exclusive(out, doing="writing"):
         loaded, weights_sha256 = one_checkpoint.load_folder(checkpoint, device)
-        texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, given(scheme.calib_seed))
-        recipe = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts)
+        texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, given(scheme.calib_seed), own=own)
+        with steps_shown(console, len(loaded.decoder.blocks)) as begin:
+            recipe = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts, begin)
         recipes.write(recipe, out)
     kept = ", ".join(recipe.scheme.kept_matrices) or "none"
     console.print(f"{out}: {recipe.quantized_ratio:.1%} of the weights at {bits} bits; in 16 bits: {kept}")
@@ -76,10 +89,7 @@ def export(
     recipe: Annotated[
         Path | None, typer.Option(help="A recipe of this checkpoint, in place of the three options above.")
     ] = None,
-    calibration: Annotated[
-        list[str],
-        typer.Option(help="mixed, code or prose of the book, or files as for measure. By default what sweeps take."),
-    ] = [],  # noqa: B006
+    calibration: Calibration = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="Where to round: cpu or cuda.")] = "cpu",
 ) -> None:
     """Round a checkpoint with GPTQ and write it packed, for auto-gptq, GPTQModel and transformers to load.
@@ -90,7 +100,7 @@ def export(
 
     scheme = _wanted(checkpoint, bits, group_size, symmetric, recipe)
     with _shown(f"{checkpoint}: {scheme.label}", given(scheme.calib_sequences)) as tell:
-        rounded, scheme = export_rounded(checkpoint, scheme, out, device, _own(calibration), tell)
+        rounded, scheme = export_rounded(checkpoint, scheme, out, device, _own([], calibration), tell)
     console.print(f"{out}: {scheme.label}, {rounded.diagnostics.effective_bits:.3f} bits a rounded weight")
 
 
@@ -102,14 +112,15 @@ def _shown(description: str, n_sequences: int) -> Iterator[Callable[[float], Non
         yield lambda n_passed: bar.update(task, completed=n_passed)
 
 
-def _own(calibration: Sequence[str]) -> "OwnTexts | None":
-    """Return the texts to calibrate on that were named, or None for the sweeps'."""
+def _own(text: Sequence[str], calibration: Sequence[str]) -> "OwnTexts | None":
+    """Return the texts to judge by and to calibrate on that were named, or None for the sweeps'."""
     from helpers.measure.text.corpus_lock import read_lock
-    from helpers.measure.text.documents import calibration_named
+    from helpers.measure.text.documents import calibration_named, text_named
     from helpers.measure.text.own_texts import OwnTexts
 
-    texts = tuple(each for place in calibration for each in calibration_named(place, read_lock()))
-    return OwnTexts((), texts) if texts else None
+    texts = tuple(text_named(place, read_lock()) for place in text)
+    calibrating = tuple(each for place in calibration for each in calibration_named(place, read_lock()))
+    return OwnTexts(texts, calibrating) if texts or calibrating else None
 
 
 def _wanted(

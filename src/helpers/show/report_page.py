@@ -21,7 +21,11 @@ table { border-collapse: collapse; width: 100%; }
 caption { color: var(--faint); padding: .4rem 0; text-align: left; }
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .6rem; text-align: left; vertical-align: top; }
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-svg { height: auto; max-width: 100%; width: 47.5rem; }
+.wide td { overflow-wrap: normal; white-space: nowrap; }
+.wide td:first-child, .wide td:last-child { overflow-wrap: anywhere; white-space: normal; }
+.wide td:first-child { min-width: 7rem; } .wide td:last-child { min-width: 16rem; }
+.wide caption { left: 0; max-width: calc(100vw - 2rem); position: sticky; }
+svg { height: auto; max-width: 100%; min-width: 40rem; width: 47.5rem; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
 .grid { stroke: var(--line); } .bar { stroke: var(--mark); stroke-width: 2; }
 .mark { fill: var(--mark); } .hollow { fill: var(--paper); stroke: var(--mark); stroke-width: 2; }
@@ -62,11 +66,13 @@ def page(found: Sequence[Finding], subject: Subject) -> str:
 def _table(found: Sequence[Finding]) -> str:
     heads = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in headings(found))
     body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in cells(found))
-    # a region that scrolls must be reachable by keyboard
-    return (
-        f'<div class="wide" role="region" aria-label="Findings" tabindex="0"><table><caption>{CAPTION}</caption>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    table = f"<table><caption>{CAPTION}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return _wide("Findings", table)
+
+
+def _wide(name: str, content: str) -> str:
+    """Return content in a region that scrolls where the page is narrow, and so must be reachable by keyboard."""
+    return f'<div class="wide" role="region" aria-label="{name}" tabindex="0">{content}</div>'
 
 
 def _picture(found: Sequence[Finding], number: int) -> str:
@@ -74,4 +80,5 @@ def _picture(found: Sequence[Finding], number: int) -> str:
     if not picture:
         return ""
     caption = f"{html.escape(found[0].text)}. {FIGURE}"
-    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>\n"
+    region = _wide(f"Picture of {html.escape(found[0].text)}", picture)
+    return f"<figure>{region}<figcaption>{caption}</figcaption></figure>\n"

@@ -90,7 +90,11 @@ EXPECTED = Expected("power", 0.4, 0.3, 0.5, ("tokens",))
         (0.019, one_model.NOTHING, "indistinguishable from nothing"),
         (-0.019, one_model.NOTHING, "indistinguishable from nothing"),
         (-0.1, one_model.LESS, "better than 16 bits on this text"),
-        (0.4, one_model.AS_EXPECTED, "as expected of 106M parameters after 2T tokens (0.3 to 0.5 by the law power"),
+        (
+            0.4,
+            one_model.AS_EXPECTED,
+            "as expected of 106M parameters after 2T tokens (0.3 to 0.5 nats by the law power",
+        ),
         (0.29, one_model.AS_EXPECTED, "as expected of"),
         (0.515, one_model.AS_EXPECTED, "as expected of"),
         (0.1, one_model.LESS, "0.25 of what is expected of 106M parameters after 2T tokens"),

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tests.measure.foreign import write_model
 from tests.measure.packed_models import HALF_SCALES, llama, rounded_by, scheme, written
 from tests.measure.tiny import ROOT, tiny_model
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from helpers.measure.comparing.compare import Wanted, compare
 from helpers.measure.models import checkpoints
 from helpers.measure.models.memory import default_budget
 from helpers.measure.packing import export, gptq_format, release
 from helpers.measure.rounding import one_checkpoint
+from helpers.measure.rounding.methods import rtn
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.scoring import own_forward
 from helpers.measure.scoring.evaluate import evaluate
@@ -95,6 +97,26 @@ def test_an_export_has_the_loss_that_the_sweep_measures(tmp_path, text, build, b
     assert bits < line.bits_per_weight < bits + 1.5
 
 
+def test_a_gpt_2_rounded_and_saved_in_16_bits_has_the_loss_that_transformers_gives(tmp_path, text):
+    folder, copy = write_model(tmp_path / "gpt2", "gpt2"), tmp_path / "rounded"
+    checkpoint, _ = one_checkpoint.load_folder(folder, "cpu")
+    ((rounded,),) = rtn.quantize([checkpoint], [scheme(2)], None, 0)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+    tokenizer, losses = checkpoints.tokenizer_of(folder), []
+    windows = windows_of(read_documents(text), tokenizer, N_WINDOWS, SEQ_LEN)
+    tokens = blocks_of(windows.rows, windows.documents, tokenizer).tokens
+    for changed in ({}, {name: rounded.decoded(name) for name in rounded.weights}):
+        for name, weight in changed.items():
+            model.get_parameter(name).copy_(weight.T.bfloat16())  # GPT-2 keeps it transposed
+        logits = model(tokens[:, :-1]).logits
+        losses.append(torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).item())
+    model.to(torch.bfloat16).save_pretrained(copy)
+    shutil.copyfile(folder / "tokenizer.json", copy / "tokenizer.json")
+    (line,) = compared(text, folder, copy).lines
+    assert (line.original_loss_nats, line.loss_nats) == pytest.approx(losses, abs=ROUNDING)
+    assert line.kl_nats > 1e-3  # rounding does something
+
+
 def test_a_pocket_model_has_the_loss_in_the_table(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     specs = catalogue.checkpoints("data/tadpole", ("tadpole-64x3",), None, "data/tadpole")
@@ -140,6 +162,11 @@ def test_a_tokenizer_written_in_other_words_is_the_same(text, original, packed, 
 def test_an_original_that_is_quantized_is_refused(text, original, packed):
     with pytest.raises(CheckpointError, match="the weights are quantized already"):
         compared(text, packed, original)
+
+
+def test_two_texts_of_one_name_are_refused(text, original, packed):
+    with pytest.raises(SpecError, match="two texts are called .*; accepted: names that differ"):
+        compare(Wanted(str(original), (str(packed),), (str(text), str(text))), "cpu", Console(quiet=True))
 
 
 def test_the_same_folder_twice_is_refused(text, original, packed):

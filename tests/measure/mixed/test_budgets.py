@@ -1,13 +1,19 @@
 """Recipes within a budget, on the smallest trained model: what they say is what a separate measurement gives."""
 
+import re
+
 import pytest
 from tests.measure.tiny import ROOT
 
 from helpers.measure.mixed import budgets, recipes
 from helpers.measure.mixed.budgets import Budget, Texts
+from helpers.measure.models import checkpoints
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
+from helpers.measure.text.corpus_lock import read_lock
+from helpers.measure.text.documents import calibration_named, text_named
+from helpers.measure.text.own_texts import OwnTexts
 from helpers.table.errors import QuantizationError, SpecError
 from helpers.table.scheme import QuantScheme
 
@@ -87,3 +93,38 @@ def test_an_unknown_metric_or_granularity_is_refused(loaded):
         Budget(0.1, "kl")
     with pytest.raises(SpecError, match="granularity 'head'; accepted: layer, matmul"):
         budgets.recipe_within(*loaded[:2], SCHEME, "head", Budget(0.1), loaded[2])
+
+
+def test_own_texts_judge_and_calibrate_and_every_step_is_told(loaded):
+    checkpoint, weights_sha256, usual = loaded
+    text, calibration = text_named("code", read_lock()), calibration_named("code", read_lock())
+    own = OwnTexts((text,), calibration)
+    texts = budgets.texts_for(checkpoint.folder, 16, 64, 0, seq_len=32, own=own)
+    assert texts.calibration is own
+    steps = []
+    found = budgets.recipe_within(
+        checkpoint, weights_sha256, SCHEME, "layer", Budget(100.0), texts, lambda *step: steps.append(step)
+    )
+    assert found.scheme.calib_sha256 == own.drawn(checkpoints.tokenizer_of(checkpoint.folder), 16, 64, 0)[1]
+    assert found.scheme.calib_dataset == own.calibration_dataset
+    assert found.eval_id == texts.of(texts.heldout, "wheels-heldout").eval_id
+    assert found.eval_id != texts.of(usual.heldout, "wheels-heldout").eval_id
+    numbers = [re.sub(r"\d+", "n", step) for step, _, _ in steps]
+    assert numbers == [
+        "n matrices rounded alone",
+        "each of n in low precision alone scored",
+        "n proposals scored",
+        "recipe that keeps n matrices rounded and measured",
+    ]
+    to_come = [n + after for _, n, after in steps]
+    assert to_come == sorted(to_come, reverse=True)
+    assert steps[-1][1:] == (16 + 2 * len(texts.heldout.tokens), 0)
+
+
+def test_calibration_of_ones_own_leaves_the_texts_that_judge_as_they_are(loaded):
+    own = OwnTexts((), calibration_named("code", read_lock()))
+    texts = budgets.texts_for(loaded[0].folder, 16, 128, 0, seq_len=32, own=own)
+    assert (texts.search.sha256, texts.heldout.sha256) == (loaded[2].search.sha256, loaded[2].heldout.sha256)
+    same = OwnTexts(own.calibration, own.calibration)
+    with pytest.raises(SpecError, match="text that is calibrated on too; accepted: other documents"):
+        budgets.texts_for(loaded[0].folder, 16, 128, 0, seq_len=32, own=same)

@@ -12,7 +12,13 @@ from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers.measure.models import checkpoints
-from helpers.measure.models.gguf_files import NOTE, RoundedBefore, write_checkpoint_of
+from helpers.measure.models.gguf_files import (
+    NOTE,
+    RoundedBefore,
+    cached_checkpoint_of,
+    rounded_before,
+    write_checkpoint_of,
+)
 from helpers.table.errors import CheckpointError
 from helpers.table.records import verified
 
@@ -202,3 +208,39 @@ def test_flipped_bits_of_the_header_give_no_traceback(tmp_path):
             refused += "\n" not in str(error)
             assert not (tmp_path / f"out-{trial}").exists()
     assert refused > 5
+
+
+def test_a_file_becomes_a_folder_once_and_another_file_of_that_name_another_folder(tmp_path, monkeypatch):
+    path, cache = write(tmp_path / "m.Q4_0.gguf", "Q4_0"), tmp_path / "cache"
+    folder = cached_checkpoint_of(path, cache)
+    assert folder.name == "m.Q4_0"
+    made = {each.name: each.stat().st_mtime_ns for each in folder.iterdir()}
+    monkeypatch.setitem(sys.modules, "gguf", None)  # what is there needs no package
+    assert cached_checkpoint_of(path, cache) == folder
+    assert {each.name: each.stat().st_mtime_ns for each in folder.iterdir()} == made
+    monkeypatch.undo()
+    write(path, "Q8_0")
+    other = cached_checkpoint_of(path, cache)
+    assert (other.name, other.parent.parent, other != folder) == (folder.name, cache, True)
+
+
+def test_a_file_that_is_refused_leaves_nothing_in_the_cache(tmp_path):
+    (tmp_path / "m.gguf").write_bytes(b"GGUF and no more")
+    with pytest.raises(CheckpointError, match=r"m\.gguf: not a whole GGUF file"):
+        cached_checkpoint_of(tmp_path / "m.gguf", tmp_path / "cache")
+    assert not [each for each in (tmp_path / "cache").rglob("*") if each.is_file()]
+    with pytest.raises(CheckpointError, match=r"none\.gguf: No such file"):
+        cached_checkpoint_of(tmp_path / "none.gguf", tmp_path / "cache")
+
+
+def test_the_note_of_a_folder_is_there_where_weights_were_rounded(tmp_path):
+    folder = cached_checkpoint_of(write(tmp_path / "m.gguf", "Q4_0"), tmp_path)
+    note = rounded_before(folder)
+    assert note.bits_of_blocks == 4.5  # 16 bits of scale for 32 codes of 4
+    assert str(note).startswith("weights that were rounded before, to 4.50 bits a weight in the blocks (")
+    assert "Q4_0 99." in str(note)
+    assert rounded_before(cached_checkpoint_of(write(tmp_path / "f.gguf", "F16"), tmp_path)) is None
+    assert rounded_before(tmp_path) is None
+    (folder / NOTE).write_text((folder / NOTE).read_text().replace("4.5", "5.5"))
+    with pytest.raises(CheckpointError, match="rounded-before.json: not a note on weights that were rounded before"):
+        rounded_before(folder)

@@ -21,7 +21,12 @@ def _from_the_top_folder(monkeypatch):
         ({"bits": (1,)}, "--bits is 1; accepted: 2 to 8"),
         ({"bits": (16,)}, "--bits is 16; accepted: 2 to 8 (the 16-bit model is measured beside every other)"),
         ({"bits": (3, 3)}, "--bits has 3 twice; accepted: each once"),
-        ({"group_size": 48}, "accepted: a divisor of 64, or null for one scale a row"),
+        *(
+            ({"group_size": size}, f"--group-size is {size}; accepted: a divisor of 64 (of every input width")
+            for size in (48, 0, -2)
+        ),
+        ({"seeds": (-1,)}, "--seeds is -1; accepted: 0 to 2147483647"),
+        ({"seeds": (10**20,)}, "--seeds is 100000000000000000000; accepted: 0 to 2147483647"),
         ({"methods": ("gpqt",)}, "unknown method 'gpqt'; accepted: autogptq, awq, cmpq"),
         ({"texts": ("none.txt",)}, "none.txt: no such file; accepted: prose, code, unseen, or a file"),
         ({"revision": "main"}, "a folder has no --revision 'main'; accepted: a folder, or a Hub repository"),

@@ -57,3 +57,24 @@ def test_bytes_are_those_of_utf_8(tokenizer):
     blocks = OwnTexts((Documents("t", texts),), ()).blocks("t", tokenizer, 20, 32)
     whole = sum(len(tokenizer.decode(row).encode()) for row in blocks.tokens[:, 1:].tolist())
     assert blocks.n_bytes == pytest.approx(whole, rel=0.02)  # a character may be cut at a block's end
+
+
+def test_halves_share_no_document_and_have_the_same_share_of_each_text(tokenizer):
+    first, second = own_of("a", "b").halves(tokenizer, 8, 12, 32)
+    assert [len(half.tokens) for half in (first, second)] == [8, 12]
+    said = [[tokenizer.decode(row) for row in half.tokens.tolist()] for half in (first, second)]
+    numbers = [{(text[0], text.split("\n")[0]) for text in half} for half in said]
+    assert not numbers[0] & numbers[1]
+    assert [sum("a" in text for text in half) for half in said] == [4, 6]
+    assert [sorted(set(half.documents)) for half in (first, second)] == [list(range(8)), list(range(12))]
+
+
+def test_halves_of_few_documents_are_passages_and_too_few_are_refused(tokenizer):
+    long = Documents("long", ("".join(f"{i} = {i * i}\n" for i in range(3000)),))
+    first, second = OwnTexts((long,), ()).halves(tokenizer, 8, 8, 32)
+    assert len(set(map(tuple, torch.cat([first.tokens, second.tokens]).tolist()))) == 16
+    short = Documents("short", ("".join(f"{i} = {i * i}\n" for i in range(20)),))
+    with pytest.raises(
+        CorpusError, match=r"short: too short, \d passages or documents of 33 tokens; needed: 4, to split"
+    ):
+        OwnTexts((short,), ()).halves(tokenizer, 8, 8, 32)

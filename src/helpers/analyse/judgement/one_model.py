@@ -135,7 +135,7 @@ def verdict(
         return UNKNOWN, "clear; no law is fitted to that"
     of_model = f"{amount_words(n_params)} parameters after {amount_words(tokens)} tokens"
     beyond = f", beyond the fitted {' and '.join(expected.outside)}" if expected.outside else ""
-    band = f"{expected.low_nats:.2g} to {expected.high_nats:.2g} by the law {expected.law}{beyond}"
+    band = f"{expected.low_nats:.2g} to {expected.high_nats:.2g} nats by the law {expected.law}{beyond}"
     if qid + CLEAR * error < expected.low_nats:
         return LESS, f"{qid / expected.qid_nats:.2g} of what is expected of {of_model} ({band})"
     if qid - CLEAR * error > expected.high_nats:

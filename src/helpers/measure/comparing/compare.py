@@ -20,7 +20,7 @@ from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.scoring.own_forward import Tell, last_hidden, scores_beside
 from helpers.measure.sweep.console import progress_bar
 from helpers.measure.text.corpus_lock import read_lock
-from helpers.measure.text.documents import Documents, text_named
+from helpers.measure.text.documents import Documents, refuse_same_names, text_named
 from helpers.measure.text.extent import FULL, Amounts, window_length
 from helpers.measure.text.own_texts import windows_of
 from helpers.measure.text.token_blocks import Blocks, blocks_of
@@ -98,6 +98,7 @@ def compare(wanted: Wanted, device: str, console: Console) -> Comparison:
     checkpoints the result says why.
     """
     texts = [text_named(place, read_lock()) for place in wanted.texts]
+    refuse_same_names(texts)
     folders = [_folder_of(name) for name in (wanted.base, *wanted.others)]
     refusals.refuse_same_folder(folders)
     lines: list[Line] = []

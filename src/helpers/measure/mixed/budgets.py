@@ -6,6 +6,7 @@ the budget downwards, proposals are rounded sequentially and measured on held-ou
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
 from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text import corpus_lock, token_blocks
+from helpers.measure.text.own_texts import OwnTexts, refuse_same
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import QuantizationError, SpecError
 from helpers.table.paired_error import paired_error
@@ -28,8 +30,11 @@ from helpers.table.rows import EvalSpec
 from helpers.table.scheme import QuantScheme
 
 STEP = 0.05  # between the ratios that are proposed
+MOST_PROPOSALS = round(1 / STEP)
 SEQ_LEN = 512
 DTYPE = "float32"
+# What is told as a step begins: the step in words, the sequences that it passes, and those that are to pass after it
+Begin = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -57,44 +62,82 @@ class Budget:
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts that a budget is kept on: blocks for the search and held-out ones for the recipe."""
+    """The texts that a budget is kept on: blocks for the search and held-out ones for the recipe, each with its name.
+
+    `calibration` are a person's own texts to round on, None for the project's.
+    """
 
     search: Blocks
     heldout: Blocks
+    search_dataset: str = corpus_lock.SEARCH_DATASET
+    heldout_dataset: str = corpus_lock.TEXTS["heldout"].dataset
+    calibration: OwnTexts | None = None
 
     def of(self, blocks: Blocks, dataset: str) -> EvalSpec:
         """Return the description of one of the texts, as a row has it."""
         return EvalSpec(dataset, blocks.sha256, len(blocks.tokens), blocks.tokens.shape[1] - 1, DTYPE)
 
 
-def texts_for(folder: Path, search_sequences: int, heldout_sequences: int, seed: int, seq_len: int = SEQ_LEN) -> Texts:
-    """Return the texts of a checkpoint's tokenizer. Raises CorpusError for numbers of sequences it can't cut."""
+def texts_for(
+    folder: Path,
+    search_sequences: int,
+    heldout_sequences: int,
+    seed: int,
+    seq_len: int = SEQ_LEN,
+    own: OwnTexts | None = None,
+) -> Texts:
+    """Return the texts of a checkpoint's tokenizer: the project's, or `own` where these have some.
+
+    Of own texts every other document is searched on, the rest is held out. Raises CorpusError for numbers of sequences
+    it can't cut, SpecError for a text that is calibrated on too.
+    """
     lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder)
+    calibration = own if own is not None and own.calibration else None
+    if own is not None and own.texts:
+        refuse_same(own.texts, own.calibration)
+        name = "+".join(each.name for each in own.texts)
+        return Texts(*own.halves(tokenizer, search_sequences, heldout_sequences, seq_len), name, name, calibration)
     return Texts(
         token_blocks.search_blocks(lock.calibration, tokenizer, search_sequences, seq_len, seed),
         token_blocks.heldout_blocks(lock.evaluation, tokenizer, heldout_sequences, seq_len),
+        calibration=calibration,
     )
 
 
+def _ignored(step: str, n_sequences: int, n_after: int) -> None:
+    """Ignore what begins."""
+
+
 def recipe_within(
-    checkpoint: Checkpoint, weights_sha256: str, scheme: QuantScheme, granularity: str, budget: Budget, texts: Texts
+    checkpoint: Checkpoint,
+    weights_sha256: str,
+    scheme: QuantScheme,
+    granularity: str,
+    budget: Budget,
+    texts: Texts,
+    begin: Begin = _ignored,
 ) -> Recipe:
-    """Return the recipe of the highest ratio that keeps `budget` on both texts.
+    """Return the recipe of the highest ratio that keeps `budget` on both texts; `begin` is told of each step.
 
     Raises SpecError for an unknown granularity, QuantizationError when no proposal with anything in low precision keeps
     it, and what `one_checkpoint.calibrated` raises.
     """
     units = Units.of(granularity, searches.sizes(checkpoint))
-    scheme, tokens = one_checkpoint.calibrated(checkpoint, scheme)
+    scheme, tokens = one_checkpoint.calibrated(checkpoint, scheme, texts.calibration)
+    n_calibrating, n_searched = scheme.calib_sequences or 0, len(texts.search.tokens)
+    n_trial = n_calibrating + 2 * len(texts.heldout.tokens)  # a recipe's rounding and its two scores
+    n_scores = 1 + len(units) + MOST_PROPOSALS
+    begin(f"{len(searches.sizes(checkpoint))} matrices rounded alone", n_calibrating, n_scores * n_searched + n_trial)
     memory_bytes = memory.default_budget(checkpoint.model.device.type)
     (alone,) = searches.rounded_alone(checkpoint, [scheme], tokens, memory_bytes)
     scorer = searches.Scorer(checkpoint, alone, texts.search, DTYPE, memory_bytes)
     least = math.inf
-    for digits, spent in _proposals(scorer, units, budget):
+    for digits, spent in _proposals(scorer, units, budget, begin, n_trial):
         least = min(least, spent)
         if spent > budget.value:
             continue
         wanted = searches.recipe(scheme, units, digits)
+        begin(f"recipe that keeps {len(wanted.kept_matrices)} matrices rounded and measured", n_trial, 0)
         rounded = one_checkpoint.round_checkpoint(checkpoint, wanted, tokens)
         ((baseline, measured),) = evaluate.evaluate([checkpoint], [[rounded]], texts.heldout, DTYPE, memory_bytes)
         spent = budget.spent(baseline, measured)
@@ -108,8 +151,8 @@ def recipe_within(
                 loss_nats=measured.loss_nats,
                 qid_nats=measured.loss_nats - baseline.loss_nats,
                 paired_error_nats=paired_error(np.subtract(measured.group_loss, baseline.group_loss)),
-                eval_id=texts.of(texts.heldout, corpus_lock.TEXTS["heldout"].dataset).eval_id,
-                search_eval_id=texts.of(texts.search, corpus_lock.SEARCH_DATASET).eval_id,
+                eval_id=texts.of(texts.heldout, texts.heldout_dataset).eval_id,
+                search_eval_id=texts.of(texts.search, texts.search_dataset).eval_id,
                 device_type=checkpoint.model.device.type,
                 budget=budget.value,
                 metric=budget.metric,
@@ -121,14 +164,19 @@ def recipe_within(
     )
 
 
-def _proposals(scorer: searches.Scorer, units: Units, budget: Budget) -> list[tuple[str, float]]:
+def _proposals(
+    scorer: searches.Scorer, units: Units, budget: Budget, begin: Begin, n_trial: int
+) -> list[tuple[str, float]]:
     """Return the cheapest assignments, the highest ratio first, and what each spends on the search's text."""
-    nothing = units.digits(units.nothing())
+    nothing, n_searched = units.digits(units.nothing()), len(scorer.blocks.tokens)
+    n_alone = (1 + len(units)) * n_searched
+    begin(f"each of {len(units)} in low precision alone scored", n_alone, MOST_PROPOSALS * n_searched + n_trial)
     baseline, *singles = scorer.score([nothing, *(units.digits(low) for low in units.single())])
     costs = [single.loss_nats - baseline.loss_nats for single in singles]
-    targets = np.arange(1, round(1 / STEP) + 1) * STEP
+    targets = np.arange(1, MOST_PROPOSALS + 1) * STEP
     chosen = {units.digits(low): units.ratio(low) for low in (assignments.cheapest(units, costs, t) for t in targets)}
     ordered = sorted(chosen, key=chosen.__getitem__, reverse=True)
+    begin(f"{len(ordered)} proposals scored", len(ordered) * n_searched, n_trial)
     return [
         (digits, budget.spent(baseline, score)) for digits, score in zip(ordered, scorer.score(ordered), strict=True)
     ]

@@ -6,6 +6,7 @@ reader with the package `gguf`; the tokenizer isn't, because that reader gives e
 of splitting text, whatever `tokenizer.ggml.pre` says.
 """
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -19,9 +20,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 from helpers.measure.models.decoders import first_line
 from helpers.table import disk
 from helpers.table.errors import CheckpointError
-from helpers.table.records import summed
+from helpers.table.names import refuse_name
+from helpers.table.readers import read_json_mapping
+from helpers.table.records import summed, verified
 
 MAGIC = b"GGUF"
+SUFFIX = ".gguf"
+CACHE = Path(".cache/gguf")
 NOTE = "rounded-before.json"
 UNROUNDED = ("F64", "F32", "F16", "BF16")  # the types of tensors that nothing was rounded to codes in
 ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")  # of llama.cpp, that decoders are taken apart of here
@@ -49,6 +54,53 @@ class RoundedBefore:
     def rounded(self) -> bool:
         """Return whether some weights were rounded to codes."""
         return any(name not in UNROUNDED for name in self.types)
+
+    def __str__(self) -> str:
+        """Return the sentence that stands wherever these weights are measured."""
+        total = sum(self.types.values())
+        largest_first = sorted(self.types.items(), key=lambda kind: -kind[1])
+        shares = ", ".join(f"{name} {n_weights / total:.1%}" for name, n_weights in largest_first)
+        return (
+            f"weights that were rounded before, to {self.bits_of_blocks:.2f} bits a weight in the blocks"
+            f" ({self.mean_bits:.2f} in all; {shares} of the weights): the baseline is the model as stored, not its"
+            " 16-bit original, and QiD is of a second rounding"
+        )
+
+
+def cached_checkpoint_of(path: Path, cache: Path) -> Path:
+    """Return the folder of a GGUF file's model: by the file's hash in `cache`, made once, whole or not at all.
+
+    Raises SpecError for a name that no folder can have, else as `write_checkpoint_of`, and ResultsError while another
+    process makes it.
+    """
+    refuse_name(path.stem, "the file's name")
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from None
+    folder = cache / sha256[:16] / path.stem
+    with disk.exclusive(folder, doing="unpacking into"):
+        if not folder.exists():
+            write_checkpoint_of(path, folder)
+    return folder
+
+
+def rounded_before(folder: Path) -> RoundedBefore | None:
+    """Return what the note in a folder says, None where there is none or nothing was rounded to codes.
+
+    Raises CheckpointError for a note that was changed.
+    """
+    path = folder / NOTE
+    if not path.exists():
+        return None
+    try:
+        said = verified(read_json_mapping(path))
+        types = {str(name): int(n_weights) for name, n_weights in said["types"].items()}
+        note = RoundedBefore(types, float(said["mean_bits"]), float(said["bits_of_blocks"]))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: not a note on weights that were rounded before ({error})") from None
+    return note if note.rounded else None
 
 
 def write_checkpoint_of(path: Path, out: Path) -> RoundedBefore:

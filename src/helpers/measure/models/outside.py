@@ -1,10 +1,12 @@
-"""A model that nobody here trained, as a checkpoint: a folder or a Hub revision, what isn't known of it null."""
+"""A model that nobody here trained as a checkpoint: a folder, a GGUF file or a Hub revision; the unknown is null."""
 
 import dataclasses
 import re
 from pathlib import Path
 
-from helpers.measure.models import checkpoints
+from torch import nn
+
+from helpers.measure.models import checkpoints, gguf_files
 from helpers.measure.models.conv1d import with_linear_layers
 from helpers.measure.models.decoders import blocks_of, meta_model
 from helpers.table.checkpoint import CheckpointSpec
@@ -17,13 +19,19 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "pyt
 
 
 def checkpoint_of(model: str, revision: str | None, tokens_seen: int | None) -> tuple[CheckpointSpec, Path]:
-    """Return the description of a model, by its folder or Hub repository, and its folder on this disk.
+    """Return the description of a model, by its folder, GGUF file or Hub repository, and its folder on this disk.
 
     What a manifest beside it or this package's families say of it is in the description; `tokens_seen` is put in where
     nothing says it. Raises CheckpointError or SpecError where it can't be had or measured.
     """
-    folder = folder_of(model, revision)
-    if folder == Path(model).expanduser():
+    place = Path(model).expanduser()
+    of_a_file = place.suffix.lower() == gguf_files.SUFFIX and not place.is_dir()
+    if of_a_file and revision is not None:
+        raise SpecError(
+            f"{model}: a file has no --revision '{revision}'; accepted: a Hub repository such as owner/name"
+        )
+    folder = gguf_files.cached_checkpoint_of(place, gguf_files.CACHE) if of_a_file else folder_of(model, revision)
+    if of_a_file or folder == place:
         spec = _described(folder) or _counted(folder, None)
     else:
         spec = _published(model, revision) or _counted(folder, (model, revision or "main"))
@@ -73,6 +81,8 @@ def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec
     embedding, total = model.get_input_embeddings().weight, sum(p.numel() for p in model.parameters())
     head = model.get_output_embeddings()
     apart = 0 if head is None or head.weight is embedding else head.weight.numel()
+    # of tokens, and of positions where these are learned: N has neither (Kaplan et al. 2020, arXiv 2001.08361)
+    looked_up = sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Embedding))
     return CheckpointSpec(
         family=name,
         model=name,
@@ -91,7 +101,7 @@ def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec
         d_model=int(getattr(model.config, "hidden_size", embedding.shape[1])),
         vocabulary_size=int(embedding.shape[0]),
         n_params_total=total,
-        n_params_non_embedding=total - embedding.numel() - apart,
+        n_params_non_embedding=total - looked_up - apart,
     )
 
 

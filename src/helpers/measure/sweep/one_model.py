@@ -1,12 +1,14 @@
 """One model of a person's own as a sweep of one checkpoint: schemes, texts and amounts, checked before any work."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import linear_shapes, positions_of
+from helpers.measure.models.gguf_files import rounded_before
 from helpers.measure.models.outside import checkpoint_of
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.group_size import WHOLE_ROW, default_group_size
@@ -15,13 +17,14 @@ from helpers.measure.sweep.entries import CalibrationEntry, EvaluationEntry
 from helpers.measure.sweep.jobs import Job
 from helpers.measure.sweep.structures import Structure, refuse_impossible
 from helpers.measure.text.corpus_lock import read_lock
-from helpers.measure.text.documents import Documents, calibration_named, text_named
+from helpers.measure.text.documents import calibration_named, text_named
 from helpers.measure.text.extent import FULL, Amounts, window_length
-from helpers.measure.text.own_texts import OwnTexts
+from helpers.measure.text.own_texts import OwnTexts, refuse_same
 from helpers.table.errors import SpecError
 from helpers.table.scheme import QuantScheme
 
 REL_DAMP = 0.01
+MOST_SEED = 2**31 - 1  # every generator of numbers takes that
 # what some methods are fixed to; the others round to any bits in groups with zero points
 FIXED: dict[str, dict[str, object]] = {
     "nf4": {"bits": 4, "format": "nf4", "symmetric": True},
@@ -48,11 +51,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class OneModel:
-    """A model's sweep, its folder, and what was chosen for the person, in sentences."""
+    """A model's sweep, its folder, and what was chosen for the person, in sentences.
+
+    `caveats` are sentences without which the figures would be misread: that the weights were rounded before.
+    """
 
     sweep: Sweep
     folder: Path
     notes: tuple[str, ...]
+    caveats: tuple[str, ...] = ()
 
     @property
     def job(self) -> Job:
@@ -70,6 +77,7 @@ def one_model(wanted: Wanted) -> OneModel:
     for name in ("bits", "methods", "texts", "calibration", "seeds"):
         _refuse_repeated(name, getattr(wanted, name))
     _refuse_widths(wanted.bits)
+    _refuse_seeds(wanted.seeds)
     spec, folder = checkpoint_of(wanted.model, wanted.revision, wanted.tokens_seen)
     config = checkpoints.config_of(folder)
     checkpoints.tokenizer_of(folder)  # raises where there is none, or another model's
@@ -84,7 +92,10 @@ def one_model(wanted: Wanted) -> OneModel:
     texts = tuple(each.name for each in own.texts)
     evaluation = EvaluationEntry(wanted.amounts.sequences, seq_len, texts=texts)
     notes += [f"{each.name}: {each.note}" for each in (*own.texts, *own.calibration) if each.note]
-    return OneModel(Sweep(spec.model, evaluation, calibration, (Part((spec,), schemes),), own), folder, tuple(notes))
+    before = rounded_before(folder)
+    caveats = () if before is None else (f"{spec.label}: {before}",)
+    sweep = Sweep(spec.model, evaluation, calibration, (Part((spec,), schemes),), own)
+    return OneModel(sweep, folder, tuple(notes), caveats)
 
 
 def _refuse_repeated(name: str, values: Sequence[object]) -> None:
@@ -101,11 +112,24 @@ def _refuse_widths(bits: Sequence[int]) -> None:
             raise SpecError(f"--bits is {width}; accepted: 2 to 8{why}")
 
 
+def _refuse_seeds(seeds: Sequence[int]) -> None:
+    """Raise SpecError for a seed that no generator takes."""
+    for seed in seeds:
+        if not 0 <= seed <= MOST_SEED:
+            raise SpecError(f"--seeds is {seed}; accepted: 0 to {MOST_SEED}")
+
+
 def _group_size(asked: int | None, widths: Sequence[int]) -> tuple[int | None, list[str]]:
     """Return the group size, None for a whole row, and a sentence where it was chosen here."""
     if asked == WHOLE_ROW:
         return None, []
     if asked is not None:
+        common = math.gcd(*widths)
+        if asked < 1 or common % asked:
+            raise SpecError(
+                f"--group-size is {asked}; accepted: a divisor of {common} (of every input width of the model), or"
+                f" {WHOLE_ROW} for one scale a row"
+            )
         return asked, []
     size = default_group_size(widths)
     return size, [f"groups of {size}: the largest of the usual ones that divides every input width"]
@@ -132,19 +156,5 @@ def _texts(wanted: Wanted) -> OwnTexts:
     lock = read_lock()
     texts = tuple(text_named(place, lock) for place in wanted.texts)
     calibration = tuple(each for place in wanted.calibration for each in calibration_named(place, lock))
-    _refuse_same(texts, calibration)
+    refuse_same(texts, calibration)
     return OwnTexts(texts, calibration)
-
-
-def _refuse_same(texts: Sequence[Documents], calibration: Sequence[Documents]) -> None:
-    """Raise SpecError for two texts of one name, and for a text that is calibrated on too."""
-    names = [each.name for each in texts]
-    for name in names:
-        if names.count(name) > 1:
-            raise SpecError(f"two texts are called {name}; accepted: names that differ")
-    seen = {text for each in calibration for text in each.texts}
-    for each in texts:
-        if any(text in seen for text in each.texts):
-            raise SpecError(
-                f"{each.name}: text that is calibrated on too; accepted: other documents than --calibration's"
-            )

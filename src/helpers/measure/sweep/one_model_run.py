@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor
 
 from helpers.measure.describing.suspects import Suspect, suspect_of
-from helpers.measure.models import checkpoints
+from helpers.measure.models import checkpoints, opening
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.stacking import listening
 from helpers.measure.rounding.rounded import Checkpoint
@@ -44,7 +44,7 @@ class Measured:
     n_measured: int
     n_present: int
     failures: tuple[str, ...]
-    calibration_bits_per_byte: float | None  # of the 16-bit model; None where nothing was calibrated now
+    calibration_bits_per_byte: float | None  # of the 16-bit model; None where a resumed run calibrates nothing
 
 
 def run_one_model(
@@ -59,9 +59,9 @@ def run_one_model(
         memory_bytes = CPU_BYTES
     with measuring(model.sweep, device, places, console, memory_bytes) as engine:
         prepared = _prepared(engine, model.job)
-        bits_per_byte = None
         if prepared.checkpoint is None:
             console.print(f"{model.job.checkpoint.label}: every row is in {places.measurements} already")
+            bits_per_byte = _said_again(model)
         else:
             prepared.checkpoint.model.to(device)
             seconds = _seconds_a_pass(prepared)
@@ -98,13 +98,18 @@ def _lots(prepared: Prepared, seconds: float) -> list[Prepared]:
 
 
 def _seconds_a_pass(prepared: Prepared) -> float:
-    """Return the time of one window of the first text, seconds. Raises CheckpointError for a loss beyond guessing."""
+    """Return the time of one window of the first text, seconds. Raises CheckpointError for a loss that is none."""
     blocks, decoder = prepared.subjects[0].blocks, given(prepared.checkpoint).decoder
     started = time.perf_counter()
     loss = _mean_loss(decoder, blocks.tokens[:PROBED])
     seconds = (time.perf_counter() - started) / PROBED
     guess = math.log(decoder.model.get_input_embeddings().weight.shape[0])
-    if math.isfinite(loss) and loss > guess + WORSE_THAN_GUESSING:
+    if not math.isfinite(loss):
+        nonfinite = ", ".join(checkpoints.nonfinite_weights(decoder.model)) or "no matrix"
+        raise CheckpointError(
+            f"{prepared.subjects[0].local.folder}: 16-bit loss {loss}, nonfinite weights in {nonfinite}"
+        )
+    if loss > guess + WORSE_THAN_GUESSING:
         raise CheckpointError(
             f"{prepared.subjects[0].local.folder}: 16-bit loss {loss:.2f} nats a token, a blind guess has {guess:.2f};"
             " accepted: weights with their own tokenizer.json"
@@ -126,6 +131,14 @@ def calibration_bits_per_byte(decoder: Decoder, asked: OneModel) -> float:
     """Return the 16-bit model's loss on a few windows of the calibration texts, bits a byte: how foreign they are."""
     blocks = _few_windows(asked)
     return _mean_loss(decoder, blocks.tokens) * blocks.tokens[:, 1:].numel() / (math.log(2) * blocks.n_bytes)
+
+
+def _said_again(asked: OneModel) -> float | None:
+    """Return `calibration_bits_per_byte` of a model that nothing lacks of; None where no scheme calibrates."""
+    if not any(scheme.calib_sequences for scheme in asked.job.schemes):
+        return None
+    checkpoint = Checkpoint(opening.open_stored(checkpoints.fetch(asked.job.checkpoint)), asked.folder)
+    return calibration_bits_per_byte(checkpoint.decoder, asked)
 
 
 def _few_windows(asked: OneModel) -> Blocks:
@@ -167,7 +180,7 @@ def plan_lines(asked: OneModel, prepared: Prepared, seconds_a_pass: float) -> li
             if calibrates
             else []
         ),
-        *(f"  {note}" for note in asked.notes),
+        *(f"  {note}" for note in (*asked.caveats, *asked.notes)),
         f"  about {in_words(seconds)}: {seconds_a_pass:.2g} s a pass of {sweep.evaluation.seq_len} tokens",
     ]
 

@@ -4,7 +4,7 @@ A document is a line of a .jsonl file, a row of a .parquet file (both: the field
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from helpers.measure.text.corpus_lock import CALIBRATION_DATASET, DOCUMENT_BYTES, TEXTS, CorpusLock, HeldoutFile
 from helpers.measure.text.heldout import read_heldout
-from helpers.table.errors import CorpusError
+from helpers.table.errors import CorpusError, SpecError
 from helpers.table.files import read_verified
 
 FIELD = "text"
@@ -43,6 +43,14 @@ def text_named(place: str, lock: CorpusLock) -> Documents:
     text = TEXTS[BOOK_TEXTS[place]]
     files: tuple[HeldoutFile, ...] = getattr(lock, text.split)
     return _of_the_lock(text.dataset, files[::2] if place == "prose" else files)
+
+
+def refuse_same_names(texts: Sequence[Documents]) -> None:
+    """Raise SpecError for two texts of one name: rows and tables tell them apart by nothing else."""
+    names = [each.name for each in texts]
+    for name in names:
+        if names.count(name) > 1:
+            raise SpecError(f"two texts are called {name}; accepted: names that differ")
 
 
 def calibration_named(place: str, lock: CorpusLock) -> tuple[Documents, ...]:

@@ -8,10 +8,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from helpers.measure.text.documents import Documents
+from helpers.measure.text.documents import Documents, refuse_same_names
 from helpers.measure.text.token_blocks import Blocks, blocks_of
-from helpers.measure.text.windows import Windows, cut
-from helpers.table.errors import CorpusError
+from helpers.measure.text.windows import LEAST_DOCUMENTS, Windows, cut
+from helpers.table.errors import CorpusError, SpecError
 from helpers.table.records import digest
 
 POOL = 512  # windows of a calibration text that draws are made from, at least
@@ -45,6 +45,44 @@ class OwnTexts:
         parts = [_draw(*each, tokenizer, seq_len, seed) for each in zip(self.calibration, shares, strict=True)]
         tokens = torch.cat(parts)
         return tokens, digest(hashlib.sha256(tokens.numpy().tobytes()).hexdigest())
+
+    def halves(self, tokenizer: Tokenizer, n_first: int, n_second: int, seq_len: int) -> tuple[Blocks, Blocks]:
+        """Return blocks of every other document of each text, at most `n_first`, and at most `n_second` of the rest.
+
+        Each text has the same share of both. Raises CorpusError where a text is too short for two documents of each.
+        """
+        rows: tuple[list[tuple[int, ...]], list[tuple[int, ...]]] = ([], [])
+        documents: tuple[list[int], list[int]] = ([], [])
+        shares = [n // len(self.texts) for n in (n_first, n_second)]
+        for text in self.texts:
+            windows = windows_of(text, tokenizer, 2 * max(shares), seq_len)
+            if windows.n_documents < 2 * LEAST_DOCUMENTS:
+                found = f"{windows.n_documents} passages or documents of {seq_len + 1:,} tokens"
+                raise CorpusError(f"{text.name}: too short, {found}; needed: {2 * LEAST_DOCUMENTS}, to split in two")
+            for half, share in enumerate(shares):
+                n_before = len(set(documents[half]))
+                taken = _every_other(windows, half, share)
+                rows[half].extend(windows.rows[i] for i in taken)
+                documents[half].extend(n_before + windows.documents[i] // 2 for i in taken)
+        first, second = (blocks_of(rows[half], tuple(documents[half]), tokenizer) for half in (0, 1))
+        return first, second
+
+
+def _every_other(windows: Windows, half: int, n_sequences: int) -> list[int]:
+    """Return the places of at most `n_sequences` windows, all of a document, of the even or the odd documents."""
+    n_documents = max(LEAST_DOCUMENTS, n_sequences * windows.n_documents // len(windows.rows))
+    return [i for i, d in enumerate(windows.documents) if d % 2 == half and d // 2 < n_documents]
+
+
+def refuse_same(texts: Sequence[Documents], calibration: Sequence[Documents]) -> None:
+    """Raise SpecError for two texts of one name, and for a text that is calibrated on too."""
+    refuse_same_names(texts)
+    seen = {text for each in calibration for text in each.texts}
+    for each in texts:
+        if any(text in seen for text in each.texts):
+            raise SpecError(
+                f"{each.name}: text that is calibrated on too; accepted: other documents than --calibration's"
+            )
 
 
 def encoded(texts: Sequence[str], tokenizer: Tokenizer) -> list[list[int]]:

@@ -37,6 +37,7 @@ def cut(documents: Sequence[Tokens], n_sequences: int, seq_len: int, name: str) 
     Raises CorpusError, with the length needed, where fewer than two are left.
     """
     counts = [(len(tokens) - 1) // seq_len for tokens in documents]
+    longest = max(map(len, documents), default=0)
     of_passages = sum(count >= 1 for count in counts) < FEW
     if of_passages:
         size = max(1, min(MOST_WINDOWS, sum(counts) // FEW))
@@ -49,7 +50,6 @@ def cut(documents: Sequence[Tokens], n_sequences: int, seq_len: int, name: str) 
     each = _windows_of_each(counts, n_sequences)
     usable = [tokens for tokens, count in zip(documents, counts, strict=True) if count >= each]
     if len(usable) < LEAST_DOCUMENTS:
-        longest = max(map(len, documents), default=0)
         needed = f"{LEAST_DOCUMENTS} passages or documents of {seq_len + 1:,} tokens or more"
         raise CorpusError(f"{name}: too short, its longest document has {longest:,} tokens; needed: {needed}")
     chosen = _spread(usable, max(LEAST_DOCUMENTS, n_sequences // each))
