@@ -49,13 +49,13 @@ def schemes(measured) -> list[QuantScheme]:
 
 
 def test_ids_of_schemes_and_assignments(measured, schemes):
-    assert len(schemes) == 17149
+    assert len(schemes) == 17713
     ids = {scheme: (scheme.scheme_id, scheme.assignment_sha256) for scheme in set(schemes)}
     stored = zip(measured["scheme_id"].to_pylist(), measured["assignment_sha256"].to_pylist(), strict=True)
     assert [ids[scheme] for scheme in schemes] == list(stored)
 
 
-@pytest.mark.parametrize(("name", "n_rows"), [("measurements", 17149), ("trials", 68558)])
+@pytest.mark.parametrize(("name", "n_rows"), [("measurements", 17713), ("trials", 68558)])
 def test_ids_of_evaluations(name, n_rows):
     table = pq.read_table(RESULTS / f"{name}.parquet", columns=["eval_id", *EVALUATION])
     evaluations = records(table, EvalSpec, EVALUATION)
@@ -64,7 +64,7 @@ def test_ids_of_evaluations(name, n_rows):
     assert [ids[evaluation] for evaluation in evaluations] == table["eval_id"].to_pylist()
 
 
-@pytest.mark.parametrize(("name", "n_rows"), [("measurements", 17149), ("checkpoints", 554), ("trials", 68558)])
+@pytest.mark.parametrize(("name", "n_rows"), [("measurements", 17713), ("checkpoints", 568), ("trials", 68558)])
 def test_ids_of_checkpoints(name, n_rows):
     table = pq.read_table(RESULTS / f"{name}.parquet", columns=["checkpoint_id", "weights_sha256"])
     assert [sha[:16] for sha in table["weights_sha256"].to_pylist()] == table["checkpoint_id"].to_pylist()
