@@ -39,7 +39,7 @@ CAPTION = (
     " error, paired by document."
 )
 FIGURE = (
-    "Dots are QiD, lines two standard errors to each side, hollow dots indistinguishable from nothing. A wide bar is"
+    "Dots are QiD, lines two standard errors to each side, hollow dots indistinguishable from no loss. A wide bar is"
     " what the default law expects of a new training run, at 90%."
 )
 

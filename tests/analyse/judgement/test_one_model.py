@@ -87,8 +87,8 @@ EXPECTED = Expected("power", 0.4, 0.3, 0.5, ("tokens",))
 @pytest.mark.parametrize(
     ("qid", "kind", "words"),
     [
-        (0.019, one_model.NOTHING, "indistinguishable from nothing"),
-        (-0.019, one_model.NOTHING, "indistinguishable from nothing"),
+        (0.019, one_model.NOTHING, "loss indistinguishable from the original's"),
+        (-0.019, one_model.NOTHING, "loss indistinguishable from the original's"),
         (-0.1, one_model.LESS, "better than 16 bits on this text"),
         (
             0.4,

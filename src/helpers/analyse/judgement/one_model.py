@@ -126,7 +126,7 @@ def verdict(
     A QiD is as expected where its interval of `CLEAR` errors touches the law's.
     """
     if abs(qid) < CLEAR * error:
-        return NOTHING, "indistinguishable from nothing"
+        return NOTHING, "loss indistinguishable from the original's"
     if qid < 0:
         return LESS, "better than 16 bits on this text: fewer nats, by more than its error"
     if tokens is None or math.isnan(tokens):
