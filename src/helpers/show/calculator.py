@@ -132,7 +132,11 @@ def calculator(fits: StoredFits, measured: pd.DataFrame, start: dict[str, float]
         f"datum.tokens >= {box.tokens[0]!r} && datum.tokens <= {box.tokens[1]!r}"
         f" && N >= {box.n_params[0]!r} && N <= {box.n_params[1]!r}"
     )
-    x = alt.X("tokens:Q", title="training tokens D", axis=alt.Axis(labelExpr=READ.format("datum.value"), tickCount=7))
+    x = alt.X(
+        "tokens:Q",
+        title="training tokens D",
+        axis=alt.Axis(labelExpr=READ.format("datum.value"), values=[10**k for k in range(8, 15)]),
+    )
     x = x.scale(type="log", domain=[10 ** TOKENS[0], 10 ** TOKENS[1]], nice=False)
     y, least = (
         alt.Y(f"{name}:Q", title="QiD (nats per token)", axis=alt.Axis(values=[0.001, 0.01, 0.1, 1])).scale(
