@@ -17,7 +17,6 @@ from tests.peers.test_peers import PEERS_PYTHON
 from helpers.measure.comparing.compare import Wanted, compare
 from helpers.measure.models import checkpoints
 from helpers.measure.packing import export
-from helpers.measure.rounding import one_checkpoint
 from helpers.measure.text.documents import read_documents
 from helpers.measure.text.extent import QUICK, Amounts
 from helpers.measure.text.own_texts import windows_of
@@ -104,13 +103,15 @@ def test_a_file_of_compressed_tensors_has_the_loss_of_its_codes_and_scales(place
     said = peer(ROOT, "-m", "helpers.cli", *asked, "--seq-len", str(SEQ_LEN), "--quick", "--json")
     (line,) = json.loads(said)["lines"]
     stored = load_file(place / "compressed/model.safetensors")
-    model, _ = one_checkpoint.load_folder(place / "original", "cpu")
+    original = place / "original"
+    local = checkpoints.LocalCheckpoint(original, checkpoints.weights_sha256(original), None)
+    model = checkpoints.load(local, "cpu")
     layers = [name.removesuffix(".weight_packed") for name in stored if name.endswith(".weight_packed")]
     weights = {f"{layer}.weight": decoded(stored, layer) for layer in layers}
     assert len(weights) == 14
     tokenizer = checkpoints.tokenizer_of(place / "compressed")
     tokens = torch.tensor(windows_of(read_documents(place / "text.jsonl"), tokenizer, QUICK.sequences, SEQ_LEN).rows)
-    logits = torch.func.functional_call(model.model, weights, (tokens[:, :-1],), {"use_cache": False}).logits
+    logits = torch.func.functional_call(model, weights, (tokens[:, :-1],), {"use_cache": False}).logits
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).item()
     assert abs(line["loss_nats"] - loss) < SAME_LOSS
     assert 4.5 <= line["bits_per_weight"] < 5
