@@ -187,6 +187,7 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 # %% tags=["hide-input"]
 every = atlas.scored(stored, stored.judged["hold_out"].unique())
 every.index = ["<code>" + html.escape(name) + "</code>" for name in every.index]
+every = every.replace({"± ": "±\N{NO-BREAK SPACE}", " =": "\N{NO-BREAK SPACE}="}, regex=True)  # two lines a cell
 shown(every.rename_axis(columns=None))
 
 # %% [markdown]
