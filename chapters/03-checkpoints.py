@@ -544,7 +544,7 @@ put_all(
 # {glue:text}`peak_sizes:.0f` times. An exponent of $D$ or of $N$ that is fitted to such a family holds part of an effect of the learning rate. This is
 # the objection of {cite:t}`catalan2025dynamics`, and no fit to these checkpoints alone can answer it.
 #
-# How strong are the ties? Take the checkpoints after warm-up and four variables: $\ln N$, $\ln D$, the logarithm of the peak learning rate, and the
+# How strong are the ties? Take the checkpoints after warm-up and four variables: $\ln N,$ $\ln D,$ the logarithm of the peak learning rate, and the
 # *phase*, the learning rate's share of its peak. Each is centred and scaled to a standard deviation of 1. The **condition number** of that table is its
 # largest singular value over its smallest: 1 if all four are uncorrelated, infinite if one of them doesn't vary or follows from the others.
 # The **rank** says how many of the four can be told apart at all.

@@ -521,7 +521,7 @@ assert abs(scores["log_bias"]) < 0.5 * scores["log_rms"], "the text says: no lea
 # prediction over what was measured is {glue:text}`held_ratio:.2f`. The model is {glue:text}`held_jump:.1f` times as large as the next. Of the
 # {glue:text}`held_level:.0%` intervals for a new run {glue:text}`held_coverage:.0%` hold what was measured, though they reach
 # {glue:text}`held_width:.0%` above the prediction: that wide is an honest interval from {glue:text}`held_runs:d` runs. From {glue:text}`held_from:s` tokens on
-# {glue:text}`held_above:d` rows lie above them, all of 3 bits; {glue:text}`held_below:d` of the first checkpoint lie below. In KL the typical
+# rows above them number {glue:text}`held_above:d`, all of 3 bits; those below, of the first checkpoint, {glue:text}`held_below:d`. In KL the typical
 # error is {glue:text}`held_kl_rms:.0%`. A step in size succeeds on average, then, but not at the late end of this one run
 # ({doc}`chapter 9 <09-extrapolation>` has its further runs).
 #
@@ -531,7 +531,7 @@ assert abs(scores["log_bias"]) < 0.5 * scores["log_rms"], "the text says: no lea
 late_widths = every_width[every_width[TOKENS_SEEN] > LATE_TOKENS]
 over_widths = measured_over_predicted(fit.law, FitData.from_table(late_widths))
 means = {bits: mean_over_runs(ratios) for bits, ratios in over_widths.iterrows()}
-pd.DataFrame(means).T[["mean", "low", "high"]].rename_axis("bits").map("{:.2f}".format)
+pd.DataFrame(means).T[["mean", "low", "high"]].rename("{:.0f} bits".format).map("{:.2f}".format)
 
 # %% tags=["remove-cell"]
 put("fig_widths", fit_figures.ratios_by_bits(over_widths, fit.law.validity.bits).figure)

@@ -363,8 +363,8 @@ assert law_at_smallest > 5 * two["tokens"].iloc[0]
 # largest ({glue:text}`largest:s`). From there to {glue:text}`last_tokens:s` tokens the smallest loses
 # {glue:text}`rise_smallest:.2f` nats, the largest {glue:text}`rise_largest:.3f` ± {glue:text}`rise_largest_se:.3f` (paired error).
 # At 3 bits {glue:text}`turned_3:d` of {glue:text}`runs:d` have turned, the smallest, up to {glue:text}`three_largest:s` parameters,
-# by {glue:text}`three_rise:.3f` to {glue:text}`three_rise_high:.3f` nats. At 4 bits {glue:text}`turned_4:d` have. "Not yet" says
-# nothing about later.
+# by {glue:text}`three_rise:.3f` to {glue:text}`three_rise_high:.3f` nats. At 4 bits the count is {glue:text}`turned_4:d`. "Not yet"
+# says nothing about later.
 #
 # ```{glue:figure} fig_turns
 # :name: fig-turns

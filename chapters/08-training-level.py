@@ -71,7 +71,7 @@ INTERVAL = 0.90
 # ## Definitions
 #
 # A *gauge* takes what can be measured on one checkpoint, and its size $N$, and gives an estimate $\hat D$ of the tokens it has
-# read. The paper's gauge is its unified law ({eq}`eq-unified`), solved for $D$:
+# read. The paper's gauge is its unified law {eq}`eq-unified`, solved for $D$:
 #
 # $$
 # \hat D = \left( \frac{q\, N^\alpha P^\gamma}{k} \right)^{1/\beta},
@@ -128,7 +128,8 @@ names = {"tokens": "tokens D", "per_parameter": "tokens per parameter", "loss_na
 shown = levels[(levels["bits"] == 3) & levels["tokens"].notna()]
 shown = shown.set_index(shown[N_PARAMS].map(count_label).rename("N"))
 shown = shown[list(names)].rename(columns=names)
-shown.assign(**{"tokens D": shown["tokens D"].map(count_label)}).round({"tokens per parameter": 0, "16-bit loss": 2})
+formats = {"tokens D": count_label, "tokens per parameter": "{:.0f}".format, "16-bit loss": "{:.2f}".format}
+shown.apply(lambda column: column.map(formats[column.name]))
 
 # %% tags=["remove-cell"]
 for bits, level in LEVELS.items():
@@ -214,7 +215,7 @@ assert all(agree["fallen"][bits] < 0.5 for bits in BITS), "and doesn't order los
 # its checkpoints. The {glue:text}`level:.0%` interval inverts the law's prediction interval for a new run: it holds every $D$ at
 # which the measured QiD would not surprise. Beside it stand two other gauges. One takes QiD and the 16-bit loss together, with
 # the form *loss* of {doc}`09-extrapolation`. The other knows nothing of rounding: it reads $\hat D$ off the 16-bit loss alone, by
-# the paper's equation 3 ({eq}`eq-loss16`), fitted to the other runs as well.
+# the paper's equation 3 {eq}`eq-loss16`, fitted to the other runs as well.
 
 # %%
 by_qid = training_level.without_own_run(UnifiedLaw, trunk, INTERVAL)

@@ -598,8 +598,8 @@ put("later_tied", "; ".join(name for name in later.index[later["tied"].astype(bo
 # Does the ranking carry over? Its rank correlation with the later hold-outs is {glue:text}`inner_late:.2f` (last factor 4 of $D$)
 # and {glue:text}`inner_later:.2f` (larger and later). With the largest size it is {glue:text}`inner_size:s`: one run can't rank laws.
 # On {glue:text}`outside_models:d` models of others, one vote each, bits alone has {glue:text}`outside_bits:.2f` and this law
-# {glue:text}`outside_default:.2f`: no law is better there than knowing the bits, and clearly worse are only
-# {glue:text}`outside_worse:s`. The form was found among many; the next sizes, predicted before they are trained, are its test.
+# {glue:text}`outside_default:.2f`: no law is better there than knowing the bits, and the clearly worse are
+# {glue:text}`outside_worse:s` alone. The form was found among many; the next sizes, predicted before they are trained, are its test.
 #
 # ## Size and tokens in one picture
 

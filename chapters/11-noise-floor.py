@@ -417,7 +417,7 @@ put("up_of", int(steps["n_steps"].iloc[0]))  # the same for both
 #
 # What would an evaluation of fewer documents have given? We draw them from the {glue:text}`n_documents:d` at hand, with
 # replacement, and look at the scatter of QiD. Each draw also makes its own 95% interval from its paired error
-# ({eq}`eq-paired-error`), and we count how often that holds the QiD of all documents.
+# {eq}`eq-paired-error`, and we count how often that holds the QiD of all documents.
 
 # %%
 generator = np.random.default_rng(seed)

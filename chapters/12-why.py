@@ -158,7 +158,7 @@ here = {
 comparison = pd.DataFrame.from_dict(here, orient="index", columns=["made here", "stored"])
 
 # %% tags=["remove-input"]
-comparison.style.format("{:.4f}")
+comparison.map("{:.4f}".format)
 
 # %% tags=["remove-cell"]
 same_text = blocks.sha256 == stored["eval_sha256"] and calib_sha256 == stored["calib_sha256"]
@@ -693,7 +693,7 @@ assert twins["rtn"].loc["curvature", "left_out_rms"] < twins["rtn"].loc["all thr
 
 # %% tags=["remove-input"]
 shown = {("RTN" if method == "rtn" else "GPTQ"): table["left_out_rms"] for method, table in twins.items()}
-pd.DataFrame(shown).rename_axis("ln QiD ratio to the twin, left-out error").style.format("{:.3f}")
+pd.DataFrame(shown).rename_axis("ln QiD ratio to the twin, left-out error").map("{:.3f}".format)
 
 # %% [markdown]
 # The table says how far off ln QiD ratio is at 3 bits when each run is predicted from the others ({glue:text}`twin_rows:d` rows; runs
@@ -744,7 +744,7 @@ wide = {
     ("RTN" if method == "rtn" else "GPTQ"): table[list(labels)].rename(columns=labels)
     for method, table in together.items()
 }
-pd.concat(wide, axis=1).style.format("{:.3f}")
+pd.concat(wide, axis=1).map("{:.3f}".format)
 
 # %% tags=["remove-cell"]
 by_size = moving.sort_values(TOKENS_SEEN).groupby("run")[["hessian_trace", "variance_3"]]

@@ -72,6 +72,7 @@ STEP = 1907  # the last one that every size has
 SEQUENCES = 64  # of the search's text
 BUDGET = 0.1  # of relative perplexity, where one has to stand for all
 METRIC = "relative_perplexity"
+GRANULARITIES = {"layer": "block by block", "matmul": "matrix by matrix"}
 KINDS = dict(zip(MATRICES, ("qkv", "output", "up", "down"), strict=True))
 NAMES = {"random_equal": "random, as many trials", "random_shared": "random, as many for all targets"}
 NAMES |= {"random_all": "random, all trials", "greedy": "greedy", "second_order": "second order"}
@@ -269,7 +270,7 @@ key = ["scheme", "metric", "granularity", "budget"]
 
 # %% tags=["hide-input"]
 shown = slopes[slopes["metric"] == METRIC].set_index(["scheme", "granularity", "budget"])
-shown = shown[["gain", "gain_low", "gain_high", "runs", "at_one"]].round(3)
+shown = shown[["gain", "gain_low", "gain_high", "runs", "at_one"]].round(3).rename(index=GRANULARITIES)
 shown.rename(
     columns={"gain": "Qr per factor 10 in N", "gain_low": "low", "gain_high": "high", "at_one": "runs at ratio 1"}
 )
@@ -373,7 +374,8 @@ judged = scores(predicted(main, asked), ["law", "granularity"])
 beside.rename_axis("budget").round(2)
 
 # %% tags=["hide-input"]
-judged.set_index(["granularity", "law"])[["bias", "rms", "n_rows"]].sort_index().round(3)
+of_laws = judged.set_index(["granularity", "law"])[["bias", "rms", "n_rows"]].sort_index().round(3)
+of_laws.rename(index=GRANULARITIES, columns={"n_rows": "rows"})
 
 # %% tags=["remove-cell"]
 for budget, fit in ours.items():

@@ -52,7 +52,7 @@ MAIN = "MXINT 4 bits, inputs too"
 SCHEMES = [MAIN, "MXFP 4 bits", "GPTQ 2 bits", "GPTQ 3 bits", "GPTQ 4 bits"]
 SEQUENCES = 64
 METRIC, BUDGET = "relative_perplexity", 0.1
-GRANULARITIES = ("matmul", "layer")
+GRANULARITIES = {"matmul": "matrix by matrix", "layer": "block by block"}
 FIRST, MIDDLE, LAST = 500, 1907, 7275
 
 
@@ -63,7 +63,7 @@ def put_row(name, row):
 # %% [markdown]
 # ## Definition
 #
-# The largest ratio $Q_r$ ({eq}`eq-ratio`) is that of {doc}`13-how-much-can-go-low`: the largest share of the blocks' parameters in
+# The largest ratio $Q_r$ {eq}`eq-ratio` is that of {doc}`13-how-much-can-go-low`: the largest share of the blocks' parameters in
 # low precision whose cost stays within a budget, no unit, read off recipes on held-out text. We follow it along a run,
 #
 # $$
@@ -121,13 +121,15 @@ shown = shown.assign(title=shown["budget"].map("budget {:.0%}".format))
 # %% tags=["hide-input"]
 cells = shown.assign(
     change=[
-        f"{row.mean:+.2f} [{row.low:+.2f}, {row.high:+.2f}]".replace("-", "−") if row.n_runs > 1 else f"{row.mean:+.2f}"
+        (f"{row.mean:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" if row.n_runs > 1 else f"{row.mean:+.2f}").replace(
+            "-", "−"
+        )
         for row in shown.itertuples()
     ],
     runs=shown["n_down"].astype(str) + " down, " + shown["n_up"].astype(str) + " up",
 )
 cells.set_index(["scheme", "granularity", "budget"])[["change", "runs", "n_at_one"]].rename(
-    columns={"n_at_one": "runs left out (ratio 1)"}
+    index=GRANULARITIES, columns={"n_at_one": "runs left out (ratio 1)"}
 )
 
 # %% tags=["remove-cell"]
@@ -224,7 +226,7 @@ for granularity in GRANULARITIES:
 #
 # ## One law of both
 #
-# The paper's law ({eq}`eq-ratio-law`) says that $1 - Q_r$ is a line in $\ln N$. The simplest law of both papers together adds a
+# The paper's law {eq}`eq-ratio-law` says that $1 - Q_r$ is a line in $\ln N$. The simplest law of both papers together adds a
 # line in $\ln D$:
 #
 # $$
@@ -232,7 +234,7 @@ for granularity in GRANULARITIES:
 # $$ (eq-ratio-both)
 #
 # with both in billions. To keep the ratio while the tokens are multiplied, size has to grow as $N \propto D^{p}$ with $p = -g / b$.
-# The unified law of QiD ({eq}`eq-unified`) has such a power too, $\beta / \alpha$.
+# The unified law of QiD {eq}`eq-unified` has such a power too, $\beta / \alpha$.
 
 # %%
 fits = fits_by_question(constant, with_tokens=True)
@@ -253,7 +255,7 @@ cells = {
     for key, fit in both.items()
 }
 shown = pd.DataFrame(cells, index=["b, by ln N", "g, by ln D", "p = −g / b"]).T.rename_axis(["granularity", "budget"])
-shown.map(lambda text: text.replace("-", "−"))
+shown.map(lambda text: text.replace("-", "−")).rename(index=GRANULARITIES)
 
 # %% tags=["remove-cell"]
 for name, one in (("size", both["matmul", BUDGET].size_slope), ("tokens", both["matmul", BUDGET].token_slope)):

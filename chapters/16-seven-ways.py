@@ -185,7 +185,7 @@ kept_table(summary)
 # %% [markdown]
 # The table has the numbers behind {numref}`fig-seven-ratios`, and slopes of the ratio's logarithm: a slope of 0.1 in $\ln N$ means a factor of 1.26 for
 # ten times the size. {glue:text}`n_compared:d` rows are compared, {glue:text}`n_left_out:d` left out. Of {glue:text}`n_settings:d` settings
-# {glue:text}`n_below:d` have an interval below 1, {glue:text}`n_above:d` above 1, and {glue:text}`n_untold:d` can't be told from 1: CMPQ's at low means, and
+# the interval lies below 1 in {glue:text}`n_below:d`, above 1 in {glue:text}`n_above:d`, and holds 1 in {glue:text}`n_untold:d`: CMPQ's at low means, and
 # recipes that only two or three sizes have. Of single rows {glue:text}`n_cmpq_below:d` lose less than GPTQ, all of them among CMPQ's
 # {glue:text}`n_cmpq:d`.
 #

@@ -187,7 +187,8 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 # %% tags=["hide-input"]
 every = atlas.scored(stored, stored.judged["hold_out"].unique())
 every.index = ["<code>" + html.escape(name) + "</code>" for name in every.index]
-shown(every)
+every = every.replace({"± ": "±\N{NO-BREAK SPACE}", " =": "\N{NO-BREAK SPACE}="}, regex=True)  # two lines a cell
+shown(every.rename_axis(columns=None))
 
 # %% [markdown]
 # *rms of $\ln(\hat q / q)$ ± its standard error over training runs (none where one run is held out), no unit, laws by what was held

@@ -140,25 +140,25 @@ def calculator(fits: StoredFits, measured: pd.DataFrame, start: dict[str, float]
     x = x.scale(type="log", domain=[10 ** TOKENS[0], 10 ** TOKENS[1]], nice=False)
     y, least = (
         alt.Y(f"{name}:Q", title="QiD (nats per token)", axis=alt.Axis(values=[0.001, 0.01, 0.1, 1])).scale(
-            type="log", domain=list(QID_DOMAIN), nice=False, clamp=True
+            type="log", domain=list(QID_DOMAIN), nice=False
         )
         for name in ("qid", "least")
     )
     band = (
         along.transform_filter("!datum.fails")
         .transform_aggregate(least="min(qid)", most="max(qid)", groupby=["tokens"])
-        .mark_area(opacity=0.3, color=BAND_COLOUR)
+        .mark_area(clip=True, opacity=0.3, color=BAND_COLOUR)
         .encode(x, least, alt.Y2("most:Q"))
     )
     line = along.transform_filter("datum.is_default").transform_calculate(inside=inside)
     colour = alt.condition("datum.inside", alt.value(INSIDE_COLOUR), alt.value(OUTSIDE_COLOUR))
-    dots = line.mark_point(filled=True, size=22).encode(x, y, color=colour)
+    dots = line.mark_point(filled=True, clip=True, size=22).encode(x, y, color=colour)
     near = f"datum.bits == P && abs(log(datum.n / N)) <= log({LIKE})"
     points = measured.rename(columns={N_PARAMS: "n", TOKENS_SEEN: "tokens", "qid_nats": "qid"})
     seen = (
         alt.Chart(points[["model", "n", "tokens", "bits", "qid"]])
         .transform_filter(near)
-        .mark_point(shape="diamond", filled=True, size=60, color=DOT_COLOUR, opacity=0.8)
+        .mark_point(shape="diamond", filled=True, clip=True, size=60, color=DOT_COLOUR, opacity=0.8)
         .encode(x, y, tooltip=["model:N", alt.Tooltip("qid:Q", format=".4f")])
     )
     rule = alt.Chart(pd.DataFrame({"at": [0]})).transform_calculate(tokens="D").mark_rule(strokeDash=[4, 3]).encode(x)

@@ -47,7 +47,7 @@ def curves(panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure:
     `block_size.exponents`. One scale per row is hollow. Above the dotted line perplexity has doubled.
     """
     styles = size_styles(pd.concat([rows[N_PARAMS] for rows, _ in panels.values()]))
-    figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(3.1 * len(panels) + 1.2, 4.1), squeeze=False)
+    figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.5 * len(panels) + 1.2, 3.8), squeeze=False)
     for axes, (title, (rows, fitted)) in zip(row[0], panels.items(), strict=True):
         axes.axhline(TWICE, color=PALE, linestyle=":", linewidth=1.2)
         for size, points in rows.sort_values("group_size").groupby(N_PARAMS):
@@ -79,7 +79,7 @@ def exponents_by_size(panels: Mapping[str, pd.DataFrame], published: Mapping[str
     Each panel has rows of `block_size.exponents` with the column `stage`; bars are two standard errors, rows taken as
     independent. `published` has, by title, exponents of others by name: dashed lines.
     """
-    figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.9 * len(panels) + 1.6, 3.9), squeeze=False)
+    figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.2 * len(panels) + 1.4, 3.7), squeeze=False)
     stages = list(dict.fromkeys(stage for table in panels.values() for stage in table["stage"]))
     looks = dict(zip(stages, zip(STAGE_COLOURS, MARKERS, strict=False), strict=False))
     for axes, (title, table) in zip(row[0], panels.items(), strict=True):
@@ -108,7 +108,7 @@ def exponents_by_outliers(panels: Mapping[str, pd.DataFrame]) -> Figure:
     taken as independent.
     """
     styles = size_styles(pd.concat([table[N_PARAMS] for table in panels.values()]))
-    figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.9 * len(panels) + 1.6, 3.9), squeeze=False)
+    figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.2 * len(panels) + 1.4, 3.7), squeeze=False)
     for axes, (title, table) in zip(row[0], panels.items(), strict=True):
         for size, points in table[table["k"].notna()].groupby(N_PARAMS):
             look = styles[size] | {"label": "_nolegend_", "linestyle": ""}

@@ -144,7 +144,7 @@ def ratios_of_points(table: pd.DataFrame) -> Figure:
     `table` comes from `published_perplexities.over_laws`; a ratio that isn't positive has no place and isn't drawn.
     """
     laws, families = list(table["law"].unique()), list(table["family"].unique())
-    figure, panels = plt.subplots(1, len(laws), sharey=True, squeeze=False, figsize=(2.3 * len(laws) + 1.3, 3.9))
+    figure, panels = plt.subplots(1, len(laws), sharey=True, squeeze=False, figsize=(1.8 * len(laws) + 1.3, 3.6))
     for axes, law in zip(panels[0], laws, strict=True):
         axes.axhline(1.0, color=INK, linewidth=0.8)
         rows = table[(table["law"] == law) & (table["ratio"] > 0)].sort_values(N_PARAMS)

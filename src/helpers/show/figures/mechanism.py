@@ -28,7 +28,7 @@ from helpers.show.style import (
 
 CHANGE_LABEL = "relative to the norm of the weights (no unit)"
 PREDICTED = "log_predicted_nats"
-PART_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+PART_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#23272e", "#8c6d00")
 
 
 def _factor_scale(axes: Axes, axis: str, ticks: list[float]) -> None:
