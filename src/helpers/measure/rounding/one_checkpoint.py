@@ -25,7 +25,7 @@ SEQ_LEN = 512  # tokens of a calibration sequence, where the model's window has 
 
 
 def gptq_scheme(bits: int, group_size: int | None, symmetric: bool, seq_len: int = SEQ_LEN) -> QuantScheme:
-    """Return the scheme of GPTQ as this project runs it: damping 0.01, 128 calibration sequences of `seq_len` tokens."""
+    """Return GPTQ's scheme as this project runs it: damping 0.01, 128 calibration sequences, `seq_len` tokens each."""
     return QuantScheme(
         method="gptq",
         bits=bits,
