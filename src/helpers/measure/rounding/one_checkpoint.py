@@ -45,10 +45,11 @@ def load_folder(folder: Path, device: str) -> tuple[Checkpoint, str]:
     SpecError for a device that isn't there.
     """
     refuse_missing_device(device)
-    found = checkpoints.weights_sha256(folder)  # raises first when there is no checkpoint
+    checkpoints.weight_files(folder)  # raises first when there is no checkpoint
     described = _description(folder)
     checkpoints.refuse_another_architecture(folder, described.get("architecture"))
-    local = checkpoints.LocalCheckpoint(folder, described.get("weights_sha256") or found, None)
+    sha256 = described.get("weights_sha256") or checkpoints.weights_sha256(folder)
+    local = checkpoints.LocalCheckpoint(folder, sha256, None)
     model = opening.open_stored(local).to(device)
     nonfinite = checkpoints.nonfinite_weights(model)
     if nonfinite:
