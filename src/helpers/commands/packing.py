@@ -44,7 +44,7 @@ def mixed(
     group_size: GroupSize = None,
     symmetric: Annotated[bool, typer.Option(help="Whether grids have their zero in the middle.")] = False,
     granularity: Annotated[str, typer.Option(help="What is assigned as one: layer or matmul.")] = "matmul",
-    sequences: Annotated[int, typer.Option(help="Sequences of 512 tokens that the search scores on.")] = 32,
+    sequences: Annotated[int, typer.Option(help="Sequences that the search scores on, of up to 512 tokens.")] = 32,
     text: Annotated[
         list[str],
         typer.Option(help="prose, code or unseen of the book, or files as for measure. By default what sweeps take."),
@@ -61,12 +61,13 @@ def mixed(
     allowed = budgets.Budget(budget, metric)
     if out.exists():
         raise SpecError(f"{out}: exists already; accepted: a file that doesn't")
-    scheme = one_checkpoint.gptq_scheme(bits, one_checkpoint.group_size_for(checkpoint, group_size), symmetric)
+    scheme = one_checkpoint.gptq_scheme_for(checkpoint, bits, group_size, symmetric)
     disk.refuse_unwritable(out)
     own = _own(text, calibration)
     with disk.exclusive(out, doing="writing"):
         loaded, weights_sha256 = one_checkpoint.load_folder(checkpoint, device)
-        texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, given(scheme.calib_seed), own=own)
+        seed, seq_len = given(scheme.calib_seed), given(scheme.calib_seq_len)
+        texts = budgets.texts_for(checkpoint, sequences, HELDOUT_SEQUENCES, seed, seq_len, own)
         with steps_shown(console, len(loaded.decoder.blocks)) as begin:
             recipe = budgets.recipe_within(loaded, weights_sha256, scheme, granularity, allowed, texts, begin)
         recipes.write(recipe, out)
@@ -138,7 +139,7 @@ def _wanted(
         return chosen.scheme
     if bits is None:
         raise SpecError("neither --bits nor --recipe; accepted: one of them")
-    return one_checkpoint.gptq_scheme(bits, one_checkpoint.group_size_for(checkpoint, group_size), bool(symmetric))
+    return one_checkpoint.gptq_scheme_for(checkpoint, bits, group_size, bool(symmetric))
 
 
 def release(

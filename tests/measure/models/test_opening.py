@@ -12,7 +12,7 @@ from tests.measure.plain import ARCHITECTURES, CONFIGS
 from tests.measure.tiny import ROOT, tiny_model
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
-from helpers.measure.models import checkpoints, opening
+from helpers.measure.models import checkpoints, opening, stored
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.stored import NARROW
 from helpers.measure.rounding import layerwise, methods
@@ -226,3 +226,13 @@ def test_a_model_is_measured_in_less_memory_than_it_takes_in_float32(tmp_path):
     peak, original, rounded = map(float, said.split())
     assert original != rounded
     assert peak < 0.95 * in_float32, f"{peak / 2**20:.0f} MiB"
+
+
+def test_what_goes_into_the_blocks_is_found_without_a_copy_of_a_block(tmp_path, monkeypatch):
+    """It is asked for at every batch; copies of every block would read the whole model from the disk each time."""
+    decoder = decoder_of(opening.open_stored(saved(tmp_path / "model", "llama")))
+    copied = []
+    monkeypatch.setattr(stored, "wide", lambda parameter: copied.append(parameter) or parameter.detach().float())
+    hidden, _ = decoder.inputs(TOKENS)
+    assert hidden.dtype == torch.float32
+    assert [id(each) for each in copied] == [id(decoder.model.get_input_embeddings().weight)]

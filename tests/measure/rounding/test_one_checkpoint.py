@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -58,3 +59,18 @@ def test_a_group_that_is_asked_for_needs_no_model(tmp_path, asked, expected):
 def test_a_default_group_of_no_model_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"config.json: missing \(accepted: a folder with config.json and safet"):
         one_checkpoint.group_size_for(tmp_path / "nowhere", None)
+
+
+@pytest.mark.parametrize(("positions", "expected"), [(64, 64), (2048, 512)])
+def test_calibration_sequences_are_no_longer_than_the_window(family, positions, expected):
+    folder = Path(catalogue.read_manifest(family)[0].location)
+    config = folder / "config.json"
+    said = json.loads(config.read_text()) | {"max_position_embeddings": positions}
+    config.write_text(json.dumps(said), encoding="utf-8")
+    scheme = one_checkpoint.gptq_scheme_for(folder, 4, 16, symmetric=False)
+    assert scheme == one_checkpoint.gptq_scheme(4, 16, symmetric=False, seq_len=expected)
+    checkpoint, _ = load_folder(folder, "cpu")
+    few = dataclasses.replace(scheme, calib_sequences=2)
+    scheme, tokens = one_checkpoint.calibrated(checkpoint, few)
+    assert tokens.shape == (2, expected)
+    assert one_checkpoint.round_checkpoint(checkpoint, scheme, tokens).weights

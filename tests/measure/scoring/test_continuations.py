@@ -30,6 +30,23 @@ def test_rounded_weights_are_there_inside_and_gone_outside():
         assert torch.equal(weight, before)
 
 
+def test_a_model_kept_in_16_bits_runs_in_float32_with_the_rounded_weights_as_they_are():
+    wide, narrow = checkpoint(), checkpoint()
+    for parameter in narrow.model.parameters():  # not the buffers: they stay in float32
+        parameter.data = parameter.data.bfloat16()
+    wide.model.load_state_dict(narrow.model.state_dict())
+    name = next(name for name, _ in wide.model.named_parameters() if name.endswith("query_key_value.weight"))
+    other = dict(tiny_model(1).named_parameters())[name]
+    tokens = torch.arange(9)[None]
+    with rounded_in_place(wide, Rounded({name: other}, Diagnostics())):
+        expected = wide.model(tokens).logits
+    with rounded_in_place(narrow, Rounded({name: other}, Diagnostics())):
+        assert torch.equal(narrow.decoder.run(tokens), expected)
+    assert {parameter.dtype for parameter in narrow.model.parameters()} == {torch.bfloat16}
+    tokenizer = tokenizer_of(POCKET)
+    assert continuation(narrow, tokenizer, "def", 5) == continuation(wide, tokenizer, "def", 5)
+
+
 def test_a_continuation_is_the_likeliest_token_each_time():
     one, tokenizer = checkpoint(), tokenizer_of(POCKET)
     prompt = "def read(path):"

@@ -22,8 +22,8 @@ from helpers.measure.sweep.console import progress_bar
 from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import Documents, refuse_same_names, text_named
 from helpers.measure.text.extent import FULL, Amounts, window_length
-from helpers.measure.text.own_texts import windows_of
-from helpers.measure.text.token_blocks import Blocks, blocks_of
+from helpers.measure.text.own_texts import blocks_of_documents
+from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import CheckpointError
 from helpers.table.paired_error import paired_error
 
@@ -131,18 +131,12 @@ def _original(folder: Path, texts: Sequence[Documents], wanted: Wanted, device: 
     decoder = checkpoint.decoder
     seq_len = window_length(wanted.seq_len, wanted.amounts.seq_len, positions_of(checkpoint.model.config))
     bits = stored.bits_per_weight(folder, stored.stored_tensors(folder), decoder.linear_layers())
+    tokenizer = checkpoints.tokenizer_of(folder)
     read = []
     for documents in texts:
-        blocks = _blocks(documents, folder, wanted.amounts.sequences, seq_len)
+        blocks = blocks_of_documents(documents, tokenizer, wanted.amounts.sequences, seq_len)
         read.append(_Text(documents, blocks, last_hidden(decoder, blocks, tell)))
     return _Original(checkpoint, bits, tuple(read))
-
-
-def _blocks(documents: Documents, folder: Path, sequences: int, seq_len: int) -> Blocks:
-    """Return a text's blocks as the tokenizer of the checkpoint in `folder` makes them."""
-    tokenizer = checkpoints.tokenizer_of(folder)
-    windows = windows_of(documents, tokenizer, sequences, seq_len)
-    return blocks_of(windows.rows, windows.documents, tokenizer)
 
 
 def _plan(original: _Original, wanted: Wanted) -> str:
@@ -160,9 +154,10 @@ def _beside(original: _Original, name: str, folder: Path, device: str, tell: Tel
     config = checkpoints.config_of(folder, stored.REFUSED)
     refusals.refuse_another_architecture(config, checkpoint.model.config, folder)
     refusals.refuse_another_vocabulary(folder, checkpoint.folder)
+    tokenizer = checkpoints.tokenizer_of(folder)
     for text in original.texts:
         n_sequences, seq_len = text.blocks.tokens[:, 1:].shape
-        if _blocks(text.documents, folder, n_sequences, seq_len).sha256 != text.blocks.sha256:
+        if blocks_of_documents(text.documents, tokenizer, n_sequences, seq_len).sha256 != text.blocks.sha256:
             raise CheckpointError(f"{folder}: its tokenizer makes other tokens of {text.documents.name}")
     quantized = load(folder, checkpoint.model, device)
     refusals.refuse_other_weights(quantized, checkpoint.decoder)

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import safe_open
 from torch import nn
 
 from helpers.measure.models import checkpoints
-from helpers.measure.models.failures import refusals_named
 from helpers.table.errors import CheckpointError
 
 # What a configuration may not say of files that are compared; they may be quantized
@@ -44,16 +42,10 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     Raises CheckpointError for files that can't be read, a name in two of them, or a kind of number that isn't known.
     """
     tensors: dict[str, StoredTensor] = {}
-    for path in checkpoints.weight_files(folder, REFUSED):
-        with refusals_named(folder), safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (not a mapping)
-                part = file.get_slice(name)
-                tensor = StoredTensor(part.get_dtype(), tuple(part.get_shape()))
-                if name in tensors:
-                    raise CheckpointError(f"{path}: '{name}' is in another shard too; accepted: one of them")
-                if tensor.kind not in BITS_OF_KIND:
-                    raise CheckpointError(f"{path}: '{name}' is stored as {tensor.kind}, whose width isn't known")
-                tensors[name] = tensor
+    for path, name, part in checkpoints.stored_parts(folder, REFUSED):
+        tensors[name] = StoredTensor(part.get_dtype(), tuple(part.get_shape()))
+        if tensors[name].kind not in BITS_OF_KIND:
+            raise CheckpointError(f"{path}: '{name}' is stored as {tensors[name].kind}, whose width isn't known")
     return tensors
 
 

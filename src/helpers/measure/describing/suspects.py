@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from helpers.measure.models.activations import input_norms, input_outliers
-from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.decoders import Decoder, weight_of
 from helpers.measure.rounding.methods import rtn
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.table.scheme import QuantScheme
@@ -46,7 +46,7 @@ def _output_errors(decoder: Decoder, tokens: Tensor, bits: int, group_size: int 
     scheme = QuantScheme(method="rtn", bits=bits, group_size=group_size, symmetric=False)
     errors = []
     for layer, norms in zip(decoder.linear_layers().values(), input_norms(decoder, tokens), strict=True):
-        weight, moments = layer.weight.float(), norms.square().float()
+        weight, moments = weight_of(layer), norms.square().float()
         rounded = rtn.round_matrix(weight, scheme)
         decoded = rounded if isinstance(rounded, Tensor) else rounded.decode()
         of_outputs = ((weight - decoded).square() @ moments).sum() / (weight.square() @ moments).sum()

@@ -31,7 +31,6 @@ from helpers.table.scheme import QuantScheme
 
 STEP = 0.05  # between the ratios that are proposed
 MOST_PROPOSALS = round(1 / STEP)
-SEQ_LEN = 512
 DTYPE = "float32"
 # What is told as a step begins: the step in words, the sequences that it passes, and those that are to pass after it
 Begin = Callable[[str, int, int], None]
@@ -83,10 +82,10 @@ def texts_for(
     search_sequences: int,
     heldout_sequences: int,
     seed: int,
-    seq_len: int = SEQ_LEN,
+    seq_len: int,
     own: OwnTexts | None = None,
 ) -> Texts:
-    """Return the texts of a checkpoint's tokenizer: the project's, or `own` where these have some.
+    """Return the texts of a checkpoint's tokenizer, `seq_len` tokens a sequence: the project's, or `own`'s if any.
 
     Of own texts every other document is searched on, the rest is held out. Raises CorpusError for numbers of sequences
     it can't cut, SpecError for a text that is calibrated on too.

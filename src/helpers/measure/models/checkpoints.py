@@ -7,7 +7,7 @@ checkpoint is a local folder or a revision of a Hub repository.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -256,16 +256,25 @@ def model_from(
 
 def refuse_other_numbers(folder: Path) -> None:
     """Raise CheckpointError for stored numbers of other kinds than a 16-bit original's, or a name in two shards."""
+    for path, name, part in stored_parts(folder):
+        kind = part.get_dtype()
+        if kind not in STORED_AS and not name.endswith(OBSOLETE_KEYS):
+            raise CheckpointError(f"{path}: '{name}' is stored as {kind}; accepted: {', '.join(STORED_AS)}")
+
+
+def stored_parts(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> Iterator[tuple[Path, str, Any]]:
+    """Yield the file, name and header (safetensors' slice) of each tensor that a checkpoint stores; no number is read.
+
+    Raises CheckpointError as `weight_files` does, for files that can't be read, or for a name in two shards.
+    """
     seen: set[str] = set()
-    for path in weight_files(folder):
+    for path in weight_files(folder, refused):
         with refusals_named(folder), safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)
-                kind = file.get_slice(name).get_dtype()
-                if kind not in STORED_AS and not name.endswith(OBSOLETE_KEYS):
-                    raise CheckpointError(f"{path}: '{name}' is stored as {kind}; accepted: {', '.join(STORED_AS)}")
                 if name in seen:
                     raise CheckpointError(f"{path}: '{name}' is in another shard too; accepted: one of them")
                 seen.add(name)
+                yield path, name, file.get_slice(name)
 
 
 def nonfinite_weights(model: PreTrainedModel) -> list[str]:

@@ -69,8 +69,9 @@ class Decoder:
                 raise _StopError
             return (hidden,) if self.in_tuples else hidden
 
-        with _forward_by(pass_on, self.blocks), contextlib.suppress(_StopError):
-            self.run(tokens)
+        # as if there were no blocks: their copies would be made for nothing, a whole model's at every batch
+        with _forward_by(pass_on, self.blocks), widened_in_turn(self.model, ()), contextlib.suppress(_StopError):
+            self.model(tokens, use_cache=False)
         if first[0].dtype in NARROW:
             raise unknown_structure(self.model, f"its blocks get {first[0].dtype} from a float32 embedding")
         return first[0], arguments
@@ -163,24 +164,23 @@ def decoder_of(model: PreTrainedModel) -> Decoder:
     prefix, blocks = blocks_of(model)
     _refuse_left_out_caps(model)
     try:
-        with widened_in_turn(model, blocks):
-            decoder = _tried(model, prefix, blocks)
+        return _tried(model, prefix, blocks)
     except CAUSES as error:
         raise unknown_structure(model, f"its parts can't be run on their own ({first_line(error)})") from None
-    return decoder
 
 
 def _tried(model: PreTrainedModel, prefix: str, blocks: nn.ModuleList) -> Decoder:
     """Return the decoder of a model whose blocks are known, if its parts give the model's logits."""
     tokens = (PROBE % model.config.vocab_size).to(model.device)
-    order, in_tuples = _order_of_modules(model, blocks, tokens)
+    with widened_in_turn(model, blocks):
+        order, in_tuples = _order_of_modules(model, blocks, tokens)
     _refuse_idle_layers(model, prefix, blocks, order)
     tail = (*_tail_of(blocks, order), *steps_of(model.config))
     decoder = Decoder(model, prefix, blocks, tail, templates_of(list(blocks)), in_tuples)
     if not _parts_agree(decoder, tokens):
         after = ", ".join(type(module).__name__ for module in tail) or "nothing"
         raise unknown_structure(model, f"blocks '{prefix}' and then {after} don't give the model's own logits")
-    _refuse_seen_ahead(model, tokens)
+    _refuse_seen_ahead(decoder, tokens)
     return decoder
 
 
@@ -322,15 +322,16 @@ def _parts_agree(decoder: Decoder, tokens: Tensor) -> bool:
     """
     hidden, _ = decoder.inputs(tokens)
     _, arguments = decoder.inputs(tokens[:1])
-    for block, of_block in zip(decoder.blocks, arguments, strict=True):
-        hidden = hidden_of(block(hidden, **of_block))
-    whole = decoder.model(tokens, use_cache=False).logits
-    return torch.allclose(decoder.logits(hidden), whole, rtol=0, atol=0, equal_nan=True)
+    with decoder.in_float32():
+        for block, of_block in zip(decoder.blocks, arguments, strict=True):
+            hidden = hidden_of(block(hidden, **of_block))
+        parts = decoder.logits(hidden)
+    return torch.allclose(parts, decoder.run(tokens), rtol=0, atol=0, equal_nan=True)
 
 
-def _refuse_seen_ahead(model: PreTrainedModel, tokens: Tensor) -> None:
+def _refuse_seen_ahead(decoder: Decoder, tokens: Tensor) -> None:
     """Refuse a model whose logits depend on later tokens; `tokens` (2, L) are two sequences that begin alike."""
     n_alike = int((tokens[0] == tokens[1]).long().cumprod(0).sum())
-    one, other = model(tokens, use_cache=False).logits[:, :n_alike]
+    one, other = decoder.run(tokens)[:, :n_alike]
     if bool((one - other).abs().max() > SEEN_AHEAD * one.abs().max()):  # never where one isn't a number
-        raise unknown_structure(model, "what it says of a token depends on later ones; accepted: causal models")
+        raise unknown_structure(decoder.model, "what it says of a token depends on later ones; accepted: causal models")

@@ -18,6 +18,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 from helpers.measure.models.decoders import first_line
+from helpers.measure.models.failures import said_of
 from helpers.table import disk
 from helpers.table.errors import CheckpointError
 from helpers.table.names import refuse_name
@@ -137,8 +138,7 @@ def _opened(path: Path) -> Any:
         reader = gguf.GGUFReader(path)
         architecture = _said(reader, "general.architecture")
     except Exception as error:  # whatever numpy and the package raise of a file that ends early or makes no sense
-        said = first_line(error) or type(error).__name__
-        raise CheckpointError(f"{path}: not a whole GGUF file ({said:.120})") from None
+        raise CheckpointError(f"{path}: not a whole GGUF file ({said_of(error):.120})") from None
     if architecture not in ARCHITECTURES:
         raise CheckpointError(f"{path}: architecture {architecture!r:.60}; accepted: {', '.join(ARCHITECTURES)}")
     return reader
@@ -197,7 +197,7 @@ def _model_of(reader: Any, path: Path) -> Any:
             raise CheckpointError(f"parameters missing, unknown or of another shape: {', '.join(wrong)}")
         return _plain(model)
     except Exception as error:  # whatever transformers and torch raise of a file that they can't make a model of
-        raise CheckpointError(f"{path}: can't be read ({first_line(error) or type(error).__name__:.300})") from None
+        raise CheckpointError(f"{path}: can't be read ({said_of(error):.300})") from None
 
 
 def _refuse_other_sizes(reader: Any, config: PretrainedConfig) -> None:

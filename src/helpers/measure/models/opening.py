@@ -1,12 +1,10 @@
 """A checkpoint opened, not loaded: its 16-bit parameters stay in their files until a block's turn comes."""
 
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from helpers.measure.models import checkpoints
@@ -28,7 +26,7 @@ def open_stored(checkpoint: checkpoints.LocalCheckpoint) -> PreTrainedModel:
     checkpoints.refuse_other_weights(checkpoint)
     config = checkpoints.config_of(checkpoint.folder)
     checkpoints.refuse_other_numbers(checkpoint.folder)
-    kind = _narrow_class(config, _stored_kinds(files))
+    kind = _narrow_class(config, _stored_kinds(checkpoint.folder))
     model = checkpoints.ready(checkpoints.model_from(checkpoint.folder, config, kind))
     stamp_files(model, before)
     refuse_another_walk(decoder_of(model))
@@ -57,11 +55,6 @@ def _narrow_class(config: PretrainedConfig, kinds: dict[str, torch.dtype]) -> ty
     return type(parent.__name__, (parent,), {"__init__": initialise, "__module__": parent.__module__})
 
 
-def _stored_kinds(files: Sequence[Path]) -> dict[str, torch.dtype]:
+def _stored_kinds(folder: Path) -> dict[str, torch.dtype]:
     """Return the dtype in which each tensor is kept, by its name in the files: no wider than float32."""
-    kinds: dict[str, torch.dtype] = {}
-    for path in files:
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (not a mapping)
-                kinds[name] = KEPT_AS.get(file.get_slice(name).get_dtype(), torch.float32)
-    return kinds
+    return {name: KEPT_AS.get(part.get_dtype(), torch.float32) for _, name, part in checkpoints.stored_parts(folder)}

@@ -73,7 +73,7 @@ def refuse_unstorable(checkpoint: Checkpoint, scheme: QuantScheme, out: Path) ->
     the packed weights.
     """
     _refuse_transposed(checkpoint.folder)
-    decoder, stored = checkpoint.decoder, _stored_names(checkpoint.folder)
+    decoder, stored = checkpoint.decoder, {name for _, name, _ in checkpoints.stored_parts(checkpoint.folder)}
     n_bits = 0
     for name, layer in decoder.linear_layers().items():
         if decoder.short_name(name) in scheme.kept_matrices:
@@ -182,15 +182,6 @@ def _stored_module(folder: Path, tensors: dict[str, Tensor], kept: str) -> str:
     if len(modules) != 1:
         raise CheckpointError(f"{folder}: {len(modules)} weights in 16 bits that end in '{kept}.weight'; accepted: one")
     return modules[0]
-
-
-def _stored_names(folder: Path) -> set[str]:
-    """Return the names under which a checkpoint's tensors are stored."""
-    names: set[str] = set()
-    for path in checkpoints.weight_files(folder):
-        with safe_open(path, framework="pt") as file:
-            names |= set(file.keys())
-    return names
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from helpers.table.errors import QuantizationError
 
 USUAL = (128, 64, 32, 16)  # in the order in which they are tried
-
-
 WHOLE_ROW = -1  # as a group size on the command line
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from torch import Tensor
 
 from helpers.measure.models import checkpoints, memory, opening
-from helpers.measure.models.decoders import linear_shapes
+from helpers.measure.models.decoders import linear_shapes, positions_of
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.group_size import WHOLE_ROW, default_group_size
 from helpers.measure.rounding.refusals import unknown_matrix
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.text.corpus_lock import read_lock
+from helpers.measure.text.extent import window_length
 from helpers.measure.text.own_texts import OwnTexts
 from helpers.measure.text.tokenized import Source, with_calibration
 from helpers.table.errors import CheckpointError, QuantizationError
@@ -20,9 +21,11 @@ from helpers.table.records import verified
 from helpers.table.scheme import QuantScheme
 from helpers.table.words import shown
 
+SEQ_LEN = 512  # tokens of a calibration sequence, where the model's window has so many
 
-def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantScheme:
-    """Return the scheme of GPTQ as this project runs it: damping 0.01, 128 calibration sequences of 512 tokens."""
+
+def gptq_scheme(bits: int, group_size: int | None, symmetric: bool, seq_len: int = SEQ_LEN) -> QuantScheme:
+    """Return GPTQ's scheme as this project runs it: damping 0.01, 128 calibration sequences, `seq_len` tokens each."""
     return QuantScheme(
         method="gptq",
         bits=bits,
@@ -30,7 +33,7 @@ def gptq_scheme(bits: int, group_size: int | None, symmetric: bool) -> QuantSche
         symmetric=symmetric,
         rel_damp=0.01,
         calib_sequences=128,
-        calib_seq_len=512,
+        calib_seq_len=seq_len,
         calib_seed=0,
     )
 
@@ -42,15 +45,26 @@ def load_folder(folder: Path, device: str) -> tuple[Checkpoint, str]:
     SpecError for a device that isn't there.
     """
     refuse_missing_device(device)
-    found = checkpoints.weights_sha256(folder)  # raises first when there is no checkpoint
+    checkpoints.weight_files(folder)  # raises first when there is no checkpoint
     described = _description(folder)
     checkpoints.refuse_another_architecture(folder, described.get("architecture"))
-    local = checkpoints.LocalCheckpoint(folder, described.get("weights_sha256") or found, None)
+    sha256 = described.get("weights_sha256") or checkpoints.weights_sha256(folder)
+    local = checkpoints.LocalCheckpoint(folder, sha256, None)
     model = opening.open_stored(local).to(device)
     nonfinite = checkpoints.nonfinite_weights(model)
     if nonfinite:
         raise CheckpointError(f"{folder}: nonfinite weights in {', '.join(nonfinite)}")
     return Checkpoint(model, folder), local.weights_sha256
+
+
+def gptq_scheme_for(folder: Path, bits: int, group_size: int | None, symmetric: bool) -> QuantScheme:
+    """Return `gptq_scheme` for the model in `folder`: its `group_size_for`, sequences no longer than its window.
+
+    Raises CheckpointError where there is no model, QuantizationError where no usual group divides its layers.
+    """
+    checkpoints.weight_files(folder)
+    seq_len = window_length(None, SEQ_LEN, positions_of(checkpoints.config_of(folder)))
+    return gptq_scheme(bits, group_size_for(folder, group_size), symmetric, seq_len)
 
 
 def group_size_for(folder: Path, asked: int | None) -> int | None:

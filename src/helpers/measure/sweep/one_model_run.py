@@ -137,8 +137,12 @@ def _said_again(asked: OneModel) -> float | None:
     """Return `calibration_bits_per_byte` of a model that nothing lacks of; None where no scheme calibrates."""
     if not any(scheme.calib_sequences for scheme in asked.job.schemes):
         return None
-    checkpoint = Checkpoint(opening.open_stored(checkpoints.fetch(asked.job.checkpoint)), asked.folder)
-    return calibration_bits_per_byte(checkpoint.decoder, asked)
+    return calibration_bits_per_byte(_opened(asked).decoder, asked)
+
+
+def _opened(asked: OneModel) -> Checkpoint:
+    """Return the model on the CPU, when the engine has let go of the one that it measured."""
+    return Checkpoint(opening.open_stored(checkpoints.fetch(asked.job.checkpoint)), asked.folder)
 
 
 def _few_windows(asked: OneModel) -> Blocks:
@@ -215,6 +219,4 @@ def _words(scheme: QuantScheme) -> str:
 
 def suspect(asked: OneModel, bits: int, group_size: int | None) -> Suspect:
     """Return the matrix that suffers most at a bit width, seen on a few windows of the calibration texts."""
-    loaded = checkpoints.load(checkpoints.fetch(asked.job.checkpoint), "cpu")
-    tokens = _few_windows(asked).tokens[:, :-1]
-    return suspect_of(Checkpoint(loaded, asked.folder), tokens, bits, group_size)
+    return suspect_of(_opened(asked), _few_windows(asked).tokens[:, :-1], bits, group_size)

@@ -32,8 +32,7 @@ class OwnTexts:
     def blocks(self, name: str, tokenizer: Tokenizer, n_sequences: int, seq_len: int) -> Blocks:
         """Return the blocks of the text called `name`. Raises CorpusError as `windows.cut` does."""
         (documents,) = [each for each in self.texts if each.name == name]
-        found = windows_of(documents, tokenizer, n_sequences, seq_len)
-        return blocks_of(found.rows, found.documents, tokenizer)
+        return blocks_of_documents(documents, tokenizer, n_sequences, seq_len)
 
     def drawn(self, tokenizer: Tokenizer, n_sequences: int, seq_len: int, seed: int) -> tuple[Tensor, str]:
         """Return calibration blocks (n_sequences, seq_len), drawn with `seed` without replacement, and their hash.
@@ -94,6 +93,12 @@ def encoded(texts: Sequence[str], tokenizer: Tokenizer) -> list[list[int]]:
 def windows_of(documents: Documents, tokenizer: Tokenizer, n_sequences: int, seq_len: int) -> Windows:
     """Return windows of documents as `windows.cut` cuts them."""
     return cut(encoded(documents.texts, tokenizer), n_sequences, seq_len, documents.name)
+
+
+def blocks_of_documents(documents: Documents, tokenizer: Tokenizer, n_sequences: int, seq_len: int) -> Blocks:
+    """Return windows of documents as blocks to score on. Raises CorpusError as `windows.cut` does."""
+    windows = windows_of(documents, tokenizer, n_sequences, seq_len)
+    return blocks_of(windows.rows, windows.documents, tokenizer)
 
 
 def _draw(documents: Documents, n_sequences: int, tokenizer: Tokenizer, seq_len: int, seed: int) -> Tensor:
