@@ -17,7 +17,7 @@ import pandas as pd
 
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.fits.stored import StoredFits
-from helpers.analyse.judgement.band import fails_outside, known_law
+from helpers.analyse.judgement.band import GROUPED, fails_outside, known_law
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import OuyangLossLaw
 from helpers.analyse.laws.names import FORMS, PER_BIT
@@ -88,7 +88,7 @@ def law_rows(fits: StoredFits) -> pd.DataFrame:
     Laws fitted to groups of 32 have the exponent of the law `group-size`; published constants have none.
     """
     fails, default = fails_outside(fits), given(fits.default).law
-    eta = fits.fits["group-size"].coefficients["eta"] if "group-size" in fits.fits else 0.0
+    eta = fits.fits[GROUPED].coefficients["eta"] if GROUPED in fits.fits else 0.0
     rows: list[dict[str, Any]] = []
     for name in (*FORMS, PER_BIT, *PUBLISHED):
         for bits in WIDTHS:
