@@ -13,6 +13,7 @@ from helpers.measure.sweep.places import Places
 from helpers.table import disk
 from helpers.table.errors import QidError
 from helpers.table.ranges import amount
+from helpers.table.records import given
 
 if TYPE_CHECKING:  # what needs pandas and torch is loaded when the command runs
     import pandas as pd
@@ -144,13 +145,13 @@ def _expectation() -> Any:
 
     from helpers.analyse.fits.stored import read_fits
     from helpers.analyse.judgement.expected import expected_qid
-    from helpers.analyse.laws.default import read_default
 
     try:
-        fits, law = read_fits(), read_default()[0].law
+        fits = read_fits()
     except QidError as error:
         console.print(f"note: what to expect isn't known ({error})")
         return lambda _row: None
+    law = given(fits.default).law
 
     def expect(row: "pd.Series") -> Any:
         if row["method"] != "gptq" or pd.isna(row["tokens_seen"]):
