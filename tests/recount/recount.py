@@ -24,6 +24,11 @@ from scipy import stats
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-9  # of sums, means and t intervals: the order of additions moves the last digits of 16
 RECORD = "application/papermill.record/"
+SPLITS = {
+    "wheels-heldout": "evaluation",
+    "wheels-unseen": "unseen",
+    "wheels-prose": "prose",
+}  # text: its key in the lock
 SEEDED = frozenset({"tadpole-seeds", "tadpole-ninth"})  # the families of other training seeds
 
 
@@ -181,6 +186,22 @@ def standard_error(values: Iterable[float]) -> float:
     return math.sqrt(sum((values - values.mean()) ** 2) / (len(values) - 1) / len(values))
 
 
+@functools.cache
+def packages_of(text: str) -> tuple[str, ...]:
+    """Return the package of each document of a text, in the documents' order."""
+    lock = json.loads((ROOT / "data/corpus.lock").read_text(encoding="utf-8"))
+    return tuple(file["package"] for file in lock[SPLITS[text]])
+
+
+def package_error(documents: np.ndarray, text: str) -> float:
+    """Return the standard error of a mean over a text's documents, of which those of one package go together."""
+    sums: dict[str, float] = {}
+    for package, value in zip(packages_of(text), documents - documents.mean(), strict=True):
+        sums[package] = sums.get(package, 0.0) + value
+    variance = math.fsum(value**2 for value in sums.values()) * len(sums) / (len(sums) - 1)
+    return math.sqrt(variance) / len(documents)
+
+
 def half_width(values: Iterable[float], share: float = 0.95) -> float:
     """Return half of the t interval of a mean of independent values."""
     values = list(values)
@@ -191,6 +212,11 @@ def geometric_mean(values: Iterable[float]) -> float:
     """Return the n-th root of a product of n positive values."""
     logarithms = [math.log(value) for value in values]
     return math.exp(math.fsum(logarithms) / len(logarithms))
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign as the book writes it, with so many digits behind the point: +0.12, −0.30."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def label(count: float) -> str:
