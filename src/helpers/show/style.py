@@ -59,7 +59,7 @@ def axes_or_new(axes: Axes | None) -> Axes:
 
 
 def count_label(count: float) -> str:
-    """Return a count of parameters or tokens for people, below a million as its share: 0.15M, 14.2M, 1.4B, 300B, 1.5T."""
+    """Return a count of parameters or tokens for people, small ones in millions too: 0.15M, 14.2M, 1.4B, 300B, 1.5T."""
     return amount_words(count) if count >= 1e6 else f"{count / 1e6:.3g}M"
 
 
