@@ -173,10 +173,9 @@ def _default_dots(along: alt.Chart, box: ValidityRange) -> alt.Chart:
         f" && N >= {box.n_params[0]!r} && N <= {box.n_params[1]!r}"
     )
     colour = alt.condition("datum.inside", alt.value(INSIDE_COLOUR), alt.value(OUTSIDE_COLOUR))
-    dots = (
-        along.transform_filter("datum.is_default").transform_calculate(inside=inside).mark_point(filled=True, size=22)
-    )
-    return dots.encode(_tokens_axis(), _qid_axis("qid"), color=colour)
+    default = along.transform_filter("datum.is_default").transform_calculate(inside=inside)
+    dots: alt.Chart = default.mark_point(filled=True, size=22).encode(_tokens_axis(), _qid_axis("qid"), color=colour)
+    return dots
 
 
 def _seen(measured: pd.DataFrame) -> alt.Chart:
