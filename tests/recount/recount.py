@@ -125,17 +125,18 @@ def measurements(name: str = "measurements") -> tuple[dict, ...]:
     """
     usable = [row for row in table(name) if row["status"] == "ok"]
     rounded = [row for row in usable if row["method"] != "none"]
-    baselines = {_twin_key(row): row for row in usable if row["method"] == "none"}
+    baselines = {twin_key(row): row for row in usable if row["method"] == "none"}
     if len(baselines) + len(rounded) != len(usable):
         raise ValueError(f"{name}: two 16-bit rows of the same weights, text and device")
     for row in rounded:
-        twin = baselines[_twin_key(row)]
+        twin = baselines[twin_key(row)]
         row["qid"] = row["loss_nats"] - twin["loss_nats"]
         row["document_qid"] = row["group_loss"] - twin["group_loss"]
     return tuple(usable)
 
 
-def _twin_key(row: dict) -> tuple:
+def twin_key(row: dict) -> tuple:
+    """Return what a rounded row shares with its 16-bit one: weights, text and kind of device."""
     return row["weights_sha256"], row["eval_id"], row["device_type"]
 
 
