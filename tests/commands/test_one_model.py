@@ -13,24 +13,10 @@ from typer.testing import CliRunner
 
 from helpers.analyse.judgement.one_model import AS_EXPECTED, FAILED, LESS, MORE, NOTHING, UNKNOWN
 from helpers.cli import app
-from helpers.commands.one_model import spread
 from helpers.measure.comparing.compare import Line
 from helpers.measure.models import gguf_files
 
 KINDS = (NOTHING, AS_EXPECTED, MORE, LESS, UNKNOWN, FAILED)
-
-
-@pytest.mark.parametrize(
-    ("given", "found"),
-    [
-        (["m", "--bits", "2", "3"], ["m", "--bits", "2", "--bits", "3"]),
-        (["m", "--bits", "2", "--method", "rtn", "awq"], ["m", "--bits", "2", "--method", "rtn", "--method", "awq"]),
-        (["m", "--tokens", "2T", "--quick"], ["m", "--tokens", "2T", "--quick"]),
-        (["m", "--bits=2", "--seeds", "0", "1"], ["m", "--bits=2", "--seeds", "0", "--seeds", "1"]),
-    ],
-)
-def test_options_take_several_values_one_after_the_other(given, found):
-    assert spread(given) == found
 
 
 def measure(*words: str) -> subprocess.CompletedProcess:

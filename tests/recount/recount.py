@@ -24,6 +24,11 @@ from scipy import stats
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-9  # of sums, means and t intervals: the order of additions moves the last digits of 16
 RECORD = "application/papermill.record/"
+SPLITS = {
+    "wheels-heldout": "evaluation",
+    "wheels-unseen": "unseen",
+    "wheels-prose": "prose",
+}  # text: its key in the lock
 SEEDED = frozenset({"tadpole-seeds", "tadpole-ninth"})  # the families of other training seeds
 
 
@@ -120,17 +125,18 @@ def measurements(name: str = "measurements") -> tuple[dict, ...]:
     """
     usable = [row for row in table(name) if row["status"] == "ok"]
     rounded = [row for row in usable if row["method"] != "none"]
-    baselines = {_twin_key(row): row for row in usable if row["method"] == "none"}
+    baselines = {twin_key(row): row for row in usable if row["method"] == "none"}
     if len(baselines) + len(rounded) != len(usable):
         raise ValueError(f"{name}: two 16-bit rows of the same weights, text and device")
     for row in rounded:
-        twin = baselines[_twin_key(row)]
+        twin = baselines[twin_key(row)]
         row["qid"] = row["loss_nats"] - twin["loss_nats"]
         row["document_qid"] = row["group_loss"] - twin["group_loss"]
     return tuple(usable)
 
 
-def _twin_key(row: dict) -> tuple:
+def twin_key(row: dict) -> tuple:
+    """Return what a rounded row shares with its 16-bit one: weights, text and kind of device."""
     return row["weights_sha256"], row["eval_id"], row["device_type"]
 
 
@@ -181,6 +187,22 @@ def standard_error(values: Iterable[float]) -> float:
     return math.sqrt(sum((values - values.mean()) ** 2) / (len(values) - 1) / len(values))
 
 
+@functools.cache
+def packages_of(text: str) -> tuple[str, ...]:
+    """Return the package of each document of a text, in the documents' order."""
+    lock = json.loads((ROOT / "data/corpus.lock").read_text(encoding="utf-8"))
+    return tuple(file["package"] for file in lock[SPLITS[text]])
+
+
+def package_error(documents: np.ndarray, text: str) -> float:
+    """Return the standard error of a mean over a text's documents, of which those of one package go together."""
+    sums: dict[str, float] = {}
+    for package, value in zip(packages_of(text), documents - documents.mean(), strict=True):
+        sums[package] = sums.get(package, 0.0) + value
+    variance = math.fsum(value**2 for value in sums.values()) * len(sums) / (len(sums) - 1)
+    return math.sqrt(variance) / len(documents)
+
+
 def half_width(values: Iterable[float], share: float = 0.95) -> float:
     """Return half of the t interval of a mean of independent values."""
     values = list(values)
@@ -191,6 +213,11 @@ def geometric_mean(values: Iterable[float]) -> float:
     """Return the n-th root of a product of n positive values."""
     logarithms = [math.log(value) for value in values]
     return math.exp(math.fsum(logarithms) / len(logarithms))
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign as the book writes it, with so many digits behind the point: +0.12, −0.30."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def label(count: float) -> str:

@@ -15,6 +15,8 @@ from tests.recount.recount import (
     half_width,
     label,
     measurements,
+    package_error,
+    signed,
     standard_error,
     study,
     trunk,
@@ -103,10 +105,6 @@ def interval(values, name, form=float) -> dict:
     """Return the mean of one value a run and the ends of its t interval, as the chapter names them."""
     mean, half = math.fsum(values) / len(values), half_width(values)
     return {f"{name}_mean": form(mean), f"{name}_low": form(mean - half), f"{name}_high": form(mean + half)}
-
-
-def signed(value, digits) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def sweep() -> dict:
@@ -405,17 +403,9 @@ def losses(text) -> dict[int, list[dict]]:
     return {rows[0][N]: rows for rows in walks(where(trunk(study(text)), method="none"), D, N)}
 
 
-def package_error(differences, split) -> float:
-    """Return the error of a mean over documents of which those of one package go together (sums over packages)."""
-    owners = [file["package"] for file in json.loads((ROOT / "data/corpus.lock").read_text())[split]]
-    centred = differences - differences.mean()
-    sums = [math.fsum(centred[[one == owner for one in owners]]) for owner in sorted(set(owners))]
-    return math.sqrt(len(sums) / (len(sums) - 1) * math.fsum(one**2 for one in sums)) / len(differences)
-
-
 def both_errors(heldout, unseen) -> float:
     """Return the error of a difference between the two texts, whose documents are independent of each other."""
-    return math.hypot(package_error(heldout, "evaluation"), package_error(unseen, "unseen"))
+    return math.hypot(package_error(heldout, "wheels-heldout"), package_error(unseen, "wheels-unseen"))
 
 
 def texts() -> dict:

@@ -14,6 +14,7 @@ from tests.recount.recount import (
     half_width,
     label,
     measurements,
+    signed,
     standard_error,
     study,
     trunk,
@@ -372,16 +373,12 @@ class Difference(NamedTuple):
         return 2 * stats.t.cdf(-abs(self.value) / error, self.freedom)
 
 
-def signed(value) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
 def summary(kind, pairs) -> dict:
     """Return what the chapter says of some differences together."""
     found = [(pair, name, one) for pair, by_name in pairs.items() for name, one in by_name.items()]
     clear = [(pair, name, one.value) for pair, name, one in found if one.low > 0 or one.high < 0]
     greek = dict(zip(POWERS, "βαγ", strict=True))
-    told = "; ".join(f"{greek[name]} of {pair}: {signed(value)}" for pair, name, value in clear)
+    told = "; ".join(f"{greek[name]} of {pair}: {signed(value, 2)}" for pair, name, value in clear)
     told = f"{len(clear)} leave out zero ({told})" if clear else "none leaves out zero"
     return {f"{kind}_clear": len(clear), f"{kind}_all": len(found), f"{kind}_told": told}
 
@@ -411,9 +408,9 @@ def ways() -> dict:
         | {
             "alpha_overlap": "overlap" if own[0] < other[1] and other[0] < own[1] else "lie apart",
             "rtn_alpha": fit(rtn)["alpha"],
-            "rtn_alpha_value": signed(value),
-            "rtn_alpha_low": signed(low),
-            "rtn_alpha_high": signed(high),
+            "rtn_alpha_value": signed(value, 2),
+            "rtn_alpha_low": signed(low, 2),
+            "rtn_alpha_high": signed(high, 2),
             "size_factor": factor,
             "rtn_factor": factor**-value,
             "texts_most": max(abs(one) for one, *_ in slopes),

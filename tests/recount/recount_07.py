@@ -18,6 +18,7 @@ from tests.recount.recount import (
     half_width,
     label,
     measurements,
+    signed,
     standard_error,
     study,
     trunk,
@@ -138,10 +139,6 @@ def power(chosen, column=D) -> float:
     return stats.linregress(*np.log([(row[column], row["qid"]) for row in chosen]).T).slope
 
 
-def signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
 def slopes(pairs, columns, cluster) -> list[tuple[float, float, float]]:
     """Return the slope of a logarithm in ln of each column, with its ends: CR2 by a column of the rows."""
     places = np.log([[row[name] for name in columns] for row, _ in pairs])
@@ -154,7 +151,7 @@ def slopes(pairs, columns, cluster) -> list[tuple[float, float, float]]:
 
 
 def texts(name: str, three) -> dict[str, str]:
-    return {f"{name}_{end}": signed(value) for end, value in zip(("value", "low", "high"), three, strict=True)}
+    return {f"{name}_{end}": signed(value, 3) for end, value in zip(("value", "low", "high"), three, strict=True)}
 
 
 # ---- seeds, and the constant rate ------------------------------------------------------------------------------------
@@ -261,7 +258,7 @@ def moves() -> dict:
     found = {}
     for bits in WIDTHS:
         tokens, size = slopes(of_bits(logs(ends()), bits), [D, N], "model")
-        found |= texts(f"move_tokens_{bits}", tokens) | {f"move_size_{bits}_value": signed(size[0])}
+        found |= texts(f"move_tokens_{bits}", tokens) | {f"move_size_{bits}_value": signed(size[0], 3)}
     return found
 
 

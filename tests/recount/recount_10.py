@@ -6,19 +6,20 @@ does `counts`, in the same order, so that the ends of its intervals come back to
 
 import functools
 import itertools
-import json
 import math
 
 import numpy as np
 from scipy import stats
 from tests.recount.recount import (
-    ROOT,
+    SPLITS,
     distinct,
     geometric_mean,
     grouped,
     half_width,
     label,
     measurements,
+    package_error,
+    packages_of,
     study,
     trunk,
     where,
@@ -33,7 +34,6 @@ EARLY = 60e6
 TARGETS = (2.6, 3.0, 3.5, 4.0)  # effective bits
 AXES = (0.4, 5.0)  # of the figure with ratios along the trunk
 SEED, DRAWS = 0, 4000
-SPLITS = {"wheels-heldout": "evaluation", "wheels-unseen": "unseen", "wheels-prose": "prose"}
 
 
 def gptq(group=32, symmetric=False, order="given", grid="minmax") -> tuple:
@@ -102,18 +102,11 @@ def quotients(above, below, name="qid") -> list[float]:
 
 
 @functools.cache
-def owners(text) -> list[str]:
-    """Return the package of each document of a text."""
-    lock = json.loads((ROOT / "data/corpus.lock").read_text())
-    return [file["package"] for file in lock[SPLITS[text]]]
-
-
-@functools.cache
 def counts() -> dict[str, np.ndarray]:
     """Return how often each document is in each draw, (documents, draws): of single documents, and by packages of texts."""
     generator = np.random.default_rng(SEED)
     found = {}
-    for name, labels in {"documents": range(128), **{text: owners(text) for text in SPLITS}}.items():
+    for name, labels in {"documents": range(128), **{text: packages_of(text) for text in SPLITS}}.items():
         urns = sorted(set(labels))
         drawn = generator.multinomial(len(urns), [1 / len(urns)] * len(urns), DRAWS)
         found[name] = np.array([drawn[:, urns.index(one)] for one in labels], float)
@@ -379,18 +372,9 @@ def texts() -> dict:
         (documents,) = {len(row["group_loss"]) for row in rows}
         (size,) = distinct(rows, "n_bytes", "n_tokens")
         found |= {f"documents_{name}": documents} if name != "unseen" else {}
-        found[f"packages_{name}"] = len(set(owners(rows[0]["eval_dataset"])))
+        found[f"packages_{name}"] = len(set(packages_of(rows[0]["eval_dataset"])))
         found[f"bytes_{name}"] = size[0] / size[1]
     return found
-
-
-def package_error(documents, text) -> float:
-    """Return the error of a mean over documents, of which those of one package go together."""
-    sums = {}
-    for owner, value in zip(owners(text), documents - documents.mean(), strict=True):
-        sums[owner] = sums.get(owner, 0) + value
-    variance = math.fsum(value**2 for value in sums.values()) * len(sums) / (len(sums) - 1)
-    return math.sqrt(variance) / len(documents)
 
 
 def losses() -> dict:

@@ -18,6 +18,8 @@ from tests.recount.recount import (
     half_width,
     label,
     measurements,
+    package_error,
+    packages_of,
     standard_error,
     study,
     trunk,
@@ -396,18 +398,9 @@ def documents() -> dict:
     return result
 
 
-@functools.cache
-def package_of(text: str) -> tuple[str, ...]:
-    """Return the package of each document of a text."""
-    split = {HELD_OUT: "evaluation", UNSEEN: "unseen"}[text]
-    return tuple(file["package"] for file in json.loads((ROOT / "data/corpus.lock").read_text())[split])
-
-
-def package_error(row: dict) -> float:
+def by_package(row: dict) -> float:
     """Return the standard error of a row's QiD if the files of one package go together."""
-    differences, names = row["document_qid"], np.array(package_of(row["eval_dataset"]))
-    sums = [math.fsum(differences[names == name] - differences.mean()) for name in set(names)]
-    return math.sqrt(len(sums) / (len(sums) - 1) * math.fsum(s**2 for s in sums)) / len(differences)
+    return package_error(row["document_qid"], row["eval_dataset"])
 
 
 def packages() -> dict:
@@ -417,8 +410,8 @@ def packages() -> dict:
     gains = [of_four[row["weights_sha256"], row["bits"]] / standard_error(row["document_qid"]) for row in of_few]
     found = {"blocks_gain": np.median(gains), "n_blocks": len(gains), "n_fitted": len(first_draws())}
     for name, text in (("held_out", HELD_OUT), ("unseen", UNSEEN)):
-        factors = [package_error(row) / standard_error(row["document_qid"]) for row in first_draws(text)]
-        found |= {f"factor_{name}": np.median(factors), f"packages_{name}": len(set(package_of(text)))}
+        factors = [by_package(row) / standard_error(row["document_qid"]) for row in first_draws(text)]
+        found |= {f"factor_{name}": np.median(factors), f"packages_{name}": len(set(packages_of(text)))}
     return found
 
 
@@ -426,7 +419,7 @@ def packages() -> dict:
 def evaluation(bits: int) -> tuple[float, float, float]:
     """Return c, p and the scatter of logarithms of a row's error by packages, c QiD^p, over rows with a QiD above zero."""
     rows = [row for row in where(first_draws(), bits=bits) if row["qid"] > 0]
-    logs, errors = np.log([row["qid"] for row in rows]), np.log([package_error(row) for row in rows])
+    logs, errors = np.log([row["qid"] for row in rows]), np.log([by_package(row) for row in rows])
     line = stats.linregress(logs, errors)
     off = errors - line.intercept - line.slope * logs
     return math.exp(line.intercept), line.slope, math.sqrt(math.fsum(off**2) / (len(off) - 2))
@@ -546,7 +539,7 @@ def rows_below() -> dict:
     found, below = {}, []
     for bits in WIDTHS:
         rows, relative = where(first_draws(), bits=bits), of_end(bits).sd
-        lost = [row for row in rows if row["qid"] < 2 * math.hypot(package_error(row), relative * row["qid"])]
+        lost = [row for row in rows if row["qid"] < 2 * math.hypot(by_package(row), relative * row["qid"])]
         found |= {f"least_{bits}": min(row["qid"] for row in rows), f"below_{bits}": len(lost)}
         found["n_each"] = len(rows)
         below += lost

@@ -5,7 +5,7 @@ import math
 from collections import Counter
 
 import numpy as np
-from tests.recount.recount import distinct, measurements, where
+from tests.recount.recount import distinct, measurements, twin_key, where
 from tests.recount.recount_09 import constants, printed, stored
 
 EXCEPTED: dict[str, str] = {}
@@ -48,11 +48,11 @@ def models() -> dict:
 
 def meanings() -> dict:
     known = [row for row in measurements() if row["top1_accuracy"] is not None]
-    twins = {(row["weights_sha256"], row["eval_id"], row["device_type"]): row for row in where(known, method="none")}
+    twins = {twin_key(row): row for row in where(known, method="none")}
     found, counts = {}, []
     for level in LEVELS:
         near = [row for row in known if row["method"] != "none" and level / 1.25 < row["qid"] < level * 1.25]
-        before = [twins[row["weights_sha256"], row["eval_id"], row["device_type"]]["top1_accuracy"] for row in near]
+        before = [twins[twin_key(row)]["top1_accuracy"] for row in near]
         lost = [one - row["top1_accuracy"] for one, row in zip(before, near, strict=True)]
         key = str(level).replace(".", "_")
         found[f"agree_{key}"] = float(np.median([row["top1_agreement"] for row in near]))

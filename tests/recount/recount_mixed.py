@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import stats
-from tests.recount.recount import grouped, half_width, measurements, table
+from tests.recount.recount import grouped, half_width, measurements, table, twin_key
 from tests.recount.recount_fits import by_run
 
 N, D = "n_params_non_embedding", "tokens_seen"
@@ -93,9 +93,7 @@ def trials() -> tuple[dict, ...]:
 def recipes() -> tuple[dict, ...]:
     """Return each recipe with its costs, once a granularity whose trials have its assignment, and that trial's QiD."""
     rows = [row for row in measurements() if row["family"] == "tadpole-mixed"]
-    plain = {
-        (row["weights_sha256"], row["eval_id"], row["device_type"]): row for row in rows if row["method"] == "none"
-    }
+    plain = {twin_key(row): row for row in rows if row["method"] == "none"}
     tried: dict[tuple, dict[str, float]] = {}
     for row in trials():
         key = row["checkpoint_id"], row["scheme"], row["assignment"], row["device_type"]
@@ -104,7 +102,7 @@ def recipes() -> tuple[dict, ...]:
     for row in rows:
         if row["method"] == "none" or scheme_of(row) is None:
             continue
-        twin = plain[row["weights_sha256"], row["eval_id"], row["device_type"]]
+        twin = plain[twin_key(row)]
         one = with_costs(row, twin["loss_nats"], twin["top1_accuracy"])
         kept = set(row["kept_matrices"])
         names = [f"{block}.{part}" for block in range(row["n_layers"]) for part in PARTS]

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from helpers.commands.console import Device, add, console, end_with, print_table
-from helpers.commands.one_model import Spread
+from helpers.commands.several import Spread, Texts
 
 if TYPE_CHECKING:  # what needs torch is loaded when the command runs
     from helpers.measure.comparing.compare import Line
@@ -23,10 +23,7 @@ def register(app: typer.Typer) -> None:
 def compare(
     base: Annotated[str, typer.Argument(help="The 16-bit original: a folder, or a Hub repository[@revision].")],
     other: Annotated[list[str], typer.Argument(help="Quantized or other copies of it, the same way.")],
-    text: Annotated[
-        list[str],
-        typer.Option(help="prose, code or unseen of the book, .txt, .jsonl or .parquet files, folders of .txt files."),
-    ] = ["prose", "code"],  # noqa: B006
+    text: Texts = ["prose", "code"],  # noqa: B006
     seq_len: Annotated[int | None, typer.Option(help="Tokens a window; by default 512 or the model's window.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A quarter of the text: a first look.")] = False,
     device: Device = "cpu",

@@ -163,11 +163,12 @@ def predict(asked: Asked) -> None:
 
     given = asked.given
     law = asked.law or _default(asked.outcome)
-    known, assumed = _known_law(asked, law, given)
-    answer = answers.predict(known, given)
     beside: dict[str, Any] = {}
     if asked.law is None and asked.data is None:
-        answer, beside = _beside(asked.outcome, law, given)
+        answer, assumed, beside = _beside_others(asked.outcome, law, given)
+    else:
+        known, assumed = _known_law(asked, law, given)
+        answer = answers.predict(known, given)
     found = {
         "law": law,
         asked.outcome: answer.value,
@@ -282,16 +283,20 @@ def _default(outcome: str) -> str:
     return read_default(outcome=outcome_named(outcome).name)[0].law
 
 
-def _beside(outcome: str, law: str, given: dict[str, float]) -> "tuple[Answer, dict[str, Any]]":
-    """Return the default law's answer at the groups asked for, and what is said and known beside it."""
+def _beside_others(outcome: str, law: str, given: dict[str, float]) -> "tuple[Answer, list[str], dict[str, Any]]":
+    """Return a law's answer at the groups asked for, what was assumed, and what is said and known beside it."""
+    from helpers.analyse.fits.answers import predict
     from helpers.analyse.fits.stored import read_fits
     from helpers.analyse.judgement import band
     from helpers.analyse.rows.outcomes import outcome_named
 
     fits = read_fits(outcome=outcome_named(outcome))
+    known = band.known_law(fits, law, given.get("bits"))
+    predict(known, given)  # for its error: `every_answer` leaves out what has no answer
     said = band.every_answer(fits, given)
     own = next(one.answer for one in said if one.law == law)
-    return own, beside_to_json(said, band.group_factor(fits, given.get("group_size")), band.nearest_points(given))
+    beside = beside_to_json(said, band.group_factor(fits, given.get("group_size")), band.nearest_points(given))
+    return own, _of_loss(known, given), beside
 
 
 def _known_law(asked: Asked, law: str, given: dict[str, float]) -> "tuple[KnownLaw, list[str]]":
@@ -303,10 +308,16 @@ def _known_law(asked: Asked, law: str, given: dict[str, float]) -> "tuple[KnownL
     if law not in PUBLISHED:
         fits, assumed = _fits(law, asked.data, DRAWS, asked.outcome)
         known = fitted_law(fits, law, asked.bits)
-        return known, [*assumed, *filter(None, [known.trouble_with_loss(given)])]
+        return known, [*assumed, *_of_loss(known, given)]
     if asked.data is not None:
         raise CommandError(f"{law} is published, nothing is fitted: leave --data out")
     return published_law(law, asked.bits), []
+
+
+def _of_loss(known: "KnownLaw", given: dict[str, float]) -> list[str]:
+    """Return what was assumed of a 16-bit loss that isn't given: a sentence, or none."""
+    trouble = known.trouble_with_loss(given)
+    return [trouble] if trouble else []
 
 
 def _check_name(law: str, outcome: str) -> None:

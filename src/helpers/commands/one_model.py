@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from helpers.commands.console import Device, MemoryGib, add, console, end_with, in_bytes, print_table
+from helpers.commands.several import GroupSize, Spread, Texts
 from helpers.measure.sweep.places import Places
 from helpers.table import disk
 from helpers.table.errors import QidError
 from helpers.table.ranges import amount
+from helpers.table.records import given
 
 if TYPE_CHECKING:  # what needs pandas and torch is loaded when the command runs
     import pandas as pd
@@ -23,29 +24,6 @@ if TYPE_CHECKING:  # what needs pandas and torch is loaded when the command runs
 
 USUAL = Places()
 REPORT_FILES = ("report.html", "quantization-card.md")
-SEVERAL = ("--bits", "--method", "--text", "--calibration", "--seeds")
-
-
-class Spread(TyperCommand):
-    """A command whose options of `SEVERAL` take more than one value: `--bits 2 3 4` is `--bits 2 --bits 3 --bits 4`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Spread the values, then parse."""
-        return super().parse_args(ctx, spread(args))
-
-
-def spread(args: list[str]) -> list[str]:
-    """Return arguments with each further value of an option of `SEVERAL` behind a repetition of the option."""
-    found: list[str] = []
-    option, values = None, 0
-    for argument in args:
-        if argument.startswith("--"):
-            option, values = (argument if argument in SEVERAL else None), 0
-        elif option is not None:
-            found += [option] if values else []
-            values += 1
-        found.append(argument)
-    return found
 
 
 def register(app: typer.Typer) -> None:
@@ -58,14 +36,8 @@ def measure(
     revision: Annotated[str | None, typer.Option(help="Of the Hub repository; by default main.")] = None,
     bits: Annotated[list[int], typer.Option(help="Bits of a code, one or several.")] = [2, 3, 4],  # noqa: B006
     method: Annotated[list[str], typer.Option(help="gptq, rtn, awq, nf4 ...; one or several.")] = ["gptq"],  # noqa: B006
-    group_size: Annotated[
-        int | None,
-        typer.Option(help="Columns that share a scale; -1 for the whole row. By default 128 or what else divides."),
-    ] = None,
-    text: Annotated[
-        list[str],
-        typer.Option(help="prose, code or unseen of the book, .txt, .jsonl or .parquet files, folders of .txt files."),
-    ] = ["prose", "code"],  # noqa: B006
+    group_size: GroupSize = None,
+    text: Texts = ["prose", "code"],  # noqa: B006
     calibration: Annotated[
         list[str], typer.Option(help="mixed, code or prose of the book, or files as for --text.")
     ] = ["mixed"],  # noqa: B006
@@ -144,13 +116,13 @@ def _expectation() -> Any:
 
     from helpers.analyse.fits.stored import read_fits
     from helpers.analyse.judgement.expected import expected_qid
-    from helpers.analyse.laws.default import read_default
 
     try:
-        fits, law = read_fits(), read_default()[0].law
+        fits = read_fits()
     except QidError as error:
         console.print(f"note: what to expect isn't known ({error})")
         return lambda _row: None
+    law = given(fits.default).law
 
     def expect(row: "pd.Series") -> Any:
         if row["method"] != "gptq" or pd.isna(row["tokens_seen"]):

@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress
 
 from helpers.commands.console import Device, add, console
-from helpers.commands.one_model import Spread
+from helpers.commands.several import GroupSize, Spread
 from helpers.table import disk
 from helpers.table.errors import SpecError
 from helpers.table.records import given
@@ -19,11 +19,6 @@ if TYPE_CHECKING:  # what needs torch is loaded when a command runs
     from helpers.measure.text.own_texts import OwnTexts
 
 HELDOUT_SEQUENCES = 128  # one of each document, as the readers' sweeps have
-GroupSize = Annotated[
-    int | None,
-    typer.Option(help="Columns that share a scale; -1 for the whole row. By default 128 or what else divides."),
-]
-
 Calibration = Annotated[
     list[str],
     typer.Option(help="mixed, code or prose of the book, or files as for measure. By default what sweeps take."),

@@ -10,6 +10,7 @@ import typer
 from helpers.commands.console import add, console
 from helpers.table.disk import exclusive
 from helpers.table.errors import SpecError
+from helpers.table.records import given
 
 RegisterFile = Annotated[Path, typer.Option("--register", help="The register's file.")]
 USUAL = Path("results/predictions.json")
@@ -57,7 +58,6 @@ def foretell_outside(
     """Write into the register what every law says of a model from outside: QiD and KL, on code and on prose."""
     from helpers.analyse.fits.stored import read_fits
     from helpers.analyse.judgement.foretold import Questions, foretold
-    from helpers.analyse.laws.default import read_default
     from helpers.analyse.questions.register import added, read_register, write_register
     from helpers.analyse.rows.outcomes import OUTCOMES
     from helpers.analyse.rows.study import HELDOUT, PROSE
@@ -67,8 +67,8 @@ def foretell_outside(
     questions = Questions(bits, [*group_size, *([None] if rows else [])], (HELDOUT, PROSE))
     new = []
     for outcome in OUTCOMES.values():
-        default = read_default(outcome=outcome.name)[0].law
-        new += foretold(read_fits(outcome=outcome), default, model, questions, today, commit)
+        fits = read_fits(outcome=outcome)
+        new += foretold(fits, given(fits.default).law, model, questions, today, commit)
     with exclusive(path, doing="writing"):
         write_register(added(read_register(path), new), path)
     console.print(f"{path}: {len(new)} predictions of {len({entry.law for entry in new})} laws")

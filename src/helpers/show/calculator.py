@@ -17,12 +17,12 @@ import pandas as pd
 
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.fits.stored import StoredFits
-from helpers.analyse.judgement.band import fails_outside, known_law
+from helpers.analyse.judgement.band import GROUPED, fails_outside, known_law
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import OuyangLossLaw
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.published import PUBLISHED
-from helpers.analyse.laws.variables import LawError
+from helpers.analyse.laws.variables import LawError, ValidityRange
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import GROUP_SIZE
 from helpers.table.records import given
@@ -88,7 +88,7 @@ def law_rows(fits: StoredFits) -> pd.DataFrame:
     Laws fitted to groups of 32 have the exponent of the law `group-size`; published constants have none.
     """
     fails, default = fails_outside(fits), given(fits.default).law
-    eta = fits.fits["group-size"].coefficients["eta"] if "group-size" in fits.fits else 0.0
+    eta = fits.fits[GROUPED].coefficients["eta"] if GROUPED in fits.fits else 0.0
     rows: list[dict[str, Any]] = []
     for name in (*FORMS, PER_BIT, *PUBLISHED):
         for bits in WIDTHS:
@@ -115,55 +115,20 @@ def calculator(fits: StoredFits, measured: pd.DataFrame, start: dict[str, float]
     `measured` has `N_PARAMS`, `TOKENS_SEEN`, `bits`, `qid_nats` and `model`; `start` gives n_params, tokens, bits and
     group_size. Laws that fail on models of others aren't in the band. The default law is red where it extrapolates.
     """
-    rows, default = law_rows(fits), fits.fits[given(fits.default).law].law
+    rows = law_rows(fits)
     if not isinstance(fits.loss_law, OuyangLossLaw):
         raise LawError("the calculator predicts the 16-bit loss by Kaplan's form; the fits have another")
-    step = (TOKENS[1] - TOKENS[0]) / (GRID_POINTS - 1)
-    along = (
-        alt.Chart(rows)
-        .transform_filter("datum.bits == P")
-        .transform_calculate(grid=f"sequence({TOKENS[0]}, {TOKENS[1] + step / 2}, {step})")
-        .transform_flatten(["grid"])
-        .transform_calculate(tokens="pow(10, datum.grid)")
-        .transform_calculate(qid=qid_expression(fits.loss_law, "datum.tokens"))
-    )
-    box = default.validity
-    inside = (
-        f"datum.tokens >= {box.tokens[0]!r} && datum.tokens <= {box.tokens[1]!r}"
-        f" && N >= {box.n_params[0]!r} && N <= {box.n_params[1]!r}"
-    )
-    x = alt.X(
-        "tokens:Q",
-        title="training tokens D",
-        axis=alt.Axis(labelExpr=READ.format("datum.value"), values=[10**k for k in range(8, 15)]),
-    )
-    x = x.scale(type="log", domain=[10 ** TOKENS[0], 10 ** TOKENS[1]], nice=False)
-    y, least = (
-        alt.Y(f"{name}:Q", title="QiD (nats per token)", axis=alt.Axis(values=[0.001, 0.01, 0.1, 1])).scale(
-            type="log", domain=list(QID_DOMAIN), nice=False
-        )
-        for name in ("qid", "least")
-    )
+    along = _along_tokens(rows, qid_expression(fits.loss_law, "datum.tokens"))
     band = (
         along.transform_filter("!datum.fails")
         .transform_aggregate(least="min(qid)", most="max(qid)", groupby=["tokens"])
         .mark_area(clip=True, opacity=0.3, color=BAND_COLOUR)
-        .encode(x, least, alt.Y2("most:Q"))
+        .encode(_tokens_axis(), _qid_axis("least"), alt.Y2("most:Q"))
     )
-    line = along.transform_filter("datum.is_default").transform_calculate(inside=inside)
-    colour = alt.condition("datum.inside", alt.value(INSIDE_COLOUR), alt.value(OUTSIDE_COLOUR))
-    dots = line.mark_point(filled=True, clip=True, size=22).encode(x, y, color=colour)
-    near = f"datum.bits == P && abs(log(datum.n / N)) <= log({LIKE})"
-    points = measured.rename(columns={N_PARAMS: "n", TOKENS_SEEN: "tokens", "qid_nats": "qid"})
-    seen = (
-        alt.Chart(points[["model", "n", "tokens", "bits", "qid"]])
-        .transform_filter(near)
-        .mark_point(shape="diamond", filled=True, clip=True, size=60, color=DOT_COLOUR, opacity=0.8)
-        .encode(x, y, tooltip=["model:N", alt.Tooltip("qid:Q", format=".4f")])
-    )
-    rule = alt.Chart(pd.DataFrame({"at": [0]})).transform_calculate(tokens="D").mark_rule(strokeDash=[4, 3]).encode(x)
+    dots = _default_dots(along, fits.fits[given(fits.default).law].law.validity)
+    rule = alt.Chart(pd.DataFrame({"at": [0]})).transform_calculate(tokens="D").mark_rule(strokeDash=[4, 3])
+    layers: alt.LayerChart = band + _seen(measured) + dots + rule.encode(_tokens_axis())
     said = _sentence(rows[rows["is_default"]], qid_expression(fits.loss_law))
-    layers: alt.LayerChart = band + seen + dots + rule
     whole: alt.LayerChart = layers.add_params(*_inputs(start), *said).properties(
         width="container",
         height=320,
@@ -173,6 +138,58 @@ def calculator(fits: StoredFits, measured: pd.DataFrame, start: dict[str, float]
         ),
     )
     return whole
+
+
+def _along_tokens(rows: pd.DataFrame, qid: str) -> alt.Chart:
+    """Return the laws of `law_rows` at the bits chosen: for each token count of the chart its `qid`, an expression."""
+    step = (TOKENS[1] - TOKENS[0]) / (GRID_POINTS - 1)
+    return (
+        alt.Chart(rows)
+        .transform_filter("datum.bits == P")
+        .transform_calculate(grid=f"sequence({TOKENS[0]}, {TOKENS[1] + step / 2}, {step})")
+        .transform_flatten(["grid"])
+        .transform_calculate(tokens="pow(10, datum.grid)")
+        .transform_calculate(qid=qid)
+    )
+
+
+def _tokens_axis() -> alt.X:
+    decades = [10**k for k in range(8, 15)]
+    axis = alt.Axis(labelExpr=READ.format("datum.value"), values=decades)
+    ends = [10 ** TOKENS[0], 10 ** TOKENS[1]]
+    return alt.X("tokens:Q", title="training tokens D", axis=axis).scale(type="log", domain=ends, nice=False)
+
+
+def _qid_axis(column: str) -> alt.Y:
+    axis = alt.Axis(values=[0.001, 0.01, 0.1, 1])
+    place = alt.Y(f"{column}:Q", title="QiD (nats per token)", axis=axis)
+    return place.scale(type="log", domain=list(QID_DOMAIN), nice=False)
+
+
+def _default_dots(along: alt.Chart, box: ValidityRange) -> alt.Chart:
+    """Return the default law's answers as dots, in another colour beyond the tokens and sizes that were fitted."""
+    inside = (
+        f"datum.tokens >= {box.tokens[0]!r} && datum.tokens <= {box.tokens[1]!r}"
+        f" && N >= {box.n_params[0]!r} && N <= {box.n_params[1]!r}"
+    )
+    colour = alt.condition("datum.inside", alt.value(INSIDE_COLOUR), alt.value(OUTSIDE_COLOUR))
+    default = along.transform_filter("datum.is_default").transform_calculate(inside=inside)
+    dots: alt.Chart = default.mark_point(filled=True, clip=True, size=22).encode(
+        _tokens_axis(), _qid_axis("qid"), color=colour
+    )
+    return dots
+
+
+def _seen(measured: pd.DataFrame) -> alt.Chart:
+    """Return the measured models of like size at the bits chosen, as diamonds."""
+    points = measured.rename(columns={N_PARAMS: "n", TOKENS_SEEN: "tokens", "qid_nats": "qid"})
+    seen: alt.Chart = (
+        alt.Chart(points[["model", "n", "tokens", "bits", "qid"]])
+        .transform_filter(f"datum.bits == P && abs(log(datum.n / N)) <= log({LIKE})")
+        .mark_point(shape="diamond", filled=True, clip=True, size=60, color=DOT_COLOUR, opacity=0.8)
+        .encode(_tokens_axis(), _qid_axis("qid"), tooltip=["model:N", alt.Tooltip("qid:Q", format=".4f")])
+    )
+    return seen
 
 
 def _inputs(start: dict[str, float]) -> list[alt.Parameter]:

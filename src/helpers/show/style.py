@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
+from helpers.table.ranges import amount_words
+
 Style = dict[str, Any]  # keywords of an artist, each of a kind of its own
 
 CARD = "#fafaf7"
@@ -57,11 +59,8 @@ def axes_or_new(axes: Axes | None) -> Axes:
 
 
 def count_label(count: float) -> str:
-    """Return a count of parameters or tokens for people: 0.15M, 14.2M, 1.4B, 300B, 1.5T."""
-    for unit, suffix in ((1e12, "T"), (1e9, "B")):
-        if count >= unit:
-            return f"{count / unit:.3g}{suffix}"
-    return f"{count / 1e6:.3g}M"
+    """Return a count of parameters or tokens for people, small ones in millions too: 0.15M, 14.2M, 1.4B, 300B, 1.5T."""
+    return amount_words(count) if count >= 1e6 else f"{count / 1e6:.3g}M"
 
 
 def size_styles(sizes: ArrayLike) -> dict[float, Style]:

@@ -141,8 +141,16 @@ def test_before_an_onset_qid_is_zero_and_so_are_the_ends():
 def test_where_a_form_has_no_end_there_is_no_answer():
     """Infinity was an answer here once; no one can measure or plan with it, so it is refused like an overflow."""
     steps = StepsLaw(0.05, 0.4, 0.3, 1.9, source="", validity=BOX)
-    with pytest.raises(LawError, match=r"^the law has no answer there that a float holds$"):
+    with pytest.raises(
+        LawError, match=r"^the law has no answer there that a float holds: bits beyond the fitted 2 to 4$"
+    ):
         predict(drawn(steps), INSIDE | {"bits": 1.0})
+
+
+def test_what_is_missing_is_named_alone():
+    """A law's own words about what was asked aren't taken for an overflow."""
+    with pytest.raises(LawError, match=r"^StepsLaw needs bit width P \('bits'\)$"):
+        predict(drawn(StepsLaw(0.05, 0.4, 0.3, 1.9, source="", validity=BOX)), {"tokens": 5e8, "n_params": 1e6})
 
 
 def test_an_end_beyond_a_turn_is_no_end():

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.rows.selection import rows_of_sweep
-from helpers.table.errors import AnalysisError
+from helpers.table.errors import AnalysisError, SpecError
 
 ROOT = Path(__file__).parents[3]
 SWEEP = """
@@ -34,3 +34,11 @@ def test_rows_of_a_sweep_are_of_its_families_and_of_its_text(tmp_path):
     assert list(rows_of_sweep(table, path)["family"]) == ["tadpole", "pythia-deduped"]
     with pytest.raises(AnalysisError, match=r"no row of pythia-deduped, tadpole, as .*mine.yml declares"):
         rows_of_sweep(table[table["family"] == "my-model"], path)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "parts: [tadpole]", "parts: [{family: tadpole}]"])
+def test_a_file_that_is_no_sweep_is_refused(tmp_path, text):
+    path = tmp_path / "mine.yml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=r"mine.yml: not a sweep; accepted: parts with a family each"):
+        rows_of_sweep(pd.DataFrame(), path)

@@ -138,10 +138,15 @@ def _within_floats(ask: Callable[..., Answer]) -> Callable[..., Answer]:
         try:
             with np.errstate(all="ignore"):
                 found = ask(*args, **options)
+        except LawError:  # a ValueError too, but it says itself what is wrong
+            raise
         except (ArithmeticError, ValueError) as error:
             raise LawError(f"the law has no answer there that a float holds ({error})") from None
         if not math.isfinite(found.value):
-            raise LawError("the law has no answer there that a float holds")
+            beyond = ", ".join(
+                "{} beyond the fitted {:.3g} to {:.3g}".format(x, *found.ranges[x]) for x in found.outside
+            )
+            raise LawError(f"the law has no answer there that a float holds{beyond and ': '}{beyond}")
         low, high = (math.nan if math.isinf(end) else end for end in (found.low, found.high))
         return dataclasses.replace(found, low=low, high=high)
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from helpers.analyse.fits.answers import Answer, KnownLaw, fitted_law, predict, published_law
 from helpers.analyse.fits.data import FitError
-from helpers.analyse.fits.stored import StoredFits
+from helpers.analyse.fits.stored import NamedFits, StoredFits
 from helpers.analyse.judgement.outside import PERPLEXITIES, outside_points
 from helpers.analyse.laws.default import LOSS_PREDICTED
 from helpers.analyse.laws.names import FORMS, PER_BIT
@@ -25,6 +25,7 @@ from helpers.analyse.rows.outcomes import QID
 from helpers.analyse.rows.study import GROUP_SIZE
 
 N_NEAREST = 3
+GROUPED = "group-size"  # the law that says what larger groups cost
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ class Said:
     fails_outside: bool
 
 
-def group_factor(fits: StoredFits, group_size: float | None) -> float:
+def group_factor(fits: NamedFits, group_size: float | None) -> float:
     """Return by how much the outcome grows from the groups that the laws were fitted at to `group_size` (no unit).
 
-    The law `group-size` says it; 1 where no group is asked for, or that law isn't fitted.
+    The law `GROUPED` says it; 1 where no group is asked for, or that law isn't fitted.
     """
-    if group_size is None or "group-size" not in fits.fits:
+    if group_size is None or GROUPED not in fits.fits:
         return 1.0
-    return float((group_size / GROUP_SIZE) ** fits.fits["group-size"].coefficients["eta"])
+    return float((group_size / GROUP_SIZE) ** fits.fits[GROUPED].coefficients["eta"])
 
 
 def scaled(answer: Answer, factor: float) -> Answer:

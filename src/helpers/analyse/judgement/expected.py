@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from helpers.analyse.fits import answers
 from helpers.analyse.fits.data import FitError
 from helpers.analyse.fits.stored import NamedFits
+from helpers.analyse.judgement.band import GROUPED, group_factor, scaled
 from helpers.analyse.laws.variables import LawError
-from helpers.analyse.rows.study import GROUP_SIZE
-
-GROUPED = "group-size"  # the law that says what larger groups cost
 
 
 @dataclass(frozen=True)
@@ -30,19 +28,16 @@ def expected_qid(
 ) -> Expected | None:
     """Return what `law` expects of a model of N `n_params` after `tokens`, rounded by GPTQ; None where it can't say.
 
-    The laws are of groups of `GROUP_SIZE`; the law `GROUPED` says by how much others cost more. Of one scale a row
-    none says anything.
+    The answer is carried over to other groups by `group_factor`. Of one scale a row no law says anything.
     """
     if group_size is None:
         return None
     given = {"n_params": n_params, "tokens": tokens, "bits": bits, "loss_nats": loss_nats}
     try:
         answer = answers.predict(answers.fitted_law(fits, law, bits), given)
-        grouped = answers.fitted_law(fits, GROUPED).law
-        coefficients = dict(zip(grouped.coefficient_names(), grouped.coefficients.tolist(), strict=True))
-        coarser = (group_size / GROUP_SIZE) ** coefficients["eta"]
-        low, high = grouped.validity.of("group_size")
+        low, high = fits.fit(GROUPED).law.validity.of("group_size")
     except (LawError, FitError):
         return None
     outside = (*answer.outside, *(() if low <= group_size <= high else ("group_size",)))
-    return Expected(law, answer.value * coarser, answer.low * coarser, answer.high * coarser, outside)
+    in_groups = scaled(answer, group_factor(fits, group_size))
+    return Expected(law, in_groups.value, in_groups.low, in_groups.high, outside)

@@ -1,6 +1,7 @@
 """What every law says of a model from outside before it is measured: entries of the register of predictions."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,20 +35,11 @@ def foretold(
     answer of the law `default` between those of the laws that don't fail on models of others.
     """
     entries = []
-    for width in questions.bits:
-        for size in questions.group_sizes:
-            for text in questions.texts:
-                for law, value, low, high, level in _answers(fits, default, model, width, size):
-                    asked = (
-                        model.run,
-                        model.n_params_non_embedding,
-                        model.tokens_seen,
-                        width,
-                        scheme_words(size),
-                        text,
-                    )
-                    said = (value, number(low), number(high), level)
-                    entries.append(Prediction(date, commit, law, *asked, *said, quantity=fits.outcome.column))
+    for width, size, text in itertools.product(questions.bits, questions.group_sizes, questions.texts):
+        asked = (model.run, model.n_params_non_embedding, model.tokens_seen, width, scheme_words(size), text)
+        for law, value, low, high, level in _answers(fits, default, model, width, size):
+            said = (value, number(low), number(high), level)
+            entries.append(Prediction(date, commit, law, *asked, *said, quantity=fits.outcome.column))
     return entries
 
 

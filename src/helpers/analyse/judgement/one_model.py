@@ -70,7 +70,7 @@ def _finding(draws: pd.DataFrame, expected: Expected | None) -> Finding:
     error = float(by_document.std(ddof=1) / math.sqrt(by_document.size))
     kind, words = verdict(qid, error, expected, first["n_params_non_embedding"], first["tokens_seen"])
     return Finding(
-        scheme=scheme_words(first),
+        scheme=_scheme_cell(first),
         text=str(first["eval_dataset"]),
         method=str(first["method"]),
         bits=int(first["bits"]),
@@ -96,7 +96,7 @@ def _finding(draws: pd.DataFrame, expected: Expected | None) -> Finding:
 def _failure(row: pd.Series) -> Finding:
     empty = {f.name: None for f in dataclasses.fields(Finding)}
     known = {
-        "scheme": scheme_words(row),
+        "scheme": _scheme_cell(row),
         "text": str(row["eval_dataset"]),
         "method": str(row["method"]),
         "bits": int(row["bits"]),
@@ -108,7 +108,7 @@ def _failure(row: pd.Series) -> Finding:
     return Finding(**(empty | known))  # type: ignore[arg-type]  # a mapping's values have one type
 
 
-def scheme_words(row: pd.Series) -> str:
+def _scheme_cell(row: pd.Series) -> str:
     """Return a scheme as a table shows it, such as `gptq 3 bits g64`."""
     group = "per row" if pd.isna(row["group_size"]) else f"g{row['group_size']:.0f}"
     return f"{row['method']} {row['bits']:.0f} bits {group}{' symmetric' if row['symmetric'] else ''}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.analyse.rows.degradation import SCHEME_OPTIONS, TOKENS_SEEN
-from helpers.table.errors import AnalysisError
+from helpers.table.errors import AnalysisError, SpecError
 from helpers.table.families.catalogue import MANIFEST, read_manifest
 from helpers.table.readers import read_yaml
 
@@ -44,8 +44,14 @@ def rows_of_sweep(table: pd.DataFrame, sweep: Path) -> pd.DataFrame:
     A family is a name, or a folder whose manifest has it. Raises AnalysisError for no row, SpecError for another file.
     """
     declared = read_yaml(sweep)
-    families = {name for part in declared["parts"] for name in _families_of(Path(part["family"]))}
-    chosen = table[table["family"].isin(families) & (table["n_sequences"] == declared["evaluation"]["sequences"])]
+    try:
+        named, n_sequences = [part["family"] for part in declared["parts"]], declared["evaluation"]["sequences"]
+    except (LookupError, TypeError):
+        raise SpecError(
+            f"{sweep}: not a sweep; accepted: parts with a family each, evaluation with sequences"
+        ) from None
+    families = {name for family in named for name in _families_of(Path(family))}
+    chosen = table[table["family"].isin(families) & (table["n_sequences"] == n_sequences)]
     if chosen.empty:
         raise AnalysisError(f"no row of {', '.join(sorted(families))}, as {sweep} declares, in the table")
     return chosen.reset_index(drop=True)

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from helpers.analyse.questions.tokens_per_parameter import TOKENS_PER_PARAMETER, with_tokens_per_parameter
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.study import LATE_TOKENS
 from helpers.show.style import BITS_COLOURS, INK, TOKENS_LABEL, count_label, count_scale, size_styles
 
 SIZE = (4.7, 4.0)  # inches: readable side by side, and alone on a phone
-FROM_TOKENS = 60e6  # where rounding begins to cost
 LABELLED = 3  # sizes named in the second panel: the smallest, one in the middle, the largest
 
 
@@ -20,7 +20,7 @@ def loss_after_rounding(rows: pd.DataFrame, n_params: float) -> Figure:
     `rows` are those of `degradation` by one method in one group size, one run a size.
     """
     figure, axes = plt.subplots(figsize=SIZE)
-    rows = rows[(rows[TOKENS_SEEN] > FROM_TOKENS) & (rows[N_PARAMS] == n_params)]
+    rows = rows[(rows[TOKENS_SEEN] > LATE_TOKENS) & (rows[N_PARAMS] == n_params)]
     whole = rows.groupby(TOKENS_SEEN)["baseline_loss_nats"].first()
     lines = {"16 bits": (whole, INK)}
     for bits, of_width in rows.groupby("bits"):
@@ -44,7 +44,7 @@ def loss_after_rounding(rows: pd.DataFrame, n_params: float) -> Figure:
 def qid_per_parameter(rows: pd.DataFrame, bits: int) -> Figure:
     """Draw QiD of all sizes at one bit width against tokens per parameter; `rows` as above."""
     figure, axes = plt.subplots(figsize=SIZE)
-    rows = rows[(rows[TOKENS_SEEN] > FROM_TOKENS) & (rows["bits"] == bits)]
+    rows = rows[(rows[TOKENS_SEEN] > LATE_TOKENS) & (rows["bits"] == bits)]
     placed = with_tokens_per_parameter(rows[rows["qid_nats"] > 0]).sort_values(TOKENS_PER_PARAMETER)
     styles = size_styles(placed[N_PARAMS])
     sizes = sorted(styles)

@@ -5,11 +5,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from helpers.analyse.rows.degradation import N_PARAMS
-from helpers.show.style import QID_LABEL, SIZE_LABEL, count_scale
+from helpers.show.style import METHOD_COLOURS, QID_LABEL, SIZE_LABEL, count_scale
 
 STYLES = {
-    "RTN": {"color": "#b85c93", "marker": "v", "label": "rounded to nearest"},
-    "GPTQ": {"color": "#23272e", "marker": "o", "label": "GPTQ"},
+    "RTN": {"color": METHOD_COLOURS["rtn"], "marker": "v", "label": "rounded to nearest"},
+    "GPTQ": {"color": METHOD_COLOURS["gptq"], "marker": "o", "label": "GPTQ"},
     "AWQ": {"color": "#0072b2", "marker": "s", "label": "AWQ"},
 }
 
