@@ -31,7 +31,8 @@ section > * { max-width: 100%; margin: 0.35em 0; }
 h1, h2, h3 { line-height: 1.15; }
 h1 { font-size: 2.2em; } h2, h3 { font-size: 1.6em; }
 pre { background: var(--box); padding: 0.7em 1em; font-size: 0.72em; white-space: pre-wrap; border-radius: 6px; }
-img { width: 100%; max-height: 46vh; object-fit: contain; align-self: center; background: #fff; border-radius: 6px; }
+img { width: 100%; max-height: 38vh; object-fit: contain; align-self: center; background: #fff; border-radius: 6px; }
+h3 + img { max-height: 74vh; }
 svg.formula { fill: currentColor; }
 .display { display: block; text-align: center; font-size: 1.25em; }
 .number { position: absolute; right: 2vw; bottom: 2vh; color: var(--quiet); font-size: 0.6em; }
@@ -41,7 +42,8 @@ svg.formula { fill: currentColor; }
   body { font-size: 17pt; }
   section { height: 167mm; min-height: 0; padding: 10mm 18mm; break-after: page; overflow: hidden; }
   section:last-of-type { break-after: auto; }
-  img { max-height: 68mm; }
+  img { max-height: 62mm; }
+  h3 + img { max-height: 110mm; }
 }
 """
 SCRIPT = """

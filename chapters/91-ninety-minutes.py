@@ -105,11 +105,19 @@ plt.rcParams["figure.dpi"] = 160
 
 # %%
 bits = 2
-weights = torch.tensor([[0.90, -0.60, 0.20, -0.30], [0.40, 0.10, -0.50, 0.25], [-0.20, 1.00, 0.70, -0.80]])
+weights = torch.tensor(
+    [
+        [0.90, -0.60, 0.20, -0.30],
+        [0.40, 0.10, -0.50, 0.25],
+        [-0.20, 1.00, 0.70, -0.80],
+    ]
+)
 low, high = weights.amin(1, keepdim=True), weights.amax(1, keepdim=True)
 scale = (high - low) / (2**bits - 1)
 zero = torch.round(-low / scale)
-print("scales     ", scale.flatten().tolist(), "\nzero points", zero.flatten().tolist())
+print("scales     ", *(f"{value:.1f}" for value in scale.flatten()))
+print("zero points", *(f"{value:.0f}" for value in zero.flatten()))
+ours = grids.fit(weights, bits, False).encode(weights)  # what the book's own program says
 
 # %% [markdown]
 # **Blank 1.** Give the codes: divide by the scale, round, move by the zero point, and keep between 0 and $2^P - 1$ (`.clamp`).
@@ -121,7 +129,7 @@ def encode(weights, scale, zero, most):
     return None  # your line here
 
 
-compare("the codes", encode(weights, scale, zero, 2**bits - 1), grids.fit(weights, bits, False).encode(weights))
+compare("the codes", encode(weights, scale, zero, 2**bits - 1), ours)
 
 
 # %% tags=["hide-cell"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"}
@@ -133,9 +141,9 @@ def encode(weights, scale, zero, most):
 
 codes = encode(weights, scale, zero, 2**bits - 1)
 nearest = scale * (codes - zero)
-compare("the codes", codes, grids.fit(weights, bits, False).encode(weights))
+compare("the codes", codes, ours)
 
-# %% slideshow={"slide_type": "fragment"} mystnb={"image": {"alt": "Three rows of a matrix as dots on horizontal lines, each with its four grid values as ticks, and an arrow from every weight to the nearest one."}}
+# %% tags=["hide-input"] slideshow={"slide_type": "fragment"} mystnb={"image": {"alt": "Three rows of a matrix as dots on horizontal lines, each with its four grid values as ticks, and an arrow from every weight to the nearest one."}}
 figure, axes = plt.subplots(figsize=(6.4, 2.2), layout="constrained")
 for row in range(3):
     axes.plot(scale[row] * (torch.arange(2**bits) - zero[row]), [row] * 2**bits, "|", color="0.5", markersize=22)
@@ -176,6 +184,7 @@ inputs = torch.tensor(
 )
 hessian = inputs.T @ inputs / len(inputs)
 print(hessian)
+ours = gptq_solver.relative_error(weights, nearest, hessian)
 
 # %% [markdown]
 # **Blank 2.** Compute $E(Q)$. `torch.trace` sums a diagonal, `@` multiplies matrices, `.T` turns one over.
@@ -187,7 +196,7 @@ def lost(weights, rounded, hessian):
     return None  # your line here
 
 
-compare("the share lost", lost(weights, nearest, hessian), gptq_solver.relative_error(weights, nearest, hessian))
+compare("the share lost", lost(weights, nearest, hessian), ours)
 
 
 # %% tags=["hide-cell"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"}
@@ -198,7 +207,7 @@ def lost(weights, rounded, hessian):
     return torch.trace(error @ hessian @ error.T) / torch.trace(weights @ hessian @ weights.T)
 
 
-compare("the share lost", lost(weights, nearest, hessian), gptq_solver.relative_error(weights, nearest, hessian))
+compare("the share lost", lost(weights, nearest, hessian), ours)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 3. GPTQ, column by column
@@ -400,7 +409,7 @@ for model, specs in of_model.items():
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ### Rounding hurts more, the more it has read
 
-# %% slideshow={"slide_type": "fragment"} mystnb={"image": {"alt": "QiD at 3 bits against training tokens on logarithmic axes for two models. Both lines rise and flatten towards the end, where the larger model lies below the smaller one."}}
+# %% tags=["hide-input"] slideshow={"slide_type": "fragment"} mystnb={"image": {"alt": "QiD at 3 bits against training tokens on logarithmic axes for two models. Both lines rise and flatten towards the end, where the larger model lies below the smaller one."}}
 figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
 for model, marker in zip(curves, "os", strict=True):
     tokens, values, errors = curves[model].T

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-WIDTH = 88  # letters a line of a verdict
+WIDTH = 72  # letters a line of a verdict
 PERCENT = 100.0
 
 
