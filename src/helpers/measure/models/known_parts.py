@@ -91,11 +91,12 @@ def calls_an_interface(attention: nn.Module) -> bool:
 
 def same_code(one: Callable[..., object], other: Callable[..., object]) -> bool:
     """Tell whether two functions do the same with the same names; what they are called and say of themselves aside."""
-    codes = [inspect.unwrap(function).__code__ for function in (one, other)]
-    documented = [function.__doc__ is not None for function in (one, other)]
-    constants = [code.co_consts[has:] for code, has in zip(codes, documented, strict=True)]
-    first, second = ((code.co_code, code.co_names, code.co_varnames) for code in codes)
-    return first == second and constants[0] == constants[1]
+    parts = []
+    for function in (one, other):
+        code = inspect.unwrap(function).__code__
+        constants = [each for each in code.co_consts if each not in (None, function.__doc__)]
+        parts.append((code.co_code, code.co_names, code.co_varnames, constants))
+    return bool(parts[0] == parts[1])
 
 
 def with_globals(function: Callable[..., object], replaced: dict[str, object]) -> types.FunctionType:
