@@ -40,7 +40,7 @@ PROGRAMS = {
 }
 STAGES = ("load", "quantize", "save", "reload", "score")
 COUNTED = STAGES[1:]
-LIMIT_SECONDS = 540  # of one program on one work
+LIMIT_SECONDS = 480  # of one program on one work
 QUIET = {"TORCHDYNAMO_DISABLE": "1", "GPTQMODEL_CPU_WORKERS": "2", "OMP_WAIT_POLICY": "PASSIVE"}  # on a CPU
 
 
