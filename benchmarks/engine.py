@@ -31,7 +31,6 @@ from works import BF16, REL_DAMP, WORKS, Work, flops_of_rounding, flops_of_scori
 REPEATS = 3
 SMALL_BUDGET_GIB = 8  # of memory beside the model: a tenth of what an H200 gives by default
 SMALL_BUDGET_FOR = "pythia-1b"
-KEY = ("work", "gpu", "hessian_dtype", "eval_dtype", "n_checkpoints", "calibration", "declared_gib")
 
 
 def models(work: Work, n_checkpoints: int) -> list[Checkpoint]:
@@ -157,11 +156,12 @@ def time_work(name: str) -> None:
         pieces += [(fastest, 1, 1, None), (fastest, 3, 1, None), (fastest, work.n_checkpoints, 2, None)]
     if name == SMALL_BUDGET_FOR:
         pieces.append((fastest, work.n_checkpoints, 1, SMALL_BUDGET_GIB))
-    for number, (dtypes, n_checkpoints, fewer_tokens, declared_gib) in enumerate(pieces):
-        timed = row(name, dtypes, n_checkpoints, number == 0, fewer_tokens, declared_gib)
+    rows: list[dict] = []
+    for dtypes, n_checkpoints, fewer_tokens, declared_gib in pieces:
+        rows.append(row(name, dtypes, n_checkpoints, not rows, fewer_tokens, declared_gib))
         torch.cuda.empty_cache()
-        print({key: value for key, value in timed.items() if value is not None}, flush=True)
-        merge("engine", [timed], KEY)
+        print({key: value for key, value in rows[-1].items() if value is not None}, flush=True)
+        merge("engine", rows, ("work", "gpu"))
 
 
 def main(names: list[str]) -> None:
