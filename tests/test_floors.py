@@ -64,6 +64,10 @@ FORBIDDEN = {
 }
 
 
+def needs_cuda(name: str) -> bool:
+    return name.endswith("_cuda") or "cuda" in name.split(".")
+
+
 def named_in(node: ast.AST) -> set[str]:
     if isinstance(node, ast.Import):
         return {alias.name for alias in node.names}
@@ -144,7 +148,7 @@ def test_the_bridge_needs_neither_pandas_nor_torch():
 
 def test_the_measuring_side_imports_without_the_rest():
     names = [name for name in sorted(PATHS) if room(name) in ("cli", "commands", "table", "measure")]
-    here = [name for name in names if not name.endswith(("_cuda", "_child"))]
+    here = [name for name in names if not needs_cuda(name) and not name.endswith("_child")]
     code = f"""
 import importlib, importlib.util, sys
 absent = {ABSENT!r}
@@ -178,10 +182,6 @@ def test_the_mathematics_of_gptq_stands_alone():
 @pytest.mark.parametrize("name", [name for name in sorted(PATHS) if name.endswith("_cuda")])
 def test_kernels_are_triton(name):
     assert "triton" in USES[name]
-
-
-def needs_cuda(name: str) -> bool:
-    return name.endswith("_cuda") or "cuda" in name.split(".")
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(PATHS) if not needs_cuda(name)])

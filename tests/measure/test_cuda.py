@@ -159,6 +159,38 @@ def test_a_walk_on_the_gpu_is_the_walk_on_the_cpu_but_for_rounding_chaos(dtype):
     assert same.float().mean() >= (0.99 if dtype == "float32" else 0.97)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "tfloat32", "bfloat16"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "neox, parallel"])
+@pytest.mark.parametrize("method", ["gptq", "rtn", "awq"])
+def test_a_scheme_alone_among_others_and_beside_other_checkpoints_is_the_same_to_the_bit(method, name, dtype):
+    """What is measured beside a variant decides nothing about it: its codes, and its losses in every document."""
+    low = {"group_size": 16, "symmetric": False}
+    if method == "gptq":
+        low |= {"rel_damp": 0.01, "hessian_dtype": dtype}
+    if method == "awq":
+        low |= {"propagate": "full_precision"}
+    schemes = [QuantScheme(method, bits=bits, **low) for bits in (2, 3, 4, 8)]
+    calibration = torch.randint(0, 256, (16, 48), generator=torch.Generator().manual_seed(0))
+    blocks = Blocks(
+        torch.randint(0, 256, (12, 49), generator=torch.Generator().manual_seed(1)), tuple(range(12)), 1, ""
+    )
+    first, second = (Checkpoint(build(name, seed).cuda(), Path()) for seed in (0, 1))
+    seen = []
+    for checkpoints, asked, place in (
+        ([first], schemes[1:2], 0),
+        ([first], schemes, 1),
+        ([second, first], schemes[1:3], 0),
+    ):
+        answers = method_named(method).quantize(checkpoints, asked, calibration, 2**30)
+        scores = evaluate.evaluate(checkpoints, answers, blocks, dtype, 2**30)
+        seen.append((answers[-1][place], scores[-1][1 + place]))
+    (alone, alone_scores), *others = seen
+    for answer, scores in others:
+        for layer in alone.weights:
+            assert torch.equal(alone.decoded(layer), answer.decoded(layer)), layer
+        assert scores == alone_scores
+
+
 @pytest.mark.parametrize("vocabulary_size", [100, 4096, 50304])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_scores_from_the_kernel_are_those_of_the_cpu(vocabulary_size, dtype):
