@@ -54,8 +54,9 @@ def test_a_count_is_exact():
 
 
 def test_a_verdict_is_shown_in_lines_that_fit_a_page():
-    shown = repr(judge(dataclasses.replace(EXERCISE, hint="long " * 60), 1.0))
-    assert max(map(len, shown.splitlines())) <= WIDTH
+    verdict = judge(dataclasses.replace(EXERCISE, hint="long " * 60), 1.0)
+    assert max(map(len, repr(verdict).splitlines())) <= WIDTH
+    assert verdict._repr_markdown_() == verdict.text
 
 
 def test_a_wrong_answer_is_not_told_the_right_one():

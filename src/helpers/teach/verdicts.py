@@ -36,13 +36,16 @@ class Exercise:
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """The judgement of one answer: `right` is None where there was no answer; shown as its text."""
+    """The judgement of one answer: `right` is None where there was no answer; shown as its text, which is Markdown."""
 
     right: bool | None
     text: str
 
     def __repr__(self) -> str:
         return textwrap.fill(self.text, WIDTH)
+
+    def _repr_markdown_(self) -> str:
+        return self.text  # a page breaks its lines where they fit, on a phone too; a terminal has `__repr__`
 
 
 def judge(exercise: Exercise, answer: object) -> Verdict:
