@@ -124,6 +124,6 @@ def test_what_lies_beside_a_share_is_rounded_weights_and_the_largest_end():
     """Llama, 32 wide with 256 tokens: by hand, and a head of 8192."""
     decoder = decoder_of(build("llama"))
     n_rounded = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32)
-    assert memory.bytes_beside(decoder, 3) == 3 * 4 * n_rounded + 8 * 256 * 32
+    assert memory.bytes_beside([decoder], 3) == 3 * 4 * n_rounded + 8 * 256 * 32
     work = dataclasses.replace(WORK, beside=1000)
     assert work.n_bytes(2, 3) == WORK.n_bytes(2, 3) + 1000

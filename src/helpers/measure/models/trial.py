@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from helpers.measure.models.decoders import CAUSES, Decoder, first_line, hidden_of, positions_of, unknown_structure
 from helpers.measure.models.stacking import Stack, StackedLinear, block_arguments
+from helpers.measure.models.streaming.placing import device_of
 
 N_TOKENS = 64  # of each of two sequences, where no window is longer and the model has the positions
 LEAST_TOKENS = 8  # of models so large that more would take long
@@ -70,7 +71,7 @@ def _tokens(decoder: Decoder) -> Tensor:
     affordable = max(LEAST_TOKENS, MULTIPLICATIONS // (2 * max(n_params, 1)))
     length = min(max(N_TOKENS, _longest_window(decoder.model) + 1), affordable, positions_of(config) or affordable)
     tokens = torch.arange(2 * length).reshape(2, length) % int(config.vocab_size)
-    return tokens.to(decoder.model.device)
+    return tokens.to(device_of(decoder.model))
 
 
 def _longest_window(model: PreTrainedModel) -> int:

@@ -26,6 +26,7 @@ from transformers import PretrainedConfig
 
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
 from helpers.measure.models.stored import begin_block, widened
+from helpers.measure.models.streaming.placing import device_of
 from helpers.measure.rounding import grids
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.method import Method
@@ -104,7 +105,7 @@ def quantize(
 
 def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> list[Rounded]:
     weights: list[dict[str, IntegerWeight | Tensor]] = [{} for _ in schemes]
-    tokens = tokens.to(decoder.model.device)
+    tokens = tokens.to(device_of(decoder.model))
     hidden, _ = decoder.inputs(tokens)
     _, arguments = decoder.inputs(tokens[:1])
     with widened(decoder.blocks[0]):
