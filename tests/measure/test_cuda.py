@@ -88,7 +88,7 @@ def test_the_fused_block_is_transformers_block(parallel, dtype):
         stack = stacking.block_stacks(decoders[0], kind)[0]
         assert stack.forward is not stack.module, "the fused block is what runs"
         stack.load([decoder.blocks[1] for decoder in decoders], owners, {})
-        hidden = stacking.first_inputs(decoders, owners, [tokens], kind)[0]
+        (hidden,) = stacking.first_inputs(decoders, owners, [tokens], kind)
         arguments = stacking.block_arguments(decoders[0], tokens, kind)[1]
         ours = stack.call(hidden, **arguments)
         exact = [model.double() for model in models]

@@ -6,8 +6,9 @@ beside a share however small it is: rounded weights that wait to be scored, and 
 On a GPU it is a bound that nothing exceeds (`streaming/device_work`).
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -195,6 +196,25 @@ def is_too_large(decoders: Sequence[Decoder], n_kept: int, device: str, memory_b
     rounded = n_kept * sum(layer.weight.numel() for layer in decoders[0].linear_layers().values()) * ROUNDED_BYTES
     budget = default_budget(device) if memory_bytes is None else memory_bytes
     return rounded + _stored_bytes(decoders) > SHARE_OF_WHOLE * budget
+
+
+@contextlib.contextmanager
+def held_to(memory_bytes: int | None, device: str) -> Iterator[None]:
+    """Let a GPU give this process no more than a declared budget meanwhile.
+
+    Work that would take more finds the memory full, and is halved. What CUDA itself takes (its context, its kernels)
+    lies beside.
+    """
+    if device != "cuda" or memory_bytes is None:
+        yield
+        return
+    torch.cuda.empty_cache()
+    _, total = torch.cuda.mem_get_info()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, memory_bytes / total))
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 def _stored_bytes(decoders: Sequence[Decoder]) -> int:

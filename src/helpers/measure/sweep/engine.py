@@ -47,7 +47,7 @@ def measuring(
     table, records = places.measurements, places.records
     for place in (table, records / "any"):
         disk.refuse_unwritable(place)
-    with disk.exclusive(records):
+    with disk.exclusive(records), memory.held_to(memory_bytes, device):
         disk.clear_unfinished(records, "*.json")
         in_table = set(files.read_table(table).column("measurement_id").to_pylist()) if table.exists() else set()
         engine = Engine(sweep, device, memory_bytes, records, in_table | files.done_ids(records), console)

@@ -7,7 +7,7 @@ sum is more than the peak; the tests on a GPU hold peaks against it.
 from dataclasses import dataclass
 
 HIDDEN_COPIES = 4  # of a micro-batch: two that are read, two that are written
-HESSIAN_COPIES = 9  # float32: sums, own, damped, the factor, its inverse, and what that is put together from
+HESSIAN_COPIES = 11  # float32: sums, own, damped, factor, inverse, what that is put together from; a rotation's two
 SOLVED_BYTES = 44  # per weight of the layer that is solved or decoded: eleven float32 copies
 LOADED_BYTES = 4  # per weight and variant of the block at work, beside its own dtype: what it was rounded to
 LOGIT_COPIES = 5  # of the 16-bit model and of a variant, and what their losses need

@@ -79,7 +79,7 @@ def _round_all(decoder: Decoder, scheme: QuantScheme, gradients: dict[str, Tenso
     for name, layer in layers.items():
         weight = weight_of(layer)
         outliers = largest(gradients[name].abs(), round(given(scheme.outlier_share) * weight.numel()))
-        weights[f"{name}.weight"] = round_rest(weight, outliers, scheme)
+        weights[f"{name}.weight"] = round_rest(weight, outliers, scheme).to(layer.weight.device)
         n_bits += int(outliers.sum()) * outlier_bits(weight)
     matrices = list(weights.values())
     diagnostics = Diagnostics(
