@@ -74,7 +74,8 @@ def watch(decoder: Decoder, tokens: Tensor, watchers: Sequence[Watcher]) -> None
 
 def _batches(decoder: Decoder, tokens: Tensor) -> Sequence[Tensor]:
     device = device_of(decoder.model)
-    return tokens.to(device).split(SEQUENCES_AT_ONCE[device.type])
+    batches: Sequence[Tensor] = tokens.to(device).split(SEQUENCES_AT_ONCE[device.type])
+    return batches
 
 
 @contextlib.contextmanager
