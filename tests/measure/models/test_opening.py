@@ -236,3 +236,13 @@ def test_what_goes_into_the_blocks_is_found_without_a_copy_of_a_block(tmp_path, 
     hidden, _ = decoder.inputs(TOKENS)
     assert hidden.dtype == torch.float32
     assert [id(each) for each in copied] == [id(decoder.model.get_input_embeddings().weight)]
+
+
+def test_a_model_that_works_elsewhere_is_opened_streamed(tmp_path, monkeypatch):
+    local = saved(tmp_path, "llama")
+    placed = []
+    monkeypatch.setattr(opening, "put", lambda model, device, streamed: placed.append((device, streamed)))
+    opening.open_stored(local)
+    assert placed == []
+    opening.open_stored(local, "cuda")
+    assert placed == [("cuda", True)]

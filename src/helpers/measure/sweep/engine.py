@@ -15,7 +15,7 @@ from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.models.sizes import refuse_other_sizes
-from helpers.measure.models.streaming.placing import put
+from helpers.measure.models.streaming.placing import is_streamed, put
 from helpers.measure.rounding import layerwise, methods
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.scoring import evaluate
@@ -222,7 +222,8 @@ class Engine:
                 f"{', hidden states on the host' if now.offloaded else ''})"
                 for name, now in shares.items()
             ]
-            budget = f"of {memory_bytes / 2**30:.3g} GiB"
+            where = ", weights on the host" if is_streamed(decoders[0].model) else ""
+            budget = f"of {memory_bytes / 2**30:.3g} GiB{where}"
             self.console.print(f"{spec.model}: {len(members)} at once, expected {', '.join(estimates)} {budget}")
         return memory_bytes - beside
 

@@ -18,13 +18,14 @@ def put(model: nn.Module, device: str | torch.device, streamed: bool = False) ->
     """
     if not streamed:
         model.to(device)
-    for module in model.modules():
-        if not streamed:
+        for module in model.modules():
             _WORKS_ON.pop(module, None)
-            continue
-        _WORKS_ON[module] = torch.device(device)
+        return
+    place = torch.empty(0, device=device).device  # with its number, as tensors say it
+    for module in model.modules():
+        _WORKS_ON[module] = place
         for name, buffer in module._buffers.items():
-            module._buffers[name] = None if buffer is None else buffer.to(device)
+            module._buffers[name] = None if buffer is None else buffer.to(place)
 
 
 def is_streamed(module: nn.Module) -> bool:
