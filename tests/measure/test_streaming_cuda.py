@@ -33,7 +33,7 @@ SCHEMES = [QuantScheme("gptq", bits, 16, False, rel_damp=0.01) for bits in (3, 4
 PARTS = Way("cuda")
 PAIRS = Way("cuda", variants=2, calibrating=6, scoring=4)
 SHARED = {"vocab_size": 8192, "num_hidden_layers": 4, "bos_token_id": 0, "eos_token_id": 0}
-LARGE = {  # 325M and 201M parameters in blocks, none of which is compiled
+LARGE = {  # 325M and 201M parameters in blocks
     "llama": LlamaConfig(
         **SHARED, hidden_size=2560, intermediate_size=7168, num_attention_heads=20, num_key_value_heads=20
     ),
@@ -42,11 +42,9 @@ LARGE = {  # 325M and 201M parameters in blocks, none of which is compiled
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_compiled(monkeypatch):
-    """Compiling takes a minute a block, and isn't what is tried here."""
-    monkeypatch.setattr(stacking, "COMPILED_PARAMS", 0)
-    monkeypatch.setattr(stacking, "_STACKS", {})
+def _nothing_is_left_over():
     yield
+    stacking._STACKS.clear()
     gc.collect()
     torch.cuda.empty_cache()
 
