@@ -102,7 +102,7 @@ def test_a_cleared_stack_holds_no_weights():
 def test_one_set_of_arguments_and_batches_of_any_size_serve():
     """Positions and mask come from one sequence; the last micro-batch may be smaller."""
     decoder = decoder_of(build("neox, parallel"))
-    parts = stacking.first_inputs([decoder], [0, 0], TOKENS.split(2), torch.float32)
+    parts = list(stacking.first_inputs([decoder], [0, 0], TOKENS.split(2), torch.float32))
     assert [len(part) for part in parts] == [4, 2]
     whole = decoder.inputs(TOKENS)[0]
     assert torch.equal(parts[0], torch.cat([whole[:2], whole[:2]]))
