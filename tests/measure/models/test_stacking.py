@@ -167,22 +167,3 @@ def test_a_layer_rounds_each_variants_inputs_its_own_way_sequence_by_sequence(ro
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @torch.no_grad()
-def test_other_roundings_in_the_next_block_need_no_other_program():
-    """Compiled, as on a GPU (here only traced): one that depended on the roundings would be made anew every block."""
-    decoder = decoder_of(build("llama"))
-    stack = stacking.Stack(decoder.blocks[0], torch.float32, RoundedInputsLinear)
-    counter = CompileCounter()
-    compiled = torch.compile(stack.module, backend=counter)
-    (hidden,) = stacking.first_inputs([decoder], [0, 0], [TOKENS], torch.float32)
-    arguments = stacking.block_arguments(decoder, TOKENS, torch.float32)[0]
-    programs = []
-    for index, roundings in ((0, [None, MXINT]), (0, [CROSSED, MXINT]), (1, [None, None]), (1, [MXINT, None])):
-        stack.load([decoder.blocks[index]], [0, 0], {})
-        for layer in stack.layers.values():
-            layer.roundings, layer.seq_len = roundings, TOKENS.shape[1]
-        found, expected = (hidden_of(call(hidden, **arguments)) for call in (compiled, stack.module))
-        assert torch.equal(found, expected)
-        programs.append(counter.frame_count)
-    assert programs[0] == programs[1]
-    assert programs[2] == programs[3]
-    torch.compiler.reset()
