@@ -4,7 +4,6 @@ import pytest
 import torch
 from tests.measure.plain import ARCHITECTURES, build
 from torch import nn
-from torch._dynamo.testing import CompileCounter
 
 from helpers.measure.models import stacking
 from helpers.measure.models.decoders import decoder_of, hidden_of
@@ -163,7 +162,3 @@ def test_a_layer_rounds_each_variants_inputs_its_own_way_sequence_by_sequence(ro
         rounded = torch.stack([rounding(sequence) for sequence in inputs[v]]) if rounding else inputs[v]
         expected = nn.functional.linear(rounded.flatten(0, 1), layer.weight[v], layer.bias[v])
         assert torch.equal(found[v].flatten(0, 1), expected)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@torch.no_grad()
