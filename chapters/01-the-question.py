@@ -490,6 +490,13 @@ put_all(**numbers)
 # ```
 #
 # **4.** In {numref}`fig-glance` the largest model has the *higher* QiD at the very left. Think of a reason before you read chapter 4.
+#
+# ```{admonition} Answer
+# :class: dropdown
+# A model that has hardly learned anything has little to lose: its loss is near that of guessing, whatever its weights are. The larger
+# model learns more from the first tokens, so there is more that rounding can spoil. That is a reason, not a proof; {doc}`04-degradation` has
+# what was measured there.
+# ```
 
 # %% [markdown]
 # **5.** *(code, checks itself)* By what factor does rounding to 2 bits multiply the perplexity of the smallest model's last

@@ -488,6 +488,12 @@ put_all(
 #
 # **4.** Change `inputs` so that the first two entries are never large together, and watch {numref}`fig-grid` change. When does GPTQ give the
 # codes of round-to-nearest?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# When $H$ is diagonal: each pair of entries averages to a product of zero, for example if only one entry of an input is ever other than zero.
+# With just the first two apart, the first column's error is still passed on to the third and fourth, and the codes may differ.
+# ```
 
 # %% [markdown]
 # **5.** *(code, checks itself)* Round each row of `matrix` to 3 bits, to nearest, with an asymmetric grid, in a few lines of your own.

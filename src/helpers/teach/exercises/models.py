@@ -41,7 +41,7 @@ EXERCISES = (
     ),
     Exercise(
         "19.4",
-        "by how much perplexity grows, as a share (0.1 is ten per cent)",
+        "the growth of perplexity, as a share (0.1 is ten per cent)",
         lambda: float(np.expm1(default_answer(GROUP))),
         0.01,
         "the law is stored with all its digits",
