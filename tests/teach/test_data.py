@@ -2,6 +2,7 @@
 
 import pytest
 
+from helpers.table.errors import ResultsError
 from helpers.teach import data
 
 SIZES, FITTED = 9, {2.0, 3.0, 4.0}
@@ -61,3 +62,12 @@ def test_a_changed_copy_changes_nothing(name):
     table = read()
     table[table.columns[0]] = "changed"
     assert (read()[table.columns[0]] != "changed").all()
+
+
+@pytest.mark.parametrize("name", ["late", "checkpoints", "trials", "outside", "printed", "fits"])
+def test_another_folder_is_named(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for read in (data.fits, data._measured, data._every_run, data._late, data._checkpoints, data._trials, data._mixed):
+        read.cache_clear()
+    with pytest.raises(ResultsError, match=r"not in .*accepted: Python that runs in the book's folder"):
+        getattr(data, name)()

@@ -1,6 +1,7 @@
 """Tables for exercises: the study's rows with the columns that one works with, names as in the data dictionary.
 
 They are read from `results/` and `data/` below the folder that Python runs in, once a session; each call gives a copy.
+ResultsError where they aren't there.
 """
 
 from functools import cache
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.analyse.fits.stored import StoredFits, read_fits
+from helpers.analyse.fits.stored import TABLE, StoredFits, read_fits
 from helpers.analyse.judgement.make_fits import read_measured
+from helpers.analyse.laws.default import FITS
 from helpers.analyse.mixed.block_size import rows_of_blocks
 from helpers.analyse.mixed.trials import SLACK, with_metrics
 from helpers.analyse.rows.degradation import degradation
@@ -22,6 +24,7 @@ from helpers.analyse.rows.study import (
     rows_of_seeds,
     trunk_rows,
 )
+from helpers.table.errors import ResultsError
 from helpers.table.files import read_checkpoints, read_table, read_trials
 
 CHECKPOINTS = Path("results/checkpoints.parquet")
@@ -79,23 +82,32 @@ def blocks() -> pd.DataFrame:
 
 def outside() -> pd.DataFrame:
     """Return QiD of the model that others trained, by method, bits and text (`eval_dataset`)."""
-    return degradation(read_table(OUTSIDE).to_pandas())[[*COLUMNS, "eval_dataset"]]
+    return degradation(read_table(_here(OUTSIDE)).to_pandas())[[*COLUMNS, "eval_dataset"]]
 
 
 def printed() -> pd.DataFrame:
     """Return the published table of tokens (in trillions) at which a size and bit width reach a QiD."""
-    return pd.read_csv(PRINTED)
+    return pd.read_csv(_here(PRINTED))
+
+
+def _here(path: Path) -> Path:
+    """Return the path of a table. Raises ResultsError where it isn't there: Python runs in another folder."""
+    if not path.exists():
+        raise ResultsError(
+            f"{path}: not in {Path.cwd()}; accepted: Python that runs in the book's folder"
+        )
+    return path
 
 
 @cache
 def fits() -> StoredFits:
     """Return all laws as fitted to this book's rows."""
-    return read_fits()
+    return read_fits(_here(FITS))
 
 
 @cache
 def _measured() -> pd.DataFrame:
-    return read_measured()
+    return read_measured(_here(TABLE))
 
 
 @cache
@@ -116,13 +128,13 @@ def _seeds() -> pd.DataFrame:
 
 @cache
 def _checkpoints() -> pd.DataFrame:
-    table: pd.DataFrame = read_checkpoints(CHECKPOINTS).to_pandas()
+    table: pd.DataFrame = read_checkpoints(_here(CHECKPOINTS)).to_pandas()
     return table
 
 
 @cache
 def _trials() -> pd.DataFrame:
-    table = with_metrics(read_trials(TRIALS).to_pandas())
+    table = with_metrics(read_trials(_here(TRIALS)).to_pandas())
     chosen = (table["format"] == "mxint") & (table["group_size"] == GROUP_SIZE) & (table["granularity"] == "matmul")
     return table[chosen].reset_index(drop=True)
 
