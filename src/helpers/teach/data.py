@@ -93,9 +93,7 @@ def printed() -> pd.DataFrame:
 def _here(path: Path) -> Path:
     """Return the path of a table. Raises ResultsError where it isn't there: Python runs in another folder."""
     if not path.exists():
-        raise ResultsError(
-            f"{path}: not in {Path.cwd()}; accepted: Python that runs in the book's folder"
-        )
+        raise ResultsError(f"{path}: not in {Path.cwd()}; accepted: Python that runs in the book's folder")
     return path
 
 
