@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from helpers.measure.models import checkpoints
-from helpers.measure.models.conv1d import has_transposed
+from helpers.measure.models.as_linear import has_transposed
 from helpers.measure.models.decoders import Decoder, meta_model
 from helpers.measure.models.stacking import listening
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided

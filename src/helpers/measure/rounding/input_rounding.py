@@ -65,10 +65,10 @@ class RoundedInputsLinear(StackedLinear):
 
     # otherwise each new list of roundings, in every block, would be compiled anew
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no annotations
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, shares: list[int] | None = None) -> Tensor:
         """Round each variant's inputs, (V x n, L, columns) or (V x n x L, columns), its own way, then multiply."""
         if not any(self.roundings):
-            return super().forward(inputs)
+            return super().forward(inputs, shares)
         rounded = inputs.clone().view(len(self.roundings), -1, self.seq_len, inputs.shape[-1])
         for rounding in {each for each in self.roundings if each}:
             members = [v for v, each in enumerate(self.roundings) if each == rounding]

@@ -7,6 +7,10 @@ pass over a block is enough, whatever the block looks like inside.
 
 Where the calibration text doesn't fit into memory at once it goes through in micro-batches. One that reaches a layer
 not yet rounded leaves its second moments there and waits; the last one to arrive lets the layer be rounded and goes on.
+
+An expert's second moments are those of the tokens routed to it, by each variant's own router. Where these are fewer
+than a layer's columns they say little of it: it is rounded to nearest (as under a Hessian that is the identity) if
+the scheme says so, else the scheme is refused with the experts' names.
 """
 
 import dataclasses
@@ -18,14 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from helpers.measure.models.as_linear import expert_of
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
 from helpers.measure.models.memory import Share, calibration_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
-from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
+from helpers.measure.models.stacking import StackedLinear, WaitError, block_arguments, block_stacks, first_inputs
 from helpers.measure.models.stored import begin_block
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.refusals import unknown_matrix
+from helpers.measure.rounding.refusals import unknown_matrix, unreached
 from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded, number_or_none
 from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
 from helpers.table.errors import QuantizationError
@@ -46,12 +51,17 @@ class Variant:
     weights: dict[str, IntegerWeight | Tensor] = dataclasses.field(default_factory=dict)
     # one tensor (3,) per layer: relative error, damping used, dead columns
     figures: list[Tensor] = dataclasses.field(default_factory=list)
+    # calibration tokens by expert, such as 0.mlp.experts.3, and of which of them these are too few
+    expert_tokens: dict[str, int] = dataclasses.field(default_factory=dict)
+    hardly_reached: dict[str, int] = dataclasses.field(default_factory=dict)
     failure: QuantizationError | None = None
 
     def result(self, micro_batch: int) -> Rounded | QuantizationError:
         """Return the rounded weights and their diagnostics, or the failure."""
         if self.failure:
             return self.failure
+        if self.hardly_reached and self.scheme.unreached_experts is None:
+            return QuantizationError(unreached(self.hardly_reached))
         if not self.figures:
             return Rounded({}, Diagnostics(n_params_quantized=0, quantized_ratio=0.0))
         errors, damping, dead = torch.stack(self.figures, -1).tolist()
@@ -66,8 +76,15 @@ class Variant:
             quantized_ratio=n_params_quantized / self.n_params,
             effective_bits=stored_bits(list(self.weights.values()), self.scheme, grid_bits(self.scheme)),
             calib_micro_batch=micro_batch,
+            expert_tokens=tuple(self.expert_tokens.values()) or None,
+            hardly_reached=tuple(self.hardly_reached),
         )
         return Rounded(self.weights, diagnostics)
+
+    def note_reach(self, expert: str | None, columns: int) -> None:
+        """Note the expert of a layer with so many columns, if it is one, where calibration hardly reaches it."""
+        if expert is not None and self.expert_tokens[expert] < columns:
+            self.hardly_reached[expert] = self.expert_tokens[expert]
 
 
 def _largest(figures: list[float]) -> float:
@@ -132,22 +149,22 @@ def share_of(
     return share(dataclasses.replace(work, beside=beside), n_variants, n_sequences, memory_bytes)
 
 
-class _WaitError(Exception):
-    """A micro-batch has reached a layer that isn't rounded yet, and isn't the last to reach it."""
-
-
 class _WatchedLinear(StackedLinear):
     """A stacked linear layer that lets a walk see its inputs before it computes its outputs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.arrive: Callable[[_WatchedLinear, Tensor], None] | None = None
+        self.arrive: Callable[[_WatchedLinear, Tensor, list[int] | None], None] | None = None
+
+    def see(self, inputs: Tensor, shares: list[int] | None = None) -> None:
+        """Show the inputs."""
+        given(self.arrive)(self, inputs, shares)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no annotations
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, shares: list[int] | None = None) -> Tensor:
         """Show the inputs, then multiply."""
-        given(self.arrive)(self, inputs)
-        return super().forward(inputs)
+        self.see(inputs, shares)
+        return super().forward(inputs, shares)
 
 
 @dataclasses.dataclass
@@ -159,6 +176,7 @@ class _Block:
     unrounded: set[str]
     sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # sums of x x^T over a layer's inputs x
     n_arrived: Counter[str] = dataclasses.field(default_factory=Counter)  # micro-batches, by layer
+    routed: dict[str, list[int]] = dataclasses.field(default_factory=dict)  # tokens of an expert's layer, by variant
     shared: tuple[Tensor, Tensor] | None = None  # the inputs that arrived last in full, and their Hessian
 
 
@@ -214,7 +232,7 @@ class _Walk:
             try:
                 with matrix_products(self.dtype):
                     hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
-            except _WaitError:
+            except WaitError:
                 waiting.append(number)
 
     @property
@@ -225,29 +243,48 @@ class _Walk:
     def _nothing_left(self) -> bool:
         return self.block.index == self.last and not self.block.unrounded
 
-    def _arrive(self, layer: _WatchedLinear, inputs: Tensor) -> None:
-        """Count `inputs` (V x n, ..., columns) in; round the layer if they are the last, else raise _WaitError."""
+    def _arrive(self, layer: _WatchedLinear, inputs: Tensor, shares: list[int] | None) -> None:
+        """Count `inputs` (V x n, ..., columns) in; round the layer if they are the last, else raise WaitError."""
         name = self.names[layer]
         block = self.block
         if name not in block.unrounded:
             return
         if block.shared is None or block.shared[0] is not inputs:  # a layer may share its input with the one before
-            block.shared = inputs, self._hessian(name, inputs)
+            block.shared = inputs, self._hessian(name, inputs, shares)
         with matrix_products("float32"):
             layer.weight = self._round(name, block.shared[1]).to(TENSOR_DTYPE[self.dtype])
         block.unrounded.remove(name)
         if self._nothing_left():
-            raise _WaitError
+            raise WaitError
 
-    def _hessian(self, name: str, inputs: Tensor) -> Tensor:
-        """Return the mean of x x^T over all tokens, (V, columns, columns); raise _WaitError until all are there."""
-        moments = gptq_solver.second_moments(inputs.reshape(len(self.variants), -1, inputs.shape[-1]))
+    def _hessian(self, name: str, inputs: Tensor, shares: list[int] | None) -> Tensor:
+        """Return the mean of x x^T over all tokens, (V, columns, columns); raise WaitError until all are there."""
+        if shares is None:
+            moments = gptq_solver.second_moments(inputs.reshape(len(self.variants), -1, inputs.shape[-1]))
+        else:
+            moments = torch.stack([gptq_solver.second_moments(part) for part in inputs.split(shares)])
+            before = self.block.routed.get(name, [0] * len(shares))
+            self.block.routed[name] = [sum(each) for each in zip(before, shares, strict=True)]
         sums = self.block.sums
         sums[name] = sums[name].add_(moments) if name in sums else moments
         self.block.n_arrived[name] += 1
         if self.block.n_arrived[name] < len(self.batches):
-            raise _WaitError
-        return sums.pop(name).div_(sum(tokens.numel() for tokens in self.batches))
+            raise WaitError
+        if shares is None:
+            return sums.pop(name).div_(sum(tokens.numel() for tokens in self.batches))
+        return self._over_routed(name, sums.pop(name))
+
+    def _over_routed(self, name: str, sums: Tensor) -> Tensor:
+        """Return the means of an expert's layer over the tokens routed to it, the identity where these are too few."""
+        columns = sums.shape[-1]
+        expert = f"{self.block.index}.{given(expert_of(name))}"
+        for variant, total, n_tokens in zip(self.variants, sums, self.block.routed[name], strict=True):
+            variant.expert_tokens[expert] = n_tokens
+            if n_tokens < columns:
+                total.copy_(torch.eye(columns))
+            else:
+                total.div_(n_tokens)
+        return sums
 
     def _round(self, name: str, hessian: Tensor) -> Tensor:
         """Round a layer for every variant; return the rounded weights (V, rows, columns), float32.
@@ -262,6 +299,7 @@ class _Walk:
         for i, variant in enumerate(self.variants):
             if not variant.failure and place not in variant.scheme.kept_matrices:
                 alike.setdefault(_solved_alike(variant.scheme), []).append(i)
+                variant.note_reach(expert_of(place), hessian.shape[-1])
         for members in alike.values():
             rounded = self._round_together(name, members, rounded, hessian)
         for i, variant in enumerate(self.variants):

@@ -13,12 +13,14 @@ from helpers.measure.rounding.rounded import Answers, Checkpoint
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
-METHOD = Method(version=1, calibrated=True, damped=True, mixed=True)
+METHOD = Method(version=1, calibrated=True, damped=True, mixed=True, experts=True, options=("unreached_experts",))
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why GPTQ can't do `scheme`, or None; any decoder will do."""
-    return not_accepted(scheme, format=("int",), propagate=("quantized", "full_precision"))
+    return not_accepted(
+        scheme, format=("int",), propagate=("quantized", "full_precision"), unreached_experts=(None, "rtn")
+    )
 
 
 def quantize(

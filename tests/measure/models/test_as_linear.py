@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from helpers.measure.models.conv1d import has_transposed, with_linear_layers
+from helpers.measure.models.as_linear import has_transposed, with_linear_layers
 from helpers.measure.models.decoders import linear_shapes
 
 
