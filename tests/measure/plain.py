@@ -80,7 +80,7 @@ CONFIGS = {
     "mixtral": MixtralConfig(**GATED, num_local_experts=3),
     "olmoe": OlmoeConfig(**GATED | {"intermediate_size": 16}, num_experts=4, num_experts_per_tok=3),
     "qwen3_moe": Qwen3MoeConfig(
-        **GATED, head_dim=16, moe_intermediate_size=24, num_experts=4, num_experts_per_tok=3, norm_topk_prob=True
+        **GATED, head_dim=16, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=3, norm_topk_prob=True
     ),
     "rotation off in one": SmolLM3Config(**GATED, no_rope_layers=[1, 0]),
     "a window in one": GPTNeoConfig(
@@ -106,6 +106,7 @@ OF_TWO_KINDS = (
 )  # of blocks: each has a template of its own
 OF_EXPERTS = ("mixtral", "olmoe", "qwen3_moe")
 ARCHITECTURES = (*CONFIGS, "neox, parallel", "neox, sequential")
+WITHOUT_EXPERTS = tuple(name for name in ARCHITECTURES if name not in OF_EXPERTS)
 
 
 def build(name: str, seed: int = 0) -> PreTrainedModel:

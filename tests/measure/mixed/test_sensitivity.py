@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.measure.plain import ARCHITECTURES, build, loaded
+from tests.measure.plain import WITHOUT_EXPERTS, build, loaded
 from torch.nn import functional
 
 from helpers.measure.mixed import sensitivity
@@ -49,7 +49,7 @@ def by_hand(model, rounded: Rounded, name: str) -> float:
     return (0.5 * torch.cat(gradients).square().mean() * torch.cat(errors).square().sum(-1).mean()).item()
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", WITHOUT_EXPERTS)
 @pytest.mark.parametrize("scheme", SCHEMES, ids=["weights", "mxint inputs", "crossed inputs"])
 def test_an_estimate_is_that_of_its_definition(name, scheme):
     """Batches of four sequences against one at a time; float32 sums, and now and then an input at a boundary: 1e-3."""
