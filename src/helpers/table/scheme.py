@@ -70,7 +70,7 @@ class QuantScheme:
     unreached_experts: Annotated[
         str | None,
         covariate(
-            "what becomes of experts to whom fewer calibration tokens go than a layer has columns: rtn or refused"
+            "how experts are rounded that get fewer calibration tokens than columns: rtn; null: they are refused"
         ),
     ] = None
 
