@@ -583,7 +583,7 @@ def test_experts_that_calibration_hardly_reaches_are_refused_by_name(name):
     assert isinstance(refused, QuantizationError)
     message = str(refused)
     assert message.startswith("experts with fewer calibration tokens than columns: 0.mlp.experts.0 (")
-    assert message.endswith("accepted: more calibration text, or 'unreached_experts' \"rtn\"")
+    assert message.endswith("accepted: more calibration text, or 'unreached_experts: rtn'")
     assert "\n" not in message
     assert "0.mlp.experts.0" in rounded.diagnostics.hardly_reached
     n_experts = len(build(name).model.layers[0].mlp.experts.each())

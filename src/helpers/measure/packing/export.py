@@ -177,7 +177,9 @@ def _refuse_unpackable(folder: Path) -> None:
     """
     config = checkpoints.config_of(folder)
     if has_experts(config):
-        raise CheckpointError(f"{folder}: {config.model_type} has experts; accepted in a packed checkpoint: none")
+        raise CheckpointError(
+            f"{folder}: {config.model_type} has experts; accepted in a packed checkpoint: models without"
+        )
     if has_transposed(meta_model(config)):
         raise CheckpointError(f"{folder}: stored as Conv1D, (columns, rows); accepted in a packed checkpoint: Linear")
 

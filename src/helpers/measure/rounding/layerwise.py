@@ -51,17 +51,18 @@ class Variant:
     weights: dict[str, IntegerWeight | Tensor] = dataclasses.field(default_factory=dict)
     # one tensor (3,) per layer: relative error, damping used, dead columns
     figures: list[Tensor] = dataclasses.field(default_factory=list)
-    # calibration tokens by expert, such as 0.mlp.experts.3, and of which of them these are too few
+    # calibration tokens by expert, such as 0.mlp.experts.3, and for which of them these are too few
     expert_tokens: dict[str, int] = dataclasses.field(default_factory=dict)
-    hardly_reached: dict[str, int] = dataclasses.field(default_factory=dict)
+    hardly_reached: set[str] = dataclasses.field(default_factory=set)
     failure: QuantizationError | None = None
 
     def result(self, micro_batch: int) -> Rounded | QuantizationError:
         """Return the rounded weights and their diagnostics, or the failure."""
         if self.failure:
             return self.failure
-        if self.hardly_reached and self.scheme.unreached_experts is None:
-            return QuantizationError(unreached(self.hardly_reached))
+        few = {name: n_tokens for name, n_tokens in self.expert_tokens.items() if name in self.hardly_reached}
+        if few and self.scheme.unreached_experts is None:
+            return QuantizationError(unreached(few))
         if not self.figures:
             return Rounded({}, Diagnostics(n_params_quantized=0, quantized_ratio=0.0))
         errors, damping, dead = torch.stack(self.figures, -1).tolist()
@@ -77,14 +78,9 @@ class Variant:
             effective_bits=stored_bits(list(self.weights.values()), self.scheme, grid_bits(self.scheme)),
             calib_micro_batch=micro_batch,
             expert_tokens=tuple(self.expert_tokens.values()) or None,
-            hardly_reached=tuple(self.hardly_reached),
+            hardly_reached=tuple(few),
         )
         return Rounded(self.weights, diagnostics)
-
-    def note_reach(self, expert: str | None, columns: int) -> None:
-        """Note the expert of a layer with so many columns, if it is one, where calibration hardly reaches it."""
-        if expert is not None and self.expert_tokens[expert] < columns:
-            self.hardly_reached[expert] = self.expert_tokens[expert]
 
 
 def _largest(figures: list[float]) -> float:
@@ -295,11 +291,12 @@ class _Walk:
         weights = [weight_of(linear_in(block, name)) for block in self.block.blocks]
         rounded = torch.stack([weights[owner] for owner in self.owners])
         place = self.decoders[0].short_name(self.decoders[0].name_of(self.block.index, name)).removesuffix(".weight")
-        alike: dict[tuple[object, ...], list[int]] = {}
+        alike, expert = dict[tuple[object, ...], list[int]](), expert_of(place)
         for i, variant in enumerate(self.variants):
             if not variant.failure and place not in variant.scheme.kept_matrices:
                 alike.setdefault(_solved_alike(variant.scheme), []).append(i)
-                variant.note_reach(expert_of(place), hessian.shape[-1])
+                if expert is not None and variant.expert_tokens[expert] < hessian.shape[-1]:
+                    variant.hardly_reached.add(expert)
         for members in alike.values():
             rounded = self._round_together(name, members, rounded, hessian)
         for i, variant in enumerate(self.variants):

@@ -73,6 +73,4 @@ class Method:
             if not self.experts:
                 return f"{self.name}: {config.model_type} has experts; accepted: models without"
             accepted["activation_format"] = (None,)
-        elif "unreached_experts" in self.options:
-            accepted["unreached_experts"] = (None,)
         return not_accepted(scheme, **accepted) or self.module.refusal(config, scheme)

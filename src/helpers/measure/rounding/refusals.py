@@ -43,7 +43,7 @@ def unreached(experts: Mapping[str, int]) -> str:
     named = ", ".join(f"{name} ({n_tokens})" for name, n_tokens in list(experts.items())[:MOST_NAMED])
     more = f" and {len(experts) - MOST_NAMED} more" if len(experts) > MOST_NAMED else ""
     found = f"experts with fewer calibration tokens than columns: {named}{more}"
-    return f"{found}; accepted: more calibration text, or 'unreached_experts' \"rtn\""
+    return f"{found}; accepted: more calibration text, or 'unreached_experts: rtn'"
 
 
 def undivided_layer(layers: dict[str, nn.Linear], group_size: int | None, field: str = "group_size") -> str | None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from helpers.measure.models.as_linear import has_experts
 from helpers.measure.rounding import gptq_solver, layerwise
 from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.refusals import not_accepted
@@ -18,9 +19,9 @@ METHOD = Method(version=1, calibrated=True, damped=True, mixed=True, experts=Tru
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why GPTQ can't do `scheme`, or None; any decoder will do."""
-    return not_accepted(
-        scheme, format=("int",), propagate=("quantized", "full_precision"), unreached_experts=(None, "rtn")
-    )
+    unreached = (None, "rtn") if has_experts(config) else (None,)
+    propagate = ("quantized", "full_precision")
+    return not_accepted(scheme, format=("int",), propagate=propagate, unreached_experts=unreached)
 
 
 def quantize(
