@@ -229,7 +229,7 @@ def test_an_export_calibrates_on_the_texts_that_are_named(family, tmp_path):
 
 def test_experts_are_refused_by_name_before_the_work(tmp_path, nothing_is_rounded):
     config = OlmoeConfig(
-        vocab_size=64, hidden_size=32, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, num_experts=3
+        vocab_size=64, hidden_size=32, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, num_experts=8
     )
     AutoModelForCausalLM.from_config(config).bfloat16().save_pretrained(tmp_path / "olmoe")
     message = "olmoe: olmoe has experts; accepted in a packed checkpoint: models without"

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 import torch
-from tests.measure.plain import ARCHITECTURES, OF_EXPERTS, build, inputs_of, loaded, order_of_layers, walk
+from tests.measure.plain import ARCHITECTURES, CONFIGS, OF_EXPERTS, build, inputs_of, loaded, order_of_layers, walk
 from tests.measure.tiny import tiny_model
 
 from helpers.measure.models import memory, stacking
@@ -605,6 +605,15 @@ def test_unreached_experts_are_rounded_to_nearest_and_the_others_are_not(method)
         found = weight if method == "gptq_hadamard" else weight.decode()
         to_nearest = torch.equal(found, gptq_solver.product(plain.decode(), basis.T))
         assert to_nearest == ("experts" in name), name
+
+
+def test_what_becomes_of_unreached_experts_is_a_question_of_models_with_experts():
+    refusal = methods.method_named("gptq").refusal
+    assert refusal(CONFIGS["olmoe"], scheme(3, 16, False, **RTN_WHERE_UNREACHED)) is None
+    found = refusal(CONFIGS["olmoe"], scheme(3, 16, False, unreached_experts="nearest"))
+    assert found == 'gptq: \'unreached_experts\' is "nearest"; accepted: null, "rtn"'
+    found = refusal(CONFIGS["llama"], scheme(3, 16, False, **RTN_WHERE_UNREACHED))
+    assert found == "gptq: 'unreached_experts' is \"rtn\"; accepted: null"
 
 
 def test_an_expert_whose_matrices_are_kept_needs_no_calibration():

@@ -152,11 +152,6 @@ def test_experts_are_refused_by_name_where_a_method_does_not_say_that_it_knows_t
     method, config = methods.method_named(name), OlmoeConfig()
     refused = method.refusal(config, scheme_of(name))
     assert refused == (None if name in EXPERTS else f"{name}: olmoe has experts; accepted: models without")
-    if method.options == ("unreached_experts",):
-        wanted = scheme_of(name, unreached_experts="rtn")
-        assert method.refusal(config, wanted) is None
-        expected = f"{name}: 'unreached_experts' is \"rtn\"; accepted: null"
-        assert method.refusal(GPTNeoXConfig(), wanted) == expected, "a model without experts"
 
 
 @pytest.mark.parametrize("inputs", ACTIVATIONS)
