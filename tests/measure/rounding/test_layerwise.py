@@ -2,7 +2,6 @@
 
 import dataclasses
 import gc
-import math
 import weakref
 
 import pytest
@@ -514,12 +513,6 @@ def test_a_figure_that_is_no_number_is_null():
     assert (answer.diagnostics.mean_layer_error, answer.diagnostics.max_layer_error) == (None, None)
     assert answer.diagnostics.max_rel_damp_used == 0.01
     assert not answer.decoded("gpt_neox.layers.1.mlp.dense_h_to_4h.weight").any()
-
-
-def test_the_largest_figure_is_none_where_one_is_none_wherever_it_comes():
-    nan = float("nan")
-    assert layerwise._largest([1.0, 3.0, 2.0]) == 3.0
-    assert all(math.isnan(layerwise._largest(figures)) for figures in ([nan, 1.0], [1.0, nan]))
 
 
 # ---- experts -------------------------------------------------------------------------------------------------------

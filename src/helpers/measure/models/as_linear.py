@@ -61,8 +61,6 @@ class Experts(nn.Module):
         """Return the experts in order."""
         return [module for name, module in self.named_children() if name != "act_fn"]
 
-    # how many tokens go to an expert would be compiled anew
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no annotations
     def forward(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         """Return for tokens (n, d) the weighted sum of what each one's k experts (n, k) put out, (n, d)."""
         places = [torch.where(top_k_index == index) for index in range(len(self.each()))]

@@ -8,7 +8,7 @@ only the modules that own parameters are replaced by ones that hold V sets of th
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, overload
 
@@ -18,6 +18,8 @@ from torch.func import functional_call
 
 from helpers.measure.models.as_linear import Experts
 from helpers.measure.models.decoders import Decoder, linear_in, stored_buffers
+from helpers.measure.models.stored import widened_outside
+from helpers.measure.models.streaming.placing import device_of
 from helpers.table.records import given
 
 Layer = TypeVar("Layer", bound="StackedLinear")
@@ -80,11 +82,11 @@ class StackedModule(nn.Module):
             return self._of_one(self.values, inputs)
         n_variants = len(next(iter(self.values.values())))
         split = inputs.unflatten(0, (n_variants, -1))
-        if inputs.is_cuda:
-            outputs = torch.vmap(self._of_one)(self.values, split)
-            return outputs.flatten(0, 1) if isinstance(outputs, Tensor) else tuple(x.flatten(0, 1) for x in outputs)
+        if inputs.is_cuda and self.sharing:
+            outputs: Tensor = torch.vmap(self._of_one)(self.values, split)
+            return outputs.flatten(0, 1)
         each = [{name: value[v] for name, value in self.values.items()} for v in range(n_variants)]
-        # on a CPU one by one, so that a variant's bits are its own: vmap takes layer norms apart
+        # one by one, so that a variant's bits are its own: on a CPU vmap takes layer norms apart
         parts = [self._of_one(values, x) for values, x in zip(each, split, strict=True)]
         return torch.cat(parts) if isinstance(parts[0], Tensor) else tuple(map(torch.cat, zip(*parts, strict=True)))
 
@@ -144,7 +146,7 @@ def listening(listener: Callable[[int], None]) -> Iterator[None]:
 class Stack(Generic[Layer]):
     """A module that can be any of several checkpoints' modules of its kind, for the variants of each.
 
-    On a GPU it is compiled; a stack is made once for a kind of module and loaded again and again.
+    A stack is made once for a kind of module and loaded again and again.
     """
 
     def __init__(self, module: nn.Module, dtype: torch.dtype, linear: type[Layer]) -> None:
@@ -163,15 +165,14 @@ class Stack(Generic[Layer]):
         return outputs
 
     def _forward(self, module: nn.Module) -> Callable[..., Tensor]:
-        """Return the function of the stacked module: on a GPU fused, by hand for the book's own kind of block."""
-        device = next(module.parameters()).device
-        if device.type == "cuda":
-            from helpers.measure.models import neox_cuda  # Triton is there only where CUDA is
+        """Return the function of the stacked module: on a GPU with kernels, for the book's own kind by hand."""
+        if device_of(module).type == "cuda":
+            from helpers.measure.models.cuda import blocks, neox_block  # Triton is there only where CUDA is
 
-            if neox_cuda.fits(module):
-                return functools.partial(neox_cuda.forward, self.module)
-            return torch.compile(self.module)
-        return self.module  # on a CPU compiling costs more than it saves
+            if neox_block.fits(module):
+                return functools.partial(neox_block.forward, self.module)
+            blocks.give_kernels(self.module, StackedModule)
+        return self.module
 
     def load(self, modules: Sequence[nn.Module], owners: Sequence[int], weights: Mapping[str, Tensor | None]) -> None:
         """Take over the parameters of `modules`, one per checkpoint; `owners[v]` is the checkpoint of variant v.
@@ -207,7 +208,7 @@ def _stored(module: nn.Module) -> dict[str, Tensor]:
     return dict(module.named_parameters()) | stored_buffers(module)
 
 
-# Compiled once per process for each kind of block, dtype and kind of linear layer
+# Made once per process for each kind of block, dtype and kind of linear layer
 _STACKS: dict[tuple[object, ...], Stack[Any]] = {}
 
 
@@ -220,7 +221,7 @@ def block_stacks(
 ) -> tuple[Stack[Any], ...]:
     """Return the stack for each of `decoder`'s blocks; blocks that differ in parameters alone share theirs."""
     config = decoder.model.config
-    shared = (config.to_json_string(), config._attn_implementation, decoder.model.device, dtype, linear)
+    shared = (config.to_json_string(), config._attn_implementation, device_of(decoder.model), dtype, linear)
     for template in set(decoder.templates):
         if (*shared, template) not in _STACKS:
             _STACKS[*shared, template] = Stack(decoder.blocks[template], dtype, linear)
@@ -228,12 +229,18 @@ def block_stacks(
 
 
 def first_inputs(
-    decoders: Sequence[Decoder], owners: Sequence[int], batches: Sequence[Tensor], dtype: torch.dtype
-) -> list[Tensor]:
-    """Return the first block's hidden states for each batch of tokens (n, L), once per variant: (V x n, L, d)."""
-    sizes = [len(batch) for batch in batches]
-    by_decoder = [decoder.inputs(torch.cat(list(batches)))[0].to(dtype).split(sizes) for decoder in decoders]
-    return [torch.cat([by_decoder[owner][i] for owner in owners]) for i in range(len(batches))]
+    decoders: Sequence[Decoder], owners: Sequence[int], batches: Iterable[Tensor], dtype: torch.dtype
+) -> Iterator[Tensor]:
+    """Yield the first block's hidden states for each batch of tokens (n, L), once per variant: (V x n, L, d).
+
+    Embeddings are fetched and widened once for all batches.
+    """
+    with contextlib.ExitStack() as embeddings:
+        for decoder in decoders:
+            embeddings.enter_context(widened_outside(decoder.model, decoder.blocks, *decoder.tail))
+        for batch in batches:
+            by_decoder = [decoder.inputs(batch)[0].to(dtype) for decoder in decoders]
+            yield torch.cat([by_decoder[owner] for owner in owners])
 
 
 def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> list[dict[str, Any]]:

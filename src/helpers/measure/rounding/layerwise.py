@@ -14,7 +14,6 @@ the scheme says so, else the scheme is refused with the experts' names.
 """
 
 import dataclasses
-import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,65 +26,17 @@ from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weigh
 from helpers.measure.models.memory import Share, calibration_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.models.stacking import StackedLinear, WaitError, block_arguments, block_stacks, first_inputs
-from helpers.measure.models.stored import begin_block
+from helpers.measure.models.streaming.feed import BlockFeed
+from helpers.measure.models.streaming.hidden import HiddenStates
+from helpers.measure.models.streaming.placing import device_of, home_of
 from helpers.measure.rounding import gptq_solver
-from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.refusals import unknown_matrix, unreached
-from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded, number_or_none
-from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
+from helpers.measure.rounding.rounded import Answers, Checkpoint
+from helpers.measure.rounding.variants import Variant, solved_alike, variant_of
 from helpers.table.errors import QuantizationError
 from helpers.table.records import given
-from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 
 Solve = Callable[[Tensor, Tensor, Sequence[QuantScheme]], gptq_solver.Solution]
-
-
-@dataclasses.dataclass
-class Variant:
-    """One checkpoint under one scheme, and what has become of it so far."""
-
-    owner: int
-    scheme: QuantScheme
-    n_params: int  # of the blocks' linear layers
-    weights: dict[str, IntegerWeight | Tensor] = dataclasses.field(default_factory=dict)
-    # one tensor (3,) per layer: relative error, damping used, dead columns
-    figures: list[Tensor] = dataclasses.field(default_factory=list)
-    # calibration tokens by expert, such as 0.mlp.experts.3, and for which of them these are too few
-    expert_tokens: dict[str, int] = dataclasses.field(default_factory=dict)
-    hardly_reached: set[str] = dataclasses.field(default_factory=set)
-    failure: QuantizationError | None = None
-
-    def result(self, micro_batch: int) -> Rounded | QuantizationError:
-        """Return the rounded weights and their diagnostics, or the failure."""
-        if self.failure:
-            return self.failure
-        few = {name: n_tokens for name, n_tokens in self.expert_tokens.items() if name in self.hardly_reached}
-        if few and self.scheme.unreached_experts is None:
-            return QuantizationError(unreached(few))
-        if not self.figures:
-            return Rounded({}, Diagnostics(n_params_quantized=0, quantized_ratio=0.0))
-        errors, damping, dead = torch.stack(self.figures, -1).tolist()
-        n_params_quantized = sum(weight.shape.numel() for weight in self.weights.values())
-        diagnostics = Diagnostics(
-            mean_layer_error=number_or_none(sum(errors) / len(errors)),
-            max_layer_error=number_or_none(_largest(errors)),
-            max_rel_damp_used=number_or_none(_largest(damping)),
-            n_layers_redamped=sum(used > given(self.scheme.rel_damp) * 1.001 for used in damping),
-            n_dead_columns=int(sum(dead)),
-            n_params_quantized=n_params_quantized,
-            quantized_ratio=n_params_quantized / self.n_params,
-            effective_bits=stored_bits(list(self.weights.values()), self.scheme, grid_bits(self.scheme)),
-            calib_micro_batch=micro_batch,
-            expert_tokens=tuple(self.expert_tokens.values()) or None,
-            hardly_reached=tuple(few),
-        )
-        return Rounded(self.weights, diagnostics)
-
-
-def _largest(figures: list[float]) -> float:
-    """Return the largest figure, NaN if one is: `max` would say what comes first."""
-    return math.nan if any(map(math.isnan, figures)) else max(figures)
 
 
 @torch.no_grad()
@@ -105,18 +56,18 @@ def walk(
     the share of the work that is done at once is halved, and recorded.
     Raises QuantizationError for a budget smaller than one block.
     """
-    dtype, device = schemes[0].hessian_dtype, checkpoints[0].model.device
+    dtype, device = schemes[0].hessian_dtype, device_of(checkpoints[0].model)
     refuse_without_tensor_cores(dtype, device)
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
     n_sequences, seq_len = calibration.shape
     n_variants = len(checkpoints) * len(schemes)
-    at_once = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
+    at_once = share_of(decoders, n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
-        variants = [_variant(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
+        variants = [variant_of(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
         try:
             for start in range(0, len(variants), at_once.variants):
                 members = variants[start : start + at_once.variants]
-                _Walk(decoders, members, calibration.to(device), at_once.sequences, dtype, solve).run()
+                _Walk(decoders, members, calibration.to(device), at_once, dtype, solve).run()
             break
         except torch.OutOfMemoryError:
             at_once = at_once.halved()
@@ -125,23 +76,20 @@ def walk(
     return [answers[i : i + len(schemes)] for i in range(0, len(answers), len(schemes))]
 
 
-def _variant(owner: int, decoder: Decoder, scheme: QuantScheme) -> Variant:
-    """Return a variant of which nothing is rounded yet; one that keeps a matrix the model lacks has failed."""
-    unknown = unknown_matrix(decoder, scheme)
-    n_params = sum(layer.weight.numel() for layer in decoder.linear_layers().values())
-    return Variant(
-        owner, scheme, n_params, failure=QuantizationError(f"{scheme.label}: {unknown}") if unknown else None
-    )
-
-
 def share_of(
-    decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int, beside: int = 0
+    decoders: Sequence[Decoder],
+    n_sequences: int,
+    seq_len: int,
+    dtype: str,
+    n_variants: int,
+    memory_bytes: int,
+    beside: int = 0,
 ) -> Share:
     """Return the share of rounding so many variants that is done at once, `beside` bytes of the budget being taken.
 
-    Raises QuantizationError as `walk` does.
+    `decoders` are checkpoints of one shape. Raises QuantizationError as `walk` does.
     """
-    work = calibration_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
+    work = calibration_work(decoders[0], n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize, len(decoders))
     return share(dataclasses.replace(work, beside=beside), n_variants, n_sequences, memory_bytes)
 
 
@@ -156,7 +104,6 @@ class _WatchedLinear(StackedLinear):
         """Show the inputs."""
         given(self.arrive)(self, inputs, shares)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no annotations
     def forward(self, inputs: Tensor, shares: list[int] | None = None) -> Tensor:
         """Show the inputs, then multiply."""
         self.see(inputs, shares)
@@ -184,7 +131,7 @@ class _Walk:
         decoders: Sequence[Decoder],
         variants: list[Variant],
         calibration: Tensor,
-        micro_batch: int,
+        at_once: Share,
         dtype: str,
         solve: Solve,
     ) -> None:
@@ -192,7 +139,7 @@ class _Walk:
         self.decoders = [decoders[owner] for owner in owned]
         self.owners = [owned.index(variant.owner) for variant in variants]
         self.variants, self.dtype, self.solve = variants, dtype, solve
-        self.batches = calibration.split(micro_batch)
+        self.batches, self.offloaded = calibration.split(at_once.sequences), at_once.offloaded
         self.stacks = block_stacks(self.decoders[0], TENSOR_DTYPE[dtype], _WatchedLinear)
         self.names = {layer: name for stack in self.stacks for name, layer in stack.layers.items()}
         self.last = len(self.stacks) - 1
@@ -204,11 +151,16 @@ class _Walk:
             layer.arrive = self._arrive
         dtype = TENSOR_DTYPE[self.dtype]
         arguments = block_arguments(self.decoders[0], self.batches[0], dtype)
-        hidden = first_inputs(self.decoders, self.owners, self.batches, dtype)
         try:
-            for index, stack in enumerate(self.stacks):
-                self._round_block(index, hidden, arguments[index])
-                stack.clear()
+            with BlockFeed(self.decoders) as feed:
+                inputs = first_inputs(self.decoders, self.owners, self.batches, dtype)
+                hidden = HiddenStates(inputs, self.batches[0].device, self.offloaded)
+                for index, stack in enumerate(self.stacks):
+                    with feed.at(index):
+                        self._round_block(index, hidden, arguments[index])
+                        stack.clear()
+                        self._send_home()
+                hidden.finish()
         finally:
             for stack in self.stacks:
                 stack.clear()
@@ -216,20 +168,29 @@ class _Walk:
             for layer in self.names:  # a stack outlives the walk; one that could call it would keep its models
                 layer.arrive = None
 
-    def _round_block(self, index: int, hidden: list[Tensor], arguments: dict[str, Any]) -> None:
-        """Round block `index`; replace `hidden`, one entry per micro-batch, by its outputs (but for the last block)."""
+    def _round_block(self, index: int, hidden: HiddenStates, arguments: dict[str, Any]) -> None:
+        """Round block `index`; replace `hidden`, a micro-batch at a time, by its outputs (but for the last block)."""
         stack = self.stacks[index]
-        begin_block(decoder.model for decoder in self.decoders)
         block = self.current = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(stack.layers))
         stack.load(block.blocks, self.owners, dict.fromkeys(stack.layers))
         waiting = deque(range(len(hidden)))
         while waiting and not self._nothing_left():
             number = waiting.popleft()
+            inputs = hidden.read(number, waiting[0] if waiting else None)
             try:
                 with matrix_products(self.dtype):
-                    hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
+                    outputs = hidden_of(stack.call(inputs, **arguments))
             except WaitError:
                 waiting.append(number)
+            else:
+                hidden.write(number, outputs)
+
+    def _send_home(self) -> None:
+        """Move what a block was rounded to where the models' own weights are kept."""
+        home, block = home_of(self.decoders[0].model), self.block
+        names = {self.decoders[0].name_of(block.index, name) for name in self.stacks[block.index].layers}
+        for variant in self.variants:
+            variant.weights |= {name: variant.weights[name].to(home) for name in names & variant.weights.keys()}
 
     @property
     def block(self) -> _Block:
@@ -294,7 +255,7 @@ class _Walk:
         alike, expert = dict[tuple[object, ...], list[int]](), expert_of(place)
         for i, variant in enumerate(self.variants):
             if not variant.failure and place not in variant.scheme.kept_matrices:
-                alike.setdefault(_solved_alike(variant.scheme), []).append(i)
+                alike.setdefault(solved_alike(variant.scheme), []).append(i)
                 if expert is not None and variant.expert_tokens[expert] < hessian.shape[-1]:
                     variant.hardly_reached.add(expert)
         for members in alike.values():
@@ -331,8 +292,3 @@ class _Walk:
         for position, i in enumerate(members):
             self.variants[i].weights[place] = solution.part(position)
             self.variants[i].figures.append(figures[position])
-
-
-def _solved_alike(scheme: QuantScheme) -> tuple[object, ...]:
-    """Return the fields that schemes must agree in to be solved as one batch: bits and symmetry may differ."""
-    return scheme.group_size, scheme.rel_damp, scheme.order, scheme.grid_search
