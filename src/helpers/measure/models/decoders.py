@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from helpers.measure.models.after_head import steps_of
+from helpers.measure.models.as_linear import ROUTERS, with_linear_layers
 from helpers.measure.models.block_kinds import templates_of
-from helpers.measure.models.conv1d import with_linear_layers
 from helpers.measure.models.stored import NARROW, wide, widened_in_turn
 from helpers.measure.models.streaming.placing import device_of
 from helpers.table.errors import CheckpointError
@@ -262,9 +262,10 @@ def _refuse_left_out_caps(model: PreTrainedModel) -> None:
 
 
 def _refuse_other_matrices(model: nn.Module, prefix: str, block: nn.Module) -> None:
-    """Refuse a block with matrices that aren't a Linear's (experts): they would silently stay as they are."""
+    """Refuse a block with matrices that aren't a Linear's: they would stay as they are, as only a router's may."""
     linear = {f"{name}.weight" for name in _linear(block)}
-    others = [name for name, parameter in block.named_parameters() if parameter.ndim > 1 and name not in linear]
+    known = linear | {f"{name}.weight" for name, module in block.named_modules() if isinstance(module, ROUTERS)}
+    others = [name for name, parameter in block.named_parameters() if parameter.ndim > 1 and name not in known]
     if others or not linear:
         found = f"also {', '.join(others)}" if others else "none"
         raise unknown_structure(model, f"only Linear layers in '{prefix}' can be rounded; found: {found}")
