@@ -424,7 +424,9 @@ def test_an_adapter_beside_the_model_is_refused_by_name(tmp_path, name):
         ("quantization_config", {"quant_method": "gptq", "bits": 4}, "accepted: a 16-bit original"),
         ("compression_config", {"format": "int-quantized"}, r"compressed \('compression_config'\)"),
         ("transformers_weights", "other.safetensors", "names another file of weights"),
-        ("num_hidden_layers", 10**9, "'num_hidden_layers' is 1000000000; accepted: at most 10000"),
+        ("num_hidden_layers", 10**9, "'num_hidden_layers' is 1000000000; accepted: at most 1000"),
+        ("max_position_embeddings", 0, "'max_position_embeddings' is 0; accepted: 1 or more"),
+        ("n_positions", -5, "'n_positions' is -5; accepted: 1 or more"),
     ],
 )
 def test_a_configuration_that_makes_the_weights_others_is_refused_by_name(tmp_path, name, value, found, nested):

@@ -9,7 +9,7 @@ from tests.measure.plain import from_config
 from tests.measure.tiny import SHAPE, tiny_model
 from torch import nn
 
-from helpers.measure.models.decoders import decoder_of, hidden_of, linear_in, linear_shapes
+from helpers.measure.models.decoders import decoder_of, first_line, hidden_of, linear_in, linear_shapes
 from helpers.table.errors import CheckpointError
 
 COMMON = {
@@ -464,3 +464,19 @@ def test_shapes_of_an_encoder_decoder_and_of_unknown_experts_are_refused():
         linear_shapes(transformers.T5Config())
     with pytest.raises(CheckpointError, match=r"found: also mlp\.gate\.weight"):
         linear_shapes(transformers.Qwen2MoeConfig(**COMMON, num_experts=2))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [({"pad_token_id": 10**6}, "Padding_idx"), ({"attn_implementation": "flash_attention_2"}, "FlashAttention2")],
+)
+def test_a_configuration_that_no_model_can_be_made_of_is_one_line(setting, said):
+    """torch raises an AssertionError, transformers an ImportError: whatever it is, it is the checkpoint's."""
+    with pytest.raises(CheckpointError, match=f"no causal language model can be made of LlamaConfig .*{said}"):
+        linear_shapes(transformers.LlamaConfig(**COMMON | setting))
+
+
+def test_a_first_line_that_announces_has_what_it_announces():
+    assert first_line(ValueError("field 'x':\n    expected int\nand more")) == "field 'x': expected int"
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(ValueError("one:")) == "one:"

@@ -42,7 +42,8 @@ OTHER_WEIGHTS = {
 UNDECIDING = ("transformers_version", "architectures", "_name_or_path", "dtype", "torch_dtype", "use_cache")
 STORED_AS = ("BF16", "F16", "F32", "F64")
 LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
-MOST_LAYERS = 10_000  # more are a damaged file: even their names wouldn't fit into memory
+MOST_LAYERS = 1_000  # more are a damaged file: nobody has so many, and planning them would take minutes
+POSITIONS = ("max_position_embeddings", "n_positions")
 # Buffers that checkpoints of older transformers carry and newer ones compute
 OBSOLETE_KEYS = (
     *("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"),
@@ -150,6 +151,9 @@ def settings_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> dic
         for name in LAYER_COUNTS:
             if isinstance(part.get(name), int) and part[name] > MOST_LAYERS:
                 raise CheckpointError(f"{path}: '{name}' is {part[name]}; accepted: at most {MOST_LAYERS}")
+        for name in POSITIONS:
+            if isinstance(part.get(name), int) and part[name] < 1:
+                raise CheckpointError(f"{path}: '{name}' is {part[name]}; accepted: 1 or more")
     return settings
 
 

@@ -199,7 +199,7 @@ def meta_model(config: PretrainedConfig) -> PreTrainedModel:
     try:
         with torch.device("meta"):
             model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except CAUSES as error:
+    except Exception as error:  # whatever a library raises of numbers and names that it can't use
         kind = type(config).__name__
         raise CheckpointError(f"no causal language model can be made of {kind} ({first_line(error)})") from None
     return model
@@ -222,8 +222,9 @@ def unknown_structure(model: nn.Module, complaint: str) -> CheckpointError:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text."""
-    return str(error).partition("\n")[0]
+    """Return the first line of an error's text, with the next where it ends in a colon: that one has the reason."""
+    first, _, rest = str(error).partition("\n")
+    return f"{first} {rest.strip().splitlines()[0] if rest.strip() else ''}".rstrip() if first.endswith(":") else first
 
 
 def _linear(block: nn.Module) -> dict[str, nn.Linear]:

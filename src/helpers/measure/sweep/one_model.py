@@ -75,8 +75,9 @@ def one_model(wanted: Wanted) -> OneModel:
     Raises SpecError, CheckpointError, CorpusError or QuantizationError, one line, for a model, text or scheme that
     can't be measured; nothing is loaded for that.
     """
-    for name in ("bits", "methods", "texts", "calibration", "seeds"):
-        _refuse_repeated(name, getattr(wanted, name))
+    asked = {"bits": wanted.bits, "method": wanted.methods, "text": wanted.texts}
+    for option, values in (asked | {"calibration": wanted.calibration, "seeds": wanted.seeds}).items():
+        _refuse_repeated(option, values)
     _refuse_widths(wanted.bits)
     _refuse_seeds(wanted.seeds)
     spec, folder = checkpoint_of(wanted.model, wanted.revision, wanted.tokens_seen)
