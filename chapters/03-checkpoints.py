@@ -13,9 +13,19 @@
 # ---
 
 # %% [markdown]
-# # The checkpoints
+# # Models in which tokens and learning rate come apart
 #
 # *Which models, at which moments of their training, and what must be known about each?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** In this study size, tokens, peak learning rate and its decay vary nearly independently: the condition number
+#   is {glue:text}`condition_study:.2f`, where one is perfect. In the public Pythia checkpoints it is
+#   {glue:text}`condition_pythia:.0f`.
+# - **How sure.** It follows from the training plans, so it has no error. But most sizes were trained once, with Python code
+#   only, and the text was read up to {glue:text}`epochs:.1f` times.
+# - **Use it for.** Knowing what a row of the tables says, before believing a trend in it.
+# ```
 #
 # A **checkpoint** is a copy of a model's weights, put aside during training. A **family** is a set of models that differ in size and, if
 # all goes well, in nothing else. Rounding every checkpoint of a family gives QiD as a function of tokens and size.

@@ -13,12 +13,24 @@
 # ---
 
 # %% [markdown]
-# # Degradation
+# # QiD grows with tokens and falls with bits
 #
 # *How does QiD move with tokens, size and bits?*
 #
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** From {glue:text}`late_first:s` to {glue:text}`late_last:s` tokens at a constant learning rate QiD at 3 bits
+#   becomes {glue:text}`growth_3:.1f` [{glue:text}`growth_3_low:.1f`, {glue:text}`growth_3_high:.1f`] times as large (mean over
+#   sizes, 95% over training runs).
+# - **How sure.** It rises in {glue:text}`tokens_rising:d` of {glue:text}`tokens_series:d` series: {glue:text}`study_sizes:d`
+#   sizes, one run each, up to {glue:text}`study_largest:s` parameters, three bit widths, one order of Python code. Size
+#   protects at equal tokens only, not at equal tokens per parameter.
+# - **Use it for.** Expecting more loss from a model that was trained longer. The third bit divides QiD by about
+#   {glue:text}`bit_32:.0f`, the fourth by about {glue:text}`bit_43:.0f` (medians).
+# ```
+#
 # A checkpoint can be rounded in many ways, and a family has many checkpoints. This chapter rounds all of them and looks at
-# the result along one variable at a time. No formula is fitted yet; that is {doc}`the next chapter's <05-unified-law>` business.
+# the result along one variable at a time. No formula is fitted yet; that is {doc}`chapter 5's <05-unified-law>` business.
 #
 # {cite:t}`ouyang2025lowbit` lead us to expect three things. QiD should rise with the training tokens $D$. It should fall with the
 # size $N$. And it should fall with the bits $P$ that are kept. We count how often that is so. Then we look at what else may move
@@ -90,6 +102,7 @@ from helpers.show.figures import comparisons
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put, put_all
 from helpers.show.markdown import code, plain
+from helpers.show.numbers.degradation import mean_growth
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import agreement_table, ratio_table, twins_table
 from helpers.table.corpus import packages
@@ -140,7 +153,7 @@ put("sweep_tokens", int(mine["n_tokens"].max()))
 #
 # ## One number and its error
 #
-# QiD is a difference of two mean losses, in nats per token (see {doc}`01-the-question`). Both models read the same
+# QiD is a difference of two mean losses, in nats per token (see {doc}`chapter 1 <01-the-question>`). Both models read the same
 # {glue:text}`sweep_tokens:,d` tokens, cut from {glue:text}`sweep_documents:d` documents. So we take the difference document by
 # document first:
 #
@@ -276,6 +289,7 @@ put("tokens_down", int(down.sum()))
 put("tokens_down_4", int(down[by_tokens["bits"] == 4].sum()))
 put("growth_low", growth.min())
 put("growth_high", growth.max())
+put_all(**mean_growth(by_tokens, 3))
 assert (by_tokens["change_nats"] > 3 * by_tokens["change_se_nats"]).all(), "the text says that all series rise"
 assert down[by_tokens["bits"] == 4].sum() > down.sum() / 2, "the text says: most of the steps down are at 4 bits"
 put("fig_tokens", figures.qid_against_tokens(gptq))
@@ -328,7 +342,7 @@ put("protocol_runs", int(by_text["n_runs"].max()))
 # {glue:text}`early_tokens:s` tokens, over {glue:text}`protocol_runs:d` runs). Calibration makes the rest: over
 # {glue:text}`protocol_draws:d` draws each the means are {glue:text}`protocol_pocket_mean:.3f` and
 # {glue:text}`protocol_study_mean:.3f`, a factor of {glue:text}`protocol_ratio_mean:.2f` where the first draws have
-# {glue:text}`protocol_ratio:.2f`. So only numbers of one protocol are compared below; {doc}`11-noise-floor` has what else moves
+# {glue:text}`protocol_ratio:.2f`. So only numbers of one protocol are compared below; {doc}`chapter 11 <11-noise-floor>` has what else moves
 # one.
 
 # %% [markdown]
@@ -374,8 +388,8 @@ put("early_down_smallest", count_label(falling_models.min()))
 # {glue:text}`large_first_tokens:s` tokens to {glue:text}`large_dip:.3f` at {glue:text}`large_dip_tokens:s`, and is back at no more than
 # {glue:text}`large_early_last:.3f` at {glue:text}`large_early_last_tokens:s`. Of all {glue:text}`early_steps:d` early steps,
 # {glue:text}`early_down:d` go down, none in a model below {glue:text}`early_down_smallest:s` parameters. The learning rate warms up in
-# part of this time, and the model learns what is easy. A power of $D$ through all of it would be a bad summary, so that the
-# next chapter fits beyond {glue:text}`early_tokens:s` tokens, and shows what that choice does.
+# part of this time, and the model learns what is easy. A power of $D$ through all of it would be a bad summary, so that
+# chapter 5 fits beyond {glue:text}`early_tokens:s` tokens, and shows what that choice does.
 #
 # ### Size
 
@@ -416,7 +430,7 @@ plt.close("all")
 #
 # At equal tokens *per parameter* size doesn't protect: there $\ln$ QiD at 3 bits changes by
 # {glue:text}`09-extrapolation.ipynb::size_slope_ratio_3:s` [{glue:text}`09-extrapolation.ipynb::size_low_ratio_3:s`,
-# {glue:text}`09-extrapolation.ipynb::size_high_ratio_3:s`] per unit of $\ln N$ (clustered by run, {doc}`09-extrapolation`).
+# {glue:text}`09-extrapolation.ipynb::size_high_ratio_3:s`] per unit of $\ln N$ (clustered by run, {doc}`chapter 9 <09-extrapolation>`).
 #
 # ### Bits
 
@@ -899,7 +913,7 @@ plt.close("all")
 # more after more tokens and less in larger models: by {glue:text}`decay_large_ratio:.2f` [{glue:text}`decay_large_low:.2f`,
 # {glue:text}`decay_large_high:.2f`] at {glue:text}`decay_large_tokens:s` tokens and {glue:text}`decay_large_size:s` parameters,
 # by {glue:text}`decay_late_ratio:.2f` [{glue:text}`decay_late_low:.2f`, {glue:text}`decay_late_high:.2f`] at
-# {glue:text}`decay_late_tokens:s` and {glue:text}`decay_late_size:s`. That is the surface of {doc}`07-tokens-or-decay` through
+# {glue:text}`decay_late_tokens:s` and {glue:text}`decay_late_size:s`. That is the surface of {doc}`chapter 7 <07-tokens-or-decay>` through
 # {glue:text}`decay_cooldowns:d` cooldowns of {glue:text}`decay_sizes:d` sizes, those of the second runs among them (clustered by
 # the {glue:text}`decay_runs:d` runs they left); {glue:text}`decay_above:d` of the cooldowns end above their run. The table's line
 # is a mean over the {glue:text}`cooldown_runs:d` of the trunk. The ends of cosines differ, from {glue:text}`cosine_lowest:.2f` to
@@ -922,7 +936,7 @@ plt.close("all")
 # {glue:text}`deep_large_2_last:.2f`. Shallow and wide, it is {glue:text}`shallow_small_2:.2f` and {glue:text}`shallow_large_2:.2f`.
 # So $N$ alone doesn't fix QiD. The trunk's larger models are deeper as well as wider.
 #
-# This is a pointer. Which of it is decay and which is tokens needs the laws of the next chapters.
+# This is a pointer; {doc}`chapter 7 <07-tokens-or-decay>` takes decay and tokens apart.
 #
 # ## Does the way of rounding matter?
 

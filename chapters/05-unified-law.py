@@ -13,9 +13,21 @@
 # ---
 
 # %% [markdown]
-# # The unified law
+# # One law fits, but its exponents move
 #
 # *Does one formula hold for tokens, size and bits together?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** QiD goes as a power of the tokens with β = {glue:text}`beta:.2f` [{glue:text}`beta_low:.2f`,
+#   {glue:text}`beta_high:.2f`] (95%, over runs and steps), but β differs with the size and with the window of tokens: no single
+#   exponent holds.
+# - **How sure.** {glue:text}`rows:d` rows of {glue:text}`runs:d` runs, up to {glue:text}`box_size_high:s` parameters and
+#   {glue:text}`box_tokens_high:s` tokens, 2 to 4 bits, a constant learning rate. The law's typical miss is
+#   {glue:text}`typical_error:.0%`. Beyond 4 bits it predicts too much.
+# - **Use it for.** Summing up rows inside the box that was fitted. To predict, take the default law of {doc}`chapter 9
+#   <09-extrapolation>`.
+# ```
 #
 # {term}`Intervals <interval>` run over training runs and steps for a law's parameters, over training runs for means, over training
 # runs and packages of documents for differences of methods and texts. At 90% they are for a new training run.
@@ -110,7 +122,7 @@ EXPONENTS = ["beta", "alpha", "gamma"]
 # {glue:text}`box_tokens_high:s`; what that choice does comes below as well. The training text has {glue:text}`unique_tokens:s` tokens, so that the last
 # checkpoints have read it {glue:text}`epochs:.1f` times. Rows of up to {glue:text}`most_epochs:d` epochs over the text are used. With
 # scales and zero points, 2, 3 and 4 bits take {glue:text}`stored_2:.2f`, {glue:text}`stored_3:.2f` and {glue:text}`stored_4:.2f` stored bits;
-# at equal stored bits coarser groups would lose less ({doc}`10-methods-and-texts`).
+# at equal stored bits coarser groups would lose less ({doc}`chapter 10 <10-methods-and-texts>`).
 
 # %%
 measured = read_table("results/measurements.parquet").to_pandas()
@@ -749,7 +761,7 @@ put_all(machine_rows=len(mine), machine_models=mine["model"].nunique())
 #
 # ## Try it
 #
-# Choose tokens and size inside the box that was fitted. The dots are the law *{glue:text}`default_law:s`*, which a written rule chooses ({doc}`09-extrapolation`),
+# Choose tokens and size inside the box that was fitted. The dots are the law *{glue:text}`default_law:s`*, which a written rule chooses ({doc}`chapter 9 <09-extrapolation>`),
 # the bars its {glue:text}`held_level:.0%` interval for a new training run.
 
 # %% tags=["hide-input"]

@@ -13,15 +13,27 @@
 # ---
 
 # %% [markdown]
-# # Tokens or decay?
+# # Tokens raise QiD, and decay adds to it
 #
 # *Does QiD grow because a model has read more, or because its learning rate has fallen?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** Taking the learning rate down to zero multiplies QiD at 3 bits by {glue:text}`end_3_mean:.2f`
+#   [{glue:text}`end_3_low:.2f`, {glue:text}`end_3_high:.2f`] (mean, 95% over sizes). Most of the growth along training is
+#   there without it.
+# - **How sure.** {glue:text}`cooldown_runs:d` cooldowns of {glue:text}`cooldown_sizes:d` sizes up to
+#   {glue:text}`largest_size:s` parameters; over size and tokens the factor goes from {glue:text}`surface_range_low:.1f` to
+#   {glue:text}`surface_range_high:.1f`. Nothing here was trained on more than {glue:text}`trunk_last:s` tokens.
+# - **Use it for.** Comparing recipes by the loss after rounding. An exponent of tokens should not be read off one run whose
+#   rate decays.
+# ```
 #
 # {cite:t}`ouyang2025lowbit` fit a power of the training tokens $D$ to checkpoints of runs whose learning rate falls along the way.
 # {cite:t}`catalan2025dynamics` object. In a run with a cosine, late checkpoints have read more *and* have a lower rate, so that a
 # fit can't tell the two apart. In their own runs the error after rounding hardly moves while the rate is constant and jumps
 # when it decays, and cooldowns that start at different points end at the same error. If they are right, the $D$ of the law is
-# not tokens at all. {doc}`04-degradation` had a glance at this. Here we take the claims one by one, with runs made for it: the
+# not tokens at all. {doc}`Chapter 4 <04-degradation>` had a glance at this. Here we take the claims one by one, with runs made for it: the
 # same sizes on the same batches at a constant rate, with cooldowns from several points, and with cosines.
 
 # %% tags=["parameters"]
@@ -125,7 +137,7 @@ at_tokens, at_loss = compared_with_trunk(plain, TOKENS_SEEN), compared_with_trun
 # %% [markdown]
 # **The yardstick.** Training runs that differ in the seed alone differ in QiD too. From another seed, with another rounding, one
 # checkpoint's QiD scatters by {glue:text}`seed_2:.1%`, {glue:text}`seed_3:.1%` and {glue:text}`seed_4:.1%` at 2, 3 and 4 bits
-# (standard deviation, {glue:text}`seed_runs:d` runs, see {doc}`11-noise-floor`). So the ratio of *one* checkpoint to *one* of
+# (standard deviation, {glue:text}`seed_runs:d` runs, see {doc}`chapter 11 <11-noise-floor>`). So the ratio of *one* checkpoint to *one* of
 # another run is a finding if it leaves 1 by more than about a factor of {glue:text}`yard_2:.2f`, {glue:text}`yard_3:.2f` and
 # {glue:text}`yard_4:.2f` (twice $\sqrt 2$ times as much). Cooldowns and averages share most of their training with the trunk, so
 # that for them this is rather too strict. {term}`Intervals <interval>` run over training runs: one number a size, and Student's $t$
@@ -786,7 +798,7 @@ assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: 
 
 # %% [markdown]
 # **Claim: decay makes the loss sharper, and that is why the error jumps. The numbers fit.** Half the trace of the Hessian times
-# the variance of the rounding error predicts RTN's QiD without a fitted constant ({doc}`12-why`). In every cooldown decay raises
+# the variance of the rounding error predicts RTN's QiD without a fitted constant ({doc}`chapter 12 <12-why>`). In every cooldown decay raises
 # the trace, by a factor of {glue:text}`sharper_rtn_hessian_trace_mean:.2f` [{glue:text}`sharper_rtn_hessian_trace_low:.2f`,
 # {glue:text}`sharper_rtn_hessian_trace_high:.2f`] on average. The variance of the 3-bit error shrinks to
 # {glue:text}`sharper_rtn_variance_mean:.2f` [{glue:text}`sharper_rtn_variance_low:.2f`,

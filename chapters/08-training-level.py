@@ -13,9 +13,20 @@
 # ---
 
 # %% [markdown]
-# # Training level: QiD as a gauge
+# # QiD tells how far a model is trained, within one recipe
 #
 # *Can the loss that rounding costs tell how trained a model is?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** A decayed model reads as trained on {glue:text}`cooldown_qid:.2f` [{glue:text}`cooldown_low:.2f`,
+#   {glue:text}`cooldown_high:.2f`] times its tokens at 3 bits (95%, over sizes). Within one recipe tokens are read to a
+#   typical factor of {glue:text}`typical_qid:.2f`.
+# - **How sure.** Each of {glue:text}`sizes:d` sizes was read by a law fitted to the others. One QiD means one number of tokens
+#   per parameter in {glue:text}`settled_sizes:d` of them. One text; recipes were moved one at a time.
+# - **Use it for.** Ordering checkpoints of one run, or sizes of one family. Not for calling somebody else's model
+#   undertrained.
+# ```
 #
 # QiD grows with the tokens a model has read. {cite:t}`ouyang2025lowbit` turn this around: a model that loses little when it is
 # rounded to few bits has not been trained to the full, and their law, solved for the tokens $D$, says how many tokens a model of a
@@ -196,7 +207,7 @@ assert all(agree["fallen"][bits] < 0.5 for bits in BITS), "and doesn't order los
 # is $D \propto N^{\alpha / \beta}$ at one QiD, and our $\alpha / \beta$ is {glue:text}`power:.2f` (95% interval
 # {glue:text}`power_low:.2f` to {glue:text}`power_high:.2f`), so that one is inside. The paper's is {glue:text}`power_paper:.2f` by
 # its equation 8, and {glue:text}`power_table_low:.2f` to {glue:text}`power_table_high:.2f` by the three laws that print its table
-# ({doc}`06-published-tables`): larger models would need ever fewer tokens per parameter. The smaller sizes don't follow. They are
+# ({doc}`chapter 6 <06-published-tables>`): larger models would need ever fewer tokens per parameter. The smaller sizes don't follow. They are
 # at {glue:text}`early_low:.0f` to {glue:text}`early_high:.0f` tokens per parameter and all between
 # {glue:text}`early_tokens_low:s` and {glue:text}`early_tokens_high:s` tokens, where learning has just set in.
 #
@@ -214,7 +225,7 @@ assert all(agree["fallen"][bits] < 0.5 for bits in BITS), "and doesn't order los
 # Now the test. Each size in turn is left out, the law is fitted to the other runs, and {eq}`eq-gauge` reads $\hat D$ off each of
 # its checkpoints. The {glue:text}`level:.0%` interval inverts the law's prediction interval for a new run: it holds every $D$ at
 # which the measured QiD would not surprise. Beside it stand two other gauges. One takes QiD and the 16-bit loss together, with
-# the form *loss* of {doc}`09-extrapolation`. The other knows nothing of rounding: it reads $\hat D$ off the 16-bit loss alone, by
+# the form *loss* of {doc}`chapter 9 <09-extrapolation>`. The other knows nothing of rounding: it reads $\hat D$ off the 16-bit loss alone, by
 # the paper's equation 3 {eq}`eq-loss16`, fitted to the other runs as well.
 
 # %%
@@ -302,7 +313,7 @@ assert missed[TOKENS_SEEN].median() <= 3 * LATE_TOKENS, "the text says: most mis
 # has hardly begun to learn. Reading the largest size by the smaller ones, the way one would use the gauge in practice, is typically
 # off by a factor of {glue:text}`typical_largest:.2f`, first low and then high: at 3 bits readings climb from
 # {glue:text}`largest_first:.2f` to {glue:text}`largest_last:.2f` of the truth, because this run's QiD rises more steeply than the
-# law knows ({doc}`09-extrapolation`).
+# law knows ({doc}`chapter 9 <09-extrapolation>`).
 #
 # The 16-bit loss alone does about as well, {glue:text}`typical_loss:.2f` (in its interval {glue:text}`covered_loss:.0%`; interval
 # a factor of {glue:text}`width_loss:.1f` wide), without rounding anything. It reads the largest size worse, at
@@ -520,7 +531,7 @@ assert change[change < -2].index.max() < change[change > 2].index.min(), "the te
 # ten beyond the tokens it was fitted to. Ours, taken at its word, would say {glue:text}`need_ours:s` tokens
 # ({glue:text}`need_low:s` to {glue:text}`need_high:s`). Its low end alone lies {glue:text}`out_tokens:.1f` powers of ten beyond
 # our tokens, and the size {glue:text}`out_size:.1f` beyond ours: **this is an extrapolation, and no statement about that
-# model.** The interval takes the form of the law to be true, and {doc}`09-extrapolation` shows that ours bends within a factor
+# model.** The interval takes the form of the law to be true, and {doc}`chapter 9 <09-extrapolation>` shows that ours bends within a factor
 # of four. Our models also read another kind of text.
 #
 # And the line is arbitrary. By the paper's equations 3 and 8, 4-bit rounding of a 70B model costs more than the last doubling

@@ -13,9 +13,20 @@
 # ---
 
 # %% [markdown]
-# # Extrapolation: which law predicts what it hasn't seen
+# # Laws predict a step ahead, not a leap
 #
 # *A law is fitted to some rows. What does it know about the others?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** Where rows are larger *and* later than those fitted, the default law is off by a typical factor of
+#   {glue:text}`later_default_factor:.2f` (rms of ln {glue:text}`later_default:.2f` ± {glue:text}`later_default_se:.2f`, over
+#   {glue:text}`later_runs:d` runs). On {glue:text}`outside_models:d` models of others no law does better than the bit width
+#   alone.
+# - **How sure.** Every size is one run, so the hold-out of the largest size ranks nothing. The default law was found among
+#   many forms.
+# - **Use it for.** Predicting the next size, or a few times more tokens, with `qid predict`. Further out: measure.
+# ```
 #
 # Every form with four or five constants looks good on the rows that it was fitted to. A law is for the rows that one does not
 # have: larger models, more tokens, other bit widths, another way of training. So we hide rows, fit, predict what was hidden,
@@ -82,7 +93,7 @@ FORMS_OF_OTHERS = {"power": "Ouyang et al.", "exponential": "Kumar et al."}
 # For each row held out, with measured QiD $q$ and predicted $\hat q$ (both in nats per token), the miss is $\ln(\hat q / q)$
 # (no unit). We give its root mean square (**rms**) and its mean (**bias**). An rms of {glue:text}`goal_rms:.2f` is a typical
 # factor of {glue:text}`goal_factor:.2f`. A logarithm of a QiD that drowns in noise means nothing. So only *clear* rows count,
-# whose QiD exceeds three noise floors ({doc}`11-noise-floor`); the share of the others is printed, and they are scored in nats.
+# whose QiD exceeds three noise floors ({doc}`chapter 11 <11-noise-floor>`); the share of the others is printed, and they are scored in nats.
 # **Coverage** is the share of rows inside the {glue:text}`level:.0%` interval for a new training run. A law that can't say
 # anything of the rows held out is **n/a**: a law with one constant for each bit width knows nothing of a width that it has
 # never met.
@@ -151,7 +162,7 @@ put("excluded", ", ".join(f"{name} ({share:.0%})" for name, share in excluded.it
 # | loss | steps, times $e^{-\lambda L_{16}}$ with the 16-bit loss of the model |
 # | loss-power-bits, room | the same with the power of $P$; with a power of $\ln V - L_{16}$ |
 # | learning-rate | power, times a factor for what decay has taken away from the rate |
-# | curvature | nothing of $D$ and $N$: a factor for each width, times what {doc}`12-why` predicts from the loss's curvature |
+# | curvature | nothing of $D$ and $N$: a factor for each width, times what {doc}`chapter 12 <12-why>` predicts from the loss's curvature |
 #
 # *Curvature* is told more than anyone has before a model is trained. So are the laws with a loss: they are told each held-out
 # model's 16-bit loss. These appear a

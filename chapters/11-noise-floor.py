@@ -13,9 +13,20 @@
 # ---
 
 # %% [markdown]
-# # The noise floor
+# # Small differences in QiD are noise
 #
 # *How small may a QiD be, or a miss of a prediction, and still mean something?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** Another training seed moves QiD at 3 bits by {glue:text}`between_3:.0%` [{glue:text}`between_3_low:.0%`,
+#   {glue:text}`between_3_high:.0%`] (standard deviation, 95% over training runs).
+# - **How sure.** {glue:text}`seed_runs:d` runs with other seeds, {glue:text}`n_seeds:d` draws of calibration text for each of
+#   {glue:text}`n_models:d` sizes. Seeds are few, so the interval is wide. How much of each document is scored moves QiD more:
+#   compare within one protocol.
+# - **Use it for.** Deciding whether a difference needs an explanation: a prediction for another run that is off by less than
+#   {glue:text}`another_3_relative:.0%` at 3 bits does not.
+# ```
 #
 # Measure the QiD of one checkpoint again, with nothing changed that anybody cares about, and another number comes out. Another
 # draw of calibration text, other documents, another machine, another number format: each moves it. Train the model again from
@@ -111,7 +122,7 @@ SIZES = [8, 16, 32, 64, 128]
 #
 # The rows are the study's: GPTQ in asymmetric groups of {glue:text}`group:d`, rounded with {glue:text}`calib_sequences:d`
 # sequences of calibration text, scored on {glue:text}`n_sequences:d` sequences from {glue:text}`n_documents:d` documents. Beside
-# them stand the rows of {doc}`10-methods-and-texts` and those of the reader's table, with a quarter of either.
+# them stand the rows of {doc}`chapter 10 <10-methods-and-texts>` and those of the reader's table, with a quarter of either.
 
 # %%
 measured = read_table("results/measurements.parquet").to_pandas()
@@ -200,7 +211,7 @@ plt.close("all")
 #
 # ### A quarter of the calibration text
 #
-# The reader's machine rounds with {glue:text}`calib_few:d` sequences, and {doc}`10-methods-and-texts` does too. On the last
+# The reader's machine rounds with {glue:text}`calib_few:d` sequences, and {doc}`chapter 10 <10-methods-and-texts>` does too. On the last
 # checkpoints of its {glue:text}`n_pocket:d` models {glue:text}`n_seeds_few:d` draws were made as well. Does four times as much
 # text scatter half as much, as a mean would?
 

@@ -13,9 +13,19 @@
 # ---
 
 # %% [markdown]
-# # Block size: how many values share a scale
+# # Longer training calls for smaller blocks
 #
 # *Do large models need small blocks?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** The block that {glue:text}`qb_budget:.0%` more perplexity allows falls as $D$ to the power
+#   {glue:text}`qb_grows_tokens:s` (95%, over training runs), with inputs and weights in 4 bits.
+# - **How sure.** {glue:text}`qb_runs:d` runs, one a size, up to {glue:text}`qb_largest:s` parameters; at equal tokens the
+#   allowed block grows with size. No law of block size predicts the largest size well. Weights alone: block size matters less.
+# - **Use it for.** Choosing the block of a 4-bit format for inputs and weights: large models are no excuse for large blocks
+#   once they are trained for longer.
+# ```
 #
 # A low-precision format rarely gives each value a scale of its own. A *block* of neighbouring values shares one. A large block
 # is cheap and coarse: its largest value sets the step for all others. A small block follows the values and pays for its scale,
@@ -89,7 +99,7 @@ def slopes_of_k(tables):
 # - **Block size** $Q_b$: the number of neighbouring values that share a scale, no unit. In MXINT-4 the scale is a power of two,
 #   and weights and inputs of a matrix both go in blocks of $Q_b$. A scale of eight bits costs $8 / Q_b$ bits per value.
 # - **Quantization ratio** $Q_r$: the share of the parameters of the blocks' linear layers that is rounded, no unit (see
-#   {doc}`13-how-much-can-go-low`).
+#   {doc}`chapter 13 <13-how-much-can-go-low>`).
 # - **Relative increase of perplexity**: $e^{q} - 1$ with the QiD $q$, a share. It is what the paper fits:
 #
 # $$
@@ -259,7 +269,7 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 # than the others. A block that holds such a channel takes its scale from it, and its neighbours are rounded to little or
 # nothing. The larger the blocks, the more channels have such a neighbour. Without outliers a larger block costs only what the
 # largest of more ordinary values exceeds that of fewer. For GPTQ in groups of 32, which leaves inputs alone, outliers explained
-# nothing among small models, and a part of the loss in the largest ({doc}`12-why`).
+# nothing among small models, and a part of the loss in the largest ({doc}`chapter 12 <12-why>`).
 #
 # We measure outliers as the root mean square of the largest channel over that of the mean one, for the inputs of each matrix,
 # and take the geometric mean over matrices. From {glue:text}`qb_outliers_least:.1f` at the smallest model's first checkpoint
@@ -372,7 +382,7 @@ assert rms.min().min() > extrapolation.GOAL_LOG_RMS, "the text says: no law reac
 # :name: fig-joint-scores
 # :alt: Heat map of thirteen laws by six hold-outs with rms, its error, coverage and ties. No cell is pale: most have 0.3 to 0.6. Laws in which the exponent of the block depends on size or on outliers are lighter than the others for the largest size and the largest block. The two controls at the bottom are darkest but for the decayed rate.
 #
-# No joint law predicts what it hasn't seen to {glue:text}`qb_goal:.2f` (see {doc}`09-extrapolation`). Each cell: rms of
+# No joint law predicts what it hasn't seen to {glue:text}`qb_goal:.2f` (see {doc}`chapter 9 <09-extrapolation>`). Each cell: rms of
 # $\ln(\hat q / q)$ ± its standard error over training runs (none on one run), the share of 90% intervals that hold, and whether
 # the law is tied with the column's best. Held out: the largest size; more than a quarter of the longest
 # training; everything rounded; each size's largest block; one scale a row; cooldowns.
@@ -398,7 +408,7 @@ assert rms.min().min() > extrapolation.GOAL_LOG_RMS, "the text says: no law reac
 #   {glue:text}`qb_cao_slope_least:s` to {glue:text}`qb_cao_slope_most:s` for models a thousand times as large. With $\alpha$
 #   depending on $Q_r$ it is another number at each ratio ($\mu$ = {glue:text}`qb_mu_ratio_by_size_value:.2f`
 #   [{glue:text}`qb_mu_ratio_by_size_low:.2f`, {glue:text}`qb_mu_ratio_by_size_high:.2f`]), so we take the agreement for luck:
-#   {doc}`13-how-much-can-go-low`, which measures it directly, finds it at the smallest budget alone.
+#   {doc}`chapter 13 <13-how-much-can-go-low>`, which measures it directly, finds it at the smallest budget alone.
 #
 # The same scores when the relative increase of perplexity is fitted instead of QiD, large increases and all:
 

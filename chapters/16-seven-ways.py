@@ -13,9 +13,21 @@
 # ---
 
 # %% [markdown]
-# # Seven ways to keep what matters
+# # Spend bits on wider codes, not on kept weights
 #
 # *Some weights matter more than others. Which of them are worth keeping, at equal cost?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** With 5% to 10% of the parameters kept in 16 bits and the rest at 3 bits, QiD is {glue:text}`matrices_3:.1f`
+#   [{glue:text}`matrices_3_low:.1f`, {glue:text}`matrices_3_high:.1f`] times that of plain GPTQ at the same stored bits (95%,
+#   over training runs and documents).
+# - **How sure.** {glue:text}`seven_checkpoints:d` checkpoints of {glue:text}`seven_sizes:d` runs up to
+#   {glue:text}`seven_largest:s` parameters. GWQ, CMPQ and CrossQuant are our own small versions of the methods. Stored bits
+#   were counted, time was not.
+# - **Use it for.** Spending bits: widen all codes before keeping some weights. For inputs of 4 bits use a scale that knows the
+#   channel too.
+# ```
 #
 # Round-to-nearest treats every weight alike. Nearly every better way of rounding says that some things should be spared: columns,
 # matrices, single weights, or the inputs. Each was proposed with its own models, text and count of bits. Here all of them
@@ -267,7 +279,7 @@ assert beside["coarse"].max() < 1, "the text says that coarse groups lose less a
 #   {glue:text}`cmpq_high_mean:.2f` [{glue:text}`cmpq_high_mean_low:.2f`, {glue:text}`cmpq_high_mean_high:.2f`] over everything. At a mean of 2.25 bits it stores less
 #   than GPTQ's narrowest codes at {glue:text}`n_cheaper:d` checkpoints of wide models, and still loses less at {glue:text}`n_cheaper_wins:d` of them.
 # - **Beside coarse groups** CMPQ has no lead left. Plain GPTQ here means groups of 32, its dearest at equal bits
-#   ({doc}`10-methods-and-texts`). In the {glue:text}`coarse_models:d` sizes whose width 128 divides, GPTQ in groups of 128 loses
+#   ({doc}`chapter 10 <10-methods-and-texts>`). In the {glue:text}`coarse_models:d` sizes whose width 128 divides, GPTQ in groups of 128 loses
 #   {glue:text}`coarse_least:.2f` to {glue:text}`coarse_most:.2f` times as much at CMPQ's own stored bits. Held against those, CMPQ's ratio at a mean of
 #   2.5 bits is {glue:text}`cmpq_coarse:.2f` [{glue:text}`cmpq_coarse_low:.2f`, {glue:text}`cmpq_coarse_high:.2f`], and its rows
 #   that lose less, {glue:text}`n_beside_fine:d` of {glue:text}`n_beside:d` against groups of 32, come down to {glue:text}`n_beside_below:d`, at a mean of
@@ -305,7 +317,7 @@ put_all(n_blocks_below=int(((ratios["way"] == keeping.BLOCKS) & (ratios["ratio"]
 # What do they keep? Of the matrices that mix the heads' outputs {glue:text}`kept_dense_2:.0%` at 2 bits and {glue:text}`kept_dense_3:.0%` at 3;
 # of queries, keys and values {glue:text}`kept_qkv_2:.0%` and {glue:text}`kept_qkv_3:.0%`; of those that lead into the MLP's width
 # {glue:text}`kept_up_2:.0%` and {glue:text}`kept_up_3:.0%`; of those that lead back {glue:text}`kept_down_2:.0%` and {glue:text}`kept_down_3:.0%`.
-# So where weights alone are rounded, what matters most per weight is small and mixes the heads, as {doc}`13-how-much-can-go-low` finds by
+# So where weights alone are rounded, what matters most per weight is small and mixes the heads, as {doc}`chapter 13 <13-how-much-can-go-low>` finds by
 # another measure; with inputs rounded too it is queries, keys and values. But 16 bits are many: each bit more in a code divides QiD by a factor, and
 # the twelve that a spared matrix has beyond a code of 4 bits would widen the codes of many others.
 #

@@ -181,6 +181,13 @@ def growths(series) -> list[float]:
     return [one[-1]["qid"] / one[0]["qid"] for one in series]
 
 
+def mean_growth(series) -> dict:
+    logs = [math.log(growth) for growth in growths(series)]
+    middle, half = math.fsum(logs) / len(logs), half_width(logs)
+    ends = {"growth_3": middle, "growth_3_low": middle - half, "growth_3_high": middle + half}
+    return {name: math.exp(log) for name, log in ends.items()}
+
+
 def tokens() -> dict:
     series, whole = (walks(rows, D, "model", "bits") for rows in (late(of_trunk()), of_trunk()))
     return {
@@ -195,7 +202,7 @@ def tokens() -> dict:
         "tokens_down_4": moves(one for one in series if one[0]["bits"] == 4).count(-1),
         "growth_low": min(growths(series)),
         "growth_high": max(growths(series)),
-    }
+    } | mean_growth(one for one in series if one[0]["bits"] == 3)
 
 
 def early() -> dict:
