@@ -131,7 +131,7 @@ put_all(**numbers)
 # {glue:text}`one_bits_per_byte:.3f` bits per byte. The protocol belongs to such a number: the first {glue:text}`n_blocks:d` blocks of
 # {glue:text}`block:d` tokens of each document are scored, and the rounding saw {glue:text}`n_calibration:d` blocks of other text. By the
 # shorter protocol of the sweep that you can repeat, the same checkpoint has
-# {glue:text}`04-degradation.ipynb::protocol_pocket:.3f`; {doc}`chapter 4 <04-degradation>` says why.
+# {glue:text}`91-this-machine.ipynb::protocol_pocket:.3f`; {doc}`appendix B <91-this-machine>` says why.
 #
 # ## The same documents twice
 #
@@ -414,13 +414,13 @@ put_all(**numbers)
 # %% [markdown]
 # There are {glue:text}`n_branches:d` such branches, of {glue:text}`n_branched:d` sizes. At the same tokens QiD at their ends is higher than
 # the trunk's in {glue:text}`n_pairs_added:d` of {glue:text}`n_pairs:d` pairs of a branch and a bit width. So decay does add: with the
-# cooldowns of larger models counted too, it multiplies QiD at 3 bits by {glue:text}`04-degradation.ipynb::decay_least:.1f` to
-# {glue:text}`04-degradation.ipynb::decay_most:.1f`, by {glue:text}`04-degradation.ipynb::decay_large_ratio:.2f`
-# [{glue:text}`04-degradation.ipynb::decay_large_low:.2f`, {glue:text}`04-degradation.ipynb::decay_large_high:.2f`] at
-# {glue:text}`04-degradation.ipynb::decay_large_tokens:s` tokens and {glue:text}`04-degradation.ipynb::decay_large_size:s` parameters and by
-# {glue:text}`04-degradation.ipynb::decay_late_ratio:.2f` [{glue:text}`04-degradation.ipynb::decay_late_low:.2f`,
-# {glue:text}`04-degradation.ipynb::decay_late_high:.2f`] at {glue:text}`04-degradation.ipynb::decay_late_tokens:s` and
-# {glue:text}`04-degradation.ipynb::decay_late_size:s` (over training runs, {doc}`chapter 7 <07-tokens-or-decay>`). In these runs
+# cooldowns of larger models counted too, it multiplies QiD at 3 bits by {glue:text}`92-what-else-moves-qid.ipynb::decay_least:.1f` to
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_most:.1f`, by {glue:text}`92-what-else-moves-qid.ipynb::decay_large_ratio:.2f`
+# [{glue:text}`92-what-else-moves-qid.ipynb::decay_large_low:.2f`, {glue:text}`92-what-else-moves-qid.ipynb::decay_large_high:.2f`] at
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_large_tokens:s` tokens and {glue:text}`92-what-else-moves-qid.ipynb::decay_large_size:s` parameters and by
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_late_ratio:.2f` [{glue:text}`92-what-else-moves-qid.ipynb::decay_late_low:.2f`,
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_late_high:.2f`] at {glue:text}`92-what-else-moves-qid.ipynb::decay_late_tokens:s` and
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_late_size:s` (over training runs, {doc}`chapter 7 <07-tokens-or-decay>`). In these runs
 # it also matters how many tokens had gone by: the branch of the largest of them, {glue:text}`branched_largest:s` parameters, that ends after {glue:text}`last_end:s` tokens has
 # {glue:text}`rise_decayed:.2f` times ({glue:text}`rise_decayed_low:.2f` to {glue:text}`rise_decayed_high:.2f`) the QiD of the one that ends after
 # {glue:text}`first_end:s`, and in all {glue:text}`n_pairs_decayed:d` pairs of a size and a bit width the last branch ends higher than the first.
@@ -429,8 +429,8 @@ put_all(**numbers)
 #
 # ## Where the book goes
 #
-# Next, {doc}`chapter 2 <02-rounding>` rounds a matrix by hand, and then a real layer. {doc}`Chapter 4 <04-degradation>` measures QiD on your
-# machine, along tokens, size and bits. {doc}`Chapter 7 <07-tokens-or-decay>` takes the dispute apart, claim by claim, and
+# Next, {doc}`chapter 2 <02-rounding>` rounds a matrix by hand, and then a real layer. {doc}`Chapter 4 <04-degradation>` measures QiD along
+# tokens, size and bits. {doc}`Chapter 7 <07-tokens-or-decay>` takes the dispute apart, claim by claim, and
 # {doc}`chapter 12 <12-why>` asks why QiD grows. Whoever has a model to round goes to {doc}`chapter 19 <19-your-model>`, whoever wants the law of
 # {eq}`eq-claim` to {doc}`chapter 5 <05-unified-law>`, and whoever doubts a number to {doc}`chapter 3 <03-checkpoints>`.
 #

@@ -428,7 +428,7 @@ assert len(pairs) == 6, "three bit widths, two group sizes"
 # QiD in nats per token on the first {glue:text}`n_scored:d` tokens of each of {glue:text}`n_documents:d` documents, after calibration on
 # {glue:text}`n_calibration:d` sequences, each with one paired standard error over documents; the difference is auto-gptq minus ours, with a
 # paired error of its own. (Chapter 1's {glue:text}`01-the-question.ipynb::one_qid:.3f` for this checkpoint at 3 bits is by another
-# protocol, see {doc}`chapter 4 <04-degradation>`.) In {glue:text}`n_same:d` of the {glue:text}`n_pairs:d` cases the two agree to within
+# protocol, see {doc}`appendix B <91-this-machine>`.) In {glue:text}`n_same:d` of the {glue:text}`n_pairs:d` cases the two agree to within
 # {glue:text}`same:.6f` nats per token: they rounded the whole model alike. Elsewhere they differ by up to {glue:text}`relative_highest:.0%` of QiD. In
 # {glue:text}`n_beyond:d` cases that is more than two of the difference's own errors; {glue:text}`n_lower:d` times auto-gptq comes out lower.
 #

@@ -25,12 +25,12 @@
 # - **How sure.** {glue:text}`rows:d` rows of {glue:text}`runs:d` runs, up to {glue:text}`box_size_high:s` parameters and
 #   {glue:text}`box_tokens_high:s` tokens, 2 to 4 bits, a constant learning rate. The law's typical miss is
 #   {glue:text}`typical_error:.0%`. Beyond 4 bits it predicts too much.
-# - **Use it for.** Summing up rows inside the box that was fitted. To predict, take the default law of {doc}`chapter 9
-#   <09-extrapolation>`.
+# - **Use it for.** Summing up rows inside the box that was fitted. To predict, take the default law of
+#   {doc}`chapter 9 <09-extrapolation>`.
 # ```
 #
-# {term}`Intervals <interval>` run over training runs and steps for a law's parameters, over training runs for means, over training
-# runs and packages of documents for differences of methods and texts. At 90% they are for a new training run.
+# {term}`Intervals <interval>` run over training runs and steps for a law's parameters, over training runs for means. At 90% they are
+# for a new training run. Ceilings, onsets, other methods and another text are in {doc}`appendix D <93-methods-and-the-law>`.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -40,19 +40,14 @@ seed = 0
 
 # %% tags=["hide-input"]
 
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
-from scipy import stats
 
 from helpers.analyse.fits.by_run import by_window, fit_by_run, leave_one_run_out
-from helpers.analyse.fits.data import FitData, FitError
-from helpers.analyse.fits.paired import fit_pair
+from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.predictions import hold_out_largest
-from helpers.analyse.fits.profiles import profile_interval
 from helpers.analyse.fits.result import information_by_bits, measured_over_predicted
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.laws.byte_units import bytes_per_token, in_bytes
@@ -64,31 +59,25 @@ from helpers.analyse.questions.trends import bit_factors, trends
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.outcomes import KL, QID
-from helpers.analyse.rows.resampling import document_counts
 from helpers.analyse.rows.second_runs import trunk_again
-from helpers.analyse.rows.selection import commonest_scheme, rows_of_fit, rows_of_sweep
+from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import (
     FITTED_BITS,
     GROUP_SIZE,
-    HELDOUT,
     LATE_TOKENS,
     MOST_EPOCHS,
-    PROSE,
-    UNSEEN,
     on_trunk,
     rows_of_every_run,
     rows_of_seeds,
     study_rows,
-    unbranched,
 )
 from helpers.show.figures import comparisons, qid
 from helpers.show.figures import fits as fit_figures
 from helpers.show.glue import put, put_all
 from helpers.show.live_chart import prediction_chart
 from helpers.show.style import count_label, use_house_style
-from helpers.show.tables import GREEK, differences_table, fits_table
-from helpers.table.corpus import packages
+from helpers.show.tables import fits_table
 from helpers.table.files import read_table
 
 use_house_style()
@@ -423,7 +412,7 @@ assert all(
 # {glue:text}`beta_at_4:.2f` and $\alpha$ of {glue:text}`alpha_at_2:.2f`, {glue:text}`alpha_at_3:.2f` and {glue:text}`alpha_at_4:.2f` for 2, 3 and 4
 # bits, all within the intervals of the joint fit. Compared within each run the difference is there all the same: at {glue:text}`beta_step_sizes:d` of
 # {glue:text}`runs:d` sizes 2 bits have a higher $\beta$ than 4 bits, by {glue:text}`beta_step:.2f` on average ({glue:text}`beta_step_low:.2f` to {glue:text}`beta_step_high:.2f`). The paper's own table goes
-# another way, as we shall see: there 2 bits have the lowest $\beta$. Between bit widths the slope in $D$ of one size differs by
+# another way ({doc}`chapter 6 <06-published-tables>`): there 2 bits have the lowest $\beta$. Between bit widths the slope in $D$ of one size differs by
 # {glue:text}`beta_bits_spread:.2f` on average, between sizes by up to {glue:text}`beta_size_spread:.2f`. It is $D$ and $N$ above all that don't separate.
 #
 # ## How much hangs on where the data begin?
@@ -605,112 +594,6 @@ assert factors[2, 3] > factors[3, 4] > factors[4, 5] > factors[5, 6]
 # {glue:text}`kl_grid_45:.2f`, {glue:text}`kl_grid_56:.2f` and {glue:text}`kl_grid_68:.2f`. {doc}`Chapter 12 <12-why>` derives that. Whoever
 # needs 5 bits or more should not take them from a law of 2 to 4.
 #
-# ## A ceiling, an onset: what the rows can tell
-#
-# Other forms bend: QiD may level off at a ceiling, or begin at an onset, sharply or smoothly. A fit gives such a parameter a number whatever the rows know
-# of it. A *profile interval* asks which values the rows allow when everything else is fitted anew, and stays open where they set no limit.
-
-# %%
-asked = {"ceiling": ("saturating", "ln_ceiling"), "onset": ("threshold", "ln_D0"), "steepness": ("onset", "ln_s")}
-profiles = {name: profile_interval(fit_by_run(FORMS[form], data)[0], of) for name, (form, of) in asked.items()}
-
-# %% tags=["remove-cell"]
-ceiling, onset = (np.exp([profiles[name].low, profiles[name].high]) for name in ("ceiling", "onset"))
-put_all(ceiling_low=ceiling[0], ceiling_high=ceiling[1], largest_qid=data.outcome_nats.max())
-put_all(onset_low=count_label(onset[0]), onset_high=count_label(onset[1]), first_row=count_label(data.tokens.min()))
-assert ceiling[0] > data.outcome_nats.max(), "the text says: above every row"
-assert onset[1] < data.tokens.min(), "the text says: before the first row"
-assert profiles["steepness"].open_sides == ("low", "high"), "the text says: no limit on either side"
-
-# %% [markdown]
-# A ceiling would lie at {glue:text}`ceiling_low:.1f` to {glue:text}`ceiling_high:.1f` nats, above every row (the largest QiD is
-# {glue:text}`largest_qid:.1f`): nothing levels off in reach. A sharp onset would lie at {glue:text}`onset_low:s` to {glue:text}`onset_high:s` tokens, before the
-# first row that was fitted at {glue:text}`first_row:s`: it is the bend at the early end, under another name. To the steepness of a smooth onset these rows set
-# no limit on either side, although its fit has a number with an error.
-#
-# ## Another method, another text
-#
-# The paper fits its law anew for each method (its figure 9) and looks at a second text (figure 8). Our checkpoints were also rounded by RTN, at 4 bits by
-# AWQ and NF4 as well, and scored on a second text, *unseen*, from packages that training never read ({doc}`chapter 10 <10-methods-and-texts>`). Do the
-# exponents differ? Both fits of a pair have the same training runs, and their shared luck cancels in the *difference*. So its interval comes from both fits at
-# once: clustered by run over the rows of both, with the scatter over draws of whole packages of documents added in quadrature.
-
-# %% tags=["hide-input"]
-splits = {HELDOUT: packages("evaluation"), UNSEEN: packages("unseen")}
-generator = np.random.default_rng(seed)
-drawn = {text: document_counts(len(names), generator, names, 200) for text, names in splits.items()}
-same, other = (drawn[HELDOUT], drawn[HELDOUT]), (drawn[HELDOUT], drawn[UNSEEN])
-
-
-def of_way(method, text=HELDOUT, symmetric=False):
-    chosen = rows_of_fit(degradation(study_rows(measured, text)), method, GROUP_SIZE, symmetric, LATE_TOKENS)
-    return chosen[chosen["bits"].isin(WIDTHS) & (chosen["epochs"] <= MOST_EPOCHS)]
-
-
-ways = {"GPTQ": rows, "RTN": of_way("rtn"), "AWQ": of_way("awq"), "NF4": of_way("nf4", symmetric=True)}
-four = {way: one[one["bits"] == 4] for way, one in ways.items()}
-of_texts = {way: fit_pair(UnifiedLaw, ways[way], of_way(way.lower(), UNSEEN), other) for way in ("GPTQ", "RTN")}
-of_texts = {f"unseen − held-out, {way}": pair for way, pair in of_texts.items()}
-of_methods = {way: fit_pair(OneBitWidthLaw, four["GPTQ"], four[way], same) for way in ("RTN", "AWQ", "NF4")}
-of_methods = {f"{way} − GPTQ, 4 bits": pair for way, pair in of_methods.items()}
-of_methods["RTN − GPTQ"] = rtn = fit_pair(UnifiedLaw, rows, ways["RTN"], same)
-differences_table(of_texts | of_methods)
-
-# %% tags=["remove-cell"]
-assert measured.loc[measured["eval_dataset"] == PROSE, "model"].nunique() == 1, "the text says: one size"
-unseen_text = {way: of_texts[f"unseen − held-out, {way}"] for way in ("GPTQ", "RTN")}
-shown = {f"{way}, held-out": pair.first for way, pair in unseen_text.items()}
-shown |= {f"{way}, unseen": pair.second for way, pair in unseen_text.items()}
-shown |= {"GPTQ, 4 bits": by_bits[4]}
-shown |= {f"{way}, 4 bits": of_methods[f"{way} − GPTQ, 4 bits"].second for way in ("RTN", "AWQ", "NF4")}
-put(
-    "fig_pairs",
-    fit_figures.exponents_of_fits(shown, {name: published[name] for name in ("paper, all", "paper, 4 bits")}),
-)
-plt.close("all")
-for kind, pairs in (("texts", of_texts), ("methods", of_methods)):
-    table = pd.concat({name: pair.differences for name, pair in pairs.items()})
-    clear = table.loc[table["clear"], "value"]
-    told = [f"{GREEK[name]} of {pair}: {value:+.2f}" for (pair, name), value in clear.items()]
-    told = f"{len(told)} leave out zero ({'; '.join(told)})".replace(": -", ": −") if told else "none leaves out zero"
-    put_all(**{f"{kind}_clear": len(clear), f"{kind}_all": len(table), f"{kind}_told": told})
-every = pd.concat({name: pair.differences for name, pair in (of_texts | of_methods).items()})
-spread = np.hypot(every["run_se"], every["document_se"])
-chance = 2 * stats.t.sf(every["value"].abs() / spread, every["degrees_of_freedom"])
-counted = every[chance < (1 - fit.level) / len(every)]
-put_all(pairs_all=len(every), pairs_counted=len(counted))
-put("pairs_told", "; ".join(f"{GREEK[name]} of {pair}" for pair, name in counted.index))
-slopes = pd.concat([pair.differences for pair in of_texts.values()]).drop(index="gamma")
-put_all(texts_most=slopes["value"].abs().max(), texts_reach=slopes[["low", "high"]].abs().max(axis=None))
-ends = [(one.estimate("alpha").low, one.estimate("alpha").high) for one in (rtn.first, rtn.second)]
-put("alpha_overlap", "overlap" if max(ends)[0] < min(ends)[1] else "lie apart")
-for name in ("value", "low", "high"):
-    put(f"rtn_alpha_{name}", f"{rtn.differences.loc['alpha', name]:+.2f}".replace("-", "−"))
-put_all(rtn_alpha=rtn.second.law.alpha, size_factor=data.n_params.max() / data.n_params.min())
-put("rtn_factor", (data.n_params.max() / data.n_params.min()) ** -rtn.differences.loc["alpha", "value"])
-
-# %% [markdown]
-# ```{glue:figure} fig_pairs
-# :name: fig-pairs
-# :alt: Exponents with intervals of eight fits in three panels, beside two published laws. First GPTQ and round-to-nearest on two texts with all bits, then GPTQ, round-to-nearest, AWQ and NF4 at 4 bits. Each fit has a dot and a bar in the panels of beta and alpha, and those of all bits in that of gamma.
-#
-# A law a text and a method, with {glue:text}`level:.0%` intervals by run and step; diamonds: published. Of the differences {glue:text}`texts_clear:d` of
-# {glue:text}`texts_all:d` between texts and {glue:text}`methods_clear:d` of {glue:text}`methods_all:d` between methods leave out zero;
-# with their number counted, {glue:text}`pairs_counted:d` of all.
-# ```
-#
-# **Texts.** Of {glue:text}`texts_all:d` differences {glue:text}`texts_told:s`. $\beta$ and $\alpha$ differ by {glue:text}`texts_most:.3f` at most, and no
-# interval of theirs reaches beyond {glue:text}`texts_reach:.2f`. A third text, English prose, was scored for one size only: no exponent of
-# size can be told from that, so it has no law. The paper shows its second text for the 12B model alone, with the same trend.
-#
-# **Methods.** Of {glue:text}`methods_all:d` differences {glue:text}`methods_told:s`; chance alone would make one in twenty. With
-# their number counted (Bonferroni over all {glue:text}`pairs_all:d` differences of texts and methods) {glue:text}`pairs_counted:d` are left:
-# {glue:text}`pairs_told:s`. A method that changed $k$ alone would leave them all at zero. The $\alpha$ of RTN is {glue:text}`rtn_alpha:.2f`, that of GPTQ {glue:text}`alpha:.2f`: a difference of {glue:text}`rtn_alpha_value:s`
-# [{glue:text}`rtn_alpha_low:s`, {glue:text}`rtn_alpha_high:s`], which the two intervals of {numref}`fig-pairs` don't tell: they {glue:text}`alpha_overlap:s`. From
-# our smallest size to the largest, {glue:text}`size_factor:.0f` times, it multiplies RTN's QiD over GPTQ's by {glue:text}`rtn_factor:.2f`. The paper's constants
-# for each method stand in a plot; the diamond of 4 bits is the law of its table. All this is about one window of tokens, in
-# which no law of this form fits well, and one draw of calibration text.
-#
 # ## The published law on our rows
 
 # %% tags=["remove-cell"]
@@ -720,44 +603,13 @@ assert data.n_params.max() < OUYANG_2024.validity.n_params[0]
 assert data.tokens.max() < OUYANG_2024.validity.tokens[0]
 put("paper_tokens_low", count_label(OUYANG_2024.validity.tokens[0]))
 put("paper_size_low", count_label(OUYANG_2024.validity.n_params[0]))
-for bits, law in OUYANG_2024_TABLE_1.items():
-    put(f"table_beta_{bits}", law.beta)
 
 # %% [markdown]
 # How would the published law, constants and all, do on our rows? Measured over predicted QiD has a median of {glue:text}`ours_median:.2f` and goes from
 # {glue:text}`ours_low:.2f` to {glue:text}`ours_high:.2f`. Every one of these rows is outside the box in which that law was fitted, which begins at
 # {glue:text}`paper_size_low:s` parameters and {glue:text}`paper_tokens_low:s` tokens.
 #
-# The paper's own table isn't what its unified law gives either. Equation 8 gives {glue:text}`06-published-tables.ipynb::unified_prints:d` of its
-# {glue:text}`06-published-tables.ipynb::cells:d` cells to the digit; three laws, one a bit width, give {glue:text}`06-published-tables.ipynb::three_prints:d`. Their
-# $\beta$ are {glue:text}`table_beta_2:.2f`, {glue:text}`table_beta_3:.2f` and {glue:text}`table_beta_4:.2f` for 2, 3 and 4 bits.
-# {doc}`Chapter 6 <06-published-tables>` goes through the cells, and through what such laws say of larger models.
-#
-# ## The rows of this machine
-
-# %% tags=["remove-input"]
-local = read_table(results_path).to_pandas()
-local = rows_of_sweep(local[local["device_type"] == device], Path(sweep))
-constant = local[unbranched(local)]  # no branch, and so no decay
-mine = commonest_scheme(degradation(constant), "gptq")
-mine = mine[mine[TOKENS_SEEN] > LATE_TOKENS]
-try:
-    my_fit, no_interval_here = fit_by_run(UnifiedLaw, FitData.from_table(mine))
-    display(fits_table({"machine": my_fit, "study": fit}))
-    if no_interval_here:
-        display(Markdown("The runs of this machine are too few for an interval of every exponent."))
-except FitError:
-    display(fits_table({"study": fit}))
-    display(Markdown("The rows of this machine don't tell the law's exponents: too few sizes, moments or bit widths."))
-
-# %% tags=["remove-cell"]
-put_all(machine_rows=len(mine), machine_models=mine["model"].nunique())
-
-# %% [markdown]
-# The first line is fitted to the {glue:text}`machine_rows:d` GPTQ rows of {glue:text}`machine_models:d` models that this machine measured beyond
-# {glue:text}`early_tokens:s` tokens, the second to the study. Runs that branch off to let the learning rate decay
-# are left out of both. The fewer runs there are, the wider are honest
-# intervals; where runs are too few for any, the first line shows the estimates alone.
+# {doc}`Chapter 6 <06-published-tables>` computes the paper's own table again.
 #
 # ## Try it
 #
@@ -786,11 +638,6 @@ for bits, scatter in seeds.iterrows():
     put(f"seed_{bits:g}_high", scatter["high"])
 assert (seeds["relative_sd"] < fit.tau).all(), "the text says: below tau"
 assert list(seeds.index[seeds["high"] > fit.tau]) == [4], "the text says: the interval of 4 bits reaches beyond it"
-far_tokens, far_size = 1e14, 7e9
-put_all(far_size=count_label(far_size), far_tokens=count_label(far_tokens), far_factor=far_tokens / box.tokens[1])
-put("far_paper", far_tokens / OUYANG_2024.validity.tokens[1])
-put("far_unified", float(OUYANG_2024.predict(far_tokens, far_size, 4)))
-put("far_table", float(OUYANG_2024_TABLE_1[4].predict(far_tokens, far_size, 4)))
 
 # %% [markdown]
 # ## Where the law is valid
@@ -811,7 +658,7 @@ put("far_table", float(OUYANG_2024_TABLE_1[4].predict(far_tokens, far_size, 4)))
 #
 # - **What decay of the learning rate does.** {cite:t}`catalan2025dynamics` find that QiD stays nearly level while the rate is constant and jumps when it
 #   decays, and hold that laws like {eq}`eq-unified`, fitted along one decaying run, mix up $D$ with the rate. Our law is fitted at a constant rate only.
-#   QiD rises with $D$ all the same. Runs whose rate decays have been measured; {doc}`chapter 4 <04-degradation>` sets them beside the
+#   QiD rises with $D$ all the same. Runs whose rate decays have been measured; {doc}`chapter 7 <07-tokens-or-decay>` sets them beside the
 #   constant ones. The law here knows nothing of them.
 # - **Whether another form fits better.** {cite:t}`kumar2025precision` take an exponential in the bits instead of a power. From 2 to 3 bits our QiD falls by a
 #   factor of {glue:text}`step_23:.1f`, from 3 to 4 by {glue:text}`step_34:.1f`. The power with our $\gamma$ says {glue:text}`power_23:.1f` and
@@ -824,9 +671,6 @@ put("far_table", float(OUYANG_2024_TABLE_1[4].predict(far_tokens, far_size, 4)))
 #   {glue:text}`seed_2_high:.0%`), {glue:text}`seed_3:.0%` at 3 ({glue:text}`seed_3_low:.0%` to {glue:text}`seed_3_high:.0%`) and {glue:text}`seed_4:.0%` at 4
 #   ({glue:text}`seed_4_low:.0%` to {glue:text}`seed_4_high:.0%`), as standard deviations relative to QiD. All lie below $\tau$ = {glue:text}`tau:.0%`, which holds the
 #   luck of the run and the faults of the law together; only the interval of 4 bits reaches beyond it. {doc}`Chapter 11 <11-noise-floor>` says more.
-# - **The far future.** {glue:text}`far_tokens:s` tokens are {glue:text}`far_factor:,.0f` times our most, and {glue:text}`far_paper:,.0f` times the paper's. For
-#   {glue:text}`far_size:s` parameters at 4 bits the published law says {glue:text}`far_unified:.2f` nats there and the law that prints the paper's table
-#   at this width {glue:text}`far_table:.2f`. The equation and the table of one paper part by that much before any doubt about the form.
 #
 # ## Exercises
 #

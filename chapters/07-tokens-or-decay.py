@@ -33,7 +33,7 @@
 # {cite:t}`catalan2025dynamics` object. In a run with a cosine, late checkpoints have read more *and* have a lower rate, so that a
 # fit can't tell the two apart. In their own runs the error after rounding hardly moves while the rate is constant and jumps
 # when it decays, and cooldowns that start at different points end at the same error. If they are right, the $D$ of the law is
-# not tokens at all. {doc}`Chapter 4 <04-degradation>` had a glance at this. Here we take the claims one by one, with runs made for it: the
+# not tokens at all. {doc}`Appendix C <92-what-else-moves-qid>` had a glance at this. Here we take the claims one by one, with runs made for it: the
 # same sizes on the same batches at a constant rate, with cooldowns from several points, and with cosines.
 
 # %% tags=["parameters"]

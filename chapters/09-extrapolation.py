@@ -649,7 +649,7 @@ assert (slopes.xs("tokens per parameter", level="fixed")["high"] > 0).all(), "th
 # They look at the fitted rows only, and they charge for constants. (They take rows to be independent, which rows of one run
 # aren't.)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: what AIC and BIC say of each law", "code_prompt_hide": "Table: what AIC and BIC say of each law"}
 criteria = stored.criteria.loc[bic.index]
 pd.DataFrame(
     {

@@ -338,7 +338,7 @@ assert late(beyond).empty, "the caption says that all of them are early"
 # early, lie beyond the axes.
 # ```
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "Table: pooled ratios with their slopes in size and tokens", "code_prompt_hide": "Table: pooled ratios with their slopes in size and tokens"}
 small = pd.Series({name: np.exp(np.log(one["ratio"]).mean()) for name, one in on_cpu.items()})
 shown = trends_table(trends)
 shown.insert(0, "CPU", small.map("{:.2f}".format).reindex(shown.index).fillna(""))

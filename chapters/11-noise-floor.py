@@ -550,7 +550,7 @@ assert (at_last["baseline_loss_nats_one"] < at_last["baseline_loss_nats_four"]).
 #
 # ## Another machine
 #
-# {doc}`Chapter 4 <04-degradation>` lays the rows of this machine beside those of a GPU and tells why GPTQ differs between them.
+# {doc}`Appendix B <91-this-machine>` lays the rows of this machine beside those of a GPU and tells why GPTQ differs between them.
 # Here we only need one number: how far one QiD is off because of its machine.
 
 # %%

@@ -191,7 +191,7 @@ assert (others["low"] > 1).all(), "the text says that all other ways lose more"
 # and documents. Settings that only two or three sizes have are in the table alone.
 # ```
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "Table: the numbers behind the figure, with slopes in size and tokens", "code_prompt_hide": "Table: the numbers behind the figure, with slopes in size and tokens"}
 kept_table(summary)
 
 # %% [markdown]

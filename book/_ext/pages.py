@@ -1,6 +1,7 @@
 """Sphinx extension: what belongs to every page beside its text.
 
-A chapter keeps the number of its file's name in whatever part of the book it stands. A page's description, which search
+A chapter keeps the number of its file's name in whatever part of the book it stands; from 90 on these are letters, A, B
+and so on, of appendices. A page's description, which search
 engines and previews show, is its box's finding or else its first paragraph; `synonyms.yml` has further words that the
 search finds it by. A link to the glossary shows the definition when the mouse rests on it. Links to edit a page and to
 report an error in it appear once `repository` in `_config.yml` holds the repository's address.
@@ -17,15 +18,19 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 CHAPTER = re.compile(r"executed/(?P<number>\d+)-")
+FIRST_APPENDIX = 90
 GLOSSARY = "glossary"
 SYNONYMS = Path(__file__).parents[1] / "synonyms.yml"
 LONGEST_DESCRIPTION = 300  # characters; what lies beyond, previews cut anyhow
 
 
-def chapter_number(docname: str) -> int | None:
-    """Return the number in a chapter's file name, None for a page that isn't a chapter."""
+def chapter_number(docname: str) -> int | str | None:
+    """Return the number in a chapter's file name, from 90 on as a letter; None for a page that isn't a chapter."""
     found = CHAPTER.match(docname)
-    return int(found["number"]) if found else None
+    if not found:
+        return None
+    number = int(found["number"])
+    return number if number < FIRST_APPENDIX else chr(ord("A") + number - FIRST_APPENDIX)
 
 
 def number_by_name(app: Sphinx, env: BuildEnvironment) -> list[str]:
