@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.measure.plain import build
+from tests.measure.plain import CONFIGS, build
 from tests.measure.rounding.test_gptq_solver import problem
 from tests.measure.tiny import ROOT, tiny_model
 from transformers import GPTNeoXForCausalLM
@@ -99,6 +99,31 @@ def test_the_fused_block_is_transformers_block(parallel, dtype):
             assert error < {"float32": 2e-6, "tfloat32": 2e-3, "bfloat16": 2e-2}[dtype]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "tfloat32", "bfloat16"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_block_with_kernels_is_transformers_block(name, dtype):
+    """Against float64, each block of two variants' checkpoints; tolerances as for the fused block."""
+    models = [build(name, seed).cuda() for seed in (0, 1)]
+    decoders = [decoder_of(model) for model in models]
+    tokens = torch.randint(0, 256, (3, 40), generator=torch.Generator().manual_seed(0)).cuda()
+    owners, kind = [0, 1, 1], TENSOR_DTYPE[dtype]
+    exact = [build(name, seed).cuda().double() for seed in (0, 1)]
+    with torch.no_grad(), matrix_products(dtype):
+        stacks = stacking.block_stacks(decoders[0], kind)
+        hidden = stacking.first_inputs(decoders, owners, [tokens], kind)[0]
+        arguments = stacking.block_arguments(decoders[0], tokens, kind)
+        for index, stack in enumerate(stacks):
+            assert any("forward" in vars(module) for module in stack.module.modules()), "kernels are what runs"
+            stack.load([decoder.blocks[index] for decoder in decoders], owners, {})
+            ours = hidden_of(stack.call(hidden, **arguments[index]))
+            for owner, part, start in zip(owners, ours.chunk(3), hidden.chunk(3), strict=True):
+                wide = stacking.block_arguments(decoder_of(exact[owner]), tokens, torch.float64)[index]
+                block = decoder_of(exact[owner]).blocks[index]
+                expected = hidden_of(block(start.double(), **wide))
+                error = (part.double() - expected).norm() / expected.norm()
+                assert error < {"float32": 2e-6, "tfloat32": 2e-3, "bfloat16": 2e-2}[dtype], (index, error)
+
+
 def test_a_diagonal_hessian_gives_round_to_nearest_bit_for_bit():
     from helpers.measure.rounding import grids
 
@@ -132,6 +157,38 @@ def test_a_walk_on_the_gpu_is_the_walk_on_the_cpu_but_for_rounding_chaos(dtype):
     first = "gpt_neox.layers.0.attention.query_key_value.weight"
     same = rounded["cpu"].weights[first].codes == rounded["cuda"].weights[first].codes.cpu()
     assert same.float().mean() >= (0.99 if dtype == "float32" else 0.97)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "tfloat32", "bfloat16"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "neox, parallel"])
+@pytest.mark.parametrize("method", ["gptq", "rtn", "awq"])
+def test_a_scheme_alone_among_others_and_beside_other_checkpoints_is_the_same_to_the_bit(method, name, dtype):
+    """What is measured beside a variant decides nothing about it: its codes, and its losses in every document."""
+    low = {"group_size": 16, "symmetric": False}
+    if method == "gptq":
+        low |= {"rel_damp": 0.01, "hessian_dtype": dtype}
+    if method == "awq":
+        low |= {"propagate": "full_precision"}
+    schemes = [QuantScheme(method, bits=bits, **low) for bits in (2, 3, 4, 8)]
+    calibration = torch.randint(0, 256, (16, 48), generator=torch.Generator().manual_seed(0))
+    blocks = Blocks(
+        torch.randint(0, 256, (12, 49), generator=torch.Generator().manual_seed(1)), tuple(range(12)), 1, ""
+    )
+    first, second = (Checkpoint(build(name, seed).cuda(), Path()) for seed in (0, 1))
+    seen = []
+    for checkpoints, asked, place in (
+        ([first], schemes[1:2], 0),
+        ([first], schemes, 1),
+        ([second, first], schemes[1:3], 0),
+    ):
+        answers = method_named(method).quantize(checkpoints, asked, calibration, 2**30)
+        scores = evaluate.evaluate(checkpoints, answers, blocks, dtype, 2**30)
+        seen.append((answers[-1][place], scores[-1][1 + place]))
+    (alone, alone_scores), *others = seen
+    for answer, scores in others:
+        for layer in alone.weights:
+            assert torch.equal(alone.decoded(layer), answer.decoded(layer)), layer
+        assert scores == alone_scores
 
 
 @pytest.mark.parametrize("vocabulary_size", [100, 4096, 50304])
@@ -229,7 +286,7 @@ def test_a_search_finds_on_the_gpu_what_it_finds_on_the_cpu():
 
 
 @pytest.mark.parametrize("name", ["llama", "opt"])
-def test_rounded_inputs_of_compiled_blocks_score_as_on_the_cpu(name):
+def test_rounded_inputs_of_other_blocks_score_as_on_the_cpu(name):
     """Another order of sums turns an input at a boundary between codes now and then: 1e-2 of KL."""
     model = build(name)
     tokens = torch.randint(0, 256, (8, 33), generator=torch.Generator().manual_seed(0))

@@ -100,7 +100,7 @@ def listening(listener: Callable[[int], None]) -> Iterator[None]:
 class Stack(Generic[Layer]):
     """A module that can be any of several checkpoints' modules of its kind, for the variants of each.
 
-    On a GPU it is compiled; a stack is made once for a kind of module and loaded again and again.
+    A stack is made once for a kind of module and loaded again and again.
     """
 
     def __init__(self, module: nn.Module, dtype: torch.dtype, linear: type[Layer]) -> None:
@@ -119,15 +119,15 @@ class Stack(Generic[Layer]):
         return outputs
 
     def _forward(self, module: nn.Module) -> Callable[..., Tensor]:
-        """Return the function of the stacked module: on a GPU fused, by hand for the book's own kind of block."""
+        """Return the function of the stacked module: on a GPU with kernels, for the book's own kind by hand."""
         device = next(module.parameters()).device
         if device.type == "cuda":
-            from helpers.measure.models import neox_cuda  # Triton is there only where CUDA is
+            from helpers.measure.models.cuda import blocks, neox_block  # Triton is there only where CUDA is
 
-            if neox_cuda.fits(module):
-                return functools.partial(neox_cuda.forward, self.module)
-            return torch.compile(self.module)
-        return self.module  # on a CPU compiling costs more than it saves
+            if neox_block.fits(module):
+                return functools.partial(neox_block.forward, self.module)
+            blocks.give_kernels(self.module, StackedModule)
+        return self.module
 
     def load(self, modules: Sequence[nn.Module], owners: Sequence[int], weights: Mapping[str, Tensor | None]) -> None:
         """Take over the parameters of `modules`, one per checkpoint; `owners[v]` is the checkpoint of variant v.
@@ -161,7 +161,7 @@ def _stored(module: nn.Module) -> dict[str, Tensor]:
     return dict(module.named_parameters()) | stored_buffers(module)
 
 
-# Compiled once per process for each kind of block, dtype and kind of linear layer
+# Made once per process for each kind of block, dtype and kind of linear layer
 _STACKS: dict[tuple[object, ...], Stack[Any]] = {}
 
 

@@ -21,6 +21,8 @@ LAZY_COLUMNS = 128  # columns corrected together before the rest of the matrix i
 # Of the second moments: tokens added at once (their order is part of the result), and column panels of wide layers
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 65536}
 PANELS, PANEL_COLUMNS = 4, 128
+# Columns, on a GPU, up to which matrices are factorised as a batch and inverted by one kernel
+FACTORISED_TOGETHER, INVERTED_TOGETHER = 1024, 2048
 DAMPING_RUNGS = (1.0, 10.0, 100.0)  # multiples of rel_damp that are tried in turn; the one used is recorded
 
 
@@ -74,21 +76,21 @@ def second_moments(inputs: Tensor) -> Tensor:
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return left @ right, float32 (or float64); on a CPU matrix by matrix, each with bits of its own."""
+    """Return left @ right, float32 (or float64), matrix by matrix, each with bits of its own."""
     target = left.new_zeros(*left.shape[:-1], right.shape[-1], dtype=torch.promote_types(left.dtype, torch.float32))
     _add_product(target, left, right)
     return target
 
 
 def _add_product(target: Tensor, left: Tensor, right: Tensor, factor: float = 1.0) -> None:
-    """Add factor x left @ right to `target`, in place and in its precision, whatever the dtype of the others."""
-    if target.is_cuda and left.dtype == torch.bfloat16:
-        left, right = (x.reshape(-1, *x.shape[-2:]) for x in (left, right))
-        target += factor * torch.bmm(left, right, out_dtype=torch.float32).view(target.shape)
-    elif target.is_cuda:
-        target += factor * (left @ right)
-    else:
-        for index in itertools.product(*map(range, target.shape[:-2])):
+    """Add factor x left @ right to `target`, in place and in its precision, whatever the dtype of the others.
+
+    Matrix by matrix: a batched product's order of sums may depend on how many there are.
+    """
+    for index in itertools.product(*map(range, target.shape[:-2])):
+        if target.is_cuda and left.dtype == torch.bfloat16:
+            target[index] += factor * torch.mm(left[index], right[index], out_dtype=torch.float32)
+        else:
             target[index].addmm_(left[index].to(target.dtype), right[index].to(target.dtype), alpha=factor)
 
 
@@ -99,14 +101,14 @@ def inverse_factor(hessian: Tensor, rel_damp: float) -> tuple[Tensor, Tensor]:
     diagonal. A matrix that isn't positive definite climbs to the next rung of `DAMPING_RUNGS`.
     Raises SingularHessianError when the last rung isn't enough.
     """
-    mean_diagonal = hessian.diagonal(dim1=-2, dim2=-1).mean(-1)
+    mean_diagonal = _means(hessian.diagonal(dim1=-2, dim2=-1))
     used = torch.full_like(mean_diagonal, rel_damp, dtype=torch.float64)
     for rung in DAMPING_RUNGS:
         damped = hessian.clone()
         damped.diagonal(dim1=-2, dim2=-1).add_((used.to(hessian.dtype) * mean_diagonal)[..., None])
         # H = R R^T with R upper triangular is the Cholesky factor read from the last column to the first; then
         # H^-1 = (R^-1)^T R^-1, so R^-1 is the factor wanted: one factorisation, no inverse of H
-        lower, info = torch.linalg.cholesky_ex(damped.flip(-1, -2))
+        lower, info = _cholesky(damped.flip(-1, -2))
         upper = _inverse_of_lower(lower).flip(-1, -2)
         # the factor of an infinite matrix is finite, with zeros in it
         singular = (info != 0) | ~torch.isfinite(mean_diagonal) | ~torch.isfinite(upper).all(-1).all(-1)
@@ -117,9 +119,42 @@ def inverse_factor(hessian: Tensor, rel_damp: float) -> tuple[Tensor, Tensor]:
     raise SingularHessianError(singular.flatten().nonzero().flatten().tolist(), rel_damp)
 
 
+def _means(rows: Tensor) -> Tensor:
+    """Return the mean of each row of (..., n): on a GPU row by row, where the order of sums depends on their number."""
+    if not rows.is_cuda:
+        return rows.mean(-1)
+    return torch.stack([row.mean() for row in rows.reshape(-1, rows.shape[-1])]).view(rows.shape[:-1])
+
+
+def _cholesky(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the lower Cholesky factor of symmetric matrices (..., n, n), and what went wrong (0 for nothing).
+
+    On a GPU one matrix and several are factorised by different programs: small matrices go as several, even one, and
+    large ones one by one, whichever costs less.
+    """
+    stacked = matrix.reshape(-1, *matrix.shape[-2:])
+    if not matrix.is_cuda:
+        lower, info = torch.linalg.cholesky_ex(matrix)
+        return lower, info
+    if matrix.shape[-1] > FACTORISED_TOGETHER:
+        parts = [torch.linalg.cholesky_ex(each) for each in stacked]
+        lower, info = torch.stack([part.L for part in parts]), torch.stack([part.info for part in parts])
+    else:
+        doubled = torch.cat([stacked, stacked[:1]]) if len(stacked) == 1 else stacked
+        lower, info = (part[: len(stacked)] for part in torch.linalg.cholesky_ex(doubled))
+    return lower.view(matrix.shape), info.view(matrix.shape[:-2])
+
+
 def _inverse_of_lower(lower: Tensor) -> Tensor:
     """Return the inverse of lower triangular matrices (..., n, n): of small diagonal blocks, then of pairs of them."""
     n = size = lower.shape[-1]
+    if lower.is_cuda and n <= INVERTED_TOGETHER:
+        from helpers.measure.rounding.gptq_columns_cuda import inverse_of_lower  # Triton is there only where CUDA is
+
+        return inverse_of_lower(lower)
+    if lower.is_cuda and lower.ndim > 2:  # several: the order of sums would depend on how many
+        stacked = torch.stack([_inverse_of_lower(each) for each in lower.reshape(-1, n, n)])
+        return stacked.view(lower.shape)
     while size > LAZY_COLUMNS and size % 2 == 0:
         size //= 2
     diagonal = _blocks(lower, size).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)  # (..., n / size, size, size)
@@ -188,6 +223,10 @@ def _round_in_order(
     grid_search: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Round the columns of `remaining`, which is used up, from first to last: (weight, codes, scale, zero)."""
+    if remaining.is_cuda:
+        from helpers.measure.rounding.gptq_columns_cuda import round_in_order  # Triton is there only where CUDA is
+
+        return round_in_order(remaining, factor, bits, group_size, symmetric, grid_search)
     columns = remaining.shape[-1]
     group = group_size or columns
     lazy = math.gcd(group, LAZY_COLUMNS) if group_size else LAZY_COLUMNS
@@ -209,10 +248,6 @@ def _round_in_order(
 
 def _round_columns(block: Tensor, factor: Tensor, grid: grids.IntegerGrid) -> tuple[Tensor, Tensor]:
     """Round the columns of `block` (..., rows, width), each correcting those after it: codes and scaled errors."""
-    if block.is_cuda:
-        from helpers.measure.rounding.gptq_columns_cuda import round_columns  # Triton is there only where CUDA is
-
-        return round_columns(block, factor, grid)
     # columns lie next to each other in memory as rows of the transpose
     remaining, factor_rows = block.mT.contiguous(), factor.unsqueeze(-2)
     codes, errors = torch.empty_like(remaining), torch.empty_like(remaining)

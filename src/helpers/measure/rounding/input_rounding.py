@@ -63,8 +63,6 @@ class RoundedInputsLinear(StackedLinear):
         self.roundings: Sequence[InputRounding | None] = ()  # one per variant
         self.seq_len = 0  # tokens of a sequence; some models' layers get all tokens in one dimension
 
-    # otherwise each new list of roundings, in every block, would be compiled anew
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no annotations
     def forward(self, inputs: Tensor) -> Tensor:
         """Round each variant's inputs, (V x n, L, columns) or (V x n x L, columns), its own way, then multiply."""
         if not any(self.roundings):

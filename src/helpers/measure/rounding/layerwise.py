@@ -143,7 +143,6 @@ class _WatchedLinear(StackedLinear):
         super().__init__()
         self.arrive: Callable[[_WatchedLinear, Tensor], None] | None = None
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no annotations
     def forward(self, inputs: Tensor) -> Tensor:
         """Show the inputs, then multiply."""
         given(self.arrive)(self, inputs)

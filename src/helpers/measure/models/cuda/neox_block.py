@@ -6,25 +6,17 @@ mathematics is transformers' (a test compares); the stacked linear layers are ca
 watches them still does.
 """
 
-from typing import Protocol
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
 from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXAttention, GPTNeoXLayer, GPTNeoXMLP
 
-ROWS_PER_PROGRAM = 4
+from helpers.measure.models.cuda.blocks import StackedNorm, norms, operand_dtype
+from helpers.measure.models.known_parts import Norm
+
 ELEMENTS_PER_PROGRAM = 2048
 TOKENS_PER_PROGRAM = 64
-
-
-class StackedNorm(Protocol):
-    """A layer norm for several variants, as far as it is read here; a `stacking.StackedModule` is one."""
-
-    shared: bool
-    values: dict[str, Tensor]
-    template: tuple[nn.Module]
 
 
 def fits(block: nn.Module) -> bool:
@@ -48,11 +40,16 @@ def forward(block: GPTNeoXLayer, hidden: Tensor, position_embeddings: tuple[Tens
     return _mlp(block.mlp, for_mlp) + hidden
 
 
+def _norms(hidden: Tensor, stacked: list[StackedNorm]) -> list[Tensor]:
+    template = stacked[0].template[0]
+    assert isinstance(template, nn.LayerNorm), template
+    return norms(hidden, stacked, Norm(template.eps, centred=True, offset=0.0))
+
+
 def _attention(attention: GPTNeoXAttention, inputs: Tensor, position_embeddings: tuple[Tensor, Tensor]) -> Tensor:
     """Return causal attention. In TF32 its products take float16 operands, which have TF32's ten bits of mantissa."""
     fused = attention.query_key_value(inputs)
-    operands = torch.float16 if fused.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else fused.dtype
-    rotated = _rotate(fused, *position_embeddings, attention.head_size, operands)
+    rotated = _rotate(fused, *position_embeddings, attention.head_size, operand_dtype(fused.dtype))
     query, key, value = rotated.unflatten(-1, (-1, 3, attention.head_size)).permute(3, 0, 2, 1, 4)
     attended = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=attention.scaling)
     outputs: Tensor = attention.dense(attended.transpose(1, 2).flatten(2).to(fused.dtype))
@@ -90,53 +87,6 @@ def _sum(into: Tensor, second: Tensor, third: Tensor) -> Tensor:
     n = into.numel()
     _sum_kernel[(triton.cdiv(n, ELEMENTS_PER_PROGRAM),)](into, second, third, n, SIZE=ELEMENTS_PER_PROGRAM)
     return into
-
-
-@triton.jit
-def _norms_kernel(
-    inputs, weight_1, bias_1, weight_2, bias_2, output_1, output_2, n_rows, rows_per_set, width, eps,
-    TWO: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
-):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    column = tl.arange(0, WIDTH)
-    inside = (row < n_rows)[:, None] & (column < width)[None, :]
-    place = row[:, None] * width + column[None, :]
-    raw = tl.load(inputs + place, mask=inside, other=0.0)
-    x = raw.to(tl.float32)
-    centred = tl.where(inside, x - (tl.sum(x, axis=1) / width)[:, None], 0.0)
-    scale = 1 / tl.sqrt(tl.sum(centred * centred, axis=1) / width + eps)
-    normal = centred * scale[:, None]
-    of_set = (row // rows_per_set)[:, None] * width + column[None, :]
-    weight = tl.load(weight_1 + of_set, mask=inside, other=0.0).to(tl.float32)
-    bias = tl.load(bias_1 + of_set, mask=inside, other=0.0).to(tl.float32)
-    tl.store(output_1 + place, (normal * weight + bias).to(raw.dtype), mask=inside)
-    if TWO:
-        weight = tl.load(weight_2 + of_set, mask=inside, other=0.0).to(tl.float32)
-        bias = tl.load(bias_2 + of_set, mask=inside, other=0.0).to(tl.float32)
-        tl.store(output_2 + place, (normal * weight + bias).to(raw.dtype), mask=inside)
-
-
-def _norms(hidden: Tensor, norms: list[StackedNorm]) -> list[Tensor]:
-    """Return one or two layer norms of the same input, read once."""
-    width = hidden.shape[-1]
-    n_rows = hidden.numel() // width
-    first, last = norms[0], norms[-1]
-    n_sets = 1 if first.shared else len(first.values["weight"])
-    outputs = [torch.empty_like(hidden) for _ in norms]
-    _norms_kernel[(triton.cdiv(n_rows, ROWS_PER_PROGRAM),)](
-        hidden,
-        *(norm.values[name] for norm in (first, last) for name in ("weight", "bias")),
-        outputs[0],
-        outputs[-1],
-        n_rows,
-        n_rows // n_sets,
-        width,
-        first.template[0].eps,
-        TWO=len(norms) == 2,
-        ROWS=ROWS_PER_PROGRAM,
-        WIDTH=triton.next_power_of_2(width),
-    )
-    return outputs
 
 
 @triton.jit

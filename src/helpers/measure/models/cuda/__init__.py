@@ -1,0 +1,1 @@
+"""Decoder blocks on a GPU: the steps between matrix products in few kernels."""
