@@ -91,7 +91,7 @@ def of(table, method, bits):
 # %% [markdown]
 # ## The rows
 #
-# `results/checkpoints.parquet` has one row for each checkpoint of the study ({doc}`chapter 3 <03-checkpoints>` says what is in it). We
+# `results/checkpoints.parquet` has one row for each checkpoint of the study ({doc}`appendix F <95-files-and-curvature>` says what is in it). We
 # join it by the hash of the weights to the QiDs of RTN and GPTQ at 2, 3 and 4 bits, on asymmetric groups of 32 and held-out text.
 # Averages of weights are left out.
 
@@ -494,7 +494,7 @@ curvature_table
 #
 # ### Does it follow the learning rate?
 #
-# Chapter 3 saw that decay sharpens the loss. At the end of a cooldown, compared with the trunk after the same tokens, the formula
+# Decay sharpens the loss ({doc}`appendix F <95-files-and-curvature>`). At the end of a cooldown, compared with the trunk after the same tokens, the formula
 # therefore predicts more QiD.
 
 # %%
