@@ -102,7 +102,7 @@ N, D = "n_params_non_embedding", "tokens_seen"
 # - **Step**: the number of updates of the weights so far. It says where one is in a run.
 # - **Tokens seen** $D$: the step times the tokens in a batch, repetitions counted. The law of QiD is about $D$. Beside it stands how
 #   many times the text was read, in passes.
-# - **Learning rate** at that step, and its share of the peak. If it moves with $D$, one can't tell the two apart.
+# - **Learning rate** at that step, and its share of the peak. If it moves with $D$, one can't separate the two.
 # - **Size** $N$: the number of parameters, under a stated convention.
 #
 # ## Counting parameters
@@ -553,7 +553,7 @@ put_all(
 # How strong are the ties? Take the checkpoints after warm-up and four variables: $\ln N,$ $\ln D,$ the logarithm of the peak learning rate, and the
 # *phase*, the learning rate's share of its peak. Each is centred and scaled to a standard deviation of 1. The **condition number** of that table is its
 # largest singular value over its smallest: 1 if all four are uncorrelated, infinite if one of them doesn't vary or follows from the others.
-# The **rank** says how many of the four can be told apart at all.
+# The **rank** says how many of the four can be distinguished at all.
 
 # %% tags=["hide-input"]
 designs = {
@@ -683,7 +683,7 @@ put_all(
 # {glue:text}`ex_both:,d`, which is {glue:text}`ex_outweighs:.0f` times $N$. Hence the small vocabulary.
 # ```
 #
-# **3.** Sketch a training plan in which $D$ and the learning rate can be told apart *and* the models are finished with decay. What does it cost?
+# **3.** Sketch a training plan in which $D$ and the learning rate can be distinguished *and* the models are finished with decay. What does it cost?
 #
 # ```{admonition} Answer
 # :class: dropdown

@@ -57,7 +57,6 @@ from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.questions.trends import bit_factors, trends
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
-from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.outcomes import KL, QID
 from helpers.analyse.rows.second_runs import trunk_again
 from helpers.analyse.rows.selection import rows_of_fit
@@ -552,18 +551,9 @@ eight = late_widths[late_widths["bits"] == 8]
 put_all(eight_rows=len(eight), eight_clear=int((eight["qid_nats"] > 2 * eight["qid_se_nats"]).sum()))
 put("eight_below", int((eight["qid_nats"] <= 0).sum()))
 factors = bit_factors(late_widths).mean()
-for few, many in ((2, 3), (3, 4), (4, 5), (5, 6)):
+for few, many in ((4, 5), (5, 6)):
     put(f"step_{few}{many}", factors[few, many])
     put(f"power_{few}{many}", (many / few) ** fit.law.gamma)
-kl_factors = bit_factors(late_widths, KL)
-for few, many in ((4, 5), (5, 6), (6, 8)):
-    mean = mean_over_runs(kl_factors[few, many])
-    put_all(
-        **{f"kl_step_{few}{many}{end}": mean[key] for end, key in (("", "mean"), ("_low", "low"), ("_high", "high"))}
-    )
-    by_grid = ((2**many - 1) / (2**few - 1)) ** (2 / (many - few))
-    put(f"kl_grid_{few}{many}", by_grid)
-    assert abs(mean["mean"] / by_grid - 1) < 0.04, "the text says: to a few percent"
 for few, many in ((4, 5), (5, 6)):
     grid = ((2**many - 1) / (2**few - 1)) ** 2
     put(f"grid_{few}{many}", grid)
@@ -588,10 +578,7 @@ assert factors[2, 3] > factors[3, 4] > factors[4, 5] > factors[5, 6]
 # 4 bits at {glue:text}`over_4:.2f`. From 4 to 5 bits QiD is divided by {glue:text}`step_45:.1f` and from 5 to 6 by {glue:text}`step_56:.1f`; the power says
 # {glue:text}`power_45:.1f` and {glue:text}`power_56:.1f`. The step of a grid is its range over $2^P - 1$, and its square falls by
 # {glue:text}`grid_45:.1f` and {glue:text}`grid_56:.1f`: close to what is measured, as if a small error of rounding cost loss in proportion to its square.
-# KL settles it, since it is positive at 8 bits too: one more bit divides it by {glue:text}`kl_step_45:.2f` [{glue:text}`kl_step_45_low:.2f`,
-# {glue:text}`kl_step_45_high:.2f`], {glue:text}`kl_step_56:.2f` [{glue:text}`kl_step_56_low:.2f`, {glue:text}`kl_step_56_high:.2f`] and, from 6
-# to 8, {glue:text}`kl_step_68:.2f` [{glue:text}`kl_step_68_low:.2f`, {glue:text}`kl_step_68_high:.2f`] (over runs), where the square says
-# {glue:text}`kl_grid_45:.2f`, {glue:text}`kl_grid_56:.2f` and {glue:text}`kl_grid_68:.2f`. {doc}`Chapter 12 <12-why>` derives that. Whoever
+# KL follows that square up to 8 bits ({doc}`chapter 4 <04-degradation>`, derived in {doc}`chapter 12 <12-why>`). Whoever
 # needs 5 bits or more should not take them from a law of 2 to 4.
 #
 # ## The published law on our rows
@@ -629,15 +616,6 @@ put_all(box_tokens_low=count_label(box.tokens[0]), box_tokens_high=count_label(b
 put_all(box_size_low=count_label(box.n_params[0]), box_size_high=count_label(box.n_params[1]))
 put_all(box_bits_low=box.bits[0], box_bits_high=box.bits[1], ratio_low=float((data.tokens / data.n_params).min()))
 put("ratio_high", float((data.tokens / data.n_params).max()))
-seeds = training_seeds(reseeded)
-put_all(seed_models=int(seeds["n_models"].max()), seed_runs=int(seeds["n_runs"].max()))
-put("seed_tokens", count_label(reseeded[TOKENS_SEEN].max()))
-for bits, scatter in seeds.iterrows():
-    put(f"seed_{bits:g}", scatter["relative_sd"])
-    put(f"seed_{bits:g}_low", scatter["low"])
-    put(f"seed_{bits:g}_high", scatter["high"])
-assert (seeds["relative_sd"] < fit.tau).all(), "the text says: below tau"
-assert list(seeds.index[seeds["high"] > fit.tau]) == [4], "the text says: the interval of 4 bits reaches beyond it"
 
 # %% [markdown]
 # ## Where the law is valid
@@ -656,21 +634,14 @@ assert list(seeds.index[seeds["high"] > fit.tau]) == [4], "the text says: the in
 #
 # ## What this does not show
 #
-# - **What decay of the learning rate does.** {cite:t}`catalan2025dynamics` find that QiD stays nearly level while the rate is constant and jumps when it
-#   decays, and hold that laws like {eq}`eq-unified`, fitted along one decaying run, mix up $D$ with the rate. Our law is fitted at a constant rate only.
-#   QiD rises with $D$ all the same. Runs whose rate decays have been measured; {doc}`chapter 7 <07-tokens-or-decay>` sets them beside the
-#   constant ones. The law here knows nothing of them.
-# - **Whether another form fits better.** {cite:t}`kumar2025precision` take an exponential in the bits instead of a power. From 2 to 3 bits our QiD falls by a
-#   factor of {glue:text}`step_23:.1f`, from 3 to 4 by {glue:text}`step_34:.1f`. The power with our $\gamma$ says {glue:text}`power_23:.1f` and
-#   {glue:text}`power_34:.1f`, an exponential the same factor twice. Here what is measured lies between; from 4 to 6 bits it looks like an exponential. And no power
-#   of $D$ bends as these data do. {doc}`Chapter 9 <09-extrapolation>` lets the forms compete.
+# - **What decay of the learning rate does.** Our law is fitted at a constant rate only. A law fitted along one decaying run mixes up $D$ with
+#   the rate ({doc}`chapter 7 <07-tokens-or-decay>`).
+# - **Whether another form fits better.** {cite:t}`kumar2025precision` take an exponential in the bits instead of a power, and no power of $D$
+#   bends as these data do. {doc}`Chapter 9 <09-extrapolation>` lets the forms compete.
 # - **Repeated text.** Beyond {glue:text}`unique_tokens:s` tokens the text is read again, at every size at the same moment. What a corpus without end would give
 #   there, these rows don't say.
-# - **How far two training runs differ.** Several seeds were trained at {glue:text}`seed_models:d` of the sizes only, {glue:text}`seed_runs:d` runs in all, up to
-#   {glue:text}`seed_tokens:s` tokens. Their QiD scatters by {glue:text}`seed_2:.0%` at 2 bits ({glue:text}`level:.0%` interval over runs {glue:text}`seed_2_low:.0%` to
-#   {glue:text}`seed_2_high:.0%`), {glue:text}`seed_3:.0%` at 3 ({glue:text}`seed_3_low:.0%` to {glue:text}`seed_3_high:.0%`) and {glue:text}`seed_4:.0%` at 4
-#   ({glue:text}`seed_4_low:.0%` to {glue:text}`seed_4_high:.0%`), as standard deviations relative to QiD. All lie below $\tau$ = {glue:text}`tau:.0%`, which holds the
-#   luck of the run and the faults of the law together; only the interval of 4 bits reaches beyond it. {doc}`Chapter 11 <11-noise-floor>` says more.
+# - **How far two training runs differ.** {doc}`Chapter 11 <11-noise-floor>` measures it; $\tau$ holds the luck of the run and the faults of
+#   the law together.
 #
 # ## Exercises
 #

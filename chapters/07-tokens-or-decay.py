@@ -31,7 +31,7 @@
 #
 # {cite:t}`ouyang2025lowbit` fit a power of the training tokens $D$ to checkpoints of runs whose learning rate falls along the way.
 # {cite:t}`catalan2025dynamics` object. In a run with a cosine, late checkpoints have read more *and* have a lower rate, so that a
-# fit can't tell the two apart. In their own runs the error after rounding hardly moves while the rate is constant and jumps
+# fit can't separate the two. In their own runs the error after rounding hardly moves while the rate is constant and jumps
 # when it decays, and cooldowns that start at different points end at the same error. If they are right, the $D$ of the law is
 # not tokens at all. {doc}`Appendix C <92-what-else-moves-qid>` had a glance at this. Here we take the claims one by one, with runs made for it: the
 # same sizes on the same batches at a constant rate, with cooldowns from several points, and with cosines.
@@ -138,7 +138,7 @@ at_tokens, at_loss = compared_with_trunk(plain, TOKENS_SEEN), compared_with_trun
 # **The yardstick.** Training runs that differ in the seed alone differ in QiD too. From another seed, with another rounding, one
 # checkpoint's QiD scatters by {glue:text}`seed_2:.1%`, {glue:text}`seed_3:.1%` and {glue:text}`seed_4:.1%` at 2, 3 and 4 bits
 # (standard deviation, {glue:text}`seed_runs:d` runs, see {doc}`chapter 11 <11-noise-floor>`). So the ratio of *one* checkpoint to *one* of
-# another run is a finding if it leaves 1 by more than about a factor of {glue:text}`yard_2:.2f`, {glue:text}`yard_3:.2f` and
+# another run is a finding if it differs from 1 by more than about a factor of {glue:text}`yard_2:.2f`, {glue:text}`yard_3:.2f` and
 # {glue:text}`yard_4:.2f` (twice $\sqrt 2$ times as much). Cooldowns and averages share most of their training with the trunk, so
 # that for them this is rather too strict. {term}`Intervals <interval>` run over training runs: one number a size, and Student's $t$
 # over the sizes.
@@ -554,7 +554,7 @@ assert (excess_over_sizes["mean"] < flat.groupby("bits").mean() / 2).all(), "and
 # [{glue:text}`excess_3_low:.2f`, {glue:text}`excess_3_high:.2f`] at 3 and {glue:text}`excess_4_mean:.2f`
 # [{glue:text}`excess_4_low:.2f`, {glue:text}`excess_4_high:.2f`] at 4. Between training seeds such an exponent scatters by
 # {glue:text}`between_2:.2f`, {glue:text}`between_3:.2f` and {glue:text}`between_4:.2f` (standard deviation), so that at 4 bits
-# a single size shows little; over {glue:text}`cosine_sizes:d` sizes the interval leaves out zero at 2 bits only. Somebody who
+# a single size shows little; over {glue:text}`cosine_sizes:d` sizes the interval excludes zero at 2 bits only. Somebody who
 # has the cosine alone overstates the exponent by {glue:text}`overstated_low:.0%` to {glue:text}`overstated_high:.0%` (means at
 # each bit width), but doesn't invent it: along the constant run it is {glue:text}`flat_low:.2f` to {glue:text}`flat_high:.2f`.
 # Two more points for whoever fits. The excess isn't spread evenly. In the first half of its tokens a cosine has

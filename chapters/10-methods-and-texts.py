@@ -151,7 +151,7 @@ put_all(least_tokens=count_label(held_out[TOKENS_SEEN].min()), most_tokens=count
 #
 # Two more things count against hasty conclusions. GPTQ depends on the draw of its calibration text
 # ({doc}`chapter 11 <11-noise-floor>` measures by how much). And many comparisons are made, of which some go beyond a 95% interval by mere
-# chance. So we call a difference *clear* only if a wider interval leaves out 1: it counts the scatter between draws of
+# chance. So we call a difference *clear* only if a wider interval excludes 1: it counts the scatter between draws of
 # calibration text, for both ways of a ratio, and its level is set so that all intervals together hold with 95% (Bonferroni).
 
 # %%
@@ -386,7 +386,7 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 # {glue:text}`study_runs:d` widths.
 #
 # - **What holds.** None of the {glue:text}`n_sides:d` orders that the CPU's small models show is another in the largest model. Groups of 64 and 128, and
-#   the symmetric grid at 3 and 4 bits, have no slope in $\ln N$ told from zero. At equal effective bits coarse groups lose less in all {glue:text}`n_equal:d` ratios, at most {glue:text}`equal_highest:.2f` times as much.
+#   the symmetric grid at 3 and 4 bits, have no slope in $\ln N$ distinguishable from zero. At equal effective bits coarse groups lose less in all {glue:text}`n_equal:d` ratios, at most {glue:text}`equal_highest:.2f` times as much.
 # - **What grows with size.** RTN at 2 bits loses {glue:text}`study_rtn2_smallest:.2f` times as much as GPTQ in the smallest model and
 #   {glue:text}`study_rtn2_largest:.2f` times in the largest, at 3 bits {glue:text}`study_rtn3_smallest:.2f` and {glue:text}`study_rtn3_largest:.2f`. In the largest
 #   the gap at 2 bits widens to {glue:text}`rtn2_widest:.2f` at {glue:text}`rtn2_widest_tokens:s` tokens and is {glue:text}`rtn2_end_largest:.2f` at the end. A
@@ -565,7 +565,7 @@ assert len(swapped) < 0.1 * len(pairs), "the text says that few swap"
 
 # %% [markdown]
 # Ratios to what it is on held-out code, in nats per token and per byte, and slopes of their logarithm. The intervals count packages
-# (QiD alone), and training runs (unseen) or checkpoints (prose, which has one run). No slope of QiD is told from zero.
+# (QiD alone), and training runs (unseen) or checkpoints (prose, which has one run). No slope of QiD is distinguishable from zero.
 #
 # - **Unseen code: QiD is the same, KL isn't.** QiD first. Over {glue:text}`every_checkpoints:d` checkpoints of all {glue:text}`every_runs:d` runs and averages of the study the
 #   intervals lie around 1, within {glue:text}`every_low:.3f` and {glue:text}`every_high:.3f`. On the CPU, with {glue:text}`n_ways:d` ways of rounding, {glue:text}`n_text_holding:d` of
@@ -596,7 +596,7 @@ assert len(swapped) < 0.1 * len(pairs), "the text says that few swap"
 #   calibration text was code, which may be why.
 # - **The order of the ways** is the same on both kinds of code. Of {glue:text}`n_pairs:d` pairs at one width of codes on the CPU,
 #   {glue:text}`n_swapped:d` change places: a rank correlation (Kendall's τ) of {glue:text}`tau:.2f`. They lie at most {glue:text}`farthest:.0%` apart,
-#   and none is told apart on both texts; {glue:text}`n_both_clear:d` pairs are, in the same order. In KL {glue:text}`n_swapped_kl:d` change
+#   and none is distinguishable on both texts; {glue:text}`n_both_clear:d` pairs are, in the same order. In KL {glue:text}`n_swapped_kl:d` change
 #   places.
 #
 # ## What this does not show

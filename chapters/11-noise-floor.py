@@ -202,16 +202,16 @@ plt.close("all")
 # sizes that differ by a factor of {glue:text}`size_times:.0f` that is no clear trend: zero lies in all three. What the intervals
 # rule out is $-1/2$, which independent errors of single weights would give. So the floor takes one share for all sizes.
 #
+# ```{dropdown} What blurs these numbers
 # Two things blur these numbers a little. On a finite set of documents two roundings differ by chance, and
 # {glue:text}`cal_2_documents:.0%`, {glue:text}`cal_3_documents:.0%` and {glue:text}`cal_4_documents:.0%` of the variance at 2, 3
 # and 4 bits come from that. We don't take it out: the floor is a little too high rather than too low. And the draws are the same
 # texts for every size. Between two sizes their effects correlate by {glue:text}`together_2:.2f`, {glue:text}`together_3:.2f` and
 # {glue:text}`together_4:.2f` on average, so that at 2 bits the sizes are not quite independent and the interval is somewhat too
 # narrow.
+# ```
 #
-# ### A quarter of the calibration text
-#
-# The reader's machine rounds with {glue:text}`calib_few:d` sequences, and {doc}`chapter 10 <10-methods-and-texts>` does too. On the last
+# **A quarter of the calibration text.** The reader's machine rounds with {glue:text}`calib_few:d` sequences, and {doc}`chapter 10 <10-methods-and-texts>` does too. On the last
 # checkpoints of its {glue:text}`n_pocket:d` models {glue:text}`n_seeds_few:d` draws were made as well. Does four times as much
 # text scatter half as much, as a mean would?
 
@@ -236,6 +236,7 @@ assert ((quarter["low"] < 1) & (quarter["high"] > 1)).all(), "the text says: one
 assert (quarter["high"] > 2).to_dict() == {2: False, 3: True, 4: False}, "the text says: two lies in one of them"
 
 # %% [markdown]
+# ```{dropdown} What a quarter of the text does
 # It does not, or not surely. The scatter with {glue:text}`calib_few:d` sequences is {glue:text}`few_cal_2:.1%`,
 # {glue:text}`few_cal_3:.1%` and {glue:text}`few_cal_4:.1%` at 2, 3 and 4 bits; with {glue:text}`calib_sequences:d`, on the same
 # models, {glue:text}`many_cal_2:.1%`, {glue:text}`many_cal_3:.1%` and {glue:text}`many_cal_4:.1%`. The ratios are
@@ -245,6 +246,7 @@ assert (quarter["high"] > 2).to_dict() == {2: False, 3: True, 4: False}, "the te
 # bits. More text makes better Hessians, but any change of it, however small, sets off another chain of rounding decisions, and
 # that part doesn't average out. The two sets of rows also differ in how much text they are scored on, so only their scatter is
 # compared here and not their level.
+# ```
 #
 # ## Another training seed
 #
@@ -333,7 +335,7 @@ plt.close("all")
 # checkpoints). On unseen text it is {glue:text}`between_2_unseen:.1%`, {glue:text}`between_3_unseen:.1%` and
 # {glue:text}`between_4_unseen:.1%`. The intervals count runs, not checkpoints: {glue:text}`seed_freedom:d` degrees of freedom
 # leave the upper ends nearly open. They are rather too wide, since no seed has the larger QiD throughout ({numref}`fig-seeds`);
-# yet what checkpoints of one run share can't be told from so few runs.
+# yet what checkpoints of one run share can't be distinguished from so few runs.
 #
 # This scatter is not the training seed's alone. Each seed's model is rounded anew, with its own chain of decisions. Less the
 # variance of another draw of calibration text, the seed's own part is {glue:text}`of_seed_2:.1%` [{glue:text}`of_seed_2_low:.1%`,
@@ -540,6 +542,7 @@ assert (at_last["baseline_loss_nats_one"] < at_last["baseline_loss_nats_four"]).
 # documents (median over rows). On unseen text, with {glue:text}`packages_unseen:d` packages, it is {glue:text}`factor_unseen:.2f`
 # times. The floor uses the error by packages.
 #
+# ```{dropdown} How the error of documents grows with QiD
 # How does this error grow with QiD? Not in proportion, and it doesn't stay either. On the {glue:text}`n_fitted:d` held-out rows
 # of all runs it goes as $c\, q^p$ with $p$ = {glue:text}`eval_exponent_2:.2f`, {glue:text}`eval_exponent_3:.2f` and
 # {glue:text}`eval_exponent_4:.2f`, $c$ = {glue:text}`eval_scale_2:.4f`, {glue:text}`eval_scale_3:.4f` and
@@ -547,6 +550,7 @@ assert (at_last["baseline_loss_nats_one"] < at_last["baseline_loss_nats_four"]).
 # {glue:text}`eval_off_2:.2f`, {glue:text}`eval_off_3:.2f` and {glue:text}`eval_off_4:.2f` (one standard deviation). At 4 bits the
 # exponent is near one half, as that of a count: as if a larger QiD were more small losses, and not larger ones. With fewer bits
 # it comes nearer to a fixed share.
+# ```
 #
 # ## Another machine
 #
@@ -592,11 +596,13 @@ put("before", sentence)
 # {glue:text}`loud_share:.0%` of the sum of squares, so it is a rough number. It applies where rows of a CPU and a GPU stand side
 # by side.
 #
+# ```{dropdown} Earlier in training, and the seeds' part
 # {glue:text}`before:s` Here neither text, nor documents, nor weights differ, only the chain of rounding decisions. So the
 # rounding itself scatters more early in training, at 3 and 4 bits, and draws of calibration text at the trunk's end don't show
 # that. With the variance between machines at the seeds' own stage of training taken out instead, the training seed's part is
 # {glue:text}`of_seed_by_device_2:.1%`, {glue:text}`of_seed_by_device_3:.1%` and {glue:text}`of_seed_by_device_4:.1%`, much the
 # same.
+# ```
 #
 # ## Another number format
 #
@@ -735,10 +741,11 @@ plt.close("all")
 # {glue:text}`floor_3_relative:.0%` and {glue:text}`floor_4_relative:.0%`. The floor of another run is {glue:text}`another_2:.3f`,
 # {glue:text}`another_3:.4f` and {glue:text}`another_4:.4f`, or {glue:text}`another_2_relative:.0%`,
 # {glue:text}`another_3_relative:.0%` and {glue:text}`another_4_relative:.0%` of QiD. A law that predicts the QiD of a run it
-# hasn't seen better than that can't be told from one that predicts it exactly. In KL the floor of another run is
+# hasn't seen better than that can't be distinguished from one that predicts it exactly. In KL the floor of another run is
 # {glue:text}`another_kl_2:.0%`, {glue:text}`another_kl_3:.0%` and {glue:text}`another_kl_4:.0%`, for these documents: rows don't keep KL
 # by document.
 #
+# ```{dropdown} The smallest QiD that means anything, and single rows
 # The smallest QiD that means anything comes out as {glue:text}`smallest_2:.6f`, {glue:text}`smallest_3:.6f` and
 # {glue:text}`smallest_4:.6f` nats per token at 2, 3 and 4 bits. The least rows measured have {glue:text}`least_2:.4f`,
 # {glue:text}`least_3:.5f` and {glue:text}`least_4:.6f`. So at 2 and 3 bits no row comes near, and these two numbers stretch the
@@ -750,11 +757,12 @@ plt.close("all")
 # {glue:text}`below_4:d` of {glue:text}`n_each:d` rows at 4 bits lie below their floor, none after {glue:text}`below_last:s`
 # tokens; at 2 and 3 bits {glue:text}`below_2:d` and {glue:text}`below_3:d` of as many. Beyond {glue:text}`late_tokens:s` tokens,
 # where this book fits, every row from 2 to 4 bits is a QiD. At more bits it is not so: {doc}`chapter 4 <04-degradation>` shows 8
-# bits, where many rows can't be told from zero.
+# bits, where many rows can't be distinguished from zero.
+# ```
 #
 # For two QiDs on the same documents the floor is another: the scatter of both counts, $\sqrt 2$ times the relative parts, and of
 # the documents only the paired error of the difference. Two GPTQ roundings at 3 bits that differ by less than
-# {glue:text}`pair_3_relative:.0%` can't be told apart by one draw of calibration text each.
+# {glue:text}`pair_3_relative:.0%` can't be distinguished by one draw of calibration text each.
 #
 # ## What this does not show
 #

@@ -288,7 +288,7 @@ assert by_change["low"] < 0 < by_change["high"], "the text says that nothing is 
 # %% [markdown]
 # Small change does go with large QiD: the rank correlation on the trunk is {glue:text}`change_rank:.2f` (RTN, 3 bits). But larger
 # models move more, relatively, and lose less, and which of the two counts it can't say. At equal size and tokens the slope of ln QiD in
-# ln change can't be told from zero, {glue:text}`slope_change:.2f` ({glue:text}`slope_change_low:.2f` to
+# ln change can't be distinguished from zero, {glue:text}`slope_change:.2f` ({glue:text}`slope_change_low:.2f` to
 # {glue:text}`slope_change_high:.2f`), and the scatter around a fit in ln N and ln D stays at {glue:text}`sd_with:.3f` (without the
 # change {glue:text}`sd_without:.3f`).
 #

@@ -238,7 +238,7 @@ plt.close("all")
 # In the first block it is {glue:text}`minds_first_mean:.2f` [{glue:text}`minds_first_low:.2f`,
 # {glue:text}`minds_first_high:.2f`], in the last {glue:text}`minds_last_mean:.2f` [{glue:text}`minds_last_low:.2f`,
 # {glue:text}`minds_last_high:.2f`]. So with inputs rounded too, what is worth 16 bits first is the matrix of queries, keys and values,
-# and not the first block. The factors of attention's output and of the last block can't be told from one.
+# and not the first block. The factors of attention's output and of the last block can't be distinguished from one.
 #
 # **Where weights alone are rounded it is attention's output.** For GPTQ at 2 and 3 bits that has the factors
 # {glue:text}`minds_output_gptq_2_mean:.2f` [{glue:text}`minds_output_gptq_2_low:.2f`, {glue:text}`minds_output_gptq_2_high:.2f`] and

@@ -260,7 +260,7 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 # - **Decay and ratio** don't clearly move it: cooldowns differ from the trunk at equal tokens by {glue:text}`qb_k_decay:s`,
 #   $Q_r$ = 1 from 0.5 by {glue:text}`qb_k_ratio:s`.
 # - **GPTQ at 3 bits, weights alone,** has {glue:text}`qb_nats_gptq_value:.2f` [{glue:text}`qb_nats_gptq_low:.2f`,
-#   {glue:text}`qb_nats_gptq_high:.2f`], and no slope that is told from zero: {glue:text}`qb_size_gptq:s` in $\ln N$,
+#   {glue:text}`qb_nats_gptq_high:.2f`], and no slope that is distinguishable from zero: {glue:text}`qb_size_gptq:s` in $\ln N$,
 #   {glue:text}`qb_tokens_gptq:s` in $\ln D$.
 #
 # ## Why: a few channels
@@ -310,9 +310,9 @@ assert seen.iloc[-1][TOKENS_SEEN] > middle["Qr = 1"][TOKENS_SEEN].iloc[0], "the 
 #
 # The rank correlation of $k$ and outliers over checkpoints is {glue:text}`qb_rank_half:s`, {glue:text}`qb_rank_most:s` and
 # {glue:text}`qb_rank_all:s` at the three ratios, and {glue:text}`qb_rank_gptq:s` for GPTQ. With outliers beside $\ln N$ and
-# $\ln D$ in one line, the slopes in size and in tokens are no longer told from zero at any ratio, for example
+# $\ln D$ in one line, the slopes in size and in tokens are no longer distinguishable from zero at any ratio, for example
 # {glue:text}`qb_told_size_most:s` and {glue:text}`qb_told_tokens_most:s` at 0.9. That of outliers stays above zero at 0.5 and
-# 0.9; where everything is rounded it is {glue:text}`qb_told_all:s`, and the three can't be told apart. This is an association
+# 0.9; where everything is rounded it is {glue:text}`qb_told_all:s`, and the three can't be distinguished. This is an association
 # over eight runs: nobody took outliers out of a model here.
 #
 # ## The joint law

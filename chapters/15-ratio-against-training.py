@@ -226,7 +226,7 @@ for granularity in GRANULARITIES:
 # **Decay takes little beside what tokens take.** At equal tokens the model whose learning rate has gone to zero has a largest ratio
 # that differs from the constant rate's by {glue:text}`decay_matmul_mean:.3f` [{glue:text}`decay_matmul_low:.3f`,
 # {glue:text}`decay_matmul_high:.3f`] matrix by matrix and by {glue:text}`decay_layer_mean:.3f` [{glue:text}`decay_layer_low:.3f`,
-# {glue:text}`decay_layer_high:.3f`] block by block ({glue:text}`decay_runs:d` runs): for MXINT it can't be told from zero. For GPTQ at
+# {glue:text}`decay_layer_high:.3f`] block by block ({glue:text}`decay_runs:d` runs): for MXINT it can't be distinguished from zero. For GPTQ at
 # 2 bits it is {glue:text}`decay_gptq_2_mean:.3f` [{glue:text}`decay_gptq_2_low:.3f`, {glue:text}`decay_gptq_2_high:.3f`], at 3 bits
 # with 5% more perplexity {glue:text}`decay_gptq_3_mean:.3f` [{glue:text}`decay_gptq_3_low:.3f`,
 # {glue:text}`decay_gptq_3_high:.3f`]. The direction is plain all the same: the decayed model's ratio is lower in

@@ -355,7 +355,7 @@ assert (slopes.loc[slopes["size_high"] < 0, "way"] == "CMPQ").all(), "and that n
 # CMPQ's ratio falls with size and with tokens, and crosses one; the others stay above it. Each line is one training run.
 # ```
 #
-# Of {glue:text}`n_sloped:d` settings the ratio falls with size, told from zero, in {glue:text}`n_size_down:d`, which are CMPQ's, and rises in
+# Of {glue:text}`n_sloped:d` settings the ratio falls with size, distinguishably from zero, in {glue:text}`n_size_down:d`, which are CMPQ's, and rises in
 # {glue:text}`n_size_up:d`; with tokens it falls in {glue:text}`n_tokens_down:d` and rises in {glue:text}`n_tokens_up:d`. CMPQ's at a mean of 2.5 bits has
 # slopes of {glue:text}`cmpq_size:.2f` [{glue:text}`cmpq_size_low:.2f`, {glue:text}`cmpq_size_high:.2f`] in $\ln N$ and
 # {glue:text}`cmpq_tokens:.2f` [{glue:text}`cmpq_tokens_low:.2f`, {glue:text}`cmpq_tokens_high:.2f`] in $\ln D$. The first is what one would expect: the wider a model, the less

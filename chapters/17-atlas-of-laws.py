@@ -183,7 +183,7 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 # :name: fig-fan
 # :alt: QiD against training tokens on logarithmic axes, one line a law, measured points in a shaded band at the left. In the band the book's own laws run close together, and the points rise more steeply and end above them; to the right of it the lines open like a fan, the threshold law among the lowest, the power law and tokens per parameter in between.
 #
-# Inside the measured tokens (shaded) our laws can hardly be told apart; beyond, they open like a fan. The largest model,
+# Inside the measured tokens (shaded) our laws can hardly be distinguished; beyond, they open like a fan. The largest model,
 # {glue:text}`at_largest:s` parameters, at 3 bits, {glue:text}`at_drawn:d` laws.
 # ```
 #

@@ -270,7 +270,7 @@ plt.close("all")
 # {glue:text}`first_ratio_3:.2f`, and a run of the largest size from another seed has {glue:text}`seed_ratio_3:.2f` of the next
 # one's KL. What is left is a moderate climb of the first run at every width; beyond these tokens it is the only one of its size.
 #
-# **What can't be told.** No run read fewer different tokens for as long, or more of them. To read for the second time is also to read
+# **What stays open.** No run read fewer different tokens for as long, or more of them. To read for the second time is also to read
 # later, and the slope changes along training for other reasons, as the first pass shows. And neither text is the one that was read
 # again: what a model knows of it word for word need not show on other files. The book's main fits use all checkpoints beyond
 # {glue:text}`early_tokens:s` tokens, up to the fourth time of reading, and "tokens" in them are tokens read, new or not.

@@ -23,7 +23,7 @@
 #   [{glue:text}`rtn_alpha_low:s`, {glue:text}`rtn_alpha_high:s`] (95%, over training runs and packages of documents). With all
 #   {glue:text}`pairs_all:d` differences between methods and texts counted, {glue:text}`pairs_counted:d` are left.
 # - **How sure.** The rows of {doc}`chapter 5 <05-unified-law>`: one run a size, one draw of calibration text. AWQ and NF4 at 4 bits only.
-# - **Use it for.** Carrying the exponents from one method to another, the level not. A ceiling or an onset can't be told from these rows.
+# - **Use it for.** Carrying the exponents from one method to another, the level not. A ceiling or an onset can't be distinguished from these rows.
 # ```
 #
 # {term}`Intervals <interval>` run over training runs and packages of documents for differences, over training runs and steps for the
@@ -152,7 +152,7 @@ for kind, pairs in (("texts", of_texts), ("methods", of_methods)):
     table = pd.concat({name: pair.differences for name, pair in pairs.items()})
     clear = table.loc[table["clear"], "value"]
     told = [f"{GREEK[name]} of {pair}: {value:+.2f}" for (pair, name), value in clear.items()]
-    told = f"{len(told)} leave out zero ({'; '.join(told)})".replace(": -", ": −") if told else "none leaves out zero"
+    told = f"{len(told)} exclude zero ({'; '.join(told)})".replace(": -", ": −") if told else "none excludes zero"
     put_all(**{f"{kind}_clear": len(clear), f"{kind}_all": len(table), f"{kind}_told": told})
 every = pd.concat({name: pair.differences for name, pair in (of_texts | of_methods).items()})
 spread = np.hypot(every["run_se"], every["document_se"])
@@ -175,7 +175,7 @@ put("rtn_factor", (data.n_params.max() / data.n_params.min()) ** -rtn.difference
 # :alt: Exponents with intervals of eight fits in three panels, beside two published laws. First GPTQ and round-to-nearest on two texts with all bits, then GPTQ, round-to-nearest, AWQ and NF4 at 4 bits. Each fit has a dot and a bar in the panels of beta and alpha, and those of all bits in that of gamma.
 #
 # A law a text and a method, with {glue:text}`level:.0%` intervals by run and step; diamonds: published. Of the differences {glue:text}`texts_clear:d` of
-# {glue:text}`texts_all:d` between texts and {glue:text}`methods_clear:d` of {glue:text}`methods_all:d` between methods leave out zero;
+# {glue:text}`texts_all:d` between texts and {glue:text}`methods_clear:d` of {glue:text}`methods_all:d` between methods exclude zero;
 # with their number counted, {glue:text}`pairs_counted:d` of all.
 # ```
 #

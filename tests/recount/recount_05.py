@@ -18,7 +18,7 @@ from tests.recount.recount import (
 )
 from tests.recount.recount_04 import interval as of_runs
 from tests.recount.recount_04 import late, line, rounded
-from tests.recount.recount_11 import PLAIN, by_lateness, first_draws, of_seeds, seeded
+from tests.recount.recount_11 import PLAIN, by_lateness, first_draws, seeded
 from tests.recount.recount_fits import (
     BY_SIZE_AND_TOKENS,
     POWERS,
@@ -53,7 +53,7 @@ FITTED |= {f"beta_{cut}{end}" for cut in ("late", "one_epoch") for end in ENDS[:
 }
 FITTED |= {f"{name}_cut{end}" for name in ("alpha", "gamma") for end in ENDS[1:3]}
 FITTED |= {f"over_{bits}{end}" for bits in (5, 6, 8) for end in ENDS[:3]} | {"over_3", "over_4"}
-FITTED |= {f"power_{step}" for step in (23, 34, 45, 56)} | {"held_ratio", "held_rms", "held_width"}
+FITTED |= {f"power_{step}" for step in (45, 56)} | {"held_ratio", "held_rms", "held_width"}
 FITTED |= {
     "median_se",
     "doubling",
@@ -73,8 +73,8 @@ TOLERANCES = dict.fromkeys(FITTED, 1e-6)
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [window(), whole(), shape(), places(), widths_alone(), beginnings(), held_out(), more_bits()]
-    parts += [published(), box(), seeds(), exercises()]
-    parts += [outcomes(), peak(), kl_by_bits()]
+    parts += [published(), box(), exercises()]
+    parts += [outcomes(), peak()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -295,14 +295,14 @@ def more_bits() -> dict:
     found["unseen_widths"] = ", ".join(f"{bits:g}" for bits in sorted(by_bits) if bits > 4)
     found |= {"eight_rows": len(eight), "eight_below": sum(row["qid"] <= 0 for row in eight)}
     found["eight_clear"] = sum(row["qid"] > 2 * standard_error(row["document_qid"]) for row in eight)
-    for few, many in ((2, 3), (3, 4), (4, 5), (5, 6)):
+    for few, many in ((4, 5), (5, 6)):
         runs = [
             [np.mean([row["qid"] for row in where(run, bits=bits)]) for bits in (few, many)]
             for run in grouped(every, "run").values()
         ]
         found[f"step_{few}{many}"] = np.mean([one / other for one, other in runs])
         found[f"power_{few}{many}"] = (many / few) ** law["gamma"]
-        found |= {f"grid_{few}{many}": ((2**many - 1) / (2**few - 1)) ** 2} if few > 3 else {}
+        found[f"grid_{few}{many}"] = ((2**many - 1) / (2**few - 1)) ** 2
     return found
 
 
@@ -391,20 +391,6 @@ def peak() -> dict:
     return found | {"second_large_3": last["qid"] / first["qid"], "second_large_tokens": label(last[D])}
 
 
-def kl_by_bits() -> dict:
-    """Return by what one more bit divides KL, mean over runs, and by what the square of the grid's step falls."""
-    found, every = {}, late(rows_of(widths=(4, 5, 6, 8)))
-    for few, many in ((4, 5), (5, 6), (6, 8)):
-        runs = [
-            [math.fsum(row["kl_nats"] for row in where(run, bits=bits)) for bits in (few, many)]
-            for run in grouped(every, "run").values()
-        ]
-        three = of_runs([(one / other) ** (1 / (many - few)) for one, other in runs], f"kl_step_{few}{many}")
-        found |= {key.removesuffix("_mean"): value for key, value in three.items()}
-        found[f"kl_grid_{few}{many}"] = ((2**many - 1) / (2**few - 1)) ** (2 / (many - few))
-    return found
-
-
 # ---- the published law, this machine, the box ------------------------------------------------------------------------
 
 
@@ -428,15 +414,6 @@ def box() -> dict:
     k = math.exp(unified().coefficients[0])
     found |= {"token_bytes": token, "k_tokens": k, "k_bytes": k * token ** (-unified()["beta"] - 1)}
     return found | {"ratio_low": min(ratios), "ratio_high": max(ratios)}
-
-
-def seeds() -> dict:
-    rows = by_lateness(seeded(first_draws()))[1]
-    found = {"seed_models": len(distinct(rows, "model")), "seed_runs": len(distinct(rows, "family", "run"))}
-    found["seed_tokens"] = label(max(row[D] for row in rows))
-    for bits in WIDTHS:
-        found |= of_seeds(bits).glued(f"seed_{bits}")
-    return found
 
 
 def exercises() -> dict:

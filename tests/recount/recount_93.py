@@ -81,7 +81,7 @@ def summary(kind, pairs) -> dict:
     clear = [(pair, name, one.value) for pair, name, one in found if one.low > 0 or one.high < 0]
     greek = dict(zip(POWERS, "βαγ", strict=True))
     told = "; ".join(f"{greek[name]} of {pair}: {signed(value, 2)}" for pair, name, value in clear)
-    told = f"{len(clear)} leave out zero ({told})" if clear else "none leaves out zero"
+    told = f"{len(clear)} exclude zero ({told})" if clear else "none excludes zero"
     return {f"{kind}_clear": len(clear), f"{kind}_all": len(found), f"{kind}_told": told}
 
 
