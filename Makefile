@@ -117,7 +117,7 @@ environment.yml: requirements.lock
 PEERS        := .venv-peers
 PEERS_LOCKED := $(PEERS)/.locked
 
-peers: $(PEERS_LOCKED) ## create .venv-peers: GPTQModel and llm-compressor, for make check-peers and benchmarks/crosscheck.py
+peers: $(PEERS_LOCKED) ## create .venv-peers: GPTQModel and llm-compressor, for make check-peers and the benchmarks beside peers
 
 $(PEERS_LOCKED): requirements-peers.lock
 	@echo "installing requirements-peers.lock into $(PEERS) (minutes the first time)"

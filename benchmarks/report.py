@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -62,6 +63,50 @@ def report(name: str, rows: list[dict]) -> None:
 
 def keep(name: str, rows: list[dict]) -> None:
     """Write `rows` with the machine's description to benchmarks/results/<name>.json."""
+    _write(name, {"benchmark": name, "machine": machine(), "rows": rows})
+
+
+def merge(name: str, rows: list[dict], key: Sequence[str]) -> None:
+    """Write `rows` beside those that are kept already, in place of any with the same values of `key`.
+
+    Every row says when it was measured and by which commit; the machine is that of the last ones.
+    """
+    described = machine()
+    new = [row | {"date": described["date"], "commit": described["commit"]} for row in rows]
+    replaced = [[row.get(each) for each in key] for row in new]
+    before = [row for row in _kept(name)["rows"] if [row.get(each) for each in key] not in replaced]
+    _write(name, {"benchmark": name, "machine": described, "rows": before + new})
+
+
+def fill_ratios() -> None:
+    """Say in engine.json how many times faster each work is than the best peer that did the same on the same device.
+
+    The peers' seconds are those of peers_cuda.json and of nowhere else; null where no peer has done the work.
+    """
+    peers, engine = _kept("peers_cuda"), _kept("engine")
+    for row in engine["rows"]:
+        best = best_peer_seconds(peers["rows"], row) if row.get("whole_work") else None
+        row["ratio_to_best_peer"] = best and best / row["seconds_per_quantized_checkpoint"]
+    if engine["rows"]:
+        _write("engine", engine)
+
+
+def best_peer_seconds(peers: list[dict], row: dict) -> float | None:
+    """Return the fewest seconds a rounded checkpoint took another program that did this row's work on its device."""
+    seconds = [
+        each["seconds_per_quantized_checkpoint"]
+        for each in peers
+        if (each["work"], each["device"]) == (row["work"], row["gpu"]) and each["program"] != "ours"
+    ]
+    return min((each for each in seconds if each is not None), default=None)
+
+
+def _kept(name: str) -> dict:
+    """Return what benchmarks/results/<name>.json holds, nothing where it isn't there."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {"benchmark": name, "rows": []}
+
+
+def _write(name: str, content: dict) -> None:
     RESULTS.mkdir(exist_ok=True)
-    content = {"benchmark": name, "machine": machine(), "rows": rows}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")

@@ -42,16 +42,13 @@ import pandas as pd
 
 from helpers.show import benchmarks
 from helpers.show.glue import put, put_all
-from helpers.table.families import catalogue
 
 engine, pocket = benchmarks.read("engine"), benchmarks.read("pocket_sweep")
+peers = benchmarks.read_if_run("peers_cuda")
 precision, crosscheck = benchmarks.read("precision"), benchmarks.read("crosscheck")
 
 
 FORMATS = {"float32": "float32", "tfloat32": "TF32", "bfloat16": "bfloat16"}
-# Seconds to round the shape of tadpole-14m with llm-compressor (bfloat16, H200): from notes, by default and as tuned
-PEER_DEFAULTS, PEER_TUNED = 3.33, 0.36
-LARGEST_AGAIN = 7.99  # seconds of pythia-1b, rounded in TF32, in another run of the day of its rows: from notes
 
 
 # %% [markdown]
@@ -66,106 +63,128 @@ LARGEST_AGAIN = 7.99  # seconds of pythia-1b, rounded in TF32, in another run of
 #
 # ## On a GPU
 #
-# Random weights of the named shapes, at 2, 3 and 4 bits. *Seconds* are for one rounded checkpoint, from the loaded model to its
-# loss; the 16-bit models are scored too, and that is counted in. *To round* is the part before scoring, *× peer* how many times faster than the
-# best peer, *GiB* the most memory in use, *of peak* the share of what one large matrix product reaches.
+# Random weights of the named shapes. *Seconds* are for one rounded checkpoint, from the loaded model to its loss; the 16-bit models are scored
+# too, and that is counted in. *To round* is the part before scoring, *first* what the very first call takes, kernels compiled and all schemes
+# together, *× peer* how many times faster than the best peer that did the same work on that device, *GiB* the most memory in use, *of peak*
+# the time the matrix products would take at the rate of one large product of their own format, as a share of the time taken.
 
 # %% tags=["hide-input"]
-rows = engine.rows.copy()
-rows["model"] = rows["work"].str.split(":").str[0]
-main = rows[rows["ratio_to_best_peer"].notna()]
-one_format = main["hessian_dtype"] == main["eval_dtype"]
+rows = engine.rows
+kinds = ["hessian_dtype", "eval_dtype"]
+main = rows[rows["whole_work"].astype(bool)]
+as_text = {
+    name: main[name].astype(float)
+    for name in ("goal_seconds", "seconds_first_result", "ratio_to_best_peer", "share_of_matmul_peak")
+}
 table = pd.DataFrame(
     {
         "GPU": main["gpu"].str.split().str[1],
         "rounding": main["hessian_dtype"].map(FORMATS),
         "scoring": main["eval_dtype"].map(FORMATS),
         "seconds": main["seconds_per_quantized_checkpoint"].map("{:.3f}".format),
-        "goal": main["goal_seconds"].map("{:g}".format),
+        "goal": as_text["goal_seconds"].map("{:g}".format),
         "to round": main["seconds_rounding"].map("{:.3f}".format),
-        "× peer": main["ratio_to_best_peer"].map("{:.1f}".format),
+        "first": as_text["seconds_first_result"].map("{:.1f}".format),
+        "× peer": as_text["ratio_to_best_peer"].map("{:.1f}".format),
         "GiB": main["peak_memory_gib"].map("{:.1f}".format),
-        "of peak": main["share_of_matmul_peak"].map("{:.0%}".format).where(one_format, ""),
+        "of peak": as_text["share_of_matmul_peak"].map("{:.0%}".format),
     }
-).set_axis(main["model"].rename(None))
-table
+).set_axis(main["work"].rename(None))
+table.replace({"nan": "", "nan%": ""})
 
 # %% tags=["remove-cell"]
-kinds = ["hessian_dtype", "eval_dtype"]
-fastest = main[main["model"] == "tadpole-14m"].set_index(kinds).loc[("bfloat16", "bfloat16")]
+fastest = main[main["work"] == "tadpole-14m"].set_index(kinds).loc[("bfloat16", "bfloat16")]
 
 # the smallest shape with fewer checkpoints or less text, beside the row of the table in the same formats
-sizes = rows["work"].str.extract(r": (?P<checkpoints>\d+) checkpoints .* bits, \((?P<sequences>\d+)").astype(int)
-scaling = rows[rows["model"] == "tadpole-14m"].join(sizes)
-scaling["total"] = scaling["seconds_per_quantized_checkpoint"] * scaling["checkpoints"]
-fewest = scaling.loc[scaling["checkpoints"].idxmin()]
+smallest = rows[rows["work"] == "tadpole-14m"]
+scaling = smallest.assign(
+    total=smallest["seconds_per_quantized_checkpoint"] * smallest["n_checkpoints"],
+    sequences=smallest["calibration"].str[0],
+)
+fewest = scaling.loc[scaling["n_checkpoints"].idxmin()]
 halved = scaling.loc[scaling["sequences"].idxmin()]
-whole = scaling[scaling["ratio_to_best_peer"].notna()].set_index(kinds).loc[tuple(halved[kinds])]
+whole = scaling[scaling["whole_work"].astype(bool)].set_index(kinds).loc[tuple(halved[kinds])]
 assert tuple(fewest[kinds]) == tuple(halved[kinds])
 
-largest = main[main["model"] == "pythia-1b"].set_index(kinds)
-in_tf32, in_bfloat16 = (largest.loc[(rounding, "bfloat16")] for rounding in ("tfloat32", "bfloat16"))
-((_, little),) = rows[(rows["model"] == "pythia-1b") & rows["ratio_to_best_peer"].isna()].iterrows()
-assert tuple(little[kinds]) == ("bfloat16", "bfloat16"), "the text compares it with all in bfloat16"
-over = main["seconds_per_quantized_checkpoint"] / main["goal_seconds"] - 1
-assert (over[main["model"] == "pythia-1b"] > 0).all(), "the text says that both miss their aim"
-assert in_tf32["goal_seconds"] > LARGEST_AGAIN, "and that another run met it"
-assert little["peak_memory_gib"] > 16, "the text says that a card of 16 GiB would be too small"
-assert largest[["date", "commit"]].drop_duplicates().shape[0] == 1, "the text gives one day and commit"
-(described,) = catalogue.checkpoints("pythia", ["pythia-1b"], [0], "90-speed")
+((_, little),) = rows[~rows["whole_work"].astype(bool) & rows["declared_gib"].notna()].iterrows()
+large = main[main["work"] == little["work"]].set_index(kinds).loc[tuple(little[kinds])]
+aimed = main[main["goal_seconds"].notna()]
+over = aimed["seconds_per_quantized_checkpoint"] / aimed["goal_seconds"].astype(float) - 1
 put_all(
     engine_measured=engine.measured,
     fast_seconds=fastest["seconds_per_quantized_checkpoint"],
     fast_goal=fastest["goal_seconds"],
-    fast_ratio=fastest["ratio_to_best_peer"],
-    many=int(whole["checkpoints"]),
-    few=int(fewest["checkpoints"]),
+    many=int(whole["n_checkpoints"]),
+    few=int(fewest["n_checkpoints"]),
     growth_checkpoints=whole["total"] / fewest["total"],
     growth_tokens=whole["total"] / halved["total"],
     growth_rounding=FORMATS[halved["hessian_dtype"]],
     growth_scoring=FORMATS[halved["eval_dtype"]],
-    n_rows=len(main),
+    n_aimed=len(aimed),
     n_missed=int((over > 0).sum()),
-    missed_most=over.max(),
-    largest_measured=f"{in_tf32['date']}, commit {in_tf32['commit'][:7]}",
-    largest_tf32=in_tf32["seconds_per_quantized_checkpoint"],
-    largest_tf32_goal=in_tf32["goal_seconds"],
-    largest_again=LARGEST_AGAIN,
-    largest_bf16=in_bfloat16["seconds_per_quantized_checkpoint"],
-    largest_bf16_goal=in_bfloat16["goal_seconds"],
-    largest_peak=in_bfloat16["peak_memory_gib"],
+    little_work=little["work"],
+    little_formats=" and ".join(dict.fromkeys(FORMATS[kind] for kind in little[kinds])),
     little_seconds=little["seconds_per_quantized_checkpoint"],
-    little_budget=little["memory_budget_gib"],
+    little_budget=little["declared_gib"],
     little_peak=little["peak_memory_gib"],
-    two_copies=2 * 2 * described.n_params_total / 2**30,
-    first_call=main["seconds_first_call_beside"].max(),
-    peer_defaults=PEER_DEFAULTS,
-    peer_tuned=PEER_TUNED,
-    peer_times=PEER_DEFAULTS / PEER_TUNED,
+    large_seconds=large["seconds_per_quantized_checkpoint"],
+    large_peak=large["peak_memory_gib"],
     pocket_measured=pocket.measured,
     precision_measured=precision.measured,
     crosscheck_measured=crosscheck.measured,
 )
 
 # %% [markdown]
-# Measured on {glue:text}`engine_measured:s`; pythia-1b's shape on {glue:text}`largest_measured:s`. {glue:text}`n_missed:d` of the
-# {glue:text}`n_rows:d` rows miss their aim, by up to {glue:text}`missed_most:.0%`. The peer is llm-compressor 0.14, the fastest of three, told to work in large batches on the GPU with
-# TF32 (batch 64 or 8, `sequential_offload_device="cuda"`), timed on an H200 before; its time for pythia-1b is extrapolated from
-# pythia-410m's. That timing left no file, and nothing here repeats it; its notes give {glue:text}`peer_defaults:.2f` s to round the smallest
-# shape with the library's defaults and {glue:text}`peer_tuned:.2f` s as tuned: {glue:text}`peer_times:.0f` times as long. The last column is left open where two formats are mixed: each has
-# a peak of its own.
+# Last measured on {glue:text}`engine_measured:s`. {glue:text}`n_missed:d` of the {glue:text}`n_aimed:d` rows that have an aim miss it.
 #
-# The smallest shape takes {glue:text}`fast_seconds:.3f` s where everything runs in bfloat16, {glue:text}`fast_ratio:.1f` times faster than the
-# peer; the aim was {glue:text}`fast_goal:g` s. From {glue:text}`few:d` to {glue:text}`many:d` checkpoints at once the time grows
-# {glue:text}`growth_checkpoints:.1f` times, and with twice the text {glue:text}`growth_tokens:.1f` times (rounding in
-# {glue:text}`growth_rounding:s`, scoring in {glue:text}`growth_scoring:s`): it grows with the work, and less where a few checkpoints leave
-# the GPU waiting. Compiling kernels costs up to {glue:text}`first_call:.1f` s, once a process, and isn't counted.
+# The smallest shape takes {glue:text}`fast_seconds:.3f` s where everything runs in bfloat16; the aim was {glue:text}`fast_goal:g` s. From
+# {glue:text}`few:d` to {glue:text}`many:d` checkpoints at once the time grows {glue:text}`growth_checkpoints:.1f` times, and with twice the text
+# {glue:text}`growth_tokens:.1f` times (rounding in {glue:text}`growth_rounding:s`, scoring in {glue:text}`growth_scoring:s`): it grows with the
+# work, and less where a few checkpoints leave the GPU waiting.
 #
-# pythia-1b's shape takes {glue:text}`largest_tf32:.2f` s where it is rounded in TF32 (aim: {glue:text}`largest_tf32_goal:g`; another run of that
-# day took {glue:text}`largest_again:.2f`), and {glue:text}`largest_bf16:.2f` s all in bfloat16 (aim: {glue:text}`largest_bf16_goal:g`). Memory is a budget,
-# not a need: with {glue:text}`little_budget:.0f` GiB allowed beside the model the latter peaks at {glue:text}`little_peak:.1f` GiB instead of
-# {glue:text}`largest_peak:.1f` and takes {glue:text}`little_seconds:.2f` s. A card of 16 GiB would still be too small, though two copies of the model in 16
-# bits are only {glue:text}`two_copies:.1f` GiB.
+# Memory is a budget, not a need: with {glue:text}`little_budget:.0f` GiB allowed beside the model {glue:text}`little_work:s`'s shape in
+# {glue:text}`little_formats:s` peaks at {glue:text}`little_peak:.1f` GiB instead of {glue:text}`large_peak:.1f` and takes {glue:text}`little_seconds:.2f` s
+# instead of {glue:text}`large_seconds:.2f`.
+#
+# ### The same work by other programs
+#
+# Each program gets the same stored weights, the same tokens and the same device, in a process of its own, one after another. A peer's
+# *seconds* are what its user has to wait for one rounded checkpoint: it quantizes, saves, loads what it saved, and scores. Ours needs no file between.
+# Loading the original, the start of the process and a warm-up on one block are left out for all. *Defaults* means that a program is told the bit width, the group
+# size and the kind of grid, and nothing else; *tuned*, plain GPTQ in large batches that stay on the device.
+
+# %% tags=["hide-input"]
+STAGES = {"quantize": "quantize", "save": "save", "reload": "load again", "score": "score"}
+if peers is None:
+    compared = pd.DataFrame({"programs": ["not run yet: `python benchmarks/peers_cuda.py`"]})
+else:
+    by_program = peers.rows
+    compared = pd.DataFrame(
+        {"seconds": by_program["seconds_per_quantized_checkpoint"].astype(float).map("{:.2f}".format)}
+        | {label: by_program[f"seconds_{stage}"].astype(float).map("{:.2f}".format) for stage, label in STAGES.items()}
+        | {
+            "GiB": by_program["peak_memory_gib"].astype(float).map("{:.1f}".format),
+            "why not": by_program["reason"].fillna("").str.slice(0, 90),
+        }
+    ).replace({"nan": ""})
+    compared.index = pd.MultiIndex.from_frame(by_program[["work", "program"]], names=[None, None])
+compared
+
+# %% tags=["hide-input"]
+told = [] if peers is None else peers.rows[peers.rows["settings"].notna()].drop_duplicates("program").to_dict("records")
+pd.DataFrame(
+    {
+        "version": ["" if each["program"] == "ours" else list(each["versions"].values())[-1] for each in told],
+        "told": [", ".join(f"{name} {value}" for name, value in each["settings"].items()) for each in told],
+    },
+    index=[each["program"] for each in told],
+)
+
+# %% tags=["remove-cell"]
+put("peers_measured", "no device yet" if peers is None else peers.measured)
+
+# %% [markdown]
+# Measured on {glue:text}`peers_measured:s`.
 #
 # ## Training on a GPU
 #
@@ -229,13 +248,13 @@ put_all(
 #
 # ## On two processor cores
 #
-# The sweep of {doc}`chapter 4 <04-degradation>`, start of the process and imports counted in, beside auto-gptq with a plain evaluation.
+# The sweep of {doc}`chapter 4 <04-degradation>`, start of the process and imports counted in, beside auto-gptq and GPTQModel with a plain evaluation.
 
 # %% tags=["hide-input"]
 cpu = pocket.rows
 pd.DataFrame(
     {
-        "seconds": cpu["seconds"].map("{:.0f}".format),
+        "seconds": cpu["seconds"].map(lambda seconds: "not run" if pd.isna(seconds) else f"{seconds:.0f}"),
         "goal": cpu["goal_seconds"].map(lambda goal: "" if pd.isna(goal) else f"{goal:g}"),
         "times the peer": cpu["ratio_to_best_peer"].map(lambda ratio: "" if pd.isna(ratio) else f"{ratio:.1f}"),
         "peak GiB": cpu["peak_memory_gib"].map(lambda peak: "" if pd.isna(peak) else f"{peak:.2f}"),
@@ -340,5 +359,5 @@ put_all(
 # ## What this does not show
 #
 # - Other GPUs, other shapes: ask `python benchmarks/engine.py` on yours.
-# - The peers' times were taken on another day, on a machine of the same kind.
+# - Peers' seconds on works that they were not run on: a ratio is left open rather than carried over.
 # - Random weights cost the same time as trained ones here; where trained ones need more damping, they cost a little more.

@@ -88,7 +88,7 @@ def test_the_fused_block_is_transformers_block(parallel, dtype):
         stack = stacking.block_stacks(decoders[0], kind)[0]
         assert stack.forward is not stack.module, "the fused block is what runs"
         stack.load([decoder.blocks[1] for decoder in decoders], owners, {})
-        hidden = stacking.first_inputs(decoders, owners, [tokens], kind)[0]
+        (hidden,) = stacking.first_inputs(decoders, owners, [tokens], kind)
         arguments = stacking.block_arguments(decoders[0], tokens, kind)[1]
         ours = stack.call(hidden, **arguments)
         exact = [model.double() for model in models]
@@ -110,7 +110,7 @@ def test_a_block_with_kernels_is_transformers_block(name, dtype):
     exact = [build(name, seed).cuda().double() for seed in (0, 1)]
     with torch.no_grad(), matrix_products(dtype):
         stacks = stacking.block_stacks(decoders[0], kind)
-        hidden = stacking.first_inputs(decoders, owners, [tokens], kind)[0]
+        (hidden,) = stacking.first_inputs(decoders, owners, [tokens], kind)
         arguments = stacking.block_arguments(decoders[0], tokens, kind)
         for index, stack in enumerate(stacks):
             assert any("forward" in vars(module) for module in stack.module.modules()), "kernels are what runs"

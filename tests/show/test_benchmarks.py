@@ -27,3 +27,12 @@ def test_missing_and_other_files_are_one_line(tmp_path):
     (tmp_path / "speed.json").write_text("{}")
     with pytest.raises(ResultsError, match="not what a benchmark writes"):
         benchmarks.read("speed", tmp_path)
+
+
+def test_a_command_that_was_never_run_has_no_rows(tmp_path):
+    assert benchmarks.read_if_run("speed", tmp_path) is None
+    (tmp_path / "speed.json").write_text(json.dumps({"machine": MACHINE, "rows": []}))
+    assert benchmarks.read_if_run("speed", tmp_path) is not None
+    (tmp_path / "speed.json").write_text("{}")
+    with pytest.raises(ResultsError, match="not what a benchmark writes"):
+        benchmarks.read_if_run("speed", tmp_path)

@@ -33,3 +33,8 @@ def read(name: str, folder: Path = FOLDER) -> Benchmark:
         raise ResultsError(f"{path}: missing; `python benchmarks/{name}.py` writes it") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultsError(f"{path}: not what a benchmark writes ({error})") from None
+
+
+def read_if_run(name: str, folder: Path = FOLDER) -> Benchmark | None:
+    """Return what `read` does, None where the command has never been run. Raises ResultsError for another file."""
+    return read(name, folder) if (folder / f"{name}.json").exists() else None

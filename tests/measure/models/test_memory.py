@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.measure.plain import build
@@ -10,6 +11,7 @@ from tests.measure.plain import build
 from helpers.measure.models import memory
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.memory import Share, Work, share
+from helpers.measure.models.streaming.placing import put
 from helpers.table.errors import QuantizationError
 
 WORK = Work(
@@ -124,6 +126,33 @@ def test_what_lies_beside_a_share_is_rounded_weights_and_the_largest_end():
     """Llama, 32 wide with 256 tokens: by hand, and a head of 8192."""
     decoder = decoder_of(build("llama"))
     n_rounded = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32)
-    assert memory.bytes_beside(decoder, 3) == 3 * 4 * n_rounded + 8 * 256 * 32
+    assert memory.bytes_beside([decoder], 3) == 3 * 4 * n_rounded + 8 * 256 * 32
     work = dataclasses.replace(WORK, beside=1000)
     assert work.n_bytes(2, 3) == WORK.n_bytes(2, 3) + 1000
+
+
+def test_a_gpu_holds_models_as_a_whole_only_in_a_small_part_of_its_budget():
+    """Two Llamas in bf16 and three rounded ones, by hand: four times their bytes are needed."""
+    decoders = [decoder_of(build("llama", seed).to(torch.bfloat16)) for seed in (0, 1)]
+    n_rounded = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32)
+    n_bytes = 2 * 2 * (n_rounded + 2 * 256 * 32 + 5 * 32) + 3 * 4 * n_rounded
+    assert not memory.is_too_large(decoders, 3, "cuda", 4 * n_bytes)
+    assert memory.is_too_large(decoders, 3, "cuda", 4 * n_bytes - 1)
+    assert not memory.is_too_large(decoders, 3, "cpu", 1)
+
+
+def test_the_work_of_a_streamed_model_is_a_gpus():
+    decoder = decoder_of(build("llama").to(torch.bfloat16))
+    assert isinstance(memory.calibration_work(decoder, 7, 9, 2), Work)
+    put(decoder.model, "cpu", streamed=True)
+    for work in (memory.calibration_work(decoder, 7, 9, 2, 3), memory.evaluation_work(decoder, 7, 9, 2, 3)):
+        assert isinstance(work, memory.DeviceWork)
+        assert (work.n_sequences, work.seq_len, work.itemsize, work.d_model) == (7, 9, 2, 32)
+        assert (work.n_checkpoints, work.largest_layer, work.end_params) == (3, 48 * 32, 256 * 32)
+        assert work.block_bytes == 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32 + 2 * 32)
+    assert memory.bytes_beside([decoder], 3) == 0
+
+
+def test_a_cpu_is_held_to_nothing():
+    with memory.held_to(1, "cpu"):
+        assert torch.zeros(2**20).sum() == 0

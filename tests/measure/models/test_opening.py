@@ -232,7 +232,17 @@ def test_what_goes_into_the_blocks_is_found_without_a_copy_of_a_block(tmp_path, 
     """It is asked for at every batch; copies of every block would read the whole model from the disk each time."""
     decoder = decoder_of(opening.open_stored(saved(tmp_path / "model", "llama")))
     copied = []
-    monkeypatch.setattr(stored, "wide", lambda parameter: copied.append(parameter) or parameter.detach().float())
+    monkeypatch.setattr(stored, "wide", lambda parameter, _: copied.append(parameter) or parameter.detach().float())
     hidden, _ = decoder.inputs(TOKENS)
     assert hidden.dtype == torch.float32
     assert [id(each) for each in copied] == [id(decoder.model.get_input_embeddings().weight)]
+
+
+def test_a_model_that_works_elsewhere_is_opened_streamed(tmp_path, monkeypatch):
+    local = saved(tmp_path, "llama")
+    placed = []
+    monkeypatch.setattr(opening, "put", lambda model, device, streamed: placed.append((device, streamed)))
+    opening.open_stored(local)
+    assert placed == []
+    opening.open_stored(local, "cuda")
+    assert placed == [("cuda", True)]

@@ -8,7 +8,7 @@ only the modules that own parameters are replaced by ones that hold V sets of th
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, overload
 
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from helpers.measure.models.decoders import Decoder, linear_in, stored_buffers
+from helpers.measure.models.stored import widened_outside
+from helpers.measure.models.streaming.placing import device_of
 from helpers.table.records import given
 
 Layer = TypeVar("Layer", bound="StackedLinear")
@@ -120,8 +122,7 @@ class Stack(Generic[Layer]):
 
     def _forward(self, module: nn.Module) -> Callable[..., Tensor]:
         """Return the function of the stacked module: on a GPU with kernels, for the book's own kind by hand."""
-        device = next(module.parameters()).device
-        if device.type == "cuda":
+        if device_of(module).type == "cuda":
             from helpers.measure.models.cuda import blocks, neox_block  # Triton is there only where CUDA is
 
             if neox_block.fits(module):
@@ -174,7 +175,7 @@ def block_stacks(
 ) -> tuple[Stack[Any], ...]:
     """Return the stack for each of `decoder`'s blocks; blocks that differ in parameters alone share theirs."""
     config = decoder.model.config
-    shared = (config.to_json_string(), config._attn_implementation, decoder.model.device, dtype, linear)
+    shared = (config.to_json_string(), config._attn_implementation, device_of(decoder.model), dtype, linear)
     for template in set(decoder.templates):
         if (*shared, template) not in _STACKS:
             _STACKS[*shared, template] = Stack(decoder.blocks[template], dtype, linear)
@@ -182,12 +183,18 @@ def block_stacks(
 
 
 def first_inputs(
-    decoders: Sequence[Decoder], owners: Sequence[int], batches: Sequence[Tensor], dtype: torch.dtype
-) -> list[Tensor]:
-    """Return the first block's hidden states for each batch of tokens (n, L), once per variant: (V x n, L, d)."""
-    sizes = [len(batch) for batch in batches]
-    by_decoder = [decoder.inputs(torch.cat(list(batches)))[0].to(dtype).split(sizes) for decoder in decoders]
-    return [torch.cat([by_decoder[owner][i] for owner in owners]) for i in range(len(batches))]
+    decoders: Sequence[Decoder], owners: Sequence[int], batches: Iterable[Tensor], dtype: torch.dtype
+) -> Iterator[Tensor]:
+    """Yield the first block's hidden states for each batch of tokens (n, L), once per variant: (V x n, L, d).
+
+    Embeddings are fetched and widened once for all batches.
+    """
+    with contextlib.ExitStack() as embeddings:
+        for decoder in decoders:
+            embeddings.enter_context(widened_outside(decoder.model, decoder.blocks, *decoder.tail))
+        for batch in batches:
+            by_decoder = [decoder.inputs(batch)[0].to(dtype) for decoder in decoders]
+            yield torch.cat([by_decoder[owner] for owner in owners])
 
 
 def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> list[dict[str, Any]]:

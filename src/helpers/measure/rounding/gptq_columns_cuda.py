@@ -43,12 +43,13 @@ def _round_rows(
         if start % group == 0:
             grid = (matrix * n_rows + row) * n_groups + start // group
             if FITS:  # to the rows as corrected up to here: `grids.fit`
-                low, high = tl.zeros((ROWS,), tl.float32), tl.zeros((ROWS,), tl.float32)
+                least, most = tl.zeros((ROWS, WIDTH), tl.float32), tl.zeros((ROWS, WIDTH), tl.float32)
                 end = tl.minimum(start + group, n_columns)
                 for at in range(start, end, WIDTH):
-                    seen = there[:, None] & ((at + column) < end)[None, :]
+                    seen = there[:, None] & (at + column < end)[None, :]
                     x = tl.load(remaining + of_row[:, None] + (at + column)[None, :], mask=seen, other=0.0)
-                    low, high = tl.minimum(low, tl.min(x, axis=1)), tl.maximum(high, tl.max(x, axis=1))
+                    least, most = tl.minimum(least, x), tl.maximum(most, x)
+                low, high = tl.min(least, axis=1), tl.max(most, axis=1)
                 magnitude = tl.maximum(-low, high)
                 low = tl.where(magnitude == 0, -1.0, tl.where(is_symmetric, -magnitude, low))
                 high = tl.where(magnitude == 0, 1.0, tl.where(is_symmetric, magnitude, high))

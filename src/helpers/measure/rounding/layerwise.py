@@ -22,7 +22,9 @@ from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weigh
 from helpers.measure.models.memory import Share, calibration_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
 from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
-from helpers.measure.models.stored import begin_block
+from helpers.measure.models.streaming.feed import BlockFeed
+from helpers.measure.models.streaming.hidden import HiddenStates
+from helpers.measure.models.streaming.placing import device_of, home_of
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.refusals import unknown_matrix
@@ -92,18 +94,18 @@ def walk(
     the share of the work that is done at once is halved, and recorded.
     Raises QuantizationError for a budget smaller than one block.
     """
-    dtype, device = schemes[0].hessian_dtype, checkpoints[0].model.device
+    dtype, device = schemes[0].hessian_dtype, device_of(checkpoints[0].model)
     refuse_without_tensor_cores(dtype, device)
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
     n_sequences, seq_len = calibration.shape
     n_variants = len(checkpoints) * len(schemes)
-    at_once = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
+    at_once = share_of(decoders, n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
         variants = [_variant(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
         try:
             for start in range(0, len(variants), at_once.variants):
                 members = variants[start : start + at_once.variants]
-                _Walk(decoders, members, calibration.to(device), at_once.sequences, dtype, solve).run()
+                _Walk(decoders, members, calibration.to(device), at_once, dtype, solve).run()
             break
         except torch.OutOfMemoryError:
             at_once = at_once.halved()
@@ -122,13 +124,19 @@ def _variant(owner: int, decoder: Decoder, scheme: QuantScheme) -> Variant:
 
 
 def share_of(
-    decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int, beside: int = 0
+    decoders: Sequence[Decoder],
+    n_sequences: int,
+    seq_len: int,
+    dtype: str,
+    n_variants: int,
+    memory_bytes: int,
+    beside: int = 0,
 ) -> Share:
     """Return the share of rounding so many variants that is done at once, `beside` bytes of the budget being taken.
 
-    Raises QuantizationError as `walk` does.
+    `decoders` are checkpoints of one shape. Raises QuantizationError as `walk` does.
     """
-    work = calibration_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
+    work = calibration_work(decoders[0], n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize, len(decoders))
     return share(dataclasses.replace(work, beside=beside), n_variants, n_sequences, memory_bytes)
 
 
@@ -169,7 +177,7 @@ class _Walk:
         decoders: Sequence[Decoder],
         variants: list[Variant],
         calibration: Tensor,
-        micro_batch: int,
+        at_once: Share,
         dtype: str,
         solve: Solve,
     ) -> None:
@@ -177,7 +185,7 @@ class _Walk:
         self.decoders = [decoders[owner] for owner in owned]
         self.owners = [owned.index(variant.owner) for variant in variants]
         self.variants, self.dtype, self.solve = variants, dtype, solve
-        self.batches = calibration.split(micro_batch)
+        self.batches, self.offloaded = calibration.split(at_once.sequences), at_once.offloaded
         self.stacks = block_stacks(self.decoders[0], TENSOR_DTYPE[dtype], _WatchedLinear)
         self.names = {layer: name for stack in self.stacks for name, layer in stack.layers.items()}
         self.last = len(self.stacks) - 1
@@ -189,11 +197,16 @@ class _Walk:
             layer.arrive = self._arrive
         dtype = TENSOR_DTYPE[self.dtype]
         arguments = block_arguments(self.decoders[0], self.batches[0], dtype)
-        hidden = first_inputs(self.decoders, self.owners, self.batches, dtype)
         try:
-            for index, stack in enumerate(self.stacks):
-                self._round_block(index, hidden, arguments[index])
-                stack.clear()
+            with BlockFeed(self.decoders) as feed:
+                inputs = first_inputs(self.decoders, self.owners, self.batches, dtype)
+                hidden = HiddenStates(inputs, self.batches[0].device, self.offloaded)
+                for index, stack in enumerate(self.stacks):
+                    with feed.at(index):
+                        self._round_block(index, hidden, arguments[index])
+                        stack.clear()
+                        self._send_home()
+                hidden.finish()
         finally:
             for stack in self.stacks:
                 stack.clear()
@@ -201,20 +214,29 @@ class _Walk:
             for layer in self.names:  # a stack outlives the walk; one that could call it would keep its models
                 layer.arrive = None
 
-    def _round_block(self, index: int, hidden: list[Tensor], arguments: dict[str, Any]) -> None:
-        """Round block `index`; replace `hidden`, one entry per micro-batch, by its outputs (but for the last block)."""
+    def _round_block(self, index: int, hidden: HiddenStates, arguments: dict[str, Any]) -> None:
+        """Round block `index`; replace `hidden`, a micro-batch at a time, by its outputs (but for the last block)."""
         stack = self.stacks[index]
-        begin_block(decoder.model for decoder in self.decoders)
         block = self.current = _Block(index, [decoder.blocks[index] for decoder in self.decoders], set(stack.layers))
         stack.load(block.blocks, self.owners, dict.fromkeys(stack.layers))
         waiting = deque(range(len(hidden)))
         while waiting and not self._nothing_left():
             number = waiting.popleft()
+            inputs = hidden.read(number, waiting[0] if waiting else None)
             try:
                 with matrix_products(self.dtype):
-                    hidden[number] = hidden_of(stack.call(hidden[number], **arguments))
+                    outputs = hidden_of(stack.call(inputs, **arguments))
             except _WaitError:
                 waiting.append(number)
+            else:
+                hidden.write(number, outputs)
+
+    def _send_home(self) -> None:
+        """Move what a block was rounded to where the models' own weights are kept."""
+        home, block = home_of(self.decoders[0].model), self.block
+        names = {self.decoders[0].name_of(block.index, name) for name in self.stacks[block.index].layers}
+        for variant in self.variants:
+            variant.weights |= {name: variant.weights[name].to(home) for name in names & variant.weights.keys()}
 
     @property
     def block(self) -> _Block:
