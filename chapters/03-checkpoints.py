@@ -112,7 +112,7 @@ N, D = "n_params_non_embedding", "tokens_seen"
 # parameters *without* these two, and so does this book when it says $N$. What is rounded is less again: the matrices of the linear layers,
 # without biases and normalization.
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: parameters of each model, counted in four ways", "code_prompt_hide": "Table: parameters of each model, counted in four ways"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: parameters of each model, counted in four ways", "code_prompt_hide": "Table: parameters of each model, counted in four ways"}
 measured = read_table("results/measurements.parquet").to_pandas()
 described = read_checkpoints(
     "results/checkpoints.parquet"

@@ -478,7 +478,7 @@ wanted["its table"] = [
 ]
 
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: tokens for a given QiD by each law", "code_prompt_hide": "Table: tokens for a given QiD by each law"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: tokens for a given QiD by each law", "code_prompt_hide": "Table: tokens for a given QiD by each law"}
 def many(tokens):
     return count_label(tokens) if tokens < 1e15 else f"{tokens / 1e12:,.0f}T"
 

@@ -280,7 +280,7 @@ slopes = slopes.assign(
 )
 key = ["scheme", "metric", "granularity", "budget"]
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: slopes of the largest ratio in size, by scheme and budget", "code_prompt_hide": "Table: slopes of the largest ratio in size, by scheme and budget"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: slopes of the largest ratio in size, by scheme and budget", "code_prompt_hide": "Table: slopes of the largest ratio in size, by scheme and budget"}
 shown = slopes[slopes["metric"] == METRIC].set_index(["scheme", "granularity", "budget"])
 shown = shown[["gain", "gain_low", "gain_high", "runs", "at_one"]].round(3).rename(index=GRANULARITIES)
 shown.rename(

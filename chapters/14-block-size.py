@@ -339,7 +339,7 @@ judged = with_errors(scores(made), scores_by_run(made), np.random.default_rng(se
 judged_shares = judge(forms, blocks.block_splits(blocks.in_relative_perplexity(table)), blocks.paired_floor)
 rms, errors, coverage, tied = (table_of_scores(judged, one) for one in ("log_rms", "log_rms_se", "coverage", "tied"))
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: fit and form of each joint law", "code_prompt_hide": "Table: fit and form of each joint law"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: fit and form of each joint law", "code_prompt_hide": "Table: fit and form of each joint law"}
 least = min(fit.aic for fit in fits.values())
 shown = {
     name: {
@@ -412,7 +412,7 @@ assert rms.min().min() > extrapolation.GOAL_LOG_RMS, "the text says: no law reac
 #
 # The same scores when the relative increase of perplexity is fitted instead of QiD, large increases and all:
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: the scores when the relative increase of perplexity is fitted", "code_prompt_hide": "Table: the scores when the relative increase of perplexity is fitted"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the scores when the relative increase of perplexity is fitted", "code_prompt_hide": "Table: the scores when the relative increase of perplexity is fitted"}
 table_of_scores(judged_shares).map("{:.2f}".format).rename_axis(index=None, columns=None)
 
 # %% [markdown]

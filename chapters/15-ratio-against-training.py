@@ -128,7 +128,7 @@ whole = changes["whole"].reset_index()
 shown = whole[(whole["metric"] == METRIC) & (whole["n_runs"] > 0)]
 shown = shown.assign(title=shown["budget"].map("budget {:.0%}".format))
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: changes of the largest ratio, by scheme and budget", "code_prompt_hide": "Table: changes of the largest ratio, by scheme and budget"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: changes of the largest ratio, by scheme and budget", "code_prompt_hide": "Table: changes of the largest ratio, by scheme and budget"}
 cells = shown.assign(
     change=[
         (f"{row.mean:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" if row.n_runs > 1 else f"{row.mean:+.2f}").replace(

@@ -104,7 +104,7 @@ shown(identity.drop(columns="fitted"))
 # %% [markdown]
 # And their constants on this book's rows:
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: constants of all laws", "code_prompt_hide": "Table: constants of all laws"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: constants of all laws", "code_prompt_hide": "Table: constants of all laws"}
 shown(
     identity.loc[identity["fitted"] != "", ["fitted"]].rename(
         columns={"fitted": "constants, 95% intervals by training run"}
@@ -195,7 +195,7 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 #
 # ## Scores
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: scores of all laws", "code_prompt_hide": "Table: scores of all laws"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: scores of all laws", "code_prompt_hide": "Table: scores of all laws"}
 every = atlas.scored(stored, stored.judged["hold_out"].unique())
 every.index = ["<code>" + html.escape(name) + "</code>" for name in every.index]
 every = every.replace({"± ": "±\N{NO-BREAK SPACE}", " =": "\N{NO-BREAK SPACE}="}, regex=True)  # two lines a cell

@@ -110,7 +110,7 @@ put_all(out_entries=len(qid), out_laws=qid.loc[qid["law"] != BAND, "law"].nuniqu
 #
 # By law, over all that was asked ({glue:text}`out_entries:d` predictions; bit widths, groups and rows, both texts):
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: misses and hits by law", "code_prompt_hide": "Table: misses and hits by law"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: misses and hits by law", "code_prompt_hide": "Table: misses and hits by law"}
 reference = bytes_per_token(trunk)
 measured = read_table(Path("results/outside.parquet")).to_pandas()
 longer = {text: bytes_per_token(rows) / reference for text, rows in measured.groupby("eval_dataset")}

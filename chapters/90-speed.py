@@ -306,7 +306,7 @@ for name in ("scoring_in_tfloat32", "scoring_in_bfloat16"):
 # the rounded ones before it put out. All were scored by our evaluation in float32. Group 128 divides only the widths 128 and 384; the larger model was
 # rounded with nothing else, because each program takes minutes.
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: QiD of four programs", "code_prompt_hide": "Table: QiD of four programs"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: QiD of four programs", "code_prompt_hide": "Table: QiD of four programs"}
 programs = crosscheck.rows.copy()
 names = programs["model"].str.split("/").str[0].str.replace("tadpole-", "").str.replace("x", " x ")
 programs["model"] = pd.Categorical(names, names.unique())

@@ -198,7 +198,7 @@ assert ranks["largest size"] < 0 < rank_again, "the text says: the sign differs 
 # They look at the fitted rows only, and they charge for constants. (They take rows to be independent, which rows of one run
 # aren't.)
 
-# %% tags=["hide-input", "hide-output"] mystnb={"code_prompt_show": "Table: what AIC and BIC say of each law", "code_prompt_hide": "Table: what AIC and BIC say of each law"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: what AIC and BIC say of each law", "code_prompt_hide": "Table: what AIC and BIC say of each law"}
 criteria = stored.criteria.loc[bic.index]
 pd.DataFrame(
     {
