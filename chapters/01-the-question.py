@@ -82,7 +82,7 @@ N = "n_params_non_embedding"
 # \Delta L = L_P - L_{16} \qquad \text{(nats per token)}.
 # $$ (eq-qid)
 #
-# The perplexity is $e^L$, so rounding multiplies it by $e^{\Delta L}$. Nats per token depend on the tokenizer: longer tokens carry more
+# The {term}`perplexity` is $e^L$, so rounding multiplies it by $e^{\Delta L}$. Nats per token depend on the tokenizer: longer tokens carry more
 # nats each. Bits per byte don't, and so they compare models that cut text differently:
 #
 # $$
@@ -208,7 +208,7 @@ put_all(**numbers)
 #
 # ## Two effects at a glance
 #
-# The project trained small models for this book, the *tadpoles*. Their *trunk* is one run of each of {glue:text}`n_sizes:d` sizes, and
+# The project trained small models for this book, the *tadpoles*. Their {term}`trunk` is one run of each of {glue:text}`n_sizes:d` sizes, and
 # {glue:text}`n_checkpoints:d` moments of each run were kept. {numref}`fig-glance` shows the smallest and the largest size, rounded with GPTQ, the method of
 # {doc}`chapter 2 <02-rounding>`.
 

@@ -265,7 +265,7 @@ assert torch.equal(alone.weight, nearest)
 # %% [markdown]
 # ## A real layer
 #
-# Now the widest model of the pocket family at its last checkpoint (more on it in {doc}`chapter 3 <03-checkpoints>`). We run calibration text
+# Now the widest model of the pocket family at its last checkpoint (more on it in {doc}`chapter 3 <03-checkpoints>`). We run {term}`calibration` text
 # through it, take down the inputs of every linear layer, and round each layer both ways. A row has many weights here, and one
 # scale for all would be coarse: every {glue:text}`group:d` neighbours share a scale and a zero point.
 

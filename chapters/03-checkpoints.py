@@ -27,7 +27,7 @@
 # - **Use it for.** Knowing what a row of the tables says, before believing a trend in it.
 # ```
 #
-# A **checkpoint** is a copy of a model's weights, put aside during training. A **family** is a set of models that differ in size and, if
+# A **checkpoint** is a copy of a model's weights, put aside during training. A {term}`family` is a set of models that differ in size and, if
 # all goes well, in nothing else. Rounding every checkpoint of a family gives QiD as a function of tokens and size.
 # What such a function means depends on what else changed along the way. So this chapter looks at the models before
 # anything is rounded: a public family that studies of QiD used, and the small ones that were trained for this book.
@@ -300,7 +300,7 @@ put_all(
 # alone, so runs of one seed read the same batches in the same order, whatever their size.
 #
 # **Held fixed in the trunk, and moved beside it, one at a time:** the peak learning rate, {glue:text}`tadpole_rate:g` for every size; its decay, of
-# which the trunk has none; the weight decay, {glue:text}`weight_decay:g`; the number of layers at a given size; the seed. A *cooldown* goes on from a
+# which the trunk has none; the weight decay, {glue:text}`weight_decay:g`; the number of layers at a given size; the seed. A {term}`cooldown` goes on from a
 # checkpoint of the trunk, reads the same batches as the trunk does, and its rate falls to zero in a straight line. A *cosine* decays from the end of
 # warm-up on. An *average* is the mean of the weights at {glue:text}`n_moments:d` moments of the trunk, and no training run of its own.
 #

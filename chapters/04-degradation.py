@@ -317,7 +317,7 @@ assert (negative & negative_other).sum() > 2 * negative.sum() * negative_other.m
 #
 # ## KL, a second outcome
 #
-# KL is the mean divergence of the rounded model's predictions from the 16-bit model's, on the same tokens, in nats per token. It is
+# {term}`KL <KL divergence>` is the mean divergence of the rounded model's predictions from the 16-bit model's, on the same tokens, in nats per token. It is
 # zero where rounding changes nothing and can't be negative, so that it has no slope to move along: it grows with the *square* of the
 # rounding error. One more bit divides the scale of the grid {eq}`eq-grid` by $(2^{P+1} - 1) / (2^P - 1)$ and KL by its square
 # (derived at {eq}`eq-quadratic-rule`). The table has what one more bit divides each outcome by on the way to this width (mean over

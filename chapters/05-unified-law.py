@@ -112,7 +112,7 @@ EXPONENTS = ["beta", "alpha", "gamma"]
 # scales and zero points, 2, 3 and 4 bits take {glue:text}`stored_2:.2f`, {glue:text}`stored_3:.2f` and {glue:text}`stored_4:.2f` stored bits;
 # at equal stored bits coarser groups would lose less ({doc}`chapter 10 <10-methods-and-texts>`).
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 study = degradation(study_rows(measured))
 every_width = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
@@ -133,7 +133,7 @@ data = FitData.from_table(rows)
 # exponents. QiD stays on its own scale: a value at or below zero stays in the data. Its logarithm would not exist, and to drop it would
 # bias every exponent.
 
-# %%
+# %% tags=["hide-input"]
 fit, no_interval = fit_by_run(UnifiedLaw, data)
 fitted, errors = fit.fitted_nats, data.outcome_se_nats
 pure = information_by_bits(fitted, errors, data.bits, tau=0.0)
@@ -224,7 +224,7 @@ plt.close("all")
 # less noisy, never negative ({doc}`chapter 12 <12-why>` says why). And there are more runs at the same constant rate: eight sizes trained a
 # second time, and other seeds of three sizes ({doc}`chapter 11 <11-noise-floor>`). The same law, fitted to each:
 
-# %%
+# %% tags=["hide-input"]
 again = trunk_again(measured)
 again = again[again["bits"].isin(WIDTHS)]
 late_runs = rows_of_fit(degradation(rows_of_every_run(measured)), "gptq", GROUP_SIZE, False, tokens_above=LATE_TOKENS)
@@ -489,7 +489,7 @@ assert (data.tokens / data.n_params).max() > paper_ratio
 #
 # ## Predicting the largest size
 
-# %%
+# %% tags=["hide-input"]
 hold_out = hold_out_largest(UnifiedLaw, data)
 scores = hold_out.scores()
 

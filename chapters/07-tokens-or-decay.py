@@ -118,7 +118,7 @@ def bracketed(row, name):
 # unit). That is QiD divided by the 16-bit loss. We give it beside QiD where it might matter. Main rows: GPTQ in asymmetric groups
 # of {glue:text}`group:d`, held-out text, beyond {glue:text}`late_tokens:s` tokens.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq", "rtn"])]))
 every = every[every["family"] != DEPTH].assign(twin=every["model"])
@@ -135,7 +135,7 @@ trunk = plain[on_trunk(plain)]
 at_tokens, at_loss = compared_with_trunk(plain, TOKENS_SEEN), compared_with_trunk(plain, LOSS)
 
 # %% [markdown]
-# **The yardstick.** Training runs that differ in the seed alone differ in QiD too. From another seed, with another rounding, one
+# **The yardstick.** Training runs that differ in the {term}`seed` alone differ in QiD too. From another seed, with another rounding, one
 # checkpoint's QiD scatters by {glue:text}`seed_2:.1%`, {glue:text}`seed_3:.1%` and {glue:text}`seed_4:.1%` at 2, 3 and 4 bits
 # (standard deviation, {glue:text}`seed_runs:d` runs, see {doc}`chapter 11 <11-noise-floor>`). So the ratio of *one* checkpoint to *one* of
 # another run is a finding if it differs from 1 by more than about a factor of {glue:text}`yard_2:.2f`, {glue:text}`yard_3:.2f` and
@@ -175,7 +175,7 @@ plt.close("all")
 #
 # ## While the rate is constant
 
-# %%
+# %% tags=["hide-input"]
 slopes = slopes_by_pass(trunk, PASSES)
 per_doubling = slopes.assign(model=slopes["run_label"], doubling=np.log(2) * slopes["exponent"])
 over_sizes = np.exp(mean_over_sizes(per_doubling, "doubling", ["bits", "start"])[MEANS])
@@ -240,7 +240,7 @@ assert by_size_late["low"] > 0, "the text says that the last piece is steeper in
 #
 # ## What decay adds at equal tokens
 
-# %%
+# %% tags=["hide-input"]
 halfway = at_tokens[at_tokens["way"] == "cooldown, on the way"]
 ends = at_tokens[at_tokens["way"] == "cooldown, at its end"]
 added = {"half": halfway, "end": ends}
@@ -374,7 +374,7 @@ assert surface.slopes.loc["size", "low"] < 0 < surface.slopes.loc["size", "high"
 # We split growth as in {eq}`eq-parts`: from the end of the first cooldown to that of the last, and along the longest cosine. Each
 # cell says growth = tokens × decay.
 
-# %%
+# %% tags=["hide-input"]
 parts = growth_parts(ends, ["way", "model", N_PARAMS, "bits"])
 parts_of_cosine = growth_parts(beside_longest.assign(way="cosine, along"), ["way", "model", N_PARAMS, "bits"])
 shares = {
@@ -428,7 +428,7 @@ assert (shares["cosine"]["mean"] > shares["cooldown"]["mean"]).all(), "the text 
 #
 # ## After decay to zero, does QiD still depend on the tokens?
 
-# %%
+# %% tags=["hide-input"]
 schemes = {"group 32": plain, "group 128, symmetric": coarse}
 metrics = {f"QiD, {name}": rows for name, rows in schemes.items()}
 metrics |= {f"relative, {name}": rows.assign(qid_nats=rows["qid_nats"] / rows[LOSS]) for name, rows in schemes.items()}
@@ -499,7 +499,7 @@ for name in metrics:
 #
 # ## What one cosine alone would say
 
-# %%
+# %% tags=["hide-input"]
 same_places = trunk.merge(longest[["model", "step"]].drop_duplicates())
 along = {
     "along the cosine": trends(longest, TOKENS_SEEN, ["model", N_PARAMS, "bits"]),
@@ -563,7 +563,7 @@ assert (excess_over_sizes["mean"] < flat.groupby("bits").mean() / 2).all(), "and
 #
 # ## At equal loss
 
-# %%
+# %% tags=["hide-input"]
 at_equal = {
     "cooldown": at_loss[at_loss["way"] == "cooldown, at its end"],
     "cosine": at_loss[at_loss["way"] == "cosine, at its end"],
@@ -636,7 +636,7 @@ assert (of_loss["cosine"]["low"] > 1).all(), "the text says that ends of cosines
 #
 # ## Peak rate, weight decay, averages
 
-# %%
+# %% tags=["hide-input"]
 WAYS = [
     "0.5 × the peak rate",
     "cosine, at its end",
@@ -739,7 +739,7 @@ assert (rounded["plain_nats"] > 0).all(), "the text says that averages have the 
 #
 # ## Curvature
 
-# %%
+# %% tags=["hide-input"]
 described = read_checkpoints("results/checkpoints.parquet").to_pandas()
 nearest = of_scheme("rtn", GROUP_SIZE, symmetric=False)
 curved = with_description(pd.concat([plain, nearest], ignore_index=True), describe(described)).query("bits == 3")

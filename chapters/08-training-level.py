@@ -97,7 +97,7 @@ INTERVAL = 0.90
 # Rows: GPTQ in asymmetric groups of 32, held-out text, beyond {glue:text}`late_tokens:s` tokens. The *trunk* is one run a size at
 # a constant learning rate, {glue:text}`sizes:d` sizes from {glue:text}`smallest:s` to {glue:text}`largest:s` parameters.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])]))
 every = every[(every["family"] != DEPTH) & (every["epochs"] <= MOST_EPOCHS)]
@@ -125,7 +125,7 @@ put_all(
 # Before any law: what do models have in common that have the same QiD? We read off the measured curves where each size comes up
 # to a fixed QiD, {glue:text}`level_2:g`, {glue:text}`level_3:g` and {glue:text}`level_4:g` nats at 2, 3 and 4 bits.
 
-# %%
+# %% tags=["hide-input"]
 levels = training_level.tokens_at_levels(trunk, LEVELS)
 levels["per_parameter"] = levels["tokens"] / levels[N_PARAMS]
 trunk = trunk.assign(per_parameter=trunk[TOKENS_SEEN] / trunk[N_PARAMS], fallen=-trunk[LOSS])
@@ -228,7 +228,7 @@ assert all(agree["fallen"][bits] < 0.5 for bits in BITS), "and doesn't order los
 # the form *loss* of {doc}`chapter 9 <09-extrapolation>`. The other knows nothing of rounding: it reads $\hat D$ off the 16-bit loss alone, by
 # the paper's equation 3 {eq}`eq-loss16`, fitted to the other runs as well.
 
-# %%
+# %% tags=["hide-input"]
 by_qid = training_level.without_own_run(UnifiedLaw, trunk, INTERVAL)
 by_both = training_level.without_own_run(LossLaw, trunk, INTERVAL)
 by_loss = training_level.loss_without_own_run(OuyangLossLaw, trunk, INTERVAL)
@@ -328,7 +328,7 @@ assert missed[TOKENS_SEEN].median() <= 3 * LATE_TOKENS, "the text says: most mis
 # seeds. We read each of them and its trunk, and give the quotient: *apparent over true tokens*. By QiD it is the ratio of the two
 # QiD to the power $1/\beta$; by the 16-bit loss, the tokens at which its own trunk has the same loss.
 
-# %%
+# %% tags=["hide-input"]
 compared = compared_with_trunk(plain, TOKENS_SEEN)
 apparent = training_level.apparent_tokens(compared, trunk, law)
 seen = apparent.dropna(subset="log_by_loss")
@@ -419,7 +419,7 @@ assert table[(NAMES["double"], "3 bits")] < 1 < table[(NAMES["double"], "16-bit 
 # rounding adds QiD. Where QiD is larger than the gain of the last doubling, rounding takes back more than that doubling brought:
 # the rounded model is worse than the 16-bit one at half of the tokens.
 
-# %%
+# %% tags=["hide-input"]
 gains = training_level.gains_of_doubling(trunk)
 last = gains[gains[TOKENS_SEEN] == gains.groupby("model")[TOKENS_SEEN].transform("max")]
 
@@ -462,7 +462,7 @@ assert (last[last["bits"] == 4]["doublings"] < 1).any(), "and at 4 bits not all"
 # {glue:text}`level:.0%` interval for a new run. Nearly everything here is an extrapolation; what lies inside the ranges that a
 # law was fitted to is marked with •.
 
-# %%
+# %% tags=["hide-input"]
 ASKED = 0.2
 wanted = pd.DataFrame(
     [(size, bits) for size in (1e6, 1e7, 1e9, 7e9, 70e9, 405e9) for bits in BITS], columns=["N", "bits"]

@@ -88,7 +88,7 @@ FORMS_OF_OTHERS = {"power": "Ouyang et al.", "exponential": "Kumar et al."}
 # (no unit). We give its root mean square (**rms**) and its mean (**bias**). An rms of {glue:text}`goal_rms:.2f` is a typical
 # factor of {glue:text}`goal_factor:.2f`. A logarithm of a QiD that drowns in noise means nothing. So only *clear* rows count,
 # whose QiD exceeds three noise floors ({doc}`chapter 11 <11-noise-floor>`); the share of the others is printed, and they are scored in nats.
-# **Coverage** is the share of rows inside the {glue:text}`level:.0%` interval for a new training run. A law that can't say
+# {term}`Coverage <coverage>` is the share of rows inside the {glue:text}`level:.0%` interval for a new training run. A law that can't say
 # anything of the rows held out is **n/a**: a law with one constant for each bit width knows nothing of a width that it has
 # never met.
 #
@@ -101,7 +101,7 @@ FORMS_OF_OTHERS = {"power": "Ouyang et al.", "exponential": "Kumar et al."}
 # its constant rate; **cooldowns after cosines**, from the trunk and its cosines; **other bits** (5, 6 and 8), from 2 to 4; and
 # **another text**, packages that were never trained on, from the held-out files of the training packages.
 
-# %%
+# %% tags=["hide-input"]
 stored = read_fits()
 judged = stored.judged[stored.judged["hold_out"].isin(ONE_AT_A_TIME)]
 hold_outs = list(judged["hold_out"].unique())
@@ -267,7 +267,7 @@ assert (rms.loc[published].min() > rms.loc[competing].min()).all(), "the text sa
 # Which size is the largest is an accident of when one stops training. So we leave out each size in turn, fit laws to all
 # *smaller* ones, and predict it. Beside that is what the power law of the smaller sizes gets wrong in the largest.
 
-# %%
+# %% tags=["hide-input"]
 trunk = late[on_trunk(late) & late["bits"].isin(FITTED_BITS)]
 asked_laws = {law: predictors()[law] for law in ("power", "steps", "threshold", CHOSEN)}
 in_turn = extrapolation.each_as_largest(trunk)
@@ -436,7 +436,7 @@ assert (slopes.xs("tokens per parameter", level="fixed")["high"] > 0).all(), "th
 # size as a fourth variable, QiD = $k D^\beta G^\eta / (N^\alpha P^\gamma)$, fitted to our groups of 32 to 128, and
 # *loss, loss predicted*, which has the least worst case among the hold-outs.
 
-# %%
+# %% tags=["hide-input"]
 printed = pd.read_csv("data/published/published_perplexities.csv")
 every_point = published_perplexities.external_points(printed)
 points = published_perplexities.one_a_setting(every_point)

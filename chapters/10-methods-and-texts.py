@@ -110,7 +110,7 @@ EFFECTIVE_BITS = [2.6, 3.0, 3.5, 4.0]
 # The sweep `methods` rounded later checkpoints of the smallest sizes on a CPU, each in every way, and scored all of them on two
 # texts. The study rounded every checkpoint of every size on a GPU, in fewer ways. Both came with the book.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 rows = measured[agreeing(measured, POCKET | {"family": TRUNK})]
 every_draw = degradation(rows).assign(way=ways.way_of_rounding)
@@ -154,7 +154,7 @@ put_all(least_tokens=count_label(held_out[TOKENS_SEEN].min()), most_tokens=count
 # chance. So we call a difference *clear* only if a wider interval excludes 1: it counts the scatter between draws of
 # calibration text, for both ways of a ratio, and its level is set so that all intervals together hold with 95% (Bonferroni).
 
-# %%
+# %% tags=["hide-input"]
 generator = np.random.default_rng(seed)
 documents = resampling.document_counts(128, generator)
 replicates = every_draw[(every_draw["eval_dataset"] == HELDOUT) & (every_draw["way"] == GPTQ)]
@@ -223,10 +223,10 @@ with_kl(ratios, kl_ratios)
 # ## The same bits in all
 #
 # "2 bits" is the width of a code. What is stored is more: each group brings a scale of 16 bits and, on an asymmetric grid,
-# a zero point as wide as a code. *Effective bits*, in bits per weight, count them. A group of 32 then takes
+# a zero point as wide as a code. {term}`Effective bits <effective bits>`, in bits per weight, count them. A group of 32 then takes
 # {glue:text}`overhead_32:.2f` bits more than its codes at 2 bits, a group of 128 only {glue:text}`overhead_128:.2f`. Is the small group worth it?
 
-# %%
+# %% tags=["hide-input"]
 largest = held_out[held_out[N_PARAMS] == held_out[N_PARAMS].max()]
 last = largest[largest[TOKENS_SEEN] == largest[TOKENS_SEEN].max()]
 at_bits = ways.at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents)
@@ -301,7 +301,7 @@ with_kl(at_bits, kl_at_bits)
 # beyond {glue:text}`early_tokens:s` tokens, by least squares. A slope $s_N$ of 0.1 means a factor of {glue:text}`tenfold:.2f` for ten times the
 # size. Checkpoints of one run aren't independent, so the intervals count training runs: a cluster-robust covariance (CR2) with Student's t.
 
-# %%
+# %% tags=["hide-input"]
 study = degradation(study_rows(measured)).assign(way=ways.way_of_rounding)
 in_study, on_cpu = compared(study), compared(held_out)
 of_outcomes = {
@@ -414,7 +414,7 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 # {glue:text}`packages_unseen:d` in the unseen one; {glue:text}`documents_prose:d` pages of prose from {glue:text}`packages_prose:d`. So here we draw
 # whole packages, independently for each text. The rows are GPTQ and RTN on groups of 32 beyond {glue:text}`early_tokens:s` tokens.
 
-# %%
+# %% tags=["hide-input"]
 in_packages = {
     HELDOUT: packages("evaluation"),
     UNSEEN: packages("unseen"),

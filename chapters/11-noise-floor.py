@@ -114,7 +114,7 @@ SIZES = [8, 16, 32, 64, 128]
 #
 # The first part is proportional to QiD: calibration text, training seed, device and number format each make another rounded
 # model, by a relative amount $r$. The second is the error of the evaluation. It grows as a power $p$ of QiD, is $c$ nats at a QiD
-# of one nat, falls with the number of documents $n$, and was found with $n_0$. The parts are taken as independent. The **floor**
+# of one nat, falls with the number of documents $n$, and was found with $n_0$. The parts are taken as independent. The {term}`floor <noise floor>`
 # is $2 \sigma$, in nats per token. A QiD that differs from a fixed number by less means nothing. There are two floors. That of
 # *one trained model* leaves $r_\text{seed}$ out: it says how well the QiD of the weights at hand is known. That of *another run*
 # has it: it is for a prediction about a model that is trained anew. The *smallest QiD that means anything* is the one that equals
@@ -124,7 +124,7 @@ SIZES = [8, 16, 32, 64, 128]
 # sequences of calibration text, scored on {glue:text}`n_sequences:d` sequences from {glue:text}`n_documents:d` documents. Beside
 # them stand the rows of {doc}`chapter 10 <10-methods-and-texts>` and those of the reader's table, with a quarter of either.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 rows = gptq_of_study(measured)
 unseen = gptq_of_study(measured, UNSEEN)
@@ -138,7 +138,7 @@ floors, of_kl = (study_floors(measured, packages("evaluation"), outcome) for out
 # GPTQ rounds with the help of some text. At the trunk's last checkpoint, after {glue:text}`last_tokens:s` tokens, this text was
 # drawn {glue:text}`n_seeds:d` times for each of {glue:text}`n_models:d` sizes.
 
-# %%
+# %% tags=["hide-input"]
 calibration = calibration_draws(last)
 elsewhere = calibration_draws(unseen[on_trunk(unseen)])
 by_size = pd.concat(
@@ -215,7 +215,7 @@ plt.close("all")
 # checkpoints of its {glue:text}`n_pocket:d` models {glue:text}`n_seeds_few:d` draws were made as well. Does four times as much
 # text scatter half as much, as a mean would?
 
-# %%
+# %% tags=["hide-input"]
 stored = measured[agreeing(measured, POCKET)]
 on_cpu = degradation(stored)
 on_cpu = on_cpu[(way_of_rounding(on_cpu) == "GPTQ") & (on_cpu["eval_dataset"] == HELDOUT)]
@@ -255,7 +255,7 @@ assert (quarter["high"] > 2).to_dict() == {2: False, 3: True, 4: False}, "the te
 # size has two, up to {glue:text}`seed_last_tokens:s`. All runs are rounded with the same draw of calibration text and scored on the same
 # documents.
 
-# %%
+# %% tags=["hide-input"]
 of_seeds = rows_of_seeds(first)
 late = of_seeds[of_seeds[TOKENS_SEEN] > LATE_TOKENS]
 between, early = training_seeds(late), training_seeds(of_seeds[of_seeds[TOKENS_SEEN] <= LATE_TOKENS])
@@ -363,7 +363,7 @@ plt.close("all")
 # deviation of ln(one over the other) over $\sqrt 2$; how much of each document was scored differs between the two measurements by a
 # factor that is taken out. Here it is beside the other sources, for QiD and for KL:
 
-# %%
+# %% tags=["hide-input"]
 every_pair = {name: both_runs(measured, outcome) for name, outcome in OUTCOMES.items()}
 again = {name: one_run_scatter(pairs) for name, pairs in every_pair.items()}
 draws_of = {name: calibration_draws(last, outcome) for name, outcome in OUTCOMES.items()}
@@ -432,7 +432,7 @@ put("up_of", int(steps["n_steps"].iloc[0]))  # the same for both
 # replacement, and look at the scatter of QiD. Each draw also makes its own 95% interval from its paired error
 # {eq}`eq-paired-error`, and we count how often that holds the QiD of all documents.
 
-# %%
+# %% tags=["hide-input"]
 generator = np.random.default_rng(seed)
 first_draw = last[last["calib_seed"] == 0]
 subsamples = pd.concat(
@@ -480,7 +480,7 @@ plt.close("all")
 # weigh the same at {glue:text}`equal_2:d`, {glue:text}`equal_3:d` and {glue:text}`equal_4:d` documents ({numref}`fig-documents`).
 # Beyond that, more draws of calibration text would buy more than more documents.
 
-# %%
+# %% tags=["hide-input"]
 in_packages = {HELDOUT: packages("evaluation"), UNSEEN: packages("unseen")}
 every = pd.concat([first, unseen[unseen["calib_seed"] == 0]], ignore_index=True)
 widened = every.assign(
@@ -557,7 +557,7 @@ assert (at_last["baseline_loss_nats_one"] < at_last["baseline_loss_nats_four"]).
 # {doc}`Appendix B <91-this-machine>` lays the rows of this machine beside those of a GPU and tells why GPTQ differs between them.
 # Here we only need one number: how far one QiD is off because of its machine.
 
-# %%
+# %% tags=["hide-input"]
 try:
     mine = read_table(results_path).to_pandas()
     agreement = device_agreement(degradation(mine[mine["device_type"] == device]), on_gpu)
@@ -609,7 +609,7 @@ put("before", sentence)
 # {doc}`The page on speed <90-speed>` moved formats one at a time, on checkpoints of an earlier family of tadpoles. Relative to
 # QiD, as root mean square over checkpoints:
 
-# %%
+# %% tags=["hide-input"]
 precision = benchmarks.read("precision")
 formats = format_parts(precision.rows)
 
@@ -645,7 +645,7 @@ assert np.abs(np.log(ratio.to_numpy())).max() < np.log(3), "the text says: about
 # them is calibration text and documents, and where another run is meant the training seed. `study_floors` in
 # `helpers.analyse.rows.noise` makes both floors from the table, for any QiD, so that other chapters can ask it.
 
-# %%
+# %% tags=["hide-input"]
 typical = first_draw.groupby("bits")["qid_nats"].median()
 
 

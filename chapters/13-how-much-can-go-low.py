@@ -112,7 +112,7 @@ def put_row(name, row):
 # {glue:text}`mix_group:d` neighbours share a power of two. Beside it stand four schemes that round weights only, one to nearest
 # (MXFP) and three by GPTQ. For each checkpoint, scheme and granularity a search tries many assignments on
 # {glue:text}`mix_sequences:d` sequences that neither training nor calibration has seen. Such a *trial* is cheap: each matrix is
-# rounded once, by itself, and swapped in. For each target ratio the best assignment found becomes a *recipe*: the model is rounded
+# rounded once, by itself, and swapped in. For each target ratio the best assignment found becomes a {term}`recipe`: the model is rounded
 # again block after block, as it would be for use, and scored on held-out text. Searching picks what looks best on the search's
 # text; the held-out text doesn't know of that choice, so largest ratios are read off recipes, unless we say otherwise.
 #
@@ -122,7 +122,7 @@ def put_row(name, row):
 # smallest and {glue:text}`mix_least_read:.1f` for the largest. {doc}`Chapter 15 <15-ratio-against-training>` is about the other checkpoints.
 # {glue:text}`mix_trials:,d` trials and {glue:text}`mix_recipes:,d` recipes were scored, but intervals count training runs.
 
-# %%
+# %% tags=["hide-input"]
 trials = with_metrics(read_trials(Path("results/trials.parquet")).to_pandas())
 trials["scheme"] = scheme_names(trials)
 of_schemes = trials[trials["scheme"].isin(SCHEMES) & (trials["schedule"] == "constant")]
@@ -148,7 +148,7 @@ assert searched["run_label"].nunique() == every["run_label"].nunique()
 #
 # The smallest models have three blocks. Keep the last one in 16 bits and look at the other two: there are four assignments.
 
-# %%
+# %% tags=["hide-input"]
 of_blocks = searched[(searched["scheme"] == MAIN) & (searched["granularity"] == "layer")]
 example = of_blocks[(of_blocks["model"] == "tadpole-128x3") & (of_blocks["search"] == "exhaustive")]
 two = example[example["assignment"].str.endswith("0")].sort_values("assignment")
@@ -184,7 +184,7 @@ plt.close("all")
 # Each matrix alone in low precision: what it costs, as a share of the sum of all such costs, over its share of the parameters.
 # One means that a matrix costs what its size says.
 
-# %%
+# %% tags=["hide-input"]
 alone = relative_sensitivities(sensitivities(searched[searched["granularity"] == "matmul"]))
 of_main = alone[alone["scheme"] == MAIN].sort_values(N_PARAMS)
 of_main["title"] = of_main[N_PARAMS].map(count_label)
@@ -435,7 +435,7 @@ assert rms["size", "matmul"] < rms["power", "matmul"] < rms["as the next size", 
 # least sum exactly. *Second order* estimates the costs from the curvature of the loss, without a trial. How good the best of $n$
 # random trials is on average follows from those that were made, by counting all ways to draw $n$ of them.
 
-# %%
+# %% tags=["hide-input"]
 compared = searches_compared(searched)
 named = searched.drop_duplicates("scheme_id").set_index("scheme_id")["scheme"]
 against_best = regrets(compared, "any")
@@ -516,7 +516,7 @@ plt.close("all")
 # {glue:text}`ablated_target:.0%` in low precision matrix by matrix, with {glue:text}`ablated_trials:d` trials and on more and more
 # text, the same draws each time.
 
-# %%
+# %% tags=["hide-input"]
 ablated = of_schemes[of_schemes["n_sequences"] != SEQUENCES]
 of_text = chosen_on_less(ablated).assign(scheme=lambda rows: rows["scheme_id"].map(named))
 of_text["excess"] = of_text["regret"] / of_text["best"]
@@ -564,7 +564,7 @@ for count in (10, 50, 100):
 # A trial swaps in matrices that were rounded one by one on the activations of the 16-bit model; a recipe rounds block after
 # block, each on what the rounded ones before it give, and is scored on other text.
 
-# %%
+# %% tags=["hide-input"]
 positive = here[(here["qid_nats"] > 0) & (here["swapped_qid_nats"] > 0)]
 positive = positive.assign(log=np.log(positive["qid_nats"] / positive["swapped_qid_nats"]))
 positive["everything"] = np.isclose(positive["quantized_ratio"], 1)

@@ -27,7 +27,7 @@
 #   once they are trained for longer.
 # ```
 #
-# A low-precision format rarely gives each value a scale of its own. A *block* of neighbouring values shares one. A large block
+# A low-precision format rarely gives each value a scale of its own. A {term}`block <Qb>` of neighbouring values shares one. A large block
 # is cheap and coarse: its largest value sets the step for all others. A small block follows the values and pays for its scale,
 # in memory and in hardware. {cite:t}`cao2024mixed` find that the loss grows as a power of the block size, and a later version
 # of their paper says that large models can do with large blocks. We measure the power on whole training runs, put it into one
@@ -122,7 +122,7 @@ def slopes_of_k(tables):
 # {glue:text}`qb_gptq_rows:d` rows of {glue:text}`qb_gptq_runs:d` runs. There one scale a row is fitted too, for else most sizes
 # would have two points.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 checkpoints = read_checkpoints("results/checkpoints.parquet").to_pandas()
 table = blocks.with_outliers(blocks.rows_of_blocks(measured), checkpoints)
@@ -172,7 +172,7 @@ for short, place in (("small", 0), ("large", -1)):
 #
 # ## The exponent
 
-# %%
+# %% tags=["hide-input"]
 in_blocks = {name: rows[rows["scale"] == "block"] for name, rows in parts.items()}
 in_blocks["GPTQ, 3 bits"] = parts["GPTQ, 3 bits"]
 nats = {name: blocks.exponents(rows) for name, rows in in_blocks.items()}
@@ -275,7 +275,7 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 # and take the geometric mean over matrices. From {glue:text}`qb_outliers_least:.1f` at the smallest model's first checkpoint
 # here it rises to {glue:text}`qb_outliers_most:.1f` at a late one of a large model.
 
-# %%
+# %% tags=["hide-input"]
 marked = {name: blocks.with_outliers(one[one["k"].notna()], checkpoints) for name, one in nats.items()}
 told = {name: mean_and_slopes(one, "k", ["input_outliers", N_PARAMS, TOKENS_SEEN]) for name, one in marked.items()}
 
@@ -331,7 +331,7 @@ assert seen.iloc[-1][TOKENS_SEEN] > middle["Qr = 1"][TOKENS_SEEN].iloc[0], "the 
 # variable out. One law is told the outliers. All are fitted to {glue:text}`qb_joint_rows:d` rows in blocks, of
 # {glue:text}`qb_joint_runs:d` runs at a constant rate, as everywhere in this book: on the scale of QiD, with intervals by run.
 
-# %%
+# %% tags=["hide-input"]
 fits = {name: fit_by_run(form, data)[0] for name, form in JOINT_FORMS.items()}
 forms = {name: refitted(form) for name, form in JOINT_FORMS.items()}
 made = predict_all(forms, blocks.block_splits(table), blocks.paired_floor)
@@ -421,7 +421,7 @@ table_of_scores(judged_shares).map("{:.2f}".format).rename_axis(index=None, colu
 # A fixed increase allows a largest block. How does it grow? In a law it is $\alpha / \kappa$ as a power of $N$, and
 # $-\beta / \kappa$ as one of $D$. We allow perplexity to rise by {glue:text}`qb_budget:.0%`.
 
-# %%
+# %% tags=["hide-input"]
 place = {"tokens": middle["Qr = 1"][TOKENS_SEEN].iloc[0], "n_params": 1e7, "group_size": 32, "quantized_ratio": 1.0}
 growth = blocks.growth_of_blocks(joint, place, 4000, np.random.default_rng(seed))
 sizes = np.geomspace(every[N_PARAMS].min(), every[N_PARAMS].max(), 30)

@@ -88,7 +88,7 @@ def put_row(name, row):
 # {term}`intervals <interval>` run over training runs. Where everything is within the budget at both moments the ratio is one at both; such runs say nothing of
 # the change, and are counted but not averaged.
 
-# %%
+# %% tags=["hide-input"]
 trials = with_metrics(read_trials(Path("results/trials.parquet")).to_pandas())
 trials["scheme"] = scheme_names(trials)
 searched = trials[trials["scheme"].isin(SCHEMES) & (trials["n_sequences"] == SEQUENCES)]
@@ -119,7 +119,7 @@ plt.close("all")
 # smallest ratio that was tried.
 # ```
 
-# %%
+# %% tags=["hide-input"]
 KEY = ["scheme", "granularity", "metric", "budget"]
 spans = {"whole": (FIRST, LAST), "early": (FIRST, MIDDLE), "late": (MIDDLE, LAST)}
 pairs = {name: paired_changes(at[one], at[two]).assign(scheme=scheme_names) for name, (one, two) in spans.items()}
@@ -200,7 +200,7 @@ plt.close("all")
 #
 # ## With decay
 
-# %%
+# %% tags=["hide-input"]
 decayed = largest[largest["schedule"] == "cooldown"]
 by_decay = paired_changes(at[MIDDLE], decayed).assign(scheme=scheme_names)
 of_decay = changes_by(by_decay, KEY).set_index(KEY)
@@ -246,7 +246,7 @@ for granularity in GRANULARITIES:
 # with both in billions. To keep the ratio while the tokens are multiplied, size has to grow as $N \propto D^{p}$ with $p = -g / b$.
 # The unified law of QiD {eq}`eq-unified` has such a power too, $\beta / \alpha$.
 
-# %%
+# %% tags=["hide-input"]
 fits = fits_by_question(constant, with_tokens=True)
 fits["scheme"] = scheme_names(fits)
 both = fits[(fits["scheme"] == MAIN) & (fits["metric"] == METRIC)].set_index(["granularity", "budget"])["fit"]
@@ -338,7 +338,7 @@ for target in (0.5, 0.9, 1.0):
 #
 # ## Predicting rows that the law hasn't seen
 
-# %%
+# %% tags=["hide-input"]
 asked = largest["step"].isin([FIRST, MIDDLE, LAST]) | (largest["schedule"] == "cooldown")
 judged = predicted(largest[asked & (largest["metric"] == METRIC)])
 judged["scheme"] = scheme_names(judged)

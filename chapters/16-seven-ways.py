@@ -100,7 +100,7 @@ def put_ratio(name, row):
 # ## Stored bits
 #
 # Of the weights of all blocks' matrices a share $Q_r$ is rounded, to $b$ bits with everything that is stored beside the codes: scales, zero
-# points, codebooks, single weights kept and where they are. The others have 16 bits. *Stored bits*,
+# points, codebooks, single weights kept and where they are. The others have 16 bits. {term}`Stored bits <effective bits>`,
 #
 # $$
 # B = Q_r\, b + (1 - Q_r) \cdot 16 ,
@@ -108,7 +108,7 @@ def put_ratio(name, row):
 #
 # are in bits per weight. A code of 2 bits in groups of 32 has {glue:text}`stored_2:.2f` stored bits.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 rows = keeping.seven_rows(measured)
 every = keeping.with_ways(keeping.with_stored_bits(degradation(rows)))
@@ -164,7 +164,7 @@ assert (share_of_front[["RTN", "AWQ", "GWQ"]] == 0).all(), "the text says that t
 # below zero. Ratios are factors without a unit, pooled by the geometric mean. Their 95% intervals count training runs, not checkpoints
 # (a cluster-robust covariance, CR2, with Student's t), and the documents that both ways read.
 
-# %%
+# %% tags=["hide-input"]
 documents = resampling.document_counts(every["n_documents"].iloc[0], np.random.default_rng(seed))
 ratios, draws = keeping.against_line(weights_only, documents)
 summary = keeping.pooled(ratios, draws)
@@ -368,7 +368,7 @@ assert (slopes.loc[slopes["size_high"] < 0, "way"] == "CMPQ").all(), "and that n
 # the channel; $\alpha = 1$ is the usual scale a token. Weights have 8 bits and a scale a row. The *cost* of rounded inputs is QiD less that of the same
 # weights with inputs as they are, in nats per token.
 
-# %%
+# %% tags=["hide-input"]
 costs = keeping.input_costs(every)
 by_way = keeping.costs_by_way(costs).set_index(["way", "setting"])
 

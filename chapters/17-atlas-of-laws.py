@@ -87,12 +87,12 @@ def shown(table):
 # The scores are those of {doc}`chapter 9 <09-extrapolation>`: the root mean square (rms) of $\ln(\hat q / q)$ over rows held out, no unit. An
 # rms of 0.2 is a typical factor of 1.2.
 #
-# A law is as good as what we know of it. *In full*: the paper's text was read. *In part*: its form and constants come from
+# A {term}`law` is as good as what we know of it. *In full*: the paper's text was read. *In part*: its form and constants come from
 # captions, tables and notes on the paper, not from its text. *Second-hand*: from notes alone. *Ours*: of this book.
 #
 # ## The table
 
-# %%
+# %% tags=["hide-input"]
 stored = read_fits()
 table = atlas.atlas(stored)
 
@@ -160,7 +160,7 @@ put_all(
 # %% [markdown]
 # ## All laws at one size
 
-# %%
+# %% tags=["hide-input"]
 largest = rows[N_PARAMS].max()
 points = rows[(rows[N_PARAMS] == largest) & (rows["bits"] == BITS)]
 first, last = points[TOKENS_SEEN].min(), points[TOKENS_SEEN].max()
@@ -220,7 +220,7 @@ shown(every.rename_axis(columns=None))
 # D^{-\beta}$ {cite:p}`hoffmann2022chinchilla` and $((N_c / N)^{\alpha_N / \alpha_D} + D_c / D)^{\alpha_D}$
 # {cite:p}`ouyang2025lowbit`, and the sum of the first for the 16-bit loss with a power law of QiD.
 
-# %%
+# %% tags=["hide-input"]
 misses = loss_after_rounding.misses(rows, FITTED_BITS)
 losses = loss_after_rounding.scores(misses, np.random.default_rng(seed))
 
@@ -273,7 +273,7 @@ assert at.loc[(4, AIMS[1], "shannon"), "ratio_low"] < 1 < at.loc[(4, AIMS[1], "s
 # rounded (MXINT-4 in weights and inputs), each checkpoint with a level of its own and the exponent free to move with $\ln N$ and
 # $\ln D$.
 
-# %%
+# %% tags=["hide-input"]
 mixed = blocks.rows_of_blocks(measured)
 whole = mixed[(mixed["lr_phase"] != "decay") & (mixed["scale"] == "block") & (mixed["quantized_ratio"] >= 1 - SLACK)]
 offsets = {

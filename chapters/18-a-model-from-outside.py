@@ -81,7 +81,7 @@ STEPS, DEFAULT = "steps", "tokens-per-parameter"  # the default when the laws we
 #
 # ## What was said, and what came
 
-# %%
+# %% tags=["hide-input"]
 model = read_outside(Path("data/outside/smollm2-wheel.yml"))
 outcomes = outcomes_of(read_register(), model.run)
 qid = outcomes[outcomes["quantity"] == "qid_nats"]

@@ -67,7 +67,7 @@ N_TOKENS = 48
 # ## What laws expect of it
 #
 # Choose the model: $N$ is its number of parameters without embedding and head, $D$ the tokens it was trained on. Diamonds are models
-# of like size that somebody measured, ours and others'. The grey band holds all laws of this book that don't fail on models of others
+# of like size that somebody measured, ours and others'. The grey band holds all {term}`laws <law>` of this book that don't fail on models of others
 # ({doc}`chapter 9 <09-extrapolation>`); dots are the default law, red where it leaves what it was fitted to.
 
 # %% tags=["remove-input"]

@@ -19,11 +19,10 @@
 #
 # ```{admonition} In short
 # :class: finding
-# - **Finding.** The smallest shape takes {glue:text}`fast_seconds:.3f` s for one rounded and scored checkpoint in bfloat16,
-#   {glue:text}`fast_ratio:.0f` times faster than the fastest other program (single timings, no interval).
-# - **How sure.** {glue:text}`n_missed:d` of {glue:text}`n_rows:d` rows miss the aims that were set. The other programs were
-#   timed on another day. In groups of 128 two of them round as ours does; in shorter groups programs differ, and none is better
-#   everywhere.
+# - **Finding.** The smallest shape takes {glue:text}`fast_seconds:.3f` s for one rounded and scored checkpoint in bfloat16 (one timing, no
+#   interval).
+# - **How sure.** Of {glue:text}`n_aimed:d` rows that have an aim {glue:text}`n_missed:d` miss it. Other devices weren't timed. In groups of
+#   128 two other programs round as ours does; in shorter groups programs differ, and none is better everywhere.
 # - **Use it for.** Estimating what a sweep will cost, and knowing that a number here isn't one program's own.
 # ```
 #

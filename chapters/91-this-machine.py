@@ -75,7 +75,7 @@ use_house_style()
 
 BITS = list(FITTED_BITS)
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 local = read_table(results_path).to_pandas()
 local = rows_of_sweep(local[local["device_type"] == device], Path(sweep))

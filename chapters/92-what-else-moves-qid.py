@@ -76,7 +76,7 @@ use_house_style()
 BITS = list(FITTED_BITS)
 AT_3 = {"bits": 3, "group_size": GROUP_SIZE, "symmetric": False}
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 study = degradation(study_rows(measured))
 gptq = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
@@ -107,7 +107,7 @@ put("early_tokens", count_label(LATE_TOKENS))
 # held-out files of packages that it did see. A model that learns its packages by heart should gain on files of these packages and
 # not on others.
 
-# %%
+# %% tags=["hide-input"]
 PASSES = [0.25, 0.5, 1, 2, 4]
 slopes = slopes_by_pass(gptq, PASSES)
 over_sizes = slopes.groupby(["bits", "start"])["exponent"].apply(lambda one: pd.Series(mean_over_runs(one))).unstack()
@@ -282,7 +282,7 @@ plt.close("all")
 # the one by the QiD of the other. Runs whose learning rate decays count with their ends only. Cooldowns end at zero, cosines at a
 # tenth of the peak.
 
-# %%
+# %% tags=["hide-input"]
 SHAPES = {"64x12": "128x3", "160x2": "128x3", "128x16": "256x4", "352x2": "256x4"}
 every = degradation(of_every_run[of_every_run["method"].isin(["none", "gptq"])])
 every = rows_of_fit(every, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)

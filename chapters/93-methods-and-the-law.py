@@ -72,7 +72,7 @@ use_house_style()
 
 WIDTHS = list(FITTED_BITS)
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 rows = rows_of_fit(degradation(study_rows(measured)), "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
 rows = rows[rows["bits"].isin(WIDTHS) & (rows["epochs"] <= MOST_EPOCHS)]
@@ -90,7 +90,7 @@ put("level", fit.level)
 # Other forms bend: QiD may level off at a ceiling, or begin at an onset, sharply or smoothly. A fit gives such a parameter a number whatever the rows know
 # of it. A *profile interval* asks which values the rows allow when everything else is fitted anew, and stays open where they set no limit.
 
-# %%
+# %% tags=["hide-input"]
 asked = {"ceiling": ("saturating", "ln_ceiling"), "onset": ("threshold", "ln_D0"), "steepness": ("onset", "ln_s")}
 profiles = {name: profile_interval(fit_by_run(FORMS[form], data)[0], of) for name, (form, of) in asked.items()}
 

@@ -72,7 +72,7 @@ ONE_AT_A_TIME = ("largest size", "last factor 4 in D", "3 bits", "2 bits", "deca
 ONE_AT_A_TIME += ("other bits", "another text")
 FORMS_OF_OTHERS = {"power": "Ouyang et al.", "exponential": "Kumar et al."}
 
-# %%
+# %% tags=["hide-input"]
 measured = read_measured()
 stored = read_fits()
 judged = stored.judged[stored.judged["hold_out"].isin(ONE_AT_A_TIME)]
@@ -111,7 +111,7 @@ for bits in FITTED_BITS:
 # chosen after a look at these hold-outs with all sizes but the largest. So its scores flatter it, except in the first row, which
 # it wasn't chosen on.
 
-# %%
+# %% tags=["hide-input"]
 verdict = extrapolation.verdict(judged, CHOSEN, list(FORMS_OF_OTHERS))
 
 # %% tags=["hide-input"]
@@ -228,7 +228,7 @@ pd.DataFrame(
 # tokens: again from the same seed on the same batches, where only the GPU's order of additions differs (*second run*), from
 # another seed, and at half the rate. KL, which scatters less than QiD, is compared with the next smaller size at the same tokens.
 
-# %%
+# %% tags=["hide-input"]
 in_runs = extrapolation.largest_over_next(measured)
 in_runs = in_runs[in_runs[TOKENS_SEEN] > LATE_TOKENS]
 four = in_runs[in_runs["bits"] == 4].pivot(index="step", columns="run", values="ratio")[
@@ -343,7 +343,7 @@ assert all(steepness[family, "awq"] < steepness[family, "gptq"] - 0.1 for family
 # perplexity is LAMBADA's, per last *word*: another quantity, whose slope may still be compared, and never its level. Its model
 # of 190M parameters is broken at 4 bits, a QiD of {glue:text}`broken:.0f` nats, and left out there.
 
-# %%
+# %% tags=["hide-input"]
 printed = pd.read_csv("data/published/published_perplexities.csv")
 points = published_perplexities.one_a_setting(published_perplexities.external_points(printed))
 in_groups = (points["method"] == "GPTQ") & (points["group_size"] == "128")

@@ -59,7 +59,7 @@ from helpers.measure.text import corpus_lock, token_blocks
 use_house_style()
 N, D = "n_params_non_embedding", "tokens_seen"
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 described = read_checkpoints("results/checkpoints.parquet").to_pandas()  # one row a checkpoint, averages of weights too
 trained = described[described["n_averaged"] == 1]
