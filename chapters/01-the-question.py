@@ -365,7 +365,7 @@ put_all(**numbers)
 #
 # {cite:t}`kumar2025precision` came to a similar place from other data. They trained each model to its end before rounding it, and their
 # exponents are {glue:text}`kumar_tokens:.2f` for tokens and {glue:text}`kumar_size:.2f` for size. In the bits they prefer an
-# exponential, $e^{-P/\gamma}$ with $\gamma$ = {glue:text}`kumar_bits:.2f` bits, to a power.
+# exponential, $e^{-P/\gamma_{\mathrm{post}}}$ with $\gamma_{\mathrm{post}}$ = {glue:text}`kumar_bits:.2f` bits, to a power.
 #
 # ## A dispute
 #

@@ -23,8 +23,8 @@
 #   [{glue:text}`matrices_3_low:.1f`, {glue:text}`matrices_3_high:.1f`] times that of plain GPTQ at the same stored bits (95%,
 #   over training runs and documents).
 # - **How sure.** {glue:text}`seven_checkpoints:d` checkpoints of {glue:text}`seven_sizes:d` runs up to
-#   {glue:text}`seven_largest:s` parameters. GWQ, CMPQ and CrossQuant are our own small versions of the methods. Stored bits
-#   were counted, time was not.
+#   {glue:text}`seven_largest:s` parameters. Bits divided among columns (CMPQ) come nearer, without a lead over GPTQ in groups of 128. GWQ,
+#   CMPQ and CrossQuant are our own small versions. Stored bits were counted, time was not.
 # - **Use it for.** Spending bits: widen all codes before keeping some weights. For inputs of 4 bits use a scale that knows the
 #   channel too.
 # ```
@@ -466,13 +466,6 @@ put_all(kernel_model=spec.model, kernel_tokens=count_label(spec.tokens_seen))
 # The kernel can't be the whole reason. At 4 bits it shrinks by a factor of {glue:text}`kernel_factor:.2f` from a scale a token to $\alpha = 0.15$, the
 # cost at the same size and tokens by a factor of {glue:text}`cost_factor:.2f`. A scale that falls with the channel is a finer step for all inputs of that channel, not only for
 # those that would become zero.
-#
-# ## In short
-#
-# At equal stored bits wider codes beat all that keeps weights in 16 bits, be they chosen by gradient or by search. What to keep is the smaller question;
-# 16 bits are too dear. Bits divided among columns come nearer: in wide, long-trained models CMPQ loses less than GPTQ in groups of 32 at two to
-# three bits, but hardly ever less than GPTQ in groups of 128. And for
-# inputs of 4 bits the scale decides: one that also knows the channel is worth more the larger the model.
 #
 # ## What this does not show
 #

@@ -125,3 +125,12 @@ def test_the_shipped_setting_names_no_repository_and_the_sources_of_all_pages_ex
     assert config["sphinx"]["config"]["repository"] == ""
     names = toc_files(yaml.safe_load((ROOT / "book/_toc.yml").read_text(encoding="utf-8")))
     assert [name for name in names if not (ROOT / pages.source_of(name)).is_file()] == []
+
+
+def test_the_page_on_citing_says_what_the_citation_file_says():
+    page = (ROOT / "book/cite.md").read_text(encoding="utf-8")
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert f"Version {cited['version']}" in page
+    assert cited["authors"][0]["name"] in page
+    arxiv = [one["identifiers"][0]["value"] for one in cited["references"]]
+    assert [one for one in arxiv if f"https://arxiv.org/abs/{one.removeprefix('arXiv:')}" not in page] == []
