@@ -172,11 +172,13 @@ assert 1.5 < fit.law.alpha / OUYANG_2024.alpha < 2.5, "the alternative text says
 assert inside == {"beta": True, "alpha": False, "gamma": False}, "the text says which published exponents lie inside"
 
 # %% [markdown]
+# ```{dropdown} What the scatter τ does to the weight of rows
 # Here $\tau$ is {glue:text}`tau:.3f`, and the median paired error is {glue:text}`median_se:.1%` of QiD. That decides which rows
 # count. With $\tau$ each bit width has about a third of the information on the exponents: {glue:text}`share_2:.0%` at 2 bits,
 # {glue:text}`share_3:.0%` at 3 and {glue:text}`share_4:.0%` at 4. Weighted by the paired errors alone, $\tau = 0$, the shares would be
 # {glue:text}`pure_2:.0%`, {glue:text}`pure_3:.0%` and {glue:text}`pure_4:.0%`: large values are measured with a small *relative*
 # error, and 2-bit rows would decide the exponents for all.
+# ```
 #
 # ## The exponents
 #
@@ -191,9 +193,11 @@ assert inside == {"beta": True, "alpha": False, "gamma": False}, "the text says 
 # - $\alpha$ = {glue:text}`alpha:.2f`, {glue:text}`alpha_low:.2f` to {glue:text}`alpha_high:.2f`.
 # - $\gamma$ = {glue:text}`gamma:.2f`, {glue:text}`gamma_low:.2f` to {glue:text}`gamma_high:.2f`.
 #
+# ```{dropdown} With each run left out in turn
 # With each run left out in turn, $\beta$ goes from {glue:text}`beta_without_low:.2f` to {glue:text}`beta_without_high:.2f`, $\alpha$ from
 # {glue:text}`alpha_without_low:.2f` to {glue:text}`alpha_without_high:.2f` and $\gamma$ from {glue:text}`gamma_without_low:.2f` to
 # {glue:text}`gamma_without_high:.2f`.
+# ```
 
 # %% tags=["hide-input"]
 by_bits = {bits: fit_by_run(OneBitWidthLaw, data.where(data.bits == bits))[0] for bits in WIDTHS}
@@ -407,12 +411,14 @@ assert all(
 # {glue:text}`alpha_most:.2f` at {glue:text}`most_tokens:s`, and is {glue:text}`alpha_end:.2f` at {glue:text}`last_tokens:s`. A separable law would draw level lines
 # in all three panels.
 #
+# ```{dropdown} Do bits separate from tokens and size?
 # In the bits the law does better, though not perfectly. The laws of one bit width have $\beta$ of {glue:text}`beta_at_2:.2f`, {glue:text}`beta_at_3:.2f` and
 # {glue:text}`beta_at_4:.2f` and $\alpha$ of {glue:text}`alpha_at_2:.2f`, {glue:text}`alpha_at_3:.2f` and {glue:text}`alpha_at_4:.2f` for 2, 3 and 4
 # bits, all within the intervals of the joint fit. Compared within each run the difference is there all the same: at {glue:text}`beta_step_sizes:d` of
 # {glue:text}`runs:d` sizes 2 bits have a higher $\beta$ than 4 bits, by {glue:text}`beta_step:.2f` on average ({glue:text}`beta_step_low:.2f` to {glue:text}`beta_step_high:.2f`). The paper's own table goes
 # another way ({doc}`chapter 6 <06-published-tables>`): there 2 bits have the lowest $\beta$. Between bit widths the slope in $D$ of one size differs by
 # {glue:text}`beta_bits_spread:.2f` on average, between sizes by up to {glue:text}`beta_size_spread:.2f`. It is $D$ and $N$ above all that don't separate.
+# ```
 #
 # ## How much hangs on where the data begin?
 
@@ -474,13 +480,16 @@ assert (data.tokens / data.n_params).max() > paper_ratio
 # {glue:text}`beta_late_high:.2f`) beyond {glue:text}`late_cut:s` tokens and {glue:text}`beta_latest:.2f` at the latest cut. $\alpha$ stays between
 # {glue:text}`alpha_cut_low:.2f` and {glue:text}`alpha_cut_high:.2f`, $\gamma$ goes from {glue:text}`gamma_cut_low:.2f` to
 # {glue:text}`gamma_cut_high:.2f`. And it matters where the data end. The rows of the first epoch alone, beyond {glue:text}`early_tokens:s` tokens, give a $\beta$ of
-# {glue:text}`beta_one_epoch:.2f` ({glue:text}`beta_one_epoch_low:.2f` to {glue:text}`beta_one_epoch_high:.2f`); the two intervals just overlap. In
-# three windows with equally many checkpoints, up to {glue:text}`window_first_to:s`, {glue:text}`window_middle_to:s` and
+# {glue:text}`beta_one_epoch:.2f` ({glue:text}`beta_one_epoch_low:.2f` to {glue:text}`beta_one_epoch_high:.2f`); the two intervals just overlap.
+#
+# ```{dropdown} Three windows of tokens
+# In three windows with equally many checkpoints, up to {glue:text}`window_first_to:s`, {glue:text}`window_middle_to:s` and
 # {glue:text}`window_last_to:s` tokens, $\beta$ is {glue:text}`window_first:.2f` [{glue:text}`window_first_low:.2f`,
 # {glue:text}`window_first_high:.2f`], {glue:text}`window_middle:.2f` [{glue:text}`window_middle_low:.2f`,
 # {glue:text}`window_middle_high:.2f`] and {glue:text}`window_last:.2f` [{glue:text}`window_last_low:.2f`,
 # {glue:text}`window_last_high:.2f`] (over runs); in KL {glue:text}`window_kl_first:.2f`, {glue:text}`window_kl_middle:.2f` and
 # {glue:text}`window_kl_last:.2f`.
+# ```
 #
 # So the interval of $\beta$ above is conditional on the window. In most sizes QiD grows fast, then more slowly: a power law is a tangent
 # to a curve that bends. The published $\beta$ = {glue:text}`beta_published:.2f` lies between our early and our late slopes, so that its place in our interval says
