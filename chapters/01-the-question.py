@@ -131,7 +131,7 @@ put_all(**numbers)
 # {glue:text}`one_bits_per_byte:.3f` bits per byte. The protocol belongs to such a number: the first {glue:text}`n_blocks:d` blocks of
 # {glue:text}`block:d` tokens of each document are scored, and the rounding saw {glue:text}`n_calibration:d` blocks of other text. By the
 # shorter protocol of the sweep that you can repeat, the same checkpoint has
-# {glue:text}`91-this-machine.ipynb::protocol_pocket:.3f`; {doc}`appendix B <91-this-machine>` says why.
+# {glue:text}`96-this-machine.ipynb::protocol_pocket:.3f`; {doc}`appendix E <96-this-machine>` says why.
 #
 # ## The same documents twice
 #
@@ -502,3 +502,28 @@ put_all(**numbers)
 # ```
 #
 # **4.** In {numref}`fig-glance` the largest model has the *higher* QiD at the very left. Think of a reason before you read chapter 4.
+#
+# ```{admonition} Answer
+# :class: dropdown
+# A model that has hardly learned anything has little to lose: its loss is near that of guessing, whatever its weights are. The larger
+# model learns more from the first tokens, so there is more that rounding can spoil. That is a reason, not a proof; {doc}`04-degradation` has
+# what was measured there.
+# ```
+
+# %% [markdown]
+# **5.** *(code, checks itself)* By what factor does rounding to 2 bits multiply the perplexity of the smallest model's last
+# checkpoint? `late()` is a table, a row for each checkpoint
+# and bit width, with `n_params_non_embedding`, `tokens_seen`, `bits` and `qid_nats`.
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import late
+
+answer = None  # e to the QiD of one row
+check("1.5", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = late()
+smallest = rows[rows["n_params_non_embedding"] == rows["n_params_non_embedding"].min()]
+last = smallest[smallest["tokens_seen"] == smallest["tokens_seen"].max()].set_index("bits")
+check("1.5", np.exp(last.loc[2, "qid_nats"]))

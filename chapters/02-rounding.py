@@ -428,7 +428,7 @@ assert len(pairs) == 6, "three bit widths, two group sizes"
 # QiD in nats per token on the first {glue:text}`n_scored:d` tokens of each of {glue:text}`n_documents:d` documents, after calibration on
 # {glue:text}`n_calibration:d` sequences, each with one paired standard error over documents; the difference is auto-gptq minus ours, with a
 # paired error of its own. (Chapter 1's {glue:text}`01-the-question.ipynb::one_qid:.3f` for this checkpoint at 3 bits is by another
-# protocol, see {doc}`appendix B <91-this-machine>`.) In {glue:text}`n_same:d` of the {glue:text}`n_pairs:d` cases the two agree to within
+# protocol, see {doc}`appendix E <96-this-machine>`.) In {glue:text}`n_same:d` of the {glue:text}`n_pairs:d` cases the two agree to within
 # {glue:text}`same:.6f` nats per token: they rounded the whole model alike. Elsewhere they differ by up to {glue:text}`relative_highest:.0%` of QiD. In
 # {glue:text}`n_beyond:d` cases that is more than two of the difference's own errors; {glue:text}`n_lower:d` times auto-gptq comes out lower.
 #
@@ -497,3 +497,28 @@ put_all(
 #
 # **4.** Change `inputs` so that the first two entries are never large together, and watch {numref}`fig-grid` change. When does GPTQ give the
 # codes of round-to-nearest?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# When $H$ is diagonal: each pair of entries averages to a product of zero, for example if only one entry of an input is ever other than zero.
+# With just the first two apart, the first column's error is still passed on to the third and fourth, and the codes may differ.
+# ```
+
+# %% [markdown]
+# **5.** *(code, checks itself)* Round each row of `matrix` to 3 bits, to nearest, with an asymmetric grid, in a few lines of your own.
+# How large is the root mean square error?
+
+# %%
+from helpers.teach.checking import check
+
+matrix = np.sin(np.arange(12.0)).reshape(3, 4)
+
+answer = None  # one number, in the unit of the weights
+check("2.5", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+low, high = matrix.min(axis=1, keepdims=True), matrix.max(axis=1, keepdims=True)
+scale = (high - low) / (2**3 - 1)
+zero = np.round(-low / scale)
+codes = np.clip(np.round(matrix / scale) + zero, 0, 2**3 - 1)
+check("2.5", np.sqrt(np.mean((matrix - scale * (codes - zero)) ** 2)))

@@ -599,7 +599,7 @@ put_all(
 # another peak, in {glue:text}`other_peak_models:d` sizes and up to {glue:text}`other_peak_tokens:s` tokens, and {glue:text}`n_decaying:d` were made
 # while the rate fell, in {glue:text}`decaying_models:d` sizes.
 #
-# Curvature, movement and outliers of each checkpoint, and whether the files are what they say, are in {doc}`appendix F <95-files-and-curvature>`.
+# Curvature, movement and outliers of each checkpoint, and whether the files are what they say, are in {doc}`appendix D <95-files-and-curvature>`.
 
 # %% tags=["remove-cell"]
 last_common = trained.loc[trained["family"] == SEEDS, "step"].max()
@@ -693,3 +693,18 @@ put_all(
 # {glue:text}`ex_updates:,d` updates beside the {glue:text}`ex_main:,d` of the trunk, {glue:text}`ex_cost:.0%` more. Whole runs to the same ends would
 # take {glue:text}`ex_whole:,d`.
 # ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* `checkpoints()` has a row for each checkpoint, with `tokens_seen` and `n_params_non_embedding`. How many
+# tokens per parameter has the most thoroughly trained model of the family `tadpole-trunk` seen?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import checkpoints
+
+answer = None  # D / N, no unit
+check("3.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+trunk = checkpoints().query("family == 'tadpole-trunk'")
+check("3.4", (trunk["tokens_seen"] / trunk["n_params_non_embedding"]).max())

@@ -297,11 +297,11 @@ assert own.iloc[-1] > own.loc[middle.index].max() + 0.1, "the text says: steeper
 # {glue:text}`ratio_most:.2f` times ({glue:text}`most_bits:d` bits, {glue:text}`most_tokens:s` tokens). Its own exponent of $D$ is
 # {glue:text}`own_last:.2f`, where runs from {glue:text}`own_from:s` to {glue:text}`next_largest:s` parameters have
 # {glue:text}`own_low:.2f` to {glue:text}`own_high:.2f`. A law with one $\beta$ for all sizes can't say that. About half of the climb is this
-# run's luck: three more runs of the size are in {doc}`appendix E <94-goal-and-largest-size>`.
+# run's luck: three more runs of the size are in {doc}`appendix C <94-goal-and-largest-size>`.
 #
 # ## Which law to use
 #
-# This project had set itself a goal, which no law met ({doc}`appendix E <94-goal-and-largest-size>`). The law to use is chosen otherwise.
+# This project had set itself a goal, which no law met ({doc}`appendix C <94-goal-and-largest-size>`). The law to use is chosen otherwise.
 # The rule, written down in `helpers.analyse.judgement.default_law`: rank the laws that can be asked with
 # nothing but $D$, $N$ and $P$ by predictions among the *smaller* sizes only (each size from those below it, late tokens from early
 # ones, and both at once); laws within the error of the first are tied; among ties the fewest constants win; a law that does worse
@@ -502,7 +502,7 @@ assert three["OPT-66B"] > 5 * three["OPT-30B"]
 #   From our lowest loss on this can rise by a factor of {glue:text}`winner_left:.1f` and no more, however good a model gets;
 #   $N^{-\alpha}$ goes on falling.
 #
-# What the slopes of these points say of the exponents is in {doc}`appendix E <94-goal-and-largest-size>`. None of these factors says that a law knows something of these models: scored by model, bits alone do as well as any law (see
+# What the slopes of these points say of the exponents is in {doc}`appendix C <94-goal-and-largest-size>`. None of these factors says that a law knows something of these models: scored by model, bits alone do as well as any law (see
 # "Which law to use"). Hold-outs inside one table, even honest ones, choose a law for that table. They do not say which law to carry
 # a thousand times further.
 #
@@ -571,3 +571,21 @@ put_all(
     ex_share=2 * stats.norm.sf(ex_ln / extrapolation.GOAL_LOG_RMS),
 )
 put("few", stored.fits["power"].n_runs)
+
+# %% [markdown]
+# **4.** *(code, checks itself)* Forecast: take the smallest model at 3 bits. Fit $\ln$ QiD on $\ln D$ to the rows of `late()` up to a quarter of the
+# last tokens, and predict the last row. By how much do you miss, as $\ln(\text{predicted} / \text{measured})$?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import late
+
+answer = None  # a miss with its sign, no unit
+check("9.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = late().query("model == 'tadpole-64x3' and bits == 3").sort_values("tokens_seen")
+seen = rows[rows["tokens_seen"] <= rows["tokens_seen"].max() / 4]
+line = np.polyfit(np.log(seen["tokens_seen"]), np.log(seen["qid_nats"]), 1)
+last = rows.iloc[-1]
+check("9.4", np.polyval(line, np.log(last["tokens_seen"])) - np.log(last["qid_nats"]))

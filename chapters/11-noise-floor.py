@@ -554,7 +554,7 @@ assert (at_last["baseline_loss_nats_one"] < at_last["baseline_loss_nats_four"]).
 #
 # ## Another machine
 #
-# {doc}`Appendix B <91-this-machine>` lays the rows of this machine beside those of a GPU and tells why GPTQ differs between them.
+# {doc}`Appendix E <96-this-machine>` lays the rows of this machine beside those of a GPU and tells why GPTQ differs between them.
 # Here we only need one number: how far one QiD is off because of its machine.
 
 # %% tags=["hide-input"]
@@ -817,3 +817,19 @@ plt.close("all")
 # the miss looks real. It is: that model's QiD differs from the prediction. But a second training of the same size might not.
 # Misses of one sign at several sizes would say more.
 # ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* How far do training seeds move QiD? `seeds()` has the models that were trained from several. At 3 bits take the variance
+# of $\ln$ QiD over seeds for each model and step, average these, and take the root.
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import seeds
+
+answer = None  # a standard deviation of ln QiD, no unit
+check("11.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = seeds().query("bits == 3")
+variances = np.log(rows["qid_nats"]).groupby([rows["model"], rows["step"]]).var(ddof=1)
+check("11.4", np.sqrt(variances.mean()))

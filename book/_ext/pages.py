@@ -1,7 +1,7 @@
 """Sphinx extension: what belongs to every page beside its text.
 
-A chapter keeps the number of its file's name in whatever part of the book it stands; from 90 on these are letters, A, B
-and so on, of appendices. A page's description, which search
+A chapter keeps the number of its file's name in whatever part of the book it stands; from 92 on these are letters, A, B
+and so on, of appendices; 90 and 91 are pages without a number. A page's description, which search
 engines and previews show, is its box's finding or else its first paragraph; `synonyms.yml` has further words that the
 search finds it by. A link to the glossary shows the definition when the mouse rests on it. Links to edit a page and to
 report an error in it appear once `repository` in `_config.yml` holds the repository's address.
@@ -18,19 +18,21 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 CHAPTER = re.compile(r"executed/(?P<number>\d+)-")
-FIRST_APPENDIX = 90
+LAST_CHAPTER, FIRST_APPENDIX = 89, 92
 GLOSSARY = "glossary"
 SYNONYMS = Path(__file__).parents[1] / "synonyms.yml"
 LONGEST_DESCRIPTION = 300  # characters; what lies beyond, previews cut anyhow
 
 
 def chapter_number(docname: str) -> int | str | None:
-    """Return the number in a chapter's file name, from 90 on as a letter; None for a page that isn't a chapter."""
+    """Return the number in a chapter's file name, from 92 on as a letter; None for any other page."""
     found = CHAPTER.match(docname)
     if not found:
         return None
     number = int(found["number"])
-    return number if number < FIRST_APPENDIX else chr(ord("A") + number - FIRST_APPENDIX)
+    if number >= FIRST_APPENDIX:
+        return chr(ord("A") + number - FIRST_APPENDIX)
+    return number if number <= LAST_CHAPTER else None
 
 
 def number_by_name(app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -95,7 +97,7 @@ def show_definitions(app: Sphinx, doctree: nodes.document, docname: str) -> None
 
 def source_of(docname: str) -> str:
     """Return the file that a page is written in, relative to the repository's root."""
-    return f"chapters/{Path(docname).name}.py" if chapter_number(docname) else f"book/{docname}.md"
+    return f"chapters/{Path(docname).name}.py" if CHAPTER.match(docname) else f"book/{docname}.md"
 
 
 def page_links(repository: str, docname: str) -> str:

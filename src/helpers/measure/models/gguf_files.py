@@ -6,9 +6,11 @@ reader with the package `gguf`; the tokenizer isn't, because that reader gives e
 of splitting text, whatever `tokenizer.ggml.pre` says.
 """
 
+import contextlib
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,7 @@ def cached_checkpoint_of(path: Path, cache: Path) -> Path:
     process makes it.
     """
     refuse_name(path.stem, "the file's name")
+    _refuse_no_file(path)
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -111,12 +114,19 @@ def write_checkpoint_of(path: Path, out: Path) -> RoundedBefore:
     known architecture and tokenizer, ResultsError when the disk refuses; nothing is left behind then.
     """
     reader = _opened(path)
-    note, tokenizer = _note_of(reader), _tokenizer_of(reader, path)
+    with _header_of(path):
+        note, tokenizer = _note_of(reader), _tokenizer_of(reader, path)
     with disk.whole_folder(out) as partial, disk.refusals_named(out):
         _model_of(reader, path).save_pretrained(partial)
         tokenizer.save(str(partial / "tokenizer.json"))
         (partial / NOTE).write_text(json.dumps(summed(asdict(note)), indent=1) + "\n", encoding="utf-8")
     return note
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Raise CheckpointError for what would be waited for, or never ends: a pipe, a device."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise CheckpointError(f"{path}: a pipe or a device; accepted: a file")
 
 
 def _opened(path: Path) -> Any:
@@ -127,6 +137,7 @@ def _opened(path: Path) -> Any:
         raise CheckpointError(
             f"{path}: a GGUF file needs the package gguf (an extra, `measure`); it isn't installed"
         ) from None
+    _refuse_no_file(path)
     try:
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))
@@ -134,14 +145,23 @@ def _opened(path: Path) -> Any:
         raise CheckpointError(f"{path}: {error.strerror}") from None
     if magic != MAGIC:
         raise CheckpointError(f"{path}: not a GGUF file (it begins with {magic!r}, not {MAGIC!r})")
-    try:
+    with _header_of(path):
         reader = gguf.GGUFReader(path)
         architecture = _said(reader, "general.architecture")
-    except Exception as error:  # whatever numpy and the package raise of a file that ends early or makes no sense
-        raise CheckpointError(f"{path}: not a whole GGUF file ({said_of(error):.120})") from None
     if architecture not in ARCHITECTURES:
         raise CheckpointError(f"{path}: architecture {architecture!r:.60}; accepted: {', '.join(ARCHITECTURES)}")
     return reader
+
+
+@contextlib.contextmanager
+def _header_of(path: Path) -> Iterator[None]:
+    """Turn whatever numpy and the package raise of a header that makes no sense into a CheckpointError."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a whole GGUF file ({said_of(error):.120})") from None
 
 
 def _said(reader: Any, key: str) -> Any:
@@ -171,6 +191,8 @@ def _tokenizer_of(reader: Any, path: Path) -> Tokenizer:
     tokens, merges = _said(reader, "tokenizer.ggml.tokens"), _said(reader, "tokenizer.ggml.merges")
     try:
         vocabulary = {token: place for place, token in enumerate(tokens)}
+        if len(vocabulary) < len(tokens):
+            raise ValueError(f"{len(tokens) - len(vocabulary):,} tokens are there twice")
         pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
         tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
     except Exception as error:  # of the library, in Rust, which raises nothing more special

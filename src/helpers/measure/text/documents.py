@@ -14,6 +14,8 @@ from helpers.measure.text.corpus_lock import CALIBRATION_DATASET, DOCUMENT_BYTES
 from helpers.measure.text.heldout import read_heldout
 from helpers.table.errors import CorpusError, SpecError
 from helpers.table.files import read_verified
+from helpers.table.names import at_home
+from helpers.table.words import shown, visible
 
 FIELD = "text"
 SUFFIXES = (".txt", ".jsonl", ".parquet")
@@ -39,7 +41,7 @@ def text_named(place: str, lock: CorpusLock) -> Documents:
     can't be read.
     """
     if place not in BOOK_TEXTS:
-        return read_documents(Path(place), f"{', '.join(BOOK_TEXTS)}, or ")
+        return read_documents(at_home(place), f"{', '.join(BOOK_TEXTS)}, or ")
     text = TEXTS[BOOK_TEXTS[place]]
     files: tuple[HeldoutFile, ...] = getattr(lock, text.split)
     return _of_the_lock(text.dataset, files[::2] if place == "prose" else files)
@@ -59,7 +61,7 @@ def calibration_named(place: str, lock: CorpusLock) -> tuple[Documents, ...]:
     Raises CorpusError for what isn't there or can't be read.
     """
     if place not in BOOK_CALIBRATIONS:
-        return (read_documents(Path(place), f"{', '.join(BOOK_CALIBRATIONS)}, or "),)
+        return (read_documents(at_home(place), f"{', '.join(BOOK_CALIBRATIONS)}, or "),)
     sources = {"code": (CALIBRATION_DATASET, lock.calibration), "prose": (PROSE_CALIBRATION, lock.prose[1::2])}
     return tuple(_of_the_lock(*sources[part]) for part in BOOK_CALIBRATIONS[place])
 
@@ -84,8 +86,10 @@ def read_documents(path: Path, also: str = "") -> Documents:
     """Return a file's documents, or those of a folder's .txt files in the order of their names; empty ones left out.
 
     No more than `MOST_CHARACTERS` are taken. `also` begins what a message says is accepted. Raises CorpusError, with
-    the place in the file, for one that is missing, empty, binary, not UTF-8 or of another layout.
+    the place in the file, for one that is missing, empty, binary, not UTF-8, of another layout, no file (a pipe) or
+    whose name no table could show.
     """
+    _refuse_unseen(path)
     accepted = f"accepted: {also}a file that ends in {', '.join(SUFFIXES)}, or a folder of .txt files"
     if path.is_dir():
         files = sorted(path.glob("*.txt"))
@@ -101,6 +105,23 @@ def read_documents(path: Path, also: str = "") -> Documents:
     return _taken(path, read(path))
 
 
+def _refuse_unseen(path: Path) -> None:
+    """Raise CorpusError for a name with control characters: it would stand in rows, tables and pages."""
+    if visible(path.name) != path.name:
+        raise CorpusError(f"{path}: a text is called {shown(path.name)}; accepted: a name without control characters")
+
+
+def _name_of(path: Path) -> str:
+    """Return a path's last part; of `.` and `..` that of the folder they stand for."""
+    return path.resolve().name if path.name in ("", "..") else path.name
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Raise CorpusError for what would be waited for, or never ends: a pipe, a device."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise CorpusError(f"{path}: a pipe or a device; accepted: a file")
+
+
 def _taken(path: Path, texts: Iterable[str]) -> Documents:
     taken, room = [], MOST_CHARACTERS
     for text in texts:
@@ -113,7 +134,7 @@ def _taken(path: Path, texts: Iterable[str]) -> Documents:
     if not taken:
         raise CorpusError(f"{path}: empty; accepted: text")
     note = f"the first {MOST_CHARACTERS:,} characters are taken" if room < 0 else ""
-    return Documents(path.name, tuple(taken), note)
+    return Documents(_name_of(path), tuple(taken), note)
 
 
 def _whole(path: Path) -> Iterator[str]:
@@ -121,6 +142,7 @@ def _whole(path: Path) -> Iterator[str]:
 
 
 def _bytes_of(path: Path) -> bytes:
+    _refuse_no_file(path)
     try:
         with path.open("rb") as file:
             return file.read(4 * MOST_CHARACTERS + 3)  # UTF-8 has up to four bytes a character
@@ -166,6 +188,7 @@ def _without_half(path: Path, number: int, text: str) -> str:
 
 
 def _rows(path: Path) -> Iterator[str]:
+    _refuse_no_file(path)
     try:
         table = read_verified(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
