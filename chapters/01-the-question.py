@@ -506,7 +506,7 @@ put_all(**numbers)
 # ```{admonition} Answer
 # :class: dropdown
 # A model that has hardly learned anything has little to lose: its loss is near that of guessing, whatever its weights are. The larger
-# model learns more from the first tokens, so there is more that rounding can spoil. That is a reason, not a proof; {doc}`04-degradation` has
+# model learns more from the first tokens, so there is more that rounding can spoil. That is a reason, not a proof; {doc}`chapter 4 <04-degradation>` has
 # what was measured there.
 # ```
 
