@@ -9,16 +9,21 @@ compiled beforehand; `seconds_first_result` is what its first call takes, all it
 `ratio_to_best_peer` comes from benchmarks/results/peers_cuda.json, null where no peer has done the work there.
 """
 
+import contextlib
 import multiprocessing
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
-from helpers.measure.models.memory import default_budget
+from helpers.measure.models import memory
+from helpers.measure.models.checkpoints import LocalCheckpoint, weights_sha256
+from helpers.measure.models.opening import open_stored
 from helpers.measure.models.precision import matrix_products
 from helpers.measure.rounding.methods import gptq
 from helpers.measure.rounding.rounded import Checkpoint
@@ -26,26 +31,38 @@ from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.scheme import QuantScheme
 from report import fill_ratios, merge
-from works import BF16, REL_DAMP, WORKS, Work, flops_of_rounding, flops_of_scoring, named, random_model, random_tokens
+from works import (
+    BF16,
+    REL_DAMP,
+    WORKS,
+    Work,
+    flops_of_rounding,
+    flops_of_scoring,
+    named,
+    random_model,
+    random_tokens,
+    write_weights,
+)
 
-REPEATS = 3
 SMALL_BUDGET_GIB = 8  # of memory beside the model: a tenth of what an H200 gives by default
 SMALL_BUDGET_FOR = "pythia-1b"
 
 
-def models(work: Work, n_checkpoints: int) -> list[Checkpoint]:
-    """Return random checkpoints on the GPU, in float32 or, where the work bounds memory, in bfloat16."""
-    dtype = torch.bfloat16 if work.memory_gib else torch.float32
-    return [Checkpoint(random_model(work.config, dtype, "cuda", seed), None) for seed in range(n_checkpoints)]
-
-
-def budget_of(work: Work, checkpoints: list[Checkpoint], declared_gib: float | None) -> int:
-    """Return the bytes that rounding and scoring may take beside the models and, if all is bounded, their codes."""
-    if work.memory_gib:
-        parameters = [parameter for each in checkpoints for parameter in each.model.parameters()]
-        n_codes = len(work.bits) * sum(parameter.numel() for parameter in parameters)
-        return int(work.memory_gib * 2**30) - sum(parameter.nbytes for parameter in parameters) - n_codes
-    return int(declared_gib * 2**30) if declared_gib else default_budget("cuda")
+@contextlib.contextmanager
+def models(work: Work, n_checkpoints: int) -> Iterator[list[Checkpoint]]:
+    """Give random checkpoints: in float32 on the GPU or, where the work bounds memory, in bfloat16 in files."""
+    if not work.memory_gib:
+        yield [
+            Checkpoint(random_model(work.config, torch.float32, "cuda", seed), None) for seed in range(n_checkpoints)
+        ]
+        return
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_weights(work.config, folder, "cuda")
+        local = LocalCheckpoint(folder, weights_sha256(folder), None)
+        with memory.held_to(int(work.memory_gib * 2**30), "cuda"):
+            torch.cuda.reset_peak_memory_stats()
+            yield [Checkpoint(open_stored(local, "cuda"), folder)]
 
 
 def matmul_peak(dtype: str) -> float:
@@ -69,7 +86,7 @@ def seconds_of(
     calibration: torch.Tensor,
     blocks: Blocks,
     dtypes: tuple[str, str],
-    memory: int,
+    memory_bytes: int,
 ) -> tuple[float, float]:
     """Round and score once; return (seconds of rounding, seconds of scoring)."""
     schemes = [
@@ -85,10 +102,10 @@ def seconds_of(
     ]
     torch.cuda.synchronize()
     started = time.perf_counter()
-    rounded = gptq.quantize(checkpoints, schemes, calibration, memory)
+    rounded = gptq.quantize(checkpoints, schemes, calibration, memory_bytes)
     torch.cuda.synchronize()
     between = time.perf_counter()
-    evaluate.evaluate(checkpoints, rounded, blocks, dtypes[1], memory)
+    evaluate.evaluate(checkpoints, rounded, blocks, dtypes[1], memory_bytes)
     torch.cuda.synchronize()
     return between - started, time.perf_counter() - between
 
@@ -107,14 +124,15 @@ def row(
         (n // fewer_tokens, length) for n, length in (work.calibration, work.evaluation)
     )
     torch.cuda.reset_peak_memory_stats()
-    checkpoints = models(work, n_checkpoints)
-    budget = budget_of(work, checkpoints, declared_gib)
+    gib = work.memory_gib or declared_gib
     calibration = random_tokens(calibration_shape, work.config.vocab_size)
     n, length = evaluation_shape
     text = Blocks(random_tokens((n, length + 1), work.config.vocab_size), tuple(range(n)), n * length, "random")
-    first = sum(seconds_of(work, checkpoints, calibration, text, dtypes, budget))
-    each = [seconds_of(work, checkpoints, calibration, text, dtypes, budget) for _ in range(REPEATS)]
-    peak_memory = torch.cuda.max_memory_allocated()
+    with models(work, n_checkpoints) as checkpoints:
+        budget = int(gib * 2**30) if gib else memory.default_budget("cuda")
+        first = sum(seconds_of(work, checkpoints, calibration, text, dtypes, budget))
+        each = [seconds_of(work, checkpoints, calibration, text, dtypes, budget) for _ in range(work.repeats)]
+        peak_memory = torch.cuda.max_memory_allocated()
     n_rounded = n_checkpoints * len(work.bits)
     rounding, scoring = (statistics.median(seconds) / n_rounded for seconds in zip(*each, strict=True))
     peaks = [matmul_peak(dtype) for dtype in dtypes]
@@ -138,7 +156,7 @@ def row(
         "goal_seconds": work.goals.get(dtypes) if whole else None,
         "ratio_to_best_peer": None,
         "whole_work": whole,
-        "declared_gib": work.memory_gib or declared_gib,
+        "declared_gib": gib,
         "memory_budget_gib": budget / 2**30,
         "peak_memory_gib": peak_memory / 2**30,
         "share_of_matmul_peak": at_peak / (rounding + scoring),

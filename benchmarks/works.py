@@ -27,7 +27,7 @@ class Work:
 
     `calibration` and `evaluation` are (sequences, tokens each); `goals` has the seconds aimed at for one rounded
     checkpoint, by the dtypes of rounding and of scoring, None where none is; `memory_gib` bounds everything on the
-    device, the weights too, which are then kept in bfloat16.
+    device: the weights stay in their files, in bfloat16. `repeats` are the warm runs.
     """
 
     config: PretrainedConfig
@@ -38,6 +38,7 @@ class Work:
     bits: tuple[int, ...] = (2, 3, 4)
     group_size: int = 128
     memory_gib: float | None = None
+    repeats: int = 3
 
 
 def neox(n_layers: int, d_model: int, n_heads: int, vocabulary_size: int) -> GPTNeoXConfig:
@@ -93,6 +94,7 @@ WORKS = {
         {(BF16, BF16): 60},
         bits=(4,),
         memory_gib=24,
+        repeats=1,
     ),
     # for trying the commands themselves on any machine, asked for by name only
     "tiny-neox": Work(neox(2, 64, 2, 512), (16, 64), (16, 64), {(FP32, FP32): None}, group_size=32),

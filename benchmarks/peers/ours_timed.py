@@ -28,20 +28,11 @@ REPEATS = 3
 
 
 def loaded(folder: Path, request: dict[str, Any]) -> PreTrainedModel:
-    """Return the checkpoint in float32, or as it is stored where memory is bounded, on the device."""
+    """Return the checkpoint in float32 on the device, or streamed to it as it is stored where memory is bounded."""
     local = checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None)
     if request["memory_gib"]:
-        return opening.open_stored(local).to(request["device"])
+        return opening.open_stored(local, request["device"])
     return checkpoints.load(local, request["device"])
-
-
-def budget(model: PreTrainedModel, request: dict[str, Any]) -> int:
-    """Return the bytes that rounding and scoring may take beside the model and its rounded weights."""
-    if not request["memory_gib"]:
-        return default_budget(request["device"])
-    n_bytes = sum(parameter.nbytes for parameter in model.parameters())
-    codes = sum(parameter.numel() for parameter in model.parameters()) * len(request["schemes"])
-    return int(request["memory_gib"] * 2**30) - n_bytes - codes
 
 
 def cycle(folder: Path, request: dict[str, Any], text: dict[str, Tensor]) -> dict[str, Any]:
@@ -62,7 +53,8 @@ def cycle(folder: Path, request: dict[str, Any], text: dict[str, Tensor]) -> dic
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     checkpoint = Checkpoint(loaded(folder, request), folder)
-    memory_bytes = budget(checkpoint.model, request)
+    declared = request["memory_gib"]
+    memory_bytes = int(declared * 2**30) if declared else default_budget(device)
     synchronize(device)
     ready = time.perf_counter()
     rounded = gptq.quantize([checkpoint], schemes, text["calibration"], memory_bytes)

@@ -19,10 +19,10 @@ from transformers import (
     Gemma2Config,
     GPT2Config,
     LlamaConfig,
-    MixtralConfig,
     OPTConfig,
     PretrainedConfig,
     PreTrainedModel,
+    Qwen2MoeConfig,
     Qwen3Config,
     T5Config,
 )
@@ -188,8 +188,8 @@ def test_an_unknown_parameter_of_any_decoder_is_refused(tmp_path):
 
 
 def test_a_structure_that_is_not_known_is_refused_at_load(tmp_path):
-    saved(tmp_path / "experts", MixtralConfig(**SMALL, **TOKENS, intermediate_size=48, num_local_experts=2))
-    with pytest.raises(CheckpointError, match=r"unknown structure MixtralForCausalLM.*mlp\.gate\.weight"):
+    saved(tmp_path / "experts", Qwen2MoeConfig(**SMALL, **TOKENS, intermediate_size=48, num_experts=2))
+    with pytest.raises(CheckpointError, match=r"unknown structure Qwen2MoeForCausalLM.*mlp\.gate\.weight"):
         load_folder(tmp_path / "experts")
     encoder_decoder = T5Config(vocab_size=64, d_model=32, d_kv=8, num_layers=2, num_heads=4, d_ff=48)
     saved(tmp_path / "t5", encoder_decoder, AutoModelForSeq2SeqLM)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.measure.plain import build
@@ -10,6 +11,7 @@ from tests.measure.plain import build
 from helpers.measure.models import memory
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.memory import Share, Work, share
+from helpers.measure.models.streaming.placing import put
 from helpers.table.errors import QuantizationError
 
 WORK = Work(
@@ -96,6 +98,19 @@ def test_work_is_counted_from_the_blocks_of_a_model():
     assert (evaluation.widest_input, evaluation.vocabulary_size, evaluation.itemsize) == (0, 256, 4)
 
 
+def test_work_of_experts_is_that_of_those_a_token_goes_to():
+    """OLMoE, 32 wide, 3 of 4 experts of 16 a token; the moments of all four may wait: 32 columns, counted by hand."""
+    decoder = decoder_of(build("olmoe"))
+    calibration, evaluation = memory.calibration_work(decoder, 7, 9, 2), memory.evaluation_work(decoder, 7, 9, 4)
+    shapes = [(32, 32), (16, 32), (16, 32), (32, 32)], [(16, 32), (16, 32), (32, 16)]
+    attention, expert = (sum(rows + columns for rows, columns in each) for each in shapes)
+    assert calibration.widths == evaluation.widths == attention + 3 * expert
+    assert calibration.block_params == sum(r * c for r, c in shapes[0]) + 4 * sum(r * c for r, c in shapes[1])
+    assert (calibration.waiting, evaluation.waiting) == (4 * 32**2, 0)
+    without = dataclasses.replace(calibration, waiting=0)
+    assert calibration.n_bytes(3, 5) - without.n_bytes(3, 5) == 3 * 4 * 4 * 32**2
+
+
 @pytest.mark.parametrize("field", ["n_sequences", "seq_len", "itemsize", "d_model", "widths", "block_params"])
 @every_work
 def test_everything_that_grows_takes_more_memory(work, field):
@@ -124,6 +139,33 @@ def test_what_lies_beside_a_share_is_rounded_weights_and_the_largest_end():
     """Llama, 32 wide with 256 tokens: by hand, and a head of 8192."""
     decoder = decoder_of(build("llama"))
     n_rounded = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32)
-    assert memory.bytes_beside(decoder, 3) == 3 * 4 * n_rounded + 8 * 256 * 32
+    assert memory.bytes_beside([decoder], 3) == 3 * 4 * n_rounded + 8 * 256 * 32
     work = dataclasses.replace(WORK, beside=1000)
     assert work.n_bytes(2, 3) == WORK.n_bytes(2, 3) + 1000
+
+
+def test_a_gpu_holds_models_as_a_whole_only_in_a_small_part_of_its_budget():
+    """Two Llamas in bf16 and three rounded ones, by hand: four times their bytes are needed."""
+    decoders = [decoder_of(build("llama", seed).to(torch.bfloat16)) for seed in (0, 1)]
+    n_rounded = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32)
+    n_bytes = 2 * 2 * (n_rounded + 2 * 256 * 32 + 5 * 32) + 3 * 4 * n_rounded
+    assert not memory.is_too_large(decoders, 3, "cuda", 4 * n_bytes)
+    assert memory.is_too_large(decoders, 3, "cuda", 4 * n_bytes - 1)
+    assert not memory.is_too_large(decoders, 3, "cpu", 1)
+
+
+def test_the_work_of_a_streamed_model_is_a_gpus():
+    decoder = decoder_of(build("llama").to(torch.bfloat16))
+    assert isinstance(memory.calibration_work(decoder, 7, 9, 2), Work)
+    put(decoder.model, "cpu", streamed=True)
+    for work in (memory.calibration_work(decoder, 7, 9, 2, 3), memory.evaluation_work(decoder, 7, 9, 2, 3)):
+        assert isinstance(work, memory.DeviceWork)
+        assert (work.n_sequences, work.seq_len, work.itemsize, work.d_model) == (7, 9, 2, 32)
+        assert (work.n_checkpoints, work.largest_layer, work.end_params) == (3, 48 * 32, 256 * 32)
+        assert work.block_bytes == 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32 + 2 * 32)
+    assert memory.bytes_beside([decoder], 3) == 0
+
+
+def test_a_cpu_is_held_to_nothing():
+    with memory.held_to(1, "cpu"):
+        assert torch.zeros(2**20).sum() == 0

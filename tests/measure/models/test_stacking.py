@@ -4,7 +4,6 @@ import pytest
 import torch
 from tests.measure.plain import ARCHITECTURES, build
 from torch import nn
-from torch._dynamo.testing import CompileCounter
 
 from helpers.measure.models import stacking
 from helpers.measure.models.decoders import decoder_of, hidden_of
@@ -102,7 +101,7 @@ def test_a_cleared_stack_holds_no_weights():
 def test_one_set_of_arguments_and_batches_of_any_size_serve():
     """Positions and mask come from one sequence; the last micro-batch may be smaller."""
     decoder = decoder_of(build("neox, parallel"))
-    parts = stacking.first_inputs([decoder], [0, 0], TOKENS.split(2), torch.float32)
+    parts = list(stacking.first_inputs([decoder], [0, 0], TOKENS.split(2), torch.float32))
     assert [len(part) for part in parts] == [4, 2]
     whole = decoder.inputs(TOKENS)[0]
     assert torch.equal(parts[0], torch.cat([whole[:2], whole[:2]]))
@@ -163,26 +162,3 @@ def test_a_layer_rounds_each_variants_inputs_its_own_way_sequence_by_sequence(ro
         rounded = torch.stack([rounding(sequence) for sequence in inputs[v]]) if rounding else inputs[v]
         expected = nn.functional.linear(rounded.flatten(0, 1), layer.weight[v], layer.bias[v])
         assert torch.equal(found[v].flatten(0, 1), expected)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@torch.no_grad()
-def test_other_roundings_in_the_next_block_need_no_other_program():
-    """Compiled, as on a GPU (here only traced): one that depended on the roundings would be made anew every block."""
-    decoder = decoder_of(build("llama"))
-    stack = stacking.Stack(decoder.blocks[0], torch.float32, RoundedInputsLinear)
-    counter = CompileCounter()
-    compiled = torch.compile(stack.module, backend=counter)
-    (hidden,) = stacking.first_inputs([decoder], [0, 0], [TOKENS], torch.float32)
-    arguments = stacking.block_arguments(decoder, TOKENS, torch.float32)[0]
-    programs = []
-    for index, roundings in ((0, [None, MXINT]), (0, [CROSSED, MXINT]), (1, [None, None]), (1, [MXINT, None])):
-        stack.load([decoder.blocks[index]], [0, 0], {})
-        for layer in stack.layers.values():
-            layer.roundings, layer.seq_len = roundings, TOKENS.shape[1]
-        found, expected = (hidden_of(call(hidden, **arguments)) for call in (compiled, stack.module))
-        assert torch.equal(found, expected)
-        programs.append(counter.frame_count)
-    assert programs[0] == programs[1]
-    assert programs[2] == programs[3]
-    torch.compiler.reset()

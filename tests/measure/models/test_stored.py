@@ -6,12 +6,16 @@ from torch import nn
 
 from helpers.measure.models.stored import (
     begin_block,
+    fetched,
     refuse_changed_files,
     stamp_files,
     stamps_of,
+    wide,
     widened,
     widened_in_turn,
+    widened_outside,
 )
+from helpers.measure.models.streaming.placing import put
 from helpers.table.errors import CheckpointError
 
 
@@ -89,3 +93,42 @@ def test_a_model_without_files_has_none_that_change(tmp_path):
     path.write_bytes(b"00")
     with pytest.raises(CheckpointError, match=r"file: changed while it was measured \(2 bytes, not 1\)$"):
         begin_block([model(), net])
+
+
+def test_what_lies_outside_is_widened_and_the_rest_is_left():
+    net = model()
+    with widened_outside(net, net[1], net[2]):
+        assert [each.weight.dtype for each in (net[0], net[1][0], net[1][1], net[2], net[3])] == [
+            torch.float32,
+            torch.bfloat16,
+            torch.bfloat16,
+            torch.bfloat16,
+            torch.float32,
+        ]
+        assert net[0].weight is net[3].weight
+    assert kinds(net) == {torch.bfloat16}
+
+
+def test_what_waits_elsewhere_is_fetched_in_its_own_dtype_or_widened():
+    """A device without numbers stands for a GPU."""
+    net = model()
+    own = dict(net.named_parameters())
+    put(net, "meta", streamed=True)
+    for copies, dtype in ((fetched(net[1]), torch.bfloat16), (widened(net[1]), torch.float32)):
+        with copies:
+            assert {(p.device.type, p.dtype) for p in net[1].parameters()} == {("meta", dtype)}
+            assert net[0].weight is own["0.weight"]
+    assert wide(net[0].weight, torch.device("meta")).is_meta
+    seen = []
+    net[1][0].register_forward_pre_hook(lambda *_: seen.append({p.device.type for p in net[1].parameters()}))
+    with widened_in_turn(net, [net[1]]):
+        assert net(torch.ones(2, 4, device="meta")).is_meta
+    assert seen == [{"meta"}]
+    assert all(net.get_parameter(name) is parameter for name, parameter in own.items())
+
+
+def test_what_is_where_it_works_is_fetched_for_nothing():
+    net = model()
+    own = dict(net.named_parameters())
+    with fetched(net):
+        assert all(net.get_parameter(name) is parameter for name, parameter in own.items())

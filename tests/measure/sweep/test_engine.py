@@ -71,7 +71,7 @@ def test_the_least_budget_that_is_named_is_enough_and_a_byte_less_is_not(declare
     spec = jobs_module.plan(sweep.read_sweep(declared))[0].checkpoint
     decoder = decoder_of(checkpoints.load(checkpoints.fetch(spec), "cpu"))
     works = memory.evaluation_work(decoder, 128, 16, 4), memory.calibration_work(decoder, 4, 32, 4)
-    least = max(work.n_bytes(1, 1) for work in works) + memory.bytes_beside(decoder, 4)
+    least = max(work.n_bytes(1, 1) for work in works) + memory.bytes_beside([decoder], 4)
     short = run(declared, tmp_path, memory_bytes=least - 1)
     assert short.n_measured == 0
     assert all(f"than one block needs ({least / 2**30:.3g} GiB for one seq" in failure for failure in short.failures)
@@ -83,7 +83,7 @@ def test_a_small_budget_gives_smaller_micro_batches_which_the_rows_record(declar
     decoder = decoder_of(checkpoints.load(checkpoints.fetch(spec), "cpu"))
     share = memory.evaluation_work(decoder, 128, 16, 4).n_bytes(1, 2)
     assert memory.calibration_work(decoder, 4, 32, 4).n_bytes(1, 4) < share
-    budget = share + memory.bytes_beside(decoder, 4)
+    budget = share + memory.bytes_beside([decoder], 4)
     assert run(declared, tmp_path, memory_bytes=budget).failures == ()
     for row in rows(tmp_path / "table.parquet").values():
         assert row["micro_batch"] == 2

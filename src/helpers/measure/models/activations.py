@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.measure.models.decoders import Decoder
+from helpers.measure.models.streaming.placing import device_of
 
 SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 32}
 
@@ -67,8 +68,14 @@ def watch(decoder: Decoder, tokens: Tensor, watchers: Sequence[Watcher]) -> None
     """Let each linear layer's watcher see its inputs for `tokens` (n, L)."""
     decoder.refuse_unfit(tokens)
     with _watched(decoder, watchers):
-        for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
+        for batch in _batches(decoder, tokens):
             decoder.run(batch)
+
+
+def _batches(decoder: Decoder, tokens: Tensor) -> Sequence[Tensor]:
+    device = device_of(decoder.model)
+    batches: Sequence[Tensor] = tokens.to(device).split(SEQUENCES_AT_ONCE[device.type])
+    return batches
 
 
 @contextlib.contextmanager
@@ -87,7 +94,7 @@ def mean_entropy(decoder: Decoder, tokens: Tensor) -> float:
     """Return the mean entropy of the prediction after each of `tokens` (n, L), in nats."""
     decoder.refuse_unfit(tokens)
     total = 0.0
-    for batch in tokens.to(decoder.model.device).split(SEQUENCES_AT_ONCE[decoder.model.device.type]):
+    for batch in _batches(decoder, tokens):
         log_p = decoder.run(batch).float().log_softmax(-1)
         total = total - torch.linalg.vecdot(log_p.exp(), log_p).double().sum()
     return float(total) / tokens.numel()

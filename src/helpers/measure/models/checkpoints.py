@@ -19,7 +19,7 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.as_linear import OF_EXPERTS, has_experts, in_parts, loaded_in_parts, with_linear_layers
 from helpers.measure.models.decoders import caps_attention, decoder_of, first_line
 from helpers.measure.models.failures import refusals_named, said_of
 from helpers.measure.models.trial import refuse_another_walk
@@ -239,6 +239,9 @@ def model_from(
     `more` is what else `from_pretrained` takes; a state dict needs the model's own class as `kind`.
     Raises CheckpointError that begins with `folder`.
     """
+    if has_experts(config):
+        kind = in_parts(AutoModelForCausalLM._model_mapping[type(config)] if kind is AutoModelForCausalLM else kind)
+        more["key_mapping"] = OF_EXPERTS[config.model_type]
     with refusals_named(folder):
         model, info = kind.from_pretrained(
             None if "state_dict" in more else folder,
@@ -255,6 +258,7 @@ def model_from(
     if wrong:
         raise CheckpointError(f"{folder}: parameters missing, unknown or of another shape: {', '.join(wrong)}")
     loaded: PreTrainedModel = model
+    loaded_in_parts(loaded)
     return loaded
 
 

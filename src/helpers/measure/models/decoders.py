@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from helpers.measure.models.after_head import steps_of
+from helpers.measure.models.as_linear import ROUTERS, with_linear_layers
 from helpers.measure.models.block_kinds import templates_of
-from helpers.measure.models.conv1d import with_linear_layers
 from helpers.measure.models.stored import NARROW, wide, widened_in_turn
+from helpers.measure.models.streaming.placing import device_of
 from helpers.table.errors import CheckpointError
 
 # The tokens on which the parts are tried: two sequences that begin alike
@@ -139,8 +140,8 @@ def _forward_by(function: Callable[..., Any], modules: Iterable[nn.Module]) -> I
 
 
 def weight_of(layer: nn.Linear) -> Tensor:
-    """Return a linear layer's weight (rows, columns) in float32, however it is kept."""
-    return wide(layer.weight)
+    """Return a linear layer's weight (rows, columns) in float32 where it works, however and wherever it is kept."""
+    return wide(layer.weight, device_of(layer))
 
 
 def hidden_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -171,7 +172,7 @@ def decoder_of(model: PreTrainedModel) -> Decoder:
 
 def _tried(model: PreTrainedModel, prefix: str, blocks: nn.ModuleList) -> Decoder:
     """Return the decoder of a model whose blocks are known, if its parts give the model's logits."""
-    tokens = (PROBE % model.config.vocab_size).to(model.device)
+    tokens = (PROBE % model.config.vocab_size).to(device_of(model))
     with widened_in_turn(model, blocks):
         order, in_tuples = _order_of_modules(model, blocks, tokens)
     _refuse_idle_layers(model, prefix, blocks, order)
@@ -262,9 +263,10 @@ def _refuse_left_out_caps(model: PreTrainedModel) -> None:
 
 
 def _refuse_other_matrices(model: nn.Module, prefix: str, block: nn.Module) -> None:
-    """Refuse a block with matrices that aren't a Linear's (experts): they would silently stay as they are."""
+    """Refuse a block with matrices that aren't a Linear's: they would stay as they are, as only a router's may."""
     linear = {f"{name}.weight" for name in _linear(block)}
-    others = [name for name, parameter in block.named_parameters() if parameter.ndim > 1 and name not in linear]
+    known = linear | {f"{name}.weight" for name, module in block.named_modules() if isinstance(module, ROUTERS)}
+    others = [name for name, parameter in block.named_parameters() if parameter.ndim > 1 and name not in known]
     if others or not linear:
         found = f"also {', '.join(others)}" if others else "none"
         raise unknown_structure(model, f"only Linear layers in '{prefix}' can be rounded; found: {found}")

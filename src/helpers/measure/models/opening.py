@@ -10,16 +10,18 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.stored import stamp_files, stamps_of
+from helpers.measure.models.streaming.placing import put
 from helpers.measure.models.trial import refuse_another_walk
 
 KEPT_AS = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
-def open_stored(checkpoint: checkpoints.LocalCheckpoint) -> PreTrainedModel:
-    """Return a decoder's checkpoint whose 16-bit parameters stay in their dtype, mapped from the files, on the CPU.
+def open_stored(checkpoint: checkpoints.LocalCheckpoint, device: str = "cpu") -> PreTrainedModel:
+    """Return a decoder's checkpoint whose 16-bit parameters stay in their dtype, mapped from the files.
 
     Nothing is read before it is used. Whoever runs the model or computes with its weights widens them meanwhile, a
-    block at a time (`stored`); buffers are those of the model in float32. Raises CheckpointError as `checkpoints.load`.
+    block at a time (`stored`); buffers are those of the model in float32. Another `device` than the CPU is one that the
+    model works on, streamed. Raises CheckpointError as `checkpoints.load`.
     """
     files = checkpoints.weight_files(checkpoint.folder)
     before = stamps_of(files)
@@ -29,6 +31,8 @@ def open_stored(checkpoint: checkpoints.LocalCheckpoint) -> PreTrainedModel:
     kind = _narrow_class(config, _stored_kinds(checkpoint.folder))
     model = checkpoints.ready(checkpoints.model_from(checkpoint.folder, config, kind))
     stamp_files(model, before)
+    if device != "cpu":
+        put(model, device, streamed=True)
     refuse_another_walk(decoder_of(model))
     return model
 

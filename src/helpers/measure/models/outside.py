@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from helpers.measure.models import checkpoints, gguf_files
-from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.as_linear import with_linear_layers
 from helpers.measure.models.decoders import blocks_of, meta_model
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError, SpecError

@@ -8,7 +8,7 @@ only the modules that own parameters are replaced by ones that hold V sets of th
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, overload
 
@@ -16,23 +16,41 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from helpers.measure.models.as_linear import Experts
 from helpers.measure.models.decoders import Decoder, linear_in, stored_buffers
+from helpers.measure.models.stored import widened_outside
+from helpers.measure.models.streaming.placing import device_of
 from helpers.table.records import given
 
 Layer = TypeVar("Layer", bound="StackedLinear")
 
 
+class WaitError(Exception):
+    """A micro-batch has reached a layer that isn't rounded yet, and isn't the last to reach it."""
+
+
 class StackedLinear(nn.Module):
-    """V linear layers: (V x n, ..., columns) -> (V x n, ..., rows), with weight (V, rows, columns), bias (V, rows)."""
+    """V linear layers: (V x n, ..., columns) -> (V x n, ..., rows), with weight (V, rows, columns), bias (V, rows).
+
+    Where variants have different numbers of tokens, `shares` says how many: (their sum, columns) -> (their sum, rows).
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.weight: Tensor | None = None
         self.bias: Tensor | None = None
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def see(self, inputs: Tensor, shares: list[int] | None = None) -> None:
+        """Look at the inputs before they are multiplied; a walk that rounds may let its micro-batch wait."""
+
+    def forward(self, inputs: Tensor, shares: list[int] | None = None) -> Tensor:
         """Multiply each variant's inputs with its own weight."""
         weight = given(self.weight)
+        if shares is not None:
+            parts = inputs.split(shares)
+            biases = [None] * len(parts) if self.bias is None else self.bias
+            each = zip(parts, weight, biases, strict=True)
+            return torch.cat([nn.functional.linear(part, own, bias) for part, own, bias in each])
         n_variants, rows, columns = weight.shape
         stacked = inputs.reshape(n_variants, -1, columns)
         outputs = stacked.new_empty(n_variants, stacked.shape[1], rows)
@@ -47,30 +65,56 @@ class StackedLinear(nn.Module):
 class StackedModule(nn.Module):
     """A small module (a norm) for V variants, (V x n, ...) -> (V x n, ...).
 
-    Its parameters have shape (V, ...), or their own where all variants are of one checkpoint and share them.
+    Its parameters have shape (V, ...), or their own where all variants are of one checkpoint and share them. A matrix
+    (a router's) isn't shared: the bits of its product would depend on how many variants there are.
     """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.template = (module,)  # in a tuple: its own parameters aren't this module's
         self.values: dict[str, Tensor] = {}
-        self.shared = True
+        self.sharing = all(parameter.ndim < 2 for parameter in module.parameters())
+        self.shared = self.sharing
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Any:
         """Apply each variant's parameters to its own inputs."""
         if self.shared:
             return self._of_one(self.values, inputs)
         n_variants = len(next(iter(self.values.values())))
         split = inputs.unflatten(0, (n_variants, -1))
-        if inputs.is_cuda:
-            return torch.vmap(self._of_one)(self.values, split).flatten(0, 1)
+        if inputs.is_cuda and self.sharing:
+            outputs: Tensor = torch.vmap(self._of_one)(self.values, split)
+            return outputs.flatten(0, 1)
         each = [{name: value[v] for name, value in self.values.items()} for v in range(n_variants)]
-        # on a CPU one by one, so that a variant's bits are its own: vmap takes layer norms apart
-        return torch.cat([self._of_one(values, x) for values, x in zip(each, split, strict=True)])
+        # one by one, so that a variant's bits are its own: on a CPU vmap takes layer norms apart
+        parts = [self._of_one(values, x) for values, x in zip(each, split, strict=True)]
+        return torch.cat(parts) if isinstance(parts[0], Tensor) else tuple(map(torch.cat, zip(*parts, strict=True)))
 
-    def _of_one(self, values: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        outputs: Tensor = functional_call(self.template[0], values, (inputs,))
-        return outputs
+    def _of_one(self, values: dict[str, Tensor], inputs: Tensor) -> Any:
+        return functional_call(self.template[0], values, (inputs,))
+
+
+class StackedExperts(Experts):
+    """The experts of V variants: tokens (V x n, d) -> (V x n, d)."""
+
+    def products(
+        self, names: Sequence[str], inputs: Sequence[Tensor], shares: Sequence[list[int]]
+    ) -> list[list[Tensor]]:
+        """Return what `Experts.products` does, each variant's tokens multiplied with its own weights.
+
+        All experts see their inputs before a micro-batch waits: else it would come again for each.
+        """
+        layers = [[expert.get_submodule(name) for expert in self.each()] for name in names]
+        waiting = None
+        for of_expert, seen, of_variants in zip(zip(*layers, strict=True), inputs, shares, strict=True):
+            try:
+                for layer in of_expert:
+                    layer.see(seen, of_variants)
+            except WaitError as error:
+                waiting = error
+        if waiting is not None:
+            raise waiting
+        return [[layer(*each) for layer, *each in zip(of_name, inputs, shares, strict=True)] for of_name in layers]
 
 
 def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:
@@ -80,6 +124,8 @@ def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:
     if next(module.parameters(recurse=False), None) is not None:
         return StackedModule(module)
     twin = copy.copy(module)
+    if isinstance(twin, Experts):
+        twin.__class__ = StackedExperts
     twin._modules = {name: child and stackable(child, linear) for name, child in module.named_children()}
     return twin
 
@@ -120,8 +166,7 @@ class Stack(Generic[Layer]):
 
     def _forward(self, module: nn.Module) -> Callable[..., Tensor]:
         """Return the function of the stacked module: on a GPU with kernels, for the book's own kind by hand."""
-        device = next(module.parameters()).device
-        if device.type == "cuda":
+        if device_of(module).type == "cuda":
             from helpers.measure.models.cuda import blocks, neox_block  # Triton is there only where CUDA is
 
             if neox_block.fits(module):
@@ -134,9 +179,11 @@ class Stack(Generic[Layer]):
 
         The linear layers named in `weights` (V, rows, columns) take these weights instead.
         """
+        for experts in (module for module in self.module.modules() if isinstance(module, StackedExperts)):
+            experts.n_variants = len(owners)
         for name, stacked in self.others.items():
             owned = [_stored(module.get_submodule(name)) for module in modules]
-            stacked.shared = len(modules) == 1
+            stacked.shared = stacked.sharing and len(modules) == 1
             for key in owned[0]:
                 values = [parameters[key] for parameters in owned]
                 stacked.values[key] = values[0].to(self.dtype) if stacked.shared else self._gather(values, owners)
@@ -174,7 +221,7 @@ def block_stacks(
 ) -> tuple[Stack[Any], ...]:
     """Return the stack for each of `decoder`'s blocks; blocks that differ in parameters alone share theirs."""
     config = decoder.model.config
-    shared = (config.to_json_string(), config._attn_implementation, decoder.model.device, dtype, linear)
+    shared = (config.to_json_string(), config._attn_implementation, device_of(decoder.model), dtype, linear)
     for template in set(decoder.templates):
         if (*shared, template) not in _STACKS:
             _STACKS[*shared, template] = Stack(decoder.blocks[template], dtype, linear)
@@ -182,12 +229,18 @@ def block_stacks(
 
 
 def first_inputs(
-    decoders: Sequence[Decoder], owners: Sequence[int], batches: Sequence[Tensor], dtype: torch.dtype
-) -> list[Tensor]:
-    """Return the first block's hidden states for each batch of tokens (n, L), once per variant: (V x n, L, d)."""
-    sizes = [len(batch) for batch in batches]
-    by_decoder = [decoder.inputs(torch.cat(list(batches)))[0].to(dtype).split(sizes) for decoder in decoders]
-    return [torch.cat([by_decoder[owner][i] for owner in owners]) for i in range(len(batches))]
+    decoders: Sequence[Decoder], owners: Sequence[int], batches: Iterable[Tensor], dtype: torch.dtype
+) -> Iterator[Tensor]:
+    """Yield the first block's hidden states for each batch of tokens (n, L), once per variant: (V x n, L, d).
+
+    Embeddings are fetched and widened once for all batches.
+    """
+    with contextlib.ExitStack() as embeddings:
+        for decoder in decoders:
+            embeddings.enter_context(widened_outside(decoder.model, decoder.blocks, *decoder.tail))
+        for batch in batches:
+            by_decoder = [decoder.inputs(batch)[0].to(dtype) for decoder in decoders]
+            yield torch.cat([by_decoder[owner] for owner in owners])
 
 
 def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> list[dict[str, Any]]:

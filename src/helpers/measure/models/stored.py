@@ -1,6 +1,7 @@
 """Weights that stay in the dtype they are stored in, mapped from their files, and float32 copies of a block at a time.
 
-A 16-bit number is a float32 one, so what is computed with copies has the bits of a model held in float32.
+A 16-bit number is a float32 one, so what is computed with copies has the bits of a model held in float32. Copies lie
+where the model works, which is another place than where its weights are kept when these are larger than the device.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from helpers.measure.models.streaming.placing import device_of
 from helpers.table.errors import CheckpointError
 
 NARROW = (torch.bfloat16, torch.float16)
@@ -30,25 +32,54 @@ def widened(*modules: nn.Module) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _widened_alone(*modules: nn.Module) -> Iterator[None]:
+def widened_outside(model: nn.Module, *others: nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Let the 16-bit parameters of a model but for those of `others` be float32 copies meanwhile."""
+    inside = {module for other in others for module in other.modules()}
+    return _widened_alone(*(module for module in model.modules() if module not in inside))
+
+
+def fetched(*modules: nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Let the parameters of modules that wait elsewhere be copies where they work meanwhile, in their own dtype."""
+    each = dict.fromkeys(each for outer in modules for each in outer.modules())
+    return _copied(each, _away, lambda parameter, device: parameter.detach().to(device))
+
+
+def _widened_alone(*modules: nn.Module) -> contextlib.AbstractContextManager[None]:
     """Do as `widened` does for the modules' own parameters."""
+    return _copied(modules, _waiting, wide)
+
+
+@contextlib.contextmanager
+def _copied(
+    modules: Iterable[nn.Module],
+    wanted: Callable[[nn.Parameter, torch.device], bool],
+    copy: Callable[[nn.Parameter, torch.device], Tensor],
+) -> Iterator[None]:
+    """Let the modules' own parameters that are `wanted` be copies meanwhile."""
     copies: dict[int, nn.Parameter] = {}
     stored = [
-        (module, name, parameter)
+        (module, name, parameter, device_of(module))
         for module in modules
         for name, parameter in module._parameters.items()
-        if parameter is not None and parameter.dtype in NARROW
+        if parameter is not None and wanted(parameter, device_of(module))
     ]
     try:
-        for module, name, parameter in stored:
+        for module, name, parameter, device in stored:
             if id(parameter) not in copies:
-                copies[id(parameter)] = nn.Parameter(wide(parameter), requires_grad=False)
+                copies[id(parameter)] = nn.Parameter(copy(parameter, device), requires_grad=False)
             module._parameters[name] = copies[id(parameter)]
         yield
     finally:
-        for module, name, parameter in stored:
+        for module, name, parameter, _ in stored:
             module._parameters[name] = parameter
+
+
+def _away(parameter: nn.Parameter, device: torch.device) -> bool:
+    return parameter.device != device
+
+
+def _waiting(parameter: nn.Parameter, device: torch.device) -> bool:
+    return parameter.dtype in NARROW or _away(parameter, device)
 
 
 @contextlib.contextmanager
@@ -62,7 +93,7 @@ def widened_in_turn(model: nn.Module, blocks: Iterable[nn.Module]) -> Iterator[N
     outside = [module for module in model.modules() if module not in inside and module._parameters]
     handles: list[Any] = []
     running: dict[nn.Module, contextlib.ExitStack] = {}
-    for part in (each for each in (*blocks, *outside) if _is_narrow(each, deep=each in inside)):
+    for part in (each for each in (*blocks, *outside) if _waits(each, deep=each in inside)):
         enter, leave = _turn(part, part in inside, running)
         handles += [part.register_forward_pre_hook(enter), part.register_forward_hook(leave, always_call=True)]
     try:
@@ -93,15 +124,16 @@ def _turn(
     return enter, leave
 
 
-def _is_narrow(module: nn.Module, deep: bool) -> bool:
-    return any(parameter.dtype in NARROW for parameter in module.parameters(recurse=deep))
+def _waits(module: nn.Module, deep: bool) -> bool:
+    return any(_waiting(parameter, device_of(module)) for parameter in module.parameters(recurse=deep))
 
 
-def wide(parameter: Tensor) -> Tensor:
-    """Return a parameter's values in float32, row by row in memory: itself where it is so."""
-    if parameter.dtype in NARROW and parameter.numel() >= LARGE:
+def wide(parameter: Tensor, device: torch.device) -> Tensor:
+    """Return a parameter's values on a device in float32, row by row in memory: itself where it is so."""
+    if parameter.dtype in NARROW and parameter.numel() >= LARGE and device.type == "cpu":
         _let_go()
-    return parameter.detach().to(torch.float32, memory_format=torch.contiguous_format)
+    there = parameter.detach().to(device)  # before it is wider: half as much to copy
+    return there.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def stamps_of(files: Iterable[Path]) -> dict[Path, Stamp]:

@@ -10,6 +10,8 @@ from transformers import PreTrainedModel
 
 from helpers.measure.models.decoders import CAUSES, Decoder, first_line, hidden_of, positions_of, unknown_structure
 from helpers.measure.models.stacking import Stack, StackedLinear, block_arguments
+from helpers.measure.models.stored import fetched
+from helpers.measure.models.streaming.placing import device_of
 
 N_TOKENS = 64  # of each of two sequences, where no window is longer and the model has the positions
 LEAST_TOKENS = 8  # of models so large that more would take long
@@ -38,8 +40,10 @@ def _compare(decoder: Decoder) -> None:
     hidden, _ = decoder.inputs(tokens)
     for index, block in enumerate(decoder.blocks):
         stack = stacks[decoder.templates[index]]
-        stack.load([block], [0], {})
-        found = hidden_of(stack.module(hidden.clone(), **arguments[index]))
+        with fetched(block):
+            stack.load([block], [0], {})
+            found = hidden_of(stack.module(hidden.clone(), **arguments[index]))
+            stack.clear()
         with decoder.in_float32():
             expected = hidden_of(block(hidden.clone(), **arguments[index]))
         if not _agree(found, expected, expected - hidden):
@@ -70,7 +74,7 @@ def _tokens(decoder: Decoder) -> Tensor:
     affordable = max(LEAST_TOKENS, MULTIPLICATIONS // (2 * max(n_params, 1)))
     length = min(max(N_TOKENS, _longest_window(decoder.model) + 1), affordable, positions_of(config) or affordable)
     tokens = torch.arange(2 * length).reshape(2, length) % int(config.vocab_size)
-    return tokens.to(decoder.model.device)
+    return tokens.to(device_of(decoder.model))
 
 
 def _longest_window(model: PreTrainedModel) -> int:

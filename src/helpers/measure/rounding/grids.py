@@ -92,6 +92,10 @@ class IntegerWeight:
         scale, zero = self.scale[:, self.group_of_column], self.zero[:, self.group_of_column]
         return scale * (self.codes.float() - zero)
 
+    def to(self, device: torch.device) -> "IntegerWeight":
+        """Return the weight on a device."""
+        return IntegerWeight(*(part.to(device) for part in (self.codes, self.scale, self.zero, self.group_of_column)))
+
     @property
     def shape(self) -> torch.Size:
         """Return (rows, columns)."""

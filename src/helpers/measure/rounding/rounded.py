@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -30,7 +31,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Rounded:
-    """Rounded weights by parameter name, on the model's device, and what happened on the way.
+    """Rounded weights by parameter name, where the model's own are kept, and what happened on the way.
 
     A weight is an integer one (codes with their grid) or, in other formats, float32 values. Matrices without one stay
     as they are; those with one round their inputs as `inputs` says.
@@ -40,9 +41,9 @@ class Rounded:
     diagnostics: Diagnostics
     inputs: InputRounding | None = None
 
-    def decoded(self, name: str) -> Tensor:
-        """Return one rounded weight in float32."""
-        weight = self.weights[name]
+    def decoded(self, name: str, device: torch.device | None = None) -> Tensor:
+        """Return one rounded weight in float32: where it is kept, or on a device."""
+        weight = self.weights[name] if device is None else self.weights[name].to(device)
         return weight.decode() if isinstance(weight, IntegerWeight) else weight
 
 

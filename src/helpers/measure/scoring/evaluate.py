@@ -11,23 +11,26 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in
-from helpers.measure.models.memory import Share, default_budget, evaluation_work, share
+from helpers.measure.models.memory import LOGITS_AT_ONCE, Share, default_budget, evaluation_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
-from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
-from helpers.measure.models.stored import begin_block
+from helpers.measure.models.stacking import Stack, StackedLinear, block_arguments, block_stacks, first_inputs
+from helpers.measure.models.stored import fetched
+from helpers.measure.models.streaming.feed import BlockFeed
+from helpers.measure.models.streaming.hidden import HiddenStates, OfVariant
+from helpers.measure.models.streaming.placing import device_of
 from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
 from helpers.measure.rounding.rounded import Checkpoint, Rounded, number_or_none
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.records import given
 
 SEQUENCES_AT_ONCE = {"cpu": 4, "cuda": 128}  # of one variant: more are slower on a CPU, and no faster on a GPU
-LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
 
 Original = tuple[Tensor, Tensor, Tensor]  # what a rounded model is compared with, by token
 
@@ -58,7 +61,7 @@ class Evaluation:
 def evaluate_model(model: PreTrainedModel, blocks: Blocks) -> Evaluation:
     """Score one model as it is, in float32."""
     checkpoint = Checkpoint(model, Path(model.name_or_path))
-    return evaluate([checkpoint], [[]], blocks, "float32", default_budget(model.device.type))[0][0]
+    return evaluate([checkpoint], [[]], blocks, "float32", default_budget(device_of(model).type))[0][0]
 
 
 @torch.no_grad()
@@ -74,11 +77,11 @@ def evaluate(
     When the device runs out of memory the share of the work that is done at once is halved, and recorded.
     Raises QuantizationError for a dtype that the device doesn't have or a budget smaller than one block.
     """
-    refuse_without_tensor_cores(dtype, checkpoints[0].model.device)
+    refuse_without_tensor_cores(dtype, device_of(checkpoints[0].model))
     decoders = [checkpoint.decoder for checkpoint in checkpoints]
     n_variants = sum(1 + len(each) for each in rounded)
     n_sequences, seq_len = blocks.tokens[:, 1:].shape
-    at_once = share_of(decoders[0], n_sequences, seq_len, dtype, n_variants, memory_bytes)
+    at_once = share_of(decoders, n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
         try:
             scores = _SideBySide(decoders, rounded, blocks.tokens, dtype, at_once)
@@ -89,15 +92,22 @@ def evaluate(
 
 
 def share_of(
-    decoder: Decoder, n_sequences: int, seq_len: int, dtype: str, n_variants: int, memory_bytes: int, beside: int = 0
+    decoders: Sequence[Decoder],
+    n_sequences: int,
+    seq_len: int,
+    dtype: str,
+    n_variants: int,
+    memory_bytes: int,
+    beside: int = 0,
 ) -> Share:
     """Return the share of scoring so many variants done at once, `beside` bytes of the budget being taken.
 
-    Raises QuantizationError as `evaluate` does.
+    `decoders` are checkpoints of one shape. Raises QuantizationError as `evaluate` does.
     """
-    work = evaluation_work(decoder, n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize)
+    work = evaluation_work(decoders[0], n_sequences, seq_len, TENSOR_DTYPE[dtype].itemsize, len(decoders))
     work = dataclasses.replace(work, beside=beside)
-    return share(work, n_variants, min(SEQUENCES_AT_ONCE[decoder.model.device.type], n_sequences), memory_bytes)
+    most = SEQUENCES_AT_ONCE[device_of(decoders[0].model).type]
+    return share(work, n_variants, min(most, n_sequences), memory_bytes)
 
 
 @dataclass(frozen=True)
@@ -122,14 +132,16 @@ class _SideBySide:
         at_once: Share,
     ) -> None:
         self.decoders, self.dtype, self.at_once = decoders, dtype, at_once
-        self.tokens = tokens.to(decoders[0].model.device)
+        self.device = device_of(decoders[0].model)
+        self.tokens = tokens.to(self.device)
         self.variants = [(o, r) for o, answers in enumerate(rounded) for r in (None, *answers)]
 
     def by_model(self) -> list[list[Score]]:
         """Return the scores of each model: 16 bits, then its rounded weights in order."""
         scores: list[list[Score]] = [[] for _ in self.decoders]
-        original: Tensor | None = None  # of the checkpoint whose variants come last in one lot and first in the next
-        for members in self._together():
+        original: OfVariant | None = None  # of the checkpoint whose variants come last in one lot and first in the next
+        lots = self._together()
+        for members, later in zip(lots, [*lots[1:], []], strict=True):
             hidden = self._last_hidden(members)
             for owner in sorted({owner for owner, _ in members}):
                 states = [part for part, (o, _) in zip(hidden, members, strict=True) if o == owner]
@@ -138,14 +150,17 @@ class _SideBySide:
                 with matrix_products(self.dtype):
                     of_original, *of_rounded = self._scores_of(self.decoders[owner], given(original), states)
                 scores[owner] += of_rounded if scores[owner] else [of_original, *of_rounded]
+            goes_on = bool(later) and later[0][0] == members[-1][0]
+            original = given(original).alone() if goes_on else None
+            del hidden, states  # before the next lot's
         return scores
 
     def _together(self) -> list[list[tuple[int, Rounded | None]]]:
         step = self.at_once.variants
         return [self.variants[start : start + step] for start in range(0, len(self.variants), step)]
 
-    def _last_hidden(self, members: list[tuple[int, Rounded | None]]) -> list[Tensor]:
-        """Return the last block's outputs for each of `members`, (n_sequences, L, d)."""
+    def _last_hidden(self, members: list[tuple[int, Rounded | None]]) -> list[OfVariant]:
+        """Return the last block's outputs for each of `members`."""
         owned = sorted({owner for owner, _ in members})
         decoders = [self.decoders[owner] for owner in owned]
         owners = [owned.index(owner) for owner, _ in members]
@@ -155,34 +170,49 @@ class _SideBySide:
         stacks = block_stacks(decoders[0], dtype, linear)
         batches = self.tokens[:, :-1].split(self.at_once.sequences)
         arguments = block_arguments(decoders[0], batches[0], dtype)
-        hidden = first_inputs(decoders, owners, batches, dtype)
-        for index, stack in enumerate(stacks):
-            begin_block(decoder.model for decoder in decoders)
-            try:
-                weights = {name: _weights(decoders, owners, members, index, name, dtype) for name in stack.layers}
-                stack.load([decoder.blocks[index] for decoder in decoders], owners, weights)
-                for name, layer in stack.layers.items():
-                    if isinstance(layer, RoundedInputsLinear):
-                        layer.roundings = _roundings(decoders, owners, members, index, name)
-                        layer.seq_len = batches[0].shape[1]
-                with matrix_products(self.dtype):
-                    for number in range(len(batches)):
-                        hidden[number] = hidden_of(stack.call(hidden[number], **arguments[index]))
-            finally:
-                stack.clear()
-        by_variant = zip(*(batch.chunk(len(members)) for batch in hidden), strict=True)
-        return [torch.cat(parts) for parts in by_variant]
+        with BlockFeed(decoders) as feed:
+            hidden = HiddenStates(first_inputs(decoders, owners, batches, dtype), self.device, self.at_once.offloaded)
+            for index, stack in enumerate(stacks):
+                try:
+                    with feed.at(index):
+                        weights = {
+                            name: _weights(decoders, owners, members, index, name, dtype) for name in stack.layers
+                        }
+                        stack.load([decoder.blocks[index] for decoder in decoders], owners, weights)
+                        del weights
+                        for name, layer in stack.layers.items():
+                            if isinstance(layer, RoundedInputsLinear):
+                                layer.roundings = _roundings(decoders, owners, members, index, name)
+                                layer.seq_len = batches[0].shape[1]
+                        self._pass(stack, hidden, arguments[index])
+                finally:
+                    stack.clear()
+            hidden.finish()
+        return [OfVariant(hidden, place, len(members)) for place in range(len(members))]
 
-    def _scores_of(self, decoder: Decoder, original: Tensor, rounded: list[Tensor]) -> list[Score]:
+    def _pass(self, stack: Stack[Any], hidden: HiddenStates, arguments: dict[str, Any]) -> None:
+        """Replace hidden states by what a block makes of them."""
+        with matrix_products(self.dtype):
+            for number in range(len(hidden)):
+                inputs = hidden.read(number, number + 1 if number + 1 < len(hidden) else None)
+                hidden.write(number, hidden_of(stack.call(inputs, **arguments)))
+
+    def _scores_of(self, decoder: Decoder, original: OfVariant, rounded: list[OfVariant]) -> list[Score]:
         """Return the scores of a 16-bit model and of rounded ones from what their last blocks put out."""
-        hidden = [original, *rounded]
-        tail = [_in_dtype(module, original.dtype) for module in decoder.tail]
-        original_scores, rounded_scores = score_functions(hidden[0].device)
-        step = max(1, LOGITS_AT_ONCE[hidden[0].device.type] // (hidden[0].shape[1] * decoder.model.config.vocab_size))
+        with fetched(*decoder.tail):
+            tail = [_in_dtype(module, TENSOR_DTYPE[self.dtype]) for module in decoder.tail]
+            return self._scores_by(tail, int(decoder.model.config.vocab_size), [original, *rounded])
+
+    def _scores_by(self, tail: Sequence[nn.Module], vocabulary_size: int, hidden: list[OfVariant]) -> list[Score]:
+        """Return the scores of models, the 16-bit one first, whose `tail` makes logits of hidden states."""
+        original_scores, rounded_scores = score_functions(self.device)
+        step = max(1, LOGITS_AT_ONCE[self.device.type] // ((self.tokens.shape[1] - 1) * vocabulary_size))
+        if self.device.type == "cuda":
+            step = min(step, self.at_once.sequences)  # a small budget counts on it
         parts: list[list[Tensor]] = [[] for _ in hidden]
         for start in range(0, len(self.tokens), step):
             targets = self.tokens[start : start + step, 1:]
-            all_logits = (_logits(tail, of_variant[start : start + step]) for of_variant in hidden)
+            all_logits = (_logits(tail, of_variant.rows(start, start + step)) for of_variant in hidden)
             own_scores, compared = original_scores(next(all_logits), targets)
             parts[0].append(own_scores)
             for scores, logits in zip(parts[1:], all_logits, strict=True):
@@ -261,7 +291,7 @@ def _weights(
         if rounded is None or name not in rounded.weights:
             each.append(linear_in(decoders[owner].blocks[index], layer).weight)
         else:
-            each.append(rounded.decoded(name))
+            each.append(rounded.decoded(name, device_of(decoders[owner].model)))
     return torch.stack([weight.to(dtype) for weight in each])
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from helpers.measure.models.decoders import Decoder, hidden_of
+from helpers.measure.models.memory import LOGITS_AT_ONCE
 from helpers.measure.models.precision import matrix_products
 from helpers.measure.scoring.evaluate import (
-    LOGITS_AT_ONCE,
     SEQUENCES_AT_ONCE,
     Evaluation,
     Score,

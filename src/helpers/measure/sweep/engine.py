@@ -15,6 +15,7 @@ from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.models.sizes import refuse_other_sizes
+from helpers.measure.models.streaming.placing import is_streamed, put
 from helpers.measure.rounding import layerwise, methods
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.scoring import evaluate
@@ -46,7 +47,7 @@ def measuring(
     table, records = places.measurements, places.records
     for place in (table, records / "any"):
         disk.refuse_unwritable(place)
-    with disk.exclusive(records):
+    with disk.exclusive(records), memory.held_to(memory_bytes, device):
         disk.clear_unfinished(records, "*.json")
         in_table = set(files.read_table(table).column("measurement_id").to_pylist()) if table.exists() else set()
         engine = Engine(sweep, device, memory_bytes, records, in_table | files.done_ids(records), console)
@@ -160,8 +161,7 @@ class Engine:
     def _measured(self, members: list[Prepared]) -> Iterator[Measurement]:
         """Round `members` once, then score them on every text that lacks a row, and yield the rows text by text."""
         loaded = [given(member.checkpoint) for member in members]
-        for checkpoint in loaded:
-            checkpoint.model.to(self.device)
+        self.place(members)
         memory_bytes = self._planned(members)
         answers, seconds = self._rounded(loaded, members[0].to_round, memory_bytes)
         texts = [text for text in range(len(members[0].subjects)) if any(member.missing[text] for member in members)]
@@ -194,6 +194,14 @@ class Engine:
                 of_checkpoint.update(zip(schemes, answered, strict=True))
         return answers, seconds
 
+    def place(self, members: list[Prepared]) -> None:
+        """Let models work on the device: as a whole where a small part of the budget holds them, else streamed."""
+        decoders = [given(member.checkpoint).decoder for member in members]
+        n_variants = sum(len(member.to_round) for member in members)
+        streamed = memory.is_too_large(decoders, n_variants, self.device, self.memory_bytes)
+        for decoder in decoders:
+            put(decoder.model, self.device, streamed)
+
     def _planned(self, members: list[Prepared]) -> int:
         """Return the bytes that rounding and scoring may take at once; say once per model, before, what is expected.
 
@@ -201,31 +209,33 @@ class Engine:
         least that would do.
         """
         spec, to_round = members[0].subjects[0].spec, members[0].to_round
-        decoder, n_variants = given(members[0].checkpoint).decoder, len(members) * len(to_round)
+        decoders, n_variants = [given(member.checkpoint).decoder for member in members], len(members) * len(to_round)
         if self.memory_bytes is None:
             memory_bytes, beside = memory.default_budget(self.device), 0
         else:
-            memory_bytes, beside = self.memory_bytes, memory.bytes_beside(decoder, n_variants)
-        shares = self._shares(members[0], decoder, n_variants, len(members), memory_bytes, beside)
+            memory_bytes, beside = self.memory_bytes, memory.bytes_beside(decoders, n_variants)
+        shares = self._shares(members[0], decoders, n_variants, memory_bytes, beside)
         if spec.model not in self.announced:
             self.announced.add(spec.model)
             estimates = [
-                f"{name} {now.n_bytes / 2**30:.2g} GiB ({now.variants} x {now.sequences} sequences at once)"
+                f"{name} {now.n_bytes / 2**30:.2g} GiB ({now.variants} x {now.sequences} sequences at once"
+                f"{', hidden states on the host' if now.offloaded else ''})"
                 for name, now in shares.items()
             ]
-            budget = f"of {memory_bytes / 2**30:.3g} GiB"
+            where = ", weights on the host" if is_streamed(decoders[0].model) else ""
+            budget = f"of {memory_bytes / 2**30:.3g} GiB{where}"
             self.console.print(f"{spec.model}: {len(members)} at once, expected {', '.join(estimates)} {budget}")
         return memory_bytes - beside
 
     def _shares(
-        self, member: Prepared, decoder: Decoder, n_variants: int, n_checkpoints: int, budget: int, beside: int
+        self, member: Prepared, decoders: list[Decoder], n_variants: int, budget: int, beside: int
     ) -> dict[str, memory.Share]:
         """Return the shares of scoring and, where something is calibrated, of rounding that are done at once."""
         scored = member.subjects[0].evaluation  # every text has the same number of tokens
-        n_scored = n_variants + n_checkpoints
+        n_scored = n_variants + len(decoders)
         shares = {
             "scoring": evaluate.share_of(
-                decoder, scored.n_sequences, scored.seq_len, scored.eval_dtype, n_scored, budget, beside
+                decoders, scored.n_sequences, scored.seq_len, scored.eval_dtype, n_scored, budget, beside
             )
         }
         calibrated = [scheme for scheme in member.to_round if scheme.calib_sequences]
@@ -233,7 +243,7 @@ class Engine:
             scheme = calibrated[0]
             n_sequences, seq_len = given(scheme.calib_sequences), given(scheme.calib_seq_len)
             shares["rounding"] = layerwise.share_of(
-                decoder, n_sequences, seq_len, scheme.hessian_dtype, n_variants, budget, beside
+                decoders, n_sequences, seq_len, scheme.hessian_dtype, n_variants, budget, beside
             )
         return shares
 

@@ -17,6 +17,7 @@ from helpers.measure.describing.suspects import Suspect, suspect_of
 from helpers.measure.models import checkpoints, opening
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.stacking import listening
+from helpers.measure.models.streaming.placing import device_of
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.sweep.engine import Engine, measuring
 from helpers.measure.sweep.estimate import Passes, in_words
@@ -63,7 +64,7 @@ def run_one_model(
             console.print(f"{model.job.checkpoint.label}: every row is in {places.measurements} already")
             bits_per_byte = _said_again(model)
         else:
-            prepared.checkpoint.model.to(device)
+            engine.place([prepared])
             seconds = _seconds_a_pass(prepared)
             for line in plan_lines(model, prepared, seconds):
                 console.print(line)
@@ -121,7 +122,7 @@ def _seconds_a_pass(prepared: Prepared) -> float:
 def _mean_loss(decoder: Decoder, tokens: Tensor) -> float:
     """Return the mean loss of windows (n, L + 1) in nats a token, one window after the other."""
     losses = []
-    for window in tokens.to(decoder.model.device):
+    for window in tokens.to(device_of(decoder.model)):
         logits = decoder.run(window[None, :-1])[0].float()
         losses.append(torch.nn.functional.cross_entropy(logits, window[1:]).item())
     return sum(losses) / len(losses)

@@ -35,6 +35,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
+from helpers.measure.models.streaming.placing import device_of, home_of
 from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.methods.matrices import one_by_one
 from helpers.measure.rounding.refusals import not_accepted
@@ -95,8 +96,8 @@ def _unusable(model: PreTrainedModel, calibration: Tensor | None) -> str | None:
         )
     if calibration is None:
         return "auto-gptq needs calibration tokens"
-    if model.device.type not in DEVICES:
-        return f"auto-gptq can't run on '{model.device.type}'; accepted: {', '.join(DEVICES)}"
+    if (device := device_of(model)).type not in DEVICES:
+        return f"auto-gptq can't run on '{device.type}'; accepted: {', '.join(DEVICES)}"
     return None
 
 
@@ -119,7 +120,7 @@ def _ask_child(
     model = checkpoint.model
     request = {
         "folder": str(checkpoint.folder.resolve()),
-        "device": str(model.device),
+        "device": str(device_of(model)),
         "threads": torch.get_num_threads(),
         "schemes": [_config_of(scheme) for scheme in schemes],
     }
@@ -138,7 +139,7 @@ def _ask_child(
         )
         expected = {f"{name}.weight": layer.weight.shape for name, layer in checkpoint.decoder.linear_layers().items()}
         answers = [_answer(exchange, number, scheme, expected, child) for number, scheme in enumerate(schemes)]
-    return [_on_device(answer, model.device) for answer in answers]
+    return [_on_device(answer, home_of(model)) for answer in answers]
 
 
 def _answer(

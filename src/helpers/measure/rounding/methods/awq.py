@@ -26,6 +26,7 @@ from transformers import PretrainedConfig
 
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
 from helpers.measure.models.stored import begin_block, widened
+from helpers.measure.models.streaming.placing import device_of, home_of
 from helpers.measure.rounding import grids
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.method import Method
@@ -104,7 +105,7 @@ def quantize(
 
 def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> list[Rounded]:
     weights: list[dict[str, IntegerWeight | Tensor]] = [{} for _ in schemes]
-    tokens = tokens.to(decoder.model.device)
+    tokens = tokens.to(device_of(decoder.model))
     hidden, _ = decoder.inputs(tokens)
     _, arguments = decoder.inputs(tokens[:1])
     with widened(decoder.blocks[0]):
@@ -117,7 +118,10 @@ def _walk(decoder: Decoder, schemes: Sequence[QuantScheme], tokens: Tensor) -> l
             for group in groups:
                 matrices = [weight_of(linear_in(block, layer)) for layer in group.layers]
                 rounded = round_group(matrices, moments.get(group.layers), scheme)
-                of_scheme |= {decoder.name_of(index, n): w for n, w in zip(group.layers, rounded, strict=True)}
+                of_scheme |= {
+                    decoder.name_of(index, layer): weight.to(home_of(decoder.model))
+                    for layer, weight in zip(group.layers, rounded, strict=True)
+                }
     return [
         Rounded(of_scheme, _diagnostics(of_scheme, scheme)) for of_scheme, scheme in zip(weights, schemes, strict=True)
     ]

@@ -75,7 +75,7 @@ def _round_all(decoder: Decoder, scheme: QuantScheme, norms: Sequence[Tensor]) -
     for (name, layer), norm in zip(decoder.linear_layers().items(), norms, strict=True):
         bits = channel_bits(norm, average, most_bits)
         rounded, n_outliers = round_matrix(weight_of(layer), norm, bits, share)
-        weights[f"{name}.weight"] = rounded
+        weights[f"{name}.weight"] = rounded.to(layer.weight.device)
         n_bits += code_bits(rounded, bits, most_bits) + n_outliers * outlier_bits(rounded)
     matrices = list(weights.values())
     return Rounded(

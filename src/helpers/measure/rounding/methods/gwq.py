@@ -19,6 +19,7 @@ from transformers import PretrainedConfig
 from helpers.measure.models.decoders import Decoder, weight_of
 from helpers.measure.models.precision import matrix_products
 from helpers.measure.models.stored import widened
+from helpers.measure.models.streaming.placing import device_of
 from helpers.measure.rounding import grids
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.method import Method
@@ -61,7 +62,7 @@ def loss_gradients(decoder: Decoder, tokens: Tensor) -> dict[str, Tensor]:
     """Return by layer the gradient, shaped as the weight, of the loss on `tokens` (n, L): nats per predicted token."""
     layers = decoder.linear_layers()
     leaves = {f"{name}.weight": weight_of(layer).requires_grad_() for name, layer in layers.items()}
-    tokens = tokens.to(decoder.model.device)
+    tokens = tokens.to(device_of(decoder.model))
     with widened(decoder.model), torch.enable_grad(), matrix_products("float32"):
         logits = functional_call(decoder.model, leaves, (tokens[:, :-1],), {"use_cache": False}).logits
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
@@ -78,7 +79,7 @@ def _round_all(decoder: Decoder, scheme: QuantScheme, gradients: dict[str, Tenso
     for name, layer in layers.items():
         weight = weight_of(layer)
         outliers = largest(gradients[name].abs(), round(given(scheme.outlier_share) * weight.numel()))
-        weights[f"{name}.weight"] = round_rest(weight, outliers, scheme)
+        weights[f"{name}.weight"] = round_rest(weight, outliers, scheme).to(layer.weight.device)
         n_bits += int(outliers.sum()) * outlier_bits(weight)
     matrices = list(weights.values())
     diagnostics = Diagnostics(

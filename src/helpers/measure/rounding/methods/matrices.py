@@ -47,7 +47,10 @@ def by_matrix(
         )
         if fault:
             return QuantizationError(f"{scheme.label}: {fault}")
-        weights = {f"{name}.weight": round_matrix(weight_of(layer), scheme) for name, layer in layers.items()}
+        weights = {
+            f"{name}.weight": round_matrix(weight_of(layer), scheme).to(layer.weight.device)
+            for name, layer in layers.items()
+        }
         diagnostics = Diagnostics(
             n_params_quantized=n_params(weights.values()),
             quantized_ratio=n_params(weights.values()) / sum(layer.weight.numel() for layer in all_layers.values()),
