@@ -96,9 +96,9 @@ def measure(
 def _refuse_unwritable(report: Path) -> None:
     """Raise ResultsError, before any work, where a report can't be written into the folder `report`."""
     for name in REPORT_FILES:
+        disk.refuse_unwritable(report / name)
         if (report / name).is_dir():
             raise ResultsError(f"{report / name}: a folder; accepted: a place for a file")
-        disk.refuse_unwritable(report / name)
 
 
 def _findings(planned: "OneModel", rows: "pd.DataFrame") -> "list[Finding]":
