@@ -26,7 +26,7 @@ from helpers.measure.text.documents import text_named
 from helpers.table.errors import QidError
 for place in sys.argv[1:]:
     try:
-        found = text_named(place, None)
+        found = text_named(place)
         print(json.dumps([found.name, found.texts]))
     except QidError as error:
         print(json.dumps(str(error)))

@@ -19,7 +19,6 @@ from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.scoring.own_forward import Tell, last_hidden, scores_beside
 from helpers.measure.sweep.console import progress_bar
-from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import Documents, refuse_same_names, text_named
 from helpers.measure.text.extent import FULL, Amounts, window_length
 from helpers.measure.text.own_texts import blocks_of_documents
@@ -100,7 +99,7 @@ def compare(wanted: Wanted, device: str, console: Console) -> Comparison:
     Raises SpecError, CheckpointError or CorpusError where the original or a text can't be used; of the other
     checkpoints the result says why.
     """
-    texts = [text_named(place, read_lock()) for place in wanted.texts]
+    texts = [text_named(place) for place in wanted.texts]
     refuse_same_names(texts)
     refusals.refuse_gguf_original(wanted.base)
     folders = [_folder_of(name) for name in (wanted.base, *wanted.others)]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helpers.measure.text import hub_texts
-from helpers.measure.text.corpus_lock import CALIBRATION_DATASET, DOCUMENT_BYTES, TEXTS, CorpusLock, HeldoutFile
+from helpers.measure.text.corpus_lock import CALIBRATION_DATASET, DOCUMENT_BYTES, TEXTS, HeldoutFile, read_lock
 from helpers.measure.text.heldout import read_heldout
 from helpers.table.errors import CorpusError, SpecError
 
@@ -34,7 +34,7 @@ class Documents:
     note: str = ""
 
 
-def text_named(place: str, lock: CorpusLock) -> Documents:
+def text_named(place: str) -> Documents:
     """Return a text to score on: one of `BOOK_TEXTS` by name, else a file or a folder of .txt files.
 
     The book's prose is every other of its documents; the rest calibrates. Raises CorpusError for what isn't there or
@@ -43,7 +43,7 @@ def text_named(place: str, lock: CorpusLock) -> Documents:
     if place not in BOOK_TEXTS:
         return _own(place, BOOK_TEXTS)
     text = TEXTS[BOOK_TEXTS[place]]
-    files: tuple[HeldoutFile, ...] = getattr(lock, text.split)
+    files: tuple[HeldoutFile, ...] = getattr(read_lock(), text.split)
     return _of_the_lock(text.dataset, files[::2] if place == "prose" else files)
 
 
@@ -55,13 +55,14 @@ def refuse_same_names(texts: Sequence[Documents]) -> None:
             raise SpecError(f"two texts are called {name}; accepted: names that differ")
 
 
-def calibration_named(place: str, lock: CorpusLock) -> tuple[Documents, ...]:
+def calibration_named(place: str) -> tuple[Documents, ...]:
     """Return texts to calibrate on, each for the same share: of `BOOK_CALIBRATIONS` by name, else a file or folder.
 
     Raises CorpusError for what isn't there or can't be read.
     """
     if place not in BOOK_CALIBRATIONS:
         return (_own(place, BOOK_CALIBRATIONS),)
+    lock = read_lock()
     sources = {"code": (CALIBRATION_DATASET, lock.calibration), "prose": (PROSE_CALIBRATION, lock.prose[1::2])}
     return tuple(_of_the_lock(*sources[part]) for part in BOOK_CALIBRATIONS[place])
 
