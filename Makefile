@@ -71,7 +71,7 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env peers book test test-faults outside check check-peers recount lint format pair picture dictionary fits sweep corpus train study release benchmark serve clean
+.PHONY: help env peers book test test-faults outside check check-peers recount lint format pair picture dictionary fits sweep corpus train study release benchmark slides serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -181,15 +181,23 @@ $(EXECUTED)/11-noise-floor.ipynb $(EXECUTED)/90-speed.ipynb: $(wildcard benchmar
 # Built aside and checked, then put in place whole: a failed build leaves the last good book where it is. Every page is written
 # again, because Sphinx doesn't see that a number glued from another page has changed. While one of
 # them builds or checks the pages another one is refused in one line.
+SLIDES := $(patsubst %,book/_build/slides/slides.html,$(filter 91-%,$(CHAPTERS)))
 SITE := .cache/site
 NEW  := book/_build/new
-$(HTML): $(CHAPTERS:%=$(EXECUTED)/%.ipynb) $(PAGES) | $(ENV)
+$(HTML): $(CHAPTERS:%=$(EXECUTED)/%.ipynb) $(PAGES) $(SLIDES) | $(ENV)
 	@$(PY) book/alone.py $(@D) sh -euc ' \
 	  rm -rf $(SITE) && mkdir -p $(SITE) $(@D); \
 	  $(VENV)/bin/jupyter-book build book --config "$$PWD/_config.yml" --toc "$$PWD/book/_toc.yml" \
 	    --path-output "$$PWD/$(SITE)" -W -n --keep-going --all --quiet > $(SITE)/log.txt || { cat $(SITE)/log.txt; exit 1; }; \
+	  for each in $(SLIDES); do cp "$$each" $(SITE)/_build/html/; done; \
 	  $(PY) book/check.py $(SITE)/_build/html; \
 	  rm -rf $(NEW) && mv $(SITE)/_build/html $(NEW) && $(PY) book/place.py $(NEW) $(@D) && touch $@'
+
+slides: $(SLIDES) ## write the slides of the class of 90 minutes: book/_build/slides/slides.html
+	@echo "The slides are ready: $(SLIDES)"
+
+book/_build/slides/slides.html: $(EXECUTED)/91-ninety-minutes.ipynb book/slides.py | $(ENV)
+	@$(PY) book/slides.py $< $@
 
 serve: $(HTML) ## show the built book at http://127.0.0.1:8000 (this machine only)
 	@$(PY) book/serve.py $(dir $(HTML)) $(PORT)

@@ -490,3 +490,28 @@ put_all(**numbers)
 # ```
 #
 # **4.** In {numref}`fig-glance` the largest model has the *higher* QiD at the very left. Think of a reason before you read chapter 4.
+#
+# ```{admonition} Answer
+# :class: dropdown
+# A model that has hardly learned anything has little to lose: its loss is near that of guessing, whatever its weights are. The larger
+# model learns more from the first tokens, so there is more that rounding can spoil. That is a reason, not a proof; {doc}`04-degradation` has
+# what was measured there.
+# ```
+
+# %% [markdown]
+# **5.** *(code, checks itself)* By what factor does rounding to 2 bits multiply the perplexity of the smallest model's last
+# checkpoint? `late()` is a table, a row for each checkpoint
+# and bit width, with `n_params_non_embedding`, `tokens_seen`, `bits` and `qid_nats`.
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import late
+
+answer = None  # e to the QiD of one row
+check("1.5", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = late()
+smallest = rows[rows["n_params_non_embedding"] == rows["n_params_non_embedding"].min()]
+last = smallest[smallest["tokens_seen"] == smallest["tokens_seen"].max()].set_index("bits")
+check("1.5", np.exp(last.loc[2, "qid_nats"]))

@@ -488,3 +488,28 @@ put_all(
 #
 # **4.** Change `inputs` so that the first two entries are never large together, and watch {numref}`fig-grid` change. When does GPTQ give the
 # codes of round-to-nearest?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# When $H$ is diagonal: each pair of entries averages to a product of zero, for example if only one entry of an input is ever other than zero.
+# With just the first two apart, the first column's error is still passed on to the third and fourth, and the codes may differ.
+# ```
+
+# %% [markdown]
+# **5.** *(code, checks itself)* Round each row of `matrix` to 3 bits, to nearest, with an asymmetric grid, in a few lines of your own.
+# How large is the root mean square error?
+
+# %%
+from helpers.teach.checking import check
+
+matrix = np.sin(np.arange(12.0)).reshape(3, 4)
+
+answer = None  # one number, in the unit of the weights
+check("2.5", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+low, high = matrix.min(axis=1, keepdims=True), matrix.max(axis=1, keepdims=True)
+scale = (high - low) / (2**3 - 1)
+zero = np.round(-low / scale)
+codes = np.clip(np.round(matrix / scale) + zero, 0, 2**3 - 1)
+check("2.5", np.sqrt(np.mean((matrix - scale * (codes - zero)) ** 2)))

@@ -854,3 +854,18 @@ put_all(
 # {glue:text}`ex_updates:,d` updates beside the {glue:text}`ex_main:,d` of the trunk, {glue:text}`ex_cost:.0%` more. Whole runs to the same ends would
 # take {glue:text}`ex_whole:,d`.
 # ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* `checkpoints()` has a row for each checkpoint, with `tokens_seen` and `n_params_non_embedding`. How many
+# tokens per parameter has the most thoroughly trained model of the family `tadpole-trunk` seen?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import checkpoints
+
+answer = None  # D / N, no unit
+check("3.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+trunk = checkpoints().query("family == 'tadpole-trunk'")
+check("3.4", (trunk["tokens_seen"] / trunk["n_params_non_embedding"]).max())

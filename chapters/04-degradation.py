@@ -1133,3 +1133,19 @@ assert end["rtn", 3] < end["gptq", 2]
 # rounding would point elsewhere. The mean at 8 bits over all checkpoints beyond {glue:text}`early_tokens:s` tokens is
 # {glue:text}`eight_mean:.5f` nats per token, above zero.
 # ```
+
+# %% [markdown]
+# **5.** *(code, checks itself)* How steeply does QiD of the smallest model rise with tokens at 3 bits? Give the slope of $\ln$ QiD on
+# $\ln D$ over the rows of `late()`, by least squares.
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import late
+
+answer = None  # a slope, no unit
+check("4.5", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = late().query("model == 'tadpole-64x3' and bits == 3")
+slope, _ = np.polyfit(np.log(rows["tokens_seen"]), np.log(rows["qid_nats"]), 1)
+check("4.5", slope)

@@ -848,3 +848,20 @@ put("far_table", float(OUYANG_2024_TABLE_1[4].predict(far_tokens, far_size, 4)))
 # %% tags=["remove-cell"]
 put_all(bits_for_ten=10 ** (fit.law.beta / fit.law.gamma), bits_from_three=3 * 10 ** (fit.law.beta / fit.law.gamma))
 put("size_for_two", 2 ** (fit.law.beta / fit.law.alpha))
+
+# %% [markdown]
+# **4.** *(code, checks itself)* Fit the unified law as a plane: regress $\ln$ QiD on $\ln D$, $\ln N$ and $\ln P$ over all rows of `late()`, by
+# least squares without weights. What is $\gamma$? Why is it not quite that of the table above?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import late
+
+answer = None  # γ, no unit
+check("5.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = late()
+logs = np.log(rows[["tokens_seen", "n_params_non_embedding", "bits"]].to_numpy(float))
+plane, *_ = np.linalg.lstsq(np.column_stack([np.ones(len(rows)), logs]), np.log(rows["qid_nats"]), rcond=None)
+check("5.4", -plane[3])  # the fit above gives rows with large errors less weight; this one doesn't

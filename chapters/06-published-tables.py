@@ -625,3 +625,19 @@ put_all(alpha_factor=(sizes[0] / late.n_params.max()) ** (fit.law.alpha - OUYANG
 put_all(own_vocabulary=int(rows["vocabulary_size"].iloc[0]))
 assert abs(ex_beta - OUYANG_2024_TABLE_1[4].beta) < 1e-4
 assert 1.5 < fit.law.alpha / OUYANG_2024.alpha < 2.5, "the text says: about twice"
+
+# %% [markdown]
+# **4.** *(code, checks itself)* `printed()` is the published table. Which $\beta$ made the cells of 7B parameters at 3 bits? Use all of them, by
+# least squares.
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import printed
+
+answer = None  # β, no unit
+check("6.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+seven = printed().query("n_params == 7e9 and bits == 3")
+beta, _ = np.polyfit(np.log(seven["tokens_trillions"]), np.log(seven["qid_nats"]), 1)
+check("6.4", beta)

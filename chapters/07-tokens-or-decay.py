@@ -871,3 +871,21 @@ assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: 
 # {glue:text}`choice_loss:.3f`, so it is worth it there. At 2 bits the loss after rounding is {glue:text}`choice_cooldown_2:.3f`
 # against {glue:text}`choice_trunk_2:.3f`.
 # ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* What does decay add at equal tokens? `every_run()` has cooldowns too. Those that left at step 3725 (their
+# `run` ends in `cooldown3725`) end at step 4656. Divide their QiD at 3 bits by that of the trunk at the same step, size by size,
+# and give the geometric mean. (GPTQ, groups of 32.)
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import every_run
+
+answer = None  # a factor, no unit
+check("7.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = every_run().query("method == 'gptq' and group_size == 32 and bits == 3 and step == 4656 and train_seed == 0")
+decayed = rows[rows["run"].str.endswith("cooldown3725")].set_index("model")["qid_nats"]
+constant = rows[rows["run"] == rows["model"]].drop_duplicates("model").set_index("model")["qid_nats"]
+check("7.4", np.exp(np.log(decayed / constant).mean()))

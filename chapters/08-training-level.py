@@ -579,3 +579,20 @@ assert change[change < -2].index.max() < change[change > 2].index.min(), "the te
 # %% tags=["remove-cell"]
 put_all(ex_one=0.05 / law.beta, ex_two=np.hypot(0.05, fit.tau) / law.beta)
 put_all(ex_ours=4 ** (power - 1), ex_paper=4 ** (OUYANG_2024.alpha / OUYANG_2024.beta - 1))
+
+# %% [markdown]
+# **4.** *(code, checks itself)* Build a gauge: through all rows of `late()` at 3 bits fit $\ln$ QiD $= a + b \ln(D / N)$. A model has a QiD of 0.1.
+# How many tokens per parameter does the gauge read?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import late
+
+answer = None  # D / N, no unit
+check("8.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = late().query("bits == 3")
+ratio = np.log(rows["tokens_seen"] / rows["n_params_non_embedding"])
+slope, level = np.polyfit(ratio, np.log(rows["qid_nats"]), 1)
+check("8.4", np.exp((np.log(0.1) - level) / slope))

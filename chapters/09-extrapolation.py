@@ -900,3 +900,21 @@ put_all(
     ex_share=2 * stats.norm.sf(ex_ln / extrapolation.GOAL_LOG_RMS),
 )
 put("few", stored.fits["power"].n_runs)
+
+# %% [markdown]
+# **4.** *(code, checks itself)* Forecast: take the smallest model at 3 bits. Fit $\ln$ QiD on $\ln D$ to the rows of `late()` up to a quarter of the
+# last tokens, and predict the last row. By how much do you miss, as $\ln(\text{predicted} / \text{measured})$?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import late
+
+answer = None  # a miss with its sign, no unit
+check("9.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = late().query("model == 'tadpole-64x3' and bits == 3").sort_values("tokens_seen")
+seen = rows[rows["tokens_seen"] <= rows["tokens_seen"].max() / 4]
+line = np.polyfit(np.log(seen["tokens_seen"]), np.log(seen["qid_nats"]), 1)
+last = rows.iloc[-1]
+check("9.4", np.polyval(line, np.log(last["tokens_seen"])) - np.log(last["qid_nats"]))

@@ -622,3 +622,28 @@ for one in (by.xs(4, level="bits")["ratio"][["NF4", "RTN"]], trends.loc[nearest[
 # document in common, so that both sets of documents add their scatter; and the files of one package bring less news than as many files of
 # different packages.
 # ```
+
+# %% [markdown]
+# **3.** A paper sets its own method in groups of 128 beside GPTQ in groups of 32, "both at 3 bits". What do you ask for?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# For the same groups, or for the same stored bits. Groups of 32 store more scales, so the two don't cost the same; and at equal stored
+# bits GPTQ in groups of 32 isn't the best GPTQ there is.
+# ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* How much more does round-to-nearest lose than GPTQ at 3 bits? Match the rows of `trunk()` from 60M tokens on (groups
+# of 32) by model and step, and give the geometric mean of the ratios.
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import trunk
+
+answer = None  # a factor, no unit
+check("10.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = trunk().query("bits == 3 and group_size == 32 and tokens_seen >= 60e6")
+qid = rows.pivot(index=["model", "step"], columns="method", values="qid_nats")
+check("10.4", np.exp(np.log(qid["rtn"] / qid["gptq"]).mean()))

@@ -798,3 +798,19 @@ plt.close("all")
 # the miss looks real. It is: that model's QiD differs from the prediction. But a second training of the same size might not.
 # Misses of one sign at several sizes would say more.
 # ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* How far do training seeds move QiD? `seeds()` has the models that were trained from several. At 3 bits take the variance
+# of $\ln$ QiD over seeds for each model and step, average these, and take the root.
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import seeds
+
+answer = None  # a standard deviation of ln QiD, no unit
+check("11.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = seeds().query("bits == 3")
+variances = np.log(rows["qid_nats"]).groupby([rows["model"], rows["step"]]).var(ddof=1)
+check("11.4", np.sqrt(variances.mean()))

@@ -913,3 +913,19 @@ put_all(ex_steps=((2**4 - 1) / (2**3 - 1)) ** 2)
 # The same plot per 50 and per 200 updates. If the crossing moves and the rise of QiD doesn't, the agreement was a choice of yardstick.
 # And the same at another learning rate, at which the movement changes at once.
 # ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* Exercise 2 says what a grid's steps promise. What do the weights say? Of the largest model's last checkpoint
+# `checkpoints()` has the relative error of each matrix, `rtn_error_3_bits` and `rtn_error_4_bits`. By what factor does its
+# square fall, on the mean over matrices?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import checkpoints
+
+answer = None  # a factor, no unit
+check("12.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+last = checkpoints().query("family == 'tadpole-trunk'").sort_values(["n_params_non_embedding", "step"]).iloc[-1]
+check("12.4", np.mean((last["rtn_error_3_bits"] / last["rtn_error_4_bits"]) ** 2))

@@ -612,3 +612,49 @@ plt.close("all")
 #   budgets, below the smallest target. Trials, which fill such gaps better, give nearly the same slope.
 # - **Memory.** A ratio counts parameters, not stored bits; {doc}`16-seven-ways` compares at equal bits.
 # - **Speed.** Nothing here says that a mixed model runs faster.
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** A model of three blocks has twelve matrices. How many assignments are there, and how many trials does the greedy search make
+# before it can choose?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# $2^{12}$, each matrix high or low. Greedy needs twelve, one for each matrix alone, and then one for each target.
+# ```
+#
+# **2.** Why are largest ratios read off recipes on held-out text and not off the trials of the search?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The search keeps what looks best on its own text, and part of that is luck with this text. Held-out text knows nothing of the choice.
+# ```
+#
+# **3.** At the largest budget some models can go low as a whole. Why do they have no say in the slope of the law?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# A ratio can't rise above one. All that is known is that a dearer format would fit too, and $1 - Q_r$ is zero, which has no logarithm.
+# ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* Do costs add up? Of the smallest model's last step, `trials()` has what each matrix alone costs (`search` is
+# `single`) and what all cost together (`all`). Give the cost of all over the sum of the single ones.
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import trials
+
+answer = None  # a ratio, no unit
+check("13.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = trials().query("model == 'tadpole-64x3'")
+last = rows[rows["step"] == rows["step"].max()].groupby("search")["qid_nats"].sum()
+check("13.4", last["all"] / last["single"])
+
+# %% [markdown]
+# **5.** *(project)* Write a search of your own: order the matrices by cost per parameter from the single trials, and turn them low, the
+# cheapest first, until the ratio is 0.8. Look up your assignment, or the nearest, in `trials()`. In how many sizes does it beat the best
+# random trial at that ratio? Then change the order and try to beat yourself.

@@ -501,3 +501,29 @@ assert growth["low"]["size"] > 0 > growth["high"]["both"], "the text says: grows
 
 # %% tags=["remove-cell"]
 put("qb_ex_half", 0.5**0.5)
+
+# %% [markdown]
+# **3.** Why are increases of perplexity of 100% and more left out of the fit of {eq}`eq-block`?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# $e^q - 1$ bends upward for large $q$: where QiD is a power of the block size, the increase of perplexity isn't any more, and a few
+# ruined models would set the slope. Besides, nobody would use them.
+# ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* `blocks()` has QiD by block size (`group_size`) with everything rounded. What is the $k$ of {eq}`eq-block` at the last
+# step of `tadpole-256x4`, all its block sizes taken, by least squares in logarithms?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import blocks
+
+answer = None  # k, no unit
+check("14.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = blocks().query("model == 'tadpole-256x4'")
+last = rows[rows["step"] == rows["step"].max()]
+k, _ = np.polyfit(np.log(last["group_size"]), np.log(np.expm1(last["qid_nats"])), 1)
+check("14.4", k)  # with the increases beyond 100% left in, as the question says

@@ -378,3 +378,45 @@ assert table["decayed rate"].idxmin() == "as before"
 # - **One cooldown a size**, at one place. What decay does elsewhere is {doc}`07-tokens-or-decay`'s question, for QiD.
 # - **Early models that hardly mind.** At {glue:text}`train_first:s` tokens, with 20% more perplexity, nearly every model can go low as
 #   a whole; a ratio can't rise above one, so where it starts there the fall is understated.
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** With more training the share that can go low falls from 0.9 to 0.8. By what factor does the memory of what stays in 16 bits grow?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# It doubles: $1 - Q_r$ goes from 0.1 to 0.2. A small change of the ratio near one is a large change of what must stay.
+# ```
+#
+# **2.** Size adds to the share, tokens take from it. A laboratory trains each larger model on as many more tokens. What happens to the
+# share?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# By the law of both it falls: what ten times the tokens take is more than what ten times the size adds.
+# ```
+#
+# **3.** At the first checkpoint nearly every model can go low as a whole. Does that make the fall of the share look larger or smaller than it
+# is?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Smaller. The ratio stops at one, though the model could have borne more; the fall begins from too low a place.
+# ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* `recipes()` has assignments with their `quantized_ratio` and `qid_nats`. At the last step of `tadpole-256x4`, which is the
+# largest ratio that was tried whose perplexity grows by 10% at most?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import recipes
+
+answer = None  # a share
+check("15.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = recipes().query("model == 'tadpole-256x4'")
+last = rows[rows["step"] == rows["step"].max()]
+check("15.4", last.loc[np.expm1(last["qid_nats"]) <= 0.1, "quantized_ratio"].max())

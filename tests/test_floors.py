@@ -29,6 +29,7 @@ BELOW = {
     "measure": {"table"},
     "analyse": {"table"},
     "show": {"table", "analyse"},
+    "teach": {"table", "analyse"},
     "commands": {"table", "measure", "analyse", "show"},
     "cli": {"commands", "table"},
 }
@@ -61,6 +62,7 @@ FORBIDDEN = {
     "measure": {"pandas", "statsmodels", "matplotlib", "seaborn", "altair"},
     "analyse": {"torch", "transformers", "matplotlib", "seaborn", "altair"},
     "show": {"torch", "transformers"},
+    "teach": {"torch", "transformers", "matplotlib", "seaborn", "altair"},
 }
 
 
@@ -126,14 +128,14 @@ def test_what_a_side_never_loads(name):
 
 
 def test_the_statistics_side_imports_without_torch():
-    names = ", ".join(name for name in sorted(PATHS) if room(name) in ("table", "analyse", "show"))
+    names = ", ".join(name for name in sorted(PATHS) if room(name) in ("table", "analyse", "show", "teach"))
     code = f"import sys, {names}; sys.exit('torch' in sys.modules or 'helpers.measure' in sys.modules)"
     assert "helpers.analyse.fits.fit" in names
     assert subprocess.run([sys.executable, "-c", code], timeout=50).returncode == 0
 
 
 def test_statistics_import_without_drawing():
-    names = ", ".join(name for name in sorted(PATHS) if room(name) in ("table", "analyse"))
+    names = ", ".join(name for name in sorted(PATHS) if room(name) in ("table", "analyse", "teach"))
     code = f"import sys, {names}; print({{'matplotlib.pyplot', 'seaborn', 'altair'}} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout == "set()\n"

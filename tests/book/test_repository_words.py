@@ -40,6 +40,13 @@ def test_no_two_references_have_the_same_label():
     assert [label for label, count in labels.items() if count > 1] == []
 
 
+def test_instructors_find_a_goal_for_every_chapter_and_its_exercises():
+    page = (ROOT / "book/instructors.md").read_text(encoding="utf-8")
+    goals = page[page.index("## Goals and prerequisites") :]
+    taught = [path.stem for path in CHAPTERS if path.stem != "90-speed"]  # timings: nothing is taught there
+    assert re.findall(r"^\| \{doc\}`\w+ <executed/([\w-]+)>`", goals, re.M) == taught
+
+
 def test_the_bibliography_names_every_reference_and_what_was_read_of_it():
     page = (ROOT / "book/bibliography.md").read_text(encoding="utf-8")
     assert [key for key, *_ in entries() if key not in page] == []

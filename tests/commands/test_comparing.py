@@ -2,10 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from tests.measure.packed_models import llama, rounded_by, scheme, written
+from tests.measure.tiny import ROOT
 from typer.testing import CliRunner
 
 from helpers.cli import app
@@ -85,3 +90,33 @@ def test_several_texts_are_compared_each_by_itself(place):
     again = ["--text", str(place / "again.jsonl"), str(place / "text.jsonl"), "--seq-len", "16", "--quick"]
     done = CliRunner().invoke(app, ["compare", str(place / "original"), str(place / "packed"), *again])
     assert [line.split()[0] for line in done.stdout.splitlines()[1:-1]] == ["again.jsonl"] * 2 + ["text.jsonl"] * 2
+
+
+def test_a_name_moves_no_cursor_and_breaks_no_line(place):
+    shutil.copytree(place / "packed", place / "pa\x1b[31m\ncked")
+    done = compared(place, "original", "pa\x1b[31m\ncked")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 4
+    assert "pa\\x1b[31m\\ncked" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_files_of_another_model_are_one_line_and_no_report_of_a_library(place, tmp_path):
+    shutil.copytree(place / "packed", tmp_path / "more")
+    tensors = load_file(tmp_path / "more/model.safetensors") | {"left.over": torch.ones(1)}
+    save_file(tensors, tmp_path / "more/model.safetensors", metadata={"format": "pt"})
+    words = [
+        "compare",
+        place / "original",
+        tmp_path / "more",
+        "--text",
+        place / "text.jsonl",
+        "--seq-len",
+        "16",
+        "--quick",
+    ]
+    command = [sys.executable, "-W", "ignore", "-m", "helpers.cli", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    planned, told = done.stderr.splitlines()
+    assert planned.endswith("documents or passages)")
+    assert told.endswith("parameters missing, unknown or of another shape: left.over")

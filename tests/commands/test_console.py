@@ -14,6 +14,11 @@ def test_names_are_said_as_they_are_and_on_one_line(capsys, name):
     assert capsys.readouterr().err == f"not measured: {name}@1: no config.json\n{name}: 2 rows measured\n"
 
 
+def test_a_name_moves_no_cursor(capsys):
+    console.print("a\x1b[31m\u202e.json: written\nand\tmore")
+    assert capsys.readouterr().err == "a\\x1b[31m\\u202e.json: written\nand\\tmore\n"
+
+
 def test_memory_is_counted_in_bytes():
     assert (in_bytes(None), in_bytes(0.5), in_bytes(2.0)) == (None, 2**29, 2**31)
 

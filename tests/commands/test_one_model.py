@@ -16,6 +16,7 @@ from helpers.cli import app
 from helpers.measure.comparing.compare import Line
 from helpers.measure.models import gguf_files
 from helpers.table.errors import CorpusError
+from helpers.table.files import read_table
 
 KINDS = (NOTHING, AS_EXPECTED, MORE, LESS, UNKNOWN, FAILED)
 
@@ -54,7 +55,33 @@ def test_a_model_and_a_text_give_a_table_rows_a_page_and_a_card(tmp_path):
     assert shown["tokens_seen"] == 10**6
     assert shown["findings"][0]["expected"]["law"] == "tokens-per-parameter"
     assert undocumented([*shown, *shown["findings"][0], *shown["findings"][0]["expected"], *KINDS]) == set()
-    assert shown["findings"][0]["qid_nats"] == pytest.approx(float(lines[0].split("+")[1].split()[0]), abs=1e-4)
+    printed = float(lines[0].partition("±")[0].split()[-1])  # of either sign: what it is trained on are sources
+    assert shown["findings"][0]["qid_nats"] == pytest.approx(printed, abs=1e-4)
+
+
+def test_a_mixture_of_experts_is_measured_and_its_unreached_experts_are_named(tmp_path):
+    """512 calibration tokens; the router of the second block sends none of them to its last expert."""
+    model = write_model(tmp_path / "mixtral", "mixtral")
+    texts_of = (write_texts(tmp_path / "scored.jsonl", passages(24)), write_texts(tmp_path / "more.jsonl", texts()))
+    asked = (str(model), "--bits", "4", "--text", str(texts_of[0]), "--calibration", str(texts_of[1]), "--quick")
+    asked += ("--seq-len", "32", "--table", f"{tmp_path}/t.parquet", "--records", f"{tmp_path}/records")
+    refused = measure(*asked, "--method", "gptq", "rtn")
+    assert "failed: experts with fewer calibration tokens than columns: 1.mlp.experts.3 (0); accepted" in refused.stdout
+    done = measure(*asked, "--method", "gptq", "--unreached-experts", "rtn")
+    assert done.returncode == 0, done.stderr
+    rows = {(row["method"], row["unreached_experts"]): row for row in read_table(tmp_path / "t.parquet").to_pylist()}
+    assert {key: row["status"] for key, row in rows.items()} == {
+        ("none", None): "ok",
+        ("rtn", None): "ok",
+        ("gptq", None): "failed",
+        ("gptq", "rtn"): "ok",
+    }
+    row = rows["gptq", "rtn"]
+    assert row["hardly_reached"] == ["1.mlp.experts.3"]
+    assert len(row["expert_tokens"]) == 2 * 4
+    assert sum(row["expert_tokens"]) == 2 * 2 * 512
+    assert rows["rtn", None]["expert_tokens"] is None
+    assert abs(row["loss_nats"] - rows["none", None]["loss_nats"]) < 0.1
 
 
 def test_the_page_names_every_key_of_compare():

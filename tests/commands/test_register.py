@@ -10,6 +10,7 @@ from helpers.cli import app
 from helpers.table.errors import QidError, SpecError
 
 ROOT = Path(__file__).parents[2]
+OUTSIDE = "data/outside/smollm2-wheel.yml"
 PLAN = "sweeps/train-tadpole-seeds.yml"
 CHECKPOINT = ("--step", "2384", "--bits", "3", "--bits", "4")
 
@@ -50,7 +51,7 @@ def test_a_step_without_a_checkpoint_is_refused(tmp_path):
 def test_every_law_is_asked_about_a_model_from_outside(tmp_path):
     path = tmp_path / "register.json"
     asked = ["--bits", "3", "--group-size", "64", "--rows", "--register", str(path)]
-    done = CliRunner().invoke(app, ["foretell-outside", "data/outside/smollm2-wheel.yml", *asked])
+    done = CliRunner().invoke(app, ["foretell-outside", OUTSIDE, *asked])
     assert done.exit_code == 0, done.output
     register = read_register(path)
     assert {entry.text for entry in register} == {"wheels-heldout", "wheels-prose"}
@@ -62,3 +63,21 @@ def test_every_law_is_asked_about_a_model_from_outside(tmp_path):
         "band",
     }
     assert {entry.law for entry in register if entry.quantity == "kl_nats"} >= {"power", "band"}
+
+
+def test_a_register_that_is_not_there_is_not_made(tmp_path):
+    with pytest.raises(QidError, match=r"none\.json: no such register"):
+        CliRunner().invoke(app, ["settle", "--register", str(tmp_path / "none.json")], catch_exceptions=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_law_is_asked(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("helpers.analyse.fits.stored.read_fits", lambda *_args, **_options: pytest.fail("asked"))
+    path = str(tmp_path / "file/register.json")
+    for words in (
+        ["foretell", PLAN, "--law", "steps", *CHECKPOINT],
+        ["foretell-outside", OUTSIDE, "--bits", "3", "--group-size", "32"],
+    ):
+        with pytest.raises(QidError, match=r"register\.json: can't be written"):
+            CliRunner().invoke(app, [*words, "--register", path], catch_exceptions=False)

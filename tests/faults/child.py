@@ -19,8 +19,10 @@ from safetensors import SafetensorError
 from transformers import GPTNeoXForCausalLM  # noqa: F401 - imported once, before the fork
 
 from helpers import cli
+from helpers.measure.mixed import budgets  # noqa: F401
+from helpers.measure.models import gguf_files
 from helpers.measure.packing import export  # noqa: F401
-from helpers.measure.sweep import run, search_run  # noqa: F401
+from helpers.measure.sweep import one_model_run, run, search_run  # noqa: F401
 from helpers.measure.training import corpus, trainer  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +132,7 @@ def perform(request: Request) -> None:
     os.dup2(words, 2)
     torch.set_num_threads(1)
     corpus.training_tokens.__defaults__ = (request.corpus,)
+    gguf_files.CACHE = request.watched / "gguf"
     watch = Watch(request)
     watch.install()
     sys.argv = ["qid", *request.arguments]

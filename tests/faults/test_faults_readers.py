@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 from tests.faults import readers
-from tests.faults.harness import count_of, generator, in_child
+from tests.faults.harness import GGUF, count_of, generator, in_child
 
 pytestmark = pytest.mark.faults
 
-DAMAGED = ("record", "manifest", "description", "fits", "recipe", "table", "checkpoints", "trials")
+DAMAGED = ("record", "manifest", "description", "fits", "recipe", "table", "checkpoints", "trials", "register", "note")
 MUTATED = (
     "sweep",
     "search",
@@ -23,6 +23,12 @@ MUTATED = (
     "own rows",
     "register",
     "outside",
+    "note",
+    "text",
+    "text table",
+    "packed config",
+    "packed weights",
+    *(["gguf"] if GGUF else []),
 )
 
 

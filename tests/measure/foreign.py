@@ -6,7 +6,15 @@ from pathlib import Path
 import torch
 from tests.measure.tiny import ROOT
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, PretrainedConfig, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MixtralConfig,
+    PretrainedConfig,
+    Qwen2Config,
+)
 
 N_TOKENS = 600  # of the vocabulary
 START = "<s>"
@@ -23,12 +31,14 @@ SIZES = {
 
 
 def configuration(kind: str) -> PretrainedConfig:
-    """Return the configuration of a tiny llama, qwen2, gpt2 or gpt_neox."""
+    """Return the configuration of a tiny llama, qwen2, gpt2, mixtral or gpt_neox."""
     if kind == "gpt2":  # its inner width has a name of its own; dropout would make training another
         without = {name: size for name, size in SIZES.items() if name != "intermediate_size"}
         return GPT2Config(**without, n_inner=128, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
     if kind == "llama":
         return LlamaConfig(**SIZES, num_key_value_heads=2, tie_word_embeddings=True)
+    if kind == "mixtral":
+        return MixtralConfig(**SIZES, num_key_value_heads=2, num_local_experts=4)
     return Qwen2Config(**SIZES, num_key_value_heads=2) if kind == "qwen2" else GPTNeoXConfig(**SIZES)
 
 

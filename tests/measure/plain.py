@@ -14,7 +14,9 @@ from transformers import (
     GPTNeoConfig,
     GraniteConfig,
     LlamaConfig,
+    MixtralConfig,
     Olmo2Config,
+    OlmoeConfig,
     OPTConfig,
     Phi3Config,
     PhiConfig,
@@ -22,10 +24,11 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     Qwen3Config,
+    Qwen3MoeConfig,
     SmolLM3Config,
 )
 
-from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.as_linear import with_linear_layers
 from helpers.measure.models.decoders import caps_attention, decoder_of
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.rounded import Checkpoint
@@ -73,6 +76,12 @@ CONFIGS = {
     "granite": GraniteConfig(
         **GATED, embedding_multiplier=3.0, residual_multiplier=0.8, attention_multiplier=0.2, logits_scaling=0.5
     ),
+    # of few columns: 144 calibration tokens reach all of their experts
+    "mixtral": MixtralConfig(**GATED, num_local_experts=3),
+    "olmoe": OlmoeConfig(**GATED | {"intermediate_size": 16}, num_experts=4, num_experts_per_tok=3),
+    "qwen3_moe": Qwen3MoeConfig(
+        **GATED, head_dim=16, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=3, norm_topk_prob=True
+    ),
     "rotation off in one": SmolLM3Config(**GATED, no_rope_layers=[1, 0]),
     "a window in one": GPTNeoConfig(
         vocab_size=256,
@@ -95,7 +104,9 @@ OF_TWO_KINDS = (
     "gemma2",
     "gemma3",
 )  # of blocks: each has a template of its own
+OF_EXPERTS = ("mixtral", "olmoe", "qwen3_moe")
 ARCHITECTURES = (*CONFIGS, "neox, parallel", "neox, sequential")
+WITHOUT_EXPERTS = tuple(name for name in ARCHITECTURES if name not in OF_EXPERTS)
 
 
 def build(name: str, seed: int = 0) -> PreTrainedModel:
@@ -162,7 +173,8 @@ def walk(model: PreTrainedModel, scheme: QuantScheme, calibration: Tensor) -> di
     for name in order_of_layers(model, calibration[:1]):
         if decoder.short_name(name) in scheme.kept_matrices:
             continue
-        hessian = gptq_solver.second_moments(inputs_of(model, name, calibration).flatten(0, -2)) / calibration.numel()
+        inputs = inputs_of(model, name, calibration).flatten(0, -2)  # of an expert: what is routed to it
+        hessian = gptq_solver.second_moments(inputs) / len(inputs)
         layer = model.get_submodule(name)
         solved = gptq_solver.solve(
             layer.weight,

@@ -430,7 +430,7 @@ def in_other_runs() -> dict:
 def registered() -> dict:
     """Return how the predictions that were written down before the two new runs did, from the register as plain JSON."""
     entries = json.loads((ROOT / "results/predictions.json").read_text())
-    done = [one for one in entries if one["outcome"] != "open" and one["run"].startswith("tadpole-ninth")]
+    done = [one for one in entries if one.get("outcome", "open") != "open" and one["run"].startswith("tadpole-ninth")]
     found = {"registered": len(done), "registered_laws": len({one["law"] for one in done})}
     found["registered_hold"] = sum(one["low"] <= one["outcome"] <= one["high"] for one in done)
     for key, family in (("seed", "tadpole-ninth/"), ("rate", "tadpole-ninth-rate/")):

@@ -43,7 +43,8 @@ def outcomes() -> list[dict]:
     """Return the entries about the model that its table has a row of, each with what that row says."""
     rows = {(row["bits"], row["group_size"], row["eval_dataset"]): row for row in where(rounded(), method="gptq")}
     found = []
-    for entry in json.loads((ROOT / "results/predictions.json").read_text(encoding="utf-8")):
+    listed = json.loads((ROOT / "results/predictions.json").read_text(encoding="utf-8"))
+    for entry in (each for each in listed if "law" in each):  # at the end there may be a checksum
         row = rows.get((entry["bits"], SCHEMES.get(entry["scheme"], 0), entry["text"]))
         if entry["run"] == RUN and row is not None:
             measured = row[COLUMNS[entry["quantity"]]]

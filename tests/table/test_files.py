@@ -14,7 +14,7 @@ from helpers.table.checkpoint import Beside
 from helpers.table.checkpoint_rows import CheckpointRow
 from helpers.table.errors import ResultsError
 from helpers.table.records import digest, from_mapping, key_of
-from helpers.table.rows import Measurement
+from helpers.table.rows import Diagnostics, Measurement
 from helpers.table.scheme import QuantScheme
 from helpers.table.trial_rows import TrialRow
 
@@ -30,6 +30,7 @@ def make_row(number: int, **changes) -> Measurement:
         text = getattr(annotation, "__name__", str(annotation))
         values[name] = 1 if "int" in text else 0.5 if "float" in text else True if "bool" in text else "x"
         values[name] = ("x",) if annotation == tuple[str, ...] else values[name]
+        values[name] = (1,) if annotation == tuple[int, ...] | None else values[name]
     values |= {"measurement_id": f"{number:04d}", "group_loss": (1.0, 2.5)}
     return Measurement(**values | changes)
 
@@ -201,6 +202,7 @@ def test_rows_gathered_while_a_table_is_read_and_written_again_are_kept(tmp_path
 
 # ---- tables older than a column ------------------------------------------------------------------------------------
 
+PARTS = (QuantScheme, Beside, Diagnostics)
 LATER = {field.name: field.default for field in dataclasses.fields(Measurement) if field.default is not REQUIRED}
 
 
@@ -212,7 +214,7 @@ def written_before(column: str, row: Measurement, path: Path) -> Path:
 
 
 def test_what_came_later_says_by_default_what_a_scheme_does():
-    schemes = {field.name: field.default for part in (QuantScheme, Beside) for field in dataclasses.fields(part)}
+    schemes = {field.name: field.default for part in PARTS for field in dataclasses.fields(part)}
     assert {name: schemes[name] for name in LATER if name in schemes} == {
         name: default for name, default in LATER.items() if name != "assignment_sha256"
     }

@@ -5,7 +5,7 @@ import pytest
 
 from helpers.table.errors import SpecError
 from helpers.table.families import catalogue
-from helpers.table.names import below, refuse_name, refuse_place
+from helpers.table.names import at_home, below, refuse_name, refuse_place
 
 ENTRY = json.loads((Path(__file__).parents[2] / "data/tadpole/manifest.json").read_text())["checkpoints"][0]
 
@@ -74,3 +74,10 @@ def test_numbers_of_a_manifest_lie_in_their_ranges(tmp_path, field, value, accep
         catalogue.read_manifest(tmp_path)
     assert f"manifest.json: 0: '{field}' is" in str(caught.value)
     assert str(caught.value).endswith(f"accepted: {accepted}")
+
+
+def test_a_tilde_is_the_home_folder_of_who_has_one(monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert at_home("~/x") == Path("/somewhere/x")
+    assert at_home("a/~") == Path("a/~")
+    assert at_home("~nobody-of-that-name/x") == Path("~nobody-of-that-name/x")

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from helpers.commands.console import Device, add, console, end_with, print_table
 from helpers.commands.several import Spread, Texts
+from helpers.table.words import visible
 
 if TYPE_CHECKING:  # what needs torch is loaded when the command runs
     from helpers.measure.comparing.compare import Line
@@ -59,8 +60,8 @@ def _table(lines: "Sequence[Line]") -> Table:
         for line in here:
             table.add_row(
                 text,
-                line.checkpoint,
-                line.format,
+                visible(line.checkpoint),
+                visible(line.format),
                 f"{line.bits_per_weight:.2f}",
                 f"{line.loss_nats:.4f}",
                 f"{line.qid_nats:+.4f} ± {line.paired_error_nats:.4f}",

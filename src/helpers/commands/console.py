@@ -1,6 +1,5 @@
 """Parts that commands share: the one stderr console, options that several take, the end of a report with failures."""
 
-import contextlib
 import functools
 import io
 import os
@@ -15,10 +14,24 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 from helpers.table.errors import ResultsError, SpecError
-from helpers.table.words import one_line
+from helpers.table.names import at_home
+from helpers.table.words import one_line, visible
+
+
+class _Plain(Console):
+    """A console whose texts move no cursor: a name's or path's control characters are shown as escapes."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as `rich` does, lines as they are."""
+        super().print(*(_seen(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+def _seen(text: str) -> str:
+    return "\n".join(map(visible, text.split("\n")))
+
 
 # What is printed are names and paths: nothing in them is markup, and no line is broken, whoever reads on.
-console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+console = _Plain(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 WIDEST = 10_000  # columns: a table is never cut, whatever the terminal's width
 MOST_GIB = 2**20  # more than any machine has: a number of bytes
 
@@ -116,8 +129,7 @@ def _at_home(value: Any) -> Any:
         return [_at_home(one) for one in value]
     if isinstance(value, Path):
         _refuse_bytes(value)
-        with contextlib.suppress(RuntimeError):  # a home that nobody has: the path as it is
-            return value.expanduser()
+        return at_home(value)
     return value
 
 

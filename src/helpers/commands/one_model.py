@@ -48,6 +48,10 @@ def measure(
     seq_len: Annotated[
         int | None, typer.Option(help="Tokens a sequence; by default 512, or all positions if fewer.")
     ] = None,
+    unreached_experts: Annotated[
+        str | None,
+        typer.Option(help="How experts are rounded that too little calibration text goes to: rtn. By default refused."),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Less text in shorter sequences: a first look.")] = False,
     device: Device = "cpu",
     memory_gib: MemoryGib = None,
@@ -74,6 +78,7 @@ def measure(
         seq_len,
         None if tokens is None else amount(tokens, "--tokens"),
         QUICK if quick else FULL,
+        unreached_experts,
     )
     if report is not None:
         disk.refuse_unwritable(report / REPORT_FILES[0])

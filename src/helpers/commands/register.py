@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from helpers.commands.console import add, console
-from helpers.table.disk import exclusive
-from helpers.table.errors import SpecError
+from helpers.table.disk import exclusive, refuse_unwritable
+from helpers.table.errors import ResultsError, SpecError
 from helpers.table.records import given
 
 RegisterFile = Annotated[Path, typer.Option("--register", help="The register's file.")]
@@ -35,6 +35,7 @@ def foretell(
     from helpers.analyse.questions.register import Ahead, added, predictions_of, read_register, write_register
     from helpers.measure.training.plan import read_plan
 
+    refuse_unwritable(path)
     plan = read_plan(plan_file)
     missing = sorted({*step} - {*plan.steps})
     if missing:
@@ -63,6 +64,7 @@ def foretell_outside(
     from helpers.analyse.rows.study import HELDOUT, PROSE
     from helpers.table.families.outside import read_outside
 
+    refuse_unwritable(path)
     model, today, commit = read_outside(model_file), _today(), _commit()
     questions = Questions(bits, [*group_size, *([None] if rows else [])], (HELDOUT, PROSE))
     new = []
@@ -82,6 +84,9 @@ def settle(
     from helpers.analyse.questions.register import OPEN, read_register, settled, write_register
     from helpers.table.files import read_table
 
+    if not path.exists():
+        raise ResultsError(f"{path}: no such register; accepted: one that `qid foretell` wrote")
+    refuse_unwritable(path)
     with exclusive(path, doing="writing"):
         before = read_register(path)
         after = settled(before, read_table(table).to_pandas())

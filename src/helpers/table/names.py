@@ -1,5 +1,6 @@
 """Names that become parts of paths: of families, models and runs. Each is checked once, where it is read."""
 
+import contextlib
 from pathlib import Path
 
 from helpers.table.errors import SpecError
@@ -23,6 +24,14 @@ def refuse_place(place: str, what: str) -> None:
     """Raise SpecError for a path that is empty or that no file can have; separators and `..` are accepted."""
     if not place.strip() or visible(place) != place:
         raise SpecError(f"'{what}' is {shown(place)}; accepted: a path, without control characters")
+
+
+def at_home(place: str | Path) -> Path:
+    """Return a path in which `~` at the beginning is the home folder; one of a home that nobody has stays as it is."""
+    path = Path(place)
+    with contextlib.suppress(RuntimeError):
+        return path.expanduser()
+    return path
 
 
 def below(root: Path, path: Path) -> Path:

@@ -59,6 +59,13 @@ class Diagnostics:
         diagnostics("stored bits a rounded weight; scales, zero points, codebooks, outliers and places counted"),
     ] = None
     calib_micro_batch: Annotated[int | None, diagnostics("calibration sequences that passed a block together")] = None
+    expert_tokens: Annotated[
+        tuple[int, ...] | None,
+        diagnostics("calibration tokens routed to each expert, block by block; null: none"),
+    ] = None
+    hardly_reached: Annotated[
+        tuple[str, ...], diagnostics("experts, as block and name, with fewer of these than a layer has columns")
+    ] = ()
 
 
 def measurement_id(
@@ -152,6 +159,7 @@ class Measurement:
     activation_bits: int | None = None
     activation_group_size: int | None = None
     activation_exponent: float | None = None
+    unreached_experts: str | None = None
     # evaluation
     eval_dataset: str
     eval_sha256: str
@@ -190,6 +198,8 @@ class Measurement:
     quantized_ratio: float | None
     effective_bits: float | None
     calib_micro_batch: int | None
+    expert_tokens: tuple[int, ...] | None = None
+    hardly_reached: tuple[str, ...] = ()
     micro_batch: Annotated[int | None, diagnostics("evaluation sequences that passed a block together")]
     # provenance
     measured_at: Annotated[str, provenance("date and time, UTC, ISO 8601")]

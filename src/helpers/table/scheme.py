@@ -67,6 +67,12 @@ class QuantScheme:
     activation_exponent: Annotated[
         float | None, covariate("of int: the token's share in the scale of an input; the channel has the rest")
     ] = None
+    unreached_experts: Annotated[
+        str | None,
+        covariate(
+            "how experts are rounded that get fewer calibration tokens than columns: rtn; null: they are refused"
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.method == "none":
@@ -129,5 +135,6 @@ class QuantScheme:
         options += ["activation order"] if self.order == "activation" else []
         options += [f"mean {self.average_bits:g} bits"] if self.average_bits else []
         options += [f"activations {self.activation_format}{self.activation_bits}"] if self.activation_format else []
+        options += ["unreached experts to nearest"] if self.unreached_experts else []
         options += [f"{len(self.kept_matrices)} matrices kept"] if self.kept_matrices else []
         return f"{self.method} {self.bits} bits {group} {', '.join(options)}"

@@ -24,7 +24,7 @@ from helpers.analyse.questions.register import (
 )
 from helpers.analyse.rows.degradation import degradation
 from helpers.table import files
-from helpers.table.errors import AnalysisError, ResultsError
+from helpers.table.errors import AnalysisError, ResultsError, SpecError
 
 ROOT = Path(__file__).parents[3]
 COMMIT = "0123456789" * 4
@@ -79,7 +79,7 @@ def test_a_register_is_read_as_it_was_written(tmp_path):
     entries[2] = dataclasses.replace(entries[2], outcome=0.25)
     write_register(entries, path)
     assert read_register(path) == entries
-    assert len(path.read_text().splitlines()) == 5
+    assert len(path.read_text().splitlines()) == 6  # two brackets, the entries, their checksum
 
 
 def test_open_entries_are_made_anew_and_settled_ones_are_not():
@@ -207,3 +207,33 @@ def test_the_projects_register_can_be_read():
     assert {entry.run for entry in register} >= {
         "tadpole-ninth/tadpole-512x12-seed1", "tadpole-ninth-rate/tadpole-512x12-lr0.001",
     }  # fmt: skip
+
+
+def test_a_changed_number_is_seen_and_a_register_without_checksum_is_older(tmp_path):
+    path = tmp_path / "register.json"
+    write_register([ENTRY, dataclasses.replace(ENTRY, law="steps")], path)
+    whole = path.read_text()
+    assert read_register(path) == [ENTRY, dataclasses.replace(ENTRY, law="steps")]
+    for damaged in (whole.replace("0.03", "0.02", 1), whole.replace("steps", "stepz")):
+        path.write_text(damaged)
+        with pytest.raises(ResultsError, match="damaged, its 'checksum' is '[0-9a-f]{16}'"):
+            read_register(path)
+    path.write_text(whole.replace("checksum", "checksun"))
+    with pytest.raises(ResultsError, match="entry 3: unknown key 'checksun'"):
+        read_register(path)
+    path.write_text("[" + json.dumps(dataclasses.asdict(ENTRY)) + "]")
+    assert read_register(path) == [ENTRY]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"low": 0.06}, "'low' is 0.06; accepted: at most 'high', 0.05"),
+        ({"run": "../x"}, "'run' is '..'; accepted: a name without /"),
+        ({"run": "a/\x1b[31m"}, r"'run' is .*; accepted: a name without /"),
+        ({"law": "\x1b]0;x"}, "'law' is .*; accepted: no control characters"),
+    ],
+)
+def test_an_entry_that_no_law_makes_is_refused(change, said):
+    with pytest.raises(SpecError, match=said):
+        dataclasses.replace(ENTRY, **change)

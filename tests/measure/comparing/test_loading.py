@@ -117,3 +117,30 @@ def test_a_copy_in_16_bits_is_taken_as_it_is(tmp_path, original, model):
     shutil.copytree(original, tmp_path / "copy")
     found = loading.load(tmp_path / "copy", model, "cpu")
     assert (found.method, found.label, found.rounded) == (None, "16 bits", frozenset())
+
+
+@pytest.mark.parametrize(
+    "said", [[], "x", 5, True, {}, {"quant_method": []}, {"quant_method": "../x"}, {"quant_method": "\x1b[31m"}]
+)
+def test_settings_that_are_none_are_refused_by_name(packed, changed, said):
+    with pytest.raises(CheckpointError, match="'quant_method' is .*; accepted: gptq, bitsandbytes") as caught:
+        loading.method_of(changed(packed, settings={"quantization_config": said}))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("bits", [0, -4, 10**15, None, [4], "\x1b[31m", 4.0, True])
+def test_bits_that_no_packed_layer_has_are_refused(packed, changed, bits):
+    with pytest.raises(CheckpointError, match="'bits' is .*; accepted: 2, 3, 4, 8$"):
+        loading.method_of(changed(packed, quantization={"bits": bits}))
+
+
+@pytest.mark.parametrize("size", [0, -2, "x", 1.5])
+def test_groups_that_no_layer_has_are_refused(packed, changed, size):
+    with pytest.raises(CheckpointError, match="'group_size' is .*; accepted: 1 or more, or -1$"):
+        loading.method_of(changed(packed, quantization={"group_size": size}))
+
+
+def test_bits_of_the_settings_are_those_of_the_layers(packed, model, changed):
+    with pytest.raises(CheckpointError, match="'bits' is 3, but 'model.layers.0.mlp.down_proj' is packed at 4"):
+        loading.load(changed(packed, quantization={"bits": 3}), model, "cpu")
+    loading.load(changed(packed, quantization={"bits": 3, "dynamic": {"+:.*": {"bits": 4}}}), model, "cpu")

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from tests.measure.plain import ARCHITECTURES, build, loaded
+from tests.measure.plain import WITHOUT_EXPERTS, build, loaded
 from torch.nn import functional
 
-from helpers.measure.mixed import sensitivity
+from helpers.measure.mixed import searches, sensitivity
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.rounded import Rounded
+from helpers.table.errors import QuantizationError
 from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 
@@ -49,7 +50,7 @@ def by_hand(model, rounded: Rounded, name: str) -> float:
     return (0.5 * torch.cat(gradients).square().mean() * torch.cat(errors).square().sum(-1).mean()).item()
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", WITHOUT_EXPERTS)
 @pytest.mark.parametrize("scheme", SCHEMES, ids=["weights", "mxint inputs", "crossed inputs"])
 def test_an_estimate_is_that_of_its_definition(name, scheme):
     """Batches of four sequences against one at a time; float32 sums, and now and then an input at a boundary: 1e-3."""
@@ -71,3 +72,10 @@ def test_weights_as_they_are_cost_nothing_and_the_model_stays_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_search_of_a_mixture_of_experts_is_refused_by_name():
+    """An expert sees some tokens only: the mean over them is no cost a token."""
+    (checkpoint,) = loaded(build("olmoe"))
+    with pytest.raises(QuantizationError, match="olmoe has experts; accepted in a search: models without"):
+        searches.rounded_alone(checkpoint, SCHEMES[:1], None, 0)

@@ -19,10 +19,10 @@ from transformers import (
     Gemma2Config,
     GPT2Config,
     LlamaConfig,
-    MixtralConfig,
     OPTConfig,
     PretrainedConfig,
     PreTrainedModel,
+    Qwen2MoeConfig,
     Qwen3Config,
     T5Config,
 )
@@ -188,8 +188,8 @@ def test_an_unknown_parameter_of_any_decoder_is_refused(tmp_path):
 
 
 def test_a_structure_that_is_not_known_is_refused_at_load(tmp_path):
-    saved(tmp_path / "experts", MixtralConfig(**SMALL, **TOKENS, intermediate_size=48, num_local_experts=2))
-    with pytest.raises(CheckpointError, match=r"unknown structure MixtralForCausalLM.*mlp\.gate\.weight"):
+    saved(tmp_path / "experts", Qwen2MoeConfig(**SMALL, **TOKENS, intermediate_size=48, num_experts=2))
+    with pytest.raises(CheckpointError, match=r"unknown structure Qwen2MoeForCausalLM.*mlp\.gate\.weight"):
         load_folder(tmp_path / "experts")
     encoder_decoder = T5Config(vocab_size=64, d_model=32, d_kv=8, num_layers=2, num_heads=4, d_ff=48)
     saved(tmp_path / "t5", encoder_decoder, AutoModelForSeq2SeqLM)
@@ -424,7 +424,9 @@ def test_an_adapter_beside_the_model_is_refused_by_name(tmp_path, name):
         ("quantization_config", {"quant_method": "gptq", "bits": 4}, "accepted: a 16-bit original"),
         ("compression_config", {"format": "int-quantized"}, r"compressed \('compression_config'\)"),
         ("transformers_weights", "other.safetensors", "names another file of weights"),
-        ("num_hidden_layers", 10**9, "'num_hidden_layers' is 1000000000; accepted: at most 10000"),
+        ("num_hidden_layers", 10**9, "'num_hidden_layers' is 1000000000; accepted: at most 1000"),
+        ("max_position_embeddings", 0, "'max_position_embeddings' is 0; accepted: 1 or more"),
+        ("n_positions", -5, "'n_positions' is -5; accepted: 1 or more"),
     ],
 )
 def test_a_configuration_that_makes_the_weights_others_is_refused_by_name(tmp_path, name, value, found, nested):

@@ -9,7 +9,7 @@ from tests.measure.plain import from_config
 from tests.measure.tiny import SHAPE, tiny_model
 from torch import nn
 
-from helpers.measure.models.decoders import decoder_of, hidden_of, linear_in, linear_shapes
+from helpers.measure.models.decoders import decoder_of, first_line, hidden_of, linear_in, linear_shapes
 from helpers.table.errors import CheckpointError
 
 COMMON = {
@@ -244,17 +244,12 @@ def test_a_model_is_left_as_it_was(name):
         (
             "MixtralForCausalLM",
             transformers.MixtralConfig(**COMMON, num_key_value_heads=2, num_local_experts=2),
-            "only Linear layers in 'model.layers' can be rounded; found: also mlp.gate.weight, mlp.experts.gate_up_proj",
+            "only Linear layers in 'model.layers' can be rounded; found: also mlp.experts.gate_up_proj, mlp.experts.down",
         ),
         (
-            "OlmoeForCausalLM",
-            transformers.OlmoeConfig(**COMMON, num_experts=4),
+            "Qwen2MoeForCausalLM",
+            transformers.Qwen2MoeConfig(**COMMON, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16),
             "found: also mlp.gate.weight, mlp.experts.gate_up_proj, mlp.experts.down_proj",
-        ),
-        (
-            "Qwen3MoeForCausalLM",
-            transformers.Qwen3MoeConfig(**COMMON, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16),
-            "found: also mlp.experts.gate_up_proj, mlp.experts.down_proj, mlp.gate.weight",
         ),
         (
             "T5ForConditionalGeneration",
@@ -464,8 +459,24 @@ def test_shapes_of_a_large_model_take_no_memory_and_no_random_numbers():
     assert torch.equal(torch.get_rng_state(), random_state)
 
 
-def test_shapes_of_an_encoder_decoder_and_of_experts_are_refused():
+def test_shapes_of_an_encoder_decoder_and_of_unknown_experts_are_refused():
     with pytest.raises(CheckpointError, match=r"no causal language model can be made of T5Config \(Unrecognized"):
         linear_shapes(transformers.T5Config())
     with pytest.raises(CheckpointError, match=r"found: also mlp\.gate\.weight"):
-        linear_shapes(transformers.MixtralConfig(**COMMON, num_key_value_heads=2, num_local_experts=2))
+        linear_shapes(transformers.Qwen2MoeConfig(**COMMON, num_experts=2))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [({"pad_token_id": 10**6}, "Padding_idx"), ({"attn_implementation": "flash_attention_2"}, "FlashAttention2")],
+)
+def test_a_configuration_that_no_model_can_be_made_of_is_one_line(setting, said):
+    """torch raises an AssertionError, transformers an ImportError: whatever it is, it is the checkpoint's."""
+    with pytest.raises(CheckpointError, match=f"no causal language model can be made of LlamaConfig .*{said}"):
+        linear_shapes(transformers.LlamaConfig(**COMMON | setting))
+
+
+def test_a_first_line_that_announces_has_what_it_announces():
+    assert first_line(ValueError("field 'x':\n    expected int\nand more")) == "field 'x': expected int"
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(ValueError("one:")) == "one:"

@@ -1,6 +1,7 @@
 """GGUF files as checkpoints: files that the package `gguf` writes of a tiny Llama, against that Llama."""
 
 import json
+import os
 import random
 import sys
 from pathlib import Path
@@ -244,3 +245,37 @@ def test_the_note_of_a_folder_is_there_where_weights_were_rounded(tmp_path):
     (folder / NOTE).write_text((folder / NOTE).read_text().replace("4.5", "5.5"))
     with pytest.raises(CheckpointError, match="rounded-before.json: not a note on weights that were rounded before"):
         rounded_before(folder)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "m.gguf")
+    for read in (
+        lambda path: write_checkpoint_of(path, tmp_path / "out"),
+        lambda path: cached_checkpoint_of(path, tmp_path),
+    ):
+        with pytest.raises(CheckpointError, match=r"m\.gguf: a pipe or a device; accepted: a file"):
+            read(tmp_path / "m.gguf")
+
+
+def test_a_header_of_other_bytes_than_text_and_a_token_that_is_there_twice_are_one_line(tmp_path):
+    whole = write(tmp_path / "m.gguf").read_bytes()
+    at = whole.index(b"tokenizer.ggml.tokens")
+    path = tmp_path / "damaged.gguf"
+    path.write_bytes(whole[:at] + whole[at:].replace(b"<|endoftext|>", b"\xff" * 13, 1))
+    with pytest.raises(CheckpointError, match="not a whole GGUF file .*utf-8"):
+        write_checkpoint_of(path, tmp_path / "out")
+    path.write_bytes(whole[:at] + whole[at:].replace(b"\1\0\0\0\0\0\0\0b", b"\1\0\0\0\0\0\0\0a", 1))
+    with pytest.raises(CheckpointError, match="not a tokenizer .1 tokens are there twice"):
+        write_checkpoint_of(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("count", [0, 2**31, 2**63 - 1, 2**64 - 1])
+@pytest.mark.parametrize("at", [8, 16])  # the numbers of tensors and of keys
+def test_absurd_counts_are_one_line_and_take_no_memory(tmp_path, at, count):
+    whole = bytearray(write(tmp_path / "m.gguf").read_bytes())
+    whole[at : at + 8] = count.to_bytes(8, "little")
+    (tmp_path / "m.gguf").write_bytes(whole)
+    with pytest.raises(CheckpointError) as caught:
+        write_checkpoint_of(tmp_path / "m.gguf", tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()

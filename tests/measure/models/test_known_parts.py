@@ -21,6 +21,7 @@ LIKE_LLAMA = (
     *("llama", "llama, biases", "qwen2", "qwen3", "olmo2", "rotation off in one"),
     *("granite", "gemma2", "gemma3"),
 )
+EXPERTS = ("mixtral", "olmoe", "qwen3_moe")  # their gates are among what is routed
 CENTRED = ("opt", "opt, norms after", "gpt2", "phi", "a window in one")
 
 
@@ -51,7 +52,7 @@ def test_gates_and_rotations_like_llamas_are_known(name):
     gates = {gate_of(module) for module in parts.values()} - {None}
     expected = {"gelu_tanh"} if name.startswith("gemma") else {"silu"}
     assert gates == (expected if name in LIKE_LLAMA else set())
-    assert any(rotates(module) for module in parts.values()) == (name in (*LIKE_LLAMA, "phi", "phi3"))
+    assert any(rotates(module) for module in parts.values()) == (name in (*LIKE_LLAMA, *EXPERTS, "phi", "phi3"))
     assert any(calls_an_interface(module) for module in parts.values()) == (name != "a window in one")
 
 

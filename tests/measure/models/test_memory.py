@@ -98,6 +98,19 @@ def test_work_is_counted_from_the_blocks_of_a_model():
     assert (evaluation.widest_input, evaluation.vocabulary_size, evaluation.itemsize) == (0, 256, 4)
 
 
+def test_work_of_experts_is_that_of_those_a_token_goes_to():
+    """OLMoE, 32 wide, 3 of 4 experts of 16 a token; the moments of all four may wait: 32 columns, counted by hand."""
+    decoder = decoder_of(build("olmoe"))
+    calibration, evaluation = memory.calibration_work(decoder, 7, 9, 2), memory.evaluation_work(decoder, 7, 9, 4)
+    shapes = [(32, 32), (16, 32), (16, 32), (32, 32)], [(16, 32), (16, 32), (32, 16)]
+    attention, expert = (sum(rows + columns for rows, columns in each) for each in shapes)
+    assert calibration.widths == evaluation.widths == attention + 3 * expert
+    assert calibration.block_params == sum(r * c for r, c in shapes[0]) + 4 * sum(r * c for r, c in shapes[1])
+    assert (calibration.waiting, evaluation.waiting) == (4 * 32**2, 0)
+    without = dataclasses.replace(calibration, waiting=0)
+    assert calibration.n_bytes(3, 5) - without.n_bytes(3, 5) == 3 * 4 * 4 * 32**2
+
+
 @pytest.mark.parametrize("field", ["n_sequences", "seq_len", "itemsize", "d_model", "widths", "block_params"])
 @every_work
 def test_everything_that_grows_takes_more_memory(work, field):

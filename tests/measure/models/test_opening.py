@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.measure.plain import ARCHITECTURES, CONFIGS
+from tests.measure.plain import ARCHITECTURES, CONFIGS, OF_EXPERTS
 from tests.measure.tiny import ROOT, tiny_model
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
@@ -193,9 +193,10 @@ def test_a_shard_that_changes_in_the_middle_is_one_line(tmp_path, monkeypatch, w
         method.quantize([checkpoint], SCHEMES[:1], CALIBRATION, GIB)
 
 
-def test_nothing_is_read_before_it_is_used(tmp_path):
+@pytest.mark.parametrize("name", ["llama", *OF_EXPERTS])
+def test_nothing_is_read_before_it_is_used(tmp_path, name):
     """The parameters are the file's own pages."""
-    opened = opening.open_stored(saved(tmp_path, "llama"))
+    opened = opening.open_stored(saved(tmp_path, name))
     assert all(parameter.dtype in NARROW for parameter in opened.parameters())
     mapped = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if "model.safetensors" in line]
     ranges = [tuple(int(end, 16) for end in line[0].split("-")) for line in mapped if str(tmp_path) in line[-1]]

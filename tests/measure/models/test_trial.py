@@ -72,6 +72,12 @@ CONFIGS = {
     for tied in (True, False)
 } | {
     "rotation off in the last": (transformers.SmolLM3Config(**COMMON, num_key_value_heads=2), (0, 0, 0, 3)),
+    "mixtral": (transformers.MixtralConfig(**GATED, num_local_experts=4), (0, 0, 0, 0)),
+    "olmoe": (transformers.OlmoeConfig(**GATED, num_experts=6, num_experts_per_tok=2), (0, 0, 0, 0)),
+    "qwen3_moe": (
+        transformers.Qwen3MoeConfig(**GATED, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=16),
+        (0, 0, 0, 0),
+    ),
     "local windows": (GPT_NEO, (0, 1, 0, 1)),
     "norms without weights": (transformers.OlmoConfig(**COMMON), (0, 0, 0, 0)),
     "an activation with buffers": (transformers.ApertusConfig(**COMMON), (0, 0, 0, 0)),

@@ -30,7 +30,7 @@ from tests.measure.packed_models import (
 )
 from tests.measure.tiny import tiny_model, write_family
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoXForCausalLM, OlmoeConfig
 
 from helpers.commands import packing
 from helpers.measure.mixed import recipes
@@ -225,6 +225,17 @@ def test_an_export_calibrates_on_the_texts_that_are_named(family, tmp_path):
     assert (usual.calib_dataset, named.calib_dataset) == ("wheels-calibration", "words")
     assert usual.calib_sha256 != named.calib_sha256
     assert not filecmp.cmp(tmp_path / "usual/model.safetensors", tmp_path / "named/model.safetensors", shallow=False)
+
+
+def test_experts_are_refused_by_name_before_the_work(tmp_path, nothing_is_rounded):
+    config = OlmoeConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, num_experts=8
+    )
+    AutoModelForCausalLM.from_config(config).bfloat16().save_pretrained(tmp_path / "olmoe")
+    message = "olmoe: olmoe has experts; accepted in a packed checkpoint: models without"
+    with pytest.raises(CheckpointError, match=message):
+        export.export_rounded(tmp_path / "olmoe", scheme(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_matrices_that_are_stored_transposed_are_refused_before_the_work(tmp_path, nothing_is_rounded):

@@ -82,6 +82,11 @@ def test_a_field_on_which_readers_differ_is_refused(bits, carries):
         ("qweight", lambda tensor: tensor.to(torch.int16), "'layer.qweight' is torch.int16"),
         ("qzeros", lambda tensor: tensor[:, :-1], "'layer.qzeros' is torch.int32"),
         ("g_idx", lambda tensor: tensor + 1, "'layer.qzeros' is torch.int32"),
+        ("g_idx", lambda tensor: tensor.float(), "'layer' has torch.float16 scales, torch.float32 g_idx"),
+        ("g_idx", lambda tensor: tensor[None], "'layer' is stored as .*; accepted: matrices and, of g_idx, a row"),
+        ("scales", lambda tensor: tensor.int(), "'layer' has torch.int32 scales"),
+        ("scales", lambda tensor: tensor.flatten(), "'layer' is stored as"),
+        ("scales", lambda tensor: tensor[0, 0], "'layer' is stored as"),
     ],
 )
 def test_another_layout_is_refused(field, change, said):

@@ -2,17 +2,17 @@
 
 import dataclasses
 import gc
-import math
 import weakref
 
 import pytest
 import torch
-from tests.measure.plain import ARCHITECTURES, build, inputs_of, loaded, order_of_layers, walk
+from tests.measure.plain import ARCHITECTURES, CONFIGS, OF_EXPERTS, build, inputs_of, loaded, order_of_layers, walk
 from tests.measure.tiny import tiny_model
 
-from helpers.measure.models import memory
+from helpers.measure.models import memory, stacking
 from helpers.measure.models.decoders import decoder_of
-from helpers.measure.rounding import gptq_solver, layerwise, methods
+from helpers.measure.rounding import gptq_solver, grids, layerwise, methods
+from helpers.measure.rounding.methods import gptq_hadamard
 from helpers.measure.rounding.rounded import Rounded
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
@@ -403,7 +403,8 @@ def test_in_full_precision_a_matrix_is_rounded_as_if_alone_whatever_else_is_kept
         assert_same_bits(answer, parts_of(whole, [alone], model))
     assert_same_bits(some, parts_of(whole, order[0::2], model))
     layer = f"{decoder_of(model).prefix}.{order[-1]}"
-    hessian = gptq_solver.second_moments(inputs_of(model, layer, CALIBRATION).flatten(0, -2)) / CALIBRATION.numel()
+    inputs = inputs_of(model, layer, CALIBRATION).flatten(0, -2)
+    hessian = gptq_solver.second_moments(inputs) / len(inputs)
     plain = gptq_solver.solve(model.get_submodule(layer).weight, hessian, 3, 16, False, 0.01)
     # attention of stacked variants may round in another last bit, which turns a code at a boundary here and there
     assert share_within_half_a_step(each[-1], {f"{layer}.weight": plain.weight}) > 0.97
@@ -514,7 +515,103 @@ def test_a_figure_that_is_no_number_is_null():
     assert not answer.decoded("gpt_neox.layers.1.mlp.dense_h_to_4h.weight").any()
 
 
-def test_the_largest_figure_is_none_where_one_is_none_wherever_it_comes():
-    nan = float("nan")
-    assert layerwise._largest([1.0, 3.0, 2.0]) == 3.0
-    assert all(math.isnan(layerwise._largest(figures)) for figures in ([nan, 1.0], [1.0, nan]))
+# ---- experts -------------------------------------------------------------------------------------------------------
+
+RTN_WHERE_UNREACHED = {"unreached_experts": "rtn"}
+
+
+def routed(model, block: int, expert: int) -> torch.Tensor:
+    """Return what one expert of a model that transformers runs sees of the calibration, (tokens, columns)."""
+    return inputs_of(model, f"model.layers.{block}.mlp.experts.{expert}.gate_proj", CALIBRATION)
+
+
+@pytest.mark.parametrize("name", OF_EXPERTS)
+def test_an_expert_is_rounded_as_gptq_alone_rounds_it_on_what_is_routed_to_it(name):
+    """In full precision, so that the last block's inputs are the 16-bit model's too; tokens are counted exactly."""
+    model, wanted = build(name), scheme(3, 16, False, propagate="full_precision")
+    ((answer,),) = quantize(model, schemes=[wanted])
+    counts = []
+    for block in range(2):
+        experts = model.model.layers[block].mlp.experts.each()
+        for index in range(len(experts)):
+            seen = routed(model, block, index)
+            counts.append(len(seen))
+            layer = f"model.layers.{block}.mlp.experts.{index}.gate_proj"
+            hessian = gptq_solver.second_moments(seen) / len(seen)
+            plain = gptq_solver.solve(model.get_submodule(layer).weight, hessian, 3, 16, False, 0.01)
+            name_of = f"{layer}.weight"
+            assert (
+                share_within_half_a_step(
+                    Rounded({name_of: answer.weights[name_of]}, Diagnostics()), {name_of: plain.weight}
+                )
+                > 0.97
+            )
+    assert answer.diagnostics.expert_tokens == tuple(counts)
+    per_token = model.config.num_experts_per_tok
+    assert sum(counts) == 2 * per_token * CALIBRATION.numel()
+    assert answer.diagnostics.hardly_reached == ()
+
+
+@pytest.mark.parametrize("name", OF_EXPERTS)
+def test_experts_in_micro_batches_are_those_of_all_text_at_once(name):
+    """The same tokens are counted; sums in another order turn a code here and there. No block is run per expert."""
+    model = build(name)
+    ((whole,),) = quantize(model, schemes=SCHEMES[:1])
+    passes = []
+    decoder = decoder_of(model)
+    least = layerwise.calibration_work(decoder, *CALIBRATION.shape, 4).n_bytes(1, 2)
+    with stacking.listening(passes.append):
+        ((parts,),) = quantize(model, schemes=SCHEMES[:1], memory_bytes=least)
+    assert parts.diagnostics.calib_micro_batch == 2
+    assert sum(parts.diagnostics.expert_tokens) == sum(whole.diagnostics.expert_tokens)
+    assert len(passes) <= 2 * len(CALIBRATION) // 2
+    assert same_codes(parts, whole) > 0.95
+
+
+@pytest.mark.parametrize("name", OF_EXPERTS)
+def test_experts_that_calibration_hardly_reaches_are_refused_by_name(name):
+    short = CALIBRATION[:1, :20]
+    schemes = [SCHEMES[0], scheme(2, 16, False, **RTN_WHERE_UNREACHED)]
+    ((refused, rounded),) = quantize(build(name), schemes=schemes, calibration=short)
+    assert isinstance(refused, QuantizationError)
+    message = str(refused)
+    assert message.startswith("experts with fewer calibration tokens than columns: 0.mlp.experts.0 (")
+    assert message.endswith("accepted: more calibration text, or 'unreached_experts: rtn'")
+    assert "\n" not in message
+    assert "0.mlp.experts.0" in rounded.diagnostics.hardly_reached
+    n_experts = len(build(name).model.layers[0].mlp.experts.each())
+    assert len(rounded.diagnostics.expert_tokens) == 2 * n_experts
+
+
+@pytest.mark.parametrize("method", ["gptq", "gptq_hadamard"])
+def test_unreached_experts_are_rounded_to_nearest_and_the_others_are_not(method):
+    """Bit for bit: under the identity nothing is corrected. 20 tokens are too few for any expert, not for attention."""
+    model, short = build("mixtral"), CALIBRATION[:1, :20]
+    wanted = dataclasses.replace(scheme(3, 16, False, **RTN_WHERE_UNREACHED), method=method, calib_seed=0)
+    ((answer,),) = methods.method_named(method).quantize(loaded(model), [wanted], short, PLENTY)
+    for name, weight in answer.weights.items():
+        own = model.get_parameter(name).detach()
+        basis = torch.eye(own.shape[1])
+        if method == "gptq_hadamard":
+            basis = gptq_hadamard.rotation_of(own.shape[1], 0)
+        plain = grids.round_to_integer(gptq_solver.product(own, basis), 3, False, 16)
+        found = weight if method == "gptq_hadamard" else weight.decode()
+        to_nearest = torch.equal(found, gptq_solver.product(plain.decode(), basis.T))
+        assert to_nearest == ("experts" in name), name
+
+
+def test_what_becomes_of_unreached_experts_is_a_question_of_models_with_experts():
+    refusal = methods.method_named("gptq").refusal
+    assert refusal(CONFIGS["olmoe"], scheme(3, 16, False, **RTN_WHERE_UNREACHED)) is None
+    found = refusal(CONFIGS["olmoe"], scheme(3, 16, False, unreached_experts="nearest"))
+    assert found == 'gptq: \'unreached_experts\' is "nearest"; accepted: null, "rtn"'
+    found = refusal(CONFIGS["llama"], scheme(3, 16, False, **RTN_WHERE_UNREACHED))
+    assert found == "gptq: 'unreached_experts' is \"rtn\"; accepted: null"
+
+
+def test_an_expert_whose_matrices_are_kept_needs_no_calibration():
+    model, short = build("mixtral"), CALIBRATION[:1, :20]
+    experts = [each for each in short_names(model) if "experts" in each]
+    ((answer,),) = quantize(model, schemes=[keeping(SCHEMES[0], *experts)], calibration=short)
+    assert answer.diagnostics.hardly_reached == ()
+    assert not any("experts" in name for name in answer.weights)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tests.measure.plain import ARCHITECTURES, build, loaded
+from tests.measure.plain import ARCHITECTURES, WITHOUT_EXPERTS, build, loaded
 from tests.measure.tiny import tiny_model
 from torch.nn import functional
 
@@ -248,7 +248,7 @@ def patched_logits(model, answer: Rounded) -> torch.Tensor:
     return torch.cat([model(block[None, :-1]).logits.double().log_softmax(-1) for block in TOKENS])
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", WITHOUT_EXPERTS)
 def test_rounded_inputs_are_those_of_a_model_patched_by_hand(name):
     """Before every rounded matrix and no other, sequence by sequence; OPT runs its MLP on all tokens in one dimension.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.measure.tiny import ROOT, write_sweep
-from transformers import LlamaConfig, MixtralConfig, PretrainedConfig, T5Config
+from transformers import LlamaConfig, PretrainedConfig, Qwen2MoeConfig, T5Config
 
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.methods import rtn
@@ -371,7 +371,7 @@ def test_every_hub_family_refuses_a_group_at_plan_time(tmp_path, name):
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        (MixtralConfig(**SMALL, **TOKENS, num_key_value_heads=2), r"found: also mlp\.gate\.weight"),
+        (Qwen2MoeConfig(**SMALL, **TOKENS, num_key_value_heads=2), r"found: also mlp\.gate\.weight"),
         (T5Config(), "no causal language model can be made of T5Config"),
     ],
 )

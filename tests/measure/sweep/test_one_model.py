@@ -21,6 +21,7 @@ def _from_the_top_folder(monkeypatch):
         ({"bits": (1,)}, "--bits is 1; accepted: 2 to 8"),
         ({"bits": (16,)}, "--bits is 16; accepted: 2 to 8 (the 16-bit model is measured beside every other)"),
         ({"bits": (3, 3)}, "--bits has 3 twice; accepted: each once"),
+        ({"methods": ("rtn", "rtn")}, "--method has rtn twice; accepted: each once"),
         *(
             ({"group_size": size}, f"--group-size is {size}; accepted: a divisor of 64 (of every input width")
             for size in (48, 0, -2)

@@ -1,5 +1,6 @@
 """Texts of a person's own: layouts, and one line for each file that can't be a text."""
 
+import os
 import re
 
 import pyarrow as pa
@@ -81,3 +82,31 @@ def test_no_document_of_the_book_is_scored_and_calibrated_on(monkeypatch):
     assert len(scored) > 100
     assert len(calibrated) > 100
     assert not scored & calibrated
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.parquet", "folder"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    place = tmp_path / name
+    if name == "folder":
+        place.mkdir()
+    os.mkfifo(place / "a.txt" if name == "folder" else place)
+    with pytest.raises(CorpusError, match="a pipe or a device; accepted: a file"):
+        read_documents(place)
+
+
+@pytest.mark.parametrize("name", ["x\x1b[31m.txt", "x\ny.txt", "\u202ex.txt"])
+def test_a_name_that_a_terminal_would_obey_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("text")
+    with pytest.raises(CorpusError, match="accepted: a name without control characters") as caught:
+        read_documents(tmp_path / name)
+    assert str(caught.value).isprintable()
+
+
+def test_a_text_at_home_or_here_has_a_name(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "a.txt").write_text("text")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+    assert [text_named(place).name for place in ("~/a.txt", ".", "../home/.")] == ["a.txt", "home", "home"]
+    assert calibration_named("~/a.txt")[0].texts == ("text",)

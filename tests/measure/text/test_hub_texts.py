@@ -131,7 +131,9 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path):
         assert told.startswith(f"{unpinned}: no commit; accepted: {FORM} (the Hub doesn't say which commit: ")
 
 
-@pytest.mark.parametrize("address", ["hf://someone/words", "hf://datasets/words", "hf://datasets/a/b@c@d/e.parquet"])
+@pytest.mark.parametrize(
+    "address", ["hf://someone/words", "hf://datasets/words", "hf://datasets/a/b@c@d/e.parquet", f"{TEXT}#a\x1b"]
+)
 def test_another_form_is_refused_without_asking(address):
     with pytest.raises(SpecError, match="accepted of the Hub: hf://datasets/OWNER/NAME@COMMIT/FILE.parquet#COLUMN"):
         hub_text(address, "text")

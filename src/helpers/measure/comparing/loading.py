@@ -21,7 +21,7 @@ from helpers.measure.comparing.stored import REFUSED, StoredTensor, rounded_laye
 from helpers.measure.models import checkpoints, gguf_files
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.failures import refusals_named
-from helpers.measure.packing.gptq_format import unpacked
+from helpers.measure.packing.gptq_format import BITS, unpacked
 from helpers.measure.rounding.methods.libraries import imported, without_remarks
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.words import shown
@@ -59,13 +59,11 @@ def load(folder: Path, original: PreTrainedModel, device: str) -> Quantized:
 
     Raises CheckpointError for files that can't be loaded, with the package that is missing where one is.
     """
-    settings = checkpoints.settings_of(folder, REFUSED)
-    quantization = settings.get("quantization_config")
+    method, quantization = method_of(folder)
     stored = stored_tensors(folder)
-    if quantization is None:
+    if method is None:
         local = checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None)
         return Quantized(folder, checkpoints.load(local, device), stored, None, "16 bits", frozenset())
-    method = _method(folder, quantization)
     rounded = rounded_layers(stored)
     if not rounded:
         raise CheckpointError(f"{folder}: 'quantization_config' but every weight in 16 bits or more; accepted: packed")
@@ -94,15 +92,39 @@ def load_file(file: Path, folder: Path, device: str) -> Quantized:
     return Quantized(folder, model, stored, GGUF if rounded else None, label, rounded)
 
 
-def _method(folder: Path, quantization: Any) -> str:
-    """Return the name of the method that config.json says. Raises CheckpointError for one that isn't accepted."""
+def method_of(folder: Path) -> tuple[str | None, dict[str, Any]]:
+    """Return the method that config.json says, None for 16 bits, and its settings.
+
+    Raises CheckpointError for one that isn't accepted, or for bits and groups that no packed layer has.
+    """
+    quantization = checkpoints.settings_of(folder, REFUSED).get("quantization_config")
+    if quantization is None:
+        return None, {}
     method = quantization.get(METHOD) if isinstance(quantization, dict) else None
     if method is None and isinstance(quantization, dict) and (quantization.keys() & {"load_in_4bit", "load_in_8bit"}):
         method = "bitsandbytes"  # as its first files were written
     if method not in (GPTQ, *PACKAGES):
         accepted = ", ".join((GPTQ, *PACKAGES))
         raise CheckpointError(f"{folder}: '{METHOD}' is {shown(method)}; accepted: {accepted}, or 16 bits")
-    return str(method)
+    if method == GPTQ:
+        _refuse_impossible(folder, quantization)
+    return str(method), quantization
+
+
+def _refuse_impossible(folder: Path, quantization: dict[str, Any]) -> None:
+    """Raise CheckpointError for settings of packed GPTQ that would stand in a table and that no file can have."""
+    bits, group = quantization.get("bits"), quantization.get("group_size", -1)
+    if type(bits) is not int or bits not in BITS:
+        raise CheckpointError(f"{folder}: 'bits' is {shown(bits)}; accepted: {', '.join(map(str, BITS))}")
+    if type(group) is not int or not (group == -1 or group > 0):
+        raise CheckpointError(f"{folder}: 'group_size' is {shown(group)}; accepted: 1 or more, or -1")
+
+
+def _refuse_other_bits(folder: Path, quantization: dict[str, Any], layer: str, tensors: dict[str, Tensor]) -> None:
+    """Raise CheckpointError where a layer is packed at other bits than the settings say of all layers."""
+    bits = 32 * tensors[f"{layer}.qweight"].shape[0] // len(tensors[f"{layer}.g_idx"])
+    if bits != quantization["bits"] and not quantization.get("dynamic"):
+        raise CheckpointError(f"{folder}: 'bits' is {quantization['bits']}, but '{layer}' is packed at {bits}")
 
 
 def _label(method: str, quantization: dict[str, Any]) -> str:
@@ -169,6 +191,7 @@ def _decoded(folder: Path, quantization: dict[str, Any], original: PreTrainedMod
             weight = unpacked(layer, tensors, layout == FORMATS[0], "gptqmodel" in writer)
         except QuantizationError as error:
             raise CheckpointError(f"{folder}: {error}") from None
+        _refuse_other_bits(folder, quantization, layer, tensors)
         for field in ("qweight", "qzeros", "scales", "g_idx"):
             del tensors[f"{layer}.{field}"]
         bias = tensors.get(f"{layer}.bias")

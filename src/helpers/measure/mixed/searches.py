@@ -18,6 +18,7 @@ from torch import Tensor
 
 from helpers.measure.mixed import assignments, sensitivity
 from helpers.measure.mixed.assignments import Units
+from helpers.measure.models.as_linear import has_experts
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.scoring import evaluate
@@ -96,8 +97,11 @@ def rounded_alone(
 ) -> list[Rounded]:
     """Round every matrix as if it were the only one, for schemes of one method; weights come back in float32.
 
-    Raises QuantizationError when a scheme fails.
+    Raises QuantizationError when a scheme fails, and for experts, whose second order isn't estimated.
     """
+    config = checkpoint.model.config
+    if has_experts(config):
+        raise QuantizationError(f"{config.model_type} has experts; accepted in a search: models without")
     method = methods.method_named(schemes[0].method)
     alone = [dataclasses.replace(scheme, propagate="full_precision") for scheme in schemes]
     wanted = alone if method.calibrated else list(schemes)  # without calibration there is nothing to propagate

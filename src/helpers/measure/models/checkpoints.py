@@ -19,7 +19,7 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.as_linear import OF_EXPERTS, has_experts, in_parts, loaded_in_parts, with_linear_layers
 from helpers.measure.models.decoders import caps_attention, decoder_of, first_line
 from helpers.measure.models.failures import refusals_named, said_of
 from helpers.measure.models.trial import refuse_another_walk
@@ -42,7 +42,8 @@ OTHER_WEIGHTS = {
 UNDECIDING = ("transformers_version", "architectures", "_name_or_path", "dtype", "torch_dtype", "use_cache")
 STORED_AS = ("BF16", "F16", "F32", "F64")
 LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
-MOST_LAYERS = 10_000  # more are a damaged file: even their names wouldn't fit into memory
+MOST_LAYERS = 1_000  # more are a damaged file: nobody has so many, and planning them would take minutes
+POSITIONS = ("max_position_embeddings", "n_positions")
 # Buffers that checkpoints of older transformers carry and newer ones compute
 OBSOLETE_KEYS = (
     *("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"),
@@ -150,6 +151,9 @@ def settings_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> dic
         for name in LAYER_COUNTS:
             if isinstance(part.get(name), int) and part[name] > MOST_LAYERS:
                 raise CheckpointError(f"{path}: '{name}' is {part[name]}; accepted: at most {MOST_LAYERS}")
+        for name in POSITIONS:
+            if isinstance(part.get(name), int) and part[name] < 1:
+                raise CheckpointError(f"{path}: '{name}' is {part[name]}; accepted: 1 or more")
     return settings
 
 
@@ -235,6 +239,9 @@ def model_from(
     `more` is what else `from_pretrained` takes; a state dict needs the model's own class as `kind`.
     Raises CheckpointError that begins with `folder`.
     """
+    if has_experts(config):
+        kind = in_parts(AutoModelForCausalLM._model_mapping[type(config)] if kind is AutoModelForCausalLM else kind)
+        more["key_mapping"] = OF_EXPERTS[config.model_type]
     with refusals_named(folder):
         model, info = kind.from_pretrained(
             None if "state_dict" in more else folder,
@@ -251,6 +258,7 @@ def model_from(
     if wrong:
         raise CheckpointError(f"{folder}: parameters missing, unknown or of another shape: {', '.join(wrong)}")
     loaded: PreTrainedModel = model
+    loaded_in_parts(loaded)
     return loaded
 
 

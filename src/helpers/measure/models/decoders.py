@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from helpers.measure.models.after_head import steps_of
+from helpers.measure.models.as_linear import ROUTERS, with_linear_layers
 from helpers.measure.models.block_kinds import templates_of
-from helpers.measure.models.conv1d import with_linear_layers
 from helpers.measure.models.stored import NARROW, wide, widened_in_turn
 from helpers.measure.models.streaming.placing import device_of
 from helpers.table.errors import CheckpointError
@@ -199,7 +199,7 @@ def meta_model(config: PretrainedConfig) -> PreTrainedModel:
     try:
         with torch.device("meta"):
             model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except CAUSES as error:
+    except Exception as error:  # whatever a library raises of numbers and names that it can't use
         kind = type(config).__name__
         raise CheckpointError(f"no causal language model can be made of {kind} ({first_line(error)})") from None
     return model
@@ -222,8 +222,9 @@ def unknown_structure(model: nn.Module, complaint: str) -> CheckpointError:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text."""
-    return str(error).partition("\n")[0]
+    """Return the first line of an error's text, with the next where it ends in a colon: that one has the reason."""
+    first, _, rest = str(error).partition("\n")
+    return f"{first} {rest.strip().splitlines()[0] if rest.strip() else ''}".rstrip() if first.endswith(":") else first
 
 
 def _linear(block: nn.Module) -> dict[str, nn.Linear]:
@@ -262,9 +263,10 @@ def _refuse_left_out_caps(model: PreTrainedModel) -> None:
 
 
 def _refuse_other_matrices(model: nn.Module, prefix: str, block: nn.Module) -> None:
-    """Refuse a block with matrices that aren't a Linear's (experts): they would silently stay as they are."""
+    """Refuse a block with matrices that aren't a Linear's: they would stay as they are, as only a router's may."""
     linear = {f"{name}.weight" for name in _linear(block)}
-    others = [name for name, parameter in block.named_parameters() if parameter.ndim > 1 and name not in linear]
+    known = linear | {f"{name}.weight" for name, module in block.named_modules() if isinstance(module, ROUTERS)}
+    others = [name for name, parameter in block.named_parameters() if parameter.ndim > 1 and name not in known]
     if others or not linear:
         found = f"also {', '.join(others)}" if others else "none"
         raise unknown_structure(model, f"only Linear layers in '{prefix}' can be rounded; found: {found}")

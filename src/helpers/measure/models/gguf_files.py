@@ -6,10 +6,11 @@ reader with the package `gguf`; the tokenizer isn't, because that reader gives e
 of splitting text, whatever `tokenizer.ggml.pre` says.
 """
 
+import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def cached_checkpoint_of(path: Path, cache: Path) -> Path:
     process makes it.
     """
     refuse_name(path.stem, "the file's name")
+    _refuse_no_file(path)
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -97,14 +99,16 @@ def stored_kinds(path: Path, parameters: Iterable[str]) -> dict[str, tuple[str, 
     reader = _opened(path)
     import gguf
 
-    (architecture,) = [key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == _said(reader, ARCHITECTURE)]
-    names = gguf.get_tensor_name_map(architecture, _said(reader, f"{_said(reader, ARCHITECTURE)}.block_count"))
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
     kinds = {}
-    for parameter in parameters:
-        tensor = tensors.get(names.get_name(parameter, try_suffixes=(".weight", ".bias")))
-        if tensor is not None:
-            kinds[parameter] = (tensor.tensor_type.name, 8 * int(tensor.n_bytes) / int(tensor.n_elements))
+    with _header_of(path):
+        named = _said(reader, ARCHITECTURE)
+        (architecture,) = [key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == named]
+        names = gguf.get_tensor_name_map(architecture, _said(reader, f"{named}.block_count"))
+        tensors = {tensor.name: tensor for tensor in reader.tensors}
+        for parameter in parameters:
+            tensor = tensors.get(names.get_name(parameter, try_suffixes=(".weight", ".bias")))
+            if tensor is not None:
+                kinds[parameter] = (tensor.tensor_type.name, 8 * int(tensor.n_bytes) / int(tensor.n_elements))
     return kinds
 
 
@@ -132,12 +136,19 @@ def write_checkpoint_of(path: Path, out: Path) -> RoundedBefore:
     known architecture and tokenizer, ResultsError when the disk refuses; nothing is left behind then.
     """
     reader = _opened(path)
-    note, tokenizer = _note_of(reader), _tokenizer_of(reader, path)
+    with _header_of(path):
+        note, tokenizer = _note_of(reader), _tokenizer_of(reader, path)
     with disk.whole_folder(out) as partial, disk.refusals_named(out):
         _model_of(reader, path).save_pretrained(partial)
         tokenizer.save(str(partial / "tokenizer.json"))
         (partial / NOTE).write_text(json.dumps(summed(asdict(note)), indent=1) + "\n", encoding="utf-8")
     return note
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Raise CheckpointError for what would be waited for, or never ends: a pipe, a device."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise CheckpointError(f"{path}: a pipe or a device; accepted: a file")
 
 
 def _opened(path: Path) -> Any:
@@ -148,6 +159,7 @@ def _opened(path: Path) -> Any:
         raise CheckpointError(
             f"{path}: a GGUF file needs the package gguf (an extra, `measure`); it isn't installed"
         ) from None
+    _refuse_no_file(path)
     try:
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))
@@ -155,14 +167,23 @@ def _opened(path: Path) -> Any:
         raise CheckpointError(f"{path}: {error.strerror}") from None
     if magic != MAGIC:
         raise CheckpointError(f"{path}: not a GGUF file (it begins with {magic!r}, not {MAGIC!r})")
-    try:
+    with _header_of(path):
         reader = gguf.GGUFReader(path)
         architecture = _said(reader, ARCHITECTURE)
-    except Exception as error:  # whatever numpy and the package raise of a file that ends early or makes no sense
-        raise CheckpointError(f"{path}: not a whole GGUF file ({said_of(error):.120})") from None
     if architecture not in ARCHITECTURES:
         raise CheckpointError(f"{path}: architecture {architecture!r:.60}; accepted: {', '.join(ARCHITECTURES)}")
     return reader
+
+
+@contextlib.contextmanager
+def _header_of(path: Path) -> Iterator[None]:
+    """Turn whatever numpy and the package raise of a header that makes no sense into a CheckpointError."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a whole GGUF file ({said_of(error):.120})") from None
 
 
 def _said(reader: Any, key: str) -> Any:
@@ -192,6 +213,8 @@ def _tokenizer_of(reader: Any, path: Path) -> Tokenizer:
     tokens, merges = _said(reader, "tokenizer.ggml.tokens"), _said(reader, "tokenizer.ggml.merges")
     try:
         vocabulary = {token: place for place, token in enumerate(tokens)}
+        if len(vocabulary) < len(tokens):
+            raise ValueError(f"{len(tokens) - len(vocabulary):,} tokens are there twice")
         pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
         tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
     except Exception as error:  # of the library, in Rust, which raises nothing more special

@@ -8,12 +8,13 @@ On a GPU it is a bound that nothing exceeds (`streaming/device_work`).
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from helpers.measure.models.as_linear import expert_of
 from helpers.measure.models.decoders import Decoder, linear_in
 from helpers.measure.models.streaming.device_work import DeviceWork
 from helpers.measure.models.streaming.placing import device_of, is_streamed
@@ -60,11 +61,12 @@ class Work:
     seq_len: int
     itemsize: int  # of the activations, bytes
     d_model: int
-    widths: int  # inputs and outputs of a block's linear layers, summed
+    widths: int  # inputs and outputs of a block's linear layers, summed; of experts, those that a token goes to
     block_params: int
     widest_input: int  # columns of the largest Hessian; 0 where none is needed
     vocabulary_size: int  # 0 where no logits are needed
     n_heads: int = 0  # whose scores are made in full; 0 where attention makes none
+    waiting: int = 0  # numbers of a block's second moments that wait at once for the last sequence: experts'
     beside: int = 0  # bytes, however little is done at once
 
     def n_bytes(self, variants: int, sequences: int) -> int:
@@ -75,7 +77,7 @@ class Work:
         logits = LOGIT_COPIES * sequences * self.seq_len * self.vocabulary_size * 4
         if self.vocabulary_size:  # a 16-bit model's last hidden states wait for its variants
             logits += hidden
-        hessians = HESSIAN_COPIES * 4 * self.widest_input**2
+        hessians = HESSIAN_COPIES * 4 * self.widest_input**2 + 4 * self.waiting
         of_variants = variants * (hidden + activations + hessians + WEIGHT_COPIES * 4 * self.block_params)
         return self.beside + of_variants + logits
 
@@ -121,6 +123,7 @@ def device_work(work: Work, decoder: Decoder, n_checkpoints: int, streamed: bool
         end_params=_largest_end(decoder),
         logits_at_once=LOGITS_AT_ONCE["cuda"],
         streamed=streamed,
+        waiting=work.waiting,
     )
 
 
@@ -130,19 +133,27 @@ def linear_layers_of(decoder: Decoder) -> list[nn.Linear]:
 
 
 def _work(decoder: Decoder, n_sequences: int, seq_len: int, itemsize: int, hessians: bool) -> Work:
-    layers = linear_layers_of(decoder)
-    config = decoder.model.config
+    named = {name: linear_in(decoder.blocks[0], name) for name in decoder.linear_names()}
+    layers, config = list(named.values()), decoder.model.config
+    of_experts = [layer for name, layer in named.items() if expert_of(name)]
+    n_experts = len({expert_of(name) for name in named} - {None})
+    idle = 1 - config.num_experts_per_tok / n_experts if n_experts else 0  # a share of the experts, for any token
     return Work(
         n_sequences,
         seq_len,
         itemsize,
         config.hidden_size,
-        sum(layer.in_features + layer.out_features for layer in layers),
+        _widths(layers) - int(idle * _widths(of_experts)),
         sum(layer.weight.numel() for layer in layers),
         max(layer.in_features for layer in layers) if hessians else 0,
         0 if hessians else config.vocab_size,
         config.num_attention_heads if config._attn_implementation == "eager" else 0,
+        n_experts * max((layer.in_features**2 for layer in of_experts), default=0) if hessians else 0,
     )
+
+
+def _widths(layers: Iterable[nn.Linear]) -> int:
+    return sum(layer.in_features + layer.out_features for layer in layers)
 
 
 def share(work: Work | DeviceWork, n_variants: int, n_sequences: int, memory_bytes: int) -> Share:

@@ -7,12 +7,12 @@ from pathlib import Path
 from torch import nn
 
 from helpers.measure.models import checkpoints, gguf_files
-from helpers.measure.models.conv1d import with_linear_layers
+from helpers.measure.models.as_linear import with_linear_layers
 from helpers.measure.models.decoders import blocks_of, meta_model
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families.catalogue import HUB_FAMILIES, MANIFEST, read_manifest
-from helpers.table.names import refuse_name
+from helpers.table.names import at_home, refuse_name
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "pytorch_model.pt")
@@ -24,7 +24,7 @@ def checkpoint_of(model: str, revision: str | None, tokens_seen: int | None) -> 
     What a manifest beside it or this package's families say of it is in the description; `tokens_seen` is put in where
     nothing says it. Raises CheckpointError or SpecError where it can't be had or measured.
     """
-    place, file = Path(model).expanduser(), gguf_file(model)
+    place, file = at_home(model), gguf_file(model)
     if file is not None and revision is not None:
         raise SpecError(
             f"{model}: a file has no --revision '{revision}'; accepted: a Hub repository such as owner/name"
@@ -41,7 +41,7 @@ def checkpoint_of(model: str, revision: str | None, tokens_seen: int | None) -> 
 
 def gguf_file(model: str) -> Path | None:
     """Return the path of a model that is named by a GGUF file, whether or not it is there; None for any other."""
-    place = Path(model).expanduser()
+    place = at_home(model)
     return place if place.suffix.lower() == gguf_files.SUFFIX and not place.is_dir() else None
 
 
@@ -50,7 +50,7 @@ def folder_of(model: str, revision: str | None) -> Path:
 
     Raises SpecError for what is neither, CheckpointError where the Hub hasn't it.
     """
-    folder = Path(model).expanduser()
+    folder = at_home(model)
     if folder.is_dir() and revision is None:
         return folder
     if folder.exists() or (revision is None and not REPOSITORY.fullmatch(model)):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from helpers.measure.models.as_linear import Experts
 from helpers.measure.models.decoders import Decoder, linear_in, stored_buffers
 from helpers.measure.models.stored import widened_outside
 from helpers.measure.models.streaming.placing import device_of
@@ -24,17 +25,32 @@ from helpers.table.records import given
 Layer = TypeVar("Layer", bound="StackedLinear")
 
 
+class WaitError(Exception):
+    """A micro-batch has reached a layer that isn't rounded yet, and isn't the last to reach it."""
+
+
 class StackedLinear(nn.Module):
-    """V linear layers: (V x n, ..., columns) -> (V x n, ..., rows), with weight (V, rows, columns), bias (V, rows)."""
+    """V linear layers: (V x n, ..., columns) -> (V x n, ..., rows), with weight (V, rows, columns), bias (V, rows).
+
+    Where variants have different numbers of tokens, `shares` says how many: (their sum, columns) -> (their sum, rows).
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.weight: Tensor | None = None
         self.bias: Tensor | None = None
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def see(self, inputs: Tensor, shares: list[int] | None = None) -> None:
+        """Look at the inputs before they are multiplied; a walk that rounds may let its micro-batch wait."""
+
+    def forward(self, inputs: Tensor, shares: list[int] | None = None) -> Tensor:
         """Multiply each variant's inputs with its own weight."""
         weight = given(self.weight)
+        if shares is not None:
+            parts = inputs.split(shares)
+            biases = [None] * len(parts) if self.bias is None else self.bias
+            each = zip(parts, weight, biases, strict=True)
+            return torch.cat([nn.functional.linear(part, own, bias) for part, own, bias in each])
         n_variants, rows, columns = weight.shape
         stacked = inputs.reshape(n_variants, -1, columns)
         outputs = stacked.new_empty(n_variants, stacked.shape[1], rows)
@@ -49,30 +65,56 @@ class StackedLinear(nn.Module):
 class StackedModule(nn.Module):
     """A small module (a norm) for V variants, (V x n, ...) -> (V x n, ...).
 
-    Its parameters have shape (V, ...), or their own where all variants are of one checkpoint and share them.
+    Its parameters have shape (V, ...), or their own where all variants are of one checkpoint and share them. A matrix
+    (a router's) isn't shared: the bits of its product would depend on how many variants there are.
     """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.template = (module,)  # in a tuple: its own parameters aren't this module's
         self.values: dict[str, Tensor] = {}
-        self.shared = True
+        self.sharing = all(parameter.ndim < 2 for parameter in module.parameters())
+        self.shared = self.sharing
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Any:
         """Apply each variant's parameters to its own inputs."""
         if self.shared:
             return self._of_one(self.values, inputs)
         n_variants = len(next(iter(self.values.values())))
         split = inputs.unflatten(0, (n_variants, -1))
-        if inputs.is_cuda:
-            return torch.vmap(self._of_one)(self.values, split).flatten(0, 1)
+        if inputs.is_cuda and self.sharing:
+            outputs: Tensor = torch.vmap(self._of_one)(self.values, split)
+            return outputs.flatten(0, 1)
         each = [{name: value[v] for name, value in self.values.items()} for v in range(n_variants)]
-        # on a CPU one by one, so that a variant's bits are its own: vmap takes layer norms apart
-        return torch.cat([self._of_one(values, x) for values, x in zip(each, split, strict=True)])
+        # one by one, so that a variant's bits are its own: on a CPU vmap takes layer norms apart
+        parts = [self._of_one(values, x) for values, x in zip(each, split, strict=True)]
+        return torch.cat(parts) if isinstance(parts[0], Tensor) else tuple(map(torch.cat, zip(*parts, strict=True)))
 
-    def _of_one(self, values: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        outputs: Tensor = functional_call(self.template[0], values, (inputs,))
-        return outputs
+    def _of_one(self, values: dict[str, Tensor], inputs: Tensor) -> Any:
+        return functional_call(self.template[0], values, (inputs,))
+
+
+class StackedExperts(Experts):
+    """The experts of V variants: tokens (V x n, d) -> (V x n, d)."""
+
+    def products(
+        self, names: Sequence[str], inputs: Sequence[Tensor], shares: Sequence[list[int]]
+    ) -> list[list[Tensor]]:
+        """Return what `Experts.products` does, each variant's tokens multiplied with its own weights.
+
+        All experts see their inputs before a micro-batch waits: else it would come again for each.
+        """
+        layers = [[expert.get_submodule(name) for expert in self.each()] for name in names]
+        waiting = None
+        for of_expert, seen, of_variants in zip(zip(*layers, strict=True), inputs, shares, strict=True):
+            try:
+                for layer in of_expert:
+                    layer.see(seen, of_variants)
+            except WaitError as error:
+                waiting = error
+        if waiting is not None:
+            raise waiting
+        return [[layer(*each) for layer, *each in zip(of_name, inputs, shares, strict=True)] for of_name in layers]
 
 
 def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:
@@ -82,6 +124,8 @@ def stackable(module: nn.Module, linear: type[StackedLinear]) -> nn.Module:
     if next(module.parameters(recurse=False), None) is not None:
         return StackedModule(module)
     twin = copy.copy(module)
+    if isinstance(twin, Experts):
+        twin.__class__ = StackedExperts
     twin._modules = {name: child and stackable(child, linear) for name, child in module.named_children()}
     return twin
 
@@ -135,9 +179,11 @@ class Stack(Generic[Layer]):
 
         The linear layers named in `weights` (V, rows, columns) take these weights instead.
         """
+        for experts in (module for module in self.module.modules() if isinstance(module, StackedExperts)):
+            experts.n_variants = len(owners)
         for name, stacked in self.others.items():
             owned = [_stored(module.get_submodule(name)) for module in modules]
-            stacked.shared = len(modules) == 1
+            stacked.shared = stacked.sharing and len(modules) == 1
             for key in owned[0]:
                 values = [parameters[key] for parameters in owned]
                 stacked.values[key] = values[0].to(self.dtype) if stacked.shared else self._gather(values, owners)

@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from helpers.measure.models import checkpoints
-from helpers.measure.models.conv1d import has_transposed
+from helpers.measure.models.as_linear import has_experts, has_transposed
 from helpers.measure.models.decoders import Decoder, meta_model
 from helpers.measure.models.stacking import listening
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided
@@ -72,7 +72,7 @@ def refuse_unstorable(checkpoint: Checkpoint, scheme: QuantScheme, out: Path) ->
     its name in the model or is stored transposed, ResultsError for a place that can't be written or has no room for
     the packed weights.
     """
-    _refuse_transposed(checkpoint.folder)
+    _refuse_unpackable(checkpoint.folder)
     decoder, stored = checkpoint.decoder, {name for _, name, _ in checkpoints.stored_parts(checkpoint.folder)}
     n_bits = 0
     for name, layer in decoder.linear_layers().items():
@@ -142,7 +142,7 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
 def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> None:
     if not rounded.weights:
         raise QuantizationError("nothing is rounded; accepted in a packed checkpoint: one matrix or more")
-    _refuse_transposed(folder)
+    _refuse_unpackable(folder)
     tensors = _tensors(folder)
     in_order = True
     for parameter, weight in rounded.weights.items():
@@ -170,9 +170,17 @@ def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
         _copy_others(folder, unfinished)
 
 
-def _refuse_transposed(folder: Path) -> None:
-    """Raise CheckpointError where matrices are stored as (columns, rows): a square one would be packed as it isn't."""
-    if has_transposed(meta_model(checkpoints.config_of(folder))):
+def _refuse_unpackable(folder: Path) -> None:
+    """Raise CheckpointError for experts, whose packed form isn't tried with any program, and for transposed matrices.
+
+    A square one that is stored as (columns, rows) would be packed as it isn't.
+    """
+    config = checkpoints.config_of(folder)
+    if has_experts(config):
+        raise CheckpointError(
+            f"{folder}: {config.model_type} has experts; accepted in a packed checkpoint: models without"
+        )
+    if has_transposed(meta_model(config)):
         raise CheckpointError(f"{folder}: stored as Conv1D, (columns, rows); accepted in a packed checkpoint: Linear")
 
 

@@ -97,6 +97,11 @@ def unpacked(name: str, tensors: Mapping[str, Tensor], less_one: bool, carries: 
     if missing:
         raise QuantizationError(f"'{name}' has no {', '.join(missing)}; accepted: qweight, qzeros, scales and g_idx")
     words, zeros, scales, groups = (tensors[f"{name}.{field}"] for field in ("qweight", "qzeros", "scales", "g_idx"))
+    if [each.dim() for each in (words, zeros, scales, groups)] != [2, 2, 2, 1]:
+        found = ", ".join(str(tuple(each.shape)) for each in (words, zeros, scales, groups))
+        raise QuantizationError(f"'{name}' is stored as {found}; accepted: matrices and, of g_idx, a row")
+    if groups.is_floating_point() or groups.dtype == torch.bool or not scales.is_floating_point():
+        raise QuantizationError(f"'{name}' has {scales.dtype} scales, {groups.dtype} g_idx; accepted: floats, integers")
     (n_groups, rows), n_words = scales.shape, words.shape[0]
     bits, left = divmod(32 * n_words, max(1, len(groups)))
     if left or bits not in BITS or words.dtype != torch.int32 or words.shape[1] != rows:

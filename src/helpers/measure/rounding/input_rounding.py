@@ -63,10 +63,10 @@ class RoundedInputsLinear(StackedLinear):
         self.roundings: Sequence[InputRounding | None] = ()  # one per variant
         self.seq_len = 0  # tokens of a sequence; some models' layers get all tokens in one dimension
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, shares: list[int] | None = None) -> Tensor:
         """Round each variant's inputs, (V x n, L, columns) or (V x n x L, columns), its own way, then multiply."""
         if not any(self.roundings):
-            return super().forward(inputs)
+            return super().forward(inputs, shares)
         rounded = inputs.clone().view(len(self.roundings), -1, self.seq_len, inputs.shape[-1])
         for rounding in {each for each in self.roundings if each}:
             members = [v for v, each in enumerate(self.roundings) if each == rounding]

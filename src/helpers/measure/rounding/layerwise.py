@@ -7,10 +7,13 @@ pass over a block is enough, whatever the block looks like inside.
 
 Where the calibration text doesn't fit into memory at once it goes through in micro-batches. One that reaches a layer
 not yet rounded leaves its second moments there and waits; the last one to arrive lets the layer be rounded and goes on.
+
+An expert's second moments are those of the tokens routed to it, by each variant's own router. Where these are fewer
+than a layer's columns they say little of it: it is rounded to nearest (as under a Hessian that is the identity) if
+the scheme says so, else the scheme is refused with the experts' names.
 """
 
 import dataclasses
-import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,63 +21,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from helpers.measure.models.as_linear import expert_of
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
 from helpers.measure.models.memory import Share, calibration_work, share
 from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
-from helpers.measure.models.stacking import StackedLinear, block_arguments, block_stacks, first_inputs
+from helpers.measure.models.stacking import StackedLinear, WaitError, block_arguments, block_stacks, first_inputs
 from helpers.measure.models.streaming.feed import BlockFeed
 from helpers.measure.models.streaming.hidden import HiddenStates
 from helpers.measure.models.streaming.placing import device_of, home_of
 from helpers.measure.rounding import gptq_solver
-from helpers.measure.rounding.grids import IntegerWeight
-from helpers.measure.rounding.refusals import unknown_matrix
-from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded, number_or_none
-from helpers.measure.rounding.stored_bits import grid_bits, stored_bits
+from helpers.measure.rounding.rounded import Answers, Checkpoint
+from helpers.measure.rounding.variants import Variant, solved_alike, variant_of
 from helpers.table.errors import QuantizationError
 from helpers.table.records import given
-from helpers.table.rows import Diagnostics
 from helpers.table.scheme import QuantScheme
 
 Solve = Callable[[Tensor, Tensor, Sequence[QuantScheme]], gptq_solver.Solution]
-
-
-@dataclasses.dataclass
-class Variant:
-    """One checkpoint under one scheme, and what has become of it so far."""
-
-    owner: int
-    scheme: QuantScheme
-    n_params: int  # of the blocks' linear layers
-    weights: dict[str, IntegerWeight | Tensor] = dataclasses.field(default_factory=dict)
-    # one tensor (3,) per layer: relative error, damping used, dead columns
-    figures: list[Tensor] = dataclasses.field(default_factory=list)
-    failure: QuantizationError | None = None
-
-    def result(self, micro_batch: int) -> Rounded | QuantizationError:
-        """Return the rounded weights and their diagnostics, or the failure."""
-        if self.failure:
-            return self.failure
-        if not self.figures:
-            return Rounded({}, Diagnostics(n_params_quantized=0, quantized_ratio=0.0))
-        errors, damping, dead = torch.stack(self.figures, -1).tolist()
-        n_params_quantized = sum(weight.shape.numel() for weight in self.weights.values())
-        diagnostics = Diagnostics(
-            mean_layer_error=number_or_none(sum(errors) / len(errors)),
-            max_layer_error=number_or_none(_largest(errors)),
-            max_rel_damp_used=number_or_none(_largest(damping)),
-            n_layers_redamped=sum(used > given(self.scheme.rel_damp) * 1.001 for used in damping),
-            n_dead_columns=int(sum(dead)),
-            n_params_quantized=n_params_quantized,
-            quantized_ratio=n_params_quantized / self.n_params,
-            effective_bits=stored_bits(list(self.weights.values()), self.scheme, grid_bits(self.scheme)),
-            calib_micro_batch=micro_batch,
-        )
-        return Rounded(self.weights, diagnostics)
-
-
-def _largest(figures: list[float]) -> float:
-    """Return the largest figure, NaN if one is: `max` would say what comes first."""
-    return math.nan if any(map(math.isnan, figures)) else max(figures)
 
 
 @torch.no_grad()
@@ -101,7 +63,7 @@ def walk(
     n_variants = len(checkpoints) * len(schemes)
     at_once = share_of(decoders, n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
-        variants = [_variant(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
+        variants = [variant_of(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
         try:
             for start in range(0, len(variants), at_once.variants):
                 members = variants[start : start + at_once.variants]
@@ -112,15 +74,6 @@ def walk(
             torch.cuda.empty_cache()
     answers = [variant.result(at_once.sequences) for variant in variants]
     return [answers[i : i + len(schemes)] for i in range(0, len(answers), len(schemes))]
-
-
-def _variant(owner: int, decoder: Decoder, scheme: QuantScheme) -> Variant:
-    """Return a variant of which nothing is rounded yet; one that keeps a matrix the model lacks has failed."""
-    unknown = unknown_matrix(decoder, scheme)
-    n_params = sum(layer.weight.numel() for layer in decoder.linear_layers().values())
-    return Variant(
-        owner, scheme, n_params, failure=QuantizationError(f"{scheme.label}: {unknown}") if unknown else None
-    )
 
 
 def share_of(
@@ -140,21 +93,21 @@ def share_of(
     return share(dataclasses.replace(work, beside=beside), n_variants, n_sequences, memory_bytes)
 
 
-class _WaitError(Exception):
-    """A micro-batch has reached a layer that isn't rounded yet, and isn't the last to reach it."""
-
-
 class _WatchedLinear(StackedLinear):
     """A stacked linear layer that lets a walk see its inputs before it computes its outputs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.arrive: Callable[[_WatchedLinear, Tensor], None] | None = None
+        self.arrive: Callable[[_WatchedLinear, Tensor, list[int] | None], None] | None = None
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def see(self, inputs: Tensor, shares: list[int] | None = None) -> None:
+        """Show the inputs."""
+        given(self.arrive)(self, inputs, shares)
+
+    def forward(self, inputs: Tensor, shares: list[int] | None = None) -> Tensor:
         """Show the inputs, then multiply."""
-        given(self.arrive)(self, inputs)
-        return super().forward(inputs)
+        self.see(inputs, shares)
+        return super().forward(inputs, shares)
 
 
 @dataclasses.dataclass
@@ -166,6 +119,7 @@ class _Block:
     unrounded: set[str]
     sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # sums of x x^T over a layer's inputs x
     n_arrived: Counter[str] = dataclasses.field(default_factory=Counter)  # micro-batches, by layer
+    routed: dict[str, list[int]] = dataclasses.field(default_factory=dict)  # tokens of an expert's layer, by variant
     shared: tuple[Tensor, Tensor] | None = None  # the inputs that arrived last in full, and their Hessian
 
 
@@ -226,7 +180,7 @@ class _Walk:
             try:
                 with matrix_products(self.dtype):
                     outputs = hidden_of(stack.call(inputs, **arguments))
-            except _WaitError:
+            except WaitError:
                 waiting.append(number)
             else:
                 hidden.write(number, outputs)
@@ -246,29 +200,48 @@ class _Walk:
     def _nothing_left(self) -> bool:
         return self.block.index == self.last and not self.block.unrounded
 
-    def _arrive(self, layer: _WatchedLinear, inputs: Tensor) -> None:
-        """Count `inputs` (V x n, ..., columns) in; round the layer if they are the last, else raise _WaitError."""
+    def _arrive(self, layer: _WatchedLinear, inputs: Tensor, shares: list[int] | None) -> None:
+        """Count `inputs` (V x n, ..., columns) in; round the layer if they are the last, else raise WaitError."""
         name = self.names[layer]
         block = self.block
         if name not in block.unrounded:
             return
         if block.shared is None or block.shared[0] is not inputs:  # a layer may share its input with the one before
-            block.shared = inputs, self._hessian(name, inputs)
+            block.shared = inputs, self._hessian(name, inputs, shares)
         with matrix_products("float32"):
             layer.weight = self._round(name, block.shared[1]).to(TENSOR_DTYPE[self.dtype])
         block.unrounded.remove(name)
         if self._nothing_left():
-            raise _WaitError
+            raise WaitError
 
-    def _hessian(self, name: str, inputs: Tensor) -> Tensor:
-        """Return the mean of x x^T over all tokens, (V, columns, columns); raise _WaitError until all are there."""
-        moments = gptq_solver.second_moments(inputs.reshape(len(self.variants), -1, inputs.shape[-1]))
+    def _hessian(self, name: str, inputs: Tensor, shares: list[int] | None) -> Tensor:
+        """Return the mean of x x^T over all tokens, (V, columns, columns); raise WaitError until all are there."""
+        if shares is None:
+            moments = gptq_solver.second_moments(inputs.reshape(len(self.variants), -1, inputs.shape[-1]))
+        else:
+            moments = torch.stack([gptq_solver.second_moments(part) for part in inputs.split(shares)])
+            before = self.block.routed.get(name, [0] * len(shares))
+            self.block.routed[name] = [sum(each) for each in zip(before, shares, strict=True)]
         sums = self.block.sums
         sums[name] = sums[name].add_(moments) if name in sums else moments
         self.block.n_arrived[name] += 1
         if self.block.n_arrived[name] < len(self.batches):
-            raise _WaitError
-        return sums.pop(name).div_(sum(tokens.numel() for tokens in self.batches))
+            raise WaitError
+        if shares is None:
+            return sums.pop(name).div_(sum(tokens.numel() for tokens in self.batches))
+        return self._over_routed(name, sums.pop(name))
+
+    def _over_routed(self, name: str, sums: Tensor) -> Tensor:
+        """Return the means of an expert's layer over the tokens routed to it, the identity where these are too few."""
+        columns = sums.shape[-1]
+        expert = f"{self.block.index}.{given(expert_of(name))}"
+        for variant, total, n_tokens in zip(self.variants, sums, self.block.routed[name], strict=True):
+            variant.expert_tokens[expert] = n_tokens
+            if n_tokens < columns:
+                total.copy_(torch.eye(columns))
+            else:
+                total.div_(n_tokens)
+        return sums
 
     def _round(self, name: str, hessian: Tensor) -> Tensor:
         """Round a layer for every variant; return the rounded weights (V, rows, columns), float32.
@@ -279,10 +252,12 @@ class _Walk:
         weights = [weight_of(linear_in(block, name)) for block in self.block.blocks]
         rounded = torch.stack([weights[owner] for owner in self.owners])
         place = self.decoders[0].short_name(self.decoders[0].name_of(self.block.index, name)).removesuffix(".weight")
-        alike: dict[tuple[object, ...], list[int]] = {}
+        alike, expert = dict[tuple[object, ...], list[int]](), expert_of(place)
         for i, variant in enumerate(self.variants):
             if not variant.failure and place not in variant.scheme.kept_matrices:
-                alike.setdefault(_solved_alike(variant.scheme), []).append(i)
+                alike.setdefault(solved_alike(variant.scheme), []).append(i)
+                if expert is not None and variant.expert_tokens[expert] < hessian.shape[-1]:
+                    variant.hardly_reached.add(expert)
         for members in alike.values():
             rounded = self._round_together(name, members, rounded, hessian)
         for i, variant in enumerate(self.variants):
@@ -317,8 +292,3 @@ class _Walk:
         for position, i in enumerate(members):
             self.variants[i].weights[place] = solution.part(position)
             self.variants[i].figures.append(figures[position])
-
-
-def _solved_alike(scheme: QuantScheme) -> tuple[object, ...]:
-    """Return the fields that schemes must agree in to be solved as one batch: bits and symmetry may differ."""
-    return scheme.group_size, scheme.rel_damp, scheme.order, scheme.grid_search

@@ -7,6 +7,7 @@ from types import ModuleType
 
 from transformers import PretrainedConfig
 
+from helpers.measure.models.as_linear import has_experts
 from helpers.measure.rounding.refusals import not_accepted
 from helpers.measure.rounding.rounded import Answers
 from helpers.table.scheme import ACTIVATION_FIELDS, QuantScheme
@@ -20,9 +21,10 @@ class Method:
 
     `propagate` is what a scheme of this method says there; a `damped` method needs `rel_damp`, others refuse it. A
     `mixed` method can keep matrices in 16 bits; the codes of a `rotated` one stand for weights in another basis, which
-    no packed format knows; `activations` are the formats it can round their inputs to. `options` are fields of a scheme
-    that no method makes use of unless it says so here: this one needs them, and all that don't say so refuse them. A
-    method that calibrates may be fixed to `calib_sequences`.
+    no packed format knows; one with `experts` can round a mixture of them, their inputs apart; `activations` are the
+    formats it can round inputs to. `options` are fields of a scheme that no method makes use of unless it says so here:
+    this one needs them, and all that don't say so refuse them. A method that calibrates may be fixed to
+    `calib_sequences`.
 
     `name` (its file's) and `options_of_others` are filled in where the files are read.
     """
@@ -33,6 +35,7 @@ class Method:
     damped: bool = False
     mixed: bool = False
     rotated: bool = False
+    experts: bool = False
     activations: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     calib_sequences: int | None = None
@@ -66,4 +69,8 @@ class Method:
         accepted |= {f.name: (f.default,) for f in fields(scheme) if f.name in self.options_of_others}
         if not self.mixed:
             accepted["kept_matrices"] = ((),)
+        if has_experts(config):
+            if not self.experts:
+                return f"{self.name}: {config.model_type} has experts; accepted: models without"
+            accepted["activation_format"] = (None,)
         return not_accepted(scheme, **accepted) or self.module.refusal(config, scheme)

@@ -1,5 +1,7 @@
 """Reasons, in words, why a scheme can't be done."""
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from helpers.measure.models.decoders import Decoder
@@ -23,6 +25,7 @@ def said_wrong(scheme: QuantScheme, name: str, accepted: str) -> str:
 
 # The values that a scheme must have where no Hessian tells how much a column matters
 PLAIN = {"grid_search": ("minmax",), "order": ("given",), "rel_damp": (None,)}
+MOST_NAMED = 8  # experts, in one line
 
 
 def unknown_matrix(decoder: Decoder, scheme: QuantScheme) -> str | None:
@@ -33,6 +36,14 @@ def unknown_matrix(decoder: Decoder, scheme: QuantScheme) -> str | None:
         return None
     blocks, layers = len(decoder.blocks), ", ".join(decoder.linear_names())
     return f"'kept_matrices' has '{unknown[0]}'; accepted: a block from 0 to {blocks - 1}, a dot and one of {layers}"
+
+
+def unreached(experts: Mapping[str, int]) -> str:
+    """Return, in words, that calibration hardly reaches these experts: the tokens routed to each, by its name."""
+    named = ", ".join(f"{name} ({n_tokens})" for name, n_tokens in list(experts.items())[:MOST_NAMED])
+    more = f" and {len(experts) - MOST_NAMED} more" if len(experts) > MOST_NAMED else ""
+    found = f"experts with fewer calibration tokens than columns: {named}{more}"
+    return f"{found}; accepted: more calibration text, or 'unreached_experts: rtn'"
 
 
 def undivided_layer(layers: dict[str, nn.Linear], group_size: int | None, field: str = "group_size") -> str | None:

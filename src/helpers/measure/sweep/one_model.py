@@ -46,6 +46,7 @@ class Wanted:
     seq_len: int | None = None
     tokens_seen: int | None = None
     amounts: Amounts = FULL
+    unreached_experts: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,9 @@ def one_model(wanted: Wanted) -> OneModel:
     Raises SpecError, CheckpointError, CorpusError or QuantizationError, one line, for a model, text or scheme that
     can't be measured; nothing is loaded for that.
     """
-    for name in ("bits", "methods", "texts", "calibration", "seeds"):
-        _refuse_repeated(name, getattr(wanted, name))
+    asked = {"bits": wanted.bits, "method": wanted.methods, "text": wanted.texts}
+    for option, values in (asked | {"calibration": wanted.calibration, "seeds": wanted.seeds}).items():
+        _refuse_repeated(option, values)
     _refuse_widths(wanted.bits)
     _refuse_seeds(wanted.seeds)
     spec, folder = checkpoint_of(wanted.model, wanted.revision, wanted.tokens_seen)
@@ -85,7 +87,7 @@ def one_model(wanted: Wanted) -> OneModel:
     calibration = CalibrationEntry(wanted.amounts.calibration, seq_len)
     group_size, notes = _group_size(wanted.group_size, [columns for _, columns in shapes.values()])
     chosen = itertools.product(wanted.methods, wanted.bits, wanted.seeds)
-    schemes = tuple(dict.fromkeys(_scheme(*each, group_size, calibration) for each in chosen))
+    schemes = tuple(dict.fromkeys(_scheme(*each, group_size, calibration, wanted) for each in chosen))
     refuse_impossible([Structure(spec.model, shapes, config)], list(schemes), wanted.model)
     own = _texts(wanted)
     texts = tuple(each.name for each in own.texts)
@@ -134,12 +136,16 @@ def _group_size(asked: int | None, widths: Sequence[int]) -> tuple[int | None, l
     return size, [f"groups of {size}: the largest of the usual ones that divides every input width"]
 
 
-def _scheme(method: str, bits: int, seed: int, group_size: int | None, calibration: CalibrationEntry) -> QuantScheme:
+def _scheme(
+    method: str, bits: int, seed: int, group_size: int | None, calibration: CalibrationEntry, wanted: Wanted
+) -> QuantScheme:
     """Return the scheme of a method at a bit width; one that is fixed to a width is measured at that one."""
     known = methods.method_named(method)
     fields: dict[str, object] = {"bits": bits, "group_size": group_size, "symmetric": False, **FIXED.get(method, {})}
     if known.damped:
         fields["rel_damp"] = REL_DAMP
+    if "unreached_experts" in known.options:
+        fields["unreached_experts"] = wanted.unreached_experts
     if known.calibrated:
         fields |= {
             "calib_sequences": known.calib_sequences or calibration.sequences,

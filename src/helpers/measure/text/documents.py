@@ -15,6 +15,8 @@ from helpers.measure.text import hub_texts
 from helpers.measure.text.corpus_lock import CALIBRATION_DATASET, DOCUMENT_BYTES, TEXTS, HeldoutFile, read_lock
 from helpers.measure.text.heldout import read_heldout
 from helpers.table.errors import CorpusError, SpecError
+from helpers.table.names import at_home
+from helpers.table.words import shown, visible
 
 FIELD = "text"
 BATCH = 1024  # rows of a Parquet file that are read at once
@@ -69,7 +71,7 @@ def calibration_named(place: str) -> tuple[Documents, ...]:
 
 def _own(place: str, names: Iterable[str]) -> Documents:
     if not place.startswith(hub_texts.SCHEME):
-        return read_documents(Path(place), f"{', '.join(names)}, or ")
+        return read_documents(at_home(place), f"{', '.join(names)}, or ")
     text = hub_texts.hub_text(place, FIELD)
     return _taken(str(text), str(text), _rows(hub_texts.downloaded(text), text.column, str(text)))
 
@@ -94,21 +96,40 @@ def read_documents(path: Path, also: str = "") -> Documents:
     """Return a file's documents, or those of a folder's .txt files in the order of their names; empty ones left out.
 
     No more than `MOST_CHARACTERS` are taken. `also` begins what a message says is accepted. Raises CorpusError, with
-    the place in the file, for one that is missing, empty, binary, not UTF-8 or of another layout.
+    the place in the file, for one that is missing, empty, binary, not UTF-8, of another layout, no file (a pipe) or
+    whose name no table could show.
     """
+    _refuse_unseen(path)
     accepted = f"accepted: {also}a file that ends in {', '.join(SUFFIXES)}, or a folder of .txt files"
     if path.is_dir():
         files = sorted(path.glob("*.txt"))
         if not files:
             raise CorpusError(f"{path}: no .txt file there; {accepted}")
-        return _taken(path, path.name, (text for file in files for text in _whole(file)))
+        return _taken(path, _name_of(path), (text for file in files for text in _whole(file)))
     if path.suffix.lower() not in SUFFIXES:
         missing = "" if path.exists() else "no such text; "
         raise CorpusError(f"{path}: {missing}{accepted}")
     if not path.exists():
         raise CorpusError(f"{path}: no such file; {accepted}")
     read = {".txt": _whole, ".jsonl": _lines, ".parquet": _rows}[path.suffix.lower()]
-    return _taken(path, path.name, read(path))
+    return _taken(path, _name_of(path), read(path))
+
+
+def _refuse_unseen(path: Path) -> None:
+    """Raise CorpusError for a name with control characters: it would stand in rows, tables and pages."""
+    if visible(path.name) != path.name:
+        raise CorpusError(f"{path}: a text is called {shown(path.name)}; accepted: a name without control characters")
+
+
+def _name_of(path: Path) -> str:
+    """Return a path's last part; of `.` and `..` that of the folder they stand for."""
+    return path.resolve().name if path.name in ("", "..") else path.name
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Raise CorpusError for what would be waited for, or never ends: a pipe, a device."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise CorpusError(f"{path}: a pipe or a device; accepted: a file")
 
 
 def _taken(place: Path | str, name: str, texts: Iterable[str]) -> Documents:
@@ -131,6 +152,7 @@ def _whole(path: Path) -> Iterator[str]:
 
 
 def _bytes_of(path: Path) -> bytes:
+    _refuse_no_file(path)
     try:
         with path.open("rb") as file:
             return file.read(4 * MOST_CHARACTERS + 3)  # UTF-8 has up to four bytes a character
@@ -178,6 +200,7 @@ def _without_half(path: Path, number: int, text: str) -> str:
 def _rows(path: Path, column: str = FIELD, place: str = "") -> Iterator[str]:
     """Yield the texts of a column, read as they are taken; a message names the file as `place`, by default its path."""
     place = place or str(path)
+    _refuse_no_file(path)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as table:
             _refuse_other_column(table.schema_arrow, column, place)

@@ -48,7 +48,7 @@ def hub_text(address: str, column: str) -> HubText:
     of that one, where the Hub says them.
     """
     parts = ADDRESS.fullmatch(address)
-    if parts is None:
+    if parts is None or not address.isprintable():  # it is a name in rows, tables and pages
         raise SpecError(f"{shown(address)}: accepted of the Hub: {FORM}")
     repository, revision, file = parts["repository"], unquote(parts["revision"] or ""), parts["file"] or ""
     if not COMMIT.fullmatch(revision):

@@ -15,7 +15,7 @@ from typing import Any
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
 from helpers.table.families.hub import HubFamily
-from helpers.table.names import refuse_name, refuse_place
+from helpers.table.names import at_home, refuse_name, refuse_place
 from helpers.table.ranges import AMOUNT
 from helpers.table.readers import read_json_mapping
 from helpers.table.records import DamagedError, from_mapping, refuse_unknown, verified
@@ -51,7 +51,7 @@ def checkpoints(
     """
     try:
         refuse_place(family, "family")
-        folder = Path(family).expanduser()
+        folder = at_home(family)
     except (SpecError, RuntimeError) as error:  # of a home that nobody has
         raise SpecError(f"{where}: {error}") from None
     if family in HUB_FAMILIES:

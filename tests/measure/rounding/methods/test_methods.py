@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.measure.plain import loaded
-from transformers import GPTNeoXConfig
+from tests.measure.plain import OF_EXPERTS, build, loaded
+from transformers import GPTNeoXConfig, OlmoeConfig
 
-from helpers.measure.rounding import methods
+from helpers.measure.models.decoders import decoder_of
+from helpers.measure.rounding import grids, methods
 from helpers.measure.rounding.input_rounding import InputRounding
 from helpers.table.errors import QuantizationError, SpecError
 from helpers.table.scheme import QuantScheme
@@ -141,3 +142,33 @@ def test_blocks_of_inputs_that_do_not_divide_a_width_are_an_error_of_their_schem
     assert isinstance(answer, QuantizationError)
     assert "activation_group_size 24 doesn't divide the input width 32 of 'gpt_neox.layers.0.attention" in str(answer)
     assert not isinstance(fine, QuantizationError)
+
+
+EXPERTS = {"rtn", "nf4", "int8", "gptq", "gptq_hadamard"}
+
+
+@pytest.mark.parametrize("name", methods.every_method())
+def test_experts_are_refused_by_name_where_a_method_does_not_say_that_it_knows_them(name):
+    method, config = methods.method_named(name), OlmoeConfig()
+    refused = method.refusal(config, scheme_of(name))
+    assert refused == (None if name in EXPERTS else f"{name}: olmoe has experts; accepted: models without")
+
+
+@pytest.mark.parametrize("inputs", ACTIVATIONS)
+def test_inputs_of_experts_are_not_rounded(inputs):
+    refused = methods.method_named("rtn").refusal(OlmoeConfig(), scheme_of("rtn", **ACTIVATIONS[inputs]))
+    assert refused == f"rtn: 'activation_format' is \"{ACTIVATIONS[inputs]['activation_format']}\"; accepted: null"
+
+
+@pytest.mark.parametrize("name", OF_EXPERTS)
+def test_every_expert_is_rounded_to_nearest_by_itself(name):
+    """Bit for bit, and nothing but the blocks' linear layers: no router."""
+    model = build(name)
+    ((answer,),) = methods.method_named("rtn").quantize(loaded(model), [QuantScheme("rtn", 3, 8, False)], None, 0)
+    layers = decoder_of(model).linear_layers()
+    assert answer.weights.keys() == {f"{layer}.weight" for layer in layers}
+    assert not any(".mlp.gate." in weight for weight in answer.weights)
+    for layer, module in layers.items():
+        expected = grids.round_to_integer(module.weight.detach().clone(), 3, False, 8)
+        assert torch.equal(answer.weights[f"{layer}.weight"].codes, expected.codes)
+        assert torch.equal(answer.decoded(f"{layer}.weight"), expected.decode())

@@ -35,6 +35,7 @@ class DeviceWork:
     end_params: int  # of the embedding or the head
     logits_at_once: int
     streamed: bool  # blocks come one after the other
+    waiting: int = 0  # numbers of a block's second moments that wait at once, as in `memory.Work`
     offloaded: bool = True  # hidden states wait on the host
     beside: int = 0  # bytes, however little is done at once
 
@@ -51,7 +52,7 @@ class DeviceWork:
         from_memory = HIDDEN_COPIES * sequences * self.seq_len * self.d_model * self.itemsize
         scores = 4 * self.n_heads * self.seq_len
         activations = sequences * self.seq_len * (self.widths + scores) * self.itemsize
-        hessians = HESSIAN_COPIES * 4 * self.widest_input**2
+        hessians = HESSIAN_COPIES * 4 * self.widest_input**2 + 4 * self.waiting
         weights = (LOADED_BYTES + self.itemsize) * self.block_params + SOLVED_BYTES * self.largest_layer
         return from_memory + self._resident() + activations + hessians + weights
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from helpers.measure.models.as_linear import has_experts
 from helpers.measure.rounding import gptq_solver, layerwise
 from helpers.measure.rounding.method import Method
 from helpers.measure.rounding.refusals import not_accepted
@@ -13,12 +14,14 @@ from helpers.measure.rounding.rounded import Answers, Checkpoint
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
-METHOD = Method(version=1, calibrated=True, damped=True, mixed=True)
+METHOD = Method(version=1, calibrated=True, damped=True, mixed=True, experts=True, options=("unreached_experts",))
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:
     """Return why GPTQ can't do `scheme`, or None; any decoder will do."""
-    return not_accepted(scheme, format=("int",), propagate=("quantized", "full_precision"))
+    unreached = (None, "rtn") if has_experts(config) else (None,)
+    propagate = ("quantized", "full_precision")
+    return not_accepted(scheme, format=("int",), propagate=propagate, unreached_experts=unreached)
 
 
 def quantize(

@@ -30,7 +30,7 @@ from helpers.table.errors import QuantizationError
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
-METHOD = Method(version=1, calibrated=True, damped=True, rotated=True)
+METHOD = Method(version=1, calibrated=True, damped=True, rotated=True, experts=True, options=("unreached_experts",))
 
 SMALLEST_BLOCK = 16  # fewer inputs than these spread an outlier too little to be called rotated
 

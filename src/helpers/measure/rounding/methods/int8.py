@@ -16,7 +16,7 @@ from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
 from helpers.table.scheme import QuantScheme
 
-METHOD = Method(version=1, calibrated=False)
+METHOD = Method(version=1, calibrated=False, experts=True)
 
 PACKAGE, VERSION = "bitsandbytes", "0.50.2"
 

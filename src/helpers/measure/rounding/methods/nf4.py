@@ -14,7 +14,7 @@ from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
 from helpers.table.scheme import QuantScheme
 
-METHOD = Method(version=1, calibrated=False)
+METHOD = Method(version=1, calibrated=False, experts=True)
 
 PACKAGE, VERSION = "bitsandbytes", "0.50.2"
 BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)  # the paper's is 64

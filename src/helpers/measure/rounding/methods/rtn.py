@@ -17,7 +17,7 @@ from helpers.measure.rounding.stored_bits import grid_bits
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
-METHOD = Method(version=1, calibrated=False, mixed=True, activations=("mxint", "int"))
+METHOD = Method(version=1, calibrated=False, mixed=True, experts=True, activations=("mxint", "int"))
 
 
 def refusal(config: PretrainedConfig, scheme: QuantScheme) -> str | None:

@@ -1,4 +1,4 @@
-"""Models larger than the device, on a GPU: run by hand where there is one (`pytest tests/measure/test_streaming_cuda.py`).
+"""Models larger than the device, on a GPU: run by hand where there is one (`pytest tests/measure/test_cuda_streaming.py`).
 
 Peaks stay under what the plan says, and what waits on the host changes no bit.
 """
