@@ -170,7 +170,7 @@ $(EXECUTED)/04-degradation.ipynb $(MEASURED) &: chapters/04-degradation.py $(SWE
 $(LOCAL): $(MEASURED) always ;
 always:
 
-$(EXECUTED)/01-the-question.ipynb $(EXECUTED)/05-unified-law.ipynb $(EXECUTED)/11-noise-floor.ipynb: $(LOCAL)
+$(EXECUTED)/11-noise-floor.ipynb $(EXECUTED)/96-this-machine.ipynb: $(LOCAL)
 
 $(MEASURES): $(MEASURE)
 

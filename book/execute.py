@@ -24,6 +24,7 @@ from traitlets.config import Config
 ALTAIR_MARK, ALTAIR_CALL = 'id="altair-viz-', "})("  # what follows the call is the specification, in JSON
 LIVE_CHART = '<div class="live-chart"><script type="application/json">{}</script></div>'
 KERNEL = {"kernel_name": "python3", "language": "python", "start_timeout": 300, "progress_bar": False}
+PARAMETERS = "Parameters that this page was made with"  # names the bar that folds them
 
 
 class ChapterError(Exception):
@@ -75,6 +76,7 @@ def finish(notebook) -> None:
         if "injected-parameters" in tags:
             cell.source = cell.source.replace("# Parameters", "# The parameters that this page was executed with", 1)
             tags.append("hide-input")
+            cell.metadata["mystnb"] = {"code_prompt_show": PARAMETERS, "code_prompt_hide": PARAMETERS}
         elif "parameters" in tags:
             tags.append("remove-cell" if injected else "hide-input")
         for output in cell.get("outputs", []):

@@ -13,9 +13,21 @@
 # ---
 
 # %% [markdown]
-# # The question
+# # What rounding costs can be measured, and it grows
 #
 # *How much does a language model lose when its weights are rounded, and what decides it?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** With {glue:text}`tokens_factor:.0f` times the tokens the largest model's QiD at 3 bits becomes
+#   {glue:text}`rise_large:.1f` [{glue:text}`rise_large_low:.1f`, {glue:text}`rise_large_high:.1f`] times as large (95%, over
+#   documents): the better a model is trained, the more it has to lose.
+# - **How sure.** One training run for each of {glue:text}`n_sizes:d` sizes, {glue:text}`smallest:s` to {glue:text}`largest:s`
+#   parameters, on Python code. All {glue:text}`n_lines:d` pairs of a size and a bit width end higher than they began. Another
+#   run and another text are not in the interval.
+# - **Use it for.** Reading every other page. QiD is a difference of two losses in nats per token; its error is small because
+#   both models read the same documents.
+# ```
 #
 # A trained model is a long list of numbers, usually kept in 16 bits each. Keep 4 bits of each instead and the model takes a quarter
 # of the memory, and often answers faster, since much of the time goes into reading weights. It also gets worse. This chapter
@@ -70,7 +82,7 @@ N = "n_params_non_embedding"
 # \Delta L = L_P - L_{16} \qquad \text{(nats per token)}.
 # $$ (eq-qid)
 #
-# The perplexity is $e^L$, so rounding multiplies it by $e^{\Delta L}$. Nats per token depend on the tokenizer: longer tokens carry more
+# The {term}`perplexity` is $e^L$, so rounding multiplies it by $e^{\Delta L}$. Nats per token depend on the tokenizer: longer tokens carry more
 # nats each. Bits per byte don't, and so they compare models that cut text differently:
 #
 # $$
@@ -119,7 +131,7 @@ put_all(**numbers)
 # {glue:text}`one_bits_per_byte:.3f` bits per byte. The protocol belongs to such a number: the first {glue:text}`n_blocks:d` blocks of
 # {glue:text}`block:d` tokens of each document are scored, and the rounding saw {glue:text}`n_calibration:d` blocks of other text. By the
 # shorter protocol of the sweep that you can repeat, the same checkpoint has
-# {glue:text}`04-degradation.ipynb::protocol_pocket:.3f`; {doc}`chapter 4 <04-degradation>` says why.
+# {glue:text}`96-this-machine.ipynb::protocol_pocket:.3f`; {doc}`appendix E <96-this-machine>` says why.
 #
 # ## The same documents twice
 #
@@ -196,7 +208,7 @@ put_all(**numbers)
 #
 # ## Two effects at a glance
 #
-# The project trained small models for this book, the *tadpoles*. Their *trunk* is one run of each of {glue:text}`n_sizes:d` sizes, and
+# The project trained small models for this book, the *tadpoles*. Their {term}`trunk` is one run of each of {glue:text}`n_sizes:d` sizes, and
 # {glue:text}`n_checkpoints:d` moments of each run were kept. {numref}`fig-glance` shows the smallest and the largest size, rounded with GPTQ, the method of
 # {doc}`chapter 2 <02-rounding>`.
 
@@ -353,7 +365,7 @@ put_all(**numbers)
 #
 # {cite:t}`kumar2025precision` came to a similar place from other data. They trained each model to its end before rounding it, and their
 # exponents are {glue:text}`kumar_tokens:.2f` for tokens and {glue:text}`kumar_size:.2f` for size. In the bits they prefer an
-# exponential, $e^{-P/\gamma}$ with $\gamma$ = {glue:text}`kumar_bits:.2f` bits, to a power.
+# exponential, $e^{-P/\gamma_{\mathrm{post}}}$ with $\gamma_{\mathrm{post}}$ = {glue:text}`kumar_bits:.2f` bits, to a power.
 #
 # ## A dispute
 #
@@ -402,13 +414,13 @@ put_all(**numbers)
 # %% [markdown]
 # There are {glue:text}`n_branches:d` such branches, of {glue:text}`n_branched:d` sizes. At the same tokens QiD at their ends is higher than
 # the trunk's in {glue:text}`n_pairs_added:d` of {glue:text}`n_pairs:d` pairs of a branch and a bit width. So decay does add: with the
-# cooldowns of larger models counted too, it multiplies QiD at 3 bits by {glue:text}`04-degradation.ipynb::decay_least:.1f` to
-# {glue:text}`04-degradation.ipynb::decay_most:.1f`, by {glue:text}`04-degradation.ipynb::decay_large_ratio:.2f`
-# [{glue:text}`04-degradation.ipynb::decay_large_low:.2f`, {glue:text}`04-degradation.ipynb::decay_large_high:.2f`] at
-# {glue:text}`04-degradation.ipynb::decay_large_tokens:s` tokens and {glue:text}`04-degradation.ipynb::decay_large_size:s` parameters and by
-# {glue:text}`04-degradation.ipynb::decay_late_ratio:.2f` [{glue:text}`04-degradation.ipynb::decay_late_low:.2f`,
-# {glue:text}`04-degradation.ipynb::decay_late_high:.2f`] at {glue:text}`04-degradation.ipynb::decay_late_tokens:s` and
-# {glue:text}`04-degradation.ipynb::decay_late_size:s` (over training runs, {doc}`chapter 7 <07-tokens-or-decay>`). In these runs
+# cooldowns of larger models counted too, it multiplies QiD at 3 bits by {glue:text}`92-what-else-moves-qid.ipynb::decay_least:.1f` to
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_most:.1f`, by {glue:text}`92-what-else-moves-qid.ipynb::decay_large_ratio:.2f`
+# [{glue:text}`92-what-else-moves-qid.ipynb::decay_large_low:.2f`, {glue:text}`92-what-else-moves-qid.ipynb::decay_large_high:.2f`] at
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_large_tokens:s` tokens and {glue:text}`92-what-else-moves-qid.ipynb::decay_large_size:s` parameters and by
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_late_ratio:.2f` [{glue:text}`92-what-else-moves-qid.ipynb::decay_late_low:.2f`,
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_late_high:.2f`] at {glue:text}`92-what-else-moves-qid.ipynb::decay_late_tokens:s` and
+# {glue:text}`92-what-else-moves-qid.ipynb::decay_late_size:s` (over training runs, {doc}`chapter 7 <07-tokens-or-decay>`). In these runs
 # it also matters how many tokens had gone by: the branch of the largest of them, {glue:text}`branched_largest:s` parameters, that ends after {glue:text}`last_end:s` tokens has
 # {glue:text}`rise_decayed:.2f` times ({glue:text}`rise_decayed_low:.2f` to {glue:text}`rise_decayed_high:.2f`) the QiD of the one that ends after
 # {glue:text}`first_end:s`, and in all {glue:text}`n_pairs_decayed:d` pairs of a size and a bit width the last branch ends higher than the first.
@@ -417,10 +429,10 @@ put_all(**numbers)
 #
 # ## Where the book goes
 #
-# - {doc}`Chapter 2 <02-rounding>` rounds a matrix by hand, and then a real layer.
-# - {doc}`Chapter 3 <03-checkpoints>` introduces the models, and what is known about each checkpoint.
-# - {doc}`Chapter 4 <04-degradation>` measures QiD on your machine, along tokens, size and bits.
-# - {doc}`Chapter 5 <05-unified-law>` fits the law of {eq}`eq-claim` and asks how well it predicts what it hasn't seen.
+# Next, {doc}`chapter 2 <02-rounding>` rounds a matrix by hand, and then a real layer. {doc}`Chapter 4 <04-degradation>` measures QiD along
+# tokens, size and bits. {doc}`Chapter 7 <07-tokens-or-decay>` takes the dispute apart, claim by claim, and
+# {doc}`chapter 12 <12-why>` asks why QiD grows. Whoever has a model to round goes to {doc}`chapter 19 <19-your-model>`, whoever wants the law of
+# {eq}`eq-claim` to {doc}`chapter 5 <05-unified-law>`, and whoever doubts a number to {doc}`chapter 3 <03-checkpoints>`.
 #
 # ## What this does not show
 #
@@ -494,7 +506,7 @@ put_all(**numbers)
 # ```{admonition} Answer
 # :class: dropdown
 # A model that has hardly learned anything has little to lose: its loss is near that of guessing, whatever its weights are. The larger
-# model learns more from the first tokens, so there is more that rounding can spoil. That is a reason, not a proof; {doc}`04-degradation` has
+# model learns more from the first tokens, so there is more that rounding can spoil. That is a reason, not a proof; {doc}`chapter 4 <04-degradation>` has
 # what was measured there.
 # ```
 

@@ -13,11 +13,21 @@
 # ---
 
 # %% [markdown]
-# # The checkpoints
+# # Models in which tokens and learning rate come apart
 #
 # *Which models, at which moments of their training, and what must be known about each?*
 #
-# A **checkpoint** is a copy of a model's weights, put aside during training. A **family** is a set of models that differ in size and, if
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** In this study size, tokens, peak learning rate and its decay vary nearly independently: the condition number
+#   is {glue:text}`condition_study:.2f`, where one is perfect. In the public Pythia checkpoints it is
+#   {glue:text}`condition_pythia:.0f`.
+# - **How sure.** It follows from the training plans, so it has no error. But most sizes were trained once, with Python code
+#   only, and the text was read up to {glue:text}`epochs:.1f` times.
+# - **Use it for.** Knowing what a row of the tables says, before believing a trend in it.
+# ```
+#
+# A **checkpoint** is a copy of a model's weights, put aside during training. A {term}`family` is a set of models that differ in size and, if
 # all goes well, in nothing else. Rounding every checkpoint of a family gives QiD as a function of tokens and size.
 # What such a function means depends on what else changed along the way. So this chapter looks at the models before
 # anything is rounded: a public family that studies of QiD used, and the small ones that were trained for this book.
@@ -37,7 +47,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from safetensors import safe_open
 from scipy import stats
 
 from helpers.analyse.rows.counts import count
@@ -71,16 +80,13 @@ from helpers.show.style import (
     size_styles,
     use_house_style,
 )
-from helpers.table.families.catalogue import HUB_FAMILIES, read_manifest
+from helpers.table.families.catalogue import HUB_FAMILIES
 from helpers.table.families.neox import neox_linear_shapes
 from helpers.table.families.pythia import WARMUP_STEPS
 from helpers.table.files import read_checkpoints, read_table
 from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
-from helpers.measure.models import checkpoints
-from helpers.measure.scoring import evaluate
-from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training.plan import read_plan
 
 use_house_style()
@@ -96,7 +102,7 @@ N, D = "n_params_non_embedding", "tokens_seen"
 # - **Step**: the number of updates of the weights so far. It says where one is in a run.
 # - **Tokens seen** $D$: the step times the tokens in a batch, repetitions counted. The law of QiD is about $D$. Beside it stands how
 #   many times the text was read, in passes.
-# - **Learning rate** at that step, and its share of the peak. If it moves with $D$, one can't tell the two apart.
+# - **Learning rate** at that step, and its share of the peak. If it moves with $D$, one can't separate the two.
 # - **Size** $N$: the number of parameters, under a stated convention.
 #
 # ## Counting parameters
@@ -106,7 +112,7 @@ N, D = "n_params_non_embedding", "tokens_seen"
 # parameters *without* these two, and so does this book when it says $N$. What is rounded is less again: the matrices of the linear layers,
 # without biases and normalization.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: parameters of each model, counted in four ways", "code_prompt_hide": "Table: parameters of each model, counted in four ways"}
 measured = read_table("results/measurements.parquet").to_pandas()
 described = read_checkpoints(
     "results/checkpoints.parquet"
@@ -294,7 +300,7 @@ put_all(
 # alone, so runs of one seed read the same batches in the same order, whatever their size.
 #
 # **Held fixed in the trunk, and moved beside it, one at a time:** the peak learning rate, {glue:text}`tadpole_rate:g` for every size; its decay, of
-# which the trunk has none; the weight decay, {glue:text}`weight_decay:g`; the number of layers at a given size; the seed. A *cooldown* goes on from a
+# which the trunk has none; the weight decay, {glue:text}`weight_decay:g`; the number of layers at a given size; the seed. A {term}`cooldown` goes on from a
 # checkpoint of the trunk, reads the same batches as the trunk does, and its rate falls to zero in a straight line. A *cosine* decays from the end of
 # warm-up on. An *average* is the mean of the weights at {glue:text}`n_moments:d` moments of the trunk, and no training run of its own.
 #
@@ -547,7 +553,7 @@ put_all(
 # How strong are the ties? Take the checkpoints after warm-up and four variables: $\ln N,$ $\ln D,$ the logarithm of the peak learning rate, and the
 # *phase*, the learning rate's share of its peak. Each is centred and scaled to a standard deviation of 1. The **condition number** of that table is its
 # largest singular value over its smallest: 1 if all four are uncorrelated, infinite if one of them doesn't vary or follows from the others.
-# The **rank** says how many of the four can be told apart at all.
+# The **rank** says how many of the four can be distinguished at all.
 
 # %% tags=["hide-input"]
 designs = {
@@ -593,161 +599,7 @@ put_all(
 # another peak, in {glue:text}`other_peak_models:d` sizes and up to {glue:text}`other_peak_tokens:s` tokens, and {glue:text}`n_decaying:d` were made
 # while the rate fell, in {glue:text}`decaying_models:d` sizes.
 #
-# ## More than a loss
-#
-# `results/checkpoints.parquet` has one row for each checkpoint, of what can be known before rounding: how far each matrix moved since the checkpoint
-# before, its outliers and those of its inputs, the error of rounding it to nearest, the entropy of the predictions, and the curvature of the loss.
-# The **trace of the Hessian** adds up the second derivatives of the loss in all rounded weights. A random change of every weight with variance $s^2$
-# costs about $\frac{1}{2} s^2$ times the trace, if $s$ is small.
-
-# %% tags=["hide-input"]
-figure, axes = plt.subplots()
-styles = size_styles(trunk[N])
-branches = trained[(trained["family"] == TRUNK) & (trained["schedule"] == "cooldown")]
-ends_of_cooldowns = branches[branches["learning_rate"] == 0]
-for size, rows in trunk.sort_values(D).groupby(N):
-    axes.errorbar(rows[D], rows["hessian_trace"], rows["hessian_trace_se"], linewidth=1.2, **styles[size])
-    decayed = ends_of_cooldowns[ends_of_cooldowns[N] == size]
-    hollow = {"linestyle": "", "markerfacecolor": "none", "markersize": 7} | {
-        k: styles[size][k] for k in ("color", "marker")
-    }
-    axes.plot(decayed[D], decayed["hessian_trace"], **hollow)
-count_scale(axes, "x", TOKENS_LABEL)
-axes.set(yscale="log", ylabel="trace of the Hessian (nats per squared weight)")
-legend_beside(axes, "size N")
-put("fig_curvature", figure)
-plt.close(figure)
-
-# %% tags=["remove-cell"]
-traces = trunk.pivot(index=D, columns=N, values="hessian_trace")
-keys = ["model", "step"]
-sharper = ends_of_cooldowns.merge(trunk[[*keys, "hessian_trace"]], on=keys, suffixes=("", "_trunk"))
-sharper = sharper["hessian_trace"] / sharper["hessian_trace_trunk"]
-of_largest = trunk[trunk[N] == trunk[N].max()].sort_values(D)
-early, late = of_largest[of_largest[D] > LATE_TOKENS].iloc[0], of_largest.iloc[-1]
-log_fall = np.log(late["hessian_trace"] / early["hessian_trace"])
-probes = late["hessian_probes"]
-relative = [row["hessian_trace_se"] / row["hessian_trace"] for row in (early, late)]
-fall_low, fall_high = np.exp(log_fall + np.array([-1, 1]) * stats.t(probes - 1).ppf(0.975) * np.hypot(*relative))
-errors, sizes = (
-    [np.median(np.array(row[name], float)) for row in (early, late)] for name in ("rtn_error_3_bits", "weight_rms")
-)
-assert (np.diff(traces.iloc[-1]) < 0).all(), "the text says that a larger model has the smaller trace at the end"
-rises = traces.iloc[0] < traces.max()
-assert rises.iloc[:-1].all(), "the text says that the trace rises first"
-assert not rises.iloc[-1], "but in the largest"
-assert (traces.iloc[-1] < traces.max()).all(), "and falls later"
-assert traces.idxmax().iloc[0] > traces.idxmax().iloc[-1], "and turns earlier in the largest than in the smallest"
-assert (sharper > 1).all(), "the text says that decay raises the trace"
-assert fall_high < 1, "the text says that the largest model's trace falls"
-assert abs(errors[1] / errors[0] - 1) < 0.02, "the text says that rounding's relative error stays where it was"
-put_all(
-    n_probes=probes,
-    trace_early=count_label(early[D]),
-    trace_fall=np.exp(log_fall),
-    trace_low=fall_low,
-    trace_high=fall_high,
-    rms_growth=sizes[1] / sizes[0],
-    rtn_error=errors[1],
-    n_sharper=len(sharper),
-    sharper_lowest=sharper.min(),
-    sharper_highest=sharper.max(),
-)
-
-# %% [markdown]
-# ```{glue:figure} fig_curvature
-# :name: fig-curvature
-# :alt: Trace of the Hessian against training tokens, both axes logarithmic, one line for each size of the trunk. Each but the largest's rises, turns and falls slowly; the large models turn early and end low, the small ones turn late and end high. Hollow markers, the ends of cooldowns, lie above the lines of their sizes.
-#
-# Curvature rises and then falls while the learning rate is constant (in the largest model it only falls), and larger models end flatter. Decay makes the
-# loss sharper: hollow markers are the ends of cooldowns. Bars: one standard error over {glue:text}`n_probes:d` random probes.
-# ```
-#
-# From {glue:text}`trace_early:s` tokens to the end the trace of the largest model falls to {glue:text}`trace_fall:.2f` of what it was (95% interval
-# over probes {glue:text}`trace_low:.2f` to {glue:text}`trace_high:.2f`), the stretch over which {doc}`chapter 1 <01-the-question>` saw its QiD rise.
-# The two don't contradict each other. The root mean square of its median matrix grows {glue:text}`rms_growth:.1f` times meanwhile, and rounding to 3
-# bits goes on moving weights by the same share of their size, {glue:text}`rtn_error:.3f` of a matrix's norm: the loss is flatter, and the weights are
-# pushed further. In {numref}`fig-curvature` all {glue:text}`n_sharper:d` cooldowns end sharper than the trunk at the same tokens,
-# {glue:text}`sharper_lowest:.2f` to {glue:text}`sharper_highest:.2f` times. A trace is a mean over directions; it is a description here, not yet an
-# explanation of QiD.
-#
-# ## Can they be trusted?
-#
-# The pocket family, in `data/tadpole`, is the part of the study that comes with the book: {glue:text}`n_pocket:d` checkpoints, cut from the trunk at
-# {glue:text}`pocket_models:d` widths and one depth, so that $N$ means width alone. One of them is not the trunk's: a *twin* of
-# {glue:text}`twin_model:s` at step {glue:text}`twin_step:,d`, which read the same tokens while its learning rate fell to zero over the last fifth of
-# them. Its loss is {glue:text}`twin_gain:.3f` lower ({glue:text}`twin_low:.3f` to {glue:text}`twin_high:.3f`, paired). Your machine rounds all of
-# these in {doc}`chapter 4 <04-degradation>`. Before that, this page has checked them, just now:
-
-# %% tags=["hide-input", "remove-stderr"]
-# Every file against its manifest
-pocket = read_manifest(Path("data/tadpole"))
-files = [checkpoints.weight_files(Path(spec.location))[0] for spec in pocket]
-right = [checkpoints.weights_sha256(Path(spec.location)) == spec.weights_sha256 for spec in pocket]
-lock = corpus_lock.read_lock()
-
-# Splits
-evaluation = {(file.package, file.path) for file in lock.evaluation}
-calibration = {(file.package, file.path) for file in lock.calibration}
-contents = [{file.sha256 for file in split} for split in (lock.evaluation, lock.calibration)]
-
-# One loss, measured again
-widest = max(pocket, key=lambda spec: (spec.d_model, spec.step))
-local = checkpoints.fetch(widest)
-model = checkpoints.load(local, device)
-tokenizer = checkpoints.tokenizer_of(local.folder)
-blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, n_sequences=128, seq_len=512)
-again = evaluate.evaluate_model(model, blocks)
-
-# %% tags=["remove-cell"]
-stored = measured.query("method == 'none' and device_type == 'cuda'")
-same = stored[(stored["weights_sha256"] == widest.weights_sha256) & (stored["eval_sha256"] == blocks.sha256)]
-comparison = "has none on this text, because the packages installed here are not the locked ones"
-if len(same):
-    apart = abs(again.loss_nats - same["loss_nats"].item())
-    comparison = f"has {same['loss_nats'].item():.6f}, which is {apart:.0e} away"
-    assert apart < 1e-4, "the loss that was measured here is not the stored one"
-with safe_open(files[0], "pt") as weights:
-    formats = {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118 (not a mapping)
-assert all(right), "the text says that every file is what the manifest says"
-assert not evaluation & calibration, "the text says that no file is in both splits"
-assert not contents[0] & contents[1]
-assert formats == {"BF16"}, "the text says 16 bits"
-assert len({spec.vocabulary_size for spec in pocket}) == 1
-assert len(list(Path("data/tadpole").rglob("tokenizer.json"))) == 1, "the text says that there is one tokenizer"
-assert len({spec.n_layers for spec in pocket}) == 1, "the text says one depth"
-assert len({spec.d_model for spec in pocket}) == len({spec.model for spec in pocket}), "and that the models are widths"
-assert {spec.weights_sha256 for spec in pocket} <= set(trained["weights_sha256"]), (
-    "the text says that they are the study's"
-)
-(twin,) = [spec for spec in pocket if spec.branched_from is not None]
-assert (twin.model, twin.step) in {(spec.model, spec.step) for spec in pocket if spec is not twin}, "it has a twin"
-of_twin = pairs[pairs["weights_sha256"] == twin.weights_sha256].iloc[0]
-assert of_twin["gain"] > of_twin["half"], "the text says that the twin's loss is lower"
-assert of_twin["learning_rate"] == 0
-put_all(
-    n_pocket=len(pocket),
-    n_right=sum(right),
-    pocket_models=len({spec.model for spec in pocket}),
-    pocket_steps=len({spec.step for spec in pocket}),
-    twin_model=twin.model,
-    twin_step=twin.step,
-    twin_gain=of_twin["gain"],
-    twin_low=of_twin["gain"] - of_twin["half"],
-    twin_high=of_twin["gain"] + of_twin["half"],
-    pocket_megabytes=sum(path.stat().st_size for path in files) / 1e6,
-    n_evaluation=len(evaluation),
-    n_calibration=len(calibration),
-    n_packages=len({package for package, _ in evaluation}),
-    n_both=len(evaluation & calibration),
-    n_wheels=len(lock.wheels),
-    n_training_documents=lock.n_training_documents,
-    training_megabytes=lock.n_training_bytes / 1e6,
-    loss_here=again.loss_nats,
-    comparison=comparison,
-    checked_model=widest.model,
-    checked_step=widest.step,
-)
+# Curvature, movement and outliers of each checkpoint, and whether the files are what they say, are in {doc}`appendix D <95-files-and-curvature>`.
 
 # %% tags=["remove-cell"]
 last_common = trained.loc[trained["family"] == SEEDS, "step"].max()
@@ -770,19 +622,6 @@ put_all(
 )
 
 # %% [markdown]
-# - **The weights are the ones that were measured.** {glue:text}`n_right:d` of {glue:text}`n_pocket:d` files ({glue:text}`pocket_models:d` models,
-#   {glue:text}`pocket_steps:d` steps, 16 bits a weight, {glue:text}`pocket_megabytes:.1f` MB in all) have the SHA-256 that their manifest and the
-#   study's tables give. A file that doesn't is refused.
-# - **They do what the table says.** {glue:text}`checked_model:s` at step {glue:text}`checked_step:d`, loaded and scored here, has a loss of
-#   {glue:text}`loss_here:.6f` nats per token. The table, from another machine, {glue:text}`comparison:s`.
-# - **One tokenizer** for every tadpole, in one file, so that all losses have one unit.
-# - **Splits that can't overlap.** {glue:text}`n_evaluation:d` files are for evaluation and {glue:text}`n_calibration:d` for calibration, from
-#   {glue:text}`n_packages:d` packages in the case of evaluation. {glue:text}`n_both:d` are in both. Training left out all of them, and everything that
-#   is nearly one of them.
-# - **Text that anyone can get.** It is the Python code of {glue:text}`n_wheels:d` packages as published, each pinned by version and SHA-256, with its
-#   licence, in `data/corpus.lock`. Without near-duplicates {glue:text}`n_training_documents:,d` files were left, {glue:text}`training_megabytes:.0f`
-#   MB. None of that text is in the book's repository; the held-out files are read from the packages that the book needs anyway.
-#
 # ## What this does not show
 #
 # - **Few seeds.** {glue:text}`seeded_models:s` were trained from {glue:text}`n_seeds:d` seeds each; after {glue:text}`seeds_tokens:s` tokens the
@@ -844,7 +683,7 @@ put_all(
 # {glue:text}`ex_both:,d`, which is {glue:text}`ex_outweighs:.0f` times $N$. Hence the small vocabulary.
 # ```
 #
-# **3.** Sketch a training plan in which $D$ and the learning rate can be told apart *and* the models are finished with decay. What does it cost?
+# **3.** Sketch a training plan in which $D$ and the learning rate can be distinguished *and* the models are finished with decay. What does it cost?
 #
 # ```{admonition} Answer
 # :class: dropdown

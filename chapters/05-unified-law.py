@@ -13,12 +13,24 @@
 # ---
 
 # %% [markdown]
-# # The unified law
+# # One law fits, but its exponents move
 #
 # *Does one formula hold for tokens, size and bits together?*
 #
-# {term}`Intervals <interval>` run over training runs and steps for a law's parameters, over training runs for means, over training
-# runs and packages of documents for differences of methods and texts. At 90% they are for a new training run.
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** QiD goes as a power of the tokens with β = {glue:text}`beta:.2f` [{glue:text}`beta_low:.2f`,
+#   {glue:text}`beta_high:.2f`] (95%, over runs and steps), but β differs with the size and with the window of tokens: no single
+#   exponent holds.
+# - **How sure.** {glue:text}`rows:d` rows of {glue:text}`runs:d` runs, up to {glue:text}`box_size_high:s` parameters and
+#   {glue:text}`box_tokens_high:s` tokens, 2 to 4 bits, a constant learning rate. The law's typical miss is
+#   {glue:text}`typical_error:.0%`. Beyond 4 bits it predicts too much.
+# - **Use it for.** Summing up rows inside the box that was fitted. To predict, take the default law of
+#   {doc}`chapter 9 <09-extrapolation>`.
+# ```
+#
+# {term}`Intervals <interval>` run over training runs and steps for a law's parameters, over training runs for means. At 90% they are
+# for a new training run. Ceilings, onsets, other methods and another text are in {doc}`appendix B <93-methods-and-the-law>`.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -28,19 +40,14 @@ seed = 0
 
 # %% tags=["hide-input"]
 
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
-from scipy import stats
 
 from helpers.analyse.fits.by_run import by_window, fit_by_run, leave_one_run_out
-from helpers.analyse.fits.data import FitData, FitError
-from helpers.analyse.fits.paired import fit_pair
+from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.predictions import hold_out_largest
-from helpers.analyse.fits.profiles import profile_interval
 from helpers.analyse.fits.result import information_by_bits, measured_over_predicted
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.laws.byte_units import bytes_per_token, in_bytes
@@ -50,33 +57,26 @@ from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.questions.trends import bit_factors, trends
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
-from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.outcomes import KL, QID
-from helpers.analyse.rows.resampling import document_counts
 from helpers.analyse.rows.second_runs import trunk_again
-from helpers.analyse.rows.selection import commonest_scheme, rows_of_fit, rows_of_sweep
+from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import (
     FITTED_BITS,
     GROUP_SIZE,
-    HELDOUT,
     LATE_TOKENS,
     MOST_EPOCHS,
-    PROSE,
-    UNSEEN,
     on_trunk,
     rows_of_every_run,
     rows_of_seeds,
     study_rows,
-    unbranched,
 )
 from helpers.show.figures import comparisons, qid
 from helpers.show.figures import fits as fit_figures
 from helpers.show.glue import put, put_all
 from helpers.show.live_chart import prediction_chart
 from helpers.show.style import count_label, use_house_style
-from helpers.show.tables import GREEK, differences_table, fits_table
-from helpers.table.corpus import packages
+from helpers.show.tables import fits_table
 from helpers.table.files import read_table
 
 use_house_style()
@@ -110,9 +110,9 @@ EXPONENTS = ["beta", "alpha", "gamma"]
 # {glue:text}`box_tokens_high:s`; what that choice does comes below as well. The training text has {glue:text}`unique_tokens:s` tokens, so that the last
 # checkpoints have read it {glue:text}`epochs:.1f` times. Rows of up to {glue:text}`most_epochs:d` epochs over the text are used. With
 # scales and zero points, 2, 3 and 4 bits take {glue:text}`stored_2:.2f`, {glue:text}`stored_3:.2f` and {glue:text}`stored_4:.2f` stored bits;
-# at equal stored bits coarser groups would lose less ({doc}`10-methods-and-texts`).
+# at equal stored bits coarser groups would lose less ({doc}`chapter 10 <10-methods-and-texts>`).
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 study = degradation(study_rows(measured))
 every_width = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
@@ -133,7 +133,7 @@ data = FitData.from_table(rows)
 # exponents. QiD stays on its own scale: a value at or below zero stays in the data. Its logarithm would not exist, and to drop it would
 # bias every exponent.
 
-# %%
+# %% tags=["hide-input"]
 fit, no_interval = fit_by_run(UnifiedLaw, data)
 fitted, errors = fit.fitted_nats, data.outcome_se_nats
 pure = information_by_bits(fitted, errors, data.bits, tau=0.0)
@@ -172,11 +172,13 @@ assert 1.5 < fit.law.alpha / OUYANG_2024.alpha < 2.5, "the alternative text says
 assert inside == {"beta": True, "alpha": False, "gamma": False}, "the text says which published exponents lie inside"
 
 # %% [markdown]
+# ```{dropdown} What the scatter τ does to the weight of rows
 # Here $\tau$ is {glue:text}`tau:.3f`, and the median paired error is {glue:text}`median_se:.1%` of QiD. That decides which rows
 # count. With $\tau$ each bit width has about a third of the information on the exponents: {glue:text}`share_2:.0%` at 2 bits,
 # {glue:text}`share_3:.0%` at 3 and {glue:text}`share_4:.0%` at 4. Weighted by the paired errors alone, $\tau = 0$, the shares would be
 # {glue:text}`pure_2:.0%`, {glue:text}`pure_3:.0%` and {glue:text}`pure_4:.0%`: large values are measured with a small *relative*
 # error, and 2-bit rows would decide the exponents for all.
+# ```
 #
 # ## The exponents
 #
@@ -191,9 +193,11 @@ assert inside == {"beta": True, "alpha": False, "gamma": False}, "the text says 
 # - $\alpha$ = {glue:text}`alpha:.2f`, {glue:text}`alpha_low:.2f` to {glue:text}`alpha_high:.2f`.
 # - $\gamma$ = {glue:text}`gamma:.2f`, {glue:text}`gamma_low:.2f` to {glue:text}`gamma_high:.2f`.
 #
+# ```{dropdown} With each run left out in turn
 # With each run left out in turn, $\beta$ goes from {glue:text}`beta_without_low:.2f` to {glue:text}`beta_without_high:.2f`, $\alpha$ from
 # {glue:text}`alpha_without_low:.2f` to {glue:text}`alpha_without_high:.2f` and $\gamma$ from {glue:text}`gamma_without_low:.2f` to
 # {glue:text}`gamma_without_high:.2f`.
+# ```
 
 # %% tags=["hide-input"]
 by_bits = {bits: fit_by_run(OneBitWidthLaw, data.where(data.bits == bits))[0] for bits in WIDTHS}
@@ -224,7 +228,7 @@ plt.close("all")
 # less noisy, never negative ({doc}`chapter 12 <12-why>` says why). And there are more runs at the same constant rate: eight sizes trained a
 # second time, and other seeds of three sizes ({doc}`chapter 11 <11-noise-floor>`). The same law, fitted to each:
 
-# %%
+# %% tags=["hide-input"]
 again = trunk_again(measured)
 again = again[again["bits"].isin(WIDTHS)]
 late_runs = rows_of_fit(degradation(rows_of_every_run(measured)), "gptq", GROUP_SIZE, False, tokens_above=LATE_TOKENS)
@@ -407,12 +411,14 @@ assert all(
 # {glue:text}`alpha_most:.2f` at {glue:text}`most_tokens:s`, and is {glue:text}`alpha_end:.2f` at {glue:text}`last_tokens:s`. A separable law would draw level lines
 # in all three panels.
 #
+# ```{dropdown} Do bits separate from tokens and size?
 # In the bits the law does better, though not perfectly. The laws of one bit width have $\beta$ of {glue:text}`beta_at_2:.2f`, {glue:text}`beta_at_3:.2f` and
 # {glue:text}`beta_at_4:.2f` and $\alpha$ of {glue:text}`alpha_at_2:.2f`, {glue:text}`alpha_at_3:.2f` and {glue:text}`alpha_at_4:.2f` for 2, 3 and 4
 # bits, all within the intervals of the joint fit. Compared within each run the difference is there all the same: at {glue:text}`beta_step_sizes:d` of
 # {glue:text}`runs:d` sizes 2 bits have a higher $\beta$ than 4 bits, by {glue:text}`beta_step:.2f` on average ({glue:text}`beta_step_low:.2f` to {glue:text}`beta_step_high:.2f`). The paper's own table goes
-# another way, as we shall see: there 2 bits have the lowest $\beta$. Between bit widths the slope in $D$ of one size differs by
+# another way ({doc}`chapter 6 <06-published-tables>`): there 2 bits have the lowest $\beta$. Between bit widths the slope in $D$ of one size differs by
 # {glue:text}`beta_bits_spread:.2f` on average, between sizes by up to {glue:text}`beta_size_spread:.2f`. It is $D$ and $N$ above all that don't separate.
+# ```
 #
 # ## How much hangs on where the data begin?
 
@@ -474,13 +480,16 @@ assert (data.tokens / data.n_params).max() > paper_ratio
 # {glue:text}`beta_late_high:.2f`) beyond {glue:text}`late_cut:s` tokens and {glue:text}`beta_latest:.2f` at the latest cut. $\alpha$ stays between
 # {glue:text}`alpha_cut_low:.2f` and {glue:text}`alpha_cut_high:.2f`, $\gamma$ goes from {glue:text}`gamma_cut_low:.2f` to
 # {glue:text}`gamma_cut_high:.2f`. And it matters where the data end. The rows of the first epoch alone, beyond {glue:text}`early_tokens:s` tokens, give a $\beta$ of
-# {glue:text}`beta_one_epoch:.2f` ({glue:text}`beta_one_epoch_low:.2f` to {glue:text}`beta_one_epoch_high:.2f`); the two intervals just overlap. In
-# three windows with equally many checkpoints, up to {glue:text}`window_first_to:s`, {glue:text}`window_middle_to:s` and
+# {glue:text}`beta_one_epoch:.2f` ({glue:text}`beta_one_epoch_low:.2f` to {glue:text}`beta_one_epoch_high:.2f`); the two intervals just overlap.
+#
+# ```{dropdown} Three windows of tokens
+# In three windows with equally many checkpoints, up to {glue:text}`window_first_to:s`, {glue:text}`window_middle_to:s` and
 # {glue:text}`window_last_to:s` tokens, $\beta$ is {glue:text}`window_first:.2f` [{glue:text}`window_first_low:.2f`,
 # {glue:text}`window_first_high:.2f`], {glue:text}`window_middle:.2f` [{glue:text}`window_middle_low:.2f`,
 # {glue:text}`window_middle_high:.2f`] and {glue:text}`window_last:.2f` [{glue:text}`window_last_low:.2f`,
 # {glue:text}`window_last_high:.2f`] (over runs); in KL {glue:text}`window_kl_first:.2f`, {glue:text}`window_kl_middle:.2f` and
 # {glue:text}`window_kl_last:.2f`.
+# ```
 #
 # So the interval of $\beta$ above is conditional on the window. In most sizes QiD grows fast, then more slowly: a power law is a tangent
 # to a curve that bends. The published $\beta$ = {glue:text}`beta_published:.2f` lies between our early and our late slopes, so that its place in our interval says
@@ -489,7 +498,7 @@ assert (data.tokens / data.n_params).max() > paper_ratio
 #
 # ## Predicting the largest size
 
-# %%
+# %% tags=["hide-input"]
 hold_out = hold_out_largest(UnifiedLaw, data)
 scores = hold_out.scores()
 
@@ -551,18 +560,9 @@ eight = late_widths[late_widths["bits"] == 8]
 put_all(eight_rows=len(eight), eight_clear=int((eight["qid_nats"] > 2 * eight["qid_se_nats"]).sum()))
 put("eight_below", int((eight["qid_nats"] <= 0).sum()))
 factors = bit_factors(late_widths).mean()
-for few, many in ((2, 3), (3, 4), (4, 5), (5, 6)):
+for few, many in ((4, 5), (5, 6)):
     put(f"step_{few}{many}", factors[few, many])
     put(f"power_{few}{many}", (many / few) ** fit.law.gamma)
-kl_factors = bit_factors(late_widths, KL)
-for few, many in ((4, 5), (5, 6), (6, 8)):
-    mean = mean_over_runs(kl_factors[few, many])
-    put_all(
-        **{f"kl_step_{few}{many}{end}": mean[key] for end, key in (("", "mean"), ("_low", "low"), ("_high", "high"))}
-    )
-    by_grid = ((2**many - 1) / (2**few - 1)) ** (2 / (many - few))
-    put(f"kl_grid_{few}{many}", by_grid)
-    assert abs(mean["mean"] / by_grid - 1) < 0.04, "the text says: to a few percent"
 for few, many in ((4, 5), (5, 6)):
     grid = ((2**many - 1) / (2**few - 1)) ** 2
     put(f"grid_{few}{many}", grid)
@@ -587,117 +587,8 @@ assert factors[2, 3] > factors[3, 4] > factors[4, 5] > factors[5, 6]
 # 4 bits at {glue:text}`over_4:.2f`. From 4 to 5 bits QiD is divided by {glue:text}`step_45:.1f` and from 5 to 6 by {glue:text}`step_56:.1f`; the power says
 # {glue:text}`power_45:.1f` and {glue:text}`power_56:.1f`. The step of a grid is its range over $2^P - 1$, and its square falls by
 # {glue:text}`grid_45:.1f` and {glue:text}`grid_56:.1f`: close to what is measured, as if a small error of rounding cost loss in proportion to its square.
-# KL settles it, since it is positive at 8 bits too: one more bit divides it by {glue:text}`kl_step_45:.2f` [{glue:text}`kl_step_45_low:.2f`,
-# {glue:text}`kl_step_45_high:.2f`], {glue:text}`kl_step_56:.2f` [{glue:text}`kl_step_56_low:.2f`, {glue:text}`kl_step_56_high:.2f`] and, from 6
-# to 8, {glue:text}`kl_step_68:.2f` [{glue:text}`kl_step_68_low:.2f`, {glue:text}`kl_step_68_high:.2f`] (over runs), where the square says
-# {glue:text}`kl_grid_45:.2f`, {glue:text}`kl_grid_56:.2f` and {glue:text}`kl_grid_68:.2f`. {doc}`Chapter 12 <12-why>` derives that. Whoever
+# KL follows that square up to 8 bits ({doc}`chapter 4 <04-degradation>`, derived in {doc}`chapter 12 <12-why>`). Whoever
 # needs 5 bits or more should not take them from a law of 2 to 4.
-#
-# ## A ceiling, an onset: what the rows can tell
-#
-# Other forms bend: QiD may level off at a ceiling, or begin at an onset, sharply or smoothly. A fit gives such a parameter a number whatever the rows know
-# of it. A *profile interval* asks which values the rows allow when everything else is fitted anew, and stays open where they set no limit.
-
-# %%
-asked = {"ceiling": ("saturating", "ln_ceiling"), "onset": ("threshold", "ln_D0"), "steepness": ("onset", "ln_s")}
-profiles = {name: profile_interval(fit_by_run(FORMS[form], data)[0], of) for name, (form, of) in asked.items()}
-
-# %% tags=["remove-cell"]
-ceiling, onset = (np.exp([profiles[name].low, profiles[name].high]) for name in ("ceiling", "onset"))
-put_all(ceiling_low=ceiling[0], ceiling_high=ceiling[1], largest_qid=data.outcome_nats.max())
-put_all(onset_low=count_label(onset[0]), onset_high=count_label(onset[1]), first_row=count_label(data.tokens.min()))
-assert ceiling[0] > data.outcome_nats.max(), "the text says: above every row"
-assert onset[1] < data.tokens.min(), "the text says: before the first row"
-assert profiles["steepness"].open_sides == ("low", "high"), "the text says: no limit on either side"
-
-# %% [markdown]
-# A ceiling would lie at {glue:text}`ceiling_low:.1f` to {glue:text}`ceiling_high:.1f` nats, above every row (the largest QiD is
-# {glue:text}`largest_qid:.1f`): nothing levels off in reach. A sharp onset would lie at {glue:text}`onset_low:s` to {glue:text}`onset_high:s` tokens, before the
-# first row that was fitted at {glue:text}`first_row:s`: it is the bend at the early end, under another name. To the steepness of a smooth onset these rows set
-# no limit on either side, although its fit has a number with an error.
-#
-# ## Another method, another text
-#
-# The paper fits its law anew for each method (its figure 9) and looks at a second text (figure 8). Our checkpoints were also rounded by RTN, at 4 bits by
-# AWQ and NF4 as well, and scored on a second text, *unseen*, from packages that training never read ({doc}`chapter 10 <10-methods-and-texts>`). Do the
-# exponents differ? Both fits of a pair have the same training runs, and their shared luck cancels in the *difference*. So its interval comes from both fits at
-# once: clustered by run over the rows of both, with the scatter over draws of whole packages of documents added in quadrature.
-
-# %% tags=["hide-input"]
-splits = {HELDOUT: packages("evaluation"), UNSEEN: packages("unseen")}
-generator = np.random.default_rng(seed)
-drawn = {text: document_counts(len(names), generator, names, 200) for text, names in splits.items()}
-same, other = (drawn[HELDOUT], drawn[HELDOUT]), (drawn[HELDOUT], drawn[UNSEEN])
-
-
-def of_way(method, text=HELDOUT, symmetric=False):
-    chosen = rows_of_fit(degradation(study_rows(measured, text)), method, GROUP_SIZE, symmetric, LATE_TOKENS)
-    return chosen[chosen["bits"].isin(WIDTHS) & (chosen["epochs"] <= MOST_EPOCHS)]
-
-
-ways = {"GPTQ": rows, "RTN": of_way("rtn"), "AWQ": of_way("awq"), "NF4": of_way("nf4", symmetric=True)}
-four = {way: one[one["bits"] == 4] for way, one in ways.items()}
-of_texts = {way: fit_pair(UnifiedLaw, ways[way], of_way(way.lower(), UNSEEN), other) for way in ("GPTQ", "RTN")}
-of_texts = {f"unseen − held-out, {way}": pair for way, pair in of_texts.items()}
-of_methods = {way: fit_pair(OneBitWidthLaw, four["GPTQ"], four[way], same) for way in ("RTN", "AWQ", "NF4")}
-of_methods = {f"{way} − GPTQ, 4 bits": pair for way, pair in of_methods.items()}
-of_methods["RTN − GPTQ"] = rtn = fit_pair(UnifiedLaw, rows, ways["RTN"], same)
-differences_table(of_texts | of_methods)
-
-# %% tags=["remove-cell"]
-assert measured.loc[measured["eval_dataset"] == PROSE, "model"].nunique() == 1, "the text says: one size"
-unseen_text = {way: of_texts[f"unseen − held-out, {way}"] for way in ("GPTQ", "RTN")}
-shown = {f"{way}, held-out": pair.first for way, pair in unseen_text.items()}
-shown |= {f"{way}, unseen": pair.second for way, pair in unseen_text.items()}
-shown |= {"GPTQ, 4 bits": by_bits[4]}
-shown |= {f"{way}, 4 bits": of_methods[f"{way} − GPTQ, 4 bits"].second for way in ("RTN", "AWQ", "NF4")}
-put(
-    "fig_pairs",
-    fit_figures.exponents_of_fits(shown, {name: published[name] for name in ("paper, all", "paper, 4 bits")}),
-)
-plt.close("all")
-for kind, pairs in (("texts", of_texts), ("methods", of_methods)):
-    table = pd.concat({name: pair.differences for name, pair in pairs.items()})
-    clear = table.loc[table["clear"], "value"]
-    told = [f"{GREEK[name]} of {pair}: {value:+.2f}" for (pair, name), value in clear.items()]
-    told = f"{len(told)} leave out zero ({'; '.join(told)})".replace(": -", ": −") if told else "none leaves out zero"
-    put_all(**{f"{kind}_clear": len(clear), f"{kind}_all": len(table), f"{kind}_told": told})
-every = pd.concat({name: pair.differences for name, pair in (of_texts | of_methods).items()})
-spread = np.hypot(every["run_se"], every["document_se"])
-chance = 2 * stats.t.sf(every["value"].abs() / spread, every["degrees_of_freedom"])
-counted = every[chance < (1 - fit.level) / len(every)]
-put_all(pairs_all=len(every), pairs_counted=len(counted))
-put("pairs_told", "; ".join(f"{GREEK[name]} of {pair}" for pair, name in counted.index))
-slopes = pd.concat([pair.differences for pair in of_texts.values()]).drop(index="gamma")
-put_all(texts_most=slopes["value"].abs().max(), texts_reach=slopes[["low", "high"]].abs().max(axis=None))
-ends = [(one.estimate("alpha").low, one.estimate("alpha").high) for one in (rtn.first, rtn.second)]
-put("alpha_overlap", "overlap" if max(ends)[0] < min(ends)[1] else "lie apart")
-for name in ("value", "low", "high"):
-    put(f"rtn_alpha_{name}", f"{rtn.differences.loc['alpha', name]:+.2f}".replace("-", "−"))
-put_all(rtn_alpha=rtn.second.law.alpha, size_factor=data.n_params.max() / data.n_params.min())
-put("rtn_factor", (data.n_params.max() / data.n_params.min()) ** -rtn.differences.loc["alpha", "value"])
-
-# %% [markdown]
-# ```{glue:figure} fig_pairs
-# :name: fig-pairs
-# :alt: Exponents with intervals of eight fits in three panels, beside two published laws. First GPTQ and round-to-nearest on two texts with all bits, then GPTQ, round-to-nearest, AWQ and NF4 at 4 bits. Each fit has a dot and a bar in the panels of beta and alpha, and those of all bits in that of gamma.
-#
-# A law a text and a method, with {glue:text}`level:.0%` intervals by run and step; diamonds: published. Of the differences {glue:text}`texts_clear:d` of
-# {glue:text}`texts_all:d` between texts and {glue:text}`methods_clear:d` of {glue:text}`methods_all:d` between methods leave out zero;
-# with their number counted, {glue:text}`pairs_counted:d` of all.
-# ```
-#
-# **Texts.** Of {glue:text}`texts_all:d` differences {glue:text}`texts_told:s`. $\beta$ and $\alpha$ differ by {glue:text}`texts_most:.3f` at most, and no
-# interval of theirs reaches beyond {glue:text}`texts_reach:.2f`. A third text, English prose, was scored for one size only: no exponent of
-# size can be told from that, so it has no law. The paper shows its second text for the 12B model alone, with the same trend.
-#
-# **Methods.** Of {glue:text}`methods_all:d` differences {glue:text}`methods_told:s`; chance alone would make one in twenty. With
-# their number counted (Bonferroni over all {glue:text}`pairs_all:d` differences of texts and methods) {glue:text}`pairs_counted:d` are left:
-# {glue:text}`pairs_told:s`. A method that changed $k$ alone would leave them all at zero. The $\alpha$ of RTN is {glue:text}`rtn_alpha:.2f`, that of GPTQ {glue:text}`alpha:.2f`: a difference of {glue:text}`rtn_alpha_value:s`
-# [{glue:text}`rtn_alpha_low:s`, {glue:text}`rtn_alpha_high:s`], which the two intervals of {numref}`fig-pairs` don't tell: they {glue:text}`alpha_overlap:s`. From
-# our smallest size to the largest, {glue:text}`size_factor:.0f` times, it multiplies RTN's QiD over GPTQ's by {glue:text}`rtn_factor:.2f`. The paper's constants
-# for each method stand in a plot; the diamond of 4 bits is the law of its table. All this is about one window of tokens, in
-# which no law of this form fits well, and one draw of calibration text.
 #
 # ## The published law on our rows
 
@@ -708,48 +599,17 @@ assert data.n_params.max() < OUYANG_2024.validity.n_params[0]
 assert data.tokens.max() < OUYANG_2024.validity.tokens[0]
 put("paper_tokens_low", count_label(OUYANG_2024.validity.tokens[0]))
 put("paper_size_low", count_label(OUYANG_2024.validity.n_params[0]))
-for bits, law in OUYANG_2024_TABLE_1.items():
-    put(f"table_beta_{bits}", law.beta)
 
 # %% [markdown]
 # How would the published law, constants and all, do on our rows? Measured over predicted QiD has a median of {glue:text}`ours_median:.2f` and goes from
 # {glue:text}`ours_low:.2f` to {glue:text}`ours_high:.2f`. Every one of these rows is outside the box in which that law was fitted, which begins at
 # {glue:text}`paper_size_low:s` parameters and {glue:text}`paper_tokens_low:s` tokens.
 #
-# The paper's own table isn't what its unified law gives either. Equation 8 gives {glue:text}`06-published-tables.ipynb::unified_prints:d` of its
-# {glue:text}`06-published-tables.ipynb::cells:d` cells to the digit; three laws, one a bit width, give {glue:text}`06-published-tables.ipynb::three_prints:d`. Their
-# $\beta$ are {glue:text}`table_beta_2:.2f`, {glue:text}`table_beta_3:.2f` and {glue:text}`table_beta_4:.2f` for 2, 3 and 4 bits.
-# {doc}`Chapter 6 <06-published-tables>` goes through the cells, and through what such laws say of larger models.
-#
-# ## The rows of this machine
-
-# %% tags=["remove-input"]
-local = read_table(results_path).to_pandas()
-local = rows_of_sweep(local[local["device_type"] == device], Path(sweep))
-constant = local[unbranched(local)]  # no branch, and so no decay
-mine = commonest_scheme(degradation(constant), "gptq")
-mine = mine[mine[TOKENS_SEEN] > LATE_TOKENS]
-try:
-    my_fit, no_interval_here = fit_by_run(UnifiedLaw, FitData.from_table(mine))
-    display(fits_table({"machine": my_fit, "study": fit}))
-    if no_interval_here:
-        display(Markdown("The runs of this machine are too few for an interval of every exponent."))
-except FitError:
-    display(fits_table({"study": fit}))
-    display(Markdown("The rows of this machine don't tell the law's exponents: too few sizes, moments or bit widths."))
-
-# %% tags=["remove-cell"]
-put_all(machine_rows=len(mine), machine_models=mine["model"].nunique())
-
-# %% [markdown]
-# The first line is fitted to the {glue:text}`machine_rows:d` GPTQ rows of {glue:text}`machine_models:d` models that this machine measured beyond
-# {glue:text}`early_tokens:s` tokens, the second to the study. Runs that branch off to let the learning rate decay
-# are left out of both. The fewer runs there are, the wider are honest
-# intervals; where runs are too few for any, the first line shows the estimates alone.
+# {doc}`Chapter 6 <06-published-tables>` computes the paper's own table again.
 #
 # ## Try it
 #
-# Choose tokens and size inside the box that was fitted. The dots are the law *{glue:text}`default_law:s`*, which a written rule chooses ({doc}`09-extrapolation`),
+# Choose tokens and size inside the box that was fitted. The dots are the law *{glue:text}`default_law:s`*, which a written rule chooses ({doc}`chapter 9 <09-extrapolation>`),
 # the bars its {glue:text}`held_level:.0%` interval for a new training run.
 
 # %% tags=["hide-input"]
@@ -765,20 +625,6 @@ put_all(box_tokens_low=count_label(box.tokens[0]), box_tokens_high=count_label(b
 put_all(box_size_low=count_label(box.n_params[0]), box_size_high=count_label(box.n_params[1]))
 put_all(box_bits_low=box.bits[0], box_bits_high=box.bits[1], ratio_low=float((data.tokens / data.n_params).min()))
 put("ratio_high", float((data.tokens / data.n_params).max()))
-seeds = training_seeds(reseeded)
-put_all(seed_models=int(seeds["n_models"].max()), seed_runs=int(seeds["n_runs"].max()))
-put("seed_tokens", count_label(reseeded[TOKENS_SEEN].max()))
-for bits, scatter in seeds.iterrows():
-    put(f"seed_{bits:g}", scatter["relative_sd"])
-    put(f"seed_{bits:g}_low", scatter["low"])
-    put(f"seed_{bits:g}_high", scatter["high"])
-assert (seeds["relative_sd"] < fit.tau).all(), "the text says: below tau"
-assert list(seeds.index[seeds["high"] > fit.tau]) == [4], "the text says: the interval of 4 bits reaches beyond it"
-far_tokens, far_size = 1e14, 7e9
-put_all(far_size=count_label(far_size), far_tokens=count_label(far_tokens), far_factor=far_tokens / box.tokens[1])
-put("far_paper", far_tokens / OUYANG_2024.validity.tokens[1])
-put("far_unified", float(OUYANG_2024.predict(far_tokens, far_size, 4)))
-put("far_table", float(OUYANG_2024_TABLE_1[4].predict(far_tokens, far_size, 4)))
 
 # %% [markdown]
 # ## Where the law is valid
@@ -797,24 +643,14 @@ put("far_table", float(OUYANG_2024_TABLE_1[4].predict(far_tokens, far_size, 4)))
 #
 # ## What this does not show
 #
-# - **What decay of the learning rate does.** {cite:t}`catalan2025dynamics` find that QiD stays nearly level while the rate is constant and jumps when it
-#   decays, and hold that laws like {eq}`eq-unified`, fitted along one decaying run, mix up $D$ with the rate. Our law is fitted at a constant rate only.
-#   QiD rises with $D$ all the same. Runs whose rate decays have been measured; {doc}`chapter 4 <04-degradation>` sets them beside the
-#   constant ones. The law here knows nothing of them.
-# - **Whether another form fits better.** {cite:t}`kumar2025precision` take an exponential in the bits instead of a power. From 2 to 3 bits our QiD falls by a
-#   factor of {glue:text}`step_23:.1f`, from 3 to 4 by {glue:text}`step_34:.1f`. The power with our $\gamma$ says {glue:text}`power_23:.1f` and
-#   {glue:text}`power_34:.1f`, an exponential the same factor twice. Here what is measured lies between; from 4 to 6 bits it looks like an exponential. And no power
-#   of $D$ bends as these data do. {doc}`Chapter 9 <09-extrapolation>` lets the forms compete.
+# - **What decay of the learning rate does.** Our law is fitted at a constant rate only. A law fitted along one decaying run mixes up $D$ with
+#   the rate ({doc}`chapter 7 <07-tokens-or-decay>`).
+# - **Whether another form fits better.** {cite:t}`kumar2025precision` take an exponential in the bits instead of a power, and no power of $D$
+#   bends as these data do. {doc}`Chapter 9 <09-extrapolation>` lets the forms compete.
 # - **Repeated text.** Beyond {glue:text}`unique_tokens:s` tokens the text is read again, at every size at the same moment. What a corpus without end would give
 #   there, these rows don't say.
-# - **How far two training runs differ.** Several seeds were trained at {glue:text}`seed_models:d` of the sizes only, {glue:text}`seed_runs:d` runs in all, up to
-#   {glue:text}`seed_tokens:s` tokens. Their QiD scatters by {glue:text}`seed_2:.0%` at 2 bits ({glue:text}`level:.0%` interval over runs {glue:text}`seed_2_low:.0%` to
-#   {glue:text}`seed_2_high:.0%`), {glue:text}`seed_3:.0%` at 3 ({glue:text}`seed_3_low:.0%` to {glue:text}`seed_3_high:.0%`) and {glue:text}`seed_4:.0%` at 4
-#   ({glue:text}`seed_4_low:.0%` to {glue:text}`seed_4_high:.0%`), as standard deviations relative to QiD. All lie below $\tau$ = {glue:text}`tau:.0%`, which holds the
-#   luck of the run and the faults of the law together; only the interval of 4 bits reaches beyond it. {doc}`Chapter 11 <11-noise-floor>` says more.
-# - **The far future.** {glue:text}`far_tokens:s` tokens are {glue:text}`far_factor:,.0f` times our most, and {glue:text}`far_paper:,.0f` times the paper's. For
-#   {glue:text}`far_size:s` parameters at 4 bits the published law says {glue:text}`far_unified:.2f` nats there and the law that prints the paper's table
-#   at this width {glue:text}`far_table:.2f`. The equation and the table of one paper part by that much before any doubt about the form.
+# - **How far two training runs differ.** {doc}`Chapter 11 <11-noise-floor>` measures it; $\tau$ holds the luck of the run and the faults of
+#   the law together.
 #
 # ## Exercises
 #

@@ -13,9 +13,20 @@
 # ---
 
 # %% [markdown]
-# # The published tables, recomputed
+# # The published table needs three laws
 #
 # *Which law prints the paper's table, and how far does any of them reach?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** No single law of the form of equation 8 prints the paper's Table 1. Equation 8 gives
+#   {glue:text}`unified_prints:d` of its {glue:text}`cells:d` cells; three laws, one for each bit width, give
+#   {glue:text}`three_prints:d`.
+# - **How sure.** Exact for the printed digits, by a linear programme. How the table was made is not known; the paper was not
+#   read in full. In our own runs {glue:text}`turned_2:d` of {glue:text}`runs:d` sizes get worse with training at 2 bits, one
+#   run a size.
+# - **Use it for.** Not carrying equation 8 to 3 and 4 bits, nor any power law to {glue:text}`far:s` tokens.
+# ```
 #
 # {doc}`Chapter 5 <05-unified-law>` fitted the law of {cite:t}`ouyang2025lowbit` to our own rows. Here we take their numbers as
 # printed and compute them again. The paper has a formula, a table of training tokens, a law of the 16-bit loss, and a look far
@@ -72,7 +83,7 @@ UNIFIED = dict.fromkeys(WIDTHS, OUYANG_2024)
 # weights are rounded to $P$ bits. It has {glue:text}`cells:d` cells: {glue:text}`sizes:s` parameters, {glue:text}`widths:s` bits, a
 # QiD of {glue:text}`levels:s`. Tokens are printed in units of $10^{12}$ with {glue:text}`decimals:d` decimals.
 
-# %%
+# %% tags=["hide-input"]
 cells = pd.read_csv("data/published/ouyang2024_table1.csv")
 cells["equation"] = published_tables.tokens_of_cells(cells, UNIFIED)
 cells["ratio"] = cells["tokens_trillions"] / cells["equation"]
@@ -130,7 +141,7 @@ assert by_width.min()[4] < 0.7
 # cell's value inside. For a product of powers both ends are linear in $\ln k$ and the exponents. So whether *any* law of a given
 # form could have printed a set of cells is a linear program, and its answer is exact, not a matter of a fit's residuals.
 
-# %%
+# %% tags=["hide-input"]
 nearest = {bits: published_tables.law_through_cells(OneBitWidthLaw, rows) for bits, rows in cells.groupby("bits")}
 one_for_all = published_tables.law_through_cells(UnifiedLaw, cells)
 as_printed = published_tables.law_through_cells(UnifiedLaw, cells[cells["bits"] == 2], published_tables.PRINTED_UNIFIED)
@@ -217,7 +228,7 @@ put_all(cells_a_width=int((cells["bits"] == 2).sum()))
 # numerically. Guessing uniformly among the $V$ = {glue:text}`vocabulary:,d` entries of Pythia's vocabulary costs $\ln V$ =
 # {glue:text}`guessing:.2f` nats; a rounded model with more loss than that knows less than nothing.
 
-# %%
+# %% tags=["hide-input"]
 vocabulary = min(run.vocabulary_size for run in HUB_FAMILIES["pythia-deduped"].runs)
 guessing = math.log(vocabulary)
 sizes, far = [7e9, 70e9, 405e9], 1e14
@@ -281,7 +292,7 @@ assert (turns["4 bits"] > box.tokens[1]).all(axis=None), "the text says: beyond 
 # draw the documents again, the same draw for all checkpoints of a run, and say that the loss *turned* when the last checkpoint is
 # the lowest in less than {glue:text}`draw_share:.0%` of the draws.
 
-# %%
+# %% tags=["hide-input"]
 level = 0.95
 study = degradation(study_rows(read_table("results/measurements.parquet").to_pandas()))
 rows = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False)
@@ -399,7 +410,7 @@ assert law_at_smallest > 5 * two["tokens"].iloc[0]
 # {glue:text}`kumar_b:.4f`, and doesn't spell out where it belongs. It is left out here; as a factor $e^b$ it would multiply every
 # value by {glue:text}`kumar_factor:.1f`.
 
-# %%
+# %% tags=["hide-input"]
 late = FitData.from_table(rows[rows[TOKENS_SEEN] > LATE_TOKENS])
 fit, no_interval = fit_by_run(UnifiedLaw, late)
 far_level = 0.90
@@ -502,7 +513,7 @@ assert not any(in_box), "the text says: all are extrapolations"
 # ({doc}`chapter 5 <05-unified-law>`). A trial shows what that costs: fit the rows up to a quarter of the tokens, predict the rest,
 # at the same sizes.
 
-# %%
+# %% tags=["hide-input"]
 quarter = late.tokens.max() / 4
 trial = hold_out(
     UnifiedLaw,

@@ -13,15 +13,27 @@
 # ---
 
 # %% [markdown]
-# # Tokens or decay?
+# # Tokens raise QiD, and decay adds to it
 #
 # *Does QiD grow because a model has read more, or because its learning rate has fallen?*
 #
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** Taking the learning rate down to zero multiplies QiD at 3 bits by {glue:text}`end_3_mean:.2f`
+#   [{glue:text}`end_3_low:.2f`, {glue:text}`end_3_high:.2f`] (mean, 95% over sizes). Most of the growth along training is
+#   there without it.
+# - **How sure.** {glue:text}`cooldown_runs:d` cooldowns of {glue:text}`cooldown_sizes:d` sizes up to
+#   {glue:text}`largest_size:s` parameters; over size and tokens the factor goes from {glue:text}`surface_range_low:.1f` to
+#   {glue:text}`surface_range_high:.1f`. Nothing here was trained on more than {glue:text}`trunk_last:s` tokens.
+# - **Use it for.** Comparing recipes by the loss after rounding. An exponent of tokens should not be read off one run whose
+#   rate decays.
+# ```
+#
 # {cite:t}`ouyang2025lowbit` fit a power of the training tokens $D$ to checkpoints of runs whose learning rate falls along the way.
 # {cite:t}`catalan2025dynamics` object. In a run with a cosine, late checkpoints have read more *and* have a lower rate, so that a
-# fit can't tell the two apart. In their own runs the error after rounding hardly moves while the rate is constant and jumps
+# fit can't separate the two. In their own runs the error after rounding hardly moves while the rate is constant and jumps
 # when it decays, and cooldowns that start at different points end at the same error. If they are right, the $D$ of the law is
-# not tokens at all. {doc}`04-degradation` had a glance at this. Here we take the claims one by one, with runs made for it: the
+# not tokens at all. {doc}`Appendix A <92-what-else-moves-qid>` had a glance at this. Here we take the claims one by one, with runs made for it: the
 # same sizes on the same batches at a constant rate, with cooldowns from several points, and with cosines.
 
 # %% tags=["parameters"]
@@ -106,7 +118,7 @@ def bracketed(row, name):
 # unit). That is QiD divided by the 16-bit loss. We give it beside QiD where it might matter. Main rows: GPTQ in asymmetric groups
 # of {glue:text}`group:d`, held-out text, beyond {glue:text}`late_tokens:s` tokens.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq", "rtn"])]))
 every = every[every["family"] != DEPTH].assign(twin=every["model"])
@@ -123,10 +135,10 @@ trunk = plain[on_trunk(plain)]
 at_tokens, at_loss = compared_with_trunk(plain, TOKENS_SEEN), compared_with_trunk(plain, LOSS)
 
 # %% [markdown]
-# **The yardstick.** Training runs that differ in the seed alone differ in QiD too. From another seed, with another rounding, one
+# **The yardstick.** Training runs that differ in the {term}`seed` alone differ in QiD too. From another seed, with another rounding, one
 # checkpoint's QiD scatters by {glue:text}`seed_2:.1%`, {glue:text}`seed_3:.1%` and {glue:text}`seed_4:.1%` at 2, 3 and 4 bits
-# (standard deviation, {glue:text}`seed_runs:d` runs, see {doc}`11-noise-floor`). So the ratio of *one* checkpoint to *one* of
-# another run is a finding if it leaves 1 by more than about a factor of {glue:text}`yard_2:.2f`, {glue:text}`yard_3:.2f` and
+# (standard deviation, {glue:text}`seed_runs:d` runs, see {doc}`chapter 11 <11-noise-floor>`). So the ratio of *one* checkpoint to *one* of
+# another run is a finding if it differs from 1 by more than about a factor of {glue:text}`yard_2:.2f`, {glue:text}`yard_3:.2f` and
 # {glue:text}`yard_4:.2f` (twice $\sqrt 2$ times as much). Cooldowns and averages share most of their training with the trunk, so
 # that for them this is rather too strict. {term}`Intervals <interval>` run over training runs: one number a size, and Student's $t$
 # over the sizes.
@@ -163,7 +175,7 @@ plt.close("all")
 #
 # ## While the rate is constant
 
-# %%
+# %% tags=["hide-input"]
 slopes = slopes_by_pass(trunk, PASSES)
 per_doubling = slopes.assign(model=slopes["run_label"], doubling=np.log(2) * slopes["exponent"])
 over_sizes = np.exp(mean_over_sizes(per_doubling, "doubling", ["bits", "start"])[MEANS])
@@ -228,7 +240,7 @@ assert by_size_late["low"] > 0, "the text says that the last piece is steeper in
 #
 # ## What decay adds at equal tokens
 
-# %%
+# %% tags=["hide-input"]
 halfway = at_tokens[at_tokens["way"] == "cooldown, on the way"]
 ends = at_tokens[at_tokens["way"] == "cooldown, at its end"]
 added = {"half": halfway, "end": ends}
@@ -362,7 +374,7 @@ assert surface.slopes.loc["size", "low"] < 0 < surface.slopes.loc["size", "high"
 # We split growth as in {eq}`eq-parts`: from the end of the first cooldown to that of the last, and along the longest cosine. Each
 # cell says growth = tokens × decay.
 
-# %%
+# %% tags=["hide-input"]
 parts = growth_parts(ends, ["way", "model", N_PARAMS, "bits"])
 parts_of_cosine = growth_parts(beside_longest.assign(way="cosine, along"), ["way", "model", N_PARAMS, "bits"])
 shares = {
@@ -416,7 +428,7 @@ assert (shares["cosine"]["mean"] > shares["cooldown"]["mean"]).all(), "the text 
 #
 # ## After decay to zero, does QiD still depend on the tokens?
 
-# %%
+# %% tags=["hide-input"]
 schemes = {"group 32": plain, "group 128, symmetric": coarse}
 metrics = {f"QiD, {name}": rows for name, rows in schemes.items()}
 metrics |= {f"relative, {name}": rows.assign(qid_nats=rows["qid_nats"] / rows[LOSS]) for name, rows in schemes.items()}
@@ -487,7 +499,7 @@ for name in metrics:
 #
 # ## What one cosine alone would say
 
-# %%
+# %% tags=["hide-input"]
 same_places = trunk.merge(longest[["model", "step"]].drop_duplicates())
 along = {
     "along the cosine": trends(longest, TOKENS_SEEN, ["model", N_PARAMS, "bits"]),
@@ -542,7 +554,7 @@ assert (excess_over_sizes["mean"] < flat.groupby("bits").mean() / 2).all(), "and
 # [{glue:text}`excess_3_low:.2f`, {glue:text}`excess_3_high:.2f`] at 3 and {glue:text}`excess_4_mean:.2f`
 # [{glue:text}`excess_4_low:.2f`, {glue:text}`excess_4_high:.2f`] at 4. Between training seeds such an exponent scatters by
 # {glue:text}`between_2:.2f`, {glue:text}`between_3:.2f` and {glue:text}`between_4:.2f` (standard deviation), so that at 4 bits
-# a single size shows little; over {glue:text}`cosine_sizes:d` sizes the interval leaves out zero at 2 bits only. Somebody who
+# a single size shows little; over {glue:text}`cosine_sizes:d` sizes the interval excludes zero at 2 bits only. Somebody who
 # has the cosine alone overstates the exponent by {glue:text}`overstated_low:.0%` to {glue:text}`overstated_high:.0%` (means at
 # each bit width), but doesn't invent it: along the constant run it is {glue:text}`flat_low:.2f` to {glue:text}`flat_high:.2f`.
 # Two more points for whoever fits. The excess isn't spread evenly. In the first half of its tokens a cosine has
@@ -551,7 +563,7 @@ assert (excess_over_sizes["mean"] < flat.groupby("bits").mean() / 2).all(), "and
 #
 # ## At equal loss
 
-# %%
+# %% tags=["hide-input"]
 at_equal = {
     "cooldown": at_loss[at_loss["way"] == "cooldown, at its end"],
     "cosine": at_loss[at_loss["way"] == "cosine, at its end"],
@@ -624,7 +636,7 @@ assert (of_loss["cosine"]["low"] > 1).all(), "the text says that ends of cosines
 #
 # ## Peak rate, weight decay, averages
 
-# %%
+# %% tags=["hide-input"]
 WAYS = [
     "0.5 × the peak rate",
     "cosine, at its end",
@@ -727,7 +739,7 @@ assert (rounded["plain_nats"] > 0).all(), "the text says that averages have the 
 #
 # ## Curvature
 
-# %%
+# %% tags=["hide-input"]
 described = read_checkpoints("results/checkpoints.parquet").to_pandas()
 nearest = of_scheme("rtn", GROUP_SIZE, symmetric=False)
 curved = with_description(pd.concat([plain, nearest], ignore_index=True), describe(described)).query("bits == 3")
@@ -786,7 +798,7 @@ assert large.loc[3, "loss_nats"] < same.loc[3, "loss_nats"], "an exercise says: 
 
 # %% [markdown]
 # **Claim: decay makes the loss sharper, and that is why the error jumps. The numbers fit.** Half the trace of the Hessian times
-# the variance of the rounding error predicts RTN's QiD without a fitted constant ({doc}`12-why`). In every cooldown decay raises
+# the variance of the rounding error predicts RTN's QiD without a fitted constant ({doc}`chapter 12 <12-why>`). In every cooldown decay raises
 # the trace, by a factor of {glue:text}`sharper_rtn_hessian_trace_mean:.2f` [{glue:text}`sharper_rtn_hessian_trace_low:.2f`,
 # {glue:text}`sharper_rtn_hessian_trace_high:.2f`] on average. The variance of the 3-bit error shrinks to
 # {glue:text}`sharper_rtn_variance_mean:.2f` [{glue:text}`sharper_rtn_variance_low:.2f`,

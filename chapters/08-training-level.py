@@ -13,9 +13,20 @@
 # ---
 
 # %% [markdown]
-# # Training level: QiD as a gauge
+# # QiD tells how far a model is trained, within one recipe
 #
 # *Can the loss that rounding costs tell how trained a model is?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** A decayed model reads as trained on {glue:text}`cooldown_qid:.2f` [{glue:text}`cooldown_low:.2f`,
+#   {glue:text}`cooldown_high:.2f`] times its tokens at 3 bits (95%, over sizes). Within one recipe tokens are read to a
+#   typical factor of {glue:text}`typical_qid:.2f`.
+# - **How sure.** Each of {glue:text}`sizes:d` sizes was read by a law fitted to the others. One QiD means one number of tokens
+#   per parameter in {glue:text}`settled_sizes:d` of them. One text; recipes were moved one at a time.
+# - **Use it for.** Ordering checkpoints of one run, or sizes of one family. Not for calling somebody else's model
+#   undertrained.
+# ```
 #
 # QiD grows with the tokens a model has read. {cite:t}`ouyang2025lowbit` turn this around: a model that loses little when it is
 # rounded to few bits has not been trained to the full, and their law, solved for the tokens $D$, says how many tokens a model of a
@@ -86,7 +97,7 @@ INTERVAL = 0.90
 # Rows: GPTQ in asymmetric groups of 32, held-out text, beyond {glue:text}`late_tokens:s` tokens. The *trunk* is one run a size at
 # a constant learning rate, {glue:text}`sizes:d` sizes from {glue:text}`smallest:s` to {glue:text}`largest:s` parameters.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 every = degradation(rows_of_every_run(measured[measured["method"].isin(["none", "gptq"])]))
 every = every[(every["family"] != DEPTH) & (every["epochs"] <= MOST_EPOCHS)]
@@ -114,7 +125,7 @@ put_all(
 # Before any law: what do models have in common that have the same QiD? We read off the measured curves where each size comes up
 # to a fixed QiD, {glue:text}`level_2:g`, {glue:text}`level_3:g` and {glue:text}`level_4:g` nats at 2, 3 and 4 bits.
 
-# %%
+# %% tags=["hide-input"]
 levels = training_level.tokens_at_levels(trunk, LEVELS)
 levels["per_parameter"] = levels["tokens"] / levels[N_PARAMS]
 trunk = trunk.assign(per_parameter=trunk[TOKENS_SEEN] / trunk[N_PARAMS], fallen=-trunk[LOSS])
@@ -196,7 +207,7 @@ assert all(agree["fallen"][bits] < 0.5 for bits in BITS), "and doesn't order los
 # is $D \propto N^{\alpha / \beta}$ at one QiD, and our $\alpha / \beta$ is {glue:text}`power:.2f` (95% interval
 # {glue:text}`power_low:.2f` to {glue:text}`power_high:.2f`), so that one is inside. The paper's is {glue:text}`power_paper:.2f` by
 # its equation 8, and {glue:text}`power_table_low:.2f` to {glue:text}`power_table_high:.2f` by the three laws that print its table
-# ({doc}`06-published-tables`): larger models would need ever fewer tokens per parameter. The smaller sizes don't follow. They are
+# ({doc}`chapter 6 <06-published-tables>`): larger models would need ever fewer tokens per parameter. The smaller sizes don't follow. They are
 # at {glue:text}`early_low:.0f` to {glue:text}`early_high:.0f` tokens per parameter and all between
 # {glue:text}`early_tokens_low:s` and {glue:text}`early_tokens_high:s` tokens, where learning has just set in.
 #
@@ -214,10 +225,10 @@ assert all(agree["fallen"][bits] < 0.5 for bits in BITS), "and doesn't order los
 # Now the test. Each size in turn is left out, the law is fitted to the other runs, and {eq}`eq-gauge` reads $\hat D$ off each of
 # its checkpoints. The {glue:text}`level:.0%` interval inverts the law's prediction interval for a new run: it holds every $D$ at
 # which the measured QiD would not surprise. Beside it stand two other gauges. One takes QiD and the 16-bit loss together, with
-# the form *loss* of {doc}`09-extrapolation`. The other knows nothing of rounding: it reads $\hat D$ off the 16-bit loss alone, by
+# the form *loss* of {doc}`chapter 9 <09-extrapolation>`. The other knows nothing of rounding: it reads $\hat D$ off the 16-bit loss alone, by
 # the paper's equation 3 {eq}`eq-loss16`, fitted to the other runs as well.
 
-# %%
+# %% tags=["hide-input"]
 by_qid = training_level.without_own_run(UnifiedLaw, trunk, INTERVAL)
 by_both = training_level.without_own_run(LossLaw, trunk, INTERVAL)
 by_loss = training_level.loss_without_own_run(OuyangLossLaw, trunk, INTERVAL)
@@ -302,7 +313,7 @@ assert missed[TOKENS_SEEN].median() <= 3 * LATE_TOKENS, "the text says: most mis
 # has hardly begun to learn. Reading the largest size by the smaller ones, the way one would use the gauge in practice, is typically
 # off by a factor of {glue:text}`typical_largest:.2f`, first low and then high: at 3 bits readings climb from
 # {glue:text}`largest_first:.2f` to {glue:text}`largest_last:.2f` of the truth, because this run's QiD rises more steeply than the
-# law knows ({doc}`09-extrapolation`).
+# law knows ({doc}`chapter 9 <09-extrapolation>`).
 #
 # The 16-bit loss alone does about as well, {glue:text}`typical_loss:.2f` (in its interval {glue:text}`covered_loss:.0%`; interval
 # a factor of {glue:text}`width_loss:.1f` wide), without rounding anything. It reads the largest size worse, at
@@ -317,7 +328,7 @@ assert missed[TOKENS_SEEN].median() <= 3 * LATE_TOKENS, "the text says: most mis
 # seeds. We read each of them and its trunk, and give the quotient: *apparent over true tokens*. By QiD it is the ratio of the two
 # QiD to the power $1/\beta$; by the 16-bit loss, the tokens at which its own trunk has the same loss.
 
-# %%
+# %% tags=["hide-input"]
 compared = compared_with_trunk(plain, TOKENS_SEEN)
 apparent = training_level.apparent_tokens(compared, trunk, law)
 seen = apparent.dropna(subset="log_by_loss")
@@ -408,7 +419,7 @@ assert table[(NAMES["double"], "3 bits")] < 1 < table[(NAMES["double"], "16-bit 
 # rounding adds QiD. Where QiD is larger than the gain of the last doubling, rounding takes back more than that doubling brought:
 # the rounded model is worse than the 16-bit one at half of the tokens.
 
-# %%
+# %% tags=["hide-input"]
 gains = training_level.gains_of_doubling(trunk)
 last = gains[gains[TOKENS_SEEN] == gains.groupby("model")[TOKENS_SEEN].transform("max")]
 
@@ -451,7 +462,7 @@ assert (last[last["bits"] == 4]["doublings"] < 1).any(), "and at 4 bits not all"
 # {glue:text}`level:.0%` interval for a new run. Nearly everything here is an extrapolation; what lies inside the ranges that a
 # law was fitted to is marked with •.
 
-# %%
+# %% tags=["hide-input"]
 ASKED = 0.2
 wanted = pd.DataFrame(
     [(size, bits) for size in (1e6, 1e7, 1e9, 7e9, 70e9, 405e9) for bits in BITS], columns=["N", "bits"]
@@ -467,7 +478,7 @@ wanted["its table"] = [
 ]
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: tokens for a given QiD by each law", "code_prompt_hide": "Table: tokens for a given QiD by each law"}
 def many(tokens):
     return count_label(tokens) if tokens < 1e15 else f"{tokens / 1e12:,.0f}T"
 
@@ -520,7 +531,7 @@ assert change[change < -2].index.max() < change[change > 2].index.min(), "the te
 # ten beyond the tokens it was fitted to. Ours, taken at its word, would say {glue:text}`need_ours:s` tokens
 # ({glue:text}`need_low:s` to {glue:text}`need_high:s`). Its low end alone lies {glue:text}`out_tokens:.1f` powers of ten beyond
 # our tokens, and the size {glue:text}`out_size:.1f` beyond ours: **this is an extrapolation, and no statement about that
-# model.** The interval takes the form of the law to be true, and {doc}`09-extrapolation` shows that ours bends within a factor
+# model.** The interval takes the form of the law to be true, and {doc}`chapter 9 <09-extrapolation>` shows that ours bends within a factor
 # of four. Our models also read another kind of text.
 #
 # And the line is arbitrary. By the paper's equations 3 and 8, 4-bit rounding of a 70B model costs more than the last doubling

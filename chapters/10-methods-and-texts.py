@@ -13,9 +13,21 @@
 # ---
 
 # %% [markdown]
-# # Methods and texts
+# # At equal stored bits coarse groups lose less
 #
 # *How much does QiD depend on the way of rounding, and on the text it is measured on?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** At equal stored bits GPTQ with one scale a row has {glue:text}`study_row_equal:.2f`
+#   [{glue:text}`study_row_equal_low:.2f`, {glue:text}`study_row_equal_high:.2f`] times the QiD of groups of 32, codes of 3
+#   bits (95%, over training runs).
+# - **How sure.** {glue:text}`study_runs:d` sizes, one run each; the advantage is smaller in larger models. The twelve methods
+#   were compared on {glue:text}`n_runs:d` small runs only. On code that training never read QiD is the same; prose was scored
+#   for one run.
+# - **Use it for.** Choosing a method and a group. Compare at equal *stored* bits, and at the same width of codes take GPTQ
+#   before rounding to nearest.
+# ```
 #
 # {doc}`Chapter 4 <04-degradation>` moved tokens, size and bits, and kept nearly everything else fixed: GPTQ on asymmetric groups of 32,
 # scored on held-out files of the packages that training read. This chapter moves the rest, and asks four
@@ -98,7 +110,7 @@ EFFECTIVE_BITS = [2.6, 3.0, 3.5, 4.0]
 # The sweep `methods` rounded later checkpoints of the smallest sizes on a CPU, each in every way, and scored all of them on two
 # texts. The study rounded every checkpoint of every size on a GPU, in fewer ways. Both came with the book.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 rows = measured[agreeing(measured, POCKET | {"family": TRUNK})]
 every_draw = degradation(rows).assign(way=ways.way_of_rounding)
@@ -138,11 +150,11 @@ put_all(least_tokens=count_label(held_out[TOKENS_SEEN].min()), most_tokens=count
 # comparison is paired.
 #
 # Two more things count against hasty conclusions. GPTQ depends on the draw of its calibration text
-# ({doc}`the next chapter <11-noise-floor>` measures by how much). And many comparisons are made, of which some go beyond a 95% interval by mere
-# chance. So we call a difference *clear* only if a wider interval leaves out 1: it counts the scatter between draws of
+# ({doc}`chapter 11 <11-noise-floor>` measures by how much). And many comparisons are made, of which some go beyond a 95% interval by mere
+# chance. So we call a difference *clear* only if a wider interval excludes 1: it counts the scatter between draws of
 # calibration text, for both ways of a ratio, and its level is set so that all intervals together hold with 95% (Bonferroni).
 
-# %%
+# %% tags=["hide-input"]
 generator = np.random.default_rng(seed)
 documents = resampling.document_counts(128, generator)
 replicates = every_draw[(every_draw["eval_dataset"] == HELDOUT) & (every_draw["way"] == GPTQ)]
@@ -211,10 +223,10 @@ with_kl(ratios, kl_ratios)
 # ## The same bits in all
 #
 # "2 bits" is the width of a code. What is stored is more: each group brings a scale of 16 bits and, on an asymmetric grid,
-# a zero point as wide as a code. *Effective bits*, in bits per weight, count them. A group of 32 then takes
+# a zero point as wide as a code. {term}`Effective bits <effective bits>`, in bits per weight, count them. A group of 32 then takes
 # {glue:text}`overhead_32:.2f` bits more than its codes at 2 bits, a group of 128 only {glue:text}`overhead_128:.2f`. Is the small group worth it?
 
-# %%
+# %% tags=["hide-input"]
 largest = held_out[held_out[N_PARAMS] == held_out[N_PARAMS].max()]
 last = largest[largest[TOKENS_SEEN] == largest[TOKENS_SEEN].max()]
 at_bits = ways.at_effective_bits(held_out, GPTQ, EFFECTIVE_BITS, documents)
@@ -289,7 +301,7 @@ with_kl(at_bits, kl_at_bits)
 # beyond {glue:text}`early_tokens:s` tokens, by least squares. A slope $s_N$ of 0.1 means a factor of {glue:text}`tenfold:.2f` for ten times the
 # size. Checkpoints of one run aren't independent, so the intervals count training runs: a cluster-robust covariance (CR2) with Student's t.
 
-# %%
+# %% tags=["hide-input"]
 study = degradation(study_rows(measured)).assign(way=ways.way_of_rounding)
 in_study, on_cpu = compared(study), compared(held_out)
 of_outcomes = {
@@ -326,7 +338,7 @@ assert late(beyond).empty, "the caption says that all of them are early"
 # early, lie beyond the axes.
 # ```
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "Table: pooled ratios with their slopes in size and tokens", "code_prompt_hide": "Table: pooled ratios with their slopes in size and tokens"}
 small = pd.Series({name: np.exp(np.log(one["ratio"]).mean()) for name, one in on_cpu.items()})
 shown = trends_table(trends)
 shown.insert(0, "CPU", small.map("{:.2f}".format).reindex(shown.index).fillna(""))
@@ -337,6 +349,8 @@ ends = {"rtn2": panels[0], "rtn3": panels[1], "awq_rtn": panels[5], "symmetric2"
 ends |= {"row": panels[7], "row_equal": panels[8]}
 for name, what in ends.items():
     put_all(**{f"study_{name}_{end}": trends.loc[what, end] for end in ("smallest", "largest")})
+pooled = trends.loc[ends["row_equal"], ["ratio", "ratio_low", "ratio_high"]]
+put_all(**dict(zip(("study_row_equal", "study_row_equal_low", "study_row_equal_high"), pooled, strict=True)))
 put_all(**dict(zip(("rtn4_tokens", "nf4_tokens", "awq_tokens"), trends.loc[nearest, "tokens"], strict=True)))
 of_largest = {name: one[one[N_PARAMS] == sizes_of_study[-1]].sort_values(TOKENS_SEEN) for name, one in in_study.items()}
 at_end = {name: one["ratio"].iloc[-1] for name, one in of_largest.items()}
@@ -372,7 +386,7 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 # {glue:text}`study_runs:d` widths.
 #
 # - **What holds.** None of the {glue:text}`n_sides:d` orders that the CPU's small models show is another in the largest model. Groups of 64 and 128, and
-#   the symmetric grid at 3 and 4 bits, have no slope in $\ln N$ told from zero. At equal effective bits coarse groups lose less in all {glue:text}`n_equal:d` ratios, at most {glue:text}`equal_highest:.2f` times as much.
+#   the symmetric grid at 3 and 4 bits, have no slope in $\ln N$ distinguishable from zero. At equal effective bits coarse groups lose less in all {glue:text}`n_equal:d` ratios, at most {glue:text}`equal_highest:.2f` times as much.
 # - **What grows with size.** RTN at 2 bits loses {glue:text}`study_rtn2_smallest:.2f` times as much as GPTQ in the smallest model and
 #   {glue:text}`study_rtn2_largest:.2f` times in the largest, at 3 bits {glue:text}`study_rtn3_smallest:.2f` and {glue:text}`study_rtn3_largest:.2f`. In the largest
 #   the gap at 2 bits widens to {glue:text}`rtn2_widest:.2f` at {glue:text}`rtn2_widest_tokens:s` tokens and is {glue:text}`rtn2_end_largest:.2f` at the end. A
@@ -400,7 +414,7 @@ assert (trends.loc[panels[5], ["size_high", "tokens_high"]] < 0).all(), "that AW
 # {glue:text}`packages_unseen:d` in the unseen one; {glue:text}`documents_prose:d` pages of prose from {glue:text}`packages_prose:d`. So here we draw
 # whole packages, independently for each text. The rows are GPTQ and RTN on groups of 32 beyond {glue:text}`early_tokens:s` tokens.
 
-# %%
+# %% tags=["hide-input"]
 in_packages = {
     HELDOUT: packages("evaluation"),
     UNSEEN: packages("unseen"),
@@ -551,7 +565,7 @@ assert len(swapped) < 0.1 * len(pairs), "the text says that few swap"
 
 # %% [markdown]
 # Ratios to what it is on held-out code, in nats per token and per byte, and slopes of their logarithm. The intervals count packages
-# (QiD alone), and training runs (unseen) or checkpoints (prose, which has one run). No slope of QiD is told from zero.
+# (QiD alone), and training runs (unseen) or checkpoints (prose, which has one run). No slope of QiD is distinguishable from zero.
 #
 # - **Unseen code: QiD is the same, KL isn't.** QiD first. Over {glue:text}`every_checkpoints:d` checkpoints of all {glue:text}`every_runs:d` runs and averages of the study the
 #   intervals lie around 1, within {glue:text}`every_low:.3f` and {glue:text}`every_high:.3f`. On the CPU, with {glue:text}`n_ways:d` ways of rounding, {glue:text}`n_text_holding:d` of
@@ -582,7 +596,7 @@ assert len(swapped) < 0.1 * len(pairs), "the text says that few swap"
 #   calibration text was code, which may be why.
 # - **The order of the ways** is the same on both kinds of code. Of {glue:text}`n_pairs:d` pairs at one width of codes on the CPU,
 #   {glue:text}`n_swapped:d` change places: a rank correlation (Kendall's τ) of {glue:text}`tau:.2f`. They lie at most {glue:text}`farthest:.0%` apart,
-#   and none is told apart on both texts; {glue:text}`n_both_clear:d` pairs are, in the same order. In KL {glue:text}`n_swapped_kl:d` change
+#   and none is distinguishable on both texts; {glue:text}`n_both_clear:d` pairs are, in the same order. In KL {glue:text}`n_swapped_kl:d` change
 #   places.
 #
 # ## What this does not show

@@ -13,9 +13,20 @@
 # ---
 
 # %% [markdown]
-# # The noise floor
+# # Small differences in QiD are noise
 #
 # *How small may a QiD be, or a miss of a prediction, and still mean something?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** Another training seed moves QiD at 3 bits by {glue:text}`between_3:.0%` [{glue:text}`between_3_low:.0%`,
+#   {glue:text}`between_3_high:.0%`] (standard deviation, 95% over training runs).
+# - **How sure.** {glue:text}`seed_runs:d` runs with other seeds, {glue:text}`n_seeds:d` draws of calibration text for each of
+#   {glue:text}`n_models:d` sizes. Seeds are few, so the interval is wide. How much of each document is scored moves QiD more:
+#   compare within one protocol.
+# - **Use it for.** Deciding whether a difference needs an explanation: a prediction for another run that is off by less than
+#   {glue:text}`another_3_relative:.0%` at 3 bits does not.
+# ```
 #
 # Measure the QiD of one checkpoint again, with nothing changed that anybody cares about, and another number comes out. Another
 # draw of calibration text, other documents, another machine, another number format: each moves it. Train the model again from
@@ -103,7 +114,7 @@ SIZES = [8, 16, 32, 64, 128]
 #
 # The first part is proportional to QiD: calibration text, training seed, device and number format each make another rounded
 # model, by a relative amount $r$. The second is the error of the evaluation. It grows as a power $p$ of QiD, is $c$ nats at a QiD
-# of one nat, falls with the number of documents $n$, and was found with $n_0$. The parts are taken as independent. The **floor**
+# of one nat, falls with the number of documents $n$, and was found with $n_0$. The parts are taken as independent. The {term}`floor <noise floor>`
 # is $2 \sigma$, in nats per token. A QiD that differs from a fixed number by less means nothing. There are two floors. That of
 # *one trained model* leaves $r_\text{seed}$ out: it says how well the QiD of the weights at hand is known. That of *another run*
 # has it: it is for a prediction about a model that is trained anew. The *smallest QiD that means anything* is the one that equals
@@ -111,9 +122,9 @@ SIZES = [8, 16, 32, 64, 128]
 #
 # The rows are the study's: GPTQ in asymmetric groups of {glue:text}`group:d`, rounded with {glue:text}`calib_sequences:d`
 # sequences of calibration text, scored on {glue:text}`n_sequences:d` sequences from {glue:text}`n_documents:d` documents. Beside
-# them stand the rows of {doc}`10-methods-and-texts` and those of the reader's table, with a quarter of either.
+# them stand the rows of {doc}`chapter 10 <10-methods-and-texts>` and those of the reader's table, with a quarter of either.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 rows = gptq_of_study(measured)
 unseen = gptq_of_study(measured, UNSEEN)
@@ -127,7 +138,7 @@ floors, of_kl = (study_floors(measured, packages("evaluation"), outcome) for out
 # GPTQ rounds with the help of some text. At the trunk's last checkpoint, after {glue:text}`last_tokens:s` tokens, this text was
 # drawn {glue:text}`n_seeds:d` times for each of {glue:text}`n_models:d` sizes.
 
-# %%
+# %% tags=["hide-input"]
 calibration = calibration_draws(last)
 elsewhere = calibration_draws(unseen[on_trunk(unseen)])
 by_size = pd.concat(
@@ -191,20 +202,20 @@ plt.close("all")
 # sizes that differ by a factor of {glue:text}`size_times:.0f` that is no clear trend: zero lies in all three. What the intervals
 # rule out is $-1/2$, which independent errors of single weights would give. So the floor takes one share for all sizes.
 #
+# ```{dropdown} What blurs these numbers
 # Two things blur these numbers a little. On a finite set of documents two roundings differ by chance, and
 # {glue:text}`cal_2_documents:.0%`, {glue:text}`cal_3_documents:.0%` and {glue:text}`cal_4_documents:.0%` of the variance at 2, 3
 # and 4 bits come from that. We don't take it out: the floor is a little too high rather than too low. And the draws are the same
 # texts for every size. Between two sizes their effects correlate by {glue:text}`together_2:.2f`, {glue:text}`together_3:.2f` and
 # {glue:text}`together_4:.2f` on average, so that at 2 bits the sizes are not quite independent and the interval is somewhat too
 # narrow.
+# ```
 #
-# ### A quarter of the calibration text
-#
-# The reader's machine rounds with {glue:text}`calib_few:d` sequences, and {doc}`10-methods-and-texts` does too. On the last
+# **A quarter of the calibration text.** The reader's machine rounds with {glue:text}`calib_few:d` sequences, and {doc}`chapter 10 <10-methods-and-texts>` does too. On the last
 # checkpoints of its {glue:text}`n_pocket:d` models {glue:text}`n_seeds_few:d` draws were made as well. Does four times as much
 # text scatter half as much, as a mean would?
 
-# %%
+# %% tags=["hide-input"]
 stored = measured[agreeing(measured, POCKET)]
 on_cpu = degradation(stored)
 on_cpu = on_cpu[(way_of_rounding(on_cpu) == "GPTQ") & (on_cpu["eval_dataset"] == HELDOUT)]
@@ -225,6 +236,7 @@ assert ((quarter["low"] < 1) & (quarter["high"] > 1)).all(), "the text says: one
 assert (quarter["high"] > 2).to_dict() == {2: False, 3: True, 4: False}, "the text says: two lies in one of them"
 
 # %% [markdown]
+# ```{dropdown} What a quarter of the text does
 # It does not, or not surely. The scatter with {glue:text}`calib_few:d` sequences is {glue:text}`few_cal_2:.1%`,
 # {glue:text}`few_cal_3:.1%` and {glue:text}`few_cal_4:.1%` at 2, 3 and 4 bits; with {glue:text}`calib_sequences:d`, on the same
 # models, {glue:text}`many_cal_2:.1%`, {glue:text}`many_cal_3:.1%` and {glue:text}`many_cal_4:.1%`. The ratios are
@@ -234,6 +246,7 @@ assert (quarter["high"] > 2).to_dict() == {2: False, 3: True, 4: False}, "the te
 # bits. More text makes better Hessians, but any change of it, however small, sets off another chain of rounding decisions, and
 # that part doesn't average out. The two sets of rows also differ in how much text they are scored on, so only their scatter is
 # compared here and not their level.
+# ```
 #
 # ## Another training seed
 #
@@ -242,7 +255,7 @@ assert (quarter["high"] > 2).to_dict() == {2: False, 3: True, 4: False}, "the te
 # size has two, up to {glue:text}`seed_last_tokens:s`. All runs are rounded with the same draw of calibration text and scored on the same
 # documents.
 
-# %%
+# %% tags=["hide-input"]
 of_seeds = rows_of_seeds(first)
 late = of_seeds[of_seeds[TOKENS_SEEN] > LATE_TOKENS]
 between, early = training_seeds(late), training_seeds(of_seeds[of_seeds[TOKENS_SEEN] <= LATE_TOKENS])
@@ -322,7 +335,7 @@ plt.close("all")
 # checkpoints). On unseen text it is {glue:text}`between_2_unseen:.1%`, {glue:text}`between_3_unseen:.1%` and
 # {glue:text}`between_4_unseen:.1%`. The intervals count runs, not checkpoints: {glue:text}`seed_freedom:d` degrees of freedom
 # leave the upper ends nearly open. They are rather too wide, since no seed has the larger QiD throughout ({numref}`fig-seeds`);
-# yet what checkpoints of one run share can't be told from so few runs.
+# yet what checkpoints of one run share can't be distinguished from so few runs.
 #
 # This scatter is not the training seed's alone. Each seed's model is rounded anew, with its own chain of decisions. Less the
 # variance of another draw of calibration text, the seed's own part is {glue:text}`of_seed_2:.1%` [{glue:text}`of_seed_2_low:.1%`,
@@ -350,7 +363,7 @@ plt.close("all")
 # deviation of ln(one over the other) over $\sqrt 2$; how much of each document was scored differs between the two measurements by a
 # factor that is taken out. Here it is beside the other sources, for QiD and for KL:
 
-# %%
+# %% tags=["hide-input"]
 every_pair = {name: both_runs(measured, outcome) for name, outcome in OUTCOMES.items()}
 again = {name: one_run_scatter(pairs) for name, pairs in every_pair.items()}
 draws_of = {name: calibration_draws(last, outcome) for name, outcome in OUTCOMES.items()}
@@ -419,7 +432,7 @@ put("up_of", int(steps["n_steps"].iloc[0]))  # the same for both
 # replacement, and look at the scatter of QiD. Each draw also makes its own 95% interval from its paired error
 # {eq}`eq-paired-error`, and we count how often that holds the QiD of all documents.
 
-# %%
+# %% tags=["hide-input"]
 generator = np.random.default_rng(seed)
 first_draw = last[last["calib_seed"] == 0]
 subsamples = pd.concat(
@@ -467,7 +480,7 @@ plt.close("all")
 # weigh the same at {glue:text}`equal_2:d`, {glue:text}`equal_3:d` and {glue:text}`equal_4:d` documents ({numref}`fig-documents`).
 # Beyond that, more draws of calibration text would buy more than more documents.
 
-# %%
+# %% tags=["hide-input"]
 in_packages = {HELDOUT: packages("evaluation"), UNSEEN: packages("unseen")}
 every = pd.concat([first, unseen[unseen["calib_seed"] == 0]], ignore_index=True)
 widened = every.assign(
@@ -529,6 +542,7 @@ assert (at_last["baseline_loss_nats_one"] < at_last["baseline_loss_nats_four"]).
 # documents (median over rows). On unseen text, with {glue:text}`packages_unseen:d` packages, it is {glue:text}`factor_unseen:.2f`
 # times. The floor uses the error by packages.
 #
+# ```{dropdown} How the error of documents grows with QiD
 # How does this error grow with QiD? Not in proportion, and it doesn't stay either. On the {glue:text}`n_fitted:d` held-out rows
 # of all runs it goes as $c\, q^p$ with $p$ = {glue:text}`eval_exponent_2:.2f`, {glue:text}`eval_exponent_3:.2f` and
 # {glue:text}`eval_exponent_4:.2f`, $c$ = {glue:text}`eval_scale_2:.4f`, {glue:text}`eval_scale_3:.4f` and
@@ -536,13 +550,14 @@ assert (at_last["baseline_loss_nats_one"] < at_last["baseline_loss_nats_four"]).
 # {glue:text}`eval_off_2:.2f`, {glue:text}`eval_off_3:.2f` and {glue:text}`eval_off_4:.2f` (one standard deviation). At 4 bits the
 # exponent is near one half, as that of a count: as if a larger QiD were more small losses, and not larger ones. With fewer bits
 # it comes nearer to a fixed share.
+# ```
 #
 # ## Another machine
 #
-# {doc}`Chapter 4 <04-degradation>` lays the rows of this machine beside those of a GPU and tells why GPTQ differs between them.
+# {doc}`Appendix E <96-this-machine>` lays the rows of this machine beside those of a GPU and tells why GPTQ differs between them.
 # Here we only need one number: how far one QiD is off because of its machine.
 
-# %%
+# %% tags=["hide-input"]
 try:
     mine = read_table(results_path).to_pandas()
     agreement = device_agreement(degradation(mine[mine["device_type"] == device]), on_gpu)
@@ -581,18 +596,20 @@ put("before", sentence)
 # {glue:text}`loud_share:.0%` of the sum of squares, so it is a rough number. It applies where rows of a CPU and a GPU stand side
 # by side.
 #
+# ```{dropdown} Earlier in training, and the seeds' part
 # {glue:text}`before:s` Here neither text, nor documents, nor weights differ, only the chain of rounding decisions. So the
 # rounding itself scatters more early in training, at 3 and 4 bits, and draws of calibration text at the trunk's end don't show
 # that. With the variance between machines at the seeds' own stage of training taken out instead, the training seed's part is
 # {glue:text}`of_seed_by_device_2:.1%`, {glue:text}`of_seed_by_device_3:.1%` and {glue:text}`of_seed_by_device_4:.1%`, much the
 # same.
+# ```
 #
 # ## Another number format
 #
 # {doc}`The page on speed <90-speed>` moved formats one at a time, on checkpoints of an earlier family of tadpoles. Relative to
 # QiD, as root mean square over checkpoints:
 
-# %%
+# %% tags=["hide-input"]
 precision = benchmarks.read("precision")
 formats = format_parts(precision.rows)
 
@@ -628,7 +645,7 @@ assert np.abs(np.log(ratio.to_numpy())).max() < np.log(3), "the text says: about
 # them is calibration text and documents, and where another run is meant the training seed. `study_floors` in
 # `helpers.analyse.rows.noise` makes both floors from the table, for any QiD, so that other chapters can ask it.
 
-# %%
+# %% tags=["hide-input"]
 typical = first_draw.groupby("bits")["qid_nats"].median()
 
 
@@ -724,10 +741,11 @@ plt.close("all")
 # {glue:text}`floor_3_relative:.0%` and {glue:text}`floor_4_relative:.0%`. The floor of another run is {glue:text}`another_2:.3f`,
 # {glue:text}`another_3:.4f` and {glue:text}`another_4:.4f`, or {glue:text}`another_2_relative:.0%`,
 # {glue:text}`another_3_relative:.0%` and {glue:text}`another_4_relative:.0%` of QiD. A law that predicts the QiD of a run it
-# hasn't seen better than that can't be told from one that predicts it exactly. In KL the floor of another run is
+# hasn't seen better than that can't be distinguished from one that predicts it exactly. In KL the floor of another run is
 # {glue:text}`another_kl_2:.0%`, {glue:text}`another_kl_3:.0%` and {glue:text}`another_kl_4:.0%`, for these documents: rows don't keep KL
 # by document.
 #
+# ```{dropdown} The smallest QiD that means anything, and single rows
 # The smallest QiD that means anything comes out as {glue:text}`smallest_2:.6f`, {glue:text}`smallest_3:.6f` and
 # {glue:text}`smallest_4:.6f` nats per token at 2, 3 and 4 bits. The least rows measured have {glue:text}`least_2:.4f`,
 # {glue:text}`least_3:.5f` and {glue:text}`least_4:.6f`. So at 2 and 3 bits no row comes near, and these two numbers stretch the
@@ -739,11 +757,12 @@ plt.close("all")
 # {glue:text}`below_4:d` of {glue:text}`n_each:d` rows at 4 bits lie below their floor, none after {glue:text}`below_last:s`
 # tokens; at 2 and 3 bits {glue:text}`below_2:d` and {glue:text}`below_3:d` of as many. Beyond {glue:text}`late_tokens:s` tokens,
 # where this book fits, every row from 2 to 4 bits is a QiD. At more bits it is not so: {doc}`chapter 4 <04-degradation>` shows 8
-# bits, where many rows can't be told from zero.
+# bits, where many rows can't be distinguished from zero.
+# ```
 #
 # For two QiDs on the same documents the floor is another: the scatter of both counts, $\sqrt 2$ times the relative parts, and of
 # the documents only the paired error of the difference. Two GPTQ roundings at 3 bits that differ by less than
-# {glue:text}`pair_3_relative:.0%` can't be told apart by one draw of calibration text each.
+# {glue:text}`pair_3_relative:.0%` can't be distinguished by one draw of calibration text each.
 #
 # ## What this does not show
 #

@@ -13,11 +13,22 @@
 # ---
 
 # %% [markdown]
-# # Why
+# # Weights grow, and rounding moves them further
 #
 # *What is it in a trained model that makes rounding cost more?*
 #
-# The chapters before say by how much QiD grows with tokens and shrinks with size. They don't say why. This one looks at three things
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** Half the curvature's trace times the variance of the rounding error predicts QiD at 3 bits with nothing
+#   fitted: measured over predicted is {glue:text}`rtn_3:.2f` [{glue:text}`rtn_3_low:.2f`, {glue:text}`rtn_3_high:.2f`]
+#   (rounding to nearest, 95% over training runs).
+# - **How sure.** {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` runs up to {glue:text}`largest:s`
+#   parameters. It is an account of QiD, not a cause shown; it is worse at 2 bits and at the end of the largest run.
+# - **Use it for.** Understanding why training makes rounding dearer: the loss mostly gets flatter, but larger weights are moved by
+#   more.
+# ```
+#
+# Other chapters say by how much QiD grows with tokens and shrinks with size. They don't say why. This one looks at three things
 # that can be known of a checkpoint before it is rounded: how far training still moves the weights, how sharply the loss bends around
 # them, and how heavy their tails are. Each is put beside the QiD that was measured. None of it is an experiment on the cause: what goes
 # together need not cause each other. {term}`Intervals <interval>` run over training runs, a run and its branches counted
@@ -80,11 +91,11 @@ def of(table, method, bits):
 # %% [markdown]
 # ## The rows
 #
-# `results/checkpoints.parquet` has one row for each checkpoint of the study ({doc}`chapter 3 <03-checkpoints>` says what is in it). We
+# `results/checkpoints.parquet` has one row for each checkpoint of the study ({doc}`appendix D <95-files-and-curvature>` says what is in it). We
 # join it by the hash of the weights to the QiDs of RTN and GPTQ at 2, 3 and 4 bits, on asymmetric groups of 32 and held-out text.
 # Averages of weights are left out.
 
-# %%
+# %% tags=["hide-input"]
 described = mechanism.describe(read_checkpoints("results/checkpoints.parquet").to_pandas())
 every = degradation(rows_of_every_run(read_table("results/measurements.parquet").to_pandas()))
 rounded = pd.concat([rows_of_fit(every, method, 32, symmetric=False) for method in ("gptq", "rtn")])
@@ -257,7 +268,7 @@ assert of_end.max() < 1, "the text says that decay takes the change below the er
 #   times it on the mean and at most {glue:text}`end_3_highest:.2f`, and near that of 4 bits ({glue:text}`end_4:.2f` times). This last
 #   change covers half of a cooldown only, so part of the fall is the shorter way. What QiD does there comes below.
 
-# %%
+# %% tags=["hide-input"]
 logs = of(late_trunk, "rtn", 3).assign(
     qid=lambda t: np.log(t["qid_nats"]), size=lambda t: np.log(t[N_PARAMS]), tokens=lambda t: np.log(t[TOKENS_SEEN])
 )
@@ -277,7 +288,7 @@ assert by_change["low"] < 0 < by_change["high"], "the text says that nothing is 
 # %% [markdown]
 # Small change does go with large QiD: the rank correlation on the trunk is {glue:text}`change_rank:.2f` (RTN, 3 bits). But larger
 # models move more, relatively, and lose less, and which of the two counts it can't say. At equal size and tokens the slope of ln QiD in
-# ln change can't be told from zero, {glue:text}`slope_change:.2f` ({glue:text}`slope_change_low:.2f` to
+# ln change can't be distinguished from zero, {glue:text}`slope_change:.2f` ({glue:text}`slope_change_low:.2f` to
 # {glue:text}`slope_change_high:.2f`), and the scatter around a fit in ln N and ln D stays at {glue:text}`sd_with:.3f` (without the
 # change {glue:text}`sd_without:.3f`).
 #
@@ -287,7 +298,7 @@ assert by_change["low"] < 0 < by_change["high"], "the text says that nothing is 
 # late step is a small one. If $n$ legs of one length bring the weights $n^h$ legs away, $h$ = 0.5 is a random walk and $h$ = 1 a
 # straight line. The pocket checkpoints say which, here and now: they are several legs apart, and the table has the length of each leg.
 
-# %%
+# %% tags=["hide-input"]
 at = described[on_trunk(described)].set_index(["run", "step"]).sort_index()
 travels = []
 for run in sorted({spec.run for spec in pocket if spec.branched_from is None}):
@@ -359,7 +370,7 @@ assert 0.5 < shares["last"] / shares["first"] < 2.5, "and about the same share o
 # $$ (eq-curvature)
 #
 # with $H_b$ the Hessian of the loss in the block's matrices. Both factors are in the table of checkpoints: $s_b^2$ is the mean squared
-# error of RTN (in squared weights), the trace is in nats per squared weight. Nothing is fitted. The formula knows two things about
+# error of RTN (in squared weights), the {term}`trace` is in nats per squared weight. Nothing is fitted. The formula knows two things about
 # rounding, its size and its place; not its direction.
 
 # %% tags=["remove-cell"]
@@ -483,10 +494,10 @@ curvature_table
 #
 # ### Does it follow the learning rate?
 #
-# Chapter 3 saw that decay sharpens the loss. At the end of a cooldown, compared with the trunk after the same tokens, the formula
+# Decay sharpens the loss ({doc}`appendix D <95-files-and-curvature>`). At the end of a cooldown, compared with the trunk after the same tokens, the formula
 # therefore predicts more QiD.
 
-# %%
+# %% tags=["hide-input"]
 columns = ["qid_nats", "predicted_nats", "variance", "hessian_trace", "change"]
 columns += ["mean_weight_kurtosis", "mean_input_kurtosis"]
 beside = mechanism.beside_trunk(late, columns)
@@ -580,7 +591,7 @@ assert told.loc[2, "ratio"] > 1.3 > 1.15 > told.loc[3, "ratio"] > 1, "the text s
 # ## Outliers
 #
 # A heavy tail stretches the grid, so that all other weights of a group are rounded more coarsely. Heavy tails of *inputs* make some
-# columns expensive. Kurtosis (fourth moment over the squared second, 3 for a Gaussian) measures both. On the trunk:
+# columns expensive. {term}`Kurtosis <kurtosis>` (fourth moment over the squared second, 3 for a Gaussian) measures both. On the trunk:
 
 # %% tags=["remove-cell"]
 tails = (
@@ -605,7 +616,7 @@ assert tails["mean_weight_kurtosis"]["last"].max() < 6, "the text says that tail
 # Tails grow with tokens, as QiD does, so the trunk can't tell what matters. The other runs can: they have the size and the tokens of a
 # twin on the trunk, and another depth, weight decay, peak rate, seed or schedule. Runs whose rate decays count at their end.
 
-# %%
+# %% tags=["hide-input"]
 names = {"predicted_nats": "predicted", "mean_input_kurtosis": "inputs", "mean_weight_kurtosis": "weights"}
 sets = {
     "none (a constant)": [],
@@ -707,7 +718,7 @@ pd.DataFrame(shown).rename_axis("ln QiD ratio to the twin, left-out error").map(
 # Last, all runs beyond {glue:text}`early:s` tokens in one regression of ln QiD at 3 bits. What does each account add to size and
 # tokens?
 
-# %%
+# %% tags=["hide-input"]
 accounts = {
     "ln N, ln D": ["N", "D"],
     "ln N, ln D, loss": ["N", "D", "loss"],
@@ -796,7 +807,7 @@ assert all(slopes[method].loc[name, "high"] < 1 for method, name in tested), "th
 # ### Beyond the runs that were fitted
 #
 # Does curvature also say more of larger models and later moments? Half the trace times the variance, with one constant a bit width, is one
-# of the laws that {doc}`09-extrapolation` holds rows out from. Beside it stands the law of the same number of constants that knows only
+# of the laws that {doc}`chapter 9 <09-extrapolation>` holds rows out from. Beside it stands the law of the same number of constants that knows only
 # tokens per parameter and bits. GPTQ at 2, 3 and 4 bits; root mean square of ln(predicted over measured), with its error over runs:
 
 # %% tags=["hide-input"]

@@ -13,9 +13,21 @@
 # ---
 
 # %% [markdown]
-# # How much can go low?
+# # Larger models can go lower, at equal tokens
 #
 # *Which share of a model can be rounded to few bits before it loses too much, and is that share larger in larger models?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** At equal tokens ten times the size adds {glue:text}`gain_matmul_mean:.2f` [{glue:text}`gain_matmul_low:.2f`,
+#   {glue:text}`gain_matmul_high:.2f`] to the share of the parameters that can be in low precision (MXINT with 4 bits,
+#   {glue:text}`budget:.0%` more perplexity, 95% over training runs).
+# - **How sure.** {glue:text}`mix_runs:d` runs, one a size, {glue:text}`mix_smallest:s` to {glue:text}`mix_largest:s`
+#   parameters at {glue:text}`mix_tokens:s` tokens. At equal tokens *per parameter* the share falls with size. No speed was
+#   measured.
+# - **Use it for.** Searching with measured costs of single matrices instead of random draws; and for knowing which matrices to
+#   keep.
+# ```
 #
 # So far every matrix of a model was rounded in the same way. But not all of them mind it equally. {cite:t}`cao2024mixed` leave
 # the matrices that mind most in 16 bits, round the rest to four, and ask how much of the model the rest can be. Their answer is
@@ -100,17 +112,17 @@ def put_row(name, row):
 # {glue:text}`mix_group:d` neighbours share a power of two. Beside it stand four schemes that round weights only, one to nearest
 # (MXFP) and three by GPTQ. For each checkpoint, scheme and granularity a search tries many assignments on
 # {glue:text}`mix_sequences:d` sequences that neither training nor calibration has seen. Such a *trial* is cheap: each matrix is
-# rounded once, by itself, and swapped in. For each target ratio the best assignment found becomes a *recipe*: the model is rounded
+# rounded once, by itself, and swapped in. For each target ratio the best assignment found becomes a {term}`recipe`: the model is rounded
 # again block after block, as it would be for use, and scored on held-out text. Searching picks what looks best on the search's
 # text; the held-out text doesn't know of that choice, so largest ratios are read off recipes, unless we say otherwise.
 #
 # The models: {glue:text}`mix_runs:d` training runs at a constant rate, one a size, from {glue:text}`mix_smallest:s` to
 # {glue:text}`mix_largest:s` parameters. Each has up to {glue:text}`mix_depths:d` checkpoints. This chapter compares sizes at
 # {glue:text}`mix_tokens:s` tokens, the most that every size has: {glue:text}`mix_most_read:,.0f` tokens per parameter for the
-# smallest and {glue:text}`mix_least_read:.1f` for the largest. {doc}`15-ratio-against-training` is about the other checkpoints.
+# smallest and {glue:text}`mix_least_read:.1f` for the largest. {doc}`Chapter 15 <15-ratio-against-training>` is about the other checkpoints.
 # {glue:text}`mix_trials:,d` trials and {glue:text}`mix_recipes:,d` recipes were scored, but intervals count training runs.
 
-# %%
+# %% tags=["hide-input"]
 trials = with_metrics(read_trials(Path("results/trials.parquet")).to_pandas())
 trials["scheme"] = scheme_names(trials)
 of_schemes = trials[trials["scheme"].isin(SCHEMES) & (trials["schedule"] == "constant")]
@@ -136,7 +148,7 @@ assert searched["run_label"].nunique() == every["run_label"].nunique()
 #
 # The smallest models have three blocks. Keep the last one in 16 bits and look at the other two: there are four assignments.
 
-# %%
+# %% tags=["hide-input"]
 of_blocks = searched[(searched["scheme"] == MAIN) & (searched["granularity"] == "layer")]
 example = of_blocks[(of_blocks["model"] == "tadpole-128x3") & (of_blocks["search"] == "exhaustive")]
 two = example[example["assignment"].str.endswith("0")].sort_values("assignment")
@@ -172,7 +184,7 @@ plt.close("all")
 # Each matrix alone in low precision: what it costs, as a share of the sum of all such costs, over its share of the parameters.
 # One means that a matrix costs what its size says.
 
-# %%
+# %% tags=["hide-input"]
 alone = relative_sensitivities(sensitivities(searched[searched["granularity"] == "matmul"]))
 of_main = alone[alone["scheme"] == MAIN].sort_values(N_PARAMS)
 of_main["title"] = of_main[N_PARAMS].map(count_label)
@@ -226,7 +238,7 @@ plt.close("all")
 # In the first block it is {glue:text}`minds_first_mean:.2f` [{glue:text}`minds_first_low:.2f`,
 # {glue:text}`minds_first_high:.2f`], in the last {glue:text}`minds_last_mean:.2f` [{glue:text}`minds_last_low:.2f`,
 # {glue:text}`minds_last_high:.2f`]. So with inputs rounded too, what is worth 16 bits first is the matrix of queries, keys and values,
-# and not the first block. The factors of attention's output and of the last block can't be told from one.
+# and not the first block. The factors of attention's output and of the last block can't be distinguished from one.
 #
 # **Where weights alone are rounded it is attention's output.** For GPTQ at 2 and 3 bits that has the factors
 # {glue:text}`minds_output_gptq_2_mean:.2f` [{glue:text}`minds_output_gptq_2_low:.2f`, {glue:text}`minds_output_gptq_2_high:.2f`] and
@@ -234,7 +246,7 @@ plt.close("all")
 # matrix of queries, keys and values {glue:text}`minds_qkv_gptq_2_mean:.2f` [{glue:text}`minds_qkv_gptq_2_low:.2f`,
 # {glue:text}`minds_qkv_gptq_2_high:.2f`] and {glue:text}`minds_qkv_gptq_3_mean:.2f` [{glue:text}`minds_qkv_gptq_3_low:.2f`,
 # {glue:text}`minds_qkv_gptq_3_high:.2f`] ({glue:text}`minds_free:d` matrices that cost nothing alone are left out). Recipes keep what
-# these factors say ({doc}`16-seven-ways`). That the inputs make the difference is a guess: the two schemes differ in their grids too.
+# these factors say ({doc}`chapter 16 <16-seven-ways>`). That the inputs make the difference is a guess: the two schemes differ in their grids too.
 #
 # ## The largest ratio against size
 
@@ -268,7 +280,7 @@ slopes = slopes.assign(
 )
 key = ["scheme", "metric", "granularity", "budget"]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: slopes of the largest ratio in size, by scheme and budget", "code_prompt_hide": "Table: slopes of the largest ratio in size, by scheme and budget"}
 shown = slopes[slopes["metric"] == METRIC].set_index(["scheme", "granularity", "budget"])
 shown = shown[["gain", "gain_low", "gain_high", "runs", "at_one"]].round(3).rename(index=GRANULARITIES)
 shown.rename(
@@ -323,7 +335,7 @@ plt.close("all")
 # {glue:text}`finer_mean:.3f` [{glue:text}`finer_low:.3f`, {glue:text}`finer_high:.3f`] of the parameters.
 #
 # **At equal tokens per parameter it falls.** Larger models are usually given more text, and text takes away from the share what size
-# adds. By the law of both in {doc}`15-ratio-against-training`, of MXINT matrix by matrix, ten times the size *and* ten times the
+# adds. By the law of both in {doc}`chapter 15 <15-ratio-against-training>`, of MXINT matrix by matrix, ten times the size *and* ten times the
 # tokens take
 # {glue:text}`15-ratio-against-training.ipynb::proportional_matmul_mean:.2f`
 # [{glue:text}`15-ratio-against-training.ipynb::proportional_matmul_low:.2f`,
@@ -412,7 +424,7 @@ assert rms["size", "matmul"] < rms["power", "matmul"] < rms["as the next size", 
 # {glue:text}`printed_large_5:.2f`, {glue:text}`printed_large_10:.2f` and {glue:text}`printed_large_20:.2f` at the three budgets; it
 # has {glue:text}`measured_large_5:.2f`, {glue:text}`measured_large_10:.2f` and {glue:text}`measured_large_20:.2f`. The misses are
 # {glue:text}`rms_published:.2f`. That is no contradiction: $c$ holds everything but size, such as the text, the block of a
-# shared exponent, and how long the models were trained ({doc}`15-ratio-against-training`).
+# shared exponent, and how long the models were trained ({doc}`chapter 15 <15-ratio-against-training>`).
 #
 # ## Searches at equal budget
 #
@@ -423,7 +435,7 @@ assert rms["size", "matmul"] < rms["power", "matmul"] < rms["as the next size", 
 # least sum exactly. *Second order* estimates the costs from the curvature of the loss, without a trial. How good the best of $n$
 # random trials is on average follows from those that were made, by counting all ways to draw $n$ of them.
 
-# %%
+# %% tags=["hide-input"]
 compared = searches_compared(searched)
 named = searched.drop_duplicates("scheme_id").set_index("scheme_id")["scheme"]
 against_best = regrets(compared, "any")
@@ -504,7 +516,7 @@ plt.close("all")
 # {glue:text}`ablated_target:.0%` in low precision matrix by matrix, with {glue:text}`ablated_trials:d` trials and on more and more
 # text, the same draws each time.
 
-# %%
+# %% tags=["hide-input"]
 ablated = of_schemes[of_schemes["n_sequences"] != SEQUENCES]
 of_text = chosen_on_less(ablated).assign(scheme=lambda rows: rows["scheme_id"].map(named))
 of_text["excess"] = of_text["regret"] / of_text["best"]
@@ -552,7 +564,7 @@ for count in (10, 50, 100):
 # A trial swaps in matrices that were rounded one by one on the activations of the 16-bit model; a recipe rounds block after
 # block, each on what the rounded ones before it give, and is scored on other text.
 
-# %%
+# %% tags=["hide-input"]
 positive = here[(here["qid_nats"] > 0) & (here["swapped_qid_nats"] > 0)]
 positive = positive.assign(log=np.log(positive["qid_nats"] / positive["swapped_qid_nats"]))
 positive["everything"] = np.isclose(positive["quantized_ratio"], 1)
@@ -610,7 +622,7 @@ plt.close("all")
 # - **A ratio between two targets.** Recipes were made at a handful of targets, and what lies between is read off a straight line. Cost
 #   rises faster than in proportion, so the line puts the largest ratio too low where the gap is wide: in small models at small
 #   budgets, below the smallest target. Trials, which fill such gaps better, give nearly the same slope.
-# - **Memory.** A ratio counts parameters, not stored bits; {doc}`16-seven-ways` compares at equal bits.
+# - **Memory.** A ratio counts parameters, not stored bits; {doc}`chapter 16 <16-seven-ways>` compares at equal bits.
 # - **Speed.** Nothing here says that a mixed model runs faster.
 
 # %% [markdown]

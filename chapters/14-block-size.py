@@ -13,11 +13,21 @@
 # ---
 
 # %% [markdown]
-# # Block size: how many values share a scale
+# # Longer training calls for smaller blocks
 #
 # *Do large models need small blocks?*
 #
-# A low-precision format rarely gives each value a scale of its own. A *block* of neighbouring values shares one. A large block
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** The block that {glue:text}`qb_budget:.0%` more perplexity allows falls as $D$ to the power
+#   {glue:text}`qb_grows_tokens:s` (95%, over training runs), with inputs and weights in 4 bits.
+# - **How sure.** {glue:text}`qb_runs:d` runs, one a size, up to {glue:text}`qb_largest:s` parameters; at equal tokens the
+#   allowed block grows with size. No law of block size predicts the largest size well. Weights alone: block size matters less.
+# - **Use it for.** Choosing the block of a 4-bit format for inputs and weights: large models are no excuse for large blocks
+#   once they are trained for longer.
+# ```
+#
+# A low-precision format rarely gives each value a scale of its own. A {term}`block <Qb>` of neighbouring values shares one. A large block
 # is cheap and coarse: its largest value sets the step for all others. A small block follows the values and pays for its scale,
 # in memory and in hardware. {cite:t}`cao2024mixed` find that the loss grows as a power of the block size, and a later version
 # of their paper says that large models can do with large blocks. We measure the power on whole training runs, put it into one
@@ -89,7 +99,7 @@ def slopes_of_k(tables):
 # - **Block size** $Q_b$: the number of neighbouring values that share a scale, no unit. In MXINT-4 the scale is a power of two,
 #   and weights and inputs of a matrix both go in blocks of $Q_b$. A scale of eight bits costs $8 / Q_b$ bits per value.
 # - **Quantization ratio** $Q_r$: the share of the parameters of the blocks' linear layers that is rounded, no unit (see
-#   {doc}`13-how-much-can-go-low`).
+#   {doc}`chapter 13 <13-how-much-can-go-low>`).
 # - **Relative increase of perplexity**: $e^{q} - 1$ with the QiD $q$, a share. It is what the paper fits:
 #
 # $$
@@ -112,7 +122,7 @@ def slopes_of_k(tables):
 # {glue:text}`qb_gptq_rows:d` rows of {glue:text}`qb_gptq_runs:d` runs. There one scale a row is fitted too, for else most sizes
 # would have two points.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 checkpoints = read_checkpoints("results/checkpoints.parquet").to_pandas()
 table = blocks.with_outliers(blocks.rows_of_blocks(measured), checkpoints)
@@ -162,7 +172,7 @@ for short, place in (("small", 0), ("large", -1)):
 #
 # ## The exponent
 
-# %%
+# %% tags=["hide-input"]
 in_blocks = {name: rows[rows["scale"] == "block"] for name, rows in parts.items()}
 in_blocks["GPTQ, 3 bits"] = parts["GPTQ, 3 bits"]
 nats = {name: blocks.exponents(rows) for name, rows in in_blocks.items()}
@@ -250,7 +260,7 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 # - **Decay and ratio** don't clearly move it: cooldowns differ from the trunk at equal tokens by {glue:text}`qb_k_decay:s`,
 #   $Q_r$ = 1 from 0.5 by {glue:text}`qb_k_ratio:s`.
 # - **GPTQ at 3 bits, weights alone,** has {glue:text}`qb_nats_gptq_value:.2f` [{glue:text}`qb_nats_gptq_low:.2f`,
-#   {glue:text}`qb_nats_gptq_high:.2f`], and no slope that is told from zero: {glue:text}`qb_size_gptq:s` in $\ln N$,
+#   {glue:text}`qb_nats_gptq_high:.2f`], and no slope that is distinguishable from zero: {glue:text}`qb_size_gptq:s` in $\ln N$,
 #   {glue:text}`qb_tokens_gptq:s` in $\ln D$.
 #
 # ## Why: a few channels
@@ -259,13 +269,13 @@ assert all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "the t
 # than the others. A block that holds such a channel takes its scale from it, and its neighbours are rounded to little or
 # nothing. The larger the blocks, the more channels have such a neighbour. Without outliers a larger block costs only what the
 # largest of more ordinary values exceeds that of fewer. For GPTQ in groups of 32, which leaves inputs alone, outliers explained
-# nothing among small models, and a part of the loss in the largest ({doc}`12-why`).
+# nothing among small models, and a part of the loss in the largest ({doc}`chapter 12 <12-why>`).
 #
 # We measure outliers as the root mean square of the largest channel over that of the mean one, for the inputs of each matrix,
 # and take the geometric mean over matrices. From {glue:text}`qb_outliers_least:.1f` at the smallest model's first checkpoint
 # here it rises to {glue:text}`qb_outliers_most:.1f` at a late one of a large model.
 
-# %%
+# %% tags=["hide-input"]
 marked = {name: blocks.with_outliers(one[one["k"].notna()], checkpoints) for name, one in nats.items()}
 told = {name: mean_and_slopes(one, "k", ["input_outliers", N_PARAMS, TOKENS_SEEN]) for name, one in marked.items()}
 
@@ -300,9 +310,9 @@ assert seen.iloc[-1][TOKENS_SEEN] > middle["Qr = 1"][TOKENS_SEEN].iloc[0], "the 
 #
 # The rank correlation of $k$ and outliers over checkpoints is {glue:text}`qb_rank_half:s`, {glue:text}`qb_rank_most:s` and
 # {glue:text}`qb_rank_all:s` at the three ratios, and {glue:text}`qb_rank_gptq:s` for GPTQ. With outliers beside $\ln N$ and
-# $\ln D$ in one line, the slopes in size and in tokens are no longer told from zero at any ratio, for example
+# $\ln D$ in one line, the slopes in size and in tokens are no longer distinguishable from zero at any ratio, for example
 # {glue:text}`qb_told_size_most:s` and {glue:text}`qb_told_tokens_most:s` at 0.9. That of outliers stays above zero at 0.5 and
-# 0.9; where everything is rounded it is {glue:text}`qb_told_all:s`, and the three can't be told apart. This is an association
+# 0.9; where everything is rounded it is {glue:text}`qb_told_all:s`, and the three can't be distinguished. This is an association
 # over eight runs: nobody took outliers out of a model here.
 #
 # ## The joint law
@@ -321,7 +331,7 @@ assert seen.iloc[-1][TOKENS_SEEN] > middle["Qr = 1"][TOKENS_SEEN].iloc[0], "the 
 # variable out. One law is told the outliers. All are fitted to {glue:text}`qb_joint_rows:d` rows in blocks, of
 # {glue:text}`qb_joint_runs:d` runs at a constant rate, as everywhere in this book: on the scale of QiD, with intervals by run.
 
-# %%
+# %% tags=["hide-input"]
 fits = {name: fit_by_run(form, data)[0] for name, form in JOINT_FORMS.items()}
 forms = {name: refitted(form) for name, form in JOINT_FORMS.items()}
 made = predict_all(forms, blocks.block_splits(table), blocks.paired_floor)
@@ -329,7 +339,7 @@ judged = with_errors(scores(made), scores_by_run(made), np.random.default_rng(se
 judged_shares = judge(forms, blocks.block_splits(blocks.in_relative_perplexity(table)), blocks.paired_floor)
 rms, errors, coverage, tied = (table_of_scores(judged, one) for one in ("log_rms", "log_rms_se", "coverage", "tied"))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: fit and form of each joint law", "code_prompt_hide": "Table: fit and form of each joint law"}
 least = min(fit.aic for fit in fits.values())
 shown = {
     name: {
@@ -372,7 +382,7 @@ assert rms.min().min() > extrapolation.GOAL_LOG_RMS, "the text says: no law reac
 # :name: fig-joint-scores
 # :alt: Heat map of thirteen laws by six hold-outs with rms, its error, coverage and ties. No cell is pale: most have 0.3 to 0.6. Laws in which the exponent of the block depends on size or on outliers are lighter than the others for the largest size and the largest block. The two controls at the bottom are darkest but for the decayed rate.
 #
-# No joint law predicts what it hasn't seen to {glue:text}`qb_goal:.2f` (see {doc}`09-extrapolation`). Each cell: rms of
+# No joint law predicts what it hasn't seen to {glue:text}`qb_goal:.2f` (see {doc}`chapter 9 <09-extrapolation>`). Each cell: rms of
 # $\ln(\hat q / q)$ ± its standard error over training runs (none on one run), the share of 90% intervals that hold, and whether
 # the law is tied with the column's best. Held out: the largest size; more than a quarter of the longest
 # training; everything rounded; each size's largest block; one scale a row; cooldowns.
@@ -398,11 +408,11 @@ assert rms.min().min() > extrapolation.GOAL_LOG_RMS, "the text says: no law reac
 #   {glue:text}`qb_cao_slope_least:s` to {glue:text}`qb_cao_slope_most:s` for models a thousand times as large. With $\alpha$
 #   depending on $Q_r$ it is another number at each ratio ($\mu$ = {glue:text}`qb_mu_ratio_by_size_value:.2f`
 #   [{glue:text}`qb_mu_ratio_by_size_low:.2f`, {glue:text}`qb_mu_ratio_by_size_high:.2f`]), so we take the agreement for luck:
-#   {doc}`13-how-much-can-go-low`, which measures it directly, finds it at the smallest budget alone.
+#   {doc}`chapter 13 <13-how-much-can-go-low>`, which measures it directly, finds it at the smallest budget alone.
 #
 # The same scores when the relative increase of perplexity is fitted instead of QiD, large increases and all:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the scores when the relative increase of perplexity is fitted", "code_prompt_hide": "Table: the scores when the relative increase of perplexity is fitted"}
 table_of_scores(judged_shares).map("{:.2f}".format).rename_axis(index=None, columns=None)
 
 # %% [markdown]
@@ -411,7 +421,7 @@ table_of_scores(judged_shares).map("{:.2f}".format).rename_axis(index=None, colu
 # A fixed increase allows a largest block. How does it grow? In a law it is $\alpha / \kappa$ as a power of $N$, and
 # $-\beta / \kappa$ as one of $D$. We allow perplexity to rise by {glue:text}`qb_budget:.0%`.
 
-# %%
+# %% tags=["hide-input"]
 place = {"tokens": middle["Qr = 1"][TOKENS_SEEN].iloc[0], "n_params": 1e7, "group_size": 32, "quantized_ratio": 1.0}
 growth = blocks.growth_of_blocks(joint, place, 4000, np.random.default_rng(seed))
 sizes = np.geomspace(every[N_PARAMS].min(), every[N_PARAMS].max(), 30)

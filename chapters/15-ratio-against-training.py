@@ -13,9 +13,19 @@
 # ---
 
 # %% [markdown]
-# # The ratio against training
+# # Training shrinks the share that can go low
 #
 # *Does the share of a model that can go low shrink while the model is trained?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** From {glue:text}`train_first:s` to {glue:text}`train_last:s` tokens the share of the parameters that can go
+#   low changes by {glue:text}`whole_matmul_mean:.2f` [{glue:text}`whole_matmul_low:.2f`, {glue:text}`whole_matmul_high:.2f`]
+#   (MXINT with 4 bits, {glue:text}`train_budget:.0%` more perplexity, 95% over training runs).
+# - **How sure.** It falls in {glue:text}`down:d` of {glue:text}`of_runs:d` runs, one a size; the largest model ends earlier
+#   and isn't among them. Decay takes little beside that. The law of size and tokens doesn't see ahead.
+# - **Use it for.** Not carrying a recipe of kept matrices from an early checkpoint to a late one.
+# ```
 #
 # One paper says that QiD grows with training tokens $D$ {cite:p}`ouyang2025lowbit`. The other says that the share of a model that
 # can go low grows with size $N$ {cite:p}`cao2024mixed`. Neither asks the question between the two: what becomes of that share while
@@ -63,7 +73,7 @@ def put_row(name, row):
 # %% [markdown]
 # ## Definition
 #
-# The largest ratio $Q_r$ {eq}`eq-ratio` is that of {doc}`13-how-much-can-go-low`: the largest share of the blocks' parameters in
+# The largest ratio $Q_r$ {eq}`eq-ratio` is that of {doc}`chapter 13 <13-how-much-can-go-low>`: the largest share of the blocks' parameters in
 # low precision whose cost stays within a budget, no unit, read off recipes on held-out text. We follow it along a run,
 #
 # $$
@@ -78,7 +88,7 @@ def put_row(name, row):
 # {term}`intervals <interval>` run over training runs. Where everything is within the budget at both moments the ratio is one at both; such runs say nothing of
 # the change, and are counted but not averaged.
 
-# %%
+# %% tags=["hide-input"]
 trials = with_metrics(read_trials(Path("results/trials.parquet")).to_pandas())
 trials["scheme"] = scheme_names(trials)
 searched = trials[trials["scheme"].isin(SCHEMES) & (trials["n_sequences"] == SEQUENCES)]
@@ -109,7 +119,7 @@ plt.close("all")
 # smallest ratio that was tried.
 # ```
 
-# %%
+# %% tags=["hide-input"]
 KEY = ["scheme", "granularity", "metric", "budget"]
 spans = {"whole": (FIRST, LAST), "early": (FIRST, MIDDLE), "late": (MIDDLE, LAST)}
 pairs = {name: paired_changes(at[one], at[two]).assign(scheme=scheme_names) for name, (one, two) in spans.items()}
@@ -118,7 +128,7 @@ whole = changes["whole"].reset_index()
 shown = whole[(whole["metric"] == METRIC) & (whole["n_runs"] > 0)]
 shown = shown.assign(title=shown["budget"].map("budget {:.0%}".format))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: changes of the largest ratio, by scheme and budget", "code_prompt_hide": "Table: changes of the largest ratio, by scheme and budget"}
 cells = shown.assign(
     change=[
         (f"{row.mean:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" if row.n_runs > 1 else f"{row.mean:+.2f}").replace(
@@ -190,7 +200,7 @@ plt.close("all")
 #
 # ## With decay
 
-# %%
+# %% tags=["hide-input"]
 decayed = largest[largest["schedule"] == "cooldown"]
 by_decay = paired_changes(at[MIDDLE], decayed).assign(scheme=scheme_names)
 of_decay = changes_by(by_decay, KEY).set_index(KEY)
@@ -216,13 +226,13 @@ for granularity in GRANULARITIES:
 # **Decay takes little beside what tokens take.** At equal tokens the model whose learning rate has gone to zero has a largest ratio
 # that differs from the constant rate's by {glue:text}`decay_matmul_mean:.3f` [{glue:text}`decay_matmul_low:.3f`,
 # {glue:text}`decay_matmul_high:.3f`] matrix by matrix and by {glue:text}`decay_layer_mean:.3f` [{glue:text}`decay_layer_low:.3f`,
-# {glue:text}`decay_layer_high:.3f`] block by block ({glue:text}`decay_runs:d` runs): for MXINT it can't be told from zero. For GPTQ at
+# {glue:text}`decay_layer_high:.3f`] block by block ({glue:text}`decay_runs:d` runs): for MXINT it can't be distinguished from zero. For GPTQ at
 # 2 bits it is {glue:text}`decay_gptq_2_mean:.3f` [{glue:text}`decay_gptq_2_low:.3f`, {glue:text}`decay_gptq_2_high:.3f`], at 3 bits
 # with 5% more perplexity {glue:text}`decay_gptq_3_mean:.3f` [{glue:text}`decay_gptq_3_low:.3f`,
 # {glue:text}`decay_gptq_3_high:.3f`]. The direction is plain all the same: the decayed model's ratio is lower in
 # {glue:text}`decay_down:d` of {glue:text}`decay_cells:d` pairs, and of {glue:text}`decay_answers:d` questions with two runs or more
 # {glue:text}`decay_clear_down:d` have an interval below zero and {glue:text}`decay_clear_up:d` above. QiD itself rises with decay
-# ({doc}`07-tokens-or-decay`); this is the same seen through the ratio.
+# ({doc}`chapter 7 <07-tokens-or-decay>`); this is the same seen through the ratio.
 #
 # ## One law of both
 #
@@ -236,7 +246,7 @@ for granularity in GRANULARITIES:
 # with both in billions. To keep the ratio while the tokens are multiplied, size has to grow as $N \propto D^{p}$ with $p = -g / b$.
 # The unified law of QiD {eq}`eq-unified` has such a power too, $\beta / \alpha$.
 
-# %%
+# %% tags=["hide-input"]
 fits = fits_by_question(constant, with_tokens=True)
 fits["scheme"] = scheme_names(fits)
 both = fits[(fits["scheme"] == MAIN) & (fits["metric"] == METRIC)].set_index(["granularity", "budget"])["fit"]
@@ -328,7 +338,7 @@ for target in (0.5, 0.9, 1.0):
 #
 # ## Predicting rows that the law hasn't seen
 
-# %%
+# %% tags=["hide-input"]
 asked = largest["step"].isin([FIRST, MIDDLE, LAST]) | (largest["schedule"] == "cooldown")
 judged = predicted(largest[asked & (largest["metric"] == METRIC)])
 judged["scheme"] = scheme_names(judged)
@@ -360,7 +370,7 @@ assert table["decayed rate"].idxmin() == "as before"
 
 # %% [markdown]
 # *Root mean square of the misses of the largest ratio (no unit), MXINT, both granularities, three budgets. "As before": the last
-# ratio of the same model. Published: the printed constants of {doc}`13-how-much-can-go-low`.*
+# ratio of the same model. Published: the printed constants of {doc}`chapter 13 <13-how-much-can-go-low>`.*
 #
 # The law of both describes, but it doesn't see ahead in tokens. For the last {glue:text}`train_factor:.1f`-fold of tokens it
 # misses by {glue:text}`miss_both_last:.3f`, as much as saying that nothing changes ({glue:text}`miss_before_last:.3f`): the one is
@@ -374,8 +384,8 @@ assert table["decayed rate"].idxmin() == "as before"
 #
 # - **More than three moments.** Two factors of about four in tokens, one run a size: that the fall slows down is seen, not its form.
 # - **Fresh text throughout.** At the end the training text has been read {glue:text}`train_epochs:.1f` times over. What reading
-#   again does to QiD is a question of {doc}`05-unified-law`.
-# - **One cooldown a size**, at one place. What decay does elsewhere is {doc}`07-tokens-or-decay`'s question, for QiD.
+#   again does to QiD is a question of {doc}`chapter 5 <05-unified-law>`.
+# - **One cooldown a size**, at one place. What decay does elsewhere is {doc}`chapter 7 <07-tokens-or-decay>`'s question, for QiD.
 # - **Early models that hardly mind.** At {glue:text}`train_first:s` tokens, with 20% more perplexity, nearly every model can go low as
 #   a whole; a ratio can't rise above one, so where it starts there the fall is understated.
 

@@ -13,9 +13,21 @@
 # ---
 
 # %% [markdown]
-# # Seven ways to keep what matters
+# # Spend bits on wider codes, not on kept weights
 #
 # *Some weights matter more than others. Which of them are worth keeping, at equal cost?*
+#
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** With 5% to 10% of the parameters kept in 16 bits and the rest at 3 bits, QiD is {glue:text}`matrices_3:.1f`
+#   [{glue:text}`matrices_3_low:.1f`, {glue:text}`matrices_3_high:.1f`] times that of plain GPTQ at the same stored bits (95%,
+#   over training runs and documents).
+# - **How sure.** {glue:text}`seven_checkpoints:d` checkpoints of {glue:text}`seven_sizes:d` runs up to
+#   {glue:text}`seven_largest:s` parameters. Bits divided among columns (CMPQ) come nearer, without a lead over GPTQ in groups of 128. GWQ,
+#   CMPQ and CrossQuant are our own small versions. Stored bits were counted, time was not.
+# - **Use it for.** Spending bits: widen all codes before keeping some weights. For inputs of 4 bits use a scale that knows the
+#   channel too.
+# ```
 #
 # Round-to-nearest treats every weight alike. Nearly every better way of rounding says that some things should be spared: columns,
 # matrices, single weights, or the inputs. Each was proposed with its own models, text and count of bits. Here all of them
@@ -88,7 +100,7 @@ def put_ratio(name, row):
 # ## Stored bits
 #
 # Of the weights of all blocks' matrices a share $Q_r$ is rounded, to $b$ bits with everything that is stored beside the codes: scales, zero
-# points, codebooks, single weights kept and where they are. The others have 16 bits. *Stored bits*,
+# points, codebooks, single weights kept and where they are. The others have 16 bits. {term}`Stored bits <effective bits>`,
 #
 # $$
 # B = Q_r\, b + (1 - Q_r) \cdot 16 ,
@@ -96,7 +108,7 @@ def put_ratio(name, row):
 #
 # are in bits per weight. A code of 2 bits in groups of 32 has {glue:text}`stored_2:.2f` stored bits.
 
-# %%
+# %% tags=["hide-input"]
 measured = read_table("results/measurements.parquet").to_pandas()
 rows = keeping.seven_rows(measured)
 every = keeping.with_ways(keeping.with_stored_bits(degradation(rows)))
@@ -152,7 +164,7 @@ assert (share_of_front[["RTN", "AWQ", "GWQ"]] == 0).all(), "the text says that t
 # below zero. Ratios are factors without a unit, pooled by the geometric mean. Their 95% intervals count training runs, not checkpoints
 # (a cluster-robust covariance, CR2, with Student's t), and the documents that both ways read.
 
-# %%
+# %% tags=["hide-input"]
 documents = resampling.document_counts(every["n_documents"].iloc[0], np.random.default_rng(seed))
 ratios, draws = keeping.against_line(weights_only, documents)
 summary = keeping.pooled(ratios, draws)
@@ -179,7 +191,7 @@ assert (others["low"] > 1).all(), "the text says that all other ways lose more"
 # and documents. Settings that only two or three sizes have are in the table alone.
 # ```
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "Table: the numbers behind the figure, with slopes in size and tokens", "code_prompt_hide": "Table: the numbers behind the figure, with slopes in size and tokens"}
 kept_table(summary)
 
 # %% [markdown]
@@ -267,7 +279,7 @@ assert beside["coarse"].max() < 1, "the text says that coarse groups lose less a
 #   {glue:text}`cmpq_high_mean:.2f` [{glue:text}`cmpq_high_mean_low:.2f`, {glue:text}`cmpq_high_mean_high:.2f`] over everything. At a mean of 2.25 bits it stores less
 #   than GPTQ's narrowest codes at {glue:text}`n_cheaper:d` checkpoints of wide models, and still loses less at {glue:text}`n_cheaper_wins:d` of them.
 # - **Beside coarse groups** CMPQ has no lead left. Plain GPTQ here means groups of 32, its dearest at equal bits
-#   ({doc}`10-methods-and-texts`). In the {glue:text}`coarse_models:d` sizes whose width 128 divides, GPTQ in groups of 128 loses
+#   ({doc}`chapter 10 <10-methods-and-texts>`). In the {glue:text}`coarse_models:d` sizes whose width 128 divides, GPTQ in groups of 128 loses
 #   {glue:text}`coarse_least:.2f` to {glue:text}`coarse_most:.2f` times as much at CMPQ's own stored bits. Held against those, CMPQ's ratio at a mean of
 #   2.5 bits is {glue:text}`cmpq_coarse:.2f` [{glue:text}`cmpq_coarse_low:.2f`, {glue:text}`cmpq_coarse_high:.2f`], and its rows
 #   that lose less, {glue:text}`n_beside_fine:d` of {glue:text}`n_beside:d` against groups of 32, come down to {glue:text}`n_beside_below:d`, at a mean of
@@ -305,7 +317,7 @@ put_all(n_blocks_below=int(((ratios["way"] == keeping.BLOCKS) & (ratios["ratio"]
 # What do they keep? Of the matrices that mix the heads' outputs {glue:text}`kept_dense_2:.0%` at 2 bits and {glue:text}`kept_dense_3:.0%` at 3;
 # of queries, keys and values {glue:text}`kept_qkv_2:.0%` and {glue:text}`kept_qkv_3:.0%`; of those that lead into the MLP's width
 # {glue:text}`kept_up_2:.0%` and {glue:text}`kept_up_3:.0%`; of those that lead back {glue:text}`kept_down_2:.0%` and {glue:text}`kept_down_3:.0%`.
-# So where weights alone are rounded, what matters most per weight is small and mixes the heads, as {doc}`13-how-much-can-go-low` finds by
+# So where weights alone are rounded, what matters most per weight is small and mixes the heads, as {doc}`chapter 13 <13-how-much-can-go-low>` finds by
 # another measure; with inputs rounded too it is queries, keys and values. But 16 bits are many: each bit more in a code divides QiD by a factor, and
 # the twelve that a spared matrix has beyond a code of 4 bits would widen the codes of many others.
 #
@@ -343,7 +355,7 @@ assert (slopes.loc[slopes["size_high"] < 0, "way"] == "CMPQ").all(), "and that n
 # CMPQ's ratio falls with size and with tokens, and crosses one; the others stay above it. Each line is one training run.
 # ```
 #
-# Of {glue:text}`n_sloped:d` settings the ratio falls with size, told from zero, in {glue:text}`n_size_down:d`, which are CMPQ's, and rises in
+# Of {glue:text}`n_sloped:d` settings the ratio falls with size, distinguishably from zero, in {glue:text}`n_size_down:d`, which are CMPQ's, and rises in
 # {glue:text}`n_size_up:d`; with tokens it falls in {glue:text}`n_tokens_down:d` and rises in {glue:text}`n_tokens_up:d`. CMPQ's at a mean of 2.5 bits has
 # slopes of {glue:text}`cmpq_size:.2f` [{glue:text}`cmpq_size_low:.2f`, {glue:text}`cmpq_size_high:.2f`] in $\ln N$ and
 # {glue:text}`cmpq_tokens:.2f` [{glue:text}`cmpq_tokens_low:.2f`, {glue:text}`cmpq_tokens_high:.2f`] in $\ln D$. The first is what one would expect: the wider a model, the less
@@ -356,7 +368,7 @@ assert (slopes.loc[slopes["size_high"] < 0, "way"] == "CMPQ").all(), "and that n
 # the channel; $\alpha = 1$ is the usual scale a token. Weights have 8 bits and a scale a row. The *cost* of rounded inputs is QiD less that of the same
 # weights with inputs as they are, in nats per token.
 
-# %%
+# %% tags=["hide-input"]
 costs = keeping.input_costs(every)
 by_way = keeping.costs_by_way(costs).set_index(["way", "setting"])
 
@@ -454,13 +466,6 @@ put_all(kernel_model=spec.model, kernel_tokens=count_label(spec.tokens_seen))
 # The kernel can't be the whole reason. At 4 bits it shrinks by a factor of {glue:text}`kernel_factor:.2f` from a scale a token to $\alpha = 0.15$, the
 # cost at the same size and tokens by a factor of {glue:text}`cost_factor:.2f`. A scale that falls with the channel is a finer step for all inputs of that channel, not only for
 # those that would become zero.
-#
-# ## In short
-#
-# At equal stored bits wider codes beat all that keeps weights in 16 bits, be they chosen by gradient or by search. What to keep is the smaller question;
-# 16 bits are too dear. Bits divided among columns come nearer: in wide, long-trained models CMPQ loses less than GPTQ in groups of 32 at two to
-# three bits, but hardly ever less than GPTQ in groups of 128. And for
-# inputs of 4 bits the scale decides: one that also knows the channel is worth more the larger the model.
 #
 # ## What this does not show
 #

@@ -13,12 +13,23 @@
 # ---
 
 # %% [markdown]
-# # An atlas of laws
+# # Laws agree inside the data and part beyond
 #
 # *Which laws are there, what does each have to be told, and how well does each do?*
 #
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** In the middle of the measured tokens the largest of {glue:text}`at_own:d` laws says
+#   {glue:text}`at_spread_middle:.1f` times what the smallest says, at {glue:text}`at_far:d` times the last tokens
+#   {glue:text}`at_spread_far:.1f` times (range over laws, for the largest model at 3 bits).
+# - **How sure.** All were fitted to the same {glue:text}`at_rows:d` rows of {glue:text}`at_runs:d` runs. An interval of a
+#   constant takes its law to be true, so the spread between laws is the wider and more honest one.
+# - **Use it for.** Looking up a law: its form, what it must be told, how it is known, and how it scores on rows that it hasn't
+#   seen.
+# ```
+#
 # Laws of rounding are scattered over papers that name the same thing differently. Here all that this book knows stand in one
-# notation and one table, on the same rows and the same hold-outs. Later chapters and other papers can be read against it.
+# notation and one table, on the same rows and the same hold-outs. Other chapters and papers can be read against it.
 # {term}`Intervals <interval>` run over training runs, those of constants over steps too.
 
 # %% tags=["parameters"]
@@ -71,17 +82,17 @@ def shown(table):
 # | $s = 2^{P-1} - 1$ | none | steps between zero and the largest weight of a symmetric grid |
 # | $L$ | nats per token | 16-bit loss |
 # | $V$, $r$, $G$ | none | entries of the vocabulary, share of the peak learning rate, weights that share a scale |
-# | $\tfrac12 \operatorname{tr}(H)\,\sigma^2$ | nats per token | cost by curvature: the Hessian's trace, the mean squared error of rounding to nearest ({doc}`12-why`) |
+# | $\tfrac12 \operatorname{tr}(H)\,\sigma^2$ | nats per token | cost by curvature: the Hessian's trace, the mean squared error of rounding to nearest ({doc}`chapter 12 <12-why>`) |
 #
-# The scores are those of {doc}`09-extrapolation`: the root mean square (rms) of $\ln(\hat q / q)$ over rows held out, no unit. An
+# The scores are those of {doc}`chapter 9 <09-extrapolation>`: the root mean square (rms) of $\ln(\hat q / q)$ over rows held out, no unit. An
 # rms of 0.2 is a typical factor of 1.2.
 #
-# A law is as good as what we know of it. *In full*: the paper's text was read. *In part*: its form and constants come from
+# A {term}`law` is as good as what we know of it. *In full*: the paper's text was read. *In part*: its form and constants come from
 # captions, tables and notes on the paper, not from its text. *Second-hand*: from notes alone. *Ours*: of this book.
 #
 # ## The table
 
-# %%
+# %% tags=["hide-input"]
 stored = read_fits()
 table = atlas.atlas(stored)
 
@@ -93,7 +104,7 @@ shown(identity.drop(columns="fitted"))
 # %% [markdown]
 # And their constants on this book's rows:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: constants of all laws", "code_prompt_hide": "Table: constants of all laws"}
 shown(
     identity.loc[identity["fitted"] != "", ["fitted"]].rename(
         columns={"fitted": "constants, 95% intervals by training run"}
@@ -149,7 +160,7 @@ put_all(
 # %% [markdown]
 # ## All laws at one size
 
-# %%
+# %% tags=["hide-input"]
 largest = rows[N_PARAMS].max()
 points = rows[(rows[N_PARAMS] == largest) & (rows["bits"] == BITS)]
 first, last = points[TOKENS_SEEN].min(), points[TOKENS_SEEN].max()
@@ -172,19 +183,19 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 # :name: fig-fan
 # :alt: QiD against training tokens on logarithmic axes, one line a law, measured points in a shaded band at the left. In the band the book's own laws run close together, and the points rise more steeply and end above them; to the right of it the lines open like a fan, the threshold law among the lowest, the power law and tokens per parameter in between.
 #
-# Inside the measured tokens (shaded) our laws can hardly be told apart; beyond, they open like a fan. The largest model,
+# Inside the measured tokens (shaded) our laws can hardly be distinguished; beyond, they open like a fan. The largest model,
 # {glue:text}`at_largest:s` parameters, at 3 bits, {glue:text}`at_drawn:d` laws.
 # ```
 #
 # In the middle of the measured tokens the largest of our {glue:text}`at_own:d` laws says {glue:text}`at_spread_middle:.2f` times
 # what the smallest says; at {glue:text}`at_beyond:d` times the last tokens it is {glue:text}`at_spread_beyond:.2f`, at
-# {glue:text}`at_far:d` times {glue:text}`at_spread_far:.2f`. (This one run ends above nearly all of them: {doc}`09-extrapolation`.)
+# {glue:text}`at_far:d` times {glue:text}`at_spread_far:.2f`. (This one run ends above nearly all of them: {doc}`chapter 9 <09-extrapolation>`.)
 # The rows choose among laws far less than the table of constants,
 # with its narrow intervals, suggests. An interval of a constant takes its law to be true.
 #
 # ## Scores
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: scores of all laws", "code_prompt_hide": "Table: scores of all laws"}
 every = atlas.scored(stored, stored.judged["hold_out"].unique())
 every.index = ["<code>" + html.escape(name) + "</code>" for name in every.index]
 every = every.replace({"± ": "±\N{NO-BREAK SPACE}", " =": "\N{NO-BREAK SPACE}="}, regex=True)  # two lines a cell
@@ -209,7 +220,7 @@ shown(every.rename_axis(columns=None))
 # D^{-\beta}$ {cite:p}`hoffmann2022chinchilla` and $((N_c / N)^{\alpha_N / \alpha_D} + D_c / D)^{\alpha_D}$
 # {cite:p}`ouyang2025lowbit`, and the sum of the first for the 16-bit loss with a power law of QiD.
 
-# %%
+# %% tags=["hide-input"]
 misses = loss_after_rounding.misses(rows, FITTED_BITS)
 losses = loss_after_rounding.scores(misses, np.random.default_rng(seed))
 
@@ -258,11 +269,11 @@ assert at.loc[(4, AIMS[1], "shannon"), "ratio_low"] < 1 < at.loc[(4, AIMS[1], "s
 # ## A law of block size, known second-hand
 #
 # A later version of {cite:t}`cao2024mixed` has, according to notes on it, $\delta = C e^{A Q_r} N^{-\gamma_N} (Q_b + d)^{\gamma_c}$; with
-# $d = 0$ it is the law of {doc}`14-block-size`, with $D$ beside it. What is its offset $d$ for? We fit it where everything is
+# $d = 0$ it is the law of {doc}`chapter 14 <14-block-size>`, with $D$ beside it. What is its offset $d$ for? We fit it where everything is
 # rounded (MXINT-4 in weights and inputs), each checkpoint with a level of its own and the exponent free to move with $\ln N$ and
 # $\ln D$.
 
-# %%
+# %% tags=["hide-input"]
 mixed = blocks.rows_of_blocks(measured)
 whole = mixed[(mixed["lr_phase"] != "decay") & (mixed["scale"] == "block") & (mixed["quantized_ratio"] >= 1 - SLACK)]
 offsets = {

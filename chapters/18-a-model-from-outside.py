@@ -13,22 +13,27 @@
 # ---
 
 # %% [markdown]
-# # A model from outside
+# # Of a model from outside the default law says too little
 #
 # *Do laws measured on tadpoles say what rounding does to a model that nobody here trained?*
 #
+# ```{admonition} In short
+# :class: finding
+# - **Finding.** Written down before the measurement, the default law, tokens per parameter, is too low by a typical factor of
+#   {glue:text}`out_default_miss:.1f`; {glue:text}`out_default_hold:d` of its {glue:text}`out_default_n:d` intervals hold.
+# - **How sure.** One model, so a count of hits is no rate. All {glue:text}`out_band_hold:d` of {glue:text}`out_band_n:d`
+#   outcomes lie in the band of all laws, whose ends are a factor of {glue:text}`out_band_width:.1f` apart. Which law does best
+#   depends on the unit, tokens or bytes of text.
+# - **Use it for.** Reading `qid predict` as a band, never as one number, and judging laws by predictions that were
+#   registered first.
+# ```
+#
 # {glue:text}`out_model:s` has {glue:text}`out_size:s` non-embedding parameters and saw {glue:text}`out_tokens:s` tokens:
 # {glue:text}`out_times_size:.1f` times the size of our largest model and {glue:text}`out_times_tokens:,.0f` times its tokens. What every
-# law says of it was written into `results/predictions.json` and committed; then it was measured. Errors of a measured QiD run over
-# documents, intervals of predictions are of 90% for a new training run.
-#
-# ```{admonition} Finding
-# Of {glue:text}`out_intervals:d` intervals for QiD {glue:text}`out_hold:d` hold. The default law, tokens per parameter, says too little: it
-# misses by a typical factor of {glue:text}`out_default_miss:.2f`, and {glue:text}`out_default_hold:d` of its {glue:text}`out_default_n:d` intervals hold. The law `steps` misses by
-# {glue:text}`out_steps_miss:.2f`, the least of those that say something of all widths; that is known only now. Of {glue:text}`out_band_n:d` outcomes {glue:text}`out_band_hold:d` lie in the band of all laws, whose
-# ends are a factor of {glue:text}`out_band_width:.1f` apart. Which law does best depends on the unit: in bytes of text, not tokens, the default law misses by
-# {glue:text}`out_default_miss_bytes:.2f`, `steps` by {glue:text}`out_steps_miss_bytes:.2f`.
-# ```
+# law says of it was written into `results/predictions.json` and committed; then it was measured. Of {glue:text}`out_intervals:d`
+# intervals for QiD {glue:text}`out_hold:d` hold. The law `steps` misses by {glue:text}`out_steps_miss:.2f`, the least of those that say
+# something of all widths; that is known only now. Errors of a measured QiD run over documents, intervals of predictions are of 90%
+# for a new training run.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -76,7 +81,7 @@ STEPS, DEFAULT = "steps", "tokens-per-parameter"  # the default when the laws we
 #
 # ## What was said, and what came
 
-# %%
+# %% tags=["hide-input"]
 model = read_outside(Path("data/outside/smollm2-wheel.yml"))
 outcomes = outcomes_of(read_register(), model.run)
 qid = outcomes[outcomes["quantity"] == "qid_nats"]
@@ -105,7 +110,7 @@ put_all(out_entries=len(qid), out_laws=qid.loc[qid["law"] != BAND, "law"].nuniqu
 #
 # By law, over all that was asked ({glue:text}`out_entries:d` predictions; bit widths, groups and rows, both texts):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: misses and hits by law", "code_prompt_hide": "Table: misses and hits by law"}
 reference = bytes_per_token(trunk)
 measured = read_table(Path("results/outside.parquet")).to_pandas()
 longer = {text: bytes_per_token(rows) / reference for text, rows in measured.groupby("eval_dataset")}
@@ -143,7 +148,8 @@ put_all(out_kl_intervals=int(kl["hit"].count()), out_kl_hold=int(kl["hit"].sum()
 #
 # **In bytes**, which was worked out after the measurement: a token of this model is {glue:text}`out_longer_code:.2f` times as long as one of ours on code and
 # {glue:text}`out_longer_prose:.2f` times on prose (ours: of code). A law of bytes read and nats per byte says more of this model, and that changes the order of the
-# laws. So one model can't choose between them: the unit is worth as much as what parts them.
+# laws: the default law then misses by {glue:text}`out_default_miss_bytes:.2f`, `steps` by {glue:text}`out_steps_miss_bytes:.2f`. So one model
+# can't choose between them: the unit is worth as much as what parts them.
 #
 # ## What was measured
 

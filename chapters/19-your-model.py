@@ -13,16 +13,17 @@
 # ---
 
 # %% [markdown]
-# # Your model: how many bits?
+# # Your model: look it up, then measure
 #
 # *What will rounding cost a model of mine, how sure is that, and what should I do?*
 #
-# ```{admonition} The short answer
-# :class: tip
+# ```{admonition} In short
+# :class: finding
 # - **Finding.** At 4 bits in groups of 128, GPTQ multiplied the perplexity of the {glue:text}`models:d` models below by
-#   {glue:text}`gptq_4_low:.3f` to {glue:text}`gptq_4_high:.3f`; at 3 bits by {glue:text}`gptq_3_low:.2f` to {glue:text}`gptq_3_high:.1f`.
-# - **How sure.** Printed by others, one model each, no error known; laws differ by a factor of {glue:text}`spread:.0f` on a model of
-#   7B parameters and 15T tokens. None of them was fitted to a model of that size.
+#   {glue:text}`gptq_4_low:.3f` to {glue:text}`gptq_4_high:.3f` (range over models); at 3 bits by {glue:text}`gptq_3_low:.2f`
+#   to {glue:text}`gptq_3_high:.1f`.
+# - **How sure.** Printed by others, one model each, no error known. Laws differ by a factor of {glue:text}`spread:.0f` on a
+#   model of 7B parameters and 15T tokens, and none was fitted to a model of that size.
 # - **Use it for.** 4 bits as a start. Below that, and for any model trained long for its size, measure: `qid measure MODEL`.
 # ```
 
@@ -66,8 +67,8 @@ N_TOKENS = 48
 # ## What laws expect of it
 #
 # Choose the model: $N$ is its number of parameters without embedding and head, $D$ the tokens it was trained on. Diamonds are models
-# of like size that somebody measured, ours and others'. The grey band holds all laws of this book that don't fail on models of others
-# ({doc}`09-extrapolation`); dots are the default law, red where it leaves what it was fitted to.
+# of like size that somebody measured, ours and others'. The grey band holds all {term}`laws <law>` of this book that don't fail on models of others
+# ({doc}`chapter 9 <09-extrapolation>`); dots are the default law, red where it leaves what it was fitted to.
 
 # %% tags=["remove-input"]
 fits = read_fits()
@@ -187,16 +188,16 @@ display(Markdown("\n".join(lines)))
 #
 # 1. **Start with 4 bits, GPTQ or AWQ, groups of 128.** At equal stored bits coarse groups lose less than groups of 32, by a factor
 #    between {glue:text}`10-methods-and-texts.ipynb::coarse_lowest:.2f` and
-#    {glue:text}`10-methods-and-texts.ipynb::coarse_highest:.2f` here ({doc}`10-methods-and-texts`). At 4 bits rounding to nearest
+#    {glue:text}`10-methods-and-texts.ipynb::coarse_highest:.2f` here ({doc}`chapter 10 <10-methods-and-texts>`). At 4 bits rounding to nearest
 #    loses {glue:text}`10-methods-and-texts.ipynb::rtn_4:.1f` times as much as GPTQ.
 # 2. **Many tokens per parameter? Expect more.** QiD grows with $D/N$: a small model trained long loses more than a large one trained
-#    short ({doc}`04-degradation`, {doc}`17-atlas-of-laws`). At equal tokens per parameter a larger model is no safer.
+#    short ({doc}`chapter 4 <04-degradation>`, {doc}`chapter 17 <17-atlas-of-laws>`). At equal tokens per parameter a larger model is no safer.
 # 3. **3 bits or less: measure first**, on text like yours: `qid measure MODEL --text mine.txt`. The methods part there, and so do models.
 # 4. **Need fewer bits than 4 on average?** Round everything with wider codes before you keep some weights in 16 bits
-#    ({doc}`16-seven-ways`). If you keep something, keep attention's output where weights alone are rounded
-#    ({doc}`13-how-much-can-go-low`).
+#    ({doc}`chapter 16 <16-seven-ways>`). If you keep something, keep attention's output where weights alone are rounded
+#    ({doc}`chapter 13 <13-how-much-can-go-low>`).
 # 5. **Choose between models by their loss after rounding, not by QiD.** A better model may lose more and still be better
-#    ({doc}`07-tokens-or-decay`, exercises).
+#    ({doc}`chapter 7 <07-tokens-or-decay>`, exercises).
 # 6. **Bits are stored bits.** Scales count: groups of 32 add
 #    {glue:text}`10-methods-and-texts.ipynb::overhead_32:.2f` bits to each weight, groups of 128
 #    {glue:text}`10-methods-and-texts.ipynb::overhead_128:.2f`.
@@ -205,7 +206,7 @@ display(Markdown("\n".join(lines)))
 #
 # - **Your model.** Printed values are of OPT and LLaMA 1, with up to {glue:text}`most_ratio:.0f` tokens per parameter. Models of today
 #   have ten times that, and no printed pair of this table covers it.
-# - **Errors.** Papers print one perplexity; with another calibration text it would be another ({doc}`11-noise-floor`).
+# - **Errors.** Papers print one perplexity; with another calibration text it would be another ({doc}`chapter 11 <11-noise-floor>`).
 # - **Tasks.** Loss and next tokens, no benchmark of answers; and weights alone, not inputs or caches.
 
 # %% tags=["remove-cell"]

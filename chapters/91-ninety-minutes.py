@@ -476,8 +476,8 @@ for model, points in curves.items():
 # %% [markdown]
 # ## Go on
 #
-# - Change `LENGTH` or swap `held_out` and `calibration`: how far do the numbers move? {doc}`11-noise-floor` asks that of everything.
+# - Change `LENGTH` or swap `held_out` and `calibration`: how far do the numbers move? {doc}`Chapter 11 <11-noise-floor>` asks that of everything.
 # - Add 2 and 4 bits to the curve. Is $\beta$ the same?
-# - Add `tadpole-128x3`. At equal tokens the larger model loses less; is that so at equal tokens *per parameter*? {doc}`04-degradation`.
+# - Add `tadpole-128x3`. At equal tokens the larger model loses less; is that so at equal tokens *per parameter*? {doc}`Chapter 4 <04-degradation>`.
 # - The GPTQ here takes each layer's inputs from the 16-bit model. The book's walks from block to block and calibrates each on what the
-#   rounded ones before it give ({doc}`02-rounding`). Try it: move the call of `moments_of` into the loop.
+#   rounded ones before it give ({doc}`chapter 2 <02-rounding>`). Try it: move the call of `moments_of` into the loop.

@@ -38,6 +38,7 @@ def test_a_chapter_runs_with_the_parameters_it_is_given(tmp_path, target):
     assert printed == ["seed is 7\n"]
     tags = [cell.metadata.get("tags") for cell in notebook.cells]
     assert tags == [["parameters", "remove-cell"], ["injected-parameters", "hide-input"], []]
+    assert notebook.cells[1].metadata["mystnb"]["code_prompt_show"] == execute.PARAMETERS
     assert str(tmp_path) not in target.read_text()
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 

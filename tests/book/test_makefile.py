@@ -13,7 +13,7 @@ import pytest
 from helpers.table.disk import exclusive
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = ["01-the-question", "02-rounding", "03-checkpoints", "04-degradation", "05-unified-law"]
+CHAPTERS = ["02-rounding", "03-checkpoints", "04-degradation", "11-noise-floor", "96-this-machine"]
 MEASURING = ["02-rounding", "03-checkpoints", "04-degradation"]  # import the measuring side
 MEASURE_FOLDER = "src/helpers/measure/rounding"
 MEASURE, COMMAND = f"{MEASURE_FOLDER}/grids.py", "src/helpers/commands/laws.py"
@@ -106,7 +106,7 @@ def test_the_first_build_executes_every_chapter_in_an_order_that_fills_the_table
     assert sorted(done[:5]) == CHAPTERS
     assert done[5:] == ["render", "check"]
     order = {name: done.index(name) for name in CHAPTERS}
-    assert order["02-rounding"] < order["04-degradation"] < min(order["01-the-question"], order["05-unified-law"])
+    assert order["02-rounding"] < order["04-degradation"] < min(order["11-noise-floor"], order["96-this-machine"])
 
 
 @pytest.mark.parametrize("jobs", ["-j1", "-j4"])
@@ -120,12 +120,12 @@ def test_a_second_build_does_nothing(project, jobs):
     ("changed", "executed"),
     [
         ("chapters/03-checkpoints.py", ["03-checkpoints"]),
-        ("chapters/02-rounding.py", ["01-the-question", "02-rounding", "05-unified-law"]),  # 02 adds a row
-        ("chapters/04-degradation.py", ["01-the-question", "04-degradation", "05-unified-law"]),
-        ("sweeps/pocket.yml", ["01-the-question", "04-degradation", "05-unified-law"]),
-        ("results/local.parquet", ["01-the-question", "05-unified-law"]),
+        ("chapters/02-rounding.py", ["02-rounding", "11-noise-floor", "96-this-machine"]),  # 02 adds a row
+        ("chapters/04-degradation.py", ["04-degradation", "11-noise-floor", "96-this-machine"]),
+        ("sweeps/pocket.yml", ["04-degradation", "11-noise-floor", "96-this-machine"]),
+        ("results/local.parquet", ["11-noise-floor", "96-this-machine"]),
         ("src/helpers/table/rows.py", CHAPTERS),
-        (MEASURE, CHAPTERS),  # 02 and 04 add rows here, which 01 and 05 read
+        (MEASURE, CHAPTERS),  # 02 and 04 add rows here, which 11 and 91 read
         ("data/weights", CHAPTERS),
         ("results/fits.json", CHAPTERS),
         ("book/_toc.yml", []),
@@ -165,7 +165,7 @@ def test_other_parameters_execute_every_chapter_and_going_back_does_again(projec
 def test_a_lost_table_is_measured_again(project):
     build(project)
     (project / "results/local.parquet").unlink()
-    assert sorted(build(project)[:-2]) == ["01-the-question", "04-degradation", "05-unified-law"]
+    assert sorted(build(project)[:-2]) == ["04-degradation", "11-noise-floor", "96-this-machine"]
 
 
 def test_chapters_get_their_parameters(project):

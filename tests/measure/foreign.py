@@ -38,7 +38,7 @@ def configuration(kind: str) -> PretrainedConfig:
     if kind == "llama":
         return LlamaConfig(**SIZES, num_key_value_heads=2, tie_word_embeddings=True)
     if kind == "mixtral":
-        return MixtralConfig(**SIZES, num_key_value_heads=2, num_local_experts=4)
+        return MixtralConfig(**SIZES, num_key_value_heads=2, num_local_experts=5)
     return Qwen2Config(**SIZES, num_key_value_heads=2) if kind == "qwen2" else GPTNeoXConfig(**SIZES)
 
 

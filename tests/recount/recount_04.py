@@ -1,22 +1,16 @@
-"""Chapter 4 counted again: QiD along tokens, size and bits; text read again; runs beside their twins; ways of rounding."""
+"""Chapter 4 counted again: QiD and KL along tokens, size and bits; two ways of rounding."""
 
-import json
 import math
 from itertools import pairwise
 
 import numpy as np
 from scipy import stats
 from tests.recount.recount import (
-    ROOT,
-    checkpoints,
     distinct,
-    geometric_mean,
     grouped,
     half_width,
     label,
     measurements,
-    package_error,
-    signed,
     standard_error,
     study,
     trunk,
@@ -24,34 +18,17 @@ from tests.recount.recount import (
 )
 from tests.recount.recount_fits import by_run
 
-EXCEPTED = {"sweep_minutes": "timed by the reader's machine"}
+EXCEPTED = {}
 TOLERANCES = {}
 
 N, D = "n_params_non_embedding", "tokens_seen"
 EARLY = 60e6
 BITS = {2, 3, 4}
 WIDTHS = (2, 3, 4, 5, 6, 8)
-PIECES = {"early": (0.25, 0.5), "before": (0.5, 1), "second": (1, 2), "last": (2, 4)}  # passes through the text
 
 
 def numbers() -> dict:
-    """Return every number of the chapter that is counted again."""
-    parts = [
-        sweep(),
-        example(),
-        mine(),
-        shown(),
-        tokens(),
-        early(),
-        sizes(),
-        bits(),
-        rules(),
-        eight(),
-        in_kl(),
-        slopes(),
-    ]
-    parts += [last_step_in_size(), peak(), texts(), rereading(), ways(), scatter(), schemes()]
-    parts += [protocols(), first_block(), second_runs(), second_slopes(), decay()]
+    parts = [sweep(), shown(), tokens(), early(), sizes(), bits(), rules(), eight(), in_kl(), schemes()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -108,48 +85,7 @@ def interval(values, name, form=float) -> dict:
 
 
 def sweep() -> dict:
-    baselines, codes = local("none"), [*local("gptq"), *local("rtn")]
-    manifest = json.loads((ROOT / "data/tadpole/manifest.json").read_text())["checkpoints"]
-    assert distinct(baselines, "weights_sha256") == distinct(manifest, "weights_sha256")
-    return {
-        "sweep_rows": len(baselines) + len(codes),
-        "sweep_checkpoints": len(distinct(codes, "weights_sha256")),
-        "sweep_models": len(distinct(codes, "model")),
-        "sweep_documents": max(len(row["group_loss"]) for row in codes),
-        "sweep_tokens": max(row["n_sequences"] * row["seq_len"] for row in codes),
-    }
-
-
-def example() -> dict:
-    row = last(where(local("gptq"), bits=3))
-    before = row["group_loss"] - row["document_qid"]
-    paired = standard_error(row["document_qid"])
-    unpaired = math.sqrt(standard_error(before) ** 2 + standard_error(row["group_loss"]) ** 2)
-    return {
-        "example_bits": row["bits"],
-        "example_model": row["model"],
-        "example_tokens": label(row[D]),
-        "example_qid": row["qid"],
-        "example_se": paired,
-        "example_unpaired": unpaired,
-        "example_gain": unpaired / paired,
-        "example_perplexity": math.exp(row["qid"]) - 1,
-        "example_block": row["seq_len"],
-        "example_calibration": row["calib_sequences"],
-    }
-
-
-def mine() -> dict:
-    rows = local("gptq")
-    series = walks(where(rows, branched_from=None), D, "run", "bits")
-    return {
-        "mine_series": len(series),
-        "mine_rising": sum(in_errors(one) > 2 for one in series),
-        "mine_steps": len(moves(series)),
-        "mine_up": moves(series).count(1),
-        "mine_low": label(min(row[D] for row in rows)),
-        "mine_high": label(max(row[D] for row in rows)),
-    }
+    return {"sweep_rows": sum(len(local(method)) for method in ("none", "gptq", "rtn"))}
 
 
 # ---- the trunk along one variable ------------------------------------------------------------------------------------
@@ -161,9 +97,7 @@ def of_trunk(**wanted) -> list[dict]:
 
 def shown() -> dict:
     rows, order = of_trunk(), size_order()
-    trained = distinct(where(checkpoints(), n_averaged=1), "family", "run")
     return {
-        "all_runs": len(trained & distinct(study(), "family", "run")),
         "study_sizes": len(order),
         "study_steps": len(distinct(rows, "step")),
         "study_smallest": label(order[0]),
@@ -171,14 +105,18 @@ def shown() -> dict:
         "early_tokens": label(EARLY),
         "late_first": label(min(row[D] for row in late(rows))),
         "late_last": label(max(row[D] for row in rows)),
-        "unique_tokens": label(rows[0]["unique_tokens"]),
-        "passes_last": max(row[D] / row["unique_tokens"] for row in rows),
-        "steps_again": len({row["step"] for row in rows if row[D] > row["unique_tokens"]}),
     }
 
 
 def growths(series) -> list[float]:
     return [one[-1]["qid"] / one[0]["qid"] for one in series]
+
+
+def mean_growth(series) -> dict:
+    logs = [math.log(growth) for growth in growths(series)]
+    middle, half = math.fsum(logs) / len(logs), half_width(logs)
+    ends = {"growth_3": middle, "growth_3_low": middle - half, "growth_3_high": middle + half}
+    return {name: math.exp(log) for name, log in ends.items()}
 
 
 def tokens() -> dict:
@@ -195,7 +133,7 @@ def tokens() -> dict:
         "tokens_down_4": moves(one for one in series if one[0]["bits"] == 4).count(-1),
         "growth_low": min(growths(series)),
         "growth_high": max(growths(series)),
-    }
+    } | mean_growth(one for one in series if one[0]["bits"] == 3)
 
 
 def early() -> dict:
@@ -323,189 +261,7 @@ def eight() -> dict:
     }
 
 
-# ---- text read again -------------------------------------------------------------------------------------------------
-
-
-def piece(rows, start, end) -> list[dict]:
-    """Return a run's rows from the last checkpoint at or before one number of passes to that of another."""
-    read = [row[D] / row["unique_tokens"] for row in rows]
-    low, high = (max(one for one in read if one <= limit) for limit in (start, end))
-    return [row for row, one in zip(rows, read, strict=True) if low <= one <= high]
-
-
-def steepness(width) -> dict[int, dict[str, float]]:
-    """Return N -> piece of training -> slope of ln QiD in ln D."""
-    found = {}
-    for rows in walks(of_trunk(widths={width}), D, N):
-        pieces = {name: piece(rows, *ends) for name, ends in PIECES.items()}
-        found[rows[0][N]] = {k: line([r[D] for r in one], [r["qid"] for r in one]) for k, one in pieces.items()}
-    return found
-
-
-def slopes() -> dict:
-    found, turns, (smallest, *_, next_largest, largest) = {}, {True: [], False: []}, size_order()
-    for width in BITS:
-        runs = steepness(width)
-        for earlier, name in (("before", "second"), *((("early", "before"),) if width == 2 else ())):
-            bends = [run[name] - run[earlier] for run in runs.values()]
-            found |= interval(bends, f"bend_{name}_{width}", lambda value: signed(value, 2))
-        for size, run in runs.items():
-            turns[size >= next_largest].append(run["last"] > run["second"])
-    for name in PIECES:
-        found |= interval([run[name] for run in steepness(2).values()], f"slope_{name}_2")
-    found |= {"slope_smallest": steepness(2)[smallest]["early"], "slope_largest": steepness(2)[largest]["early"]}
-    found |= {"large_up": sum(turns[True]), "large_bends": len(turns[True])}
-    return found | {"small_up": sum(turns[False]), "small_bends": len(turns[False])}
-
-
-def last_step_in_size() -> dict:
-    """Return the largest model's QiD over that of the next, at the first pass's last checkpoint and at the end."""
-    *_, smaller, largest = size_order()
-    once = max(row[D] for row in of_trunk() if row[D] <= row["unique_tokens"])
-    found = {"once_tokens": label(once)}
-    for name, tokens in (("once", once), ("end", max(row[D] for row in of_trunk()))):
-        for width in BITS:
-            one, other = (where(of_trunk(widths={width}), **{N: size, D: tokens}) for size in (smaller, largest))
-            found[f"last_step_{width}_{name}"] = other[0]["qid"] / one[0]["qid"]
-    return found
-
-
-def last_two(rows, outcome) -> float:
-    """Return the largest model's outcome over that of the next, of rows of one moment and one way of rounding."""
-    below, above = sorted(where(rows, **{N: set(size_order()[-2:])}), key=lambda row: row[N])
-    return above[outcome] / below[outcome]
-
-
-def peak() -> dict:
-    """Return that ratio in KL: where it peaks in QiD at 3 bits, in other groups and widths, and in the second runs."""
-    once, end = (max(row[D] for row in of_trunk() if row[D] <= most) for most in (of_trunk()[0]["unique_tokens"], 1e12))
-    moments = [tokens for tokens in distinct(of_trunk(), D) if tokens >= once]
-    top = max(moments, key=lambda tokens: last_two(where(of_trunk(widths={3}), **{D: tokens}), "qid"))
-    found = {"peak_tokens": label(top), "peak_qid": last_two(where(of_trunk(widths={3}), **{D: top}), "qid")}
-    for group in (32, 64, 128, None):
-        rows = where(of_trunk(group=group, widths={3}), **{D: top})
-        found[f"peak_kl_3_{group or 0}"] = last_two(rows, "kl_nats")
-    found |= {f"peak_kl_{p}": last_two(where(of_trunk(widths={p}), **{D: top}), "kl_nats") for p in (4, 6, 8)}
-    for width in BITS:
-        for name, tokens in (("once", once), ("end", end)):
-            found[f"last_kl_{width}_{name}"] = last_two(where(of_trunk(widths={width}), **{D: tokens}), "kl_nats")
-    again = where(second(), bits=3)
-    shared = max(row[D] for row in where(again, **{N: size_order()[-1]}))
-    found |= {"second_last": label(shared), "second_ratio_3": last_two(where(again, **{D: shared}), "kl_nats")}
-    seeded = rounded(where(study(), run="tadpole-512x12-seed1", **{D: shared}), widths={3})
-    below = where(of_trunk(widths={3}), **{D: shared, N: size_order()[-2]})
-    found["seed_ratio_3"] = seeded[0]["kl_nats"] / below[0]["kl_nats"]
-    return found | {"first_ratio_3": last_two(where(of_trunk(widths={3}), **{D: shared}), "kl_nats")}
-
-
-def losses(text) -> dict[int, list[dict]]:
-    """Return N -> the trunk's 16-bit losses on a text, in the order of tokens."""
-    return {rows[0][N]: rows for rows in walks(where(trunk(study(text)), method="none"), D, N)}
-
-
-def both_errors(heldout, unseen) -> float:
-    """Return the error of a difference between the two texts, whose documents are independent of each other."""
-    return math.hypot(package_error(heldout, "wheels-heldout"), package_error(unseen, "wheels-unseen"))
-
-
-def texts() -> dict:
-    heldout, unseen = losses("wheels-heldout"), losses("wheels-unseen")
-    found, (*small, next_largest, largest) = {}, size_order()
-    for name, ends in list(PIECES.items())[1:]:
-        gains, shares = {}, {}
-        for size in heldout:
-            ours, theirs = ((one[0], one[-1]) for one in (piece(text[size], *ends) for text in (heldout, unseen)))
-            changes = [after["loss_nats"] - before["loss_nats"] for before, after in (ours, theirs)]
-            gains[size], shares[size] = changes[1] - changes[0], changes[1] / changes[0]
-            if (name, size) == ("last", largest):
-                documents = [after["group_loss"] - before["group_loss"] for before, after in (ours, theirs)]
-                found |= {"widest": gains[size], "widest_se": both_errors(*documents)}
-        found |= interval(list(gains.values()), f"wider_{name}")
-        if name in ("second", "last"):
-            found[f"share_{name}_small"] = math.fsum(shares[size] for size in small) / len(small)
-            found[f"share_{name}_large"] = (shares[next_largest] + shares[largest]) / 2
-    return found
-
-
-def rereading() -> dict:
-    heldout, unseen = losses("wheels-heldout"), losses("wheels-unseen")
-    falls, errors = [], []
-    for rows in (*heldout.values(), *unseen.values()):
-        again = [row["loss_nats"] for row in rows if row[D] > row["unique_tokens"]]
-        falls += [after < before for before, after in pairwise(again)]
-    for size in heldout:
-        pairs = zip(late(heldout[size]), late(unseen[size]), strict=True)
-        errors += [both_errors(one["group_loss"], other["group_loss"]) for one, other in pairs]
-    return {"loss_steps": len(falls), "loss_down": sum(falls), "gap_se": np.median(errors)}
-
-
-# ---- other runs and other ways of rounding, beside the trunk's rows --------------------------------------------------
-
-WAYS = {"average": "average", "lr0.001": "half", "lr0.004": "double", "wd0.3": "wd3", "wd0": "wd0"}
-WAYS |= {"cooldown": "cooldown", "cosine": "cosine", "seed": "seed"}
-SHAPES = {"64x12": "deep_small", "128x16": "deep_large", "160x2": "shallow_small", "352x2": "shallow_large"}
-TOLD = {"latest", "shape_size_gap", "seed_runs", "cooldown_runs", "average_2", "average_loss", "cosine_2_last"}
-TOLD |= {f"{name}_{end}" for name in ("seed", "cosine", "half", "double") for end in ("lowest", "highest")}
-TOLD |= {f"{name}_2{end}" for name in ("wd0", "wd3", "deep_small", "deep_large") for end in ("", "_last")}
-TOLD |= {"shallow_small_2", "shallow_large_2"}
-
-
-def way(row) -> str:
-    """Return what sets a run apart from the trunk, by its name; an average or a branch says so at its end."""
-    ending = row["run"].removeprefix(row["model"]).removeprefix("-")
-    named = [name for start, name in WAYS.items() if ending.startswith(start)]
-    return named[0] if named else SHAPES[row["model"].removeprefix("tadpole-")]
-
-
-def beside() -> list[dict]:
-    """Return the rows of other runs, each with its twin: the trunk's at as many tokens and bits that is nearest in size.
-
-    `ratio` is QiD over that of the twin, `change` the 16-bit loss less that of the twin. Of runs with a decay: the end.
-    """
-    rows, found = late(rounded(study())), []
-    on_trunk = grouped(trunk(rows), D, "bits")
-    for row in rows:
-        if trunk([row]) or (row["schedule"] != "constant" and row[D] != row["tokens_planned"]):
-            continue
-        twin = min(on_trunk[row[D], row["bits"]], key=lambda other: abs(math.log(other[N] / row[N])))
-        before, of_twin = (one["loss_nats"] - one["qid"] for one in (row, twin))
-        pair = {"twin": twin, "ratio": row["qid"] / twin["qid"], "change": before - of_twin}
-        found.append(row | pair | {"way": way(row)})
-    return found
-
-
-def ratio(rows) -> float:
-    return geometric_mean(row["ratio"] for row in rows)
-
-
-def change(rows) -> float:
-    return math.fsum(row["change"] for row in rows) / len(rows)
-
-
-def ways() -> dict:
-    everything = beside()
-    latest = max(row[D] for row in where(everything, way="cosine"))
-    sizes_apart = [row[N] / row["twin"][N] - 1 for row in everything if row["model"] != row["twin"]["model"]]
-    found = {"latest": label(latest), "shape_size_gap": max(map(abs, sizes_apart))}
-    for name, rows in grouped(everything, "way").items():
-        single = [ratio(one) for one in grouped(rows, "run", "bits").values()]
-        found |= {f"{name}_runs": len(distinct(rows, "run")), f"{name}_loss": signed(change(rows), 3)}
-        found |= {f"{name}_lowest": min(single), f"{name}_highest": max(single)}
-        found |= {f"{name}_2": ratio(where(rows, bits=2)), f"{name}_2_last": ratio(where(rows, bits=2, **{D: latest}))}
-    return {key: value for key, value in found.items() if key in TOLD}
-
-
-def scatter() -> dict:
-    """Return how far QiD scatters between training seeds: standard deviation over mean, rms over checkpoints."""
-    rows = where(beside(), way="seed")
-    found = {"mates": len(distinct(rows, "model"))}
-    for width, one in grouped(rows, "bits").items():
-        squares = []
-        for seeds in grouped(one, "model", D).values():
-            values = np.array([seeds[0]["twin"]["qid"], *(row["qid"] for row in seeds)])
-            squares.append(sum((values / values.mean() - 1) ** 2) / (len(values) - 1))
-        found[f"seed_sd_{width:g}"] = math.sqrt(np.mean(squares))
-    return found
+# ---- other ways of rounding -------------------------------------------------------------------------------------------
 
 
 def over_gptq(rows) -> list[tuple[dict, float]]:
@@ -534,126 +290,3 @@ def schemes() -> dict:
         "end_rtn_3": last(of_trunk(method="rtn", widths={3}))["qid"],
         "end_gptq_2": last(of_trunk(widths={2}))["qid"],
     }
-
-
-# ---- two protocols, second runs and the surface of cooldowns ---------------------------------------------------------
-
-
-def protocols() -> dict:
-    """Return QiD of one checkpoint at 3 bits: one block of each document on a CPU, and four blocks on a GPU."""
-    model, (*_, end) = "tadpole-128x3", sorted(distinct(of_trunk(), "step"))
-    text = where(measurements(), run=model, step=end, eval_dataset="wheels-heldout")
-    found = {"protocol_model": model}
-    for name, device, sequences in (("pocket", "cpu", 128), ("study", "cuda", 512)):
-        rows = rounded(where(text, device_type=device, n_sequences=sequences), widths={3})
-        (first,) = where(rows, calib_seed=0)
-        found[f"protocol_{name}"] = first["qid"]
-        found[f"protocol_{name}_mean"] = math.fsum(row["qid"] for row in rows) / len(rows)
-        found[f"protocol_{name}_calibration"] = first["calib_sequences"]
-        found[f"protocol_{name}_blocks"] = sequences // len(first["group_loss"])
-        found |= {"protocol_draws": len(distinct(rows, "calib_seed")), "protocol_documents": len(first["group_loss"])}
-    for end in ("", "_mean"):
-        found[f"protocol_ratio{end}"] = found[f"protocol_pocket{end}"] / found[f"protocol_study{end}"]
-    return found
-
-
-def first_block() -> dict:
-    """Return QiD of RTN on the first block of each document over that on four, with intervals over runs."""
-    rows = late(where(measurements(), device_type="cuda", eval_dataset="wheels-heldout", assignment_sha256=None))
-    little, much = (rounded(where(rows, n_sequences=blocks), "rtn") for blocks in (128, 512))
-    four = {(row["weights_sha256"], row["bits"]): row["qid"] for row in much}
-    logs: dict = {}
-    for row in little:
-        if (row["weights_sha256"], row["bits"]) in four:
-            ratio = row["qid"] / four[row["weights_sha256"], row["bits"]]
-            logs.setdefault(row["bits"], {}).setdefault((row["family"], row["run"]), []).append(math.log(ratio))
-    found = {}
-    for width, runs in logs.items():
-        ends = interval([np.mean(values) for values in runs.values()], "all", math.exp)
-        names = {"all_mean": "ratio", "all_low": "low", "all_high": "high"}
-        found |= {f"protocol_{name}_{width:g}": ends[key] for key, name in names.items()}
-        found["protocol_runs"] = len(runs)
-    return found
-
-
-def second(own=True, widths=BITS) -> list[dict]:
-    """Return the rows of the second runs, every matrix rounded: of the runs themselves, or of their cooldowns."""
-    of_family = where(measurements(), family="tadpole-mixed", device_type="cuda", n_sequences=256, calib_seed=0)
-    rows = rounded(where(of_family, eval_dataset="wheels-heldout", assignment_sha256=None, outlier_share=None))
-    return [row for row in rows if row["bits"] in widths and (row["run"] == row["model"]) == own]
-
-
-def beside_second() -> list[tuple[dict, dict]]:
-    """Return the late rows of first and second runs of a size, in pairs of one step and bit width."""
-    firsts = {(row["model"], row["step"], row["bits"]): row for row in late(of_trunk())}
-    pairs = [(firsts.get((row["model"], row["step"], row["bits"])), row) for row in late(second())]
-    return [(first, other) for first, other in pairs if first]
-
-
-def second_runs() -> dict:
-    series = walks(second(), D, "model", "bits")
-    found = {
-        "second_sizes": len({other["model"] for _, other in beside_second()}),
-        "second_up": rises(series, "qid"),
-        "second_steps": sum(len(one) - 1 for one in series),
-        "second_checkpoints": len(distinct(second(), "weights_sha256")),
-        "second_cooldowns": len(distinct(second(own=False), "weights_sha256")),
-    }
-    for outcome, name in (("qid", "qid"), ("kl_nats", "kl")):
-        for width in BITS:
-            logs = [math.log(a[outcome] / b[outcome]) for a, b in beside_second() if b["bits"] == width]
-            found[f"second_{name}_sd_{width}"] = np.std(logs, ddof=1) / math.sqrt(2)
-    return found
-
-
-def second_slopes() -> dict:
-    """Return the slopes of ln QiD in ln D in first and second runs, means over sizes, and their difference."""
-    found = {}
-    for width in BITS:
-        sizes_: dict = {}
-        for pair in beside_second():
-            if pair[0]["bits"] == width:
-                sizes_.setdefault(pair[0]["model"], []).append(pair)
-        runs = [
-            [line([r[D] for r in one], [r["qid"] for r in one]) for one in zip(*x, strict=True)]
-            for x in sizes_.values()
-        ]
-        for name, values in zip(("first", "second"), zip(*runs, strict=True), strict=True):
-            found[f"second_{name}_{width}"] = math.fsum(values) / len(values)
-        found |= interval([b - a for a, b in runs], f"second_apart_{width}", lambda value: signed(value, 2))
-    return found
-
-
-def decay() -> dict:
-    """Return what a full cooldown multiplies QiD at 3 bits by: a plane in ln D and ln N through all cooldowns."""
-    rows = [*rounded(where(study(), family="tadpole-trunk"), widths={3}), *second(True, {3}), *second(False, {3})]
-    ended = [
-        row for row in rows if "-cooldown" in row["run"] and row[D] == row["tokens_planned"] and row["n_averaged"] == 1
-    ]
-    cooled = []
-    for row in ended:
-        left = where(rows, run=row["model"], family=row["family"])
-        (same,) = [other for other in left if abs(other[D] / row[D] - 1) < 1e-3]
-        cooled.append(row | {"ratio": row["qid"] / same["qid"], "cluster": (row["family"], row["model"])})
-    slopes_, covariance, freedom = plane(cooled, "ratio")
-    middle = np.log([[row[D], row[N]] for row in cooled]).mean(axis=0)
-
-    def at(tokens, size) -> tuple[float, float]:
-        place = np.array([1.0, *(np.log([tokens, size]) - middle)])
-        return place @ slopes_, stats.t.ppf(0.975, min(freedom)) * math.sqrt(place @ covariance @ place)
-
-    factors = [math.exp(at(row[D], row[N])[0]) for row in cooled]
-    found = {
-        "decay_least": min(factors),
-        "decay_most": max(factors),
-        "decay_above": sum(row["ratio"] > 1 for row in cooled),
-        "decay_cooldowns": len(cooled),
-        "decay_runs": len(distinct(cooled, "cluster")),
-        "decay_sizes": len(distinct(cooled, "model")),
-    }
-    for name, tokens, size in (("large", 250e6, 37.8e6), ("late", 600e6, 1e6)):
-        log, half = at(tokens, size)
-        found |= {f"decay_{name}_ratio": math.exp(log), f"decay_{name}_low": math.exp(log - half)}
-        found |= {f"decay_{name}_high": math.exp(log + half), f"decay_{name}_tokens": label(tokens)}
-        found[f"decay_{name}_size"] = label(size)
-    return found

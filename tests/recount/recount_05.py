@@ -1,38 +1,32 @@
-"""Chapter 5 counted again: the unified law and where it breaks, fitted anew with scipy; methods and texts beside each other."""
+"""Chapter 5 counted again: the unified law and where it breaks, fitted anew with scipy."""
 
 import functools
-import json
 import math
-from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 from tests.recount.recount import (
-    ROOT,
     distinct,
     grouped,
     half_width,
     label,
     measurements,
-    signed,
     standard_error,
     study,
     trunk,
     where,
 )
 from tests.recount.recount_04 import interval as of_runs
-from tests.recount.recount_04 import late, line, local, rounded
-from tests.recount.recount_11 import PLAIN, by_lateness, first_draws, of_seeds, seeded
+from tests.recount.recount_04 import late, line, rounded
+from tests.recount.recount_11 import PLAIN, by_lateness, first_draws, seeded
 from tests.recount.recount_fits import (
     BY_SIZE_AND_TOKENS,
     POWERS,
     Fit,
-    by_run,
     columns,
     fit,
     freedom_of,
     interval,
-    moved,
     relative_variance,
 )
 
@@ -40,18 +34,10 @@ N, D = "n_params_non_embedding", "tokens_seen"
 EARLY, WIDTHS, EPOCHS, LEVEL, HELD_LEVEL = 60e6, (2, 3, 4), 4, 0.95, 0.9
 PUBLISHED = {"k": 0.017, "beta": 0.5251, "alpha": 0.2261, "gamma": 5.4967}  # Ouyang et al., equation 8
 PAPER_TOKENS, PAPER_SIZES = (1.07e9, 2.055e11), (8.506e7, 1.133e10)  # of the checkpoints that it was fitted to
-TABLE_1 = {
-    2: (3.786727e-4, 0.524053, 0.225002),
-    3: (1.170298e-5, 0.672732, 0.354690),
-    4: (6.132297e-6, 0.655060, 0.383503),
-}
 HELD_OUT, UNSEEN = "wheels-heldout", "wheels-unseen"
-SPLITS = {HELD_OUT: "evaluation", UNSEEN: "unseen"}  # in the order in which documents are drawn
 
 PROFILED = "a profile of a law that isn't a product; tests/analyse/test_profiles.py holds profiles to statsmodels"
-EXCEPTED = dict.fromkeys(("ceiling_low", "ceiling_high", "onset_low", "onset_high"), PROFILED) | {
-    "default_reason": "a sentence of results/fits.json"
-}
+EXCEPTED = {"default_reason": "a sentence of results/fits.json"}
 # The chapter's optimiser stops within 1e-6 of the maximum, in coordinates where one unit is about one in ln QiD.
 ENDS = ("", "_low", "_high", "_without_low", "_without_high")
 FITTED = {f"{name}{end}" for name in POWERS for end in ENDS} | {
@@ -67,7 +53,7 @@ FITTED |= {f"beta_{cut}{end}" for cut in ("late", "one_epoch") for end in ENDS[:
 }
 FITTED |= {f"{name}_cut{end}" for name in ("alpha", "gamma") for end in ENDS[1:3]}
 FITTED |= {f"over_{bits}{end}" for bits in (5, 6, 8) for end in ENDS[:3]} | {"over_3", "over_4"}
-FITTED |= {f"power_{step}" for step in (23, 34, 45, 56)} | {"held_ratio", "held_rms", "held_width", "texts_most"}
+FITTED |= {f"power_{step}" for step in (45, 56)} | {"held_ratio", "held_rms", "held_width"}
 FITTED |= {
     "median_se",
     "doubling",
@@ -76,21 +62,19 @@ FITTED |= {
     "worst_over",
     "worst_under",
     "top_ratio",
-    "rtn_alpha",
 }
-FITTED |= {"small_first", "small_top", "small_last", "large_first", "large_last", "large_3", "rtn_factor"}
+FITTED |= {"small_first", "small_top", "small_last", "large_first", "large_last", "large_3"}
 FITTED |= {"bits_for_ten", "bits_from_three", "size_for_two", "k_tokens", "k_bytes"}
 FITTED |= {f"{fitted}_{name}{end}" for fitted in ("kl", "pooled", "pooled_kl") for name in POWERS for end in ENDS[:3]}
 FITTED |= {"kl_tau", "held_kl_rms"} | {f"window_kl_{name}" for name in ("first", "middle", "last")}
-# The chapter refits the law on each draw of documents, the recount takes one Newton step on the same draws.
-TOLERANCES = dict.fromkeys(FITTED, 1e-6) | {"texts_reach": 1e-3}
+TOLERANCES = dict.fromkeys(FITTED, 1e-6)
 
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [window(), whole(), shape(), places(), widths_alone(), beginnings(), held_out(), more_bits()]
-    parts += [ways(), published(), here(), box(), seeds(), far(), exercises()]
-    parts += [outcomes(), peak(), kl_by_bits()]
+    parts += [published(), box(), exercises()]
+    parts += [outcomes(), peak()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -311,121 +295,15 @@ def more_bits() -> dict:
     found["unseen_widths"] = ", ".join(f"{bits:g}" for bits in sorted(by_bits) if bits > 4)
     found |= {"eight_rows": len(eight), "eight_below": sum(row["qid"] <= 0 for row in eight)}
     found["eight_clear"] = sum(row["qid"] > 2 * standard_error(row["document_qid"]) for row in eight)
-    for few, many in ((2, 3), (3, 4), (4, 5), (5, 6)):
+    for few, many in ((4, 5), (5, 6)):
         runs = [
             [np.mean([row["qid"] for row in where(run, bits=bits)]) for bits in (few, many)]
             for run in grouped(every, "run").values()
         ]
         found[f"step_{few}{many}"] = np.mean([one / other for one, other in runs])
         found[f"power_{few}{many}"] = (many / few) ** law["gamma"]
-        found |= {f"grid_{few}{many}": ((2**many - 1) / (2**few - 1)) ** 2} if few > 3 else {}
+        found[f"grid_{few}{many}"] = ((2**many - 1) / (2**few - 1)) ** 2
     return found
-
-
-# ---- methods and texts -----------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def drawn() -> dict[str, np.ndarray]:
-    """Return how often each document is in 200 draws of whole packages, by text: the chapter's draws, from its seed."""
-    generator, lock, found = np.random.default_rng(0), json.loads((ROOT / "data/corpus.lock").read_text()), {}
-    for text, split in SPLITS.items():
-        owners = [file["package"] for file in lock[split]]
-        names = sorted(set(owners))
-        times = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), 200)
-        found[text] = times[:, [names.index(owner) for owner in owners]].T
-    return found
-
-
-def difference(first, second, names, texts) -> dict[str, "Difference"]:
-    """Return by exponent how much larger it is in the second fit, with low and high: runs and documents together."""
-    order = [{(row["weights_sha256"], row["bits"]): row for row in rows} for rows in (first, second)]
-    tables = [[one[key] for key in order[0] if key in order[1]] for one in order]
-    laws = [fit(rows, names) for rows in tables]
-    (slopes, residuals), (others, more) = (law.weighted for law in laws)
-    both = np.block([[slopes, 0 * slopes], [others, others]])
-    covariance, freedom = by_run(both, np.append(residuals, more), laws[0].runs + laws[1].runs)
-    coefficients = []
-    for law, rows, text in zip(laws, tables, texts, strict=True):
-        times = drawn()[text]
-        coefficients.append(moved(law, np.array([row["document_qid"] for row in rows]) @ times / times.sum(axis=0)))
-    documents = (coefficients[1] - coefficients[0]).var(axis=0, ddof=1)
-    found = {}
-    for place, name in enumerate(names, start=1):
-        behind = place + 1 + len(names)
-        half = stats.t.ppf((1 + LEVEL) / 2, freedom[behind]) * math.sqrt(covariance[behind, behind] + documents[place])
-        value = laws[1][name] - laws[0][name]
-        found[name] = Difference(value, value - half, value + half, freedom[behind])
-    return found
-
-
-class Difference(NamedTuple):
-    """How much larger an exponent is in a second fit, with the ends of its t interval."""
-
-    value: float
-    low: float
-    high: float
-    freedom: float
-
-    def chance(self) -> float:
-        """Return how often a difference as large would come where there is none."""
-        error = (self.high - self.value) / stats.t.ppf((1 + LEVEL) / 2, self.freedom)
-        return 2 * stats.t.cdf(-abs(self.value) / error, self.freedom)
-
-
-def summary(kind, pairs) -> dict:
-    """Return what the chapter says of some differences together."""
-    found = [(pair, name, one) for pair, by_name in pairs.items() for name, one in by_name.items()]
-    clear = [(pair, name, one.value) for pair, name, one in found if one.low > 0 or one.high < 0]
-    greek = dict(zip(POWERS, "βαγ", strict=True))
-    told = "; ".join(f"{greek[name]} of {pair}: {signed(value, 2)}" for pair, name, value in clear)
-    told = f"{len(clear)} leave out zero ({told})" if clear else "none leaves out zero"
-    return {f"{kind}_clear": len(clear), f"{kind}_all": len(found), f"{kind}_told": told}
-
-
-def ways() -> dict:
-    gptq, rtn, awq = (late(rows_of(method)) for method in ("gptq", "rtn", "awq"))
-    nf4 = where(trunk(study()), method="nf4", group_size=32, symmetric=True, bits=4)
-    nf4 = [row for row in late(nf4) if passes(row) <= EPOCHS]
-    unseen = {"GPTQ": (gptq, late(rows_of(text=UNSEEN))), "RTN": (rtn, late(rows_of("rtn", UNSEEN)))}
-    texts = {
-        f"unseen − held-out, {way}": difference(*pair, tuple(POWERS), (HELD_OUT, UNSEEN))
-        for way, pair in unseen.items()
-    }
-    same, at_4 = (HELD_OUT, HELD_OUT), where(gptq, bits=4)
-    methods = {
-        f"{way} − GPTQ, 4 bits": difference(at_4, where(rows, bits=4), BY_SIZE_AND_TOKENS, same)
-        for way, rows in (("RTN", rtn), ("AWQ", awq), ("NF4", nf4))
-    }
-    methods["RTN − GPTQ"] = difference(gptq, rtn, tuple(POWERS), same)
-    own, other = (interval(fit(rows), "alpha") for rows in (gptq, rtn))
-    factor = max(row[N] for row in gptq) / min(row[N] for row in gptq)
-    slopes = [one for by_name in texts.values() for name, one in by_name.items() if name != "gamma"]
-    value, low, high, _ = methods["RTN − GPTQ"]["alpha"]
-    return (
-        summary("texts", texts)
-        | summary("methods", methods)
-        | {
-            "alpha_overlap": "overlap" if own[0] < other[1] and other[0] < own[1] else "lie apart",
-            "rtn_alpha": fit(rtn)["alpha"],
-            "rtn_alpha_value": signed(value, 2),
-            "rtn_alpha_low": signed(low, 2),
-            "rtn_alpha_high": signed(high, 2),
-            "size_factor": factor,
-            "rtn_factor": factor**-value,
-            "texts_most": max(abs(one) for one, *_ in slopes),
-            "texts_reach": max(abs(end) for one in slopes for end in (one.low, one.high)),
-        }
-        | counted(texts | methods)
-    )
-
-
-def counted(pairs) -> dict:
-    """Return which differences are left when all of them are counted together."""
-    greek = dict(zip(POWERS, "βαγ", strict=True))
-    every = [(f"{greek[name]} of {pair}", one) for pair, by_name in pairs.items() for name, one in by_name.items()]
-    left = [what for what, one in every if one.chance() < (1 - LEVEL) / len(every)]
-    return {"pairs_all": len(every), "pairs_counted": len(left), "pairs_told": "; ".join(left)}
 
 
 # ---- KL and every run ------------------------------------------------------------------------------------------------
@@ -513,20 +391,6 @@ def peak() -> dict:
     return found | {"second_large_3": last["qid"] / first["qid"], "second_large_tokens": label(last[D])}
 
 
-def kl_by_bits() -> dict:
-    """Return by what one more bit divides KL, mean over runs, and by what the square of the grid's step falls."""
-    found, every = {}, late(rows_of(widths=(4, 5, 6, 8)))
-    for few, many in ((4, 5), (5, 6), (6, 8)):
-        runs = [
-            [math.fsum(row["kl_nats"] for row in where(run, bits=bits)) for bits in (few, many)]
-            for run in grouped(every, "run").values()
-        ]
-        three = of_runs([(one / other) ** (1 / (many - few)) for one, other in runs], f"kl_step_{few}{many}")
-        found |= {key.removesuffix("_mean"): value for key, value in three.items()}
-        found[f"kl_grid_{few}{many}"] = ((2**many - 1) / (2**few - 1)) ** (2 / (many - few))
-    return found
-
-
 # ---- the published law, this machine, the box ------------------------------------------------------------------------
 
 
@@ -536,14 +400,8 @@ def equation_8(tokens, size, bits) -> float:
 
 def published() -> dict:
     ratios = [row["qid"] / equation_8(row[D], row[N], row["bits"]) for row in fitted_rows()]
-    found = {f"table_beta_{bits}": beta for bits, (_, beta, _) in TABLE_1.items()}
-    found |= {"paper_tokens_low": label(PAPER_TOKENS[0]), "paper_size_low": label(PAPER_SIZES[0])}
+    found = {"paper_tokens_low": label(PAPER_TOKENS[0]), "paper_size_low": label(PAPER_SIZES[0])}
     return found | {"ours_low": min(ratios), "ours_median": np.median(ratios), "ours_high": max(ratios)}
-
-
-def here() -> dict:
-    rows = [row for row in late(local("gptq")) if row["run"] == row["model"]]
-    return {"machine_rows": len(rows), "machine_models": len(distinct(rows, "model"))}
 
 
 def box() -> dict:
@@ -552,33 +410,10 @@ def box() -> dict:
     found = {f"box_{name}_{end}": label(of(ends[name])) for name in ends for end, of in (("low", min), ("high", max))}
     ratios = [row[D] / row[N] for row in rows]
     found |= {"box_bits_low": float(min(WIDTHS)), "box_bits_high": float(max(WIDTHS))}
-    found |= {"first_row": label(min(row[D] for row in rows)), "largest_qid": max(row["qid"] for row in rows)}
     token = rows[0]["n_bytes"] / rows[0]["n_tokens"]
     k = math.exp(unified().coefficients[0])
     found |= {"token_bytes": token, "k_tokens": k, "k_bytes": k * token ** (-unified()["beta"] - 1)}
     return found | {"ratio_low": min(ratios), "ratio_high": max(ratios)}
-
-
-def seeds() -> dict:
-    rows = by_lateness(seeded(first_draws()))[1]
-    found = {"seed_models": len(distinct(rows, "model")), "seed_runs": len(distinct(rows, "family", "run"))}
-    found["seed_tokens"] = label(max(row[D] for row in rows))
-    for bits in WIDTHS:
-        found |= of_seeds(bits).glued(f"seed_{bits}")
-    return found
-
-
-def far() -> dict:
-    tokens, size, most = 1e14, 7e9, max(row[D] for row in fitted_rows())
-    k, beta, alpha = TABLE_1[4]
-    return {
-        "far_size": label(size),
-        "far_tokens": label(tokens),
-        "far_factor": tokens / most,
-        "far_paper": tokens / PAPER_TOKENS[1],
-        "far_unified": equation_8(tokens, size, 4),
-        "far_table": k * tokens**beta / size**alpha,
-    }
 
 
 def exercises() -> dict:

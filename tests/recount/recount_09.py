@@ -19,6 +19,17 @@ from tests.recount.recount_fits import POWERS, columns, fit, interval
 
 EXCEPTED = {}
 TOLERANCES = {}
+UNSAID = {f"{law}_{key}" for law in ("power", "exponential") for key in ("size", "three", "two")}  # only their bias is
+IN_APPENDIX = {
+    "size_blind",
+    "threshold_size",
+    "threshold_cover",
+    "second_by",
+    "second_least",
+    "best_of",
+    "goal_coverage",
+}
+IN_APPENDIX |= {f"{name}_{bits}" for name in ("again", "scatter") for bits in (2, 3, 4)}  # recount_94
 FITTED = 1e-4
 DEFAULT, AGAIN, LATER = "tokens-per-parameter", "second run of the largest size", "larger and later"
 TOLD = ("loss", "loss-power-bits", "room", "curvature")  # more than D, N and P
@@ -69,19 +80,12 @@ def numbers() -> dict:
         held(),
         one_size_up(),
         stored_scores(),
-        verdict(),
         second_run(),
-        in_other_runs(),
-        registered(),
         default_law(),
         models_of_others(),
-        in_size(),
-        criteria(),
-        outside(),
-        exponents(),
-        exercises(),
     ]
-    return {key: value for part in parts for key, value in part.items()}
+    parts += [in_size(), outside(), exercises()]
+    return {key: value for part in parts for key, value in part.items() if key not in IN_APPENDIX}
 
 
 # ---- what is stored --------------------------------------------------------------------------------------------------
@@ -203,6 +207,7 @@ def held() -> dict:
     found["told_decayed"] = found.pop("loss_decayed")
     found["power_tokens_over"] = math.exp(bias["power", "tokens"])
     found["exponential_two_bias"] = math.exp(bias["exponential", "two"])
+    found = {key: value for key, value in found.items() if key not in UNSAID}
     TOLERANCES.update({key: 1e-3 if key.startswith("chosen") else FITTED for key in found})
     return found
 
@@ -255,7 +260,7 @@ def stored_scores() -> dict:
     blind = {law: one for law, one in sizes.items() if law not in TOLD}
     shares = {one: max(score(law, one, "excluded_share") or 0 for law in competing()) for one in hold_outs()}
     unclear = {one: share for one, share in shares.items() if share > 0}
-    found = {f"{law}_other": score(law, "other bits") for law in ("power", "exponential", "steps")}
+    found = {"steps_other": score("steps", "other bits")}
     found |= {f"{law}_other_bias": math.exp(score(law, "other bits", "log_bias")) for law in ("power", "exponential")}
     return (
         found
@@ -266,13 +271,6 @@ def stored_scores() -> dict:
             "threshold_tokens": score("threshold", late_part),
             "onset_tokens": score("onset", late_part),
             "exponential_two_cover": score("exponential", "2 bits", "coverage"),
-            "size_judged": len(sizes),
-            "size_low": min(sizes.values()),
-            "size_high": max(sizes.values()),
-            "size_kumar": score("kumar2024", "largest size"),
-            "size_covered": min(score(law, "largest size", "coverage") for law in sizes),
-            "size_behind": sum(one > score("kumar2024", "largest size") for one in sizes.values()),
-            "best_size": min(blind, key=blind.get),
             "size_blind": len(blind),
             "threshold_size": sizes["threshold"],
             "threshold_cover": score("threshold", late_part, "coverage"),
@@ -336,10 +334,6 @@ def second_run() -> dict:
     shared = [(score(law, "largest size"), value) for law, value in rms.items()]
     found = {
         "again_judged": len(rms),
-        "again_low": min(rms.values()),
-        "again_high": max(rms.values()),
-        "again_chosen": rms[CHOSEN],
-        "again_power": rms["power"],
         "again_within": sum(value <= 0.15 for value in rms.values()),
         "again_rank": minus(stats.spearmanr(shared).statistic),
     }

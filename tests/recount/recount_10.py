@@ -298,6 +298,11 @@ def sizes() -> dict:
     for name in ("rtn2", "rtn3", "awq_rtn", "symmetric2", "row", "row_equal"):
         found[f"study_{name}_smallest"] = of_size(trunk_ratios()[name], min)
         found[f"study_{name}_largest"] = of_size(trunk_ratios()[name], max)
+    pairs = trunk_ratios()["row_equal"]
+    (three,) = regress(np.log([ratio for _, ratio in pairs]), [], [row["run"] for row, _ in pairs])
+    found |= dict(
+        zip(("study_row_equal", "study_row_equal_low", "study_row_equal_high"), map(math.exp, three), strict=True)
+    )
     largest = max(row[N] for row in of_study())
     for name in ("rtn2", "awq", "nf4"):
         along = sorted((row[D], ratio) for row, ratio in trunk_ratios()[name] if row[N] == largest)
