@@ -424,3 +424,11 @@ def test_without_a_law_the_default_answers_beside_all_others():
     words = CliRunner().invoke(app, asked).stdout
     for expected in ("perplexity times", "band of", "typically misses by", "measured by others: LLaMA-1-7B"):
         assert expected in words
+
+
+def test_a_perplexity_beyond_floats_is_said_in_words():
+    done = CliRunner().invoke(app, ["predict", *SMALL, "--group-size", "1e300"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert (
+        "perplexity times more than a float holds (more than a float holds to more than a float holds)" in done.stdout
+    )

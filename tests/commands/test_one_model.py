@@ -16,7 +16,7 @@ from helpers.analyse.judgement.one_model import AS_EXPECTED, FAILED, LESS, MORE,
 from helpers.cli import app
 from helpers.measure.comparing.compare import Line
 from helpers.measure.models import gguf_files
-from helpers.table.errors import CorpusError
+from helpers.table.errors import CorpusError, ResultsError
 from helpers.table.files import read_table
 
 KINDS = (NOTHING, AS_EXPECTED, MORE, LESS, UNKNOWN, FAILED)
@@ -163,6 +163,16 @@ def test_a_gguf_file_is_measured_and_flagged_as_rounded_before_wherever_a_figure
     assert str(refused.exception).endswith(
         "a file has no --revision 'main'; accepted: a Hub repository such as owner/name"
     )
+
+
+def test_a_report_that_can_not_be_written_is_told_before_any_work(tmp_path):
+    (tmp_path / "report/quantization-card.md").mkdir(parents=True)
+    for place, said in (
+        ("report", "quantization-card.md: a folder; accepted: a place for a file"),
+        ("x" * 300, "too long"),
+    ):
+        with pytest.raises(ResultsError, match=said):
+            CliRunner().invoke(app, ["measure", "no model", "--report", f"{tmp_path}/{place}"], catch_exceptions=False)
 
 
 def test_what_can_not_be_measured_is_one_line_and_nothing_is_written(tmp_path):

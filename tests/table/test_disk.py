@@ -269,3 +269,11 @@ def test_a_folder_that_cannot_be_put_in_place_is_one_line_and_the_old_one_stays(
     with pytest.raises(ResultsError, match=r"out: can't be written"):
         disk.put_in_place(tmp_path / "nothing", tmp_path / "out")
     assert names(tmp_path) == {"out"}
+
+
+@pytest.mark.parametrize("n_characters", [240, 300])
+def test_a_name_that_is_too_long_is_told_before_any_work(tmp_path, n_characters):
+    """What is written has a longer name until it is whole."""
+    with pytest.raises(ResultsError, match="File name too long"):
+        disk.refuse_unwritable(tmp_path / ("a" * n_characters))
+    assert not list(tmp_path.iterdir())

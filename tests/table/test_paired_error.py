@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 
 from helpers.table.errors import AnalysisError
-from helpers.table.paired_error import paired_error
+from helpers.table.paired_error import paired_error, perplexity_ratio
 
 
 def test_a_paired_error_by_hand():
@@ -29,3 +31,10 @@ def test_paired_error_is_the_spread_over_fresh_documents():
     errors = np.array([paired_error(trial) for trial in trials])
     # the spread of 4000 means is known to 1.1% (one sd); 4% leaves more than three
     assert np.sqrt(np.mean(errors**2)) == pytest.approx(trials.mean(axis=1).std(), rel=0.04)
+
+
+def test_perplexity_is_multiplied_by_e_to_the_qid_as_far_as_floats_go():
+    assert perplexity_ratio(0.0) == 1
+    assert perplexity_ratio(-1.0) == math.exp(-1)
+    assert perplexity_ratio(709.0) == math.exp(709.0)
+    assert perplexity_ratio(710.0) is None

@@ -65,7 +65,7 @@ def _table(lines: "Sequence[Line]") -> Table:
                 f"{line.bits_per_weight:.2f}",
                 f"{line.loss_nats:.4f}",
                 f"{line.qid_nats:+.4f} ± {line.paired_error_nats:.4f}",
-                f"{line.perplexity_ratio:.4g}",
+                "" if line.perplexity_ratio is None else f"{line.perplexity_ratio:.4g}",
                 "" if line.kl_nats is None else f"{line.kl_nats:.4f}",
                 "" if line.top1_agreement is None else f"{line.top1_agreement:.1%}",
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from helpers.commands.console import console, print_table
+from helpers.table.paired_error import perplexity_ratio
 
 if TYPE_CHECKING:  # what needs pandas and scipy is loaded when a command runs
     import pandas as pd
@@ -123,8 +124,9 @@ def print_beside(shown: dict[str, Any]) -> None:
     """Print the band of all laws, each law's answer, and the nearest measured models, in words."""
     is_qid, span = "qid" in shown, shown["band"]
     if is_qid:
-        ends = [math.exp(shown[end]) for end in ("qid", "low", "high")]
-        print(f"perplexity times {ends[0]:.3f} ({ends[1]:.3f} to {ends[2]:.3f})")
+        ends = [perplexity_ratio(shown[end]) for end in ("qid", "low", "high")]
+        value, low, high = ("more than a float holds" if each is None else f"{each:.3f}" for each in ends)
+        print(f"perplexity times {value} ({low} to {high})")
     if shown["group_factor"] != 1:
         factor, group = shown["group_factor"], shown["given"]["group_size"]
         print(f"times {factor:.2f} for groups of {group:g}, by the law group-size: laws are fitted to groups of 32")

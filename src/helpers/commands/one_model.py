@@ -11,7 +11,7 @@ from helpers.commands.console import Device, MemoryGib, add, console, end_with, 
 from helpers.commands.several import GroupSize, Spread, Texts
 from helpers.measure.sweep.places import Places
 from helpers.table import disk
-from helpers.table.errors import QidError
+from helpers.table.errors import QidError, ResultsError
 from helpers.table.ranges import amount
 from helpers.table.records import given
 
@@ -81,7 +81,7 @@ def measure(
         unreached_experts,
     )
     if report is not None:
-        disk.refuse_unwritable(report / REPORT_FILES[0])
+        _refuse_unwritable(report)
     planned = one_model(wanted)
     measured = run_one_model(planned, device, Places(table, records), console, in_bytes(memory_gib))
     rows = _rows(table, measured.ids, wanted.tokens_seen)
@@ -91,6 +91,14 @@ def measure(
     if report is not None and found:
         _write_report(report, planned, found, rows, notes)
     end_with(measured.failures, "not measured")
+
+
+def _refuse_unwritable(report: Path) -> None:
+    """Raise ResultsError, before any work, where a report can't be written into the folder `report`."""
+    for name in REPORT_FILES:
+        disk.refuse_unwritable(report / name)
+        if (report / name).is_dir():
+            raise ResultsError(f"{report / name}: a folder; accepted: a place for a file")
 
 
 def _findings(planned: "OneModel", rows: "pd.DataFrame") -> "list[Finding]":

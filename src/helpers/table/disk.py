@@ -170,6 +170,8 @@ def refuse_unwritable(path: Path, n_bytes: int = 1) -> None:
     """
     with refusals_named(path):
         real = Path(os.path.realpath(path))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            unfinished_name(real).lstat()  # raises for a name that is too long
         place = next(parent for parent in real.parents if os.path.lexists(parent))
         with tempfile.TemporaryFile(dir=place) as probe:  # it has no name, so a kill leaves none
             probe.write(b"\0")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from helpers.analyse.judgement.expected import Expected
 from helpers.analyse.rows.degradation import degradation
+from helpers.table.paired_error import perplexity_ratio
 from helpers.table.ranges import amount_words
 
 CLEAR = 2.0  # paired errors: a QiD below so many is indistinguishable from nothing
@@ -81,7 +82,7 @@ def _finding(draws: pd.DataFrame, expected: Expected | None) -> Finding:
         baseline_bits_per_byte=float(first["bits_per_byte"] * first["baseline_loss_nats"] / first["loss_nats"]),
         qid_nats=qid,
         qid_se_nats=error,
-        perplexity_ratio=math.exp(min(qid, 700.0)),
+        perplexity_ratio=perplexity_ratio(qid),
         kl_nats=_mean(draws["kl_nats"]),
         top1_agreement=_mean(draws["top1_agreement"]),
         n_documents=by_document.size,

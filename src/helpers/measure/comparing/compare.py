@@ -1,6 +1,5 @@
 """Quantized checkpoints beside their 16-bit original on the same tokens: one forward pass of each."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from helpers.measure.text.own_texts import blocks_of_documents
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import CheckpointError
 from helpers.table.names import at_home
-from helpers.table.paired_error import paired_error
+from helpers.table.paired_error import paired_error, perplexity_ratio
 
 REVISION = "@"  # between a Hub repository and its branch, tag or commit
 
@@ -63,7 +62,7 @@ class Line:
     loss_nats: float
     qid_nats: float
     paired_error_nats: float
-    perplexity_ratio: float
+    perplexity_ratio: float | None
     kl_nats: float | None
     top1_agreement: float | None
 
@@ -199,7 +198,7 @@ def _line(
         loss_nats=after.loss_nats,
         qid_nats=qid,
         paired_error_nats=paired_error(np.subtract(after.group_loss, before.group_loss)),
-        perplexity_ratio=math.exp(qid),
+        perplexity_ratio=perplexity_ratio(qid),
         kl_nats=after.kl_nats,
         top1_agreement=after.top1_agreement,
     )
