@@ -16,7 +16,7 @@ from helpers.analyse.judgement.one_model import AS_EXPECTED, FAILED, LESS, MORE,
 from helpers.cli import app
 from helpers.measure.comparing.compare import Line
 from helpers.measure.models import gguf_files
-from helpers.table.errors import ResultsError
+from helpers.table.errors import CorpusError, ResultsError
 from helpers.table.files import read_table
 
 KINDS = (NOTHING, AS_EXPECTED, MORE, LESS, UNKNOWN, FAILED)
@@ -92,6 +92,27 @@ def test_a_mixture_of_experts_is_measured_and_its_unreached_experts_are_named(tm
 
 def test_the_page_names_every_key_of_compare():
     assert undocumented([*(field.name for field in fields(Line)), "base", "lines", "failures"]) == set()
+
+
+def test_own_texts_need_nothing_of_this_repository(tmp_path, monkeypatch):
+    model = write_model(tmp_path / "llama", "llama")
+    write_texts(tmp_path / "mine.jsonl", passages(24))
+    others = (path.read_text() for path in sorted((ROOT / "src/helpers/analyse").rglob("*.py")))
+    write_texts(tmp_path / "calibrating.jsonl", [text for text in others if text])
+    monkeypatch.chdir(tmp_path)
+    text, calibration = ["--text", "mine.jsonl"], ["--calibration", "calibrating.jsonl"]
+    for asked in (
+        ["measure", "llama", "--bits", "4", *text, *calibration, "--seq-len", "32", "--quick"],
+        ["export", "llama", "--bits", "4", "--out", "packed", *calibration],
+        ["compare", "llama", "packed", *text, "--seq-len", "32", "--quick"],
+        ["mixed", "llama", "--budget", "50", "--bits", "4", "--sequences", "8", *text, *calibration],
+    ):
+        done = CliRunner().invoke(app, asked, catch_exceptions=False)
+        assert done.exit_code == 0, asked[0]
+    made = ("packed", "recipe.json", "results/local.parquet")
+    assert [name for name in made if not (tmp_path / name).exists()] == []
+    with pytest.raises(CorpusError, match=r"data/corpus\.lock: .*; run from the repository's top folder"):
+        CliRunner().invoke(app, ["compare", str(model), "packed", "--text", "code"], catch_exceptions=False)
 
 
 def test_a_gguf_file_is_measured_and_flagged_as_rounded_before_wherever_a_figure_stands(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     base: Annotated[str, typer.Argument(help="The 16-bit original: a folder, or a Hub repository[@revision].")],
-    other: Annotated[list[str], typer.Argument(help="Quantized or other copies of it, the same way.")],
+    other: Annotated[list[str], typer.Argument(help="Quantized or other copies of it, the same way, or .gguf files.")],
     text: Texts = ["prose", "code"],  # noqa: B006
     seq_len: Annotated[int | None, typer.Option(help="Tokens a window; by default 512 or the model's window.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A quarter of the text: a first look.")] = False,

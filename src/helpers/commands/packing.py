@@ -110,12 +110,11 @@ def _shown(description: str, n_sequences: int) -> Iterator[Callable[[float], Non
 
 def _own(text: Sequence[str], calibration: Sequence[str]) -> "OwnTexts | None":
     """Return the texts to judge by and to calibrate on that were named, or None for the sweeps'."""
-    from helpers.measure.text.corpus_lock import read_lock
     from helpers.measure.text.documents import calibration_named, text_named
     from helpers.measure.text.own_texts import OwnTexts
 
-    texts = tuple(text_named(place, read_lock()) for place in text)
-    calibrating = tuple(each for place in calibration for each in calibration_named(place, read_lock()))
+    texts = tuple(text_named(place) for place in text)
+    calibrating = tuple(each for place in calibration for each in calibration_named(place))
     return OwnTexts(texts, calibrating) if texts or calibrating else None
 
 

@@ -11,7 +11,10 @@ GroupSize = Annotated[
 ]
 Texts = Annotated[
     list[str],
-    typer.Option(help="prose, code or unseen of the book, .txt, .jsonl or .parquet files, folders of .txt files."),
+    typer.Option(
+        help="prose, code or unseen of the book, .txt, .jsonl or .parquet files, folders of .txt files, or of the Hub"
+        " hf://datasets/OWNER/NAME@COMMIT/FILE.parquet#COLUMN."
+    ),
 ]
 SEVERAL = ("--bits", "--method", "--text", "--calibration", "--seeds")
 

@@ -11,7 +11,6 @@ from helpers.measure.models import checkpoints
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
-from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import calibration_named, text_named
 from helpers.measure.text.own_texts import OwnTexts
 from helpers.table.errors import QuantizationError, SpecError
@@ -97,7 +96,7 @@ def test_an_unknown_metric_or_granularity_is_refused(loaded):
 
 def test_own_texts_judge_and_calibrate_and_every_step_is_told(loaded):
     checkpoint, weights_sha256, usual = loaded
-    text, calibration = text_named("code", read_lock()), calibration_named("code", read_lock())
+    text, calibration = text_named("code"), calibration_named("code")
     own = OwnTexts((text,), calibration)
     texts = budgets.texts_for(checkpoint.folder, 16, 64, 0, seq_len=32, own=own)
     assert texts.calibration is own
@@ -122,7 +121,7 @@ def test_own_texts_judge_and_calibrate_and_every_step_is_told(loaded):
 
 
 def test_calibration_of_ones_own_leaves_the_texts_that_judge_as_they_are(loaded):
-    own = OwnTexts((), calibration_named("code", read_lock()))
+    own = OwnTexts((), calibration_named("code"))
     texts = budgets.texts_for(loaded[0].folder, 16, 128, 0, seq_len=32, own=own)
     assert (texts.search.sha256, texts.heldout.sha256) == (loaded[2].search.sha256, loaded[2].heldout.sha256)
     same = OwnTexts(own.calibration, own.calibration)

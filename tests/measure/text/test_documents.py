@@ -10,7 +10,6 @@ from tests.measure.foreign import write_texts
 from tests.measure.tiny import ROOT
 
 from helpers.measure.text import documents
-from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import calibration_named, read_documents, text_named
 from helpers.table.errors import CorpusError
 
@@ -71,16 +70,15 @@ def test_a_table_without_texts_says_which_columns_it_has(tmp_path):
 def test_what_is_not_there_says_what_is_accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(CorpusError, match=r"^proze: no such text; accepted: prose, code, unseen, or a file"):
-        text_named("proze", read_lock())
+        text_named("proze")
     with pytest.raises(CorpusError, match="no .txt file there"):
         read_documents(tmp_path)
 
 
 def test_no_document_of_the_book_is_scored_and_calibrated_on(monkeypatch):
     monkeypatch.chdir(ROOT)
-    lock = read_lock()
-    scored = {text for name in ("prose", "code") for text in text_named(name, lock).texts}
-    calibrated = {text for part in calibration_named("mixed", lock) for text in part.texts}
+    scored = {text for name in ("prose", "code") for text in text_named(name).texts}
+    calibrated = {text for part in calibration_named("mixed") for text in part.texts}
     assert len(scored) > 100
     assert len(calibrated) > 100
     assert not scored & calibrated
@@ -110,6 +108,5 @@ def test_a_text_at_home_or_here_has_a_name(tmp_path, monkeypatch):
     (home / "a.txt").write_text("text")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home)
-    lock = read_lock(ROOT / "data/corpus.lock")
-    assert [text_named(place, lock).name for place in ("~/a.txt", ".", "../home/.")] == ["a.txt", "home", "home"]
-    assert calibration_named("~/a.txt", lock)[0].texts == ("text",)
+    assert [text_named(place).name for place in ("~/a.txt", ".", "../home/.")] == ["a.txt", "home", "home"]
+    assert calibration_named("~/a.txt")[0].texts == ("text",)

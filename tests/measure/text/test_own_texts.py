@@ -20,7 +20,7 @@ def tokenizer(monkeypatch) -> Tokenizer:
 
 def test_the_books_code_gives_the_blocks_of_the_study(tokenizer):
     lock = read_lock()
-    own = OwnTexts((text_named("code", lock),), calibration_named("code", lock))
+    own = OwnTexts((text_named("code"),), calibration_named("code"))
     blocks = own.blocks("wheels-heldout", tokenizer, 256, 64)
     dataset, expected = token_blocks.text_blocks("heldout", lock, tokenizer, 256, 64)
     assert dataset == "wheels-heldout"

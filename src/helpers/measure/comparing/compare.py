@@ -9,8 +9,8 @@ from rich.console import Console
 from torch import Tensor
 
 from helpers.measure.comparing import refusals, stored
-from helpers.measure.comparing.loading import Quantized, load, method_of
-from helpers.measure.models import checkpoints, failures, outside
+from helpers.measure.comparing.loading import Quantized, load, load_file, method_of
+from helpers.measure.models import checkpoints, failures, gguf_files, outside
 from helpers.measure.models.decoders import positions_of
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.methods.libraries import without_remarks
@@ -18,7 +18,6 @@ from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.scoring.own_forward import Tell, last_hidden, scores_beside
 from helpers.measure.sweep.console import progress_bar
-from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import Documents, refuse_same_names, text_named
 from helpers.measure.text.extent import FULL, Amounts, window_length
 from helpers.measure.text.own_texts import blocks_of_documents
@@ -32,7 +31,10 @@ REVISION = "@"  # between a Hub repository and its branch, tag or commit
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be compared: models by folder or Hub repository, texts by name or file, and how much of each."""
+    """What is to be compared: models by place, texts by name or file, and how much of each.
+
+    A place is a folder, a Hub repository or, but for `base`, a GGUF file.
+    """
 
     base: str
     others: tuple[str, ...]
@@ -97,8 +99,9 @@ def compare(wanted: Wanted, device: str, console: Console) -> Comparison:
     Raises SpecError, CheckpointError or CorpusError where the original or a text can't be used; of the other
     checkpoints the result says why.
     """
-    texts = [text_named(place, read_lock()) for place in wanted.texts]
+    texts = [text_named(place) for place in wanted.texts]
     refuse_same_names(texts)
+    refusals.refuse_gguf_original(wanted.base)
     folders = [_folder_of(name) for name in (wanted.base, *wanted.others)]
     refusals.refuse_same_folder(folders)
     lines: list[Line] = []
@@ -118,8 +121,11 @@ def compare(wanted: Wanted, device: str, console: Console) -> Comparison:
 
 
 def _folder_of(name: str) -> Path:
-    """Return the folder of a model by its name: a folder, or a Hub repository with or without @revision."""
+    """Return the folder of a model by its name: a folder, a GGUF file, or a Hub repository, with @revision or not."""
     repository, _, revision = (name, "", "") if at_home(name).exists() else name.partition(REVISION)
+    file = outside.gguf_file(name)
+    if file is not None:
+        return gguf_files.cached_checkpoint_of(file, gguf_files.CACHE)
     folder = outside.folder_of(repository, revision or None)
     outside.refuse_other_layouts(folder)
     return folder
@@ -160,7 +166,8 @@ def _beside(original: _Original, name: str, folder: Path, device: str, tell: Tel
         n_sequences, seq_len = text.blocks.tokens[:, 1:].shape
         if blocks_of_documents(text.documents, tokenizer, n_sequences, seq_len).sha256 != text.blocks.sha256:
             raise CheckpointError(f"{folder}: its tokenizer makes other tokens of {text.documents.name}")
-    quantized = load(folder, checkpoint.model, device)
+    file = outside.gguf_file(name)
+    quantized = load(folder, checkpoint.model, device) if file is None else load_file(file, folder, device)
     refusals.refuse_other_weights(quantized, checkpoint.decoder)
     bits = stored.bits_per_weight(folder, quantized.stored, checkpoint.decoder.linear_layers())
     lines = []

@@ -1,12 +1,13 @@
 """A checkpoint that any program wrote as a model that runs: packed GPTQ decoded here, the rest through transformers.
 
-What was quantized apart, everything is float32. Packed GPTQ and bitsandbytes' 4 bits are decoded to float32 weights,
+What was quantized apart, everything is float32. Packed GPTQ, GGUF and bitsandbytes' 4 bits are decoded to float32,
 so no kernel's arithmetic is in the comparison; other formats run as transformers runs them, inputs rounded where the
 format rounds them (LLM.int8, activations of compressed-tensors). Safetensors only, and never code from a checkpoint.
 """
 
 import copy
 import importlib.metadata
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from helpers.measure.comparing.stored import REFUSED, StoredTensor, rounded_layers, stored_tensors
-from helpers.measure.models import checkpoints
+from helpers.measure.models import checkpoints, gguf_files
+from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.failures import refusals_named
 from helpers.measure.packing.gptq_format import BITS, unpacked
 from helpers.measure.rounding.methods.libraries import imported, without_remarks
@@ -33,6 +35,7 @@ PACKAGES = {
     "awq": ("gptqmodel", "accelerate"),
 }
 GPTQ = "gptq"
+GGUF = "gguf"
 FOLDING = ("awq", "compressed-tensors")  # what may move scales from a layer's inputs into the norm or layer before it
 
 
@@ -71,6 +74,22 @@ def load(folder: Path, original: PreTrainedModel, device: str) -> Quantized:
         _decode_4bit(model)
         _in_float32(model, rounded)
     return Quantized(folder, model.eval().requires_grad_(False), stored, method, _label(method, quantization), rounded)
+
+
+def load_file(file: Path, folder: Path, device: str) -> Quantized:
+    """Load a GGUF file to be compared, whose weights `folder` has decoded to float32.
+
+    Raises CheckpointError where the file can't be read, or the package that reads it isn't installed.
+    """
+    local = checkpoints.LocalCheckpoint(folder, checkpoints.weights_sha256(folder), None)
+    model = checkpoints.load(local, device)
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    kinds = gguf_files.stored_kinds(file, shapes)
+    stored = {name: StoredTensor(kind, shapes[name], bits) for name, (kind, bits) in kinds.items()}
+    rounded = rounded_layers(stored)
+    of_matrices = Counter(stored[f"{layer}.weight"].kind for layer in decoder_of(model).linear_layers())
+    label = f"{GGUF} {'+'.join(kind for kind, _ in of_matrices.most_common())}"
+    return Quantized(folder, model, stored, GGUF if rounded else None, label, rounded)
 
 
 def method_of(folder: Path) -> tuple[str | None, dict[str, Any]]:

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
 from helpers.measure.comparing.loading import FOLDING, Quantized
-from helpers.measure.models import checkpoints
+from helpers.measure.models import checkpoints, outside
 from helpers.measure.models.decoders import Decoder
 from helpers.table.errors import CheckpointError
 from helpers.table.words import shown
@@ -26,6 +27,15 @@ NO_MATTER_FIRST = ("_", "output_", "return_", "initializer", "id2label", "label2
 NO_MATTER_LAST = ("_token_id", "dropout", "dropout_prob", "_ids")
 # bfloat16's rounding, to the nearest of 8 binary digits, before and after; and the smallest steps of float16
 RELATIVE, ABSOLUTE = 2.0**-8, 2.0**-24
+
+
+def refuse_gguf_original(name: str) -> None:
+    """Raise CheckpointError where the original is named by a GGUF file."""
+    if outside.gguf_file(name) is not None:
+        raise CheckpointError(
+            f"{name}: a GGUF file, whose weights were rounded before; accepted as BASE: the 16-bit original, a folder"
+            " or a Hub repository"
+        )
 
 
 def refuse_same_folder(folders: list[Path]) -> None:
@@ -44,7 +54,7 @@ def refuse_another_architecture(config: PretrainedConfig, original: PretrainedCo
     if own.get("model_type") != expected.get("model_type"):
         differing = ["model_type"]
     else:
-        differing = sorted(name for name in own.keys() | expected.keys() if own.get(name) != expected.get(name))
+        differing = sorted(name for name in own.keys() | expected.keys() if _changed(own.get(name), expected.get(name)))
     if differing:
         name = differing[0]
         more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
@@ -59,6 +69,17 @@ def _deciding(config: PretrainedConfig) -> dict[str, Any]:
         for name, value in settings.items()
         if name not in NO_MATTER and not name.startswith(NO_MATTER_FIRST) and not name.endswith(NO_MATTER_LAST)
     }
+
+
+def _changed(value: Any, expected: Any) -> bool:
+    return bool(_in_float32(value) != _in_float32(expected))
+
+
+def _in_float32(value: Any) -> Any:
+    """Return a setting with its fractions as float32 has them: GGUF stores no more of 1e-5, models compute with it."""
+    if isinstance(value, dict):
+        return {name: _in_float32(each) for name, each in value.items()}
+    return float(np.float32(value)) if isinstance(value, float) else value
 
 
 def refuse_another_vocabulary(folder: Path, original: Path) -> None:

@@ -1,5 +1,6 @@
 """What a checkpoint's files hold, by name, without reading the numbers: kinds, shapes and bytes."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +23,20 @@ PART = re.compile(r"(\.weight\.[^.].*|\.[^.]+)$")  # of a layer's name: `.qweigh
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """One tensor of a file: its kind as safetensors names it, and its shape."""
+    """One tensor of a file: its kind as the file's format names it, and its shape.
+
+    `bits_of_number` is None where the kind says it, as safetensors' do; of GGUF's it has a share of its block's scales.
+    """
 
     kind: str
     shape: tuple[int, ...]
+    bits_of_number: float | None = None
 
     @property
     def n_bits(self) -> int:
         """Return how many bits the tensor takes in the file."""
-        n_bits = BITS_OF_KIND[self.kind]
-        for size in self.shape:
-            n_bits *= size
-        return n_bits
+        bits = BITS_OF_KIND[self.kind] if self.bits_of_number is None else self.bits_of_number
+        return round(bits * math.prod(self.shape))
 
 
 def stored_tensors(folder: Path) -> dict[str, StoredTensor]:

@@ -90,12 +90,13 @@ def texts_for(
     Of own texts every other document is searched on, the rest is held out. Raises CorpusError for numbers of sequences
     it can't cut, SpecError for a text that is calibrated on too.
     """
-    lock, tokenizer = corpus_lock.read_lock(), checkpoints.tokenizer_of(folder)
+    tokenizer = checkpoints.tokenizer_of(folder)
     calibration = own if own is not None and own.calibration else None
     if own is not None and own.texts:
         refuse_same(own.texts, own.calibration)
         name = "+".join(each.name for each in own.texts)
         return Texts(*own.halves(tokenizer, search_sequences, heldout_sequences, seq_len), name, name, calibration)
+    lock = corpus_lock.read_lock()
     return Texts(
         token_blocks.search_blocks(lock.calibration, tokenizer, search_sequences, seq_len, seed),
         token_blocks.heldout_blocks(lock.evaluation, tokenizer, heldout_sequences, seq_len),

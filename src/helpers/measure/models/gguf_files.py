@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from helpers.table.records import summed, verified
 
 MAGIC = b"GGUF"
 SUFFIX = ".gguf"
+ARCHITECTURE = "general.architecture"  # the key in the header
 CACHE = Path(".cache/gguf")
 NOTE = "rounded-before.json"
 UNROUNDED = ("F64", "F32", "F16", "BF16")  # the types of tensors that nothing was rounded to codes in
@@ -90,6 +91,27 @@ def cached_checkpoint_of(path: Path, cache: Path) -> Path:
     return folder
 
 
+def stored_kinds(path: Path, parameters: Iterable[str]) -> dict[str, tuple[str, float]]:
+    """Return how a file stores those of a model's parameters that it has: the type's name, and bits a number.
+
+    Scales of a type's blocks are in its bits. Raises CheckpointError as `write_checkpoint_of` does.
+    """
+    reader = _opened(path)
+    import gguf
+
+    kinds = {}
+    with _header_of(path):
+        named = _said(reader, ARCHITECTURE)
+        (architecture,) = [key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == named]
+        names = gguf.get_tensor_name_map(architecture, _said(reader, f"{named}.block_count"))
+        tensors = {tensor.name: tensor for tensor in reader.tensors}
+        for parameter in parameters:
+            tensor = tensors.get(names.get_name(parameter, try_suffixes=(".weight", ".bias")))
+            if tensor is not None:
+                kinds[parameter] = (tensor.tensor_type.name, 8 * int(tensor.n_bytes) / int(tensor.n_elements))
+    return kinds
+
+
 def rounded_before(folder: Path) -> RoundedBefore | None:
     """Return what the note in a folder says, None where there is none or nothing was rounded to codes.
 
@@ -147,7 +169,7 @@ def _opened(path: Path) -> Any:
         raise CheckpointError(f"{path}: not a GGUF file (it begins with {magic!r}, not {MAGIC!r})")
     with _header_of(path):
         reader = gguf.GGUFReader(path)
-        architecture = _said(reader, "general.architecture")
+        architecture = _said(reader, ARCHITECTURE)
     if architecture not in ARCHITECTURES:
         raise CheckpointError(f"{path}: architecture {architecture!r:.60}; accepted: {', '.join(ARCHITECTURES)}")
     return reader

@@ -24,20 +24,25 @@ def checkpoint_of(model: str, revision: str | None, tokens_seen: int | None) -> 
     What a manifest beside it or this package's families say of it is in the description; `tokens_seen` is put in where
     nothing says it. Raises CheckpointError or SpecError where it can't be had or measured.
     """
-    place = at_home(model)
-    of_a_file = place.suffix.lower() == gguf_files.SUFFIX and not place.is_dir()
-    if of_a_file and revision is not None:
+    place, file = at_home(model), gguf_file(model)
+    if file is not None and revision is not None:
         raise SpecError(
             f"{model}: a file has no --revision '{revision}'; accepted: a Hub repository such as owner/name"
         )
-    folder = gguf_files.cached_checkpoint_of(place, gguf_files.CACHE) if of_a_file else folder_of(model, revision)
-    if of_a_file or folder == place:
+    folder = folder_of(model, revision) if file is None else gguf_files.cached_checkpoint_of(file, gguf_files.CACHE)
+    if file is not None or folder == place:
         spec = _described(folder) or _counted(folder, None)
     else:
         spec = _published(model, revision) or _counted(folder, (model, revision or "main"))
     if tokens_seen is not None and spec.tokens_seen not in (None, tokens_seen):
         raise SpecError(f"--tokens is {tokens_seen:,}; accepted: {spec.tokens_seen:,}, as is known of {model}, or none")
     return (spec if tokens_seen is None else dataclasses.replace(spec, tokens_seen=tokens_seen)), folder
+
+
+def gguf_file(model: str) -> Path | None:
+    """Return the path of a model that is named by a GGUF file, whether or not it is there; None for any other."""
+    place = at_home(model)
+    return place if place.suffix.lower() == gguf_files.SUFFIX and not place.is_dir() else None
 
 
 def folder_of(model: str, revision: str | None) -> Path:

@@ -91,7 +91,8 @@ def calibrated(
     if not methods.method_named(scheme.method).calibrated:
         return scheme, None
     tokenizer = checkpoints.tokenizer_of(checkpoint.folder)
-    return with_calibration(scheme, Source(read_lock(), tokenizer.to_str(), own))
+    lock = read_lock() if own is None else None
+    return with_calibration(scheme, Source(lock, tokenizer.to_str(), own))
 
 
 def _refuse_what_does_not_fit(checkpoint: Checkpoint, scheme: QuantScheme) -> None:

@@ -73,7 +73,7 @@ class Engine:
     ) -> None:
         self.sweep, self.device, self.records, self.done, self.console = sweep, device, records, done, console
         self.memory_bytes = memory_bytes
-        self.lock = corpus_lock.read_lock()
+        self.lock = corpus_lock.read_lock() if sweep.own_texts is None else None
         self.n_measured = self.n_present = 0
         self.failures: list[str] = []
         self.announced: set[str] = set()

@@ -16,7 +16,6 @@ from helpers.measure.sweep.declaration import Part, Sweep
 from helpers.measure.sweep.entries import CalibrationEntry, EvaluationEntry
 from helpers.measure.sweep.jobs import Job
 from helpers.measure.sweep.structures import Structure, refuse_impossible
-from helpers.measure.text.corpus_lock import read_lock
 from helpers.measure.text.documents import calibration_named, text_named
 from helpers.measure.text.extent import FULL, Amounts, window_length
 from helpers.measure.text.own_texts import OwnTexts, refuse_same
@@ -159,8 +158,7 @@ def _scheme(
 
 
 def _texts(wanted: Wanted) -> OwnTexts:
-    lock = read_lock()
-    texts = tuple(text_named(place, lock) for place in wanted.texts)
-    calibration = tuple(each for place in wanted.calibration for each in calibration_named(place, lock))
+    texts = tuple(text_named(place) for place in wanted.texts)
+    calibration = tuple(each for place in wanted.calibration for each in calibration_named(place))
     refuse_same(texts, calibration)
     return OwnTexts(texts, calibration)

@@ -1,4 +1,4 @@
-"""Texts of a person's own as documents: files, folders of files, and the book's texts by name.
+"""Texts of a person's own as documents: files, folders, files of the Hub's data sets, and the book's texts by name.
 
 A document is a line of a .jsonl file, a row of a .parquet file (both: the field `text`), or a whole .txt file.
 """
@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from helpers.measure.text.corpus_lock import CALIBRATION_DATASET, DOCUMENT_BYTES, TEXTS, CorpusLock, HeldoutFile
+from helpers.measure.text import hub_texts
+from helpers.measure.text.corpus_lock import CALIBRATION_DATASET, DOCUMENT_BYTES, TEXTS, HeldoutFile, read_lock
 from helpers.measure.text.heldout import read_heldout
 from helpers.table.errors import CorpusError, SpecError
-from helpers.table.files import read_verified
 from helpers.table.names import at_home
 from helpers.table.words import shown, visible
 
 FIELD = "text"
+BATCH = 1024  # rows of a Parquet file that are read at once
 SUFFIXES = (".txt", ".jsonl", ".parquet")
 MOST_CHARACTERS = 2**23  # of a text: many times what is scored or calibrated on
 BOOK_TEXTS = {"prose": "prose", "code": "heldout", "unseen": "unseen"}  # by the names of `corpus_lock.TEXTS`
@@ -34,16 +36,16 @@ class Documents:
     note: str = ""
 
 
-def text_named(place: str, lock: CorpusLock) -> Documents:
+def text_named(place: str) -> Documents:
     """Return a text to score on: one of `BOOK_TEXTS` by name, else a file or a folder of .txt files.
 
     The book's prose is every other of its documents; the rest calibrates. Raises CorpusError for what isn't there or
     can't be read.
     """
     if place not in BOOK_TEXTS:
-        return read_documents(at_home(place), f"{', '.join(BOOK_TEXTS)}, or ")
+        return _own(place, BOOK_TEXTS)
     text = TEXTS[BOOK_TEXTS[place]]
-    files: tuple[HeldoutFile, ...] = getattr(lock, text.split)
+    files: tuple[HeldoutFile, ...] = getattr(read_lock(), text.split)
     return _of_the_lock(text.dataset, files[::2] if place == "prose" else files)
 
 
@@ -55,15 +57,23 @@ def refuse_same_names(texts: Sequence[Documents]) -> None:
             raise SpecError(f"two texts are called {name}; accepted: names that differ")
 
 
-def calibration_named(place: str, lock: CorpusLock) -> tuple[Documents, ...]:
+def calibration_named(place: str) -> tuple[Documents, ...]:
     """Return texts to calibrate on, each for the same share: of `BOOK_CALIBRATIONS` by name, else a file or folder.
 
     Raises CorpusError for what isn't there or can't be read.
     """
     if place not in BOOK_CALIBRATIONS:
-        return (read_documents(at_home(place), f"{', '.join(BOOK_CALIBRATIONS)}, or "),)
+        return (_own(place, BOOK_CALIBRATIONS),)
+    lock = read_lock()
     sources = {"code": (CALIBRATION_DATASET, lock.calibration), "prose": (PROSE_CALIBRATION, lock.prose[1::2])}
     return tuple(_of_the_lock(*sources[part]) for part in BOOK_CALIBRATIONS[place])
+
+
+def _own(place: str, names: Iterable[str]) -> Documents:
+    if not place.startswith(hub_texts.SCHEME):
+        return read_documents(at_home(place), f"{', '.join(names)}, or ")
+    text = hub_texts.hub_text(place, FIELD)
+    return _taken(str(text), str(text), _rows(hub_texts.downloaded(text), text.column, str(text)))
 
 
 def _of_the_lock(name: str, files: Iterable[HeldoutFile]) -> Documents:
@@ -95,14 +105,14 @@ def read_documents(path: Path, also: str = "") -> Documents:
         files = sorted(path.glob("*.txt"))
         if not files:
             raise CorpusError(f"{path}: no .txt file there; {accepted}")
-        return _taken(path, (text for file in files for text in _whole(file)))
+        return _taken(path, _name_of(path), (text for file in files for text in _whole(file)))
     if path.suffix.lower() not in SUFFIXES:
         missing = "" if path.exists() else "no such text; "
         raise CorpusError(f"{path}: {missing}{accepted}")
     if not path.exists():
         raise CorpusError(f"{path}: no such file; {accepted}")
     read = {".txt": _whole, ".jsonl": _lines, ".parquet": _rows}[path.suffix.lower()]
-    return _taken(path, read(path))
+    return _taken(path, _name_of(path), read(path))
 
 
 def _refuse_unseen(path: Path) -> None:
@@ -122,7 +132,7 @@ def _refuse_no_file(path: Path) -> None:
         raise CorpusError(f"{path}: a pipe or a device; accepted: a file")
 
 
-def _taken(path: Path, texts: Iterable[str]) -> Documents:
+def _taken(place: Path | str, name: str, texts: Iterable[str]) -> Documents:
     taken, room = [], MOST_CHARACTERS
     for text in texts:
         if not text.strip():
@@ -132,9 +142,9 @@ def _taken(path: Path, texts: Iterable[str]) -> Documents:
         taken.append(text[:room])
         room -= len(text)
     if not taken:
-        raise CorpusError(f"{path}: empty; accepted: text")
+        raise CorpusError(f"{place}: empty; accepted: text")
     note = f"the first {MOST_CHARACTERS:,} characters are taken" if room < 0 else ""
-    return Documents(_name_of(path), tuple(taken), note)
+    return Documents(name, tuple(taken), note)
 
 
 def _whole(path: Path) -> Iterator[str]:
@@ -187,15 +197,24 @@ def _without_half(path: Path, number: int, text: str) -> str:
     return text
 
 
-def _rows(path: Path) -> Iterator[str]:
+def _rows(path: Path, column: str = FIELD, place: str = "") -> Iterator[str]:
+    """Yield the texts of a column, read as they are taken; a message names the file as `place`, by default its path."""
+    place = place or str(path)
     _refuse_no_file(path)
     try:
-        table = read_verified(path)
+        with pq.ParquetFile(path, page_checksum_verification=True) as table:
+            _refuse_other_column(table.schema_arrow, column, place)
+            for batch in table.iter_batches(BATCH, columns=[column]):
+                batch.validate(full=True)  # texts that aren't UTF-8 would be met by whoever takes one
+                yield from (str(text) for text in batch.column(0).to_pylist() if text is not None)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
-    if FIELD not in table.column_names:
-        raise CorpusError(f"{path}: columns {', '.join(table.column_names) or 'none'}; accepted: one called '{FIELD}'")
-    column = table.column(FIELD)
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise CorpusError(f"{path}: column '{FIELD}' is {column.type}; accepted: texts")
-    return (str(text) for text in column.to_pylist() if text is not None)
+        raise CorpusError(f"{place}: not a Parquet table ({str(error).splitlines()[0]})") from None
+
+
+def _refuse_other_column(schema: pa.Schema, column: str, place: str) -> None:
+    """Raise CorpusError where a table has no column of that name, or one of anything but texts."""
+    if column not in schema.names:
+        raise CorpusError(f"{place}: columns {', '.join(schema.names) or 'none'}; accepted: one called '{column}'")
+    kind = schema.field(column).type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise CorpusError(f"{place}: column '{column}' is {kind}; accepted: texts")

@@ -10,17 +10,18 @@ from tokenizers import Tokenizer
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.text.own_texts import OwnTexts
 from helpers.table.errors import QuantizationError
+from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
 
 @dataclass(frozen=True)
 class Source:
-    """Held-out files, or a person's own texts, and the tokenizer that reads them.
+    """Held-out files, or a person's own texts (then there need be no lock), and the tokenizer that reads them.
 
     It is hashable, so that token blocks are made once per process.
     """
 
-    lock: corpus_lock.CorpusLock
+    lock: corpus_lock.CorpusLock | None
     tokenizer_json: str
     own: OwnTexts | None = None
 
@@ -31,7 +32,7 @@ def evaluation_blocks(source: Source, text: str, n_sequences: int, seq_len: int)
     tokenizer = Tokenizer.from_str(source.tokenizer_json)
     if source.own is not None:
         return text, source.own.blocks(text, tokenizer, n_sequences, seq_len)
-    return token_blocks.text_blocks(text, source.lock, tokenizer, n_sequences, seq_len)
+    return token_blocks.text_blocks(text, given(source.lock), tokenizer, n_sequences, seq_len)
 
 
 @functools.lru_cache(maxsize=8)
@@ -39,14 +40,14 @@ def _calibration(source: Source, n_sequences: int, seq_len: int, seed: int) -> t
     tokenizer = Tokenizer.from_str(source.tokenizer_json)
     if source.own is not None:
         return source.own.drawn(tokenizer, n_sequences, seq_len, seed)
-    return token_blocks.calibration_tokens(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
+    return token_blocks.calibration_tokens(given(source.lock).calibration, tokenizer, n_sequences, seq_len, seed)
 
 
 @functools.lru_cache(maxsize=8)
 def search_blocks(source: Source, n_sequences: int, seq_len: int, seed: int) -> token_blocks.Blocks:
     """Return the blocks that searches score on, as `token_blocks.search_blocks` does, cut once per process."""
     tokenizer = Tokenizer.from_str(source.tokenizer_json)
-    return token_blocks.search_blocks(source.lock.calibration, tokenizer, n_sequences, seq_len, seed)
+    return token_blocks.search_blocks(given(source.lock).calibration, tokenizer, n_sequences, seq_len, seed)
 
 
 def with_calibration(scheme: QuantScheme, source: Source) -> tuple[QuantScheme, torch.Tensor | None]:

@@ -1,0 +1,149 @@
+"""Texts of data sets on the Hub, from a stand-in on this machine that speaks as much of its protocol as that takes."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.measure.foreign import passages, texts, write_model, write_texts
+from tests.measure.tiny import ROOT
+
+from helpers.measure.text.hub_texts import FORM, hub_text
+from helpers.table.errors import SpecError
+from helpers.table.files import read_table
+
+COMMIT, FILE = "c" * 40, "plain/test-00000-of-00001.parquet"
+TEXT = f"hf://datasets/someone/words@{COMMIT}/{FILE}"
+READ = """
+import json, sys
+from helpers.measure.text.documents import text_named
+from helpers.table.errors import QidError
+for place in sys.argv[1:]:
+    try:
+        found = text_named(place)
+        print(json.dumps([found.name, found.texts]))
+    except QidError as error:
+        print(json.dumps(str(error)))
+"""
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """Serve a data set of two Parquet files, and another of none; return the address."""
+    path = tmp_path_factory.mktemp("hub") / "words.parquet"
+    pq.write_table(pa.table({"text": passages(24), "n": list(range(24)), "body": ["one", None, "three"] * 8}), path)
+    files = {FILE: path.read_bytes(), "plain/train.parquet": b"PAR1 and no more", "README.md": b"words"}
+
+    class Stand(BaseHTTPRequestHandler):
+        def log_message(self, *_words):
+            pass
+
+        def _answer(self, code, body, headers):
+            self.send_response(code)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def do_GET(self):
+            path = self.path.split("?")[0]
+            if path.startswith(("/api/datasets/someone/words", "/api/datasets/someone/empty")):
+                names = list(files) if "words" in path else ["README.md"]
+                said = {"id": "someone/words", "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
+                if "/tree/" in path:
+                    said = [{"type": "file", "path": name, "size": 1, "oid": "0"} for name in names]
+                return self._answer(200, json.dumps(said).encode(), {"Content-Type": "application/json"})
+            if path.startswith("/api/"):
+                return self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
+            name = path.partition(f"/datasets/someone/words/resolve/{COMMIT}/")[2]
+            if name not in files:
+                return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+            digest = hashlib.sha256(files[name]).hexdigest()
+            return self._answer(200, files[name], {"ETag": f'"{digest}"', "X-Repo-Commit": COMMIT})
+
+        def do_HEAD(self):
+            self.do_GET()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stand)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def python(endpoint, cache, *words, **more):
+    """Run Python in a process of its own: the Hub's address is read where its client is imported."""
+    told = {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    told |= {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+    command = [sys.executable, "-W", "ignore", *map(str, words)]
+    return subprocess.run(
+        command, env=os.environ | told | more, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def read(endpoint, cache, *places, **more):
+    done = python(endpoint, cache, "-c", READ, *places, **more)
+    assert done.returncode == 0, done.stderr[-500:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_rows_of_a_column_are_documents_and_the_name_says_where_they_are_from(hub, tmp_path):
+    rows, column = read(hub, tmp_path, TEXT, f"{TEXT}#body")
+    assert rows == [f"{TEXT}#text", passages(24)]
+    assert column == [f"{TEXT}#body", ["one", "three"] * 8]
+    assert read(hub, tmp_path, TEXT, HF_HUB_OFFLINE="1") == [rows]  # from the cache
+
+
+def test_what_cannot_be_had_is_one_line(hub, tmp_path):
+    words, none = "hf://datasets/someone/words", "hf://datasets/someone/empty"
+    asked = {
+        words: f"{words}: no commit; accepted: {FORM} (the newest is {COMMIT} now)",
+        f"{words}@main/{FILE}": f"'main' isn't a commit; accepted: {FORM} (main is {COMMIT} now)",
+        f"{words}@{COMMIT}": f"no Parquet file; accepted: {FORM} (there: {FILE}, plain/train.parquet)",
+        f"{words}@{COMMIT}/../x.parquet": "no Parquet file",
+        f"{none}@{COMMIT}/": "(that commit has none; look at @refs%2Fconvert%2Fparquet)",
+        f"{words}@{COMMIT}/x.parquet": f"no such file (there: {FILE}, plain/train.parquet)",
+        f"{words}@{COMMIT}/plain/train.parquet": f"{words}@{COMMIT}/plain/train.parquet#text: not a Parquet table",
+        f"{TEXT}#nothing": f"{TEXT}#nothing: columns text, n, body; accepted: one called 'nothing'",
+        f"{TEXT}#n": f"{TEXT}#n: column 'n' is int64; accepted: texts",
+        "hf://datasets/someone/else": "the Hub doesn't say which commit: ",
+        f"hf://datasets/someone/else@{COMMIT}/a.parquet": f"hf://datasets/someone/else@{COMMIT}/a.parquet#text: ",
+    }
+    for said, expected in zip(read(hub, tmp_path, *asked), asked.values(), strict=True):
+        assert expected in said
+        assert "\n" not in said
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path):
+    nobody, unpinned = "http://127.0.0.1:9", "hf://datasets/someone/words"
+    for more in ({}, {"HF_HUB_OFFLINE": "1"}):
+        pinned, told = read(nobody, tmp_path, TEXT, unpinned, **more)
+        assert pinned == f"{TEXT}#text: not in the local cache, and the Hub can't be reached"
+        assert told.startswith(f"{unpinned}: no commit; accepted: {FORM} (the Hub doesn't say which commit: ")
+
+
+@pytest.mark.parametrize(
+    "address", ["hf://someone/words", "hf://datasets/words", "hf://datasets/a/b@c@d/e.parquet", f"{TEXT}#a\x1b"]
+)
+def test_another_form_is_refused_without_asking(address):
+    with pytest.raises(SpecError, match="accepted of the Hub: hf://datasets/OWNER/NAME@COMMIT/FILE.parquet#COLUMN"):
+        hub_text(address, "text")
+
+
+def test_a_model_is_measured_on_it_and_the_row_has_the_address(hub, tmp_path):
+    model = write_model(tmp_path / "llama", "llama")
+    calibrating = write_texts(tmp_path / "calibrating.jsonl", texts())
+    asked = ["-m", "helpers.cli", "measure", model, "--bits", "4", "--method", "rtn", "--seq-len", "32", "--quick"]
+    asked += ["--text", TEXT, "--calibration", calibrating, "--records", tmp_path / "records"]
+    done = python(hub, tmp_path / "cache", *asked, "--table", tmp_path / "t.parquet")
+    assert done.returncode == 0, done.stderr[-500:]
+    assert {row["eval_dataset"] for row in read_table(tmp_path / "t.parquet").to_pylist()} == {f"{TEXT}#text"}
