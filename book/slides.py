@@ -105,9 +105,13 @@ def outline(drawn: TextPath) -> Iterator[tuple[list[float], int]]:
 
 
 def reader() -> MarkdownIt:
-    """Return the reader of Markdown with formulas, as a page of the book has them."""
-    draw = {"renderer": lambda tex, options: formula(tex.strip().replace("\n", " "), options["display_mode"])}
-    return MarkdownIt("commonmark").use(dollarmath_plugin, **draw)
+    """Return the reader of Markdown with formulas, drawn: no script has to set them."""
+    markdown = MarkdownIt("commonmark").use(dollarmath_plugin)
+    for kind, display in (("math_inline", False), ("math_block", True)):
+        markdown.add_render_rule(
+            kind, lambda _self, tokens, i, *_, display=display: formula(" ".join(tokens[i].content.split()), display)
+        )
+    return markdown
 
 
 def shown(cell: nbformat.NotebookNode, markdown: MarkdownIt) -> Iterator[str]:
