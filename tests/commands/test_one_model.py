@@ -40,7 +40,10 @@ def test_a_model_and_a_text_give_a_table_rows_a_page_and_a_card(tmp_path):
     report, table = tmp_path / "report", ("--table", f"{tmp_path}/t.parquet", "--records", f"{tmp_path}/records")
     asked = (str(model), "--bits", "2", "8", "--text", str(scored), "--calibration", str(calibrating), *table)
     asked += ("--seq-len", "32", "--tokens", "1M", "--quick")
+    report.mkdir()
+    (report / ".report.html.0123abcd.unfinished").write_text("what a kill left")
     done = measure(*asked, "--report", str(report))
+    assert sorted(path.name for path in report.iterdir()) == ["quantization-card.md", "report.html"]
     assert done.returncode == 0, done.stderr
     heading, *lines = done.stdout.splitlines()
     assert heading.split("  ")[0].strip() == "text"

@@ -184,5 +184,6 @@ def _write_report(
     subject = subject_of(rows, [*notes, *planned.notes])
     contents = (page(found, subject), card(found, subject, None if spec.revision is None else spec.location))
     for name, content in zip(REPORT_FILES, contents, strict=True):
-        disk.write_atomically(folder / name, content.encode())
+        with disk.exclusive(folder / name, doing="writing"):  # what a kill left of it goes
+            disk.write_atomically(folder / name, content.encode())
         console.print(f"{folder / name}: written")
