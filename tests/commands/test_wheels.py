@@ -26,6 +26,7 @@ def test_only_what_is_missing_is_asked_for_by_version_and_hash(tmp_path, monkeyp
     (folder / HERE.filename).touch()
     wheels.download([HERE], folder)
     assert asked == []
+    assert not (tmp_path / "wheels.txt").exists()
     wheels.download([HERE, THERE], folder)
     assert (tmp_path / "wheels.txt").read_text() == f"b==1.0 --hash=sha256:{'1' * 64}\n"
     assert {"--require-hashes", "--no-deps", "--only-binary=:all:"} <= set(asked[0])

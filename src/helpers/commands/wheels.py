@@ -17,11 +17,11 @@ TAGS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64
 def download(wheels: Sequence["Wheel"], folder: Path) -> None:
     """Download the wheels that `folder` lacks. Raises CorpusError where pip couldn't: it says why itself."""
     folder.mkdir(parents=True, exist_ok=True)
-    pins = folder.parent / "wheels.txt"
     missing = [w for w in wheels if not (folder / w.filename).exists()]
-    pins.write_text("".join(f"{w.package}=={w.version} --hash=sha256:{w.sha256}\n" for w in missing), encoding="utf-8")
     if not missing:
         return
+    pins = folder.parent / "wheels.txt"
+    pins.write_text("".join(f"{w.package}=={w.version} --hash=sha256:{w.sha256}\n" for w in missing), encoding="utf-8")
     options = [option for tag in TAGS for option in ("--platform", tag)]
     options += ["--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
