@@ -21,6 +21,12 @@ from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.scheme import QuantScheme
 
+SCHEME_OF = {
+    "rtn": QuantScheme("rtn", 4, 16, False),
+    "gptq_hadamard": QuantScheme("gptq_hadamard", 4, None, True, rel_damp=0.01, calib_seed=0),
+    "awq": QuantScheme("awq", 4, 16, False, propagate="full_precision"),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Way:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.measure.plain import build
-from tests.measure.streamed import Way, assert_same, measured, without_prefetch
+from tests.measure.streamed import SCHEME_OF, Way, assert_same, measured, without_prefetch
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedModel
 
 from helpers.measure.models import checkpoints, memory, opening, stacking
@@ -67,15 +67,9 @@ def test_what_waits_on_the_host_changes_no_bit(name, way, monkeypatch):
     assert_same(measured(models(name), SCHEMES, CALIBRATION, BLOCKS, elsewhere), whole)
 
 
-@pytest.mark.parametrize("method", ["rtn", "gptq_hadamard", "awq"])
+@pytest.mark.parametrize("method", SCHEME_OF)
 def test_every_way_of_rounding_goes_with_it(method):
-    calibrated = {
-        "rtn": {},
-        "gptq_hadamard": {"rel_damp": 0.01, "calib_seed": 0},
-        "awq": {"propagate": "full_precision"},
-    }[method]
-    symmetric = method == "gptq_hadamard"
-    schemes = [QuantScheme(method, 4, None if symmetric else 16, symmetric, **calibrated)]
+    schemes = [SCHEME_OF[method]]
     one, other = (
         measured(models("neox, parallel"), schemes, CALIBRATION, BLOCKS, dataclasses.replace(PARTS, streamed=streamed))
         for streamed in (False, True)

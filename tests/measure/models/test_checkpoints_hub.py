@@ -1,16 +1,14 @@
 """A checkpoint from the Hub, fetched from a stand-in on this machine that speaks as much of its protocol as that takes."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.measure.hub_stand import HubStand, served
 from tests.measure.tiny import ROOT
 
 from helpers.measure.models import checkpoints
@@ -38,21 +36,10 @@ def hub(family):
     folder = Path(catalogue.read_manifest(family)[0].location)
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".json", ".safetensors"}}
 
-    class Stand(BaseHTTPRequestHandler):
+    class Stand(HubStand):
         asked, moves = [], False
 
-        def log_message(self, *_words):
-            pass
-
-        def _answer(self, code: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(code)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def do_GET(self):
+        def respond(self):
             Stand.asked.append(self.path)
             if self.path.startswith("/api/models/someone/tiny"):
                 said = {"id": "someone/tiny", "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
@@ -60,24 +47,15 @@ def hub(family):
                     said = [
                         {"type": "file", "path": name, "size": len(body), "oid": "0"} for name, body in files.items()
                     ]
-                return self._answer(200, json.dumps(said).encode(), {"Content-Type": "application/json"})
+                return self.answer(200, json.dumps(said).encode(), {"Content-Type": "application/json"})
             *_, revision, name = self.path.split("?")[0].split("/")
             known = revision == COMMIT or (revision == "main" and not Stand.moves)
             if name not in files or not known:
-                return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
-            digest = hashlib.sha256(files[name]).hexdigest()
-            return self._answer(200, files[name], {"ETag": f'"{digest}"', "X-Repo-Commit": COMMIT})
+                return self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return self.answer_file(files[name], COMMIT)
 
-        def do_HEAD(self):
-            self.do_GET()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stand)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield Stand, f"http://127.0.0.1:{server.server_port}", folder
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Stand) as address:
+        yield Stand, address, folder
 
 
 def fetched(endpoint: str, cache: Path, revision: str) -> subprocess.CompletedProcess:

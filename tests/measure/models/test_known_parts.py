@@ -89,6 +89,16 @@ def test_another_rotation_is_not_taken_for_llamas(other):
     assert not rotates(attention)
 
 
+def test_a_rotation_of_heads_in_another_dimension_is_not_llamas():
+    def forward(self, query, key, cos, sin):
+        return apply_rotary_pos_emb(query, key, cos, sin, unsqueeze_dim=2)  # noqa: F821  # given to it below
+
+    attention = decoder_of(build("llama")).blocks[0].self_attn
+    own = with_globals(forward, {"apply_rotary_pos_emb": modeling_llama.apply_rotary_pos_emb})
+    attention.__class__ = type("Other", (type(attention),), {"forward": own})
+    assert not rotates(attention)
+
+
 def test_code_is_compared_with_its_constants_but_without_what_it_says_of_itself():
     def one(x):
         """Say this."""

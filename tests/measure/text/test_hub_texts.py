@@ -1,17 +1,15 @@
 """Texts of data sets on the Hub, from a stand-in on this machine that speaks as much of its protocol as that takes."""
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.measure.foreign import passages, texts, write_model, write_texts
+from tests.measure.hub_stand import HubStand, served
 from tests.measure.tiny import ROOT
 
 from helpers.measure.text.hub_texts import FORM, hub_text
@@ -40,44 +38,24 @@ def hub(tmp_path_factory):
     pq.write_table(pa.table({"text": passages(24), "n": list(range(24)), "body": ["one", None, "three"] * 8}), path)
     files = {FILE: path.read_bytes(), "plain/train.parquet": b"PAR1 and no more", "README.md": b"words"}
 
-    class Stand(BaseHTTPRequestHandler):
-        def log_message(self, *_words):
-            pass
-
-        def _answer(self, code, body, headers):
-            self.send_response(code)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def do_GET(self):
+    class Stand(HubStand):
+        def respond(self):
             path = self.path.split("?")[0]
             if path.startswith(("/api/datasets/someone/words", "/api/datasets/someone/empty")):
                 names = list(files) if "words" in path else ["README.md"]
                 said = {"id": "someone/words", "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
                 if "/tree/" in path:
                     said = [{"type": "file", "path": name, "size": 1, "oid": "0"} for name in names]
-                return self._answer(200, json.dumps(said).encode(), {"Content-Type": "application/json"})
+                return self.answer(200, json.dumps(said).encode(), {"Content-Type": "application/json"})
             if path.startswith("/api/"):
-                return self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
+                return self.answer(404, b"", {"X-Error-Code": "RepoNotFound"})
             name = path.partition(f"/datasets/someone/words/resolve/{COMMIT}/")[2]
             if name not in files:
-                return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
-            digest = hashlib.sha256(files[name]).hexdigest()
-            return self._answer(200, files[name], {"ETag": f'"{digest}"', "X-Repo-Commit": COMMIT})
+                return self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return self.answer_file(files[name], COMMIT)
 
-        def do_HEAD(self):
-            self.do_GET()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stand)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Stand) as address:
+        yield address
 
 
 def python(endpoint, cache, *words, **more):
