@@ -142,7 +142,7 @@ def settled(register: Iterable[Prediction], measurements: pd.DataFrame) -> list[
     """Return the register with the outcome of each open entry that the table of measurements has a row of.
 
     That row is the study's (GPTQ of the first draw of calibration text, on a GPU, on 512 sequences) or, of a model from
-    outside, one of its sweeps (`study.OUTSIDE`); where both of these have it, that of the two cores, the first measured.
+    outside, one of its sweeps (`study.OUTSIDE`); where both have it, the first measured, on two cores.
     """
     of_runs = measurements[run_label(measurements).isin({entry.run for entry in register}) & as_declared(measurements)]
     measured: dict[tuple[object, ...], dict[str, float]] = {}
