@@ -19,6 +19,8 @@ from helpers.show.drawing.whole import DATA, NARROW, apart
 
 FOLDER = "_figures"
 POINT = 4 / 3  # pixels
+SMALLEST = 11  # pixels of a letter on a phone
+FONT_SIZE = re.compile(r"font-size: ([\d.]+)px")
 WIDE, SLIM = "wide", "narrow"
 
 
@@ -46,17 +48,18 @@ def with_own_names(root: ElementTree.Element, prefix: str) -> None:
 
 def in_page(root: ElementTree.Element, prefix: str, layout: str, alternative: str) -> str:
     """Return a picture as it stands in a page, with its colours' values in the dark."""
-    width = float(root.attrib.pop("width").removesuffix("pt")) * POINT
+    width = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height")
+    letters = [float(size) for part in root.iter() for size in FONT_SIZE.findall(part.get("style", ""))]
+    readable = width * SMALLEST / min(letters, default=SMALLEST)
     with_own_names(root, f"{prefix}-{layout}-")
     colours = sorted(with_variables(root))
     values = " ".join(f"--on-{colour[1:]}: {on_dark(colour)};" for colour in colours)
     style = ElementTree.Element(f"{{{SVG}}}style")
     style.text = f'@media screen {{ html[data-theme="dark"] {{ {values} }} }}'
     root.insert(0, style)
-    root.attrib.update(
-        {"class": layout, "role": "img", "aria-label": alternative, "style": f"max-width: {width:.0f}px"}
-    )
+    size = f"max-width: {width * POINT:.0f}px; --readable: {readable:.0f}px"
+    root.attrib.update({"class": layout, "role": "img", "aria-label": alternative, "style": size})
     return text_of(root)
 
 

@@ -62,7 +62,7 @@ def test_names_and_references_are_the_figures_own(page):
     html, _ = page
     names = set(re.findall(r' id="([^"]+)"', html))
     assert names
-    assert all(name.startswith("fig-a-wide-") for name in names)
+    assert all(name.startswith(("fig-a-wide-", "fig-a-narrow-")) for name in names)
     assert set(re.findall(r'(?:url\(|href=")#([^")]+)', html)) == names
 
 

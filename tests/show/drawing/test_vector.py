@@ -68,3 +68,14 @@ def test_thousands_of_points_are_drawn_in_pixels():
     root = as_svg(figure)
     assert len(list(root.iter(f"{{{SVG}}}image"))) == 1
     assert 10 <= len(list(root.iter(f"{{{SVG}}}use"))) < MANY_POINTS
+
+
+def test_what_marks_share_is_said_once():
+    figure, axes = plt.subplots()
+    axes.errorbar([1, 2, 3], [1, 2, 3], 0.1, fmt="o", color="#0072b2")
+    root = as_svg(figure)
+    marks = [part for part in root.iter() if [inner.tag for inner in part] == [f"{{{SVG}}}use"] * 3]
+    assert len(marks) == 3  # two caps and the markers
+    assert all(part.get("style") and not any(inner.get("style") for inner in part) for part in marks)
+    bars = [part.get("d") for part in root.iter(f"{{{SVG}}}path") if "#0072b2" in part.get("style", "")]
+    assert any(path.count("M") == 3 for path in bars), "three bars in one path"

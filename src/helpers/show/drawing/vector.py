@@ -90,6 +90,29 @@ def _without_empty(part: ElementTree.Element) -> None:
             part.remove(inner)
 
 
+def _differ_in_path(group: ElementTree.Element) -> bool:
+    """Tell whether the parts of a group are alike but for their paths."""
+    return len({tuple((name, value) for name, value in part.items() if name != "d") for part in group}) == 1
+
+
+def _merge(part: ElementTree.Element) -> None:
+    """Say once what the marks of a group share: strokes become one path, markers leave their style to the group."""
+    for inner in part:
+        _merge(inner)
+    styles = {inner.get("style") for inner in part}
+    tags = {inner.tag for inner in part}
+    if len(part) < 2 or len(styles) > 1 or part.get("style") or styles == {None}:
+        return
+    if tags == {f"{{{SVG}}}use"}:
+        part.set("style", part[0].attrib["style"])
+        for inner in part:
+            del inner.attrib["style"]
+    elif tags == {f"{{{SVG}}}path"} and "fill: none" in part[0].attrib["style"] and _differ_in_path(part):
+        part[0].set("d", " ".join(inner.attrib["d"] for inner in part))
+        for inner in part[1:]:
+            part.remove(inner)
+
+
 def as_svg(figure: Figure) -> ElementTree.Element:
     """Return a figure's picture as a tree; the same figure gives the same one."""
     mark_kept(figure)
@@ -104,6 +127,7 @@ def as_svg(figure: Figure) -> ElementTree.Element:
         root.remove(defs)
     _tidy(root, False, _named(root))
     _without_empty(root)
+    _merge(root)
     root.attrib.update({"font-family": FONTS, "stroke-linejoin": "round"})
     return root
 

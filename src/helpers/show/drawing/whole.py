@@ -9,15 +9,24 @@ import matplotlib.pyplot as plt
 from IPython import get_ipython
 from matplotlib.figure import Figure
 
+from helpers.show.drawing.narrow import narrow
 from helpers.show.drawing.vector import SVG, as_svg, text_of
 
 ENCLOSED = f"{{{SVG}}}metadata"
 NARROW, DATA = "narrow", "data"
 
 
+def _enclose(root: ElementTree.Element, name: str, text: str) -> None:
+    ElementTree.SubElement(root, ENCLOSED, id=name).text = text
+
+
 def whole(figure: Figure) -> str:
     """Return a figure's picture as SVG, with the narrow picture and its data (CSV) as metadata."""
-    return text_of(as_svg(figure))
+    root = as_svg(figure)
+    slim = narrow(figure)
+    if slim is not None:
+        _enclose(root, NARROW, text_of(as_svg(slim)))
+    return text_of(root)
 
 
 def apart(text: str) -> tuple[ElementTree.Element, dict[str, str]]:
