@@ -1,0 +1,93 @@
+// What readers move, and the sentence that says what came of it. Every control is the browser's own, so that keys and
+// screen readers know it.
+
+const REST_MS = 400; // a sentence is read out when the reader has come to rest
+let made = 0;
+
+export function element(holder, tag, attributes = {}, text = "") {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.textContent = text;
+  holder.append(node);
+  return node;
+}
+
+export const newId = () => `touch-${(made += 1)}`;
+
+// A slider: `read` says its value in words, on the page and to a screen reader.
+export function slider(holder, { label, min, max, step, value, read = String, onInput }) {
+  const id = newId();
+  const row = element(holder, "div", { class: "touch-control" });
+  element(row, "label", { for: id }, label);
+  const input = element(row, "input", { type: "range", id, min, max, step });
+  const output = element(row, "output", { for: id });
+  input.value = value;
+  const show = () => {
+    output.textContent = read(Number(input.value));
+    input.setAttribute("aria-valuetext", output.textContent);
+  };
+  show();
+  input.addEventListener("input", () => {
+    show();
+    onInput(Number(input.value));
+  });
+  return { input, set: (next) => { input.value = next; show(); } };
+}
+
+// One of a few values, as radio buttons under a legend.
+export function choice(holder, { label, options, value, read = String, onInput }) {
+  const set = element(holder, "fieldset", { class: "touch-choice" });
+  const name = newId();
+  element(set, "legend", {}, label);
+  const inputs = options.map((option) => {
+    const around = element(set, "label");
+    const input = element(around, "input", { type: "radio", name });
+    input.checked = option === value;
+    input.addEventListener("change", () => onInput(option));
+    around.append(` ${read(option)}`);
+    return input;
+  });
+  return { set: (next) => inputs.forEach((input, i) => { input.checked = options[i] === next; }) };
+}
+
+export function button(holder, label, onClick) {
+  const node = element(holder, "button", { type: "button" }, label);
+  node.addEventListener("click", onClick);
+  return node;
+}
+
+// A live sentence; the first is there at once.
+export function sentence(holder) {
+  const words = element(holder, "p", { class: "touch-said", "aria-live": "polite" });
+  let waiting;
+  return (text) => {
+    clearTimeout(waiting);
+    if (!words.textContent) words.textContent = text;
+    else waiting = setTimeout(() => { words.textContent = text; }, REST_MS);
+  };
+}
+
+// A table of text; `rows` are of cells, the first of each a header. Cells that are {text, mark} get a class.
+export function table(holder, caption, columns) {
+  const box = element(holder, "div", { class: "touch-table" });
+  const node = element(box, "table");
+  element(node, "caption", {}, caption);
+  const head = element(element(node, "thead"), "tr");
+  for (const column of columns) element(head, "th", { scope: "col" }, column);
+  const body = element(node, "tbody");
+  return (rows) => {
+    body.replaceChildren();
+    for (const [first, ...cells] of rows) {
+      const row = element(body, "tr");
+      element(row, "th", { scope: "row" }, first);
+      for (const cell of cells) element(row, "td", cell.mark ? { class: cell.mark } : {}, cell.text ?? cell);
+    }
+  };
+}
+
+export function drawing(holder, attributes) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  holder.append(node);
+  return node;
+}
