@@ -8,6 +8,7 @@ from tests.book.test_browser import CHROMIUM, FLAGS
 from tests.book.touch_page import write_page
 
 from helpers.show.touch import rounding
+from helpers.show.touch.widget import Widget
 
 WEIGHTS = [[0.9, -0.6, 0.2, -0.3], [0.4, 0.1, -0.5, 0.25], [-0.2, 1.0, 0.7, -0.8]]
 INPUTS = [[1, 1, 0, 0], [2, 1, 1, 0], [0, 1, 1, 1], [1, 2, 0, 1], [1, 0, 2, 1]]
@@ -159,3 +160,35 @@ def test_nothing_is_wider_than_the_window_and_lettering_is_large_enough(opened, 
     assert min(sizes) >= 11
     unnamed = page.evaluate("[...document.querySelectorAll('.touch input')].filter(n => !n.labels.length).length")
     assert unnamed == 0
+
+
+RUNS = [
+    {
+        "name": name,
+        "n_params": n_params,
+        "tokens": [4194304, 102367232, 953548800],
+        "loss": [6.5, 2.7, 2.2125],
+        "rms": [0.02, 0.05, 0.072],
+        "qid": {2: [-0.001, 0.2, 0.5], 3: [0.001, 0.02, 0.05], 4: [0.0004, 0.005, 0.0125]},
+        "rounding": {2: [0.41, 0.4, 0.404], 3: [0.17, 0.18, 0.175], 4: [0.08, 0.08, 0.081]},
+    }
+    for name, n_params in (("small", 150000), ("large", 37800000))
+]
+
+
+def test_a_run_is_scrubbed_by_keyboard(opened):
+    page = opened(Widget("training", "a run", {"runs": RUNS, "widths": [2, 3, 4], "start": "small"}), 390)
+    text = heard(page, "150k parameters after 954M tokens")
+    for part in ("Loss in 16 bits: 2.21 nats", "0.5 at 2 bits, 0.05 at 3 bits, 0.013 at 4 bits", "40.4% at 2 bits"):
+        assert part in text
+    press(page, "checkpoint", "Home")
+    assert values(page)["qid"] == [-0.001, 0.001, 0.0004]
+    assert "Rounding adds −0.001 at 2 bits" in heard(page, "after 4.19M tokens")
+    press(page, "checkpoint", "ArrowRight")
+    assert page.get_by_label("checkpoint", exact=True).get_attribute("aria-valuetext") == "102M tokens"
+    press(page, "size N", "ArrowDown")
+    assert values(page)["n_params"] == 37800000
+    heard(page, "37.8M parameters after 102M tokens")
+    for drawing in page.get_by_role("img").all():
+        assert drawing.get_attribute("aria-label")
+        assert drawing.locator("path").count() >= 3

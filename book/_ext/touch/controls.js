@@ -50,6 +50,18 @@ export function choice(holder, { label, options, value, read = String, onInput }
   return { set: (next) => inputs.forEach((input, i) => { input.checked = options[i] === next; }) };
 }
 
+// One of several, from a list that opens.
+export function list(holder, { label, options, value, read = String, onInput }) {
+  const id = newId();
+  const row = element(holder, "div", { class: "touch-control" });
+  element(row, "label", { for: id }, label);
+  const select = element(row, "select", { id });
+  options.forEach((option, i) => element(select, "option", { value: i }, read(option)));
+  select.value = options.indexOf(value);
+  select.addEventListener("change", () => onInput(options[select.value]));
+  return { set: (next) => { select.value = options.indexOf(next); } };
+}
+
 export function button(holder, label, onClick) {
   const node = element(holder, "button", { type: "button" }, label);
   node.addEventListener("click", onClick);

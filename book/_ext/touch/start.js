@@ -1,8 +1,9 @@
 // Puts what `helpers.show.touch` left on a page to life: each <div class="touch"> names its kind and carries its data.
 import { gptq } from "./gptq.js";
 import { grid } from "./grid.js";
+import { training } from "./training.js";
 
-const KINDS = { grid, gptq };
+const KINDS = { grid, gptq, training };
 
 function start() {
   for (const holder of document.querySelectorAll(".touch")) {
