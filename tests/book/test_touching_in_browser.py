@@ -2,14 +2,22 @@
 
 import json
 import math
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from tests.book.test_browser import CHROMIUM, FLAGS
 from tests.book.touch_page import write_page
 
+from helpers.analyse.fits.stored import read_fits
+from helpers.analyse.judgement.band import every_answer, span
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.touch import rounding
+from helpers.show.touch.calculator import calculator
+from helpers.show.touch.presets import PRESETS
 from helpers.show.touch.widget import Widget
 
+ROOT = Path(__file__).parents[2]
 WEIGHTS = [[0.9, -0.6, 0.2, -0.3], [0.4, 0.1, -0.5, 0.25], [-0.2, 1.0, 0.7, -0.8]]
 INPUTS = [[1, 1, 0, 0], [2, 1, 1, 0], [0, 1, 1, 1], [1, 2, 0, 1], [1, 0, 2, 1]]
 
@@ -192,3 +200,77 @@ def test_a_run_is_scrubbed_by_keyboard(opened):
     for drawing in page.get_by_role("img").all():
         assert drawing.get_attribute("aria-label")
         assert drawing.locator("path").count() >= 3
+
+
+MEASURED = pd.DataFrame({N_PARAMS: [6e9, 6e6], TOKENS_SEEN: [1e12, 9e8], "bits": [4, 4], "qid_nats": [0.03, 0.02]})
+START = {"n_params": 7e9, "tokens": 15e12, "bits": 4, "group_size": 128}
+
+
+@pytest.fixture(scope="module")
+def fits():
+    return read_fits(ROOT / "results/fits.json", ROOT / "results/measurements.parquet")
+
+
+def test_a_model_is_described_by_keyboard_and_the_answers_are_python_s(opened, fits):
+    page = opened(calculator(fits, MEASURED, START))
+    text = heard(page, "7B parameters, 15T tokens, 4 bits in groups of 128.")
+    assert "Outside what was fitted: " in text
+    page.get_by_label("size N, parameters", exact=True).fill("3B")
+    page.get_by_label("training tokens D", exact=True).fill("2e12")
+    page.keyboard.press("Tab")
+    press_in(page, "bits a weight", "4", "ArrowLeft")
+    press_in(page, "weights a group", "128", "ArrowLeft")
+    found = values(page)
+    asked = {"n_params": 3e9, "tokens": 2e12, "bits": 3.0, "group_size": 64.0}
+    assert {name: found["asked"][name] for name in asked} == asked
+    said = every_answer(fits, asked)
+    (default,) = [one.answer.value for one in said if one.law == fits.default.law]
+    assert math.isclose(found["qid"]["default"], default, rel_tol=1e-9)
+    assert (found["qid"]["low"], found["qid"]["high"]) == pytest.approx(span(said), rel=1e-9)
+    assert f"Perplexity times {math.exp(default):.3f} by the default law" in heard(
+        page, "3B parameters, 2T tokens, 3 bits in groups of 64."
+    )
+    press(page, "training tokens D, slider", "ArrowRight")
+    assert page.get_by_label("training tokens D", exact=True).input_value() == "2.04T"
+
+
+def test_an_amount_that_is_none_is_marked_and_changes_nothing(opened, fits):
+    page = opened(calculator(fits, MEASURED, START))
+    size = page.get_by_label("size N, parameters", exact=True)
+    for wrong in ("many", "-3B", "1e30"):
+        size.fill(wrong)
+        size.press("Enter")
+        assert size.get_attribute("aria-invalid") == "true"
+        assert size.get_attribute("title") == "accepted: 100k to 1T, such as 7B or 1.5e12"
+        assert values(page)["asked"]["n_params"] == 7e9
+    size.fill("13B")
+    size.press("Enter")
+    assert size.get_attribute("aria-invalid") is None
+    assert values(page)["asked"]["n_params"] == 13e9
+
+
+def test_a_preset_names_its_source_and_a_link_reproduces_the_setting(opened, fits):
+    page = opened(calculator(fits, MEASURED, START), 390)
+    press(page, "start from", "ArrowDown")
+    note = page.locator(".touch-note").first.text_content()
+    assert note.startswith(PRESETS[0].name)
+    assert note.endswith(f"({PRESETS[0].source}).")
+    press_in(page, "perplexity may rise by", "10%", "ArrowLeft")
+    link = page.get_by_role("link", name="Link to this setting").get_attribute("href")
+    again = opened(calculator(fits, MEASURED, START), after=link)
+    assert values(again) == values(page)
+    assert again.get_by_label("5%", exact=True).is_checked()
+    again.evaluate("location.hash = '#calculator?N=5M&D=500M&bits=2&group=32'")
+    text = heard(again, "5M parameters, 500M tokens, 2 bits in groups of 32.")
+    assert "Within the sizes and tokens that were fitted." in text
+    assert again.locator(".touch-beyond").count() == 0
+
+
+def test_what_lies_beyond_the_data_is_red_and_measured_models_of_like_size_are_dots(opened, fits):
+    page = opened(calculator(fits, MEASURED, START))
+    assert page.locator(".touch-plots circle").count() == 2  # the model asked for, and the one of 6B
+    assert page.locator(".touch-beyond").count() == 4
+    page.evaluate("location.hash = '#calculator?N=5M&D=500M&bits=4&group=32'")
+    heard(page, "5M parameters")
+    strokes = page.locator(".touch-plots path").evaluate_all("paths => paths.map(p => p.getAttribute('stroke'))")
+    assert {"var(--touch-outside)", "var(--touch-3)"} <= set(strokes)

@@ -1,6 +1,8 @@
 // What readers move, and the sentence that says what came of it. Every control is the browser's own, so that keys and
 // screen readers know it.
 
+import { amount, amountWords } from "./numbers.js";
+
 const REST_MS = 400; // a sentence is read out when the reader has come to rest
 let made = 0;
 
@@ -32,6 +34,40 @@ export function slider(holder, { label, min, max, step, value, read = String, on
     onInput(Number(input.value));
   });
   return { input, set: (next) => { input.value = next; show(); } };
+}
+
+// A count to be typed as people write it, 7B or 1.5e12, or moved along a slider of its logarithm.
+export function amountControl(holder, { label, ends, value, onInput }) {
+  const row = element(holder, "div", { class: "touch-control" });
+  const ids = [newId(), newId()];
+  element(row, "label", { for: ids[0] }, label);
+  const typed = element(row, "input", { type: "text", id: ids[0], inputmode: "text", spellcheck: "false", autocomplete: "off" });
+  const [min, max] = ends.map(Math.log10);
+  const moved = element(row, "input", { type: "range", id: ids[1], min, max, step: 0.01, "aria-label": `${label}, slider` });
+  const set = (next) => {
+    typed.value = amountWords(next);
+    typed.removeAttribute("aria-invalid");
+    moved.value = Math.log10(next);
+    moved.setAttribute("aria-valuetext", amountWords(next));
+  };
+  set(value);
+  moved.addEventListener("input", () => {
+    const next = 10 ** Number(moved.value);
+    set(next);
+    onInput(next);
+  });
+  typed.addEventListener("change", () => {
+    const next = amount(typed.value);
+    if (!(next >= ends[0] && next <= ends[1])) {
+      typed.setAttribute("aria-invalid", "true");
+      typed.title = `accepted: ${amountWords(ends[0])} to ${amountWords(ends[1])}, such as 7B or 1.5e12`;
+      return;
+    }
+    typed.title = "";
+    set(next);
+    onInput(next);
+  });
+  return { set };
 }
 
 // One of a few values, as radio buttons under a legend.

@@ -1,9 +1,10 @@
 // Puts what `helpers.show.touch` left on a page to life: each <div class="touch"> names its kind and carries its data.
+import { calculator } from "./calculator.js";
 import { gptq } from "./gptq.js";
 import { grid } from "./grid.js";
 import { training } from "./training.js";
 
-const KINDS = { grid, gptq, training };
+const KINDS = { calculator, grid, gptq, training };
 
 function start() {
   for (const holder of document.querySelectorAll(".touch")) {
