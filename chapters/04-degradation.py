@@ -189,6 +189,16 @@ falling_models = early_trends[early_trends["n_up"] < early_trends["n_steps"]][N_
 put("early_down_smallest", count_label(falling_models.min()))
 
 # %% [markdown]
+# **Try it.** One run, checkpoint by checkpoint. Watch which of the two grows: the share of the weights that rounding to nearest takes, or
+# what rounding costs.
+
+# %% tags=["remove-input"]
+from helpers.show.touch.training import training
+from helpers.table.files import read_checkpoints
+
+training(measured, read_checkpoints("results/checkpoints.parquet").to_pandas(), "tadpole-192x4")
+
+# %% [markdown]
 # ## Before {glue:text}`early_tokens:s` tokens
 #
 # Early in training another story is told. The 2-bit QiD of the largest model *falls* from {glue:text}`large_first:.3f` at
