@@ -1,0 +1,39 @@
+"""Sphinx extension: what a keyboard and a screen reader need of a page, whatever its text.
+
+Header cells say whether they head a column or a row; pandas and MyST leave that out. What depends on the window's width
+is done by scripts in `_static`: `scrolling.js` makes what scrolls sideways reachable by keyboard and says that it
+scrolls, `terms.js` shows a term's definition on focus and on a tap.
+"""
+
+import re
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+HEAD = re.compile(r"<thead.*?</thead>", re.S)
+BODY = re.compile(r"<tbody.*?</tbody>", re.S)
+HEADER_CELL = re.compile(r"<th(?=[\s>])(?![^>]*\bscope=)")
+EMPTY_HEADER = re.compile(r"<th(?P<rest>[^>]*)>(?P<blank>\s*)</th>")
+
+
+def with_scopes(html: str) -> str:
+    """Return HTML whose header cells say what they head; an empty one, as above pandas' index, heads nothing."""
+
+    def of_columns(head: re.Match[str]) -> str:
+        cells = EMPTY_HEADER.sub(r"<td\g<rest>>\g<blank></td>", head[0])
+        return HEADER_CELL.sub('<th scope="col"', cells)
+
+    html = HEAD.sub(of_columns, html)
+    return BODY.sub(lambda body: HEADER_CELL.sub('<th scope="row"', body[0]), html)
+
+
+def add_scopes(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    """Give the tables of a page the scopes of their header cells."""
+    if "body" in context:
+        context["body"] = with_scopes(context["body"])
+
+
+def setup(app: Sphinx) -> dict:
+    """Register with Sphinx."""
+    app.connect("html-page-context", add_scopes)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
