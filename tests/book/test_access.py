@@ -31,8 +31,9 @@ def test_attributes_of_a_header_cell_stay():
     assert shown == '<thead><tr><th scope="col" class="head"><p>a</p></th><td class="x"> </td></tr></thead>'
 
 
-def test_the_body_of_a_page_is_what_gets_scopes(table):
-    context = {"body": table, "title": "<thead><th>"}
-    access.add_scopes(None, "page", "page.html", context, None)
-    assert context == {"body": access.with_scopes(table), "title": "<thead><th>"}
-    assert access.add_scopes(SimpleNamespace(), "search", "search.html", {}, None) is None
+def test_the_body_of_a_page_is_what_is_mended(table):
+    context = {"body": f'{table}<div role="list" class="citation-list"></div>', "title": "<thead><th>"}
+    access.mend(None, "page", "page.html", context, None)
+    body = f'{access.with_scopes(table)}<div class="citation-list"></div>'
+    assert context == {"body": body, "title": "<thead><th>"}
+    assert access.mend(SimpleNamespace(), "search", "search.html", {}, None) is None

@@ -39,6 +39,23 @@ LOOK = """() => ({
   theme: document.documentElement.dataset.theme,
 })"""
 
+# What axe calls serious or critical; less than that (moderate, minor) is advice, much of it about the theme's landmarks.
+STOPPING = ("serious", "critical")
+LOOKING = {"resultTypes": ["violations"], "preload": False}  # it would ask for the style sheets once more
+
+
+def barriers(page) -> list[str]:
+    """Return what axe finds on an open page that would stop a reader, a line a rule and place."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options=LOOKING).response["violations"]
+    return [
+        f"{rule['id']} ({rule['impact']}): {' '.join(map(str, node['target']))}"
+        for rule in found
+        if rule["impact"] in STOPPING
+        for node in rule["nodes"]
+    ]
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -68,8 +85,10 @@ def test_a_page_opens_without_a_fault(browser, path, view):
     if page.locator(".live-chart").count():
         page.wait_for_selector(".live-chart svg")
     seen = page.evaluate(LOOK)
+    stopping = barriers(page)
     page.close()
     assert faults == []
+    assert stopping == []
     assert seen["overflow"] <= 0, f"{seen['overflow']} px wider than the window"
     assert [i for i in seen["images"] if not i["alt"] or not i["width"]] == []
     assert (seen["unset"], seen["mathErrors"], seen["emptyCharts"]) == (0, 0, 0)
