@@ -20,6 +20,11 @@ EMPTY_HEADER = re.compile(r"<th(?P<rest>[^>]*)>(?P<blank>\s*)</th>")
 CITATIONS = '<div role="list" class="citation-list">'
 
 
+# A folded cell that is a solution, by what its bar says: paper shows solutions and leaves other folded cells away.
+BAR = r"[^>]*>\s*<details[^>]*>\s*<summary[^>]*>\s*<p[^>]*>Show a solution"
+FOLDED = re.compile(rf'<div class="cell tag_hide-cell(?={BAR})')
+
+
 def with_scopes(html: str) -> str:
     """Return HTML whose header cells say what they head; an empty one, as above pandas' index, heads nothing."""
 
@@ -32,9 +37,10 @@ def with_scopes(html: str) -> str:
 
 
 def mend(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
-    """Give the tables of a page the scopes of their header cells, and its citations no role that they don't keep."""
+    """Give header cells their scopes, mark solutions, and drop a role that citations don't keep."""
     if "body" in context:
-        context["body"] = with_scopes(context["body"]).replace(CITATIONS, '<div class="citation-list">')
+        body = with_scopes(context["body"]).replace(CITATIONS, '<div class="citation-list">')
+        context["body"] = FOLDED.sub('<div class="cell solution tag_hide-cell', body)
 
 
 def setup(app: Sphinx) -> dict:

@@ -37,3 +37,11 @@ def test_the_body_of_a_page_is_what_is_mended(table):
     body = f'{access.with_scopes(table)}<div class="citation-list"></div>'
     assert context == {"body": body, "title": "<thead><th>"}
     assert access.mend(SimpleNamespace(), "search", "search.html", {}, None) is None
+
+
+@pytest.mark.parametrize(("says", "marked"), [("Show a solution", True), ("The whole table", False)])
+def test_a_folded_cell_that_is_a_solution_is_marked(says, marked):
+    cell = '<div class="cell tag_hide-cell docutils container">\n<details class="x">\n<summary aria-label="y">\n'
+    context = {"body": f'{cell}<p class="collapsed admonition-title">{says}</p>'}
+    access.mend(None, "page", "page.html", context, None)
+    assert ('class="cell solution tag_hide-cell docutils container"' in context["body"]) == marked

@@ -1,13 +1,16 @@
 """What a published page has beside its text: previews, downloads, places to run it."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import publish
 import pytest
+import yaml
 from docutils import nodes
 from docutils.utils import new_document
 
+WORKFLOW = yaml.safe_load((publish.ROOT / ".github/workflows/pages.yml").read_text(encoding="utf-8"))
 GITHUB, OTHER = "https://github.com/owner/book", "https://example.org/owner/book"
 
 
@@ -112,3 +115,31 @@ def test_notebooks_are_offered_without_outputs_and_as_programs(tmp_path):
     for kind in (".ipynb", ".py"):
         chapter = publish.ROOT / f"chapters/01-the-question{kind}"
         assert copied.with_suffix(kind).read_bytes() == chapter.read_bytes()
+
+
+def steps(job: str) -> list[dict]:
+    return WORKFLOW["jobs"][job]["steps"]
+
+
+def test_the_workflow_pins_its_actions_by_commit_and_runs_targets_that_there_are():
+    used = [step["uses"] for job in WORKFLOW["jobs"] for step in steps(job) if "uses" in step]
+    assert [one for one in used if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", one)] == []
+    targets = re.findall(r"make (\w+)", "\n".join(step.get("run", "") for step in steps("build")))
+    assert targets == ["book", "check", "pdf"], "checked before it is published"
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (publish.ROOT / "Makefile").read_text(), re.M)
+    assert set(targets) <= set(phony.split())
+    assert {"BOOK_REPOSITORY", "BOOK_ADDRESS"} == set(WORKFLOW["jobs"]["build"]["env"])
+
+
+def test_a_pull_request_is_previewed_and_never_published_and_only_publishing_may_write():
+    (preview,) = [step for step in steps("build") if "upload-artifact@" in step.get("uses", "")]
+    assert "if" not in preview
+    published = [step for step in steps("build") if "upload-pages-artifact@" in step.get("uses", "")]
+    assert (
+        [step["if"] for step in published]
+        == ["github.event_name != 'pull_request'"]
+        == [WORKFLOW["jobs"]["deploy"]["if"]]
+    )
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert "permissions" not in WORKFLOW["jobs"]["build"]
+    assert WORKFLOW["jobs"]["deploy"]["needs"] == "build"
