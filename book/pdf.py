@@ -36,10 +36,10 @@ STYLE = """
 .title-page h1 { font-size: 32pt; }
 .part, .page { break-before: page; }
 .part > h1 { padding-top: 90mm; text-align: center; }
-.contents { background: none; border: 0; column-count: 2; font-size: 9pt; }
-.contents h1 { column-span: all; }
-.contents ol { list-style: none; padding-left: 1.2em; }
-.contents > ol { padding-left: 0; }
+.book-contents { column-count: 2; font-size: 9pt; }
+.book-contents h1 { column-span: all; }
+.book-contents ol { list-style: none; padding-left: 1.2em; }
+.book-contents > ol { padding-left: 0; }
 .to-solution { font-size: 0.85em; margin: 0 0 0.8em; }
 """
 PAGE = """<!DOCTYPE html>
@@ -48,7 +48,7 @@ PAGE = """<!DOCTYPE html>
 <style>{styles}</style></head>
 <body><main class="bd-main"><div class="bd-content"><div class="bd-article-container">
 <section class="title-page"><h1>{title}</h1><p>{question}</p><p>{author}</p></section>
-<nav class="contents page"><h1>Contents</h1><ol>{contents}</ol></nav>
+<nav class="book-contents page"><h1>Contents</h1><ol>{contents}</ol></nav>
 {body}
 </div></div></main></body></html>
 """
@@ -212,16 +212,6 @@ def browser() -> str:
     return found
 
 
-# What is wider than the paper is made smaller; no style sheet can measure. Less than SMALLEST can't be read.
-SMALLEST = 0.45
-FIT = """smallest => {
-  const wide = ":is(table, mjx-container[display='true'], .live-chart svg)";
-  for (const box of document.querySelectorAll(`.bd-article ${wide}`)) {
-    const room = box.closest("article").clientWidth;
-    const width = Math.max(box.scrollWidth, box.getBoundingClientRect().width);
-    if (width > room + 1) box.style.zoom = Math.max(smallest, room / width * 0.99);
-  }
-}"""
 DRAWN = """() => [...document.querySelectorAll('.live-chart')].every(chart => chart.querySelector('svg'))
   && (!window.MathJax || MathJax.startup.promise.then(() => true))"""
 PAPER = {"width": 658, "height": 980}  # what A4 holds between the margins, in pixels of 1/96 inch

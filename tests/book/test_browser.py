@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import pdf
+
 SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
 PAGES = sorted(
     p for p in SITE.rglob("*.html") if "_static" not in p.parts and p.name not in ("genindex.html", "search.html")
@@ -39,6 +41,20 @@ LOOK = """() => ({
   theme: document.documentElement.dataset.theme,
 })"""
 
+# On paper: what reaches beyond the text's width, and what should have gone with the screen.
+PRINTED = """() => {
+  const article = document.querySelector("article.bd-article"), seen = element => element.getClientRects().length > 0;
+  const edge = article.getBoundingClientRect().right + 1;
+  const name = element => `${element.tagName} ${element.className} ${Math.round(element.getBoundingClientRect().right - edge)}`;
+  const shown = [...article.querySelectorAll("img, svg, table, pre, mjx-container, figcaption")].filter(seen);
+  const bars = ".headerlink, .copybtn, .cell summary, .cell.tag_hide-input > .cell_input, .prev-next-area, .bd-header-article";
+  return {
+    wide: shown.filter(one => one.getBoundingClientRect().right > edge && !one.closest("[aria-hidden='true'], mjx-assistive-mml")).map(name),
+    cut: shown.filter(one => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX === "hidden").map(name),
+    bars: [...document.querySelectorAll(bars)].filter(seen).map(name),
+    titled: [...article.querySelectorAll("h1")].filter(seen).length,
+  };
+}"""
 # What axe calls serious or critical; less than that (moderate, minor) is advice, much of it about the theme's landmarks.
 STOPPING = ("serious", "critical")
 LOOKING = {"resultTypes": ["violations"], "preload": False}  # it would ask for the style sheets once more
@@ -93,3 +109,16 @@ def test_a_page_opens_without_a_fault(browser, path, view):
     assert [i for i in seen["images"] if not i["alt"] or not i["width"]] == []
     assert (seen["unset"], seen["mathErrors"], seen["emptyCharts"]) == (0, 0, 0)
     assert seen["theme"] == scheme
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(SITE).as_posix())
+def test_a_page_is_whole_on_paper(browser, path):
+    if path.name == "slides.html":
+        pytest.skip("slides have paper of their own: tests/book/test_slides.py")
+    page = browser.new_page(viewport=pdf.PAPER, color_scheme="light")
+    page.emulate_media(media="print")
+    page.goto(path.as_uri())
+    page.wait_for_function(pdf.DRAWN)
+    seen = page.evaluate(PRINTED)
+    page.close()
+    assert seen == {"wide": [], "cut": [], "bars": [], "titled": 1}
