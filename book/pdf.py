@@ -228,10 +228,6 @@ def print_page(page: Path, target: Path) -> None:
         opened.emulate_media(media="print")
         opened.goto(page.resolve().as_uri())
         opened.wait_for_function(DRAWN)
-        opened.wait_for_function(
-            "[...document.querySelectorAll('.live-chart')].every(chart => chart.querySelector('svg'))"
-        )
-        opened.evaluate(FIT)
         opened.pdf(path=target, prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
         running.close()
 

@@ -1,8 +1,10 @@
 """The book as one page for the printer: unique ids, links that stay inside, solutions at the end."""
 
 import re
+import shutil
 
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 
 import pdf
@@ -24,13 +26,14 @@ CHAPTER = """<section id="top"><h1>1. Title "A"<a class="headerlink" href="#top"
 
 @pytest.fixture
 def site(tmp_path):
-    (tmp_path / "executed").mkdir()
-    (tmp_path / "index.html").write_text(
+    site = tmp_path / "book"
+    (site / "executed").mkdir(parents=True)
+    (site / "index.html").write_text(
         PAGE.format(up="", body='<h1 id="top">Start</h1><a href="executed/01-a.html">1</a>')
     )
-    (tmp_path / "executed/01-a.html").write_text(PAGE.format(up="../", body=CHAPTER))
-    (tmp_path / "glossary.html").write_text(PAGE.format(up="", body='<h1 id="top">Glossary</h1><p id="term-x">x</p>'))
-    return tmp_path
+    (site / "executed/01-a.html").write_text(PAGE.format(up="../", body=CHAPTER))
+    (site / "glossary.html").write_text(PAGE.format(up="", body='<h1 id="top">Glossary</h1><p id="term-x">x</p>'))
+    return site
 
 
 @pytest.fixture
@@ -92,3 +95,22 @@ def test_a_page_that_is_missing_and_a_browser_that_is_missing_are_one_line(site,
     monkeypatch.setenv("PATH", "")
     with pytest.raises(pdf.PdfError, match=r"^no Chromium found; accepted: one of chromium, "):
         pdf.browser()
+
+
+@pytest.mark.skipif(not any(map(shutil.which, pdf.BROWSERS)), reason="no Chromium found")
+def test_the_printed_book_has_its_pages_and_says_how_large_it_is(site, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pdf, "BOOK", site)
+    (site / "_toc.yml").write_text(yaml.safe_dump(TOC))
+    (site.parent / "_config.yml").write_text("title: The book\nauthor: Somebody\n")
+    for name in ("_static/mathjax/tex.js", "_static/book.css"):
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text("")
+    for name in ("index", "executed/01-a", "glossary"):
+        path = site / f"{name}.html"
+        path.write_text(path.read_text().replace("window.MathJax = 1", "'MathJax'"))
+    target = tmp_path / "build" / "book.pdf"
+    assert pdf.main([str(site), str(target)]) == 0
+    printed = target.read_bytes()
+    assert printed.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type /Page\b", printed)) == 7, "title, contents, start, part, two pages, solutions"
+    assert re.fullmatch(rf"{re.escape(str(target))}: \d+\.\d MiB\n", capsys.readouterr().out)
