@@ -24,6 +24,7 @@ FLAGS = [
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None
 )
+LARGEST_SITE = 30 * 2**20
 VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 pytestmark = [
@@ -122,3 +123,9 @@ def test_a_page_is_whole_on_paper(browser, path):
     seen = page.evaluate(PRINTED)
     page.close()
     assert seen == {"wide": [], "cut": [], "bars": [], "titled": 1}
+
+
+def test_the_site_stays_small():
+    sizes = {path.relative_to(SITE).as_posix(): path.stat().st_size for path in SITE.rglob("*") if path.is_file()}
+    largest = sorted(sizes, key=sizes.get)[-8:]
+    assert sum(sizes.values()) <= LARGEST_SITE, [f"{name}: {sizes[name]}" for name in largest]
