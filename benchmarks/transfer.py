@@ -39,7 +39,11 @@ def transfer(browser: Browser, page: Path) -> dict:
     opened.wait_for_function(DRAWN)
     opened.wait_for_load_state("networkidle")
     opened.close()
-    files = [sizes(path) for path in asked if path.is_file()]
+    return counted([sizes(path) for path in asked if path.is_file()])
+
+
+def counted(files: list[tuple[int, int]]) -> dict[str, int]:
+    """Return how many files there are, their bytes, and the bytes sent."""
     return {
         "requests": len(files),
         "bytes": sum(size for size, _ in files),
