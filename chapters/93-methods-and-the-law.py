@@ -39,6 +39,7 @@ seed = 0
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 from scipy import stats
 
 from helpers.analyse.fits.by_run import fit_by_run
@@ -65,7 +66,7 @@ from helpers.analyse.rows.study import (
 from helpers.show.figures import fits as fit_figures
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import methods_and_the_law, unified_law
+from helpers.show.numbers import methods_and_the_law, published_tables, unified_law
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import GREEK, differences_table
 from helpers.table.corpus import packages
@@ -301,6 +302,66 @@ plt.close("all")
 # How would the published law, constants and all, do on our rows? Measured over predicted QiD has a median of {glue:text}`ours_median:.2f` and goes from
 # {glue:text}`ours_low:.2f` to {glue:text}`ours_high:.2f`. Every one of these rows is outside the box in which that law was fitted, which begins at
 # {glue:text}`paper_size_low:s` parameters and {glue:text}`paper_tokens_low:s` tokens.
+#
+# ## Far ahead: every value, and what our interval is worth
+#
+# {doc}`Chapter 6 <06-published-tables>` lays four laws side by side at {glue:text}`06-published-tables.ipynb::far:s` tokens. The form of
+# {cite:t}`kumar2025precision` takes an exponential of the bits,
+#
+# $$
+# \Delta L = C_T \, \frac{D^{\gamma_D}}{N^{\gamma_N}} \, e^{-P / \gamma_{\mathrm{post}}},
+# $$ (eq-kumar)
+#
+# with $C_T$ = {glue:text}`c_t:.4f`, $\gamma_D$ = {glue:text}`g_d:.4f`, $\gamma_N$ = {glue:text}`g_n:.4f` and
+# $\gamma_{\mathrm{post}}$ = {glue:text}`g_post:.4f`. That paper prints one more constant, $b$ = {glue:text}`kumar_b:.4f`, and doesn't spell
+# out where it belongs. It is left out; as a factor $e^b$ it would multiply every value by {glue:text}`kumar_factor:.1f`.
+
+# %% tags=["remove-cell"]
+ahead = published_tables.projections_with_ours(of_chapter.whole)
+put_all(
+    **published_tables.in_appendix(of_chapter.rows, of_chapter.whole),
+    tab_ahead=Markdown(published_tables.projections_table(ahead).to_markdown()),
+)
+
+# %% [markdown]
+# :::{table} QiD in nats per token at {glue:text}`06-published-tables.ipynb::far:s` tokens; ours with the {glue:text}`06-published-tables.ipynb::far_level:.0%` interval for a new training run. † marks a QiD larger than the 16-bit loss of equation 3, ‡ one beyond $\ln V - L_{16}$, worse than guessing among Pythia's vocabulary.
+# :name: tab-ahead
+#
+# ```{glue:md} tab_ahead
+# :format: myst
+# ```
+# :::
+#
+# :::{table} How far each law is extrapolated, in orders of magnitude (powers of ten).
+# :name: tab-extrapolated
+#
+# | | in $D$ | in $N$ |
+# | --- | --- | --- |
+# | equation 8 and the three laws | {glue:text}`out_paper:.1f` | none to {glue:text}`out_paper_size:.1f` |
+# | Kumar et al. | {glue:text}`out_kumar:.1f` | {glue:text}`out_kumar_size:.1f` to {glue:text}`out_kumar_large:.1f` |
+# | ours | {glue:text}`out_tokens:.1f` | {glue:text}`out_small:.1f` to {glue:text}`out_large:.1f` |
+# :::
+#
+# The equation and the table are one paper's, and differ by factors of {glue:text}`06-published-tables.ipynb::own_low:.2f` to
+# {glue:text}`06-published-tables.ipynb::own_high:.2f`. The three published columns part by factors of
+# {glue:text}`06-published-tables.ipynb::spread_low:.1f` to {glue:text}`06-published-tables.ipynb::spread_high:.1f`.
+#
+# **A trial of our interval.** It knows the scatter of runs and the errors of four coefficients. It doesn't know that the law bends. So fit
+# the rows up to a quarter of the tokens and predict the rest, at the same sizes. The {glue:text}`trial_rows:d` later rows come out too high by
+# a factor of {glue:text}`trial_bias:.2f` on average, and the intervals hold {glue:text}`trial_coverage:.0%` of them. That was a factor of four
+# in tokens. From our last checkpoint on it is a factor of {glue:text}`factor_far:,.0f`, or four more than {glue:text}`quarters:.0f` times
+# over. Our column should be read as what the form says, no more.
+#
+# **One unit for both.** A nat per token depends on the token. Ours are {glue:text}`own_bytes:.2f` bytes long, from a vocabulary of
+# {glue:text}`own_vocabulary:,d` made for code; Pythia's will be longer, but we know of no figure for the texts of the papers. {term}`Nats
+# per byte <bits per byte>` of text are comparable: both QiD and $D$ are converted then. For any length between
+# {glue:text}`guess_low:.0f` and {glue:text}`guess_high:.0f` bytes, at equal bytes of training text, equation 8 lies above ours in all
+# {glue:text}`byte_cells:d` cells, by factors of {glue:text}`byte_least:.1f` to {glue:text}`byte_most:.0f`; it lies above the upper end of our
+# interval in {glue:text}`byte_above_low:d` cells with the shorter tokens and in {glue:text}`byte_above_high:d` with the longer.
+#
+# So the unit alone isn't what parts them. Much of it is the size exponent. Ours is about twice the published one, and from our largest
+# model to {glue:text}`06-published-tables.ipynb::small:s` parameters that alone is a factor of {glue:text}`alpha_factor:.1f`. The largest value
+# in our column is {glue:text}`our_most:.1f` nats per token, where guessing among our vocabulary costs {glue:text}`our_guessing:.1f`.
 #
 # ## What this does not show
 #

@@ -3,10 +3,13 @@
 import functools
 import importlib
 
+import numpy as np
+import pandas as pd
 import pytest
 from tests.recount import recount
 
-from helpers.show.numbers import methods_and_the_law, unified_law
+from helpers.analyse.questions.published_tables import turning_points
+from helpers.show.numbers import methods_and_the_law, published_tables, unified_law
 from helpers.table.files import read_table
 
 
@@ -20,9 +23,20 @@ def law_fits():
     return unified_law.fits_of(unified_law.at_every_width(measured()))
 
 
+def printed_and_ours():
+    cells = pd.read_csv(recount.ROOT / "data/published/ouyang2024_table1.csv")
+    rows = unified_law.fitted_rows(law_fits().every_width, 0)
+    turned = turning_points(rows, np.random.default_rng(0), published_tables.LEVEL)
+    return cells, published_tables.nearest_laws(cells), rows, turned, law_fits().whole
+
+
 PAGES = {
     "05": lambda: unified_law.numbers(law_fits()),
-    "93": lambda: methods_and_the_law.numbers(measured(), law_fits()),
+    "06": lambda: published_tables.numbers(*printed_and_ours()),
+    "93": lambda: {
+        **methods_and_the_law.numbers(measured(), law_fits()),
+        **published_tables.in_appendix(law_fits().rows, law_fits().whole),
+    },
 }
 
 
