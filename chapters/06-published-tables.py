@@ -171,7 +171,7 @@ plt.close("all")
 # fewer tokens than they say when extended to such sizes. Band: the sizes that were fitted.
 # ```
 #
-# At 2 bits the loss of all {glue:text}`turned_2:d` of {glue:text}`runs:d` sizes turns, at {glue:text}`two_first:s` tokens for the smallest
+# At 2 bits the loss of all {glue:text}`runs:d` sizes turns, at {glue:text}`two_first:s` tokens for the smallest
 # model and at {glue:text}`two_last:s` for the largest. From there to {glue:text}`last_tokens:s` tokens the smallest
 # ({glue:text}`smallest:s` parameters) loses {glue:text}`rise_smallest:.2f` nats, the largest ({glue:text}`largest:s`)
 # {glue:text}`rise_largest:.3f` ± {glue:text}`rise_largest_se:.3f` (paired error). At 3 bits the {glue:text}`turned_3:d` smallest have

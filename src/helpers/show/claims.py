@@ -1,7 +1,7 @@
-"""Claims: what prose says in words, held against the numbers beside it."""
+"""Claims of prose: a sentence of a page that the tables must bear out, or the page isn't made."""
 
 
 def claim(holds: bool, sentence: str) -> None:
-    """Refuse a page whose words its numbers don't bear out: ValueError with the `sentence` where it doesn't hold."""
+    """Raise ValueError with the sentence where what it says doesn't hold."""
     if not holds:
-        raise ValueError(f"the page says, but the numbers don't: {sentence}")
+        raise ValueError(sentence)
