@@ -90,7 +90,7 @@ put_all(**share.numbers(mixed))
 #
 # ## Costs nearly add up
 #
-# The smallest example is a model of three decoder blocks. It has eight assignments.
+# A model of three decoder blocks has eight assignments.
 
 # %% tags=["remove-cell"]
 put_all(fig_assignments=figures.all_assignments(share.example(here.searched)))
@@ -102,12 +102,12 @@ plt.close("all")
 # :alt: QiD against the quantization ratio for the eight assignments of a model of three blocks, each point labelled by three digits. Points stand in four columns at zero, one third, two thirds and one; in each column one filled point is lowest, and a line joins these.
 #
 # All eight assignments of the model with {glue:text}`pair_size:s` parameters; a digit a block, 1 is low. Filled and joined: no
-# other assignment has as much in low precision for as little. A search looks for these points where there are too many to try.
+# other has as much in low precision for as little. A search looks for these points where there are too many to try.
 # ```
 #
 # The first block alone costs {glue:text}`pair_first:.4f` nats, the second alone {glue:text}`pair_second:.4f`, and both together
-# {glue:text}`pair_both:.4f`: {glue:text}`pair_over:.2f` times the sum. If costs added up exactly, no search would be needed. One would
-# measure each part alone and pack the cheapest.
+# {glue:text}`pair_both:.4f`: {glue:text}`pair_over:.2f` times the sum. If costs added up exactly, one would measure each part alone and
+# pack the cheapest.
 #
 # That is nearly enough. A greedy order and an integer programme, both told the costs of single matrices, end
 # {glue:text}`97-searches-and-joint-laws.ipynb::beyond_greedy_mean:.1%` and
@@ -161,8 +161,8 @@ plt.close("all")
 # :name: fig-ratio-size
 # :alt: Largest quantization ratio against size in three panels for budgets of 5, 10 and 20 percent more perplexity, two lines in each: matrix by matrix above, block by block below. All lines rise from left to right; at 20 percent they reach one, drawn hollow, from the third largest model on.
 #
-# The larger the model, the more of it can go low after equally many tokens. MXINT with four bits for weights and inputs,
-# {glue:text}`mix_tokens:s` training tokens. Hollow: everything is within the budget (at one), or less than the smallest ratio that was tried.
+# The larger the model, the more of it can go low after equally many tokens. MXINT, inputs too. Hollow: everything is within the budget
+# (at one), or less than the smallest ratio that was tried.
 # ```
 #
 # **At equal tokens, the share that can go low grows with size.** With {glue:text}`budget:.0%` more perplexity allowed it rises, matrix
@@ -178,9 +178,8 @@ plt.close("all")
 # runs at {glue:text}`mix_tokens:s` tokens. Left out: what fewer than four runs below ratio one have to say.
 # ```
 #
-# There are {glue:text}`questions:d` questions of this kind (scheme, granularity, metric, budget). A line can be fitted to
-# {glue:text}`fitted:d`; the ratio clearly grows with size in {glue:text}`clear_up:d` of them, and clearly falls in none. All rest on the
-# same {glue:text}`mix_runs:d` runs: one finding from many sides, not as many findings.
+# Of {glue:text}`fitted:d` questions (scheme, granularity, metric, budget) to which a line can be fitted, the ratio clearly grows with size
+# in {glue:text}`clear_up:d` and clearly falls in none. All rest on the same {glue:text}`mix_runs:d` runs: one finding from many sides.
 #
 # **At equal tokens per parameter it falls.** Larger models are usually given more text, and text takes away from the share what size
 # adds. By the law of both in {doc}`chapter 15 <15-ratio-against-training>`, ten times the size *and* ten times the tokens take
@@ -216,13 +215,13 @@ plt.close("all")
 # {glue:text}`rms_power:.3f`, and the ratio of the next smaller size by {glue:text}`rms_next:.3f`.
 #
 # **The constant doesn't carry over.** With the printed constants the misses are {glue:text}`rms_published:.2f`. That is no contradiction:
-# $c$ holds everything but size, such as the text, the block of values that share an exponent, and the length of training. The next two
-# chapters vary these two.
+# $c$ holds everything but size, such as the text, the block of values that share an exponent ({doc}`chapter 14 <14-block-size>`), and the
+# length of training ({doc}`chapter 15 <15-ratio-against-training>`).
 #
 # ## What this does not show
 #
 # - **Large models.** The paper's have half a billion parameters and more, ours {glue:text}`mix_largest:s` at most. They are trained
-#   on one kind of text, with one seed a size. That the form of the law reaches down here is no proof that it reaches up.
+#   on one kind of text, with one seed a size.
 # - **A ratio between two targets.** Cost rises faster than in proportion, so the straight line between two recipes puts the largest ratio
 #   too low where the gap is wide: in small models at small budgets. Trials, which fill such gaps better, give nearly the same slope
 #   ({doc}`appendix F <97-searches-and-joint-laws>`).
@@ -274,4 +273,4 @@ check("13.4", last["all"] / last["single"])
 # %% [markdown]
 # **5.** *(project)* Write a search of your own: order the matrices by cost per parameter from the single trials, and turn them low, the
 # cheapest first, until the ratio is 0.8. Look up your assignment, or the nearest, in `trials()`. In how many sizes does it beat the best
-# random trial at that ratio? Then change the order and try to beat yourself.
+# random trial at that ratio?

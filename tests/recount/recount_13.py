@@ -6,11 +6,9 @@ import math
 import numpy as np
 from tests.recount.recount import grouped, label, where
 from tests.recount.recount_mixed import (
-    BUDGETS,
     MAIN,
     PARTS,
     PRINTED,
-    SCHEMES,
     SEQUENCES,
     D,
     N,
@@ -192,7 +190,6 @@ def against_size() -> dict:
         }
         found |= named(f"gain_{granularity}", slopes()[MAIN, granularity, METRIC, BUDGET])
     return found | {
-        "questions": len(SCHEMES) * 2 * sum(map(len, BUDGETS.values())),
         "fitted": len(slopes()),
         "clear_up": sum(one["low"] > 0 for one in slopes().values()),
     }

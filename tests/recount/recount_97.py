@@ -4,8 +4,11 @@ import functools
 import math
 
 import numpy as np
-from tests.recount.recount import grouped, label, where
+from tests.recount.recount import grouped, label, standard_error, where
 from tests.recount.recount_13 import BUDGET, METRIC, STEP, here, usable
+from tests.recount.recount_14 import ENDS, FITTED, FORMS, D, constant, in_blocks, joint_fit, words
+from tests.recount.recount_14 import ends as value_and_ends
+from tests.recount.recount_fits import Fit, columns, fit, interval
 from tests.recount.recount_mixed import (
     MAIN,
     PRINTED,
@@ -25,12 +28,12 @@ from tests.recount.recount_mixed import (
 )
 
 EXCEPTED = {}
-TOLERANCES = {}
+CAO_SLOPES = (-11.68, -11.27, -12.84)
 
 
 def numbers() -> dict:
     """Return every number of the appendix that is counted again."""
-    parts = [searches(), by_random_search(), ablation(), gains_of_trials(), swapped()]
+    parts = [searches(), by_random_search(), ablation(), gains_of_trials(), swapped(), joint(), scores()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -215,3 +218,75 @@ def swapped() -> dict:
             mean_of(theirs[model] - ours[model] for model in ours),
         )
     return found
+
+
+# ---- joint laws ------------------------------------------------------------------------------------------------------
+
+
+def aic(of: Fit) -> float:
+    """Return Akaike's criterion but for a constant."""
+    variance = of.deviations**2
+    return float(2 * (len(of.coefficients) + 1) + np.sum(np.log(variance) + (of.qid - of.fitted) ** 2 / variance))
+
+
+def joint() -> dict:
+    """Return what the joint laws say: the best one, the separable one, and that which is told the outliers."""
+    of, plain, told = joint_fit(), joint_fit("separable"), joint_fit("block_and_outliers")
+    found = {
+        "qb_joint_rows": len(of.qid),
+        "qb_joint_runs": len(set(of.runs)),
+        "qb_tau": of.tau,
+        "qb_kappa": of["kappa"],
+    }
+    keys = {"beta": "beta", "alpha": "alpha", "mu": "block_and_size", "nu": "block_and_tokens"}
+    for key, name in keys.items():
+        found |= value_and_ends(f"qb_{key}", (of[name], *interval(of, name)))
+    for key, name in (("ratio_by_size", "size_and_ratio"), ("outliers", "block_and_outliers")):
+        found |= value_and_ends(f"qb_mu_{key}", (joint_fit(name)[name], *interval(joint_fit(name), name)))
+    sized = aic(joint_fit("block_and_size"))
+    found |= {"qb_gain_size": aic(plain) - sized, "qb_gain_tokens": sized - aic(of)}
+    found["qb_kappa_even"] = words((told["kappa"], *interval(told, "kappa")))
+    least, most = (f"{k:.1f}".replace("-", "−") for k in (max(CAO_SLOPES), min(CAO_SLOPES)))
+    found |= {"qb_cao_slope_least": least, "qb_cao_slope_most": most}
+    return found | {"qb_slope": f"{-plain['c'] / plain['alpha']:.1f}".replace("-", "−")}
+
+
+def splits() -> tuple[tuple[list[dict], list[dict]], ...]:
+    """Return training rows and rows held out: the largest size, and the last factor 3.8 in tokens."""
+    rows = in_blocks(constant())
+    largest, last = max(row[N] for row in rows), max(row[D] for row in rows)
+    tests = (lambda row: row[N] == largest, lambda row: row[D] > last / 3.8)
+    return tuple(([row for row in rows if not test(row)], [row for row in rows if test(row)]) for test in tests)
+
+
+def rms(predicted, held) -> float:
+    misses = [
+        math.log(value / row["qid"])
+        for value, row in zip(predicted, held, strict=True)
+        if row["qid"] > 3 * standard_error(row["document_qid"])
+    ]
+    return math.sqrt(math.fsum(miss**2 for miss in misses) / len(misses))
+
+
+def scores() -> dict:
+    size, tokens = (
+        {
+            name: rms(np.exp(columns(held, form) @ fit(training, form).coefficients), held)
+            for name, form in FORMS.items()
+        }
+        for training, held in splits()
+    )
+    best = {"size": min(size.values()), "tokens": min(tokens.values())}
+    found = {f"qb_best_{name}": value for name, value in best.items()}
+    found |= {f"qb_best_{name}_factor": math.exp(value) for name, value in best.items()}
+    found |= {f"qb_rms_{name}": size[name] for name in ("without_block", "without_tokens")}
+    return found | {"qb_rms_ratio_exponential": size["separable"], "qb_goal": 0.15}
+
+
+# Everything that rests on a fit: both stop near the top, not on it.
+OF_FITS = [
+    f"qb_{name}_{end}" for name in ("beta", "alpha", "mu", "nu", "mu_ratio_by_size", "mu_outliers") for end in ENDS
+]
+ALONE = ("tau", "kappa", "gain_size", "gain_tokens", "best_size", "best_tokens", "best_size_factor")
+ALONE += ("best_tokens_factor", "rms_without_block", "rms_without_tokens", "rms_ratio_exponential")
+TOLERANCES = dict.fromkeys([*OF_FITS, *(f"qb_{name}" for name in ALONE)], FITTED)

@@ -137,7 +137,7 @@ def test_the_gain_for_ten_times_the_size_is_the_step_between_planted_sizes():
     assert found["gain_layer_low"] == pytest.approx(0.15)
     assert (found["ratio_matmul_small"], found["ratio_layer_large"]) == (0.3, 0.65)
     assert found["finer_mean"] == pytest.approx(np.mean([0.1, 0.15, 0.2, 0.25]))
-    assert (found["questions"], found["fitted"], found["clear_up"]) == (6, 6, 6)
+    assert (found["fitted"], found["clear_up"]) == (6, 6)
 
 
 def test_a_ratio_that_falls_between_two_sizes_stops_the_page():

@@ -236,7 +236,7 @@ def against_size(main: pd.DataFrame, fits: pd.DataFrame) -> Numbers:
         found |= ends_of(f"gain_{granularity}", by_question.loc[(MAIN, METRIC, granularity, BUDGET)])
     claim(bool((table["high"] > 0).all()), "no question in which the ratio clearly falls with size")
     clear = int((table["low"] > 0).sum())
-    return found | {"questions": len(fits), "fitted": len(table), "clear_up": clear}
+    return found | {"fitted": len(table), "clear_up": clear}
 
 
 # ---- the published law -----------------------------------------------------------------------------------------------

@@ -1,15 +1,26 @@
 """What the appendix on searches and joint laws states: searches, trials beside recipes, and joint laws."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
+from helpers.analyse.fits.by_run import fit_by_run
+from helpers.analyse.fits.hold_outs import judge, predict_all, refitted, scores, scores_by_run, table_of_scores
+from helpers.analyse.fits.result import FitResult
+from helpers.analyse.judgement.scoring import with_errors
+from helpers.analyse.laws.names import JOINT_FORMS
+from helpers.analyse.mixed import block_size
 from helpers.analyse.mixed.largest_ratio import largest_ratios
-from helpers.analyse.mixed.largest_ratio_law import fits_by_question
+from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS, fits_by_question
 from helpers.analyse.mixed.searches import best_of_random, chosen_on_less, excess, regrets, searches_compared
 from helpers.analyse.mixed.trials import scheme_names
+from helpers.analyse.questions.extrapolation import GOAL_LOG_RMS
 from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.show.claims import claim
+from helpers.show.numbers.block_size import JOINT, Blocks, words
+from helpers.show.numbers.block_size import ends_of as value_and_ends
 from helpers.show.numbers.how_much_can_go_low import (
     BUDGET,
     MAIN,
@@ -26,6 +37,7 @@ from helpers.show.style import count_label
 
 MAPPED = ("tadpole-128x3", "tadpole-256x4", "tadpole-320x6", "tadpole-512x12")  # models of the map of matrices
 GUIDED = ("greedy", "integer_programme", "second_order")
+CONTROLS = ("without-block", "without-tokens")
 SEARCH_NAMES = {
     "random_equal": "random, as many trials",
     "random_shared": "random, as many for all targets",
@@ -230,3 +242,84 @@ def search_numbers(mixed: Mixed) -> Numbers:
     longest = mixed.tried["n_sequences"].max()
     found = searches(here.searched, searches_compared(here.searched)) | by_random_alone(here.searched)
     return found | ablation(text, draws, int(longest)) | swapped(here)
+
+
+# ---- joint laws ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class JointLaws:
+    """The joint laws of ratio and block by name: fits, and scores on hold-outs, of QiD and of relative perplexity."""
+
+    fits: dict[str, FitResult]
+    scores: pd.DataFrame
+    scores_of_perplexity: pd.DataFrame
+
+    @classmethod
+    def of(cls, data: Blocks, seed: int) -> "JointLaws":
+        """Fit and judge every joint law; `seed` is that of the errors of scores."""
+        forms = {name: refitted(form) for name, form in JOINT_FORMS.items()}
+        made = predict_all(forms, block_size.block_splits(data.table), block_size.paired_floor)
+        judged = with_errors(scores(made), scores_by_run(made), np.random.default_rng(seed))
+        splits = block_size.block_splits(block_size.in_relative_perplexity(data.table))
+        fits = {name: fit_by_run(form, data.data)[0] for name, form in JOINT_FORMS.items()}
+        return cls(fits, judged, judge(forms, splits, block_size.paired_floor))
+
+    def table(self, column: str) -> pd.DataFrame:
+        """Return one column of the scores of QiD, a row a law and a column a hold-out."""
+        return table_of_scores(self.scores, column)
+
+
+def laws_table(laws: JointLaws) -> pd.DataFrame:
+    """Return for people the fit and the form of each joint law, the best first by Akaike's criterion."""
+    least = min(fit.aic for fit in laws.fits.values())
+    shown = {
+        name: {
+            "AIC beyond the least": f"{fit.aic - least:.0f}",
+            "scatter τ": f"{fit.tau:.3f}",
+            "law": (JOINT_FORMS[name].__doc__ or "").splitlines()[0],
+        }
+        for name, fit in sorted(laws.fits.items(), key=lambda pair: pair[1].aic)
+    }
+    return pd.DataFrame(shown).T
+
+
+def joint_numbers(laws: JointLaws) -> Numbers:
+    """Return what the joint laws say and how far they miss what they haven't seen; checks that none is good."""
+    fits, rms = laws.fits, laws.table("log_rms")
+    joint, plain, told = fits[JOINT], fits["ratio-exponential"], fits["block-by-outliers"]
+    found: Numbers = {}
+    for name in ("beta", "alpha", "mu", "nu"):
+        found |= value_and_ends(f"qb_{name}", _row(joint, name))
+    found |= value_and_ends("qb_mu_ratio_by_size", _row(fits["ratio-by-size"], "mu"))
+    found |= value_and_ends("qb_mu_outliers", _row(told, "mu"))
+    claim(joint.aic == min(fit.aic for fit in fits.values()), "the law in size and tokens fits best")
+    claim(rms.min().min() > GOAL_LOG_RMS, "no law reaches the mark")
+    for law in ("ratio-exponential", *CONTROLS):
+        found[f"qb_rms_{law.replace('-', '_')}"] = rms.at[law, "largest size"]
+    best = {"size": rms["largest size"].min(), "tokens": rms.iloc[:, 1].min()}
+    found |= {f"qb_best_{name}": value for name, value in best.items()}
+    found |= {f"qb_best_{name}_factor": float(np.exp(value)) for name, value in best.items()}
+    printed = [one.k for one in CAO_2024_LAWS.values()]
+    return found | {
+        "qb_kappa": joint.estimate("kappa").value,
+        "qb_kappa_even": words(_row(told, "kappa")),
+        "qb_tau": joint.tau,
+        "qb_joint_rows": joint.n_rows,
+        "qb_joint_runs": joint.n_runs,
+        "qb_goal": GOAL_LOG_RMS,
+        "qb_gain_size": plain.aic - fits["block-by-size"].aic,
+        "qb_gain_tokens": fits["block-by-size"].aic - joint.aic,
+        "qb_slope": _minus(-plain.estimate("c").value / plain.estimate("alpha").value),
+        "qb_cao_slope_least": _minus(max(printed)),
+        "qb_cao_slope_most": _minus(min(printed)),
+    }
+
+
+def _minus(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−")
+
+
+def _row(fit: FitResult, name: str) -> dict[str, float]:
+    one = fit.estimate(name)
+    return {"value": one.value, "low": one.low, "high": one.high}
