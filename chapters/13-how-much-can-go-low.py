@@ -84,8 +84,7 @@ put_all(**share.numbers(mixed))
 # {term}`recipe`: the model is rounded again block after block, as for use, and scored on held-out text. Largest ratios are read off
 # recipes, because the held-out text doesn't know what the search liked. Between two recipes the ratio is read off a straight line.
 #
-# There are {glue:text}`mix_runs:d` training runs at a constant rate, one a size, from {glue:text}`mix_smallest:s` to
-# {glue:text}`mix_largest:s` parameters. This chapter compares them at {glue:text}`mix_tokens:s` tokens, the most that every size has:
+# The {glue:text}`mix_runs:d` runs, at a constant rate, are compared at {glue:text}`mix_tokens:s` tokens, the most that every size has:
 # {glue:text}`mix_most_read:,.0f` tokens per parameter in the smallest, {glue:text}`mix_least_read:.1f` in the largest.
 #
 # ## Costs nearly add up
@@ -113,8 +112,7 @@ plt.close("all")
 # {glue:text}`97-searches-and-joint-laws.ipynb::beyond_greedy_mean:.1%` and
 # {glue:text}`97-searches-and-joint-laws.ipynb::beyond_integer_programme_mean:.1%` above the best assignment known. The paper's random
 # search, with many more trials, ends {glue:text}`97-searches-and-joint-laws.ipynb::beyond_random_all_mean:.0%` above it.
-# {doc}`Appendix F <97-searches-and-joint-laws>` compares the searches, says how much text and how many trials they need, and holds
-# trials against recipes.
+# {doc}`Appendix F <97-searches-and-joint-laws>` compares searches, and trials with recipes.
 #
 # ## Which matrices are sensitive
 #
@@ -222,9 +220,8 @@ plt.close("all")
 #
 # - **Large models.** The paper's have half a billion parameters and more, ours {glue:text}`mix_largest:s` at most. They are trained
 #   on one kind of text, with one seed a size.
-# - **A ratio between two targets.** Cost rises faster than in proportion, so the straight line between two recipes puts the largest ratio
-#   too low where the gap is wide: in small models at small budgets. Trials, which fill such gaps better, give nearly the same slope
-#   ({doc}`appendix F <97-searches-and-joint-laws>`).
+# - **A ratio between two targets.** The straight line between two recipes puts the largest ratio too low where the gap is wide: in small
+#   models at small budgets. Trials fill such gaps better, and give nearly the same slope ({doc}`appendix F <97-searches-and-joint-laws>`).
 # - **Memory and speed.** A ratio counts parameters, not stored bits; {doc}`chapter 16 <16-seven-ways>` compares at equal bits. Nothing
 #   here says that a mixed model runs faster.
 
