@@ -22,7 +22,7 @@ from helpers.show.drawing.vector import has_colour_map
 from helpers.table.records import given
 
 WIDTH = 3.7  # inches: 355 px, as wide as the text on a phone of 390
-LETTERS = 9.0  # points: 12 px
+LETTERS = 9.5  # points: 12.7 px, and 11 where the page leaves the picture less
 LETTER_WIDTH = 0.56 * LETTERS  # points, of DejaVu Sans on average
 LOWEST, HIGHEST = {False: 1.7, True: 2.4}, {False: 2.2, True: 3.4}  # inches of a panel, by whether it is alone
 ROW = 0.18  # inches that a named row needs
