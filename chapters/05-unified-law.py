@@ -74,9 +74,9 @@ from helpers.analyse.rows.study import (
 from helpers.show.figures import comparisons, qid
 from helpers.show.figures import fits as fit_figures
 from helpers.show.glue import put, put_all
-from helpers.show.live_chart import prediction_chart
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import fits_table
+from helpers.show.touch.law import fitted_law
 from helpers.table.files import read_table
 
 use_house_style()
@@ -609,12 +609,12 @@ put("paper_size_low", count_label(OUYANG_2024.validity.n_params[0]))
 #
 # ## Try it
 #
-# Choose tokens and size inside the box that was fitted. The dots are the law *{glue:text}`default_law:s`*, which a written rule chooses ({doc}`chapter 9 <09-extrapolation>`),
-# the bars its {glue:text}`held_level:.0%` interval for a new training run.
+# Choose tokens and size inside the box that was fitted. The lines are the law *{glue:text}`default_law:s`*, which a written rule chooses ({doc}`chapter 9 <09-extrapolation>`),
+# the bands its {glue:text}`held_level:.0%` interval for a new training run.
 
 # %% tags=["hide-input"]
 default, _ = read_default()
-prediction_chart(fit_by_run(FORMS[default.law], data)[0], hold_out.level)
+fitted_law(fit_by_run(FORMS[default.law], data)[0], hold_out.level)
 
 # %% tags=["remove-cell"]
 put_all(default_law=default.name, default_reason=default.reason)
