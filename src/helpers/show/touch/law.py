@@ -1,8 +1,8 @@
 """A fitted law to be asked in the page: predicted QiD by bit width, with its interval for a new training run.
 
 The page carries the coefficients c and their covariance C and computes (`book/_ext/touch/interval.js`) with x, what
-multiplies each coefficient in ln QiD: QiD = exp(x'c), its interval QiD (1 -+ t sqrt(x'Cx + tau^2)). That is the interval
-of `hold_out_largest` for a row without error of its own.
+multiplies each coefficient in ln QiD: QiD = exp(x'c), its interval QiD (1 -+ t sqrt(x'Cx + tau^2)). That is the
+interval of `hold_out_largest` for a row without error of its own.
 """
 
 from typing import Any
