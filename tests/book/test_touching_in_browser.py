@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.book.test_browser import CHROMIUM, FLAGS
-from tests.book.touch_page import write_page
+from tests.book.touch_page import KEPT, write_page
 
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.judgement.band import every_answer, span
@@ -212,7 +212,7 @@ def fits():
 
 
 def test_a_model_is_described_by_keyboard_and_the_answers_are_python_s(opened, fits):
-    page = opened(calculator(fits, MEASURED, START))
+    page = opened(calculator(fits, MEASURED, KEPT, START))
     text = heard(page, "7B parameters, 15T tokens, 4 bits in groups of 128.")
     assert "Outside what was fitted: " in text
     page.get_by_label("size N, parameters", exact=True).fill("3B")
@@ -238,7 +238,7 @@ def test_a_model_is_described_by_keyboard_and_the_answers_are_python_s(opened, f
 
 
 def test_an_amount_that_is_none_is_marked_and_changes_nothing(opened, fits):
-    page = opened(calculator(fits, MEASURED, START))
+    page = opened(calculator(fits, MEASURED, KEPT, START))
     size = page.get_by_label("size N, parameters", exact=True)
     for wrong in ("many", "-3B", "1e30"):
         size.fill(wrong)
@@ -253,14 +253,14 @@ def test_an_amount_that_is_none_is_marked_and_changes_nothing(opened, fits):
 
 
 def test_a_preset_names_its_source_and_a_link_reproduces_the_setting(opened, fits):
-    page = opened(calculator(fits, MEASURED, START), 390)
+    page = opened(calculator(fits, MEASURED, KEPT, START), 390)
     press(page, "start from", "ArrowDown")
     note = page.locator(".touch-note").first.text_content()
     assert note.startswith(PRESETS[0].name)
     assert note.endswith(f"({PRESETS[0].source}).")
     press_in(page, "perplexity may rise by", "10%", "ArrowLeft")
     link = page.get_by_role("link", name="Link to this setting").get_attribute("href")
-    again = opened(calculator(fits, MEASURED, START), after=link)
+    again = opened(calculator(fits, MEASURED, KEPT, START), after=link)
     assert values(again) == values(page)
     assert again.get_by_label("5%", exact=True).is_checked()
     again.evaluate("location.hash = '#calculator?N=5M&D=500M&bits=2&group=32'")
@@ -270,9 +270,9 @@ def test_a_preset_names_its_source_and_a_link_reproduces_the_setting(opened, fit
 
 
 def test_what_lies_beyond_the_data_is_red_and_measured_models_of_like_size_are_dots(opened, fits):
-    page = opened(calculator(fits, MEASURED, START))
+    page = opened(calculator(fits, MEASURED, KEPT, START))
     assert page.locator(".touch-plots circle").count() == 2  # the model asked for, and the one of 6B
-    assert page.locator(".touch-beyond").count() == 4
+    assert page.locator(".touch-beyond").count() == 5
     page.evaluate("location.hash = '#calculator?N=5M&D=500M&bits=4&group=32'")
     heard(page, "5M parameters")
     strokes = page.locator(".touch-plots path").evaluate_all("paths => paths.map(p => p.getAttribute('stroke'))")
