@@ -45,20 +45,21 @@ class StackedLinear(nn.Module):
 
     def forward(self, inputs: Tensor, shares: list[int] | None = None) -> Tensor:
         """Multiply each variant's inputs with its own weight."""
-        weight = given(self.weight)
+        weight = given(self.weight).to(inputs.dtype)  # TF32's operands may come in float16
+        stacked_bias = None if self.bias is None else self.bias.to(inputs.dtype)
         if shares is not None:
             parts = inputs.split(shares)
-            biases = [None] * len(parts) if self.bias is None else self.bias
+            biases = [None] * len(parts) if stacked_bias is None else stacked_bias
             each = zip(parts, weight, biases, strict=True)
             return torch.cat([nn.functional.linear(part, own, bias) for part, own, bias in each])
         n_variants, rows, columns = weight.shape
         stacked = inputs.reshape(n_variants, -1, columns)
         outputs = stacked.new_empty(n_variants, stacked.shape[1], rows)
         for v in range(n_variants):  # one product per variant: wide enough, its bias for nothing, its bits its own
-            if self.bias is None:
+            if stacked_bias is None:
                 torch.mm(stacked[v], weight[v].mT, out=outputs[v])
             else:
-                torch.addmm(self.bias[v], stacked[v], weight[v].mT, out=outputs[v])
+                torch.addmm(stacked_bias[v], stacked[v], weight[v].mT, out=outputs[v])
         return outputs.view(*inputs.shape[:-1], rows)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXAttention, GPTNeoXLayer, GPTNeoXMLP
 
 from helpers.measure.models.cuda.blocks import StackedNorm, norms, operand_dtype
+from helpers.measure.models.cuda.kernels import gelu
 from helpers.measure.models.known_parts import Norm
 
 ELEMENTS_PER_PROGRAM = 2048
@@ -29,25 +30,30 @@ def fits(block: nn.Module) -> bool:
 
 
 def forward(block: GPTNeoXLayer, hidden: Tensor, position_embeddings: tuple[Tensor, Tensor], **_: object) -> Tensor:
-    """Return the block's output for `hidden` (V x n, L, d), V variants' sequences one after the other."""
+    """Return the block's output for `hidden` (V x n, L, d), V variants' sequences one after the other.
+
+    In TF32 products take float16 operands, which have TF32's ten bits of mantissa; their sums are float32, and so are
+    the states between blocks.
+    """
     if block.use_parallel_residual:
         for_attention, for_mlp = _norms(hidden, [block.input_layernorm, block.post_attention_layernorm])
         attended = _attention(block.attention, for_attention, position_embeddings)
         return _sum(_mlp(block.mlp, for_mlp), attended, hidden)
     (for_attention,) = _norms(hidden, [block.input_layernorm])
-    hidden = _attention(block.attention, for_attention, position_embeddings) + hidden
+    hidden = hidden + _attention(block.attention, for_attention, position_embeddings)
     (for_mlp,) = _norms(hidden, [block.post_attention_layernorm])
-    return _mlp(block.mlp, for_mlp) + hidden
+    return hidden + _mlp(block.mlp, for_mlp)
 
 
 def _norms(hidden: Tensor, stacked: list[StackedNorm]) -> list[Tensor]:
     template = stacked[0].template[0]
     assert isinstance(template, nn.LayerNorm), template
-    return norms(hidden, stacked, Norm(template.eps, centred=True, offset=0.0))
+    kind = Norm(template.eps, centred=True, offset=0.0)
+    return norms(hidden, stacked, kind, operand_dtype(hidden.dtype))
 
 
 def _attention(attention: GPTNeoXAttention, inputs: Tensor, position_embeddings: tuple[Tensor, Tensor]) -> Tensor:
-    """Return causal attention. In TF32 its products take float16 operands, which have TF32's ten bits of mantissa."""
+    """Return causal attention."""
     fused = attention.query_key_value(inputs)
     rotated = _rotate(fused, *position_embeddings, attention.head_size, operand_dtype(fused.dtype))
     query, key, value = rotated.unflatten(-1, (-1, 3, attention.head_size)).permute(3, 0, 2, 1, 4)
@@ -68,25 +74,25 @@ def _mlp(mlp: GPTNeoXMLP, inputs: Tensor) -> Tensor:
 def _gelu_kernel(values, n, SIZE: tl.constexpr):
     place = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     x = tl.load(values + place, mask=place < n, other=0.0)
-    wide = x.to(tl.float32)
-    tl.store(values + place, (0.5 * wide * (1 + tl.erf(wide * 0.7071067811865476))).to(x.dtype), mask=place < n)
+    tl.store(values + place, gelu(x.to(tl.float32)).to(x.dtype), mask=place < n)
 
 
 @triton.jit
-def _sum_kernel(into, second, third, n, SIZE: tl.constexpr):
+def _sum_kernel(first, second, third, total, n, SIZE: tl.constexpr):
     place = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     inside = place < n
-    x = tl.load(into + place, mask=inside, other=0.0)
-    total = x.to(tl.float32) + tl.load(second + place, mask=inside, other=0.0).to(tl.float32)
-    total += tl.load(third + place, mask=inside, other=0.0).to(tl.float32)
-    tl.store(into + place, total.to(x.dtype), mask=inside)
+    x = tl.load(first + place, mask=inside, other=0.0).to(tl.float32)
+    x += tl.load(second + place, mask=inside, other=0.0).to(tl.float32)
+    x += tl.load(third + place, mask=inside, other=0.0).to(tl.float32)
+    tl.store(total + place, x.to(total.dtype.element_ty), mask=inside)
 
 
-def _sum(into: Tensor, second: Tensor, third: Tensor) -> Tensor:
-    """Add `second` and `third` to `into`, in place."""
-    n = into.numel()
-    _sum_kernel[(triton.cdiv(n, ELEMENTS_PER_PROGRAM),)](into, second, third, n, SIZE=ELEMENTS_PER_PROGRAM)
-    return into
+def _sum(first: Tensor, second: Tensor, hidden: Tensor) -> Tensor:
+    """Return the sum in the dtype of `hidden`; `first` is used up where it has that dtype."""
+    total = first if first.dtype == hidden.dtype else torch.empty_like(hidden)
+    n = total.numel()
+    _sum_kernel[(triton.cdiv(n, ELEMENTS_PER_PROGRAM),)](first, second, hidden, total, n, SIZE=ELEMENTS_PER_PROGRAM)
+    return total
 
 
 @triton.jit
