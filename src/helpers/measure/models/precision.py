@@ -29,6 +29,12 @@ def matrix_products(dtype: str) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
+def in_halves(operand: torch.Tensor) -> bool:
+    """Tell whether products of `operand` are made of halves (`cuda/halves`): float32's on a GPU, without TF32."""
+    full = operand.dtype == torch.float32 and not torch.backends.cuda.matmul.allow_tf32
+    return full and operand.is_cuda and operand.numel() > 0
+
+
 def refuse_without_tensor_cores(dtype: str, device: torch.device) -> None:
     """Raise QuantizationError for TF32 on a CPU, which would silently be float32."""
     if dtype == "tfloat32" and device.type != "cuda":

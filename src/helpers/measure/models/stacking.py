@@ -18,6 +18,7 @@ from torch.func import functional_call
 
 from helpers.measure.models.as_linear import Experts
 from helpers.measure.models.decoders import Decoder, linear_in, stored_buffers
+from helpers.measure.models.precision import in_halves
 from helpers.measure.models.stored import widened_outside
 from helpers.measure.models.streaming.placing import device_of
 from helpers.table.records import given
@@ -54,6 +55,11 @@ class StackedLinear(nn.Module):
             return torch.cat([nn.functional.linear(part, own, bias) for part, own, bias in each])
         n_variants, rows, columns = weight.shape
         stacked = inputs.reshape(n_variants, -1, columns)
+        if in_halves(stacked):
+            from helpers.measure.models.cuda import halves  # Triton is there only where CUDA is
+
+            outputs = halves.linear(halves.halves_of(stacked), halves.halves_of(weight), stacked_bias)
+            return outputs.view(*inputs.shape[:-1], rows)
         outputs = stacked.new_empty(n_variants, stacked.shape[1], rows)
         for v in range(n_variants):  # one product per variant: wide enough, its bias for nothing, its bits its own
             if stacked_bias is None:

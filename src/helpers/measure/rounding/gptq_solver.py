@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helpers.measure.models.precision import in_halves
 from helpers.measure.rounding import grids
 from helpers.table.errors import QuantizationError
 
@@ -21,9 +22,8 @@ LAZY_COLUMNS = 128  # columns corrected together before the rest of the matrix i
 # Of the second moments: tokens added at once (their order is part of the result), and column panels of wide layers
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 65536}
 PANELS, PANEL_COLUMNS = 4, 128
-# Columns, on a GPU, up to which matrices are factorised as a batch, those of a panel of larger ones, and columns up to
-# which one kernel inverts
-FACTORISED_TOGETHER, FACTOR_PANEL, INVERTED_TOGETHER = 512, 384, 2048
+# Columns, on a GPU, up to which matrices are factorised as a batch and inverted by one kernel
+FACTORISED_TOGETHER, INVERTED_TOGETHER = 1536, 2048
 DAMPING_RUNGS = (1.0, 10.0, 100.0)  # multiples of rel_damp that are tried in turn; the one used is recorded
 
 
@@ -61,9 +61,15 @@ class Solution:
 def second_moments(inputs: Tensor) -> Tensor:
     """Return the sum of x x^T over the tokens of `inputs` (..., tokens, columns): (..., columns, columns), float32.
 
-    Tokens are added in chunks of a fixed length, in order, and only one triangle of blocks is computed.
+    Tokens are added in chunks of a fixed length, in order, and only one triangle of blocks is computed. On a GPU
+    float32 numbers are taken apart into halves.
     """
     columns = inputs.shape[-1]
+    if in_halves(inputs):
+        from helpers.measure.models.cuda import halves  # Triton is there only where CUDA is
+
+        taken_apart = halves.halves_of(inputs.reshape(-1, *inputs.shape[-2:]))
+        return halves.second_moments(taken_apart).view(*inputs.shape[:-2], columns, columns)
     width = -(-columns // (PANELS if columns >= PANELS * PANEL_COLUMNS else 1))
     kind = torch.promote_types(inputs.dtype, torch.float32)
     total = inputs.new_zeros((*inputs.shape[:-2], columns, columns), dtype=kind)
@@ -130,44 +136,20 @@ def _means(rows: Tensor) -> Tensor:
 def _cholesky(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return the lower Cholesky factor of symmetric matrices (..., n, n), and what went wrong (0 for nothing).
 
-    On a GPU small matrices go as a batch, and large ones by panels that do.
+    On a GPU one matrix and several are factorised by different programs: small matrices go as several, even one, and
+    large ones one by one, whichever costs less.
     """
     if not matrix.is_cuda:
         lower, info = torch.linalg.cholesky_ex(matrix)
         return lower, info
     stacked = matrix.reshape(-1, *matrix.shape[-2:])
-    whole = matrix.shape[-1] <= FACTORISED_TOGETHER
-    lower, info = _factor_together(stacked) if whole else _factor_by_panels(stacked, FACTOR_PANEL)
+    if matrix.shape[-1] > FACTORISED_TOGETHER:
+        parts = [torch.linalg.cholesky_ex(each) for each in stacked]
+        lower, info = torch.stack([part.L for part in parts]), torch.stack([part.info for part in parts])
+    else:
+        doubled = torch.cat([stacked, stacked[:1]]) if len(stacked) == 1 else stacked
+        lower, info = (part[: len(stacked)] for part in torch.linalg.cholesky_ex(doubled))
     return lower.view(matrix.shape), info.view(matrix.shape[:-2])
-
-
-def _factor_together(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Return `cholesky_ex` of matrices (V, n, n) as a batch, even of one: one and several go to different programs."""
-    doubled = torch.cat([matrices, matrices[:1]]) if len(matrices) == 1 else matrices
-    lower, info = (part[: len(matrices)] for part in torch.linalg.cholesky_ex(doubled))
-    return lower, info
-
-
-def _factor_by_panels(matrices: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Return what `_factor_together` does, `width` columns at a time.
-
-    What lies below a panel's diagonal block is multiplied by that block's inverse, and the rest corrected by products,
-    a matrix at a time. Source: Golub and Van Loan 2013, Matrix Computations, section 4.2.9.
-    """
-    lower = matrices.tril()
-    n, failed = lower.shape[-1], []
-    for start in range(0, n, width):
-        panel = slice(start, start + width)
-        diagonal, info = _factor_together(lower[:, panel, panel])
-        failed.append(info)
-        lower[:, panel, panel] = diagonal
-        stop = min(start + width, n)
-        below = product(lower[:, stop:, panel], _inverse_of_lower(diagonal).mT)
-        lower[:, stop:, panel] = below
-        for later in range(stop, n, width):
-            left, right = below[:, later - stop :], below[:, later - stop : later - stop + width]
-            _add_product(lower[:, later:, later : later + width], left, right.mT, -1.0)
-    return lower, torch.stack(failed).amax(0)
 
 
 def _inverse_of_lower(lower: Tensor) -> Tensor:
