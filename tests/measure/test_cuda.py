@@ -109,7 +109,7 @@ def test_products_of_halves_are_as_accurate_as_float32(tokens, columns, rows, si
     inputs = torch.randn(2, tokens, columns, generator=generator, device="cuda").exp() * size
     weight = torch.randn(2, rows, columns, generator=generator, device="cuda") * 0.02
     bias = torch.randn(2, rows, generator=generator, device="cuda") * size
-    ours = halves.linear(halves.halves_of(inputs), halves.halves_of(weight), bias).double()
+    ours = halves.halves_of(inputs).product(halves.halves_of(weight), bias).double()
     plain = (inputs @ weight.mT + bias[:, None]).double()
     exact = inputs.double() @ weight.double().mT + bias.double()[:, None]
     missed, allowed = ((each - exact).norm() / exact.norm() for each in (ours, plain))
@@ -120,20 +120,20 @@ def test_second_moments_of_halves_are_close_to_float64():
     """Tensor cores round sums towards zero: sums over 4,096 tokens that are all positive come out 3e-5 too small."""
     generator = torch.Generator("cuda").manual_seed(0)
     inputs = torch.randn(2, 10_000, 200, generator=generator, device="cuda").relu()
-    found = gptq_solver.second_moments(inputs).double()
+    found = halves.halves_of(inputs).second_moments()
     exact = inputs.double().mT @ inputs.double()
     assert (found - exact).norm() / exact.norm() < 3e-5
-    torch.testing.assert_close(found[1], gptq_solver.second_moments(inputs[1:]).double()[0], rtol=0, atol=0)
+    assert torch.equal(found[1], halves.halves_of(inputs[1:]).second_moments()[0])
 
 
 def test_numbers_that_are_not_finite_stay_so_in_halves():
     inputs = torch.ones(2, 5, 16, device="cuda")
     inputs[0, 1, 2], inputs[1, 1, 2] = float("inf"), float("nan")
-    moments = halves.second_moments(halves.halves_of(inputs))
+    moments = halves.halves_of(inputs).second_moments()
     assert not moments[0].isfinite().all()
     assert not moments[1].isfinite().all()
     assert torch.equal(
-        halves.second_moments(halves.halves_of(torch.zeros(1, 5, 16, device="cuda"))),
+        halves.halves_of(torch.zeros(1, 5, 16, device="cuda")).second_moments(),
         torch.zeros(1, 16, 16, device="cuda"),
     )
 

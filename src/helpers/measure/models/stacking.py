@@ -10,7 +10,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,13 @@ from torch.func import functional_call
 
 from helpers.measure.models.as_linear import Experts
 from helpers.measure.models.decoders import Decoder, linear_in, stored_buffers
-from helpers.measure.models.precision import in_halves
+from helpers.measure.models.precision import taken_apart
 from helpers.measure.models.stored import widened_outside
 from helpers.measure.models.streaming.placing import device_of
 from helpers.table.records import given
+
+if TYPE_CHECKING:
+    from helpers.measure.models.cuda.halves import Halves
 
 Layer = TypeVar("Layer", bound="StackedLinear")
 
@@ -40,6 +43,7 @@ class StackedLinear(nn.Module):
         super().__init__()
         self.weight: Tensor | None = None
         self.bias: Tensor | None = None
+        self.apart: Halves | None = None  # the inputs to be multiplied next, where they are taken apart already
 
     def see(self, inputs: Tensor, shares: list[int] | None = None) -> None:
         """Look at the inputs before they are multiplied; a walk that rounds may let its micro-batch wait."""
@@ -55,11 +59,10 @@ class StackedLinear(nn.Module):
             return torch.cat([nn.functional.linear(part, own, bias) for part, own, bias in each])
         n_variants, rows, columns = weight.shape
         stacked = inputs.reshape(n_variants, -1, columns)
-        if in_halves(stacked):
-            from helpers.measure.models.cuda import halves  # Triton is there only where CUDA is
-
-            outputs = halves.linear(halves.halves_of(stacked), halves.halves_of(weight), stacked_bias)
-            return outputs.view(*inputs.shape[:-1], rows)
+        apart, self.apart = self.apart or taken_apart(stacked), None
+        if apart is not None:
+            of_weight = given(taken_apart(weight))
+            return apart.product(of_weight, stacked_bias).view(*inputs.shape[:-1], rows)
         outputs = stacked.new_empty(n_variants, stacked.shape[1], rows)
         for v in range(n_variants):  # one product per variant: wide enough, its bias for nothing, its bits its own
             if stacked_bias is None:
@@ -202,7 +205,7 @@ class Stack(Generic[Layer]):
     def clear(self) -> None:
         """Let go of all parameters."""
         for layer in self.layers.values():
-            layer.weight = layer.bias = None
+            layer.weight = layer.bias = layer.apart = None
         for stacked in self.others.values():
             stacked.values = {}
 

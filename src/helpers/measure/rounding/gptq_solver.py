@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.measure.models.precision import in_halves
+from helpers.measure.models.precision import taken_apart
 from helpers.measure.rounding import grids
 from helpers.table.errors import QuantizationError
 
@@ -61,15 +61,9 @@ class Solution:
 def second_moments(inputs: Tensor) -> Tensor:
     """Return the sum of x x^T over the tokens of `inputs` (..., tokens, columns): (..., columns, columns), float32.
 
-    Tokens are added in chunks of a fixed length, in order, and only one triangle of blocks is computed. On a GPU
-    float32 numbers are taken apart into halves.
+    Tokens are added in chunks of a fixed length, in order, and only one triangle of blocks is computed.
     """
     columns = inputs.shape[-1]
-    if in_halves(inputs):
-        from helpers.measure.models.cuda import halves  # Triton is there only where CUDA is
-
-        taken_apart = halves.halves_of(inputs.reshape(-1, *inputs.shape[-2:]))
-        return halves.second_moments(taken_apart).view(*inputs.shape[:-2], columns, columns)
     width = -(-columns // (PANELS if columns >= PANELS * PANEL_COLUMNS else 1))
     kind = torch.promote_types(inputs.dtype, torch.float32)
     total = inputs.new_zeros((*inputs.shape[:-2], columns, columns), dtype=kind)
@@ -293,5 +287,14 @@ def solve_plainly(
 def relative_error(weight: Tensor, rounded: Tensor, hessian: Tensor) -> Tensor:
     """Return tr((W - Q) H (W - Q)^T) / tr(W H W^T), shape (...): the share of the layer's output power lost."""
     difference = weight - rounded
-    lost = (difference @ hessian * difference).sum((-2, -1))
-    return lost / (weight @ hessian * weight).sum((-2, -1))
+    lost = (_times(difference, hessian) * difference).sum((-2, -1))
+    return lost / (_times(weight, hessian) * weight).sum((-2, -1))
+
+
+def _times(rows: Tensor, symmetric: Tensor) -> Tensor:
+    """Return rows (..., rows, n) times a symmetric matrix (..., n, n)."""
+    n = symmetric.shape[-1]
+    left, right = taken_apart(rows.reshape(-1, rows.shape[-2], n)), taken_apart(symmetric.reshape(-1, n, n))
+    if left is None or right is None:
+        return rows @ symmetric
+    return left.product(right, None).view(rows.shape)

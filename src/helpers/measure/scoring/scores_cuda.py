@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-COLUMNS_AT_ONCE = 4096
+COLUMNS_AT_ONCE = 1024
 
 
 @triton.jit
@@ -57,7 +57,7 @@ def _launch(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Ten
     n_columns = logits.shape[-1]
     _score_kernel[(targets.numel(),)](
         logits, base, targets, base_log_z, base_top, losses, right, second, second, top, n_columns,
-        COMPARED=original is not None, SIZE=min(COLUMNS_AT_ONCE, triton.next_power_of_2(n_columns)), num_warps=8,
+        COMPARED=original is not None, SIZE=min(COLUMNS_AT_ONCE, triton.next_power_of_2(n_columns)), num_warps=2,
     )  # fmt: skip
     return losses, right, second, top
 

@@ -32,6 +32,23 @@ class Halves:
     parts: Tensor
     scale: Tensor
 
+    def product(self, weight: "Halves", bias: Tensor | None) -> Tensor:
+        """Return the outputs (V, n, rows), float32, of linear layers with weight (V, rows, k) and bias (V, rows)."""
+        n_matrices, n_rows, width = self.parts.shape
+        n_columns = weight.parts.shape[1]
+        outputs = torch.empty(n_matrices, n_rows, n_columns, dtype=torch.float32, device=self.parts.device)
+        tiles = triton.cdiv(n_rows, TILE["BM"]) * triton.cdiv(n_columns, TILE["BN"])
+        _linear_kernel[(n_matrices * tiles,)](
+            self.parts, weight.parts, self.scale, weight.scale, weight.scale if bias is None else bias, outputs,
+            n_rows, n_columns, K=width // 2, BIASED=bias is not None, **TILE,
+        )  # fmt: skip
+        return outputs
+
+    def second_moments(self) -> Tensor:
+        """Return the sums of x x^T over the rows x of each matrix, (V, k, k), float32."""
+        each = zip(self.parts, self.scale, strict=True)
+        return torch.stack([_moments_of_one(parts) / scale / scale for parts, scale in each])
+
 
 def halves_of(values: Tensor) -> Halves:
     """Take float32 matrices (V, n, k) apart."""
@@ -62,19 +79,6 @@ def _split_kernel(values, scale, parts, n_rows, width, ROWS: tl.constexpr, WIDTH
     into = parts + place[:, None] * (2 * width) + column[None, :]
     tl.store(into, upper, mask=inside)
     tl.store(into + width, ((x - upper.to(tl.float32)) * LOW).to(tl.float16), mask=inside)
-
-
-def linear(inputs: Halves, weight: Halves, bias: Tensor | None) -> Tensor:
-    """Return V linear layers' outputs (V, n, rows), float32: inputs (V, n, k), weight (V, rows, k), bias (V, rows)."""
-    n_matrices, n_rows, width = inputs.parts.shape
-    n_columns = weight.parts.shape[1]
-    outputs = torch.empty(n_matrices, n_rows, n_columns, dtype=torch.float32, device=inputs.parts.device)
-    tiles = triton.cdiv(n_rows, TILE["BM"]) * triton.cdiv(n_columns, TILE["BN"])
-    _linear_kernel[(n_matrices * tiles,)](
-        inputs.parts, weight.parts, inputs.scale, weight.scale, weight.scale if bias is None else bias, outputs,
-        n_rows, n_columns, K=width // 2, BIASED=bias is not None, **TILE,
-    )  # fmt: skip
-    return outputs
 
 
 @triton.jit
@@ -112,13 +116,6 @@ def _linear_kernel(
     tl.store(place, total, mask=(row < n_rows)[:, None] & (column < n_columns)[None, :])
 
 
-def second_moments(inputs: Halves) -> Tensor:
-    """Return the sums of x x^T over the rows x of each matrix, (V, k, k), float32."""
-    return torch.stack(
-        [_moments_of_one(parts) / scale / scale for parts, scale in zip(inputs.parts, inputs.scale, strict=True)]
-    )
-
-
 def _moments_of_one(parts: Tensor) -> Tensor:
     """Return the sum of x x^T over the rows x, scaled, of one matrix's halves (n, 2 k): (k, k)."""
     width = parts.shape[-1] // 2
@@ -132,4 +129,5 @@ def _moments_of_one(parts: Tensor) -> Tensor:
         if whole < len(several):
             total += torch.mm(several[whole:, :width].mT, several[whole:], out_dtype=torch.float32)
     upper, crossed = total[:, :width], total[:, width:]
-    return upper + (crossed + crossed.mT) / LOW.value
+    moments: Tensor = upper + (crossed + crossed.mT) / LOW.value
+    return moments

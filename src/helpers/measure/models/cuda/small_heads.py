@@ -8,8 +8,9 @@ import triton.language as tl
 from torch import Tensor
 
 LARGEST_HEAD = 32  # of those that this is faster for
-QUERIES, KEYS = 64, {torch.float32: 32}  # at once
-SETTINGS = {"num_warps": 4, "num_stages": 2}
+QUERIES = 64  # at once
+KEYS = {torch.float32: 32, torch.float16: 64, torch.bfloat16: 64}
+STAGES = {torch.float32: 1, torch.float16: 3, torch.bfloat16: 3}  # of loads in flight
 
 
 def fits(head_size: int) -> bool:
@@ -29,7 +30,7 @@ def attended(fused: Tensor, head_size: int, scale: float) -> Tensor:
     _attention_kernel[(n * n_heads * triton.cdiv(seq_len, QUERIES),)](
         fused, outputs, seq_len, n_heads, scale * math.log2(math.e),
         HEAD=head_size, PRECISION="tf32x3" if fused.dtype == torch.float32 else "tf32",
-        M=QUERIES, N=KEYS.get(fused.dtype, 64), **SETTINGS,
+        M=QUERIES, N=KEYS[fused.dtype], num_stages=STAGES[fused.dtype],
     )  # fmt: skip
     return outputs
 
@@ -54,9 +55,9 @@ def _attention_kernel(
     summed = tl.zeros((M, HEAD), tl.float32)
     for start in range(0, block * M, N):  # every query sees all of these
         k, v = tl.load(keys + start * width), tl.load(keys + start * width + HEAD)
-        scores = tl.dot(query, k.T, input_precision=PRECISION) * scale
-        highest = tl.maximum(peak, tl.max(scores, axis=1))
-        weights = tl.exp2(scores - highest[:, None])
+        scores = tl.dot(query, k.T, input_precision=PRECISION)
+        highest = tl.maximum(peak, tl.max(scores, axis=1) * scale)
+        weights = tl.exp2(scores * scale - highest[:, None])
         shrunk = tl.exp2(peak - highest)
         total = total * shrunk + tl.sum(weights, axis=1)
         summed = tl.dot(weights.to(v.dtype), v, summed * shrunk[:, None], input_precision=PRECISION)
@@ -65,10 +66,10 @@ def _attention_kernel(
         there = (start + key < seq_len)[:, None]
         k = tl.load(keys + start * width, mask=there, other=0.0)
         v = tl.load(keys + start * width + HEAD, mask=there, other=0.0)
-        scores = tl.dot(query, k.T, input_precision=PRECISION) * scale
+        scores = tl.dot(query, k.T, input_precision=PRECISION)
         scores = tl.where(row[:, None] >= (start + key)[None, :], scores, -float("inf"))
-        highest = tl.maximum(peak, tl.max(scores, axis=1))
-        weights = tl.exp2(scores - highest[:, None])
+        highest = tl.maximum(peak, tl.max(scores, axis=1) * scale)
+        weights = tl.exp2(scores * scale - highest[:, None])
         shrunk = tl.exp2(peak - highest)
         total = total * shrunk + tl.sum(weights, axis=1)
         summed = tl.dot(weights.to(v.dtype), v, summed * shrunk[:, None], input_precision=PRECISION)
