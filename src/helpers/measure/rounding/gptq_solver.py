@@ -9,12 +9,12 @@ Source: Frantar et al. 2022 (arXiv 2210.17323), algorithm 1. Every function take
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from helpers.measure.models.precision import taken_apart
 from helpers.measure.rounding import grids
 from helpers.table.errors import QuantizationError
 
@@ -284,17 +284,13 @@ def solve_plainly(
     return current
 
 
-def relative_error(weight: Tensor, rounded: Tensor, hessian: Tensor) -> Tensor:
-    """Return tr((W - Q) H (W - Q)^T) / tr(W H W^T), shape (...): the share of the layer's output power lost."""
+def relative_error(
+    weight: Tensor, rounded: Tensor, hessian: Tensor, times: Callable[[Tensor, Tensor], Tensor] = torch.matmul
+) -> Tensor:
+    """Return tr((W - Q) H (W - Q)^T) / tr(W H W^T), shape (...): the share of the layer's output power lost.
+
+    `times` multiplies a matrix with a symmetric one.
+    """
     difference = weight - rounded
-    lost = (_times(difference, hessian) * difference).sum((-2, -1))
-    return lost / (_times(weight, hessian) * weight).sum((-2, -1))
-
-
-def _times(rows: Tensor, symmetric: Tensor) -> Tensor:
-    """Return rows (..., rows, n) times a symmetric matrix (..., n, n)."""
-    n = symmetric.shape[-1]
-    left, right = taken_apart(rows.reshape(-1, rows.shape[-2], n)), taken_apart(symmetric.reshape(-1, n, n))
-    if left is None or right is None:
-        return rows @ symmetric
-    return left.product(right, None).view(rows.shape)
+    lost = (times(difference, hessian) * difference).sum((-2, -1))
+    return lost / (times(weight, hessian) * weight).sum((-2, -1))

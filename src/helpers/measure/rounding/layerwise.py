@@ -24,7 +24,13 @@ from torch import Tensor, nn
 from helpers.measure.models.as_linear import expert_of
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
 from helpers.measure.models.memory import Share, calibration_work, share
-from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores, taken_apart
+from helpers.measure.models.precision import (
+    TENSOR_DTYPE,
+    matrix_products,
+    refuse_without_tensor_cores,
+    taken_apart,
+    times_symmetric,
+)
 from helpers.measure.models.stacking import StackedLinear, WaitError, block_arguments, block_stacks, first_inputs
 from helpers.measure.models.streaming.feed import BlockFeed
 from helpers.measure.models.streaming.hidden import HiddenStates
@@ -282,7 +288,8 @@ class _Walk:
                     self.variants[members[position]].failure = QuantizationError(f"{place}: {error}")
                 members = [i for i in members if not self.variants[i].failure]
             else:
-                self._record(name, members, solution, gptq_solver.relative_error(weight, solution.weight, moments))
+                errors = gptq_solver.relative_error(weight, solution.weight, moments, times_symmetric)
+                self._record(name, members, solution, errors)
                 if everyone:
                     return solution.weight
                 rounded[members] = solution.weight
