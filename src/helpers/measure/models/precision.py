@@ -43,12 +43,6 @@ def taken_apart(matrices: torch.Tensor) -> "Halves | None":
     return halves.halves_of(matrices)
 
 
-def times_symmetric(rows: torch.Tensor, symmetric: torch.Tensor) -> torch.Tensor:
-    """Return rows (V, n, k) times symmetric matrices (V, k, k), made of halves where products are."""
-    left, right = taken_apart(rows), taken_apart(symmetric)
-    return rows @ symmetric if left is None or right is None else left.product(right, None)
-
-
 def refuse_without_tensor_cores(dtype: str, device: torch.device) -> None:
     """Raise QuantizationError for TF32 on a CPU, which would silently be float32."""
     if dtype == "tfloat32" and device.type != "cuda":

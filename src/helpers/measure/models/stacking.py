@@ -8,6 +8,7 @@ only the modules that own parameters are replaced by ones that hold V sets of th
 import contextlib
 import copy
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -22,6 +23,9 @@ from helpers.measure.models.precision import taken_apart
 from helpers.measure.models.stored import widened_outside
 from helpers.measure.models.streaming.placing import device_of
 from helpers.table.records import given
+
+# Batches: on a GPU less than what a block's activations of one batch take
+EMBEDDED_TOGETHER = {"cpu": 1, "cuda": 4}
 
 if TYPE_CHECKING:
     from helpers.measure.models.cuda.halves import Halves
@@ -243,14 +247,17 @@ def first_inputs(
 ) -> Iterator[Tensor]:
     """Yield the first block's hidden states for each batch of tokens (n, L), once per variant: (V x n, L, d).
 
-    Embeddings are fetched and widened once for all batches.
+    Embeddings are fetched and widened once for all batches. A few are embedded at once: a GPU would wait for the call.
     """
     with contextlib.ExitStack() as embeddings:
         for decoder in decoders:
             embeddings.enter_context(widened_outside(decoder.model, decoder.blocks, *decoder.tail))
-        for batch in batches:
-            by_decoder = [decoder.inputs(batch)[0].to(dtype) for decoder in decoders]
-            yield torch.cat([by_decoder[owner] for owner in owners])
+        remaining = iter(batches)
+        while together := tuple(itertools.islice(remaining, EMBEDDED_TOGETHER[device_of(decoders[0].model).type])):
+            sizes = [len(batch) for batch in together]
+            by_decoder = [decoder.inputs(torch.cat(together))[0].to(dtype).split(sizes) for decoder in decoders]
+            for of_batch in zip(*by_decoder, strict=True):
+                yield torch.cat([of_batch[owner] for owner in owners])
 
 
 def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> list[dict[str, Any]]:

@@ -9,7 +9,6 @@ Source: Frantar et al. 2022 (arXiv 2210.17323), algorithm 1. Every function take
 
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -90,7 +89,7 @@ def _add_product(target: Tensor, left: Tensor, right: Tensor, factor: float = 1.
     """
     for index in itertools.product(*map(range, target.shape[:-2])):
         if target.is_cuda and left.dtype in (torch.bfloat16, torch.float16):
-            target[index] += factor * torch.mm(left[index], right[index], out_dtype=torch.float32)
+            target[index].add_(torch.mm(left[index], right[index], out_dtype=torch.float32), alpha=factor)
         else:
             target[index].addmm_(left[index].to(target.dtype), right[index].to(target.dtype), alpha=factor)
 
@@ -121,10 +120,12 @@ def inverse_factor(hessian: Tensor, rel_damp: float) -> tuple[Tensor, Tensor]:
 
 
 def _means(rows: Tensor) -> Tensor:
-    """Return the mean of each row of (..., n): on a GPU row by row, where the order of sums depends on their number."""
+    """Return the mean of each row of (..., n), on a GPU by a kernel: torch's order of sums depends on their number."""
     if not rows.is_cuda:
         return rows.mean(-1)
-    return torch.stack([row.mean() for row in rows.reshape(-1, rows.shape[-1])]).view(rows.shape[:-1])
+    from helpers.measure.rounding.gptq_columns_cuda import means_of_rows  # Triton is there only where CUDA is
+
+    return means_of_rows(rows)
 
 
 def _cholesky(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -284,13 +285,8 @@ def solve_plainly(
     return current
 
 
-def relative_error(
-    weight: Tensor, rounded: Tensor, hessian: Tensor, times: Callable[[Tensor, Tensor], Tensor] = torch.matmul
-) -> Tensor:
-    """Return tr((W - Q) H (W - Q)^T) / tr(W H W^T), shape (...): the share of the layer's output power lost.
-
-    `times` multiplies a matrix with a symmetric one.
-    """
+def relative_error(weight: Tensor, rounded: Tensor, hessian: Tensor) -> Tensor:
+    """Return tr((W - Q) H (W - Q)^T) / tr(W H W^T), shape (...): the share of the layer's output power lost."""
     difference = weight - rounded
-    lost = (times(difference, hessian) * difference).sum((-2, -1))
-    return lost / (times(weight, hessian) * weight).sum((-2, -1))
+    lost = (difference @ hessian * difference).sum((-2, -1))
+    return lost / (weight @ hessian * weight).sum((-2, -1))

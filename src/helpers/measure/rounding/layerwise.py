@@ -24,20 +24,14 @@ from torch import Tensor, nn
 from helpers.measure.models.as_linear import expert_of
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
 from helpers.measure.models.memory import Share, calibration_work, share
-from helpers.measure.models.precision import (
-    TENSOR_DTYPE,
-    matrix_products,
-    refuse_without_tensor_cores,
-    taken_apart,
-    times_symmetric,
-)
+from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores, taken_apart
 from helpers.measure.models.stacking import StackedLinear, WaitError, block_arguments, block_stacks, first_inputs
 from helpers.measure.models.streaming.feed import BlockFeed
 from helpers.measure.models.streaming.hidden import HiddenStates
 from helpers.measure.models.streaming.placing import device_of, home_of
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.rounded import Answers, Checkpoint
-from helpers.measure.rounding.variants import Variant, solved_alike, variant_of
+from helpers.measure.rounding.variants import Variant, solved_alike, variants_of
 from helpers.table.errors import QuantizationError
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
@@ -69,7 +63,7 @@ def walk(
     n_variants = len(checkpoints) * len(schemes)
     at_once = share_of(decoders, n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
-        variants = [variant_of(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
+        variants = [each for owner, decoder in enumerate(decoders) for each in variants_of(owner, decoder, schemes)]
         try:
             for start in range(0, len(variants), at_once.variants):
                 members = variants[start : start + at_once.variants]
@@ -288,8 +282,7 @@ class _Walk:
                     self.variants[members[position]].failure = QuantizationError(f"{place}: {error}")
                 members = [i for i in members if not self.variants[i].failure]
             else:
-                errors = gptq_solver.relative_error(weight, solution.weight, moments, times_symmetric)
-                self._record(name, members, solution, errors)
+                self._record(name, members, solution, gptq_solver.relative_error(weight, solution.weight, moments))
                 if everyone:
                     return solution.weight
                 rounded[members] = solution.weight

@@ -20,6 +20,7 @@ ELEMENTS_PER_PROGRAM = 4096
 TILE = {"BM": 128, "BN": 64, "BK": 32, "num_warps": 4, "num_stages": 3}
 TOKENS_AT_ONCE = 4096  # whose second moments are summed by tensor cores: more, and what they round away shows
 MOMENTS_BYTES = 2**27  # of partial sums at once
+PANELS, PANEL_COLUMNS = 4, 128  # of wide matrices of second moments
 
 
 @dataclass(frozen=True)
@@ -117,17 +118,25 @@ def _linear_kernel(
 
 
 def _moments_of_one(parts: Tensor) -> Tensor:
-    """Return the sum of x x^T over the rows x, scaled, of one matrix's halves (n, 2 k): (k, k)."""
+    """Return the sum of x x^T over the rows x, scaled, of one matrix's halves (n, 2 k): (k, k).
+
+    Of the upper halves' product, which is symmetric, one triangle of blocks is computed.
+    """
     width = parts.shape[-1] // 2
+    panel = -(-width // (PANELS if width >= PANELS * PANEL_COLUMNS else 1))
     at_once = max(1, MOMENTS_BYTES // (8 * width**2)) * TOKENS_AT_ONCE
     total = torch.zeros(width, 2 * width, dtype=torch.float32, device=parts.device)
     for several in parts.split(at_once):
         whole = len(several) // TOKENS_AT_ONCE * TOKENS_AT_ONCE
-        if whole:
-            chunks = several[:whole].unflatten(0, (-1, TOKENS_AT_ONCE))
-            total += torch.bmm(chunks[..., :width].mT, chunks, out_dtype=torch.float32).sum(0)
-        if whole < len(several):
-            total += torch.mm(several[whole:, :width].mT, several[whole:], out_dtype=torch.float32)
+        chunks = several[:whole].unflatten(0, (-1, TOKENS_AT_ONCE)) if whole else None
+        for start in range(0, width, panel):
+            into, columns = total[start : start + panel, start:], slice(start, min(start + panel, width))
+            if chunks is not None:
+                into += torch.bmm(chunks[..., columns].mT, chunks[..., start:], out_dtype=torch.float32).sum(0)
+            if whole < len(several):
+                into += torch.mm(several[whole:, columns].mT, several[whole:, start:], out_dtype=torch.float32)
     upper, crossed = total[:, :width], total[:, width:]
+    for start in range(panel, width, panel):
+        upper[start:, start - panel : start] = upper[start - panel : start, start:].mT
     moments: Tensor = upper + (crossed + crossed.mT) / LOW.value
     return moments
