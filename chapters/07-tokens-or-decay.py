@@ -47,7 +47,7 @@ import numpy as np
 
 from helpers.analyse.questions.decay import mean_over_sizes
 from helpers.analyse.rows.degradation import TOKENS_SEEN
-from helpers.show.figures import comparisons, decay
+from helpers.show.figures import decay
 from helpers.show.glue import put_all
 from helpers.show.numbers import other_recipes, tokens_or_decay
 from helpers.show.style import use_house_style
@@ -72,7 +72,7 @@ measured = read_table("results/measurements.parquet").to_pandas()
 every = tokens_or_decay.every_run(measured)
 runs = tokens_or_decay.runs_of(every)  # GPTQ, asymmetric groups of 32
 ends = runs.at_tokens[runs.at_tokens["way"] == "cooldown, at its end"]
-np.exp(mean_over_sizes(ends, "log_ratio", ["bits"])[["mean", "low", "high"]]).round(2)
+by_bits = np.exp(mean_over_sizes(ends, "log_ratio", ["bits"])[["mean", "low", "high"]])
 
 # %% tags=["remove-cell"]
 coarse = tokens_or_decay.runs_of(every, group_size=tokens_or_decay.COARSE_GROUP, symmetric=True)
@@ -82,9 +82,6 @@ put_all(
     **tokens_or_decay.numbers(runs, coarse, tokens_or_decay.cooled_rows(measured)),
     **other_recipes.numbers(runs, nearest, read_checkpoints("results/checkpoints.parquet").to_pandas()),
     fig_paths=decay.paths(kinds, of_three, TOKENS_SEEN),
-    fig_added=comparisons.ratio_against_tokens(
-        ends.assign(ratio_se=(ends["high"] - ends["low"]) / (2 * 1.96)), "QiD over that of the trunk (factor)"
-    ),
     fig_parts=decay.two_parts(tokens_or_decay.both_parts(runs)),
     fig_ways=decay.at_tokens_and_at_loss(
         other_recipes.for_figure(other_recipes.compared_ways(runs)), "QiD over the trunk's (factor)"
@@ -96,10 +93,8 @@ plt.close("all")
 # Rows are of GPTQ in asymmetric groups of {glue:text}`group:d`, on held-out text, beyond {glue:text}`late_tokens:s` tokens. Where the trunk
 # has no checkpoint at a place, its QiD is read off between its two neighbours, in a straight line of $\ln q_0$.
 #
-# **The yardstick.** Training runs that differ in the {term}`seed` alone differ in QiD too: one checkpoint's scatters by
-# {glue:text}`seed_3:.1%` at 3 bits (standard deviation, {glue:text}`seed_runs:d` runs, {doc}`chapter 11 <11-noise-floor>`). So the ratio of
-# *one* checkpoint to *one* of another run is a finding if it differs from 1 by more than about a factor of {glue:text}`yard_3:.2f` (twice
-# $\sqrt 2$ times as much). Cooldowns and averages share most of their training with the trunk, so that for them this is rather too strict.
+# One checkpoint's QiD scatters between training seeds by {glue:text}`seed_3:.1%` at 3 bits (standard deviation, {glue:text}`seed_runs:d`
+# runs), so that *one* checkpoint differs from *one* of another run if their ratio is beyond a factor of about {glue:text}`yard_3:.2f`.
 #
 # ## While the rate is constant
 #
@@ -115,27 +110,13 @@ plt.close("all")
 # {glue:text}`pieces:d` pieces of training ({glue:text}`trunk_sizes:d` sizes, three bit widths). Over {glue:text}`whole_times:.1f` times more
 # tokens it becomes {glue:text}`whole_low:.1f` to {glue:text}`whole_high:.1f` times as large.
 #
-# :::{table} Factor by which QiD at 3 bits grows per doubling of the tokens at a constant rate (mean and 95% interval over sizes).
-# :name: tab-doubling
-#
-# | second quarter of the first pass | second half | second pass | third and fourth pass |
-# | --- | --- | --- | --- |
-# | {glue:text}`doubling_3_0.25_mean:.2f` [{glue:text}`doubling_3_0.25_low:.2f`, {glue:text}`doubling_3_0.25_high:.2f`] | {glue:text}`doubling_3_0.5_mean:.2f` [{glue:text}`doubling_3_0.5_low:.2f`, {glue:text}`doubling_3_0.5_high:.2f`] | {glue:text}`doubling_3_1_mean:.2f` [{glue:text}`doubling_3_1_low:.2f`, {glue:text}`doubling_3_1_high:.2f`] | {glue:text}`doubling_3_2_mean:.2f` [{glue:text}`doubling_3_2_low:.2f`, {glue:text}`doubling_3_2_high:.2f`] |
-# :::
-#
+# At 3 bits one doubling of the tokens multiplies QiD by {glue:text}`doubling_3_0.25_mean:.2f` [{glue:text}`doubling_3_0.25_low:.2f`, {glue:text}`doubling_3_0.25_high:.2f`] in the second quarter of the first pass through the text, and in
+# the third and fourth pass still by {glue:text}`doubling_3_2_mean:.2f` [{glue:text}`doubling_3_2_low:.2f`, {glue:text}`doubling_3_2_high:.2f`].
 # Growth slows down in the {glue:text}`slowed:d` sizes up to {glue:text}`slowed_to:s` parameters. In the larger it doesn't: at
-# {glue:text}`trunk_largest:s` the factor is {glue:text}`largest_0.5:.2f` in the second of these pieces and {glue:text}`largest_2:.2f` in the
-# last.
+# {glue:text}`trunk_largest:s` the factor is {glue:text}`largest_0.5:.2f` in the second half of the first pass and {glue:text}`largest_2:.2f`
+# in the last two.
 #
 # ## What decay adds at equal tokens
-#
-# ```{glue:figure} fig_added
-# :name: fig-added
-# :alt: Ratio of QiD at the end of a cooldown to that of the trunk at the same tokens, against tokens, in three panels for 2, 3 and 4 bits, one line for each size. At 2 and 3 bits nearly all points lie between one and 1.25 and the later ones higher; at 4 bits the first points scatter widely.
-#
-# What decay to zero adds at equal tokens, more when the rate falls later. Single cooldowns stray further than the surface fitted
-# below. At 4 bits the earliest ends are too noisy to tell. Bars: one paired error; another training run isn't in it.
-# ```
 #
 # **Claim: the error jumps when the rate decays. It does, by a little.**
 #
@@ -157,9 +138,8 @@ plt.close("all")
 # {glue:text}`surface_range_high:.2f`.
 #
 # More tokens, more decay: in KL at 4 bits, whose noise is smaller, the slope in $\ln D$ is {glue:text}`surface_tokens_value:s`
-# [{glue:text}`surface_tokens_low:s`, {glue:text}`surface_tokens_high:s`] (over runs). That decay adds less in larger models is likely but not clear: in $\ln N$
-# it is {glue:text}`surface_size_value:s` [{glue:text}`surface_size_low:s`, {glue:text}`surface_size_high:s`]. The largest sizes had their
-# only cooldown at 250M tokens, so that what decay does to a large model that has been trained long is outside these rows.
+# [{glue:text}`surface_tokens_low:s`, {glue:text}`surface_tokens_high:s`] (over runs). That decay adds less in larger models is likely but not
+# clear. The largest sizes had their only cooldown at 250M tokens.
 #
 # ## The two parts of growth
 #
@@ -181,25 +161,14 @@ plt.close("all")
 # From the first end to the last QiD becomes {glue:text}`after_times_low:.1f` to {glue:text}`after_times_high:.1f` times as large; it rises
 # from each end to the next in {glue:text}`after_rising:d` of {glue:text}`after_series:d` series.
 #
-# :::{table} Exponent of $D$ over the ends of cooldowns, and over the trunk at the same tokens (mean and 95% interval over sizes).
-# :name: tab-after
-#
-# | | 2 bits | 3 bits | 4 bits |
-# | --- | --- | --- | --- |
-# | after decay to zero | {glue:text}`after_2_mean:.2f` [{glue:text}`after_2_low:.2f`, {glue:text}`after_2_high:.2f`] | {glue:text}`after_3_mean:.2f` [{glue:text}`after_3_low:.2f`, {glue:text}`after_3_high:.2f`] | {glue:text}`after_4_mean:.2f` [{glue:text}`after_4_low:.2f`, {glue:text}`after_4_high:.2f`] |
-# | constant rate | {glue:text}`constant_2_mean:.2f` [{glue:text}`constant_2_low:.2f`, {glue:text}`constant_2_high:.2f`] | {glue:text}`constant_3_mean:.2f` [{glue:text}`constant_3_low:.2f`, {glue:text}`constant_3_high:.2f`] | {glue:text}`constant_4_mean:.2f` [{glue:text}`constant_4_low:.2f`, {glue:text}`constant_4_high:.2f`] |
-# :::
+# The exponent of $D$ over the ends is {glue:text}`after_3_mean:.2f` [{glue:text}`after_3_low:.2f`, {glue:text}`after_3_high:.2f`] at 3 bits; over
+# the same tokens at the constant rate it is {glue:text}`constant_3_mean:.2f`.
 #
 # Nor is it the way of measuring: in symmetric groups of 128 and in relative cross-entropy, as the paper has them, all exponents are above
 # zero too ({doc}`appendix A <92-what-else-moves-qid>`). Nor did these models read little for their size: the ends lie at
 # {glue:text}`per_parameter_low:.0f` to {glue:text}`per_parameter_high:.0f` tokens per parameter.
 #
-# **Claim: a fit to checkpoints of one cosine confounds $D$ with the rate. At 2 bits it does.** Along the cosine of
-# {glue:text}`longest_tokens:s` tokens the exponent is higher than along the constant run, by {glue:text}`excess_2_mean:.2f` [{glue:text}`excess_2_low:.2f`, {glue:text}`excess_2_high:.2f`] at 2 bits. At 3 and 4 bits the
-# interval holds zero. Somebody who has the cosine alone overstates the exponent by {glue:text}`overstated_low:.0%` to
-# {glue:text}`overstated_high:.0%`, but doesn't invent it: along the constant run it is {glue:text}`flat_low:.2f` to {glue:text}`flat_high:.2f`.
-#
-# ## At equal loss: rates, weight decay, averages
+# ## At equal loss
 #
 # ```{glue:figure} fig_ways
 # :name: fig-levers
@@ -218,20 +187,6 @@ plt.close("all")
 # rate gives {glue:text}`half_loss_3_ratio:.2f` [{glue:text}`half_loss_3_low:.2f`, {glue:text}`half_loss_3_high:.2f`] of the trunk's QiD and twice the rate {glue:text}`double_loss_3_ratio:.2f` [{glue:text}`double_loss_3_low:.2f`, {glue:text}`double_loss_3_high:.2f`]. At equal tokens little shows: at a higher rate these models
 # learn faster, and so are further along.
 #
-# **Claim: more weight decay lowers the error, less than the rate does. The signs agree.** At equal loss and 3 bits three times the usual
-# weight decay gives {glue:text}`wd3_loss_3_ratio:.2f` and none {glue:text}`wd0_loss_3_ratio:.2f`: one size, one run for each value.
-#
-# **Claim: averages (LAWA) are worse than decay at 16 bits and better than every cooldown at 3. Half of it holds.** Before rounding averages
-# have the higher loss, by {glue:text}`lawa_plain_low:.3f` to {glue:text}`lawa_plain_high:.3f` nats per token. After rounding they have the
-# lower one in {glue:text}`lawa_better_2:d` of {glue:text}`lawa_cases:d` comparisons at 2 bits, but in {glue:text}`lawa_better_3:d` at 3 (by more
-# than two paired errors).
-#
-# **Claim: decay makes the loss sharper, and that is why the error jumps. The numbers fit.** In every cooldown decay raises the trace of the
-# Hessian, at the mean by a factor of {glue:text}`sharper_rtn_hessian_trace_mean:.2f`, and the variance of the 3-bit error shrinks to
-# {glue:text}`sharper_rtn_variance_mean:.2f`. Together that predicts {glue:text}`sharper_rtn_predicted_nats_mean:.2f` of RTN's QiD
-# ({doc}`chapter 12 <12-why>`); measured are {glue:text}`sharper_rtn_qid_nats_mean:.2f`. Tokens work otherwise: they make the weights, and
-# with them the steps of the grid, larger ({doc}`appendix A <92-what-else-moves-qid>`).
-#
 # ## Claim by claim
 #
 # :::{table} The claims of {cite:t}`catalan2025dynamics` and what these runs say.
@@ -239,15 +194,17 @@ plt.close("all")
 #
 # | Claim | Here |
 # |---|---|
-# | flat with tokens at a constant rate | not in the first {glue:text}`norm_ours:.1f` norm time constants: {glue:text}`doubling_3_2_mean:.2f`-fold with the last doubling at 3 bits |
+# | flat with tokens at a constant rate | no: {glue:text}`doubling_3_2_mean:.2f`-fold with the last doubling at 3 bits |
 # | jumps when the rate decays | yes, to {glue:text}`end_last_3_mean:.2f` of the trunk at the last ends, 3 bits |
 # | equal error after decay whatever $D$ | no: {glue:text}`after_times_low:.1f` to {glue:text}`after_times_high:.1f` times from the first end to the last |
-# | one cosine confounds $D$ with the rate | at 2 bits: its exponent is {glue:text}`excess_2_mean:.2f` too high; the rest of it stays |
+# | one cosine confounds $D$ with the rate | at 2 bits its exponent is too high by @excess_2; at 3 and 4 the interval holds zero |
 # | higher peak rate, lower error at equal loss | yes: {glue:text}`double_loss_3_ratio:.2f` at twice the rate, 3 bits |
 # | more weight decay, lower error | yes, at one size: {glue:text}`wd3_loss_3_ratio:.2f` at equal loss, 3 bits |
-# | averages beat every cooldown at 3 bits | in {glue:text}`lawa_better_3:d` of {glue:text}`lawa_cases:d` |
-# | decay raises the curvature, which tracks the error | yes: trace to {glue:text}`sharper_rtn_hessian_trace_mean:.2f` of the trunk's |
+# | averages (LAWA) beat every cooldown at 3 bits | in {glue:text}`lawa_better_3:d` of {glue:text}`lawa_cases:d`; at 2 bits in {glue:text}`lawa_better_2:d` |
+# | decay raises the curvature, which tracks the error | yes: {glue:text}`sharper_rtn_predicted_nats_mean:.2f` of RTN's QiD predicted, {glue:text}`sharper_rtn_qid_nats_mean:.2f` measured |
 # :::
+#
+# The numbers behind the last four lines are in {doc}`appendix A <92-what-else-moves-qid>`.
 #
 # So: tokens *and* decay. Most of the growth of QiD over these runs is that of tokens; a full decay multiplies it once, and a law fitted to
 # one decaying run counts that as tokens. What the paper saw along trillions of tokens and what these models show in their first billion
@@ -261,8 +218,7 @@ plt.close("all")
 #   weight norm settles with a time constant of $1/(2 \eta \lambda)$ updates at rate $\eta$ and decay $\lambda$: these runs last
 #   {glue:text}`norm_ours:.1f` of them, the paper's {glue:text}`norm_theirs:.0f`. A plateau that comes later would not be seen here.
 # - **Large models.** The largest has {glue:text}`trunk_largest:s` parameters, the largest with cooldowns on the trunk {glue:text}`largest_size:s`.
-# - **Other cooldowns.** All take the last fifth of the tokens, in a straight line, to zero. Cosines end at a tenth of the peak.
-# - **New text only.** From {glue:text}`unique_tokens:s` tokens on, text is read again. And it is one data set of Python source, one
+# - **Other cooldowns, new text only.** All take the last fifth of the tokens, in a straight line, to zero. From {glue:text}`unique_tokens:s` tokens on, text is read again. And it is one data set of Python source, one
 #   architecture, one optimizer.
 #
 # ## Exercises

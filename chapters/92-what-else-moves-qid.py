@@ -46,7 +46,7 @@ from IPython.display import Markdown
 from helpers.analyse.questions import decay as decay_questions
 from helpers.analyse.questions.decay_surface import decay_surface, full_cooldowns
 from helpers.analyse.questions.trends import loss_changes, slopes_by_pass, slopes_of_two_runs, steps_up, trends
-from helpers.analyse.questions.twins import differences_of_runs, ratios_to_twins
+from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
 from helpers.analyse.questions.ways import text_losses
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.outcomes import KL, QID
@@ -69,9 +69,10 @@ from helpers.show.figures import comparisons
 from helpers.show.figures import decay as decay_figures
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put, put_all
+from helpers.show.numbers import degradation as numbers
 from helpers.show.numbers import other_recipes, tokens_or_decay
 from helpers.show.style import count_label, use_house_style
-from helpers.show.tables import twins_table
+from helpers.show.tables import ratio_table, twins_table
 from helpers.table.corpus import packages
 from helpers.table.files import read_table
 
@@ -443,6 +444,126 @@ plt.close("all")
 # {glue:text}`deep_large_2_last:.2f`. Shallow and wide, it is {glue:text}`shallow_small_2:.2f` and {glue:text}`shallow_large_2:.2f`.
 # So $N$ alone doesn't fix QiD. The trunk's larger models are deeper as well as wider.
 #
+# ## KL, a second outcome
+#
+# {term}`KL <KL divergence>` is the mean divergence of the rounded model's predictions from the 16-bit model's, on the same tokens, in
+# nats per token. It is zero where rounding changes nothing and can't be negative, so that it has no slope to move along: it grows with
+# the *square* of the rounding error. One more bit divides the scale of the grid {eq}`eq-grid` by $(2^{P+1} - 1) / (2^P - 1)$ and KL by
+# its square (derived at {eq}`eq-quadratic-rule`).
+#
+# *What one more bit divides each outcome by on the way to this width (mean over the sizes, interval over runs; from 6 to 8 bits for
+# each of the two), in how many steps from checkpoint to checkpoint each rises, and the slope of its logarithm in $\ln D$ (clustered by
+# run; positive values). Trunk, beyond {glue:text}`early_tokens:s` tokens.*
+
+# %% tags=["hide-input"]
+wide = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
+numbers.kl_table(wide)
+
+# %% tags=["remove-cell"]
+put_all(**numbers.in_kl(wide))
+
+# %% [markdown]
+# From the fifth bit on QiD holds the rule, but with wide intervals: at 8 bits [{glue:text}`factor_8_low:.2f`,
+# {glue:text}`factor_8_high:.2f`], where the rule says {glue:text}`rule_8:.2f`. KL has {glue:text}`kl_factor_8:.2f`
+# [{glue:text}`kl_factor_8_low:.2f`, {glue:text}`kl_factor_8_high:.2f`] there, and at each of these widths lies within
+# {glue:text}`kl_off:.1%` of the rule, though outside it by its narrow intervals. The third bit takes off much more than the rule and
+# the fourth a little more, in either outcome: there the error is no longer small.
+#
+# All {glue:text}`kl_rows:d` values of KL are positive. Of {glue:text}`up_steps:d` steps at 8 bits KL rises in {glue:text}`kl_up_8:d`
+# and QiD in {glue:text}`up_8:d`: most steps down are QiD's own noise. Tokens act on KL alike at every width. At 8 bits its slope is
+# {glue:text}`kl_slope_8:.2f` [{glue:text}`kl_slope_8_low:.2f`, {glue:text}`kl_slope_8_high:.2f`], where QiD says only
+# {glue:text}`slope_8:.2f` [{glue:text}`slope_8_low:.2f`, {glue:text}`slope_8_high:.2f`].
+#
+# A power of $P$ says something else: its exponent in QiD would have to grow from {glue:text}`power_3:.1f` at the third bit to
+# {glue:text}`power_6:.1f` at the sixth and {glue:text}`power_8:.1f` at the last two.
+#
+# ## Round-to-nearest and larger groups
+
+# %% tags=["remove-cell"]
+rtn = rows_of_fit(study, "rtn", GROUP_SIZE, symmetric=False)
+put_all(**numbers.to_nearest(rtn, gptq))
+put(
+    "fig_rtn", comparisons.ratio_against_tokens(numbers.late(qid_ratio(rtn, gptq)), "QiD of RTN / QiD of GPTQ (factor)")
+)
+plt.close("all")
+
+# %% [markdown]
+# ```{glue:figure} fig_rtn
+# :name: fig-rtn
+# :alt: Ratio of the QiD of round-to-nearest to that of GPTQ against training tokens, three panels for 2, 3 and 4 bits, one line for each size; all points lie above one, most between 1.5 and 2.5.
+#
+# Round-to-nearest (RTN) loses more than GPTQ on every checkpoint beyond {glue:text}`early_tokens:s` tokens, about twice as much.
+# ```
+#
+# Beyond {glue:text}`early_tokens:s` tokens RTN loses more than GPTQ in all {glue:text}`rtn_late_rows:d` rows; with the earlier ones
+# it is {glue:text}`rtn_worse:d` of {glue:text}`rtn_rows:d`, and none lies below one by two errors. The median ratio is
+# {glue:text}`rtn_ratio_2:.1f` at 2 bits, {glue:text}`rtn_ratio_3:.1f` at 3 and {glue:text}`rtn_ratio_4:.1f` at 4. At 2 bits it is
+# {glue:text}`rtn_smallest:.1f` in the smallest model and {glue:text}`rtn_largest:.1f` in the largest. QiD rises with tokens in all
+# {glue:text}`rtn_series:d` series of RTN as well.
+#
+# A group of weights shares one scale and one zero point.
+#
+# *QiD in groups of 128 over QiD in groups of 32, asymmetric: median (10% to 90% quantile over checkpoints).*
+
+# %% tags=["hide-input"]
+symmetries = {"asymmetric": False, "symmetric": True}
+coarse = {
+    f"group 128, {name}": qid_ratio(rows_of_fit(study, "gptq", 128, is_so), gptq) for name, is_so in symmetries.items()
+}
+ratio_table(coarse)
+
+# %% tags=["remove-cell"]
+put_all(**numbers.larger_groups(coarse))
+
+# %% [markdown]
+# Larger groups raise QiD, and a symmetric grid raises it further; all {glue:text}`group_rows:d` ratios
+# are above one. Only {glue:text}`group_models:d` models have a width that 128 divides. Group 32 spends more bits on scales: this is
+# the price of the lower QiD, and "2 bits" does not count it.
+#
+# ## Methods on other texts
+#
+# More on {doc}`chapter 10 <10-methods-and-texts>`, whose rows these are; intervals over training runs, on prose over checkpoints of one run.
+#
+# ```{table} KL on unseen code over that on held-out code, and QiD over KL there over the same on held-out code (factors, no unit).
+# :name: tab-unseen
+#
+# | bits | KL, all runs | QiD over KL, the trunk |
+# |---|---|---|
+# | 2 | {glue:text}`10-methods-and-texts.ipynb::every_kl_2:.3f` [{glue:text}`10-methods-and-texts.ipynb::every_kl_2_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::every_kl_2_high:.3f`] | {glue:text}`10-methods-and-texts.ipynb::per_kl_2:.3f` [{glue:text}`10-methods-and-texts.ipynb::per_kl_2_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::per_kl_2_high:.3f`] |
+# | 3 | {glue:text}`10-methods-and-texts.ipynb::every_kl_3:.3f` [{glue:text}`10-methods-and-texts.ipynb::every_kl_3_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::every_kl_3_high:.3f`] | {glue:text}`10-methods-and-texts.ipynb::per_kl_3:.3f` [{glue:text}`10-methods-and-texts.ipynb::per_kl_3_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::per_kl_3_high:.3f`] |
+# | 4 | {glue:text}`10-methods-and-texts.ipynb::every_kl_4:.3f` [{glue:text}`10-methods-and-texts.ipynb::every_kl_4_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::every_kl_4_high:.3f`] | {glue:text}`10-methods-and-texts.ipynb::per_kl_4:.3f` [{glue:text}`10-methods-and-texts.ipynb::per_kl_4_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::per_kl_4_high:.3f`] |
+# ```
+#
+# The ratio of KL grows with size: by GPTQ at 3 bits from {glue:text}`10-methods-and-texts.ipynb::kl_unseen_small:.2f` in the smallest model
+# to {glue:text}`10-methods-and-texts.ipynb::kl_unseen_large:.2f` in the largest (one run each; slopes in ln N from
+# {glue:text}`10-methods-and-texts.ipynb::kl_size_least:.3f` to {glue:text}`10-methods-and-texts.ipynb::kl_size_most:.3f`). QiD over KL falls
+# from {glue:text}`10-methods-and-texts.ipynb::per_kl_small:.2f` in the smallest to {glue:text}`10-methods-and-texts.ipynb::per_kl_next:.2f`
+# at {glue:text}`10-methods-and-texts.ipynb::next_size:s` parameters. The largest run is an exception,
+# {glue:text}`10-methods-and-texts.ipynb::per_kl_large:.2f`: there QiD is larger on unseen code too,
+# {glue:text}`10-methods-and-texts.ipynb::qid_unseen_large:.2f` times.
+#
+# ```{table} Exponents of QiD of GPTQ as a power of $D$ on two texts, and how far GPTQ leads RTN on prose, over its lead on code.
+# :name: tab-leads
+#
+# | | 2 bits | 3 bits | 4 bits |
+# |---|---|---|---|
+# | exponent on code | {glue:text}`10-methods-and-texts.ipynb::power_code_2:.2f` | {glue:text}`10-methods-and-texts.ipynb::power_code_3:.2f` | {glue:text}`10-methods-and-texts.ipynb::power_code_4:.2f` |
+# | exponent on prose | {glue:text}`10-methods-and-texts.ipynb::power_prose_2:.2f` | {glue:text}`10-methods-and-texts.ipynb::power_prose_3:.2f` | {glue:text}`10-methods-and-texts.ipynb::power_prose_4:.2f` |
+# | lead in QiD | {glue:text}`10-methods-and-texts.ipynb::lead_2:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_2_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_2_high:.2f`] | {glue:text}`10-methods-and-texts.ipynb::lead_3:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_3_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_3_high:.2f`] | {glue:text}`10-methods-and-texts.ipynb::lead_4:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_4_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_4_high:.2f`] |
+# | lead in KL | {glue:text}`10-methods-and-texts.ipynb::lead_kl_2:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_kl_2_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_kl_2_high:.2f`] | {glue:text}`10-methods-and-texts.ipynb::lead_kl_3:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_kl_3_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_kl_3_high:.2f`] | {glue:text}`10-methods-and-texts.ipynb::lead_kl_4:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_kl_4_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_kl_4_high:.2f`] |
+# ```
+#
+# Along training QiD rises on prose as on code. GPTQ's calibration text was code, which may be why it leads by less on prose.
+#
+# **The order of the methods** is the same on both kinds of code. Of {glue:text}`10-methods-and-texts.ipynb::n_pairs:d` pairs at one width of
+# codes on the CPU, {glue:text}`10-methods-and-texts.ipynb::n_swapped:d` change places (Kendall's τ
+# {glue:text}`10-methods-and-texts.ipynb::tau:.2f`); they lie at most {glue:text}`10-methods-and-texts.ipynb::farthest:.0%` apart. None is
+# distinguishable on both texts; {glue:text}`10-methods-and-texts.ipynb::n_both_clear:d` pairs are, in the same order. In KL
+# {glue:text}`10-methods-and-texts.ipynb::n_swapped_kl:d` change places. {glue:text}`10-methods-and-texts.ipynb::n_text_holding:d` of
+# {glue:text}`10-methods-and-texts.ipynb::n_text_ratios:d` ratios of QiD between the texts, from
+# {glue:text}`10-methods-and-texts.ipynb::text_lowest:.2f` to {glue:text}`10-methods-and-texts.ipynb::text_highest:.2f`, have an interval (over
+# packages) that holds 1; the rest lie above.
+#
 # ## Decay in detail: surfaces, exponents, equal loss, curvature
 #
 # {doc}`Chapter 7 <07-tokens-or-decay>` takes tokens and decay apart. Here are the numbers behind its sentences.
@@ -451,10 +572,15 @@ plt.close("all")
 every_way = tokens_or_decay.every_run(measured)
 of_decay = tokens_or_decay.runs_of(every_way)
 in_coarse = tokens_or_decay.runs_of(every_way, group_size=tokens_or_decay.COARSE_GROUP, symmetric=True)
+ends_of_decay = of_decay.at_tokens[of_decay.at_tokens["way"] == tokens_or_decay.AT_END]
 surfaces_of_decay = other_recipes.surfaces_table(tokens_or_decay.cooled_rows(measured))
 put_all(
     tab_surfaces=Markdown(surfaces_of_decay.to_markdown()),
     tab_exponents=Markdown(other_recipes.exponents_table(of_decay, in_coarse).to_markdown()),
+    fig_added=comparisons.ratio_against_tokens(
+        ends_of_decay.assign(ratio_se=(ends_of_decay["high"] - ends_of_decay["low"]) / (2 * 1.96)),
+        "QiD over that of the trunk (factor)",
+    ),
     fig_loss=decay_figures.paths(
         of_decay.of_kinds().query("bits == 3"), of_decay.trunk.query("bits == 3"), decay_questions.LOSS
     ),
@@ -462,6 +588,14 @@ put_all(
 plt.close("all")
 
 # %% [markdown]
+# ```{glue:figure} fig_added
+# :name: fig-added
+# :alt: Ratio of QiD at the end of a cooldown to that of the trunk at the same tokens, against tokens, in three panels for 2, 3 and 4 bits, one line for each size. At 2 and 3 bits nearly all points lie between one and 1.25 and the later ones higher; at 4 bits the first points scatter widely.
+#
+# What decay to zero adds at equal tokens, more when the rate falls later. Single cooldowns stray further than the surface. At 4 bits the
+# earliest ends are too noisy to tell. Bars: one paired error; another training run isn't in it.
+# ```
+#
 # :::{table} The factor of a full cooldown by the surface of chapter 7, at some tokens and sizes, and its slopes (95% intervals over runs).
 # :name: tab-surfaces
 #
@@ -502,10 +636,22 @@ plt.close("all")
 #
 # {glue:text}`07-tokens-or-decay.ipynb::loss_rows:d` cooldowns end with a loss that the trunk reached too. At 2 bits their factor falls with size, with a slope of
 # {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_value:s` [{glue:text}`07-tokens-or-decay.ipynb::loss_size_2_low:s`, {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_high:s`] in $\ln N$ (over sizes). In the first half
-# of its tokens a cosine has {glue:text}`07-tokens-or-decay.ipynb::cosine_early:.2f` of the trunk's QiD: the excess of its exponent isn't spread evenly. Of the
-# {glue:text}`07-tokens-or-decay.ipynb::lawa_cases:d` comparisons of averages with cooldowns after rounding the cooldown is surely better in
-# {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_2:d`, {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_3:d` and {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_4:d` at 2, 3 and 4 bits, the average in
-# {glue:text}`07-tokens-or-decay.ipynb::lawa_better_4:d` at 4.
+# of its tokens a cosine has {glue:text}`07-tokens-or-decay.ipynb::cosine_early:.2f` of the trunk's QiD: the excess of its exponent isn't spread evenly. Somebody
+# who has the cosine alone overstates the exponent by {glue:text}`07-tokens-or-decay.ipynb::overstated_low:.0%` to {glue:text}`07-tokens-or-decay.ipynb::overstated_high:.0%`, but doesn't invent it:
+# along the constant run it is {glue:text}`07-tokens-or-decay.ipynb::flat_low:.2f` to {glue:text}`07-tokens-or-decay.ipynb::flat_high:.2f`.
+#
+# At equal loss and 3 bits three times the usual weight decay gives {glue:text}`07-tokens-or-decay.ipynb::wd3_loss_3_ratio:.2f` and none
+# {glue:text}`07-tokens-or-decay.ipynb::wd0_loss_3_ratio:.2f` of the trunk's QiD: one size, one run for each value. Averages of weights have the higher loss before
+# rounding, by {glue:text}`07-tokens-or-decay.ipynb::lawa_plain_low:.3f` to {glue:text}`07-tokens-or-decay.ipynb::lawa_plain_high:.3f` nats per token.
+#
+# :::{table} Comparisons, of {glue:text}`07-tokens-or-decay.ipynb::lawa_cases:d`, in which the loss after rounding is lower by more than two paired errors.
+# :name: tab-averages
+#
+# | lower is | 2 bits | 3 bits | 4 bits |
+# | --- | --- | --- | --- |
+# | the average | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_2:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_3:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_4:d` |
+# | the cooldown | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_2:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_3:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_4:d` |
+# :::
 #
 # :::{table} Decay to zero over the trunk at equal tokens, 3 bits, RTN: half the trace of the Hessian times the variance of the error predicts QiD (means and 95% intervals over sizes).
 # :name: tab-sharper

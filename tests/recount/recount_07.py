@@ -187,7 +187,7 @@ def in_pieces() -> list[tuple[dict, float, float]]:
 
 def pieces() -> dict:
     found = {}
-    for start in PIECES[:-1]:
+    for start in (PIECES[0], 2):
         pairs = [(row, math.log(2) * value) for row, at, value in in_pieces() if (row["bits"], at) == (3, start)]
         found |= told(f"doubling_3_{start:g}", pairs)
     times = [line[-1]["qid"] / line[0]["qid"] for line in lines().values()]
@@ -262,7 +262,7 @@ def all_cooled(bits: int, column: str) -> list[tuple[dict, float]]:
 def surface() -> dict:
     """Return the plane of ln KL ratio over ln D and ln N through the cooldowns of the trunk and of the second runs."""
     pairs = all_cooled(4, "kl_nats")
-    tokens, size = slopes(pairs, [D, N], "left")
+    tokens, _ = slopes(pairs, [D, N], "left")
     of_three = all_cooled(3, "qid")
     (by_tokens, *_), (by_size, *_) = slopes(of_three, [D, N], "left")
     lean = [by_tokens * math.log(row[D]) + by_size * math.log(row[N]) for row, _ in of_three]
@@ -276,7 +276,6 @@ def surface() -> dict:
         "surface_tokens_first": label(min(row[D] for row, _ in of_three)),
         "surface_tokens_last": label(max(row[D] for row, _ in of_three)),
         **texts("surface_tokens", tokens),
-        **texts("surface_size", size),
     }
 
 
@@ -315,11 +314,10 @@ def along_cosine() -> dict:
 def after() -> dict:
     found, done = {}, ends()
     series = {key: sorted(one, key=lambda row: row[D]) for key, one in grouped(done, "model", "bits").items()}
-    for bits in WIDTHS:
-        of_width = {key[0]: one for key, one in series.items() if key[1] == bits}
-        found |= told(f"after_{bits}", [(one[0], power(one)) for one in of_width.values()], plainly)
-        same = [where(lines()[model, bits], step=distinct(one, "step")) for model, one in of_width.items()]
-        found |= told(f"constant_{bits}", [(one[0], power(one)) for one in same], plainly)
+    of_three = {model: one for (model, bits), one in series.items() if bits == 3}
+    found |= told("after_3", [(one[0], power(one)) for one in of_three.values()], plainly)
+    same = [where(lines()[model, 3], step=distinct(one, "step")) for model, one in of_three.items()]
+    found["constant_3_mean"] = mean([(one[0], power(one)) for one in same], plainly)
     times = [one[-1]["qid"] / one[0]["qid"] for one in series.values()]
     return found | {
         "after_times_low": min(times),

@@ -27,19 +27,19 @@ def test_a_cosine_overstates_the_exponent_by_what_was_planted(runs):
     assert found["longest_tokens"] == "800M"
 
 
-def test_a_rate_that_acts_alike_in_all_sizes_has_its_factor_at_equal_loss(runs):
+def test_a_rate_that_acts_alike_in_all_sizes_has_its_factor_at_equal_loss():
     found = numbers.levers(runs_with_four_bits_apart())
     approx(
         found, {"half_loss_3_ratio": (1.2 * 1.21 * 1.22) ** (1 / 3), "wd3_loss_3_ratio": 0.9, "wd0_loss_3_ratio": 1.05}
     )
     assert found["rate_sizes"] == 3
     with pytest.raises(ValueError, match="clear at 4 bits only"):
-        numbers.levers(runs)  # where half the rate is clear at every width
+        numbers.levers(Runs(planted(levers=True)))  # where half the rate is clear at every width
 
 
 def runs_with_four_bits_apart() -> Runs:
     """Return the runs whose half rate raises QiD at equal loss alone: at 2 and 3 bits its rows lie earlier in loss."""
-    rows = planted()
+    rows = planted(levers=True)
     early = rows["run"].str.endswith("half") & (rows["bits"] < 4)
     rows.loc[early, "tokens_seen"] *= (
         rows.loc[early, "qid_nats"] / (0.1 * 2 ** -rows.loc[early, "bits"]) / (rows.loc[early, "tokens_seen"] / 1e8)
@@ -57,12 +57,7 @@ def test_at_equal_loss_ends_stand_where_the_trunk_has_their_loss():
     factors = {"m-a": 1.1, "m-b": 0.9, "m-c": 0.7}
     approx(found, {"loss_cooldown_3_mean": np.prod(list(factors.values())) ** (1 / 3) / 2**0.5})
     approx(found, {"loss_smallest_2": 1.1 / 2**0.5, "loss_largest_2": 0.7 / 2**0.5, "loss_average_3_mean": 0.75})
-    assert (found["loss_rows"], found["smallest_size"], found["largest_size"]) == (
-        3,
-        3,
-        "1M",
-        "4M",
-    )
+    assert (found["loss_rows"], found["smallest_size"], found["largest_size"]) == (3, "1M", "4M")
 
 
 def with_cosines_and_sizes(rows: pd.DataFrame) -> pd.DataFrame:

@@ -153,7 +153,7 @@ def constant_rate(trunk: pd.DataFrame) -> Numbers:
     found: Numbers = {"whole_low": growth.min(), "whole_high": growth.max(), "trunk_sizes": trunk["model"].nunique()}
     found["whole_times"] = whole["end"].iloc[0] / whole["start"].iloc[0]
     found |= {"pieces": len(slopes), "pieces_rising": int((slopes["exponent"] > 0).sum())}
-    for start in PASSES[:-1]:
+    for start in (PASSES[0], LAST):
         found |= told(over_sizes.loc[(3, start)], f"doubling_3_{start:g}")
     by_size = (2 ** slopes.set_index([N_PARAMS, "bits", "start"])["exponent"]).unstack("start")
     three = by_size.xs(3, level="bits")
@@ -218,7 +218,7 @@ def surface(cooled: pd.DataFrame) -> Numbers:
     kl = fitted["KL, 4 bits"]
     found: Numbers = {"surface_n": kl.n_cooldowns, "surface_runs": kl.n_runs}
     found["surface_largest"] = count_label(moved[N_PARAMS].max())
-    found |= with_signs(kl.slopes.loc["tokens"], "surface_tokens") | with_signs(kl.slopes.loc["size"], "surface_size")
+    found |= with_signs(kl.slopes.loc["tokens"], "surface_tokens")
     places = full_cooldowns(cooled[cooled["bits"] == 3], QID)[[TOKENS_SEEN, N_PARAMS]].to_numpy(float)
     heights = [fitted["QiD, 3 bits"].at(*place)["ratio"] for place in places]
     found |= {"surface_range_low": min(heights), "surface_range_high": max(heights)}
@@ -274,8 +274,7 @@ def after_decay(runs: Runs, coarse: Runs) -> Numbers:
     every = exponents_after_decay(runs, "fine") | exponents_after_decay(coarse, "coarse")
     done, constant = every["after decay", "QiD, fine"], every["constant rate", "QiD, fine"]
     found: Numbers = {}
-    for bits in BITS:
-        found |= told(done.loc[bits], f"after_{bits}") | told(constant.loc[bits], f"constant_{bits}")
+    found |= told(done.loc[3], "after_3") | {"constant_3_mean": constant.loc[3, "mean"]}
     lines = trends(runs.ends, TOKENS_SEEN, ["model", "bits"])
     times = lines["end_nats"] / lines["start_nats"]
     found |= {"after_times_low": times.min(), "after_times_high": times.max(), "after_series": len(lines)}
