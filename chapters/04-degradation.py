@@ -129,6 +129,16 @@ plt.close("all")
 # A single step is a quarter more tokens and moves QiD little: of {glue:text}`tokens_steps:d` steps {glue:text}`tokens_down:d` go
 # down, most of them at 4 bits. The mere choice of calibration text moves QiD by some percent ({doc}`chapter 11 <11-noise-floor>`).
 #
+# **Try it.** One run, checkpoint by checkpoint. Watch which of the two grows: the share of the weights that rounding to nearest takes, or
+# what rounding costs.
+
+# %% tags=["remove-input"]
+from helpers.show.touch.training import training
+from helpers.table.files import read_checkpoints
+
+training(measured, read_checkpoints("results/checkpoints.parquet").to_pandas(), "tadpole-192x4")
+
+# %% [markdown]
 # ## Before {glue:text}`early_tokens:s` tokens
 #
 # Early in training another story is told. The 2-bit QiD of the largest model first *falls*, from {glue:text}`large_first:.3f` to
