@@ -119,10 +119,9 @@ put_all(**numbers.published(), **numbers.branches(ends, gptq, draws), **numbers.
 # code. Rounding to 3 bits costs it {glue:text}`one_qid:.3f` nats per token, or {glue:text}`one_bits_per_byte:.3f` bits per byte. Its
 # perplexity is multiplied by {glue:text}`one_factor:.3f`.
 #
-# The protocol belongs to such a number: the first {glue:text}`n_blocks:d` blocks of
-# {glue:text}`block:d` tokens of each document are scored, and the rounding saw {glue:text}`n_calibration:d` blocks of other text. By the
-# shorter protocol of the sweep that you can repeat, the same checkpoint has
-# {glue:text}`96-this-machine.ipynb::protocol_pocket:.3f`; {doc}`appendix E <96-this-machine>` says why.
+# The protocol belongs to such a number: the first {glue:text}`n_blocks:d` blocks of {glue:text}`block:d` tokens of each document are
+# scored, and the rounding saw {glue:text}`n_calibration:d` blocks of other text. By the shorter protocol of the sweep that you can repeat
+# it is {glue:text}`96-this-machine.ipynb::protocol_pocket:.3f` ({doc}`appendix E <96-this-machine>`).
 #
 # ## The same documents twice
 #
@@ -170,9 +169,8 @@ put_all(**numbers.same_documents_twice(loss_3, difference))
 # :name: fig-paired
 # :alt: Three rows of dots on one axis in nats per token, one dot a document. The 16-bit and the 3-bit losses are spread widely around means that lie close together; the differences form a narrow heap just above zero.
 #
-# Documents differ a lot, their differences little. The losses of {glue:text}`n_documents:d` documents range from
-# {glue:text}`loss_lowest:.2f` to {glue:text}`loss_highest:.2f` nats per token in 16 bits. What rounding adds to them ranges from
-# {glue:text}`difference_lowest:.2f` to {glue:text}`difference_highest:.2f`. Strokes mark the means.
+# Documents differ a lot, their differences little: in 16 bits {glue:text}`loss_lowest:.2f` to {glue:text}`loss_highest:.2f` nats per
+# token, what rounding adds {glue:text}`difference_lowest:.2f` to {glue:text}`difference_highest:.2f`. Strokes mark the means.
 # ```
 #
 # Over these {glue:text}`n_documents:d` documents the paired error is {glue:text}`paired_se:.4f` nats per token. Two separate means
@@ -213,11 +211,11 @@ plt.close(figure)
 # :name: fig-glance
 # :alt: QiD against training tokens, both axes logarithmic: six lines, 2, 3 and 4 bits for the smallest and the largest tadpole. The small model's lines rise from the very left; the large model's stay level or dip first and rise after. Fewer bits lie higher; on the right the small model lies above the large one at each bit width, on the left below.
 #
-# From {glue:text}`late_tokens:s` tokens on, QiD rises with tokens. At the end, and at equal tokens, it falls with size and with bits. At the first checkpoint, while
-# the models have hardly begun to learn, the two sizes stand the other way round.
+# From {glue:text}`late_tokens:s` tokens on, QiD rises with tokens. At the end, and at equal tokens, it falls with size and with bits. At
+# the first checkpoint the two sizes stand the other way round.
 # ```
 #
-# In numbers, at 3 bits unless said otherwise:
+# At 3 bits, unless said otherwise:
 #
 # - **Tokens.** With {glue:text}`tokens_factor:.1f` times as many tokens QiD grows {glue:text}`rise_small:.2f`-fold
 #   [{glue:text}`rise_small_low:.2f`, {glue:text}`rise_small_high:.2f`] in the smallest model. In the largest it is
@@ -280,20 +278,17 @@ plt.close(figure)
 #
 # ## Where the book goes
 #
-# Next, {doc}`chapter 2 <02-rounding>` rounds a matrix by hand, and then a real layer. {doc}`Chapter 4 <04-degradation>` measures QiD along
-# tokens, size and bits. {doc}`Chapter 7 <07-tokens-or-decay>` takes the dispute apart, claim by claim, and
-# {doc}`chapter 12 <12-why>` asks why QiD grows. Whoever has a model to round goes to {doc}`chapter 19 <19-your-model>`, whoever wants the law of
-# {eq}`eq-claim` to {doc}`chapter 5 <05-unified-law>`, and whoever doubts a number to {doc}`chapter 3 <03-checkpoints>`.
+# {doc}`Chapter 2 <02-rounding>` rounds a matrix by hand, {doc}`chapter 4 <04-degradation>` measures QiD along tokens, size and bits, and
+# {doc}`chapter 7 <07-tokens-or-decay>` takes the dispute apart. Whoever has a model to round goes to
+# {doc}`chapter 19 <19-your-model>`, whoever wants the law of {eq}`eq-claim` to {doc}`chapter 5 <05-unified-law>`.
 #
 # ## What this does not show
 #
 # - QiD is a mean over tokens. It doesn't say which tokens suffer, nor what happens to the answers that people want from a model.
 # - The intervals above come from the documents. Another training run, or other text to calibrate on, would move the numbers too
 #   ({doc}`chapter 11 <11-noise-floor>`).
-# - The training text holds {glue:text}`unique_tokens:s` tokens, so the later checkpoints have read it again, up to {glue:text}`epochs:.1f`
-#   times in all.
-# - The tadpoles are tiny, {glue:text}`smallest:s` to {glue:text}`largest:s` parameters, and read only code. They were given from
-#   {glue:text}`ratio_largest:.0f` tokens a parameter (the largest) to {glue:text}`ratio_smallest:,.0f` (the smallest).
+# - The tadpoles are tiny, {glue:text}`smallest:s` to {glue:text}`largest:s` parameters, and read only code: a text of
+#   {glue:text}`unique_tokens:s` tokens, up to {glue:text}`epochs:.1f` times.
 #
 # ## Exercises
 #

@@ -344,7 +344,7 @@ put_all(**numbers.public_rates(runs), cut=CUT, pythia_lr_at_cut=at_cut["pythia-1
 # largest singular value over its smallest: 1 if all four are uncorrelated, infinite if one of them doesn't vary or follows from the others.
 # The **rank** says how many of the four can be distinguished at all.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: how independent the variables are", "code_prompt_hide": "Table: how independent the variables are"}
 designs = {
     "Pythia": design_of(runs),
     "tadpoles, the trunk alone": design_of(trunk),
@@ -379,17 +379,14 @@ put_all(**numbers.seeds_and_depths(losses, [ours.loc[name, N] for name in both])
 # %% [markdown]
 # ## What this does not show
 #
-# - **Few seeds.** {glue:text}`seeded_models:s` were trained from {glue:text}`n_seeds:d` seeds each; after {glue:text}`seeds_tokens:s` tokens the
-#   losses of one size lie within {glue:text}`seeds_spread:.3f` nats of each other. Every other size was trained once, and no interval on this page knows by how much
-#   another start or another order of the text would move it.
+# - **Few seeds.** {glue:text}`seeded_models:s` were trained from {glue:text}`n_seeds:d` seeds each; after {glue:text}`seeds_tokens:s`
+#   tokens their losses lie within {glue:text}`seeds_spread:.3f` nats of each other. Every other size was trained once.
 # - **Small models, code only.** A trend over tadpoles may bend before it reaches the sizes that people use, and on prose.
 # - **Size is not quite alone.** Width alone changes among the pocket sizes; the larger sizes of the trunk are deeper as well. The family
 #   `tadpole-depth` has other depths at {glue:text}`n_depth_sizes:d` sizes. There, after {glue:text}`depth_tokens:s` tokens, losses at nearly the same
 #   $N$ differ by up to {glue:text}`depth_spread:.2f` nats.
-# - **One learning rate isn't one treatment.** A rate that suits a small model may be high for a large one. Keeping it equal unties it from $N$; it
-#   doesn't make every size equally well trained. Halved and doubled rates were tried in {glue:text}`other_peak_models:d` sizes, up to
-#   {glue:text}`other_peak_tokens:s` tokens.
-# - **Text read again** is in every run beyond {glue:text}`unique_tokens:s` tokens, and no run with more text stands beside it.
+# - **One learning rate isn't one treatment.** A rate that suits a small model may be high for a large one. Halved and doubled rates were
+#   tried in {glue:text}`other_peak_models:d` sizes, up to {glue:text}`other_peak_tokens:s` tokens.
 #
 # ## Exercises
 

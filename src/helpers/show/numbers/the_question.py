@@ -38,7 +38,6 @@ def one_measurement(row: pd.Series) -> Numbers:
         "one_qid": row["qid_nats"],
         "one_factor": math.exp(row["qid_nats"]),
         "one_bits_per_byte": row["qid_nats"] / (n_bytes * math.log(2)),
-        "bytes_per_token": n_bytes,
         "n_blocks": row["n_sequences"] // row["n_documents"],
         "block": row["seq_len"],
         "n_calibration": int(row["calib_sequences"]),
@@ -117,13 +116,9 @@ def trunk(gptq: pd.DataFrame) -> Numbers:
         "last_tokens": count_label(tokens.max()),
         "tokens_factor": tokens.max() / tokens.min(),
         "n_lines": len(whole_way),
-        "n_changes": len(changes),
-        "n_rises": int((changes > 0).sum()),
         "unique_tokens": count_label(late["unique_tokens"].iloc[0]),
         "epochs": late["epochs"].max(),
         "learning_rate": late["learning_rate"].iloc[0],
-        "ratio_smallest": tokens.max() / sizes.min(),
-        "ratio_largest": tokens.max() / sizes.max(),
     }
 
 
@@ -139,13 +134,11 @@ def published() -> Numbers:
         "ouyang_gamma": OUYANG_2024.gamma,
         "ouyang_checkpoints": 1500,  # more than; abstract of the paper
         "doubling": 2**OUYANG_2024.beta,
-        "tenfold": 10**OUYANG_2024.alpha,
         "future_size": count_label(FUTURE["n_params"]),
         "future_tokens": count_label(FUTURE["tokens"]),
         "future_qid": qid,
         "future_factor": math.exp(qid),
         "future_table": float(OUYANG_2024_TABLE_1[4].predict(**FUTURE, bits=4)),
-        "fitted_to_tokens": count_label(fitted_to),
         "beyond": FUTURE["tokens"] / fitted_to,
     }
 
@@ -164,7 +157,6 @@ def branches(ends: pd.DataFrame, gptq: pd.DataFrame, draws: np.ndarray) -> Numbe
     return ratio("rise_decayed", last["document_qid_nats"], first["document_qid_nats"], draws) | {
         "n_branch_points": by_branch.shape[1],
         "n_branches": at_3["run_label"].nunique(),
-        "n_branched": at_3["model"].nunique(),
         "branched_largest": count_label(last[N_PARAMS]),
         "n_pairs_added": int((beside["qid_nats"] > beside["qid_nats_constant"]).sum()),
         "n_pairs": len(beside),
