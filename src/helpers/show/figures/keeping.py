@@ -27,6 +27,11 @@ from helpers.show.style import (
 
 STORED_LABEL = "stored bits (bits per weight of the blocks)"
 RATIO_LABEL = "QiD over that of GPTQ\nat equal stored bits (factor)"
+INPUT_STYLES = {  # colour, marker of ways to scale inputs
+    "RTN, a scale a token": ("#b85c93", "s"),
+    "CrossQuant, 0.5": ("#0072b2", "D"),
+    "CrossQuant, 0.15": ("#009e73", "o"),
+}
 WAYS = {  # colour, marker
     LINE: (INK, "o"),
     NEAREST: ("#b85c93", "s"),
