@@ -30,8 +30,8 @@
 # At equal tokens a larger model can have more of itself in four bits ({doc}`chapter 13 <13-how-much-can-go-low>`), and larger blocks
 # ({doc}`chapter 14 <14-block-size>`). But there training took back from the block what size gave. One paper says that QiD grows with
 # training tokens $D$ {cite:p}`ouyang2025lowbit`, the other that the share grows with size $N$ {cite:p}`cao2024mixed`. Neither asks what
-# becomes of the share while one model is trained. This chapter does, and ends with one law of both. {term}`Intervals <interval>` run
-# over training runs, one a size.
+# becomes of the share while one model is trained. This chapter does, and ends with one law of both.
+# {term}`Intervals <interval>` run over training runs, one a size.
 
 # %% tags=["parameters"]
 device = "cpu"
