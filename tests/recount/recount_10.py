@@ -18,13 +18,13 @@ from tests.recount.recount import (
     half_width,
     label,
     measurements,
-    package_error,
     packages_of,
     study,
     trunk,
     where,
 )
 from tests.recount.recount_12 import regress
+from tests.recount.recount_fits import by_run
 
 EXCEPTED = {}
 TOLERANCES = {}
@@ -140,8 +140,6 @@ def on_cpu() -> dict:
         "n_runs": len(distinct(rows, "run")),
         "n_ways": len({way(row) for row in rows}),
         "calibration_cpu": max(row["calib_sequences"] or 0 for row in rows),
-        "least_tokens": label(min(row[D] for row in rows)),
-        "most_tokens": label(max(row[D] for row in rows)),
     }
 
 
@@ -157,27 +155,15 @@ def calibration_scatter(bits) -> float:
 
 def same_width() -> dict:
     by_cell, found, clear = cells(cpu()), {}, 0
-    names = {
-        RTN: "rtn",
-        AWQ: "awq",
-        SYMMETRIC: "symmetric",
-        ORDER: "order",
-        SQUARES: "squares",
-        G64: "g64",
-        G128: "g128",
-    }
-    untold = {"symmetric_3", "g64_3", "g64_4", "g128_3", "g128_4"}
     others = {cell: rows for cell, rows in by_cell.items() if cell[0] != GPTQ}
-    for (one, bits), rows in others.items():
+    for (_, bits), rows in others.items():
         plain = [by_cell[GPTQ, bits][checkpoint] for checkpoint in rows]
         ratio = geometric_mean(quotients(rows, by_cell[GPTQ, bits]))
         scatter = (on_draws(rows.values(), "documents") - on_draws(plain, "documents")).mean(axis=0).std()
         error = math.hypot(scatter, math.sqrt(2 / len(rows)) * calibration_scatter(bits))
         clear += abs(math.log(ratio)) > stats.norm.isf(0.05 / len(others) / 2) * error
-        if one in names and (key := f"{names[one]}_{bits:g}") not in untold:
-            found[key] = ratio
-    for name, one in {"nf4": NF4, "mxint4": MXINT, "mxfp4": MXFP}.items():
-        found[name] = geometric_mean(quotients(by_cell[one, 4], by_cell[GPTQ, 4]))
+    for key, one, bits in (("rtn_3", RTN, 3), ("rtn_4", RTN, 4), ("squares_2", SQUARES, 2)):
+        found[key] = geometric_mean(quotients(by_cell[one, bits], by_cell[GPTQ, bits]))
     return found | {"n_comparisons": len(others), "n_clear": clear}
 
 
@@ -203,7 +189,6 @@ def stored() -> dict:
         "overhead_128": effective(by_cell[G128, 2]) - 2,
         "gptq_bits": effective(by_cell[GPTQ, 4]),
         "nf4_bits": effective(by_cell[NF4, 4]),
-        "mx_bits": effective(by_cell[MXFP, 4]),
     }
 
 
@@ -240,7 +225,7 @@ def same_bits() -> dict:
 # ---- along the trunk -------------------------------------------------------------------------------------------------
 
 COARSE = {"64": G64, "128": G128, "row": ROW}
-PANELS = ["rtn2", "rtn3", "rtn4", "nf4", "awq", "awq_rtn", "symmetric2", "row", "row_equal"]
+PANELS = ["rtn3", "awq", "row_equal"]
 
 
 def of_study() -> list[dict]:
@@ -279,9 +264,7 @@ def along_trunk() -> dict:
         "study_largest": label(max(row[N] for row in rows)),
         "study_steps": len(distinct(rows, "step")),
         "early_tokens": label(EARLY),
-        "tenfold": math.exp(0.1 * math.log(10)),
         "study_runs": max(runs),
-        "group_runs": min(runs),
         "calibration_study": max(row["calib_sequences"] or 0 for row in rows),
         "n_points": len(points),
         "n_beyond": sum(not AXES[0] <= ratio <= AXES[1] for ratio in points),
@@ -295,7 +278,7 @@ def of_size(pairs, choose) -> float:
 
 def sizes() -> dict:
     found = {}
-    for name in ("rtn2", "rtn3", "awq_rtn", "symmetric2", "row", "row_equal"):
+    for name in ("rtn3", "row_equal"):
         found[f"study_{name}_smallest"] = of_size(trunk_ratios()[name], min)
         found[f"study_{name}_largest"] = of_size(trunk_ratios()[name], max)
     pairs = trunk_ratios()["row_equal"]
@@ -304,12 +287,10 @@ def sizes() -> dict:
         zip(("study_row_equal", "study_row_equal_low", "study_row_equal_high"), map(math.exp, three), strict=True)
     )
     largest = max(row[N] for row in of_study())
-    for name in ("rtn2", "awq", "nf4"):
-        along = sorted((row[D], ratio) for row, ratio in trunk_ratios()[name] if row[N] == largest)
-        found[f"{name}_end_largest"] = along[-1][1]
-        if name == "rtn2":
-            tokens, found["rtn2_widest"] = max(along, key=lambda point: point[1])
-            found["rtn2_widest_tokens"] = label(tokens)
+    for name in ("awq", "nf4"):
+        for key, outcome in (("qid", "qid"), ("kl", "kl_nats")):
+            along = [(row[D], ratio) for row, ratio in trunk_ratios(outcome)[name] if row[N] == largest]
+            found[f"{name}_end_{key}"] = max(along)[1]
     return found
 
 
@@ -374,9 +355,7 @@ def texts() -> dict:
     found = {}
     of_text = {"held_out": on_code(), "unseen": plain(trunk(study("wheels-unseen"))), "prose": on_prose()}
     for name, rows in of_text.items():
-        (documents,) = {len(row["group_loss"]) for row in rows}
         (size,) = distinct(rows, "n_bytes", "n_tokens")
-        found |= {f"documents_{name}": documents} if name != "unseen" else {}
         found[f"packages_{name}"] = len(set(packages_of(rows[0]["eval_dataset"])))
         found[f"bytes_{name}"] = size[0] / size[1]
     return found
@@ -389,9 +368,7 @@ def losses() -> dict:
     for name, rows in of_text.items():
         pairs = [(code[row["checkpoint_id"]], row) for row in late(where(rows, method="none"))]
         more = [other["loss_nats"] - row["loss_nats"] for row, other in pairs]
-        errors = [[package_error(row["group_loss"], row["eval_dataset"]) for row in pair] for pair in pairs]
         found |= {f"loss_{name}_least": min(more), f"loss_{name}_most": max(more)}
-        found[f"loss_{name}_se"] = np.median([math.hypot(*both) for both in errors])
     row, other = max(pairs, key=lambda pair: pair[0][D])
     return found | {"loss_factor": other["loss_nats"] / row["loss_nats"]}
 
@@ -428,7 +405,6 @@ def unseen() -> dict:
     ratios = [ratio(pairs) for pairs in by_cell.values()]
     return {
         "every_runs": len(distinct(every[0], "family", "run")),
-        "every_checkpoints": len(distinct(every[0], "checkpoint_id")),
         "every_low": min(low for low, _ in intervals),
         "every_high": max(high for _, high in intervals),
         "text_lowest": min(ratios),
@@ -444,11 +420,23 @@ def prose() -> dict:
     begin = [pair for pair in pairs if (pair[0][D], pair[0]["bits"], way(pair[0])) == (first, 2, GPTQ)]
     (model,) = distinct(on_prose(), "model")
     found = {"prose_model": model, "first_tokens": label(first), "prose_first": ratio(begin)}
-    for bits in (2, 3, 4):
-        chosen = [pair for pair in pairs if pair[0]["bits"] == bits and late(pair[:1])]
-        byte = [[row["qid"] * row["n_tokens"] / row["n_bytes"] for row in pair] for pair in chosen]
-        found |= {f"prose_{bits}": ratio(chosen), f"prose_{bits}_byte": geometric_mean(b / a for a, b in byte)}
-    return found
+    chosen = [pair for pair in pairs if pair[0]["bits"] == 3 and late(pair[:1])]
+    return found | dict(
+        zip(("prose_3", "prose_3_low", "prose_3_high"), (ratio(chosen), *of_prose(chosen)), strict=True)
+    )
+
+
+def of_prose(pairs) -> tuple[float, float]:
+    """Return the interval over checkpoints, beside a slope in ln D, and packages: their variances add."""
+    first, second = zip(*pairs, strict=True)
+    of_draws = [on_draws(rows, rows[0]["eval_dataset"]).mean(axis=0) for rows in (first, second)]
+    values, places = np.log([other["qid"] / one["qid"] for one, other in pairs]), np.log([one[D] for one in first])
+    design = np.column_stack([np.ones(len(places)), places - places.mean()])
+    covariance, freedom = by_run(
+        design, values - design @ np.linalg.lstsq(design, values)[0], [one["checkpoint_id"] for one in first]
+    )
+    half = stats.t.ppf(0.975, freedom[0]) * math.sqrt(covariance[0, 0] + (of_draws[1] - of_draws[0]).var())
+    return math.exp(values.mean() - half), math.exp(values.mean() + half)
 
 
 def powers() -> dict:
@@ -509,12 +497,7 @@ def kl_on_cpu() -> dict:
     }
     few = [abs(math.log(kl / qid)) for (_, bits), (kl, qid) in ratios.items() if bits < 4]
     found = {"kl_away_few": math.exp(max(few)) - 1}
-    found |= {f"kl_{key}_4": ratios[one, 4][0] for key, one in (("rtn", RTN), ("order", ORDER), ("squares", SQUARES))}
-    above, below = pairs[ORDER, 4]
-    for key, name in (("kl", "kl_nats"), ("qid", "qid")):
-        runs = grouped(above.values(), "run").values()
-        means = [geometric_mean(row[name] / below[row["checkpoint_id"]][name] for row in run) for run in runs]
-        found[f"{key}_order_most"] = max(means)
+    found["kl_order_4"] = ratios[ORDER, 4][0]
     rows = cpu()
     others = [one for one in dict.fromkeys(map(way, rows)) if one != GPTQ]
     read = [
@@ -524,18 +507,11 @@ def kl_on_cpu() -> dict:
 
 
 def kl_along_trunk() -> dict:
-    found, away = {}, []
+    away = []
     for name, pairs in trunk_ratios("kl_nats").items():
         away.append(math.log(geometric_mean(ratio for _, ratio in pairs)))
         away[-1] -= math.log(geometric_mean(ratio for _, ratio in trunk_ratios()[name]))
-        if name in ("awq", "nf4"):
-            largest = max(row[N] for row, _ in pairs)
-            found[f"kl_{name}_end"] = max((row[D], ratio) for row, ratio in pairs if row[N] == largest)[1]
-        if name == "nf4":
-            logs = np.log([[row[N], row[D], ratio] for row, ratio in pairs]).T
-            three = regress(logs[2], list(logs[:2]), [row["run"] for row, _ in pairs])[1]
-            found |= dict(zip(("kl_nf4_size", "kl_nf4_size_low", "kl_nf4_size_high"), three, strict=True))
-    return found | {"kl_ratio_away": math.exp(max(map(abs, away))) - 1}
+    return {"kl_ratio_away": math.exp(max(map(abs, away))) - 1}
 
 
 def kl_ratios(first, second, bits) -> list[tuple[dict, float]]:
@@ -556,7 +532,7 @@ def kl_on_texts() -> dict:
         places = [np.log([row[name] for row in rows]) for name in (N, D)]
         slopes.append(regress(np.array(logs), places, [row["run"] for row in rows])[1][0])
         _, logs = zip(*kl_ratios(on_code(), on_prose(), bits), strict=True)
-        found[f"prose_kl_{bits}"] = math.exp(np.mean(logs))
+        found |= {"prose_kl_3": math.exp(np.mean(logs))} if bits == 3 else {}
     swapped = 0
     read = [cells(cpu(text)) for text in ("wheels-heldout", "wheels-unseen")]
     for one, other in itertools.combinations(read[0], 2):

@@ -86,6 +86,12 @@ def ways_table(ratios: pd.DataFrame) -> pd.DataFrame:
     return wide.fillna("").rename_axis(index=None, columns=None)
 
 
+def ways_and_kl_table(ratios: pd.DataFrame, of_kl: pd.DataFrame) -> pd.DataFrame:
+    """Return `ways_table` of ratios of QiD, with one column a bit width for those of KL, without intervals."""
+    wide = of_kl.pivot(index="way", columns="bits", values="ratio").rename(columns="KL, {:g} bits".format)
+    return ways_table(ratios).join(wide.map("{:.2f}".format, na_action="ignore").fillna(""))
+
+
 def kept_table(summary: pd.DataFrame) -> pd.DataFrame:
     """Return `keeping.pooled` for people: one row per way and setting, by way and stored bits."""
 

@@ -129,7 +129,7 @@ def ratios_by_way(ratios: pd.DataFrame, label: str, ticks: Iterable[float] | Non
     """
     order = np.log(ratios["ratio"]).groupby(ratios["way"]).mean().sort_values(ascending=False).index
     place, widths = {way: index for index, way in enumerate(order)}, np.sort(ratios["bits"].unique())
-    axes = plt.subplots(figsize=(7.0, 0.42 * len(order) + 1.2))[1]
+    axes = plt.subplots(figsize=(7.0, 0.34 * len(order) + 1.0))[1]
     for index, bits in enumerate(widths):
         rows = ratios[ratios["bits"] == bits]
         heights = rows["way"].map(place) + 0.22 * ((widths.size - 1) / 2 - index)
@@ -146,7 +146,7 @@ def ratios_by_way(ratios: pd.DataFrame, label: str, ticks: Iterable[float] | Non
 
 def qid_against_effective_bits(table: pd.DataFrame) -> Axes:
     """Draw QiD against effective bits, one line per way of rounding (column `way`), paired errors as bars."""
-    axes = plt.subplots(figsize=(7.0, 4.6))[1]
+    axes = plt.subplots(figsize=(7.0, 4.0))[1]
     colours = [INK, *(BITS_COLOURS[bits] for bits in (2, 3, 4)), METHOD_COLOURS["rtn"], METHOD_COLOURS["autogptq"]]
     for index, way in enumerate(sorted(table["way"].unique())):
         rows = table[table["way"] == way].sort_values("effective_bits")
