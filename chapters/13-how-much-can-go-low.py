@@ -50,7 +50,7 @@ import pyarrow.compute as pc
 from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import how_much_can_go_low as share
+from helpers.show.numbers.choose import how_much_can_go_low as share
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table, read_trials
 

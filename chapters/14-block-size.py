@@ -44,7 +44,7 @@ import matplotlib.pyplot as plt
 
 from helpers.show.figures import block_size as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import block_size
+from helpers.show.numbers.choose import block_size
 from helpers.show.style import use_house_style
 from helpers.table.files import read_checkpoints, read_table
 
@@ -263,6 +263,6 @@ k, _ = np.polyfit(np.log(last["group_size"]), np.log(np.expm1(last["qid_nats"]))
 check("14.4", k)  # with the increases beyond 100% left in, as the question says
 
 # %% [markdown]
-# **5.** *(project)* A format has 4 bits a value and a scale of 8 bits a block. With the exponents of {numref}`tab-block-exponents`, which
-# block loses least at 4.25 stored bits, if the code may have 3, 4 or 5 bits and QiD falls by a factor of 5 with each bit? Does the answer
-# change with the exponent?
+# **5.** *(project)* At 4.25 stored bits, with scales of 8 bits, a code may have 4 bits in blocks of 32 or 3 bits in smaller ones. If one bit
+# less multiplies QiD by 5, from which exponent $k$ on are the 3 bits better? Compare with {numref}`tab-block-exponents`, then look in
+# `blocks()` for the sizes that come nearest to it.

@@ -22,7 +22,7 @@
 # - **Finding.** From {glue:text}`train_first:s` to {glue:text}`train_last:s` tokens the share of the parameters that can go
 #   low changes by {glue:text}`whole_matmul_mean:.2f` [{glue:text}`whole_matmul_low:.2f`, {glue:text}`whole_matmul_high:.2f`]
 #   (MXINT with 4 bits, {glue:text}`train_budget:.0%` more perplexity, 95% over training runs).
-# - **How sure.** It falls in {glue:text}`down:d` of {glue:text}`of_runs:d` runs, one a size; the largest model ends earlier
+# - **How sure.** It falls in all {glue:text}`of_runs:d` runs, one a size; the largest model ends earlier
 #   and isn't among them. Decay takes little beside that. The law of size and tokens doesn't see ahead.
 # - **Use it for.** Not carrying a recipe of kept matrices from an early checkpoint to a late one.
 # ```
@@ -48,8 +48,8 @@ import pyarrow.compute as pc
 from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import how_much_can_go_low as share
-from helpers.show.numbers import ratio_against_training as training
+from helpers.show.numbers.choose import how_much_can_go_low as share
+from helpers.show.numbers.choose import ratio_against_training as training
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table, read_trials
 
@@ -180,11 +180,10 @@ plt.close("all")
 #
 # ## The three chapters together
 #
-# - At equal tokens a larger model can have a larger share in four bits, and larger blocks. That is what the paper found.
-# - Training takes from both. In proportion to size it takes more than size gives, so that the larger of two models trained alike needs
-#   more matrices kept, and smaller blocks.
-# - What to keep and how to choose it changes little: the costs of single matrices, measured once on little text. They have to be measured
-#   on the checkpoint that will be used.
+# - At equal tokens a larger model can have a larger share in four bits, inputs too, and larger blocks. That is what the paper says.
+# - Training takes from both. With as many tokens *per parameter* it takes more than size gives: of two such models the larger one needs more
+#   of itself kept, and smaller blocks. Both sentences are fits to these sizes.
+# - To choose what to keep, measure each matrix once, on little text, on the checkpoint that will be used.
 #
 # ## What this does not show
 #

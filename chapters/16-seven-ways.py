@@ -45,7 +45,7 @@ import matplotlib.pyplot as plt
 
 from helpers.show.figures import keeping as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import seven_ways
+from helpers.show.numbers.choose import seven_ways
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table
 
@@ -211,8 +211,8 @@ plt.close("all")
 # - **Our versions** of GWQ, CMPQ and CrossQuant aren't their authors' programs. A better grid for GWQ's rest or another division of bits may do
 #   more.
 # - **Stored bits, not speed.** Codebooks and scattered weights cost time that a group's scale doesn't. None of it was timed here.
-# - **Narrow models.** A codebook a column is paid for by the rows; in a model of usual width it would cost hardly anything, and a scale a group
-#   of 32 as much as here. GPTQ with coarser groups wasn't among the seven: by those, all ratios of this chapter would be higher.
+# - **Narrow models.** A codebook a column is paid for by the rows; in a model of usual width it would cost hardly anything. Against GPTQ with
+#   coarser groups, which wasn't among the seven, all ratios of this chapter would be higher.
 # - **A straight line** between two widths of GPTQ stands for what a mixture of widths would give; nothing was measured between them.
 # - **One draw of calibration text**, one seed, one learning rate, no decay. The search for matrices read other text than the rest of this
 #   chapter, but the same search made all recipes.

@@ -13,14 +13,14 @@
 # ---
 
 # %% [markdown]
-# # CMPQ gains with width, and inputs lose more than their zeros
+# # CMPQ gains with size, and zeros aren't the whole cost of rounded inputs
 #
 # *What is behind the ratios of chapter 16, and why does a scale that knows the channel help?*
 #
 # ```{admonition} In short
 # :class: finding
-# - **Finding.** CMPQ's ratio to GPTQ at equal stored bits falls with size, by {glue:text}`cmpq_size:.2f` [{glue:text}`cmpq_size_low:.2f`,
-#   {glue:text}`cmpq_size_high:.2f`] in $\ln N$ at a mean of 2.5 bits (95%, over training runs and documents).
+# - **Finding.** CMPQ's ratio to GPTQ at equal stored bits goes with $N$ to the power {glue:text}`cmpq_size:.2f`
+#   [{glue:text}`cmpq_size_low:.2f`, {glue:text}`cmpq_size_high:.2f`] at a mean of 2.5 bits (95%, over training runs and documents).
 # - **How sure.** The rows of {doc}`chapter 16 <16-seven-ways>`, one run a size. The share of inputs that become zero was counted on one model,
 #   while this page was made.
 # - **Use it for.** Looking up a setting; and for not taking the share of zeros for the whole cost of rounded inputs.
@@ -45,7 +45,7 @@ import pandas as pd
 from helpers.show.figures import comparisons
 from helpers.show.figures import keeping as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import seven_ways, ways_in_detail
+from helpers.show.numbers.choose import seven_ways, ways_in_detail
 from helpers.show.style import use_house_style
 from helpers.show.tables import kept_table
 from helpers.table.families.catalogue import read_manifest

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from tests.recount import recount, recount_13, recount_16
 
 from helpers.analyse.rows.study import MIXED
-from helpers.show.numbers import how_much_can_go_low, seven_ways
+from helpers.show.numbers.choose import how_much_can_go_low, seven_ways
 from helpers.table.files import read_table, read_trials
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -9,7 +9,7 @@ import pytest
 from helpers.analyse.mixed.keeping import BLOCKS, LINE, SINGLE
 from helpers.analyse.mixed.trials import MATRICES
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
-from helpers.show.numbers import seven_ways
+from helpers.show.numbers.choose import seven_ways
 
 TOKEN, CROSS, HALF = (seven_ways.INPUT_WAYS[short] for short in ("token", "cross", "half"))
 

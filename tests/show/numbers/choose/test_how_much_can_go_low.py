@@ -12,7 +12,7 @@ from helpers.analyse.fits.result import Estimate
 from helpers.analyse.mixed.largest_ratio import Censored
 from helpers.analyse.mixed.trials import MATRICES
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
-from helpers.show.numbers import how_much_can_go_low as share
+from helpers.show.numbers.choose import how_much_can_go_low as share
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 RECIPES = (["0.mlp.dense_4h_to_h"], [])

@@ -6,8 +6,8 @@ import pytest
 
 from helpers.analyse.mixed.keeping import LINE
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
-from helpers.show.numbers import ways_in_detail as detail
-from helpers.show.numbers.seven_ways import INPUT_WAYS, TREND_PANELS
+from helpers.show.numbers.choose import ways_in_detail as detail
+from helpers.show.numbers.choose.seven_ways import INPUT_WAYS, TREND_PANELS
 
 
 def summary(**changed: list[float]) -> pd.DataFrame:
