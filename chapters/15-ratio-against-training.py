@@ -74,8 +74,8 @@ put_all(**training.numbers(mixed))
 # $$ (eq-ratio-change)
 #
 # so that what is special about a size or a seed cancels. There are three moments at a constant learning rate:
-# {glue:text}`train_first:s`, {glue:text}`train_middle:s` and {glue:text}`train_last:s` tokens. The largest model ends at
-# {glue:text}`large_tokens:s` and has no last one. Where everything is within the budget at both moments the ratio is one at both; such
+# {glue:text}`train_first:s`, {glue:text}`train_middle:s` and {glue:text}`train_last:s` tokens, the last for
+# {glue:text}`train_late_runs:d` of {glue:text}`train_runs:d` runs, since the largest model ends at {glue:text}`large_tokens:s`. Where everything is within the budget at both moments the ratio is one at both; such
 # runs say nothing of the change and are left out of means.
 
 # %% tags=["remove-cell"]
@@ -115,8 +115,8 @@ plt.close("all")
 # below zero and none above. The pairs come from {glue:text}`of_runs:d` training runs: this is one finding, seen from many sides.
 #
 # **The largest model** isn't among them. From {glue:text}`train_middle:s` to its last {glue:text}`large_tokens:s` tokens its ratio falls
-# at 5% more perplexity, from {glue:text}`large_from_5:.2f` to {glue:text}`large_to_5:.2f`. At 10% it stays, at
-# {glue:text}`large_to_10:.2f`.
+# at 5% more perplexity, from {glue:text}`large_from_5:.3f` to {glue:text}`large_to_5:.3f`. At 10% it stays: {glue:text}`large_from_10:.3f`
+# and {glue:text}`large_to_10:.3f`.
 #
 # ## With decay
 #

@@ -78,7 +78,7 @@ put_all(**seven_ways.numbers(ways))
 # made from. GWQ keeps {glue:text}`gwq_share:.0%` of each matrix, as its paper does. How CMPQ divides the bits is our formula: as many as
 # make the weighted error least if it halves with every bit.
 #
-# There are {glue:text}`seven_checkpoints:d` checkpoints of {glue:text}`seven_sizes:d` training runs, one a size, from
+# The {glue:text}`seven_checkpoints:d` checkpoints have {glue:text}`seven_smallest:s` to {glue:text}`seven_largest:s` parameters and
 # {glue:text}`seven_first:s` to {glue:text}`seven_last:s` tokens, all at one constant learning rate, measured on a GPU.
 #
 # ## Stored bits
@@ -110,8 +110,8 @@ plt.close("all")
 # ```
 #
 # A point is on the *front* of a checkpoint if no other stores as little and loses less. Of the {glue:text}`front_points:d` points on fronts
-# {glue:text}`front_line:.0%` are plain GPTQ's and {glue:text}`front_cmpq:.0%` CMPQ's. The rest are recipes', which fill the gaps between two
-# widths of codes. RTN, AWQ and GWQ are never there.
+# {glue:text}`front_line:.0%` are plain GPTQ's, {glue:text}`front_cmpq:.0%` CMPQ's and {glue:text}`front_recipes:.0%` recipes', which fill
+# the gaps between two widths of codes. RTN, AWQ and GWQ are never there.
 #
 # ## Against the same bits spent on codes
 #
@@ -130,7 +130,7 @@ plt.close("all")
 #
 # Of {glue:text}`n_settings:d` settings none has an interval below 1, {glue:text}`n_above:d` lie above, and {glue:text}`n_untold:d` hold 1:
 # CMPQ's at low means, and recipes that only two or three sizes have. Of {glue:text}`n_compared:d` single rows
-# {glue:text}`n_cmpq_below:d` lose less than GPTQ, all of them CMPQ's. {doc}`Appendix G <98-ways-in-detail>` has the numbers, and how they
+# {glue:text}`n_cmpq_below:d` lose less than GPTQ, all among CMPQ's {glue:text}`n_cmpq:d`. {doc}`Appendix G <98-ways-in-detail>` has the numbers, and how they
 # move with size and tokens.
 #
 # **GWQ** is RTN with some weights spared, for {glue:text}`gwq_extra:.2f` bits a weight. At the same stored bits it loses
@@ -202,9 +202,11 @@ plt.close("all")
 # ```
 #
 # At 8 bits there is hardly anything to gain: the most that a scale a token costs at any checkpoint is {glue:text}`token_8_most:.4f` nats. At 4
-# bits $\alpha = 0.15$ costs less than a scale a token at {glue:text}`n_cross_less:d` of {glue:text}`n_narrow:d` checkpoints. At the largest
-# size's last one it is {glue:text}`cross_largest:.2f` nats instead of {glue:text}`token_largest:.2f`. Why that is so isn't only that fewer
-# inputs become zero ({doc}`appendix G <98-ways-in-detail>`).
+# bits $\alpha = 0.15$ costs less at {glue:text}`n_cross_less:d` of {glue:text}`n_narrow:d` checkpoints.
+#
+# From the smallest to the largest size, at the last checkpoint of each, the cost goes from {glue:text}`token_smallest:.2f` to
+# {glue:text}`token_largest:.2f` nats with a scale a token, and from {glue:text}`cross_smallest:.2f` to {glue:text}`cross_largest:.2f` with
+# $\alpha = 0.15$. That fewer inputs become zero is only a part of it ({doc}`appendix G <98-ways-in-detail>`).
 #
 # ## What this does not show
 #

@@ -98,7 +98,6 @@ def fronts() -> dict:
         "front_line": line / len(places),
         "front_cmpq": len(where(places, kind="cmpq")) / len(places),
         "front_recipes": len(where(places, kind={BLOCKS, MATRICES})) / len(places),
-        "n_recipes_on_front": len(where(places, kind={BLOCKS, MATRICES})),
     }
 
 
@@ -194,8 +193,7 @@ def compared() -> dict:
 
 def built_on() -> dict:
     found = ratio("awq_rtn", ("awq", 4), "rtn") | ratio("awq_gptq", ("awq", 4)) | ratio("gwq_gptq", ("gwq", 2))
-    for bits in (2, 3):
-        found |= ratio(f"gwq_rtn_{bits}", ("gwq", bits), "rtn")
+    found |= ratio("gwq_rtn_2", ("gwq", 2), "rtn")
     extra = np.mean([row["stored"] for row, _ in cells()["gwq", 2]]) - stored()["stored_2"]
     return found | {"gwq_extra": extra}
 
@@ -234,12 +232,10 @@ def beside_coarse_groups() -> dict:
         "coarse_most": math.exp(max(one["factor"] for one in found)),
     }
     middle = grouped(where(found, setting=2.5), "model").values()
-    for name, own in (("coarse", 0), ("cmpq_coarse", 1)):
-        sign = 1 - 2 * own  # the ratio is own less the factor
-        logs = [np.mean([own * one["own"] + sign * one["factor"] for one in mine]) for mine in middle]
-        mean, half = np.mean(logs), half_width(logs)
-        counted |= {name: math.exp(mean), f"{name}_low": math.exp(mean - half), f"{name}_high": math.exp(mean + half)}
-    return counted
+    logs = [np.mean([one["own"] - one["factor"] for one in mine]) for mine in middle]
+    mean, half = np.mean(logs), half_width(logs)
+    counted |= {"cmpq_coarse": math.exp(mean), "cmpq_coarse_low": math.exp(mean - half)}
+    return counted | {"cmpq_coarse_high": math.exp(mean + half)}
 
 
 def recipes() -> dict:
@@ -252,7 +248,6 @@ def recipes() -> dict:
         found |= {f"kept_{short}_{bits}": names.count(name) / n_blocks for short, name in SHORT.items()}
     blocks = [values[0] for row, values in against("gptq") if row["kind"] == BLOCKS]
     return found | {
-        "n_recipes": len(where(within(), kind={BLOCKS, MATRICES})),
         "n_block_recipes": len(where(of_weights(), kind=BLOCKS)),
         "n_blocks_compared": len(blocks),
     }

@@ -50,7 +50,7 @@ def test_counts_are_of_runs_sizes_and_tokens():
     mixed = planted(*models)
     mixed.tried["step"] = mixed.recipes["step"] = share.STEP
     found = share.counts(mixed)
-    assert (found["mix_runs"], found["mix_depths"], found["mix_group"], found["mix_sequences"]) == (2, 1, 32, 64)
+    assert (found["mix_runs"], found["mix_group"], found["mix_sequences"]) == (2, 32, 64)
     assert (found["mix_smallest"], found["mix_largest"], found["mix_tokens"]) == ("1M", "30M", "60M")
     assert (found["mix_most_read"], found["mix_least_read"]) == (60, 2)
     assert found["mix_trials"] == len(mixed.tried)

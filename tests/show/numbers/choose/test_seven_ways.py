@@ -28,8 +28,6 @@ def test_fronts_count_what_no_other_point_beats():
         "front_line": 0.5,
         "front_cmpq": 0.25,
         "front_recipes": 0.25,
-        "n_recipes": 2,
-        "n_recipes_on_front": 1,
     }
     with pytest.raises(ValueError, match="never on a front"):
         seven_ways.fronts(points((LINE, 2.6, 1.0), ("RTN", 2.0, 3.0), ("AWQ", 3.6, 1.1), ("GWQ", 3.0, 2.0)))

@@ -123,14 +123,11 @@ def fronts(reached: pd.DataFrame) -> Numbers:
     on_front = keeping.on_front(reached)
     shares = on_front.groupby(reached["way"]).sum() / on_front.sum()
     claim(bool((shares[["RTN", "AWQ", "GWQ"]] == 0).all()), "RTN, AWQ and GWQ are never on a front")
-    of_recipes = reached["way"].isin([SINGLE, BLOCKS])
     return {
         "front_points": int(on_front.sum()),
         "front_line": shares[LINE],
         "front_cmpq": shares["CMPQ"],
         "front_recipes": shares[[SINGLE, BLOCKS]].sum(),
-        "n_recipes": int(of_recipes.sum()),
-        "n_recipes_on_front": int(on_front[of_recipes].sum()),
     }
 
 
@@ -161,8 +158,7 @@ def built_on(ways: Ways) -> Numbers:
     of_gwq = nearest.loc["GWQ"].loc[["2 bits", "3 bits"]]
     claim(of_gwq["low"].min() > 1 > nearest.loc[("AWQ", "4 bits"), "high"], "GWQ loses beside RTN, AWQ gains")
     found: Numbers = {"gwq_extra": by.at[("GWQ", "2 bits"), "stored_bits"] - ways.plain[2]}
-    for bits in (2, 3):
-        found |= ratio_of(f"gwq_rtn_{bits}", of_gwq.loc[f"{bits} bits"])
+    found |= ratio_of("gwq_rtn_2", of_gwq.loc["2 bits"])
     found |= ratio_of("awq_rtn", nearest.loc[("AWQ", "4 bits")]) | ratio_of("awq_gptq", by.loc[("AWQ", "4 bits")])
     return found | ratio_of("gwq_gptq", by.loc[("GWQ", "2 bits")])
 
@@ -175,11 +171,9 @@ def beside_coarse_groups(ratios: pd.DataFrame, in_groups: pd.DataFrame) -> Numbe
     claim(bool((wins == "mean 2.25 bits").all()), "it is ahead at the lowest mean alone")
     claim(beside["coarse"].max() < 1, "coarse groups lose less at every such place")
     middle = beside[beside["setting"] == "mean 2.5 bits"]
-    found: Numbers = {}
-    for name, column in (("coarse", "coarse"), ("cmpq_coarse", "against")):
-        row = mean_over_runs(np.log(middle[column]).groupby(middle["model"]).mean())
-        found |= ratio_of(name, {"ratio": np.exp(row["mean"])} | {end: np.exp(row[end]) for end in ("low", "high")})
-    return found | {
+    row = mean_over_runs(np.log(middle["against"]).groupby(middle["model"]).mean())
+    against = {"ratio": np.exp(row["mean"])} | {end: np.exp(row[end]) for end in ("low", "high")}
+    return ratio_of("cmpq_coarse", against) | {
         "coarse_models": beside["model"].nunique(),
         "n_beside": len(beside),
         "n_beside_fine": int((beside["ratio"] < 1).sum()),
