@@ -71,7 +71,7 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env peers book test test-faults outside check check-peers recount lint format pair picture dictionary fits sweep corpus train study release benchmark slides serve clean
+.PHONY: help env peers book pdf chapter test test-faults outside check check-peers recount lint format pair picture dictionary fits sweep corpus train study release benchmark slides serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -147,7 +147,9 @@ sweeps/%.yml:
 	@echo "There is no sweep '$*'; PROFILE is one of: $(PROFILES)" >&2
 	@exit 1
 
-EXECUTE = $(PY) book/execute.py chapters/$(1).py $(EXECUTED)/$(1).ipynb \
+# glibc gives each large tensor pages of its own and takes them back: 35 s of a sweep's 360 CPU seconds. Here it keeps them.
+KEEP_PAGES := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
+EXECUTE = $(KEEP_PAGES) $(PY) book/execute.py chapters/$(1).py $(EXECUTED)/$(1).ipynb \
           device=$(DEVICE) sweep=$(SWEEP) results_path=$(LOCAL) seed=$(SEED)
 
 $(EXECUTED)/%.ipynb: chapters/%.py $(INPUTS) | $(ENV)
@@ -199,8 +201,24 @@ slides: $(SLIDES) ## write the slides of the class of 90 minutes: book/_build/sl
 book/_build/slides/slides.html: $(EXECUTED)/91-ninety-minutes.ipynb book/slides.py | $(ENV)
 	@$(PY) book/slides.py $< $@
 
-serve: $(HTML) ## show the built book at http://127.0.0.1:8000 (this machine only)
-	@$(PY) book/serve.py $(dir $(HTML)) $(PORT)
+PDF := book/_build/the-qid-book.pdf
+pdf: $(PDF) ## print the whole book, by Chromium: book/_build/the-qid-book.pdf
+	@echo "The book is ready: $(PDF)"
+
+$(PDF): $(HTML) book/pdf.py | $(ENV)
+	@$(PY) book/alone.py $(patsubst %/,%,$(dir $(HTML))) $(PY) book/pdf.py $(dir $(HTML)) $@
+
+# What a draft isn't: checked, or in step with pages that glue this one's numbers (book/draft.py). A chapter that reads the
+# reader's own table waits, as in `make book`, for the chapters that fill it.
+DRAFT   := .cache/draft/html
+CHAPTER := $(if $(NN),$(filter $(NN)-%,$(CHAPTERS)))
+chapter: $(CHAPTER:%=$(EXECUTED)/%.ipynb) | $(ENV) ## execute one chapter if it is stale and render its page alone: make chapter NN=04
+	@test -n "$(CHAPTER)" || { echo "NN is '$(NN)'; accepted: the number of a file in chapters/, as in NN=04" >&2; exit 1; }
+	@$(PY) book/draft.py executed/$(CHAPTER)
+
+serve: $(if $(wildcard $(HTML)),,$(HTML)) | $(ENV) ## show drafts at http://127.0.0.1:8000 (this machine only), anew after every change
+	@$(PY) book/draft.py
+	@$(PY) book/serve.py $(DRAFT) $(PORT) $(EXECUTED) book/_static book/_ext $(wildcard book/*.md book/*.yml book/*.bib) _config.yml
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 

@@ -3,8 +3,8 @@
     python book/check.py book/_build/html
 
 Fails (1, one line a fault) when a page of the table of contents or its chapter is missing, a cell failed or never
-ran, an output or image is empty, a glued value is missing or not a number, a page asks the network for anything, or a
-local link, image or script leads nowhere.
+ran, an output or image is empty, a figure is glued in pixels, a glued value is missing or not a number, a page asks the
+network for anything, or a local link, image or script leads nowhere.
 """
 
 import base64
@@ -28,6 +28,7 @@ SCRIPT_HOSTS = re.compile(r"https?://(?:[\w-]+\.)*(?:unpkg|jsdelivr|cloudflare|g
 GLUE_USE = re.compile(
     r"\{glue:\w+\}`(?:(?P<page>[^`:]+)::)?(?P<key>[^`:]+)|\{glue(?::figure|:math|:md)?\}\s+(?P<block>[\w.-]+)"
 )
+GLUED_PIXELS = "application/papermill.record/image/png"
 NOT_A_NUMBER = {"nan", "inf", "-inf", "None", "np.float64(nan)", "np.float64(inf)", "np.float64(-inf)"}
 SMALLEST_IMAGE_BYTES = 200
 
@@ -44,7 +45,7 @@ class Page(HTMLParser):
         self.text: list[str] = []
         self.scripts: list[str] = []
         self.styles: list[str] = []
-        self.images_without_alt: list[str] = []
+        self.images_without_alt: list[str] = []  # pictures by their address, drawings by the size of their view
         self._inside = ""
         self.feed(path.read_text(encoding="utf-8"))
 
@@ -61,6 +62,8 @@ class Page(HTMLParser):
             self.links.append(attributes["href"])
         if tag == "img" and not (attributes.get("alt") or "").strip():
             self.images_without_alt.append(attributes.get("src") or "?")
+        if tag == "svg" and attributes.get("role") == "img" and not (attributes.get("aria-label") or "").strip():
+            self.images_without_alt.append(f"svg {attributes.get('viewbox')}")
         self.styles.append(attributes.get("style") or "")
 
     def handle_endtag(self, tag: str) -> None:
@@ -94,6 +97,8 @@ def output_faults(output: dict) -> Iterator[str]:
         if size < (SMALLEST_IMAGE_BYTES if mime.startswith("image/") else 1):
             yield f"gave an empty {mime} ({size} bytes)"
     if "scrapbook" in output.get("metadata", {}):
+        if GLUED_PIXELS in output["data"]:
+            yield f"glued {output['metadata']['scrapbook'].get('name')} in pixels; accepted: a figure as SVG"
         data = {mime.removeprefix("application/papermill.record/"): value for mime, value in output["data"].items()}
         plain = "".join(data.get("text/plain", ""))
         if plain.strip().strip("'\"") in NOT_A_NUMBER:

@@ -127,6 +127,15 @@ put_all(
 # To give each weight the code of its nearest grid point is **round-to-nearest**, RTN. No other choice on this grid keeps the *weights*
 # closer: they are off by {glue:text}`rms_nearest:.3f` (root mean square).
 #
+# **Try it.** The second and the third row: drag a weight or move it by arrow keys, and see which code it gets. A group has one grid, so that one
+# large weight makes it coarser for its neighbours.
+
+# %% tags=["remove-input"]
+from helpers.show.touch import rounding as touch
+
+touch.grid(weights[1:])
+
+# %% [markdown]
 # ## What counts is the output
 #
 # Nobody looks at the weights, though. A layer multiplies its weights $W$ with an input $x$, and the next layer sees only
@@ -251,6 +260,12 @@ plt.close(figure)
 # output's power by {eq}`eq-objective`, GPTQ {glue:text}`lost_gptq:.1%`. The weights themselves are further off than before,
 # {glue:text}`rms_gptq:.3f` against {glue:text}`rms_nearest:.3f`. That is the trade.
 #
+# **Try it.** Round the matrix column by column, at other widths too.
+
+# %% tags=["remove-input"]
+touch.gptq(weights, inputs, damping=damping)
+
+# %% [markdown]
 # If no two inputs ever come together, $H$ is diagonal, so is $U$, and there is nothing to correct with. GPTQ must then give
 # exactly what round-to-nearest gives, to the last bit. This makes a good test of a program:
 

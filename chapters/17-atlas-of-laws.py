@@ -39,11 +39,9 @@ results_path = "results/local.parquet"
 seed = 0
 
 # %% tags=["hide-input"]
-import html
-
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML, display
+from IPython.display import HTML
 
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.judgement.make_fits import read_measured
@@ -51,22 +49,14 @@ from helpers.analyse.mixed import block_size as blocks
 from helpers.analyse.mixed.block_offset import offset_of_blocks
 from helpers.analyse.mixed.trials import SLACK
 from helpers.analyse.questions import atlas, loss_after_rounding
-from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import FITTED_BITS, HELDOUT, rows_at, trunk_rows
-from helpers.show.figures import atlas as atlas_figures
+from helpers.show.figures import atlas as figures
 from helpers.show.glue import put, put_all
-from helpers.show.style import count_label, use_house_style
+from helpers.show.numbers import atlas_of_laws as numbers
+from helpers.show.style import use_house_style
 
 use_house_style()
-SIMPLE, TOLD = "tokens-per-parameter", "curvature"
-AIMS = ["largest size", "last factor 4 in D"]
-NAMED = [SIMPLE, "power", "steps", "threshold", "ouyang2024", "kumar2024"]
-BITS, BEYOND = 3, 10
-
-
-def shown(table):
-    display(HTML(table.to_html(escape=False, na_rep="n/a", float_format="{:.3f}".format)))
-
+NAMED = ["tokens-per-parameter", "power", "steps", "threshold", "ouyang2024", "kumar2024"]
 
 # %% [markdown]
 # ## Notation
@@ -92,93 +82,51 @@ def shown(table):
 #
 # ## The table
 
-# %% tags=["hide-input"]
+# %%
 stored = read_fits()
 table = atlas.atlas(stored)
-
-# %% tags=["hide-input"]
-identity = table.drop(columns=list(stored.judged["hold_out"].unique()))
-identity.index = ["<code>" + html.escape(name) + "</code>" for name in identity.index]
-shown(identity.drop(columns="fitted"))
-
-# %% [markdown]
-# And their constants on this book's rows:
-
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: constants of all laws", "code_prompt_hide": "Table: constants of all laws"}
-shown(
-    identity.loc[identity["fitted"] != "", ["fitted"]].rename(
-        columns={"fitted": "constants, 95% intervals by training run"}
-    )
-)
 
 # %% tags=["remove-cell"]
 measured = read_measured()
 rows = trunk_rows(rows_at(measured, HELDOUT))
-one = stored.fits[SIMPLE]
-put_all(at_laws=len(table), at_printed=int(stored.judged.groupby("law")["published"].first().sum()))
-put_all(at_rows=one.n_rows, at_runs=one.n_runs, at_n=table.loc[SIMPLE, "constants"], at_tau=one.tau)
-for key, parameter in (("b", "b"), ("gamma", "gamma")):
-    estimate = one.params[parameter]
-    put_all(**{f"at_{key}": estimate.value, f"at_{key}_low": estimate.low, f"at_{key}_high": estimate.high})
-put("at_reference", float(one.law.predict(100.0, 1.0, BITS)))
-scores = {law: table.loc[law, AIMS] for law in (SIMPLE, TOLD, "power", "steps")}
-for law, key in ((SIMPLE, "simple"), (TOLD, "told"), ("power", "power"), ("steps", "steps")):
-    put_all(**{f"at_{key}_size": scores[law].iloc[0], f"at_{key}_late": scores[law].iloc[1]})
-late_errors = stored.judged[stored.judged["hold_out"] == AIMS[1]].set_index("law")["log_rms_se"]
-put_all(at_simple_late_se=late_errors[SIMPLE], at_power_late_se=late_errors["power"])
-told = stored.fits[TOLD]
-put_all(at_c=told.params["c"].value, at_c_low=told.params["c"].low, at_c_high=told.params["c"].high)
-put_all(at_told_tau=told.tau, at_told_n=table.loc[TOLD, "constants"])
-assert scores[SIMPLE].iloc[1] < 0.5 * scores["power"].iloc[1], "the text says: less than half of the power law's"
-assert told.params["c"].high < 1, "the text says: less than curvature says"
+points = numbers.at_largest(rows)
+curves = numbers.fan(stored, points)
+put_all(**numbers.of_table(table, stored), **numbers.spans(rows), **numbers.spread_of_laws(curves, points))
+put("fig_fan", figures.fan(curves, points, NAMED))
+plt.close("all")
 
 # %% [markdown]
-# *{glue:text}`at_laws:d` laws, {glue:text}`at_printed:d` of them with constants as printed by others. Fitted to
-# {glue:text}`at_rows:d` rows of {glue:text}`at_runs:d` training runs (GPTQ, groups of 32, 2 to 4 bits), but for those that need
-# other rows. A law named "loss predicted" counts the constants of the law that predicts its loss.*
-#
-# Two are new here.
-#
-# - **Tokens per parameter.** $q = c\,(D/N)^b\,s^{-\gamma}$ has {glue:text}`at_n:d` constants. The exponent is
-#   {glue:text}`at_b:.3f` [{glue:text}`at_b_low:.3f`, {glue:text}`at_b_high:.3f`] (95%, over runs and steps), and a model of 100
-#   tokens per parameter loses {glue:text}`at_reference:.3f` nats per token at 3 bits. The relative spread around it is
-#   {glue:text}`at_tau:.3f`. Held out, the last factor 4 in tokens is missed by {glue:text}`at_simple_late:.3f` ±
-#   {glue:text}`at_simple_late_se:.3f` (power law {glue:text}`at_power_late:.3f` ± {glue:text}`at_power_late_se:.3f`, over runs); of
-#   the largest size one run was held out, which ties it ({glue:text}`at_simple_size:.3f`) with the power law
-#   ({glue:text}`at_power_size:.3f`). Size spans a factor of {glue:text}`at_span_n:.0f` here and tokens one of
-#   {glue:text}`at_span_d:.0f`: tying both lends the long lever's slope to the short one.
-# - **Curvature**, which has to be told the model: $q = c_P \cdot \tfrac12\operatorname{tr}(H)\,\sigma^2$ knows nothing of $D$ and
-#   $N$, and with {glue:text}`at_told_n:d` constants has {glue:text}`at_told_size:.3f` and {glue:text}`at_told_late:.3f`. At 3
-#   bits GPTQ loses {glue:text}`at_c:.2f` [{glue:text}`at_c_low:.2f`, {glue:text}`at_c_high:.2f`] of what curvature says that
-#   rounding to nearest costs.
-
-# %% tags=["remove-cell"]
-put_all(
-    at_span_n=rows[N_PARAMS].max() / rows[N_PARAMS].min(), at_span_d=rows[TOKENS_SEEN].max() / rows[TOKENS_SEEN].min()
-)
-
-# %% [markdown]
-# ## All laws at one size
+# *The laws named in the figure below. {glue:text}`at_laws:d` laws were judged, {glue:text}`at_printed:d` of them with constants as
+# printed by others; the whole table and the constants on this book's {glue:text}`at_rows:d` rows (GPTQ, groups of 32, 2 to 4 bits) open
+# below. A law named "loss predicted" counts the constants of the law that predicts its loss.*
 
 # %% tags=["hide-input"]
-largest = rows[N_PARAMS].max()
-points = rows[(rows[N_PARAMS] == largest) & (rows["bits"] == BITS)]
-first, last = points[TOKENS_SEEN].min(), points[TOKENS_SEEN].max()
-ends = {"middle": np.sqrt(first * last), "last": last, "beyond": BEYOND * last, "far": BEYOND**2 * last}
-tokens = np.unique([*np.geomspace(first, BEYOND**2 * last, 80), *ends.values()])
-curves = atlas.curves(stored, tokens, largest, BITS)
-own = curves[~curves["law"].isin(["ouyang2024", "ouyang2024-per-bit", "kumar2024"])]
-spread = atlas.spread(own)
+identity = numbers.identity(stored, table)
+HTML(numbers.to_html(identity.drop(columns="fitted")[table.index.isin(NAMED)]))
 
-# %% tags=["remove-cell"]
-put("fig_fan", atlas_figures.fan(curves, points, NAMED))
-plt.close("all")
-put_all(**{f"at_spread_{key}": spread.loc[value] for key, value in ends.items()})
-put_all(at_drawn=curves["law"].nunique(), at_own=own["law"].nunique(), at_beyond=BEYOND, at_far=BEYOND**2)
-put_all(at_largest=count_label(largest), at_last=count_label(last))
-assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says: they part beyond the rows"
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: all laws", "code_prompt_hide": "Table: all laws"}
+HTML(numbers.to_html(identity.drop(columns="fitted")))
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: constants of all laws", "code_prompt_hide": "Table: constants of all laws"}
+fitted = identity.loc[identity["fitted"] != "", ["fitted"]]
+HTML(numbers.to_html(fitted.rename(columns={"fitted": "constants, 95% intervals by training run"})))
 
 # %% [markdown]
+# Two are new here.
+#
+# - **Tokens per parameter.** $q = c\,(D/N)^b\,s^{-\gamma}$ has {glue:text}`at_n:d` constants. A model of 100 tokens per parameter loses
+#   {glue:text}`at_reference:.3f` nats per token at 3 bits, and $b$ is {glue:text}`at_b:.3f` [{glue:text}`at_b_low:.3f`,
+#   {glue:text}`at_b_high:.3f`] (95%, over runs and steps). Held out, the last factor 4 in tokens is missed by
+#   {glue:text}`at_simple_late:.2f` ± {glue:text}`at_simple_late_se:.2f`, by the power law by {glue:text}`at_power_late:.2f` ±
+#   {glue:text}`at_power_late_se:.2f` (over runs). Why it gains: size spans a factor of {glue:text}`at_span_n:.0f` here and tokens one
+#   of {glue:text}`at_span_d:.0f`, and tying both lends the long lever's slope to the short one.
+# - **Curvature**, which has to be told the model: $q = c_P \cdot \tfrac12\operatorname{tr}(H)\,\sigma^2$ knows nothing of $D$ and
+#   $N$. With {glue:text}`at_told_n:d` constants it misses the largest size by {glue:text}`at_told_size:.2f` and late tokens by
+#   {glue:text}`at_told_late:.2f`. At 3 bits GPTQ loses {glue:text}`at_c:.2f` [{glue:text}`at_c_low:.2f`, {glue:text}`at_c_high:.2f`] of
+#   what curvature says that rounding to nearest costs.
+#
+# ## All laws at one size
+#
 # ```{glue:figure} fig_fan
 # :name: fig-fan
 # :alt: QiD against training tokens on logarithmic axes, one line a law, measured points in a shaded band at the left. In the band the book's own laws run close together, and the points rise more steeply and end above them; to the right of it the lines open like a fan, the threshold law among the lowest, the power law and tokens per parameter in between.
@@ -188,18 +136,17 @@ assert spread.loc[ends["far"]] > 2 * spread.loc[ends["middle"]], "the text says:
 # ```
 #
 # In the middle of the measured tokens the largest of our {glue:text}`at_own:d` laws says {glue:text}`at_spread_middle:.2f` times
-# what the smallest says; at {glue:text}`at_beyond:d` times the last tokens it is {glue:text}`at_spread_beyond:.2f`, at
-# {glue:text}`at_far:d` times {glue:text}`at_spread_far:.2f`. (This one run ends above nearly all of them: {doc}`chapter 9 <09-extrapolation>`.)
+# what the smallest says; at {glue:text}`at_beyond:d` times the last tokens it is {glue:text}`at_spread_beyond:.2f`. (This one run ends
+# above nearly all of them: {doc}`appendix C <94-goal-and-largest-size>`.)
 # The rows choose among laws far less than the table of constants,
 # with its narrow intervals, suggests. An interval of a constant takes its law to be true.
 #
 # ## Scores
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: scores of all laws", "code_prompt_hide": "Table: scores of all laws"}
-every = atlas.scored(stored, stored.judged["hold_out"].unique())
-every.index = ["<code>" + html.escape(name) + "</code>" for name in every.index]
-every = every.replace({"± ": "±\N{NO-BREAK SPACE}", " =": "\N{NO-BREAK SPACE}="}, regex=True)  # two lines a cell
-shown(every.rename_axis(columns=None))
+scores = atlas.scored(stored, stored.judged["hold_out"].unique()).set_axis(identity.index)
+scores = scores.replace({"± ": "±\N{NO-BREAK SPACE}", " =": "\N{NO-BREAK SPACE}="}, regex=True)  # two lines a cell
+HTML(numbers.to_html(scores.rename_axis(columns=None)))
 
 # %% [markdown]
 # *rms of $\ln(\hat q / q)$ ± its standard error over training runs (none where one run is held out), no unit, laws by what was held
@@ -224,47 +171,24 @@ shown(every.rename_axis(columns=None))
 misses = loss_after_rounding.misses(rows, FITTED_BITS)
 losses = loss_after_rounding.scores(misses, np.random.default_rng(seed))
 
-# %% tags=["hide-input"]
-cells = losses.assign(
-    cell=[
-        "n/a"
-        if np.isnan(row.log_rms)
-        else f"{row.log_rms:.3f}" + ("" if np.isnan(row.low) else f" [{row.low:.3f}, {row.high:.3f}]")
-        for row in losses.itertuples()
-    ]
-)
-wide = cells.pivot(index=["bits", "hold_out"], columns="way", values="cell")
-wide = wide.loc[losses.set_index(["bits", "hold_out"]).index.unique(), list(loss_after_rounding.ways())]
-wide.rename(index="{:g} bits".format, level="bits").rename_axis(index=[None, None], columns=None)
-
 # %% tags=["remove-cell"]
-at = losses.set_index(["bits", "hold_out", "way"])
-for bits in FITTED_BITS:
-    cell = at.loc[(bits, AIMS[1], "shannon")]
-    put_all(
-        **{
-            f"at_shannon_{bits}": cell["ratio"],
-            f"at_shannon_{bits}_low": cell["ratio_low"],
-            f"at_shannon_{bits}_high": cell["ratio_high"],
-        }
-    )
-of_two = at.xs("shannon", level="way").xs("larger and later", level="hold_out")["ratio"]
-assert list(of_two < 1) == [False, True, True], "the text says: larger and later, it wins at 3 and 4 bits"
-assert at.loc[(2, AIMS[1], "shannon"), "ratio_high"] < 1, "the text says: at 2 bits it wins"
-assert at.loc[(3, AIMS[1], "shannon"), "ratio_low"] > 1, "the text says: it loses at 3"
-assert at.loc[(4, AIMS[1], "shannon"), "ratio_low"] < 1 < at.loc[(4, AIMS[1], "shannon"), "ratio_high"], "a tie at 4"
+put_all(**numbers.shannon(losses))
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: misses of the loss after rounding", "code_prompt_hide": "Table: misses of the loss after rounding"}
+numbers.losses_table(losses, list(loss_after_rounding.ways()))
 
 # %% [markdown]
 # *rms of $\ln(\hat L / L)$ of the loss after rounding, no unit; in brackets 95% over the runs held out, fits kept, where there are four
 # or more. "larger and later": two largest sizes and last factor 4 in tokens together.*
 #
 # Of the last factor 4 in tokens Shannon's law misses {glue:text}`at_shannon_2:.2f` [{glue:text}`at_shannon_2_low:.2f`,
-# {glue:text}`at_shannon_2_high:.2f`] times as much as Chinchilla's form at 2 bits, where the loss after rounding turns,
-# {glue:text}`at_shannon_3:.1f` [{glue:text}`at_shannon_3_low:.1f`, {glue:text}`at_shannon_3_high:.1f`] times at 3, and
-# {glue:text}`at_shannon_4:.1f` [{glue:text}`at_shannon_4_low:.1f`, {glue:text}`at_shannon_4_high:.1f`] times at 4, a tie. Of larger and
-# later rows, which are of two runs and have no interval, it misses less at 3 and 4 bits and more at 2. So the claim that the old forms
-# fail and this one extrapolates holds for tokens where the loss turns; elsewhere our hold-outs don't agree. Its fits have many minima,
-# some hardly higher that predict something else altogether: we take the lowest of 48 starts.
+# {glue:text}`at_shannon_2_high:.2f`] times as much as Chinchilla's form at 2 bits, where the loss after rounding turns. At 3 bits it
+# misses {glue:text}`at_shannon_3:.1f` [{glue:text}`at_shannon_3_low:.1f`, {glue:text}`at_shannon_3_high:.1f`] times as much, and 4
+# bits are a tie, {glue:text}`at_shannon_4:.1f` [{glue:text}`at_shannon_4_low:.1f`, {glue:text}`at_shannon_4_high:.1f`].
+#
+# Of larger and later rows, which are of two runs and have no interval, it misses less at 3 and 4 bits and more at 2. So the claim that
+# the old forms fail and this one extrapolates holds for tokens where the loss turns; elsewhere our hold-outs don't agree. Its fits have
+# many minima, some hardly higher that predict something else altogether: we take the lowest of 48 starts.
 #
 # ## A law of block size, known second-hand
 #
@@ -276,28 +200,21 @@ assert at.loc[(4, AIMS[1], "shannon"), "ratio_low"] < 1 < at.loc[(4, AIMS[1], "s
 # %% tags=["hide-input"]
 mixed = blocks.rows_of_blocks(measured)
 whole = mixed[(mixed["lr_phase"] != "decay") & (mixed["scale"] == "block") & (mixed["quantized_ratio"] >= 1 - SLACK)]
-offsets = {
-    name: offset_of_blocks(part, np.random.default_rng(seed))
-    for name, part in (("nats", whole), ("share", blocks.in_relative_perplexity(whole)))
-}
+in_nats = offset_of_blocks(whole, np.random.default_rng(seed))
+in_share = offset_of_blocks(blocks.in_relative_perplexity(whole), np.random.default_rng(seed))
 
 # %% tags=["remove-cell"]
-for name, found in offsets.items():
-    put_all(**{f"at_{name}_{key}": value for key, value in found.items()})
-put_all(at_block_rows=len(whole), at_block_checkpoints=whole["checkpoint_id"].nunique())
-put("at_block_runs", whole["run_label"].nunique())
-put("at_offsets", offsets["share"]["d"] / offsets["nats"]["d"])
-assert 0 < 3 * offsets["nats"]["d"] < offsets["share"]["d"], "the text says: mostly the bend"
-assert offsets["share"]["gain"] > 3 * offsets["nats"]["gain"], "the text says: mostly the bend"
-assert offsets["nats"]["high"] > offsets["share"]["low"], "the text says: the intervals overlap"
+put_all(**numbers.offset_of_block(whole, in_nats, in_share))
 
 # %% [markdown]
 # On QiD in nats $d$ is {glue:text}`at_nats_d:.1f` values [{glue:text}`at_nats_low:.1f`, {glue:text}`at_nats_high:.1f`] and takes away
-# {glue:text}`at_nats_gain:.0%` of the squares that are left without it; on the paper's own scale, $e^q - 1$, it is
+# {glue:text}`at_nats_gain:.0%` of the squares that are left without it. On the paper's own scale, $e^q - 1$, it is
 # {glue:text}`at_share_d:.0f` [{glue:text}`at_share_low:.0f`, {glue:text}`at_share_high:.0f`], {glue:text}`at_offsets:.0f` times as
-# much, and takes away {glue:text}`at_share_gain:.0%`. The intervals are 95% over draws of {glue:text}`at_block_runs:d` training runs
-# ({glue:text}`at_block_rows:d` rows of {glue:text}`at_block_checkpoints:d` checkpoints), which is few: such intervals are too narrow,
-# and these two overlap. So on our rows the offset mostly stands for the bend of $e^q - 1$ at large losses.
+# much, and takes away {glue:text}`at_share_gain:.0%`.
+#
+# The intervals are 95% over draws of {glue:text}`at_block_runs:d` training runs ({glue:text}`at_block_rows:d` rows of
+# {glue:text}`at_block_checkpoints:d` checkpoints), which is few: such intervals are too narrow, and these two overlap. So on our rows
+# the offset mostly stands for the bend of $e^q - 1$ at large losses.
 #
 # ## What this does not show
 #

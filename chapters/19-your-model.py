@@ -51,11 +51,11 @@ from helpers.analyse.rows.study import HELDOUT, rows_at, trunk_rows
 from helpers.measure.models.checkpoints import tokenizer_of
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.scoring.continuations import continuation, rounded_in_place
-from helpers.show.calculator import calculator
 from helpers.show.figures.your_model import printed_figure
 from helpers.show.glue import put, put_all
 from helpers.show.numbers import your_model
 from helpers.show.style import use_house_style
+from helpers.show.touch.calculator import calculator
 
 use_house_style()
 ASKED = {"n_params": 7e9, "tokens": 15e12, "bits": 4, "group_size": 128}
@@ -66,9 +66,9 @@ N_TOKENS = 48
 # %% [markdown]
 # ## What laws expect of it
 #
-# Choose the model: $N$ is its number of parameters without embedding and head, $D$ the tokens it was trained on. Diamonds are models
-# of like size that somebody measured, ours and others'. The grey band holds all {term}`laws <law>` of this book that don't fail on models of others
-# ({doc}`chapter 9 <09-extrapolation>`); dots are the default law, red where it leaves what it was fitted to.
+# Choose the model: $N$ is its number of parameters without embedding and head, $D$ the tokens it was trained on. Dots are models of like
+# size that somebody measured, ours and others'. The grey band holds all {term}`laws <law>` of this book that don't fail on models of others
+# ({doc}`chapter 9 <09-extrapolation>`); the line is the default law, dashed and red where it leaves what it was fitted to.
 
 # %% tags=["remove-input"]
 fits = read_fits()

@@ -44,7 +44,7 @@ import pandas as pd
 
 from helpers.analyse.questions.decay_surface import decay_surface, full_cooldowns
 from helpers.analyse.questions.trends import loss_changes, slopes_by_pass, slopes_of_two_runs, steps_up, trends
-from helpers.analyse.questions.twins import differences_of_runs, ratios_to_twins
+from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
 from helpers.analyse.questions.ways import text_losses
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.outcomes import KL, QID
@@ -66,8 +66,9 @@ from helpers.analyse.rows.study import (
 from helpers.show.figures import comparisons
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put, put_all
+from helpers.show.numbers import degradation as numbers
 from helpers.show.style import count_label, use_house_style
-from helpers.show.tables import twins_table
+from helpers.show.tables import ratio_table, twins_table
 from helpers.table.corpus import packages
 from helpers.table.files import read_table
 
@@ -438,6 +439,82 @@ plt.close("all")
 # and the ratio grows with tokens: at {glue:text}`latest:s` it is {glue:text}`deep_small_2_last:.2f` and
 # {glue:text}`deep_large_2_last:.2f`. Shallow and wide, it is {glue:text}`shallow_small_2:.2f` and {glue:text}`shallow_large_2:.2f`.
 # So $N$ alone doesn't fix QiD. The trunk's larger models are deeper as well as wider.
+#
+# ## KL, a second outcome
+#
+# {term}`KL <KL divergence>` is the mean divergence of the rounded model's predictions from the 16-bit model's, on the same tokens, in
+# nats per token. It is zero where rounding changes nothing and can't be negative, so that it has no slope to move along: it grows with
+# the *square* of the rounding error. One more bit divides the scale of the grid {eq}`eq-grid` by $(2^{P+1} - 1) / (2^P - 1)$ and KL by
+# its square (derived at {eq}`eq-quadratic-rule`).
+#
+# *What one more bit divides each outcome by on the way to this width (mean over the sizes, interval over runs; from 6 to 8 bits for
+# each of the two), in how many steps from checkpoint to checkpoint each rises, and the slope of its logarithm in $\ln D$ (clustered by
+# run; positive values). Trunk, beyond {glue:text}`early_tokens:s` tokens.*
+
+# %% tags=["hide-input"]
+wide = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
+numbers.kl_table(wide)
+
+# %% tags=["remove-cell"]
+put_all(**numbers.in_kl(wide))
+
+# %% [markdown]
+# From the fifth bit on QiD holds the rule, but with wide intervals: at 8 bits [{glue:text}`factor_8_low:.2f`,
+# {glue:text}`factor_8_high:.2f`], where the rule says {glue:text}`rule_8:.2f`. KL has {glue:text}`kl_factor_8:.2f`
+# [{glue:text}`kl_factor_8_low:.2f`, {glue:text}`kl_factor_8_high:.2f`] there, and at each of these widths lies within
+# {glue:text}`kl_off:.1%` of the rule, though outside it by its narrow intervals. The third bit takes off much more than the rule and
+# the fourth a little more, in either outcome: there the error is no longer small.
+#
+# All {glue:text}`kl_rows:d` values of KL are positive. Of {glue:text}`up_steps:d` steps at 8 bits KL rises in {glue:text}`kl_up_8:d`
+# and QiD in {glue:text}`up_8:d`: most steps down are QiD's own noise. Tokens act on KL alike at every width. At 8 bits its slope is
+# {glue:text}`kl_slope_8:.2f` [{glue:text}`kl_slope_8_low:.2f`, {glue:text}`kl_slope_8_high:.2f`], where QiD says only
+# {glue:text}`slope_8:.2f` [{glue:text}`slope_8_low:.2f`, {glue:text}`slope_8_high:.2f`].
+#
+# A power of $P$ says something else: its exponent in QiD would have to grow from {glue:text}`power_3:.1f` at the third bit to
+# {glue:text}`power_6:.1f` at the sixth and {glue:text}`power_8:.1f` at the last two.
+#
+# ## Round-to-nearest and larger groups
+
+# %% tags=["remove-cell"]
+rtn = rows_of_fit(study, "rtn", GROUP_SIZE, symmetric=False)
+put_all(**numbers.to_nearest(rtn, gptq))
+put(
+    "fig_rtn", comparisons.ratio_against_tokens(numbers.late(qid_ratio(rtn, gptq)), "QiD of RTN / QiD of GPTQ (factor)")
+)
+plt.close("all")
+
+# %% [markdown]
+# ```{glue:figure} fig_rtn
+# :name: fig-rtn
+# :alt: Ratio of the QiD of round-to-nearest to that of GPTQ against training tokens, three panels for 2, 3 and 4 bits, one line for each size; all points lie above one, most between 1.5 and 2.5.
+#
+# Round-to-nearest (RTN) loses more than GPTQ on every checkpoint beyond {glue:text}`early_tokens:s` tokens, about twice as much.
+# ```
+#
+# Beyond {glue:text}`early_tokens:s` tokens RTN loses more than GPTQ in all {glue:text}`rtn_late_rows:d` rows; with the earlier ones
+# it is {glue:text}`rtn_worse:d` of {glue:text}`rtn_rows:d`, and none lies below one by two errors. The median ratio is
+# {glue:text}`rtn_ratio_2:.1f` at 2 bits, {glue:text}`rtn_ratio_3:.1f` at 3 and {glue:text}`rtn_ratio_4:.1f` at 4. At 2 bits it is
+# {glue:text}`rtn_smallest:.1f` in the smallest model and {glue:text}`rtn_largest:.1f` in the largest. QiD rises with tokens in all
+# {glue:text}`rtn_series:d` series of RTN as well.
+#
+# A group of weights shares one scale and one zero point.
+#
+# *QiD in groups of 128 over QiD in groups of 32, asymmetric: median (10% to 90% quantile over checkpoints).*
+
+# %% tags=["hide-input"]
+symmetries = {"asymmetric": False, "symmetric": True}
+coarse = {
+    f"group 128, {name}": qid_ratio(rows_of_fit(study, "gptq", 128, is_so), gptq) for name, is_so in symmetries.items()
+}
+ratio_table(coarse)
+
+# %% tags=["remove-cell"]
+put_all(**numbers.larger_groups(coarse))
+
+# %% [markdown]
+# Larger groups raise QiD, and a symmetric grid raises it further; all {glue:text}`group_rows:d` ratios
+# are above one. Only {glue:text}`group_models:d` models have a width that 128 divides. Group 32 spends more bits on scales: this is
+# the price of the lower QiD, and "2 bits" does not count it.
 #
 # ## Methods on other texts
 #

@@ -20,6 +20,10 @@ THEBE_MARKS = ("thebe", "THEBE_JS_URL")
 # A browser refuses to preload a font from the disk; the theme's style sheets load the same fonts without that.
 FONT_PRELOAD = re.compile(r'\s*<link rel="preload" as="font"[^>]*>')
 MATHJAX_PARTS = ("tex-chtml.js", "input/tex", "output/chtml", "a11y", "sre", "ui")
+# Files that no page asks for: what a debugger reads, fonts that every browser has in a smaller form, speech of formulas
+# in other languages than the book's.
+UNUSED = ("**/*.map", "_static/vendor/**/*.ttf", "_static/mathjax/sre/mathmaps/*.json")
+SPEECH = {"base.json", "en.json", "nemeth.json"}
 HYPHEN_OF_NUMBER = re.compile(r"(?<![\w-])-(?=\.?\d)")
 
 
@@ -99,6 +103,14 @@ def copy_vendored(app: Sphinx, error: Exception | None) -> None:
         shutil.copyfile(Path(__file__).parent / "live-chart.js", static / "vendor" / "live-chart.js")
 
 
+def drop_unused(app: Sphinx, error: Exception | None) -> None:
+    """Remove from the built book the files that no page asks for."""
+    if error is None and app.builder.format == "html":
+        unused = (path for pattern in UNUSED for path in Path(app.outdir).glob(pattern))
+        for path in [each for each in unused if each.name not in SPEECH]:
+            path.unlink()
+
+
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx; late, so that other extensions' scripts are already there to be taken away."""
     app.config.mathjax_path = "mathjax/tex-chtml.js"
@@ -108,4 +120,5 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", add_vega, priority=400)
     app.connect("build-finished", drop_font_preloads)
     app.connect("build-finished", copy_vendored)
+    app.connect("build-finished", drop_unused, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import pdf
+
 SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
 PAGES = sorted(
     p for p in SITE.rglob("*.html") if "_static" not in p.parts and p.name not in ("genindex.html", "search.html")
@@ -22,6 +24,7 @@ FLAGS = [
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None
 )
+LARGEST_SITE = 30 * 2**20
 VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 pytestmark = [
@@ -38,6 +41,37 @@ LOOK = """() => ({
   emptyCharts: [...document.querySelectorAll('.live-chart')].filter(c => !c.querySelector('svg')).length,
   theme: document.documentElement.dataset.theme,
 })"""
+
+# On paper: what reaches beyond the text's width, and what should have gone with the screen.
+PRINTED = """() => {
+  const article = document.querySelector("article.bd-article"), seen = element => element.getClientRects().length > 0;
+  const edge = article.getBoundingClientRect().right + 1;
+  const name = element => `${element.tagName} ${element.className} ${Math.round(element.getBoundingClientRect().right - edge)}`;
+  const shown = [...article.querySelectorAll("img, svg, table, pre, mjx-container, figcaption")].filter(seen);
+  const bars = ".headerlink, .copybtn, .cell summary, .cell.tag_hide-input > .cell_input, .prev-next-area, .bd-header-article";
+  return {
+    wide: shown.filter(one => one.getBoundingClientRect().right > edge && !one.closest("[aria-hidden='true'], mjx-assistive-mml")).map(name),
+    cut: shown.filter(one => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX === "hidden").map(name),
+    bars: [...document.querySelectorAll(bars)].filter(seen).map(name),
+    titled: [...article.querySelectorAll("h1")].filter(seen).length,
+  };
+}"""
+# What axe calls serious or critical; less than that (moderate, minor) is advice, much of it about the theme's landmarks.
+STOPPING = ("serious", "critical")
+LOOKING = {"resultTypes": ["violations"], "preload": False}  # it would ask for the style sheets once more
+
+
+def barriers(page) -> list[str]:
+    """Return what axe finds on an open page that would stop a reader, a line a rule and place."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options=LOOKING).response["violations"]
+    return [
+        f"{rule['id']} ({rule['impact']}): {' '.join(map(str, node['target']))}"
+        for rule in found
+        if rule["impact"] in STOPPING
+        for node in rule["nodes"]
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +102,30 @@ def test_a_page_opens_without_a_fault(browser, path, view):
     if page.locator(".live-chart").count():
         page.wait_for_selector(".live-chart svg")
     seen = page.evaluate(LOOK)
+    stopping = barriers(page)
     page.close()
     assert faults == []
+    assert stopping == []
     assert seen["overflow"] <= 0, f"{seen['overflow']} px wider than the window"
     assert [i for i in seen["images"] if not i["alt"] or not i["width"]] == []
     assert (seen["unset"], seen["mathErrors"], seen["emptyCharts"]) == (0, 0, 0)
     assert seen["theme"] == scheme
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(SITE).as_posix())
+def test_a_page_is_whole_on_paper(browser, path):
+    if path.name == "slides.html":
+        pytest.skip("slides have paper of their own: tests/book/test_slides.py")
+    page = browser.new_page(viewport=pdf.PAPER, color_scheme="light")
+    page.emulate_media(media="print")
+    page.goto(path.as_uri())
+    page.wait_for_function(pdf.DRAWN)
+    seen = page.evaluate(PRINTED)
+    page.close()
+    assert seen == {"wide": [], "cut": [], "bars": [], "titled": 1}
+
+
+def test_the_site_stays_small():
+    sizes = {path.relative_to(SITE).as_posix(): path.stat().st_size for path in SITE.rglob("*") if path.is_file()}
+    largest = sorted(sizes, key=sizes.get)[-8:]
+    assert sum(sizes.values()) <= LARGEST_SITE, [f"{name}: {sizes[name]}" for name in largest]

@@ -62,6 +62,10 @@ ERROR = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceba
         (notebook(GOOD, ran=None), "code cell 1 never ran"),
         (notebook(markdown="nothing"), "no cell has an output"),
         (notebook(GOOD, output({"image/png": ""})), "gave an empty image/png (0 bytes)"),
+        (
+            notebook(GOOD, output({"application/papermill.record/image/png": PNG}, "fig_a")),
+            "glued fig_a in pixels; accepted: a figure as SVG",
+        ),
         (notebook(GOOD, output({"text/html": ""})), "gave an empty text/html (0 bytes)"),
         (notebook(output({"text/plain": "nan"}, "gain")), "glued gain = nan"),
         (notebook(output({"text/plain": "1.0"}, "loss")), "no value was glued as gain in executed/01-a"),
@@ -86,6 +90,7 @@ def test_a_fault_in_a_chapter_is_found(book, content, fault):
         ('<a href="executed/02-b.html">b</a>', "executed/02-b.html leads to no file"),
         ('<a href="executed/01-a.html#gone">b</a>', "no such place on that page"),
         ('<img src="pixel.png">', "image pixel.png has no alternative text"),
+        ('<svg role="img" aria-label="" viewBox="0 0 1 1"></svg>', "image svg 0 0 1 1 has no alternative text"),
         ("<p>{glue:text}`x:.2f`</p>", "shows a raw {glue}"),
     ],
 )

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,21 @@ MEASURE_FOLDER = "src/helpers/measure/rounding"
 MEASURE, COMMAND = f"{MEASURE_FOLDER}/grids.py", "src/helpers/commands/laws.py"
 TOP = [".venv", "Makefile", "_config.yml", "book", "chapters", "data", "pyproject.toml", "requirements.lock"]
 TOP += ["results", "src", "sweeps"]
-TARGETS = ["help", "env", "book", "test", "lint", "sweep", "train", "fits", "benchmark", "serve", "clean", "check"]
+TARGETS = [
+    "help",
+    "env",
+    "book",
+    "chapter",
+    "test",
+    "lint",
+    "sweep",
+    "train",
+    "fits",
+    "benchmark",
+    "serve",
+    "clean",
+    "check",
+]
 
 PYTHON = f"""#!/bin/sh
 own="$1"
@@ -31,6 +44,7 @@ case "$1" in
     echo executed > "$3"
     case "$3" in *02-*|*04-*) test -e nothing-new || echo row >> results/local.parquet ;; esac ;;
   book/check.py) echo check >> log ;;
+  book/draft.py) echo "draft $2" >> log ;;
 esac
 """
 JUPYTER_BOOK = """#!/bin/sh
@@ -162,6 +176,28 @@ def test_other_parameters_execute_every_chapter_and_going_back_does_again(projec
     assert sorted(build(project)[:-2]) == CHAPTERS
 
 
+def test_one_chapter_is_executed_if_it_is_stale_and_its_page_alone_is_rendered(project):
+    log = project / "log"
+    for executed in (["03-checkpoints"], []):
+        assert make(project, "chapter", "NN=03").returncode == 0
+        assert [line.split()[0] for line in log.read_text().splitlines()[:-1]] == executed
+        assert log.read_text().splitlines()[-1] == "draft executed/03-checkpoints"
+        log.unlink()
+    assert make(project, "chapter", "NN=11").returncode == 0
+    done = [line.split()[0] for line in log.read_text().splitlines()]
+    assert done == ["02-rounding", "04-degradation", "11-noise-floor", "draft"], "it reads the table that these fill"
+    assert not (project / "book/_build").exists()
+
+
+@pytest.mark.parametrize("words", [[], ["NN=4"], ["NN=99"], ["NN=%"]])
+def test_a_chapter_that_isn_t_there_is_one_line(project, words):
+    done = make(project, "chapter", *words)
+    said = words[0].removeprefix("NN=") if words else ""
+    assert done.returncode != 0
+    assert f"NN is '{said}'; accepted: the number of a file in chapters/, as in NN=04\n" in done.stderr
+    assert not (project / "log").exists()
+
+
 def test_a_lost_table_is_measured_again(project):
     build(project)
     (project / "results/local.parquet").unlink()
@@ -241,34 +277,13 @@ def test_a_second_build_or_check_at_once_is_refused_in_one_line(project):
     assert make(project, "check").returncode == 0
 
 
-def served(port: object) -> subprocess.Popen:
-    command = [sys.executable, ROOT / "book/serve.py", ROOT / "book", str(port)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def test_the_book_is_served_on_this_machine_only():
-    assert "book/serve.py book/_build/html/ 8000" in make(ROOT, "-n", "serve").stdout
-    server = served(0)
-    try:
-        address = server.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
-        with urllib.request.urlopen(f"{address}/_toc.yml") as answer:
-            assert answer.read() == (ROOT / "book/_toc.yml").read_bytes()
-        second = served(address.rpartition(":")[2])
-        assert second.communicate()[1].endswith(
-            "(Address already in use); accepted: the number of a port that is free, 1024 to 65535\n"
-        )
-    finally:
-        server.terminate()
-        server.communicate()
-
-
-@pytest.mark.parametrize("port", ["abc", "", "-1", "70000", "1e3"])
-def test_a_port_that_is_none_is_one_line(port):
-    server = served(port)
-    said = server.communicate()[1]
-    assert (server.returncode, said.count("\n")) == (1, 1)
-    assert said.startswith(f"PORT is {port} (")
+def test_the_drafts_are_served_and_what_they_are_made_of_is_watched():
+    (line,) = [line for line in make(ROOT, "-n", "serve").stdout.splitlines() if "book/serve.py" in line]
+    program, folder, port, *watched = line[line.index("book/serve.py") :].split()
+    assert (program, folder, port) == ("book/serve.py", ".cache/draft/html", "8000")
+    assert {"book/executed", "book/_static", "book/_ext", "book/index.md", "book/_toc.yml", "_config.yml"} <= set(
+        watched
+    )
 
 
 def test_readme_shows_the_two_commands_and_ci_runs_them():

@@ -64,3 +64,18 @@ def test_a_negative_number_that_was_glued_has_a_minus_sign(glued, shown):
     page.append(nodes.paragraph("", "", pasted, typed))
     offline.show_minus_signs(None, page, "page")
     assert [one.astext() for one in page.findall(nodes.inline)] == [shown, "-0.46"]
+
+
+def test_what_no_page_asks_for_is_left_out(tmp_path):
+    kept = [
+        "_static/mathjax/sre/mathmaps/en.json",
+        "_static/vendor/icons/a.woff2",
+        "_static/styles/a.css",
+        "data/hi.json",
+    ]
+    dropped = ["_static/mathjax/sre/mathmaps/hi.json", "_static/vendor/icons/a.ttf", "_static/styles/a.css.map"]
+    for name in kept + dropped:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    offline.drop_unused(SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html")), None)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)

@@ -20,16 +20,15 @@ from tests.recount.recount_fits import POWERS, columns, fit, interval
 EXCEPTED = {}
 TOLERANCES = {}
 UNSAID = {f"{law}_{key}" for law in ("power", "exponential") for key in ("size", "three", "two")}  # only their bias is
-IN_APPENDIX = {
-    "size_blind",
-    "threshold_size",
-    "threshold_cover",
-    "second_by",
-    "second_least",
-    "best_of",
-    "goal_coverage",
+UNSAID |= {"power_tokens"}
+IN_APPENDIX = {  # recount_94
+    *("size_blind", "threshold_size", "threshold_cover", "second_by", "second_least", "best_of", "goal_coverage"),
+    *("again_tokens", "again_judged", "again_within", "again_rank", "before_power", "before_steps", "before_chosen"),
+    *("ratio_first", "ratio_last", "first_tokens", "last_tokens", "own_last", "own_low", "own_high", "own_from"),
+    *("byte_opt", "byte_llama", "in_box", "outlier", "zeros", "twice", "twice_most", "twice_median", "own_bytes"),
+    *("byte_factor", "coarser", "eta"),
 }
-IN_APPENDIX |= {f"{name}_{bits}" for name in ("again", "scatter") for bits in (2, 3, 4)}  # recount_94
+IN_APPENDIX |= {f"{name}_{bits}" for name in ("again", "scatter") for bits in (2, 3, 4)}
 FITTED = 1e-4
 DEFAULT, AGAIN, LATER = "tokens-per-parameter", "second run of the largest size", "larger and later"
 TOLD = ("loss", "loss-power-bits", "room", "curvature")  # more than D, N and P
@@ -85,6 +84,8 @@ def numbers() -> dict:
         models_of_others(),
     ]
     parts += [in_size(), outside(), exercises()]
+    for key in IN_APPENDIX:
+        TOLERANCES.pop(key, None)
     return {key: value for part in parts for key, value in part.items() if key not in IN_APPENDIX}
 
 
@@ -191,7 +192,6 @@ def held() -> dict:
     wanted = {
         "power": ("size", "tokens", "three", "two", "decayed"),
         "exponential": ("size", "three", "two"),
-        "steps": ("three", "two"),
         "chosen": ("size", "tokens", "decayed"),
         "loss": ("decayed",),
     }
@@ -203,7 +203,6 @@ def held() -> dict:
             if not score(law, hold_out, "excluded_share"):  # which rows are clear needs the noise floors
                 off = misses(form, *splits()[key])
                 found[f"{form}_{key}"], bias[form, key] = math.sqrt(np.mean(off**2)), off.mean()
-    found["power_size_bias"] = bias["power", "size"]
     found["told_decayed"] = found.pop("loss_decayed")
     found["power_tokens_over"] = math.exp(bias["power", "tokens"])
     found["exponential_two_bias"] = math.exp(bias["exponential", "two"])
@@ -227,7 +226,6 @@ def one_size_up() -> dict:
     ratios = np.exp(-misses("power", training, rows))
     moments = sorted({row[D] for row in rows})
     means = {d: stats.gmean([one for row, one in zip(rows, ratios, strict=True) if row[D] == d]) for d in moments}
-    most = rows[int(ratios.argmax())]
     slopes = {
         size: np.mean(
             [slope([r[D] for r in one], [r["qid"] for r in one])[0] for one in grouped(sides(size)[1], "bits").values()]
@@ -238,14 +236,13 @@ def one_size_up() -> dict:
     found = {
         "ratio_first": means[moments[0]],
         "ratio_last": means[moments[-1]],
-        "ratio_most": ratios.max(),
     }
     TOLERANCES.update({key: 1e-3 if key == "before_chosen" else FITTED for key in (before | found)})
-    names = {"first_tokens": moments[0], "last_tokens": moments[-1], "most_tokens": most[D], "next_largest": sizes[-2]}
+    names = {"first_tokens": moments[0], "last_tokens": moments[-1], "next_largest": sizes[-2]}
     names["own_from"] = min(size for size in sizes if size > 1.5e6)
     ends = {"own_last": slopes[sizes[-1]], "own_low": min(middle), "own_high": max(middle)}
     labels = {key: label(value) for key, value in names.items()}
-    return before | found | labels | ends | {"most_bits": int(most["bits"])}
+    return before | found | labels | ends
 
 
 # ---- scores as stored ------------------------------------------------------------------------------------------------
@@ -258,18 +255,13 @@ def stored_scores() -> dict:
     ]
     sizes = {law: score(law, "largest size") for law in competing() if score(law, "largest size") is not None}
     blind = {law: one for law, one in sizes.items() if law not in TOLD}
-    shares = {one: max(score(law, one, "excluded_share") or 0 for law in competing()) for one in hold_outs()}
-    unclear = {one: share for one, share in shares.items() if share > 0}
-    found = {"steps_other": score("steps", "other bits")}
-    found |= {f"{law}_other_bias": math.exp(score(law, "other bits", "log_bias")) for law in ("power", "exponential")}
+    found = {f"{law}_other_bias": math.exp(score(law, "other bits", "log_bias")) for law in ("power", "exponential")}
     return (
         found
         | {
-            "excluded": ", ".join(f"{one} ({share:.0%})" for one, share in unclear.items()),
             "straight_low": min(straight),
             "straight_high": max(straight),
             "threshold_tokens": score("threshold", late_part),
-            "onset_tokens": score("onset", late_part),
             "exponential_two_cover": score("exponential", "2 bits", "coverage"),
             "size_blind": len(blind),
             "threshold_size": sizes["threshold"],
@@ -440,21 +432,14 @@ def registered() -> dict:
 def default_law() -> dict:
     """Return the law to use: ranked among the candidates as stored, its exponent fitted anew."""
     ranked = sorted((row for row in stored()["ranked"] if row["candidate"]), key=lambda row: row["score"])
-    first, second, *_ = ranked
+    first = ranked[0]
     later, tokens = of_hold_out(LATER), [row[D] for row in main()]
     found = {
         "default": first["law"],
-        "default_constants": first["constants"],
         "default_score": first["score"],
         "default_runs": first["n_runs"],
         "default_se": first["se"],
-        "next_law": second["law"],
-        "next_constants": second["constants"],
-        "next_low": second["behind_low"],
-        "next_high": second["behind_high"],
         "later_runs": int(later[DEFAULT]["n_runs"]),
-        "later_default_cover": later[DEFAULT]["coverage"],
-        "later_tied": "; ".join(law for law in later if later[law]["tied"] and law in [row["law"] for row in ranked]),
         "window_low": label(min(tokens)),
         "window_high": label(max(tokens)),
     }
@@ -465,11 +450,10 @@ def default_law() -> dict:
             f"later_{key}_factor": math.exp(rms),
             f"later_{key}_se": later[law]["log_rms_se"],
         }
-    for key, hold_out in (("late", "last factor 4 in D"), ("later", LATER), ("size", "largest size")):
+    for key, hold_out in (("late", "last factor 4 in D"), ("later", LATER)):
         outer = of_hold_out(hold_out)
         pairs = [(row["score"], outer[row["law"]]["log_rms"]) for row in ranked if row["law"] in outer]
         found[f"inner_{key}"] = stats.spearmanr(pairs).statistic
-    found["inner_size"] = minus(found["inner_size"])
     law = fit(main(), ("per_parameter", "steps"))
     exponent = dict(zip(("b_low", "b_high"), interval(law, "per_parameter"), strict=True)) | {"b": law["per_parameter"]}
     TOLERANCES.update(dict.fromkeys(exponent, 1e-3))
@@ -488,7 +472,6 @@ def models_of_others() -> dict:
         "outside_bits": rows["bits alone"]["score"],
         "outside_default": rows[DEFAULT]["score"],
         "outside_models": max(row["n_runs"] for row in rows.values()),
-        "outside_worse": ", ".join(law for law, row in rows.items() if row["behind_low"] > 0),
     }
 
 
@@ -604,7 +587,6 @@ def outside() -> dict:
         "eta": ours["eta"],
         "coarser": 4 ** ours["eta"],
         "byte_factor": 2 ** (1 + ours["beta"]),
-        "winner_alpha": constants("loss")["alpha"],
         "winner_left": math.exp(constants("loss")["lambda_"] * lowest),
         "outlier": three["OPT-66B"] / three["OPT-30B"],
         "twice": len(twice),

@@ -98,11 +98,8 @@ def along() -> dict:
         "down": sum(value < 0 for value in main),
         "of_runs": len(main),
         "moved": len(every),
-        "moved_down": sum(value < 0 for value in every),
-        "moved_up": sum(value > 0 for value in every),
         "answers": len(answers),
         "answers_down": sum(one["high"] < 0 for one in answers),
-        "answers_up": sum(one["low"] > 0 for one in answers),
     }
 
 
@@ -122,7 +119,6 @@ def decay() -> dict:
         "decay_runs": len(moved[main_question("matmul")]),
         "decay_answers": len(answers),
         "decay_clear_down": sum(one["high"] < 0 for one in answers),
-        "decay_clear_up": sum(one["low"] > 0 for one in answers),
     }
 
 
@@ -168,9 +164,8 @@ def both() -> dict:
     found = {}
     for granularity in GRANULARITIES:
         (_, size, tokens), covariance, freedom = laws()[main_question(granularity)]
-        if granularity == "matmul":
-            found |= named("both_size_matmul", ends(size, covariance[1, 1], freedom[1]))
-            found |= named("both_tokens_matmul", ends(tokens, covariance[2, 2], freedom[2]))
+        found |= named(f"both_size_{granularity}", ends(size, covariance[1, 1], freedom[1]))
+        found |= named(f"both_tokens_{granularity}", ends(tokens, covariance[2, 2], freedom[2]))
         gradient = np.array([0, tokens / size**2, -1 / size])
         power = ends(-tokens / size, gradient @ covariance @ gradient, min(freedom[1:]))
         found |= named(f"both_power_{granularity}", power)
@@ -184,7 +179,7 @@ def both() -> dict:
     ]
     found["both_fits"] = len(slopes)
     found["both_tokens_up"] = sum(tokens["low"] > 0 for _, tokens in slopes)
-    return found | {"both_size_down": sum(size["high"] < 0 for size, _ in slopes)}
+    return found
 
 
 def in_proportion() -> dict:

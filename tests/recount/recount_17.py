@@ -62,11 +62,12 @@ def counts() -> dict:
     sizes, tokens = sorted(row[N] for row in main()), sorted(row[D] for row in main())
     laws = list(dict.fromkeys(law for law, _ in scores()))
     found = {f"at_{key}_{at}": score(law, hold_out) for law, key in (
-        (SIMPLE, "simple"), (TOLD, "told"), ("power", "power"), ("steps", "steps")
+        (SIMPLE, "simple"), (TOLD, "told"), ("power", "power")
     ) for at, hold_out in (("size", SIZE), ("late", LATE))}  # fmt: skip
     found |= {
         f"at_{key}_late_se": score(law, LATE, "log_rms_se") for law, key in ((SIMPLE, "simple"), ("power", "power"))
     }
+    del found["at_simple_size"], found["at_power_size"]
     return found | {
         "at_laws": len(laws),
         "at_printed": sum(row["published"] for row in stored()["judged"] if row["hold_out"] == SIZE),
@@ -79,10 +80,10 @@ def counts() -> dict:
 
 def simple() -> dict:
     law = fit(main(), OF_SIMPLE)
-    found = {"at_n": 3, "at_tau": law.tau, "at_reference": law.at(100.0, 1.0, 3)}
-    for key, name in (("b", "per_parameter"), ("gamma", "steps")):
-        low, high = interval(law, name)
-        found |= {f"at_{key}": law[name], f"at_{key}_low": low, f"at_{key}_high": high}
+    found = {"at_n": 3, "at_reference": law.at(100.0, 1.0, 3)}
+    found |= {"at_b": law["per_parameter"]} | dict(
+        zip(("at_b_low", "at_b_high"), interval(law, "per_parameter"), strict=True)
+    )
     missed(law, SIMPLE, OF_SIMPLE)
     return fitted(found, 1e-3)
 
@@ -124,7 +125,7 @@ def told() -> dict:
     half = stats.t.ppf(0.975, freedom[0]) * math.sqrt(covariance[0, 0])
     ln_c = law.coefficients[0]
     found = {"at_c": math.exp(ln_c), "at_c_low": math.exp(ln_c - half), "at_c_high": math.exp(ln_c + half)}
-    return fitted(found | {"at_told_tau": law.tau, "at_told_n": 3}, 1e-3)
+    return fitted(found | {"at_told_n": 3}, 1e-3)
 
 
 # ---- the fan ---------------------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ steps = power  # at 3 bits there are three steps
 def fan() -> dict:
     largest = max(row[N] for row in main())
     tokens = [row[D] for row in main() if row[N] == largest]
-    places = {"middle": math.sqrt(min(tokens) * max(tokens)), "last": max(tokens)}
+    places = {"middle": math.sqrt(min(tokens) * max(tokens))}
     places |= {"beyond": 10 * max(tokens), "far": 100 * max(tokens)}
     d = np.array(list(places.values()))
     one = stored()["loss_law"]["parameters"]
@@ -157,7 +158,6 @@ def fan() -> dict:
         "at_beyond": 10,
         "at_far": 100,
         "at_largest": label(largest),
-        "at_last": label(max(tokens)),
     }
 
 

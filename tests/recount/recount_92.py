@@ -21,6 +21,7 @@ from tests.recount.recount import (
 from tests.recount.recount_04 import (
     BITS,
     EARLY,
+    WIDTHS,
     D,
     N,
     interval,
@@ -32,6 +33,7 @@ from tests.recount.recount_04 import (
     rounded,
     size_order,
     walks,
+    with_ends,
 )
 
 EXCEPTED = {}
@@ -42,7 +44,7 @@ PIECES = {"early": (0.25, 0.5), "before": (0.5, 1), "second": (1, 2), "last": (2
 
 def numbers() -> dict:
     parts = [shown(), slopes(), last_step_in_size(), peak(), texts(), rereading(), ways(), scatter()]
-    parts += [second_runs(), second_slopes(), decay()]
+    parts += [second_runs(), second_slopes(), decay(), rules(), in_kl(), schemes()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -328,3 +330,67 @@ def decay() -> dict:
         found |= {f"decay_{name}_high": math.exp(log + half), f"decay_{name}_tokens": label(tokens)}
         found[f"decay_{name}_size"] = label(size)
     return found
+
+
+# ---- KL, and other ways of rounding -----------------------------------------------------------------------------------
+
+
+def divided(outcome) -> dict[tuple[int, int], list[float]]:
+    """Return, by the step from few bits to more, ln of what a bit divides each run's mean outcome by."""
+    runs = grouped(late(of_trunk(widths=set(WIDTHS))), "run").values()
+    means = [{p: np.mean([row[outcome] for row in where(rows, bits=p)]) for p in WIDTHS} for rows in runs]
+    return {(few, many): [math.log(m[few] / m[many]) / (many - few) for m in means] for few, many in pairwise(WIDTHS)}
+
+
+def rules() -> dict:
+    """Return what one more bit divides QiD and KL by, the grid's rule for it, and the power of P that QiD would need."""
+    found, off = {}, []
+    for (few, many), logs in divided("qid").items():
+        if many in (3, 6, 8):
+            found[f"power_{many}"] = math.fsum(logs) / len(logs) * (many - few) / math.log(many / few)
+    for (few, many), logs in list(divided("kl_nats").items())[2:]:
+        rule = ((2**many - 1) / (2**few - 1)) ** (2 / (many - few))  # the variance goes with the scale's square
+        off.append(abs(geometric_mean(map(math.exp, logs)) / rule - 1))
+    found |= {"rule_8": rule, "kl_off": max(off)}
+    for outcome, name in (("qid", "factor_8"), ("kl_nats", "kl_factor_8")):
+        for key, value in interval(divided(outcome)[6, 8], name, math.exp).items():
+            found[key.removesuffix("_mean")] = value
+    return found
+
+
+def in_kl() -> dict:
+    """Return in how many steps QiD and KL rise at 8 bits, and their slopes in ln D there."""
+    every = late(of_trunk(widths=set(WIDTHS)))
+    at_8 = where(every, bits=8)
+    series = walks(at_8, D, "run")
+    found = {"kl_rows": len(every), "up_steps": sum(len(one) - 1 for one in series)}
+    for outcome, up, name in (("qid", "up_8", "slope_8"), ("kl_nats", "kl_up_8", "kl_slope_8")):
+        rows = [row | {"cluster": row["run"]} for row in at_8 if row[outcome] > 0]
+        slope, covariance, freedom = plane(rows, outcome)
+        half = stats.t.ppf(0.975, freedom[1]) * math.sqrt(covariance[1, 1])
+        found |= {up: rises(series, outcome)} | with_ends(slope[1], half, name)
+    return found
+
+
+def over_gptq(rows) -> list[tuple[dict, float]]:
+    """Return rows of the trunk, each with its QiD over that of GPTQ in groups of 32 on the same weights."""
+    gptq = {(row["weights_sha256"], row["bits"]): row["qid"] for row in of_trunk()}
+    return [(row, row["qid"] / gptq[row["weights_sha256"], row["bits"]]) for row in rows]
+
+
+def schemes() -> dict:
+    everywhere, series = over_gptq(of_trunk(method="rtn")), walks(late(of_trunk(method="rtn")), D, "model", "bits")
+    ratios = [(row, one) for row, one in everywhere if row[D] > EARLY]
+    at_2 = {size: [one for row, one in ratios if row["bits"] == 2 and row[N] == size] for size in size_order()}
+    coarse = over_gptq([*of_trunk(group=128), *of_trunk(group=128, symmetric=True)])
+    return {
+        "rtn_rows": len(everywhere),
+        "rtn_worse": sum(one > 1 for _, one in everywhere),
+        "rtn_late_rows": len(ratios),
+        **{f"rtn_ratio_{width}": np.median([one for row, one in ratios if row["bits"] == width]) for width in BITS},
+        "rtn_smallest": np.median(at_2[min(at_2)]),
+        "rtn_largest": np.median(at_2[max(at_2)]),
+        "rtn_series": len(series),
+        "group_models": len({row["model"] for row, _ in coarse}),
+        "group_rows": len(coarse),
+    }

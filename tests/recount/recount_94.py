@@ -5,11 +5,12 @@ from tests.recount.recount import label
 
 EXCEPTED = {}
 TOLERANCES = {}
-SHARED = {"goal_rms", "level", "again_tokens"}  # the chapter states them too
+SHARED = {"goal_rms", "level", "next_largest"}  # the chapter states them too
 
 
 def numbers() -> dict:
-    parts = [chapter.settings(), chapter.stored_scores(), chapter.second_run()]
+    parts = [chapter.settings(), chapter.stored_scores(), chapter.second_run(), chapter.one_size_up()]
+    parts.append(chapter.outside())
     both = {key: value for part in parts for key, value in part.items() if key in chapter.IN_APPENDIX | SHARED}
     for part in (
         chapter.verdict(),
@@ -19,4 +20,5 @@ def numbers() -> dict:
         chapter.exponents(),
     ):
         both |= part
+    TOLERANCES.update({key: value for key, value in chapter.TOLERANCES.items() if key in both})
     return both | {"last_tokens": label(max(row[chapter.D] for row in chapter.main()))}

@@ -48,8 +48,8 @@ def test_blocks_round_everything_and_recipes_a_share():
     assert set(data.recipes()["group_size"]) == {32.0}
 
 
-def test_the_outside_model_was_scored_on_two_texts():
-    assert set(data.outside()["eval_dataset"]) == {"wheels-heldout", "wheels-prose"}
+def test_the_outside_model_was_scored_on_three_texts():
+    assert set(data.outside()["eval_dataset"]) == {"wheels-heldout", "wheels-unseen", "wheels-prose"}
 
 
 def test_printed_cells_are_of_three_widths():

@@ -1,7 +1,6 @@
 """House style of the figures: colours, labels with units, and axes that can show QiD at or below zero.
 
-Figures stand on an opaque, light card. A transparent figure would need ink that reads on white and on black, and no
-such grey keeps enough contrast on both; a card reads the same on a light and a dark page.
+Figures are drawn for a light card and written as SVG (`drawing.whole`), whose colours a page exchanges in the dark.
 Colours are Okabe and Ito's for kinds, and viridis without its pale end for sizes; size also changes the marker.
 """
 
@@ -15,13 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
+from helpers.show.drawing import colours
+from helpers.show.drawing.whole import show_as_svg
 from helpers.table.ranges import amount_words
 
 Style = dict[str, Any]  # keywords of an artist, each of a kind of its own
 
-CARD = "#fafaf7"
-INK = "#23272e"
-PALE = "#9aa0a8"
+CARD, INK, PALE = colours.CARD, colours.INK, colours.PALE
 BITS_COLOURS = {2: "#d55e00", 3: "#0072b2", 4: "#009e73", 5: "#cc79a7", 6: "#e69f00", 7: "#56b4e9", 8: "#000000"}
 METHOD_COLOURS = {"gptq": "#23272e", "rtn": "#b85c93", "autogptq": "#8c6d00"}  # none of the bits' colours
 MARKERS = "osD^vP*X<>"
@@ -34,9 +33,10 @@ LOSS_LABEL = "16-bit loss (nats per token)"
 
 
 def use_house_style() -> None:
-    """Set matplotlib's, seaborn's and pandas' defaults for the book: call it once, at the top of a chapter."""
+    """Set matplotlib's, seaborn's, pandas' and the notebook's defaults for the book, once, at the top of a chapter."""
+    show_as_svg()
     pd.set_option("display.max_colwidth", None)  # no cell of a table is cut short
-    colours = {
+    roles = {
         "figure.facecolor": CARD,
         "axes.facecolor": CARD,
         "savefig.facecolor": CARD,
@@ -46,11 +46,12 @@ def use_house_style() -> None:
         "text.color": INK,
         "xtick.color": INK,
         "ytick.color": INK,
-        "grid.color": "#dcdcd6",
+        "grid.color": colours.GRID,
     }
     layout = {"figure.figsize": (7.0, 4.3), "figure.dpi": 120, "figure.constrained_layout.use": True}
     details = {"legend.frameon": False, "errorbar.capsize": 2.0, "lines.markersize": 5.0, "font.size": 10.5}
-    sns.set_theme(style="whitegrid", palette=list(BITS_COLOURS.values()), rc=colours | layout | details)
+    letters = {"font.sans-serif": ["DejaVu Sans"]}  # comes with matplotlib, so that a drawing is the same everywhere
+    sns.set_theme(style="whitegrid", palette=list(BITS_COLOURS.values()), rc=roles | layout | details | letters)
 
 
 def axes_or_new(axes: Axes | None) -> Axes:

@@ -18,6 +18,7 @@ from helpers.analyse.questions.register import (
     outcomes_of,
     predictions_of,
     read_register,
+    reopened,
     scores,
     settled,
     write_register,
@@ -143,14 +144,22 @@ def test_a_question_about_another_text_group_or_quantity_has_the_outcome_of_that
             assert outcome == OPEN
 
 
-def test_a_model_from_outside_is_settled_by_its_sweep_on_a_cpu(measurements):
-    """Rows of the trunk under another family's name: those of a GPU and 512 sequences aren't that sweep's."""
+def test_a_model_from_outside_is_settled_by_its_first_sweep_where_two_have_a_row(measurements):
+    """Rows of the trunk under another family's name, as of two cores in windows of 64 tokens and as of a GPU."""
     outside = measurements.assign(family="smollm2-wheel")
     entry = dataclasses.replace(ENTRY, run="smollm2-wheel/tadpole-384x8")
-    of_pocket = outside.assign(device_type="cpu").query("n_sequences == 512").assign(n_sequences=128)
+    of_pocket = outside.assign(device_type="cpu", seq_len=64).query("n_sequences == 512").assign(n_sequences=128)
     (settled_entry,) = settled([entry], of_pocket)
     (on_trunk,) = settled([ENTRY], measurements)
     assert settled_entry.outcome == on_trunk.outcome != OPEN
+    lower = of_pocket["loss_nats"].where(of_pocket["method"] == "none", of_pocket["loss_nats"] - 0.01)
+    on_gpu = of_pocket.assign(device_type="cuda", seq_len=512, loss_nats=lower, eval_id=of_pocket["eval_id"] + " long")
+    (of_gpu,) = settled([entry], on_gpu)
+    (of_both,) = settled([entry], pd.concat([on_gpu, of_pocket]))
+    assert of_gpu.outcome == pytest.approx(settled_entry.outcome - 0.01)
+    assert of_both == settled_entry
+    assert reopened([of_both]) == [entry]
+    assert settled([entry], of_pocket.assign(seq_len=2048)) == [entry]
     assert settled([entry], of_pocket.assign(family="elsewhere")) == [entry]
 
 

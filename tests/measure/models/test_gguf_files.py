@@ -4,6 +4,7 @@ import json
 import os
 import random
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,9 @@ TOKENIZER = json.loads((ROOT / "data/tadpole/tokenizer.json").read_text())
 TEXT = "def half(x):\n    return x / 22  # naïve <|endoftext|>"
 
 
-def llama() -> LlamaForCausalLM:
+def llama(width: int = 64) -> LlamaForCausalLM:
     config = LlamaConfig(
-        vocab_size=1024, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=HEADS,
+        vocab_size=1024, hidden_size=width, intermediate_size=96 if width == 64 else width, num_hidden_layers=2, num_attention_heads=HEADS,
         num_key_value_heads=KEY_HEADS, max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.2,
         rope_parameters={"rope_type": "default", "rope_theta": 5000.0}, bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
@@ -74,17 +75,23 @@ def tensors_of(model: LlamaForCausalLM) -> dict[str, np.ndarray]:
 
 
 def write(
-    path: Path, kind: str = "F32", architecture: str = "llama", split: str = "gpt-2", leave_out: str = "", **config
+    path: Path,
+    kind: str = "F32",
+    architecture: str = "llama",
+    split: str = "gpt-2",
+    leave_out: str = "",
+    width: int = 64,
+    **config,
 ) -> Path:
     """Write the tiny Llama as a GGUF file; matrices are stored as `kind`."""
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(config.get("layers", 2))
     writer.add_context_length(128)
-    writer.add_embedding_length(64)
-    writer.add_feed_forward_length(96)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(96 if width == 64 else width)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KEY_HEADS)
-    writer.add_rope_dimension_count(64 // HEADS)
+    writer.add_rope_dimension_count(width // HEADS)
     writer.add_rope_freq_base(5000.0)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_vocab_size(1024)
@@ -94,7 +101,7 @@ def write(
     writer.add_token_list(vocabulary)
     writer.add_token_types([3] + [1] * (len(vocabulary) - 1))
     writer.add_token_merges([" ".join(pair) for pair in TOKENIZER["model"]["merges"]])
-    for name, weight in tensors_of(llama()).items():
+    for name, weight in tensors_of(llama(width)).items():
         if name == leave_out:
             continue
         stored = gguf.GGMLQuantizationType[kind if weight.ndim > 1 else "F32"]
@@ -135,6 +142,57 @@ def test_smollm_splits_digits_from_each_other(tmp_path):
     write_checkpoint_of(write(tmp_path / "m.gguf", split="smollm"), tmp_path / "out")
     tokens = checkpoints.tokenizer_of(tmp_path / "out").encode("x = 2026", add_special_tokens=False).tokens
     assert tokens[-4:] == ["2", "0", "2", "6"]
+
+
+@pytest.mark.parametrize(("split", "words"), [("llama-bpe", ["202", "6"]), ("qwen2", ["2", "0", "2", "6"])])
+def test_a_split_of_its_own_is_that_of_the_models_own_tokenizers(tmp_path, split, words):
+    """Digits go by three in Llama 3's tokenizer and one by one in Qwen 2's; `isn't` and ends of lines alike in both."""
+    write_checkpoint_of(write(tmp_path / "m.gguf", split=split), tmp_path / "out")
+    made = checkpoints.tokenizer_of(tmp_path / "out")
+    pieces = [piece for piece, _ in made.pre_tokenizer.pre_tokenize_str("2026")]
+    assert pieces == words
+    text = "He isn't here,\n\n  said e\u0301mile"
+    pieces = [piece for piece, _ in made.pre_tokenizer.pre_tokenize_str("He isn't here,\n\n  said")]
+    assert pieces == ["He", "Ġisn", "'t", "Ġhere", ",ĊĊ", "Ġ", "Ġsaid"]
+    back = made.decode(made.encode(text, add_special_tokens=False).ids)
+    assert back == (unicodedata.normalize("NFC", text) if split == "qwen2" else text)
+
+
+SCALES = {
+    "Q2_K": slice(-4, None),
+    "Q3_K": slice(-2, None),
+    "Q4_K": slice(0, 4),
+    "Q5_K": slice(0, 4),
+    "Q6_K": slice(-2, None),
+}
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_blocks_of_blocks_are_read_as_their_own_package_does(tmp_path, kind, monkeypatch):
+    """K-quants can't be written here: their bytes are drawn, but for the scales, which are 0.01."""
+    stored = gguf.GGMLQuantizationType[kind]
+    n_weights, n_bytes = gguf.GGML_QUANT_SIZES[stored]
+    drawn = {}
+
+    def draw(weight, wanted):
+        if wanted != stored:
+            return weight
+        rng = np.random.default_rng(len(drawn))
+        data = rng.integers(0, 256, (weight.shape[0], weight.shape[1] // n_weights, n_bytes), dtype=np.uint8)
+        scales = np.full(len(range(n_bytes)[SCALES[kind]]) // 2, 0.01, dtype=np.float16).view(np.uint8)
+        data[..., SCALES[kind]] = scales
+        drawn[len(drawn)] = data.reshape(weight.shape[0], -1)
+        return drawn[len(drawn) - 1]
+
+    monkeypatch.setattr(gguf.quants, "quantize", draw)
+    note = write_checkpoint_of(write(tmp_path / "m.gguf", kind=kind, width=256), tmp_path / "out")
+    assert set(note.types) == {"F32", kind}
+    assert note.bits_of_blocks == 8 * n_bytes / n_weights
+    state = loaded(tmp_path / "out").state_dict()
+    read = {name: weight.numpy() for name, weight in state.items() if "v_proj" in name or "down_proj" in name}
+    expected = [gguf.quants.dequantize(data, stored) for data in drawn.values()]
+    for name, weight in read.items():
+        assert any(weight.shape == each.shape and np.array_equal(weight, each) for each in expected), name
 
 
 def test_rounded_weights_are_the_codes_times_their_scale_and_the_note_says_so(tmp_path):

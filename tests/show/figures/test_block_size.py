@@ -57,9 +57,14 @@ def test_outliers_have_a_marker_a_size(panels):
 def test_budgets_show_lower_limits_as_arrows():
     law = pd.DataFrame({"n_params": [1e5, 1e7], "block": [20.0, 200.0], "low": [10.0, 150.0], "high": [40.0, 300.0]})
     measured = pd.DataFrame(
-        {"ratio": 0.5, N_PARAMS: [1e5, 1e6, 1e7], "block": [16.0, np.nan, 512.0], "all_within": [False, False, True]}
+        {
+            "ratio": "Qr = 0.5",
+            N_PARAMS: [1e5, 1e6, 1e7],
+            "block": [16.0, np.nan, 512.0],
+            "all_within": [False, False, True],
+        }
     )
-    figure = block_figures.block_budgets({0.5: law}, measured)
+    figure = block_figures.block_budgets({"Qr = 0.5": law}, measured)
     marks = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
     assert [(line.get_marker(), list(line.get_xdata())) for line in marks] == [("o", [1e5]), ("^", [1e7])]
 

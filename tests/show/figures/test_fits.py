@@ -110,3 +110,17 @@ def test_text_ratios_against_tokens_have_a_panel_a_text():
     assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == ["2 bits", "3 bits"]
     low, high = figure.axes[0].containers[0].lines[2][0].get_segments()[1][:, 1]
     assert (low, high) == pytest.approx((1.0, 1.3))
+
+
+def test_local_exponents_have_a_panel_an_epoch_and_one_of_size(table):
+    gptq = table[table["method"] == "gptq"]
+    of_tokens, of_size = (
+        trends(gptq, "tokens_seen", [N_PARAMS, "bits"]),
+        trends(gptq, N_PARAMS, ["tokens_seen", "bits"]),
+    )
+    slopes = {"first epoch": of_tokens, "later epochs": of_tokens, "size": of_size}
+    figure = fit_figures.local_exponents(slopes)
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ["first epoch", "later epochs", "one number of tokens"]
+    drawn = figure.axes[2].lines[0].get_ydata()
+    assert list(drawn) == list(of_size[of_size["bits"] == 2].sort_values("tokens_seen")["exponent"])

@@ -108,3 +108,16 @@ def test_changes_have_a_row_a_scheme_and_a_panel_a_budget():
     assert [axes.get_title() for axes in figure.axes] == ["5%", "10%"]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["b", "a"]
     assert figure.get_supxlabel() == "change of Qr (share)"
+
+
+def test_factors_have_a_row_a_kind_and_a_colour_a_scheme():
+    rows = [
+        {"scheme": scheme, "kind": kind, "mean": 1.2, "low": 1.0, "high": 1.5}
+        for scheme in ("one", "other")
+        for kind in ("a", "b")
+    ]
+    axes = mixed.factors_by_kind(pd.DataFrame(rows), {"a": "first", "b": "second"}, "factor")
+    axes.figure.canvas.draw()
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["second", "first"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "other"]
+    assert axes.get_xscale() == "log"

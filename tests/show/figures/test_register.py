@@ -33,6 +33,10 @@ def test_laws_stand_in_the_same_order_in_each_panel_and_the_measured_cross_them(
         assert [0.2, 0.4] in intervals
         (band,) = axes.patches
         assert (band.get_x(), band.get_x() + band.get_width()) == (0.05, 0.5)
+    first = entries.assign(outcome=entries["outcome"] * 2)
+    both = forest(entries, {"code": "measured on code", "prose": "measured on prose"}, first)
+    pale = [line.get_xdata()[0] for line in both.axes[0].lines if line.get_color() == METHOD_COLOURS["autogptq"]]
+    assert pale == [0.5, 0.7]
     points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in points] == [(0.1 * 3, 0), (0.3 * 3, 1)]
     assert {line.get_color() for line in points} == {INK}

@@ -142,17 +142,17 @@ def settled(register: Iterable[Prediction], measurements: pd.DataFrame) -> list[
     """Return the register with the outcome of each open entry that the table of measurements has a row of.
 
     That row is the study's (GPTQ of the first draw of calibration text, on a GPU, on 512 sequences) or, of a model from
-    outside, one of its sweep (`study.OUTSIDE`).
+    outside, one of its sweeps (`study.OUTSIDE`); where both have it, the first measured, on two cores.
     """
     of_runs = measurements[run_label(measurements).isin({entry.run for entry in register}) & as_declared(measurements)]
     measured: dict[tuple[object, ...], dict[str, float]] = {}
-    for (_, text), rows in of_runs.groupby(["family", "eval_dataset"]):
+    for (_, text, _), rows in of_runs.groupby(["family", "eval_dataset", "device_type"]):  # cpu before cuda
         gptq = degradation(rows).query("method == 'gptq'")
         for size in {None if pd.isna(size) else size for size in gptq["group_size"]}:
             chosen = rows_of_fit(gptq, "gptq", size, symmetric=False)
             places = zip(*(chosen[name] for name in ("run_label", TOKENS_SEEN, "bits", N_PARAMS)), strict=True)
             questions = [(*place, scheme_words(size), text) for place in places]
-            measured |= dict(zip(questions, chosen[list(QUANTITIES)].to_dict("records"), strict=True))
+            measured = dict(zip(questions, chosen[list(QUANTITIES)].to_dict("records"), strict=True)) | measured
     return [_settled(entry, measured) for entry in register]
 
 
@@ -161,6 +161,11 @@ def _settled(entry: Prediction, measured: Mapping[tuple[object, ...], Mapping[st
     if entry.outcome != OPEN or key not in measured:
         return entry
     return dataclasses.replace(entry, outcome=float(measured[key][entry.quantity]))
+
+
+def reopened(register: Iterable[Prediction]) -> list[Prediction]:
+    """Return the register with every entry open, to be settled by other rows than it was."""
+    return [dataclasses.replace(entry, outcome=OPEN) for entry in register]
 
 
 def outcomes_of(register: Iterable[Prediction], run: str) -> pd.DataFrame:

@@ -17,7 +17,9 @@ NINTH = "tadpole-ninth"  # the family of the trunk's largest size, the ninth, fr
 NINTH_RATE = "tadpole-ninth-rate"  # the family of that size at half the rate
 STUDY = {"device_type": "cuda", "n_sequences": 512}  # other sweeps have another device or less text
 POCKET = {"device_type": "cpu", "n_sequences": 128}  # of the sweep that every reader can repeat
-OUTSIDE = ("smollm2-wheel",)  # families that others trained, in results/outside.parquet, measured as the pocket is
+OUTSIDE = ("smollm2-wheel",)  # families that others trained, in results/outside.parquet
+TWO_CORES = POCKET | {"seq_len": 64}  # how they were measured first, where predictions got most of their outcomes
+ON_A_GPU = {"device_type": "cuda", "seq_len": 512}  # and then, in windows as long as the study's
 HELDOUT = "wheels-heldout"
 UNSEEN = "wheels-unseen"  # packages that training never read
 PROSE = "wheels-prose"
@@ -37,7 +39,7 @@ def as_declared(table: pd.DataFrame) -> pd.Series:
 
     That calibration is the first draw of text.
     """
-    from_outside = table["family"].isin(OUTSIDE) & agreeing(table, POCKET)
+    from_outside = table["family"].isin(OUTSIDE) & (agreeing(table, TWO_CORES) | agreeing(table, ON_A_GPU))
     return (agreeing(table, STUDY) | from_outside) & (table["calib_seed"].fillna(0) == 0)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 from helpers.measure.models.decoders import first_line
@@ -36,10 +36,37 @@ UNROUNDED = ("F64", "F32", "F16", "BF16")  # the types of tensors that nothing w
 ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")  # of llama.cpp, that decoders are taken apart of here
 WRONG_KEYS = ("missing_keys", "unexpected_keys", "mismatched_keys")  # of what transformers says of a loading
 SPECIAL = 3  # the kind of a token that no text is read as
-# How text is split before its pairs of bytes are merged, by the name in `tokenizer.ggml.pre`
-SPLITS: dict[str, tuple[pre_tokenizers.PreTokenizer, ...]] = {
-    "gpt-2": (),
-    "smollm": (pre_tokenizers.Digits(individual_digits=True),),
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How text is split before its bytes are merged, as a tokenizer's own file says it too.
+
+    `steps` come before bytes are written as letters, or `pattern` instead of GPT-2's. `whole_words`: a word that is a
+    token isn't merged from its pairs.
+    """
+
+    steps: tuple[pre_tokenizers.PreTokenizer, ...] = ()
+    pattern: str = ""
+    normalizer: normalizers.Normalizer | None = None
+    whole_words: bool = False
+
+    def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
+        """Return all steps in their order."""
+        own = [pre_tokenizers.Split(Regex(self.pattern), "isolated")] if self.pattern else []
+        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not self.pattern)
+        return pre_tokenizers.Sequence([*self.steps, *own, byte_level])
+
+
+# English endings, words with what stands before them, numbers of so many digits, signs, ends of lines, spaces
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+SPLITS = {  # by the name in `tokenizer.ggml.pre`
+    "gpt-2": Splitting(),
+    "smollm": Splitting((pre_tokenizers.Digits(individual_digits=True),)),
+    "llama-bpe": Splitting(pattern=WORDS % "{1,3}", whole_words=True),
+    "qwen2": Splitting(pattern=WORDS % "", normalizer=normalizers.NFC()),
 }
 
 
@@ -216,14 +243,15 @@ def _tokenizer_of(reader: Any, path: Path) -> Tokenizer:
         if len(vocabulary) < len(tokens):
             raise ValueError(f"{len(tokens) - len(vocabulary):,} tokens are there twice")
         pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
-        tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
+        tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs, ignore_merges=SPLITS[split].whole_words))
     except Exception as error:  # of the library, in Rust, which raises nothing more special
         raise CheckpointError(f"{path}: not a tokenizer ({first_line(error):.120})") from None
     kinds = _said(reader, "tokenizer.ggml.token_type") or []
     named = [token for token, kind in zip(tokens, kinds, strict=False) if kind == SPECIAL]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in named])
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*SPLITS[split], byte_level])
+    tokenizer.pre_tokenizer = SPLITS[split].pre_tokenizer()
+    if SPLITS[split].normalizer is not None:
+        tokenizer.normalizer = SPLITS[split].normalizer
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 

@@ -101,6 +101,8 @@ def _lots(prepared: Prepared, seconds: float) -> list[Prepared]:
 def _seconds_a_pass(prepared: Prepared) -> float:
     """Return the time of one window of the first text, seconds. Raises CheckpointError for a loss that is none."""
     blocks, decoder = prepared.subjects[0].blocks, given(prepared.checkpoint).decoder
+    if device_of(decoder.model).type == "cuda":
+        _mean_loss(decoder, blocks.tokens[:1])  # a GPU's first pass loads its libraries
     started = time.perf_counter()
     loss = _mean_loss(decoder, blocks.tokens[:PROBED])
     seconds = (time.perf_counter() - started) / PROBED

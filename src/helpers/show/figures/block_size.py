@@ -125,17 +125,17 @@ def exponents_by_outliers(panels: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def block_budgets(laws: Mapping[float, pd.DataFrame], measured: pd.DataFrame) -> Figure:
+def block_budgets(laws: Mapping[str, pd.DataFrame], measured: pd.DataFrame) -> Figure:
     """Draw the largest block within a budget against size, one colour per ratio Qr: the joint law with its interval.
 
-    `laws` has tables of `block_size.largest_blocks` by ratio. `measured` has one row per size and ratio with the
-    columns `ratio` and `block`, the largest block measured within the budget (missing: none), and `all_within`: then
-    it is a lower limit, an arrow.
+    `laws` has tables of `block_size.largest_blocks` by ratio, as in `Qr = 0.5`. `measured` has one row per size and
+    ratio with the columns `ratio` and `block`, the largest block measured within the budget (missing: none), and
+    `all_within`: then it is a lower limit, an arrow.
     """
-    figure, axes = plt.subplots(figsize=(7.4, 4.4))
+    figure, axes = plt.subplots(figsize=(7.4, 3.8))
     for (ratio, table), colour, marker in zip(laws.items(), STAGE_COLOURS, MARKERS, strict=False):
         axes.fill_between(table["n_params"], table["low"], table["high"], color=colour, alpha=0.18, linewidth=0)
-        axes.plot(table["n_params"], table["block"], color=colour, linewidth=1.4, label=f"Qr = {ratio:g}")
+        axes.plot(table["n_params"], table["block"], color=colour, linewidth=1.4, label=ratio)
         points = measured[(measured["ratio"] == ratio) & measured["block"].notna()]
         for open_end, marks in points.groupby("all_within"):
             shape = "^" if open_end else marker

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.law import Law
+from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.show.figures.comparisons import exponents
 from helpers.show.style import (
     BITS_COLOURS,
     BITS_LABEL,
@@ -89,3 +91,15 @@ def ratios_by_bits(ratios: pd.DataFrame, fitted_bits: tuple[float, float], axes:
     axes.set_ylim(bottom=min(0.0, ratios.min(axis=None)))
     legend_beside(axes, "size N")
     return axes
+
+
+def local_exponents(slopes: dict[str, pd.DataFrame]) -> Figure:
+    """Draw `numbers.unified_law.local_exponents`: the exponent of D against size by epoch, that of N against tokens."""
+    figure, panels = plt.subplots(1, 3, figsize=(11.5, 3.8))
+    top = 1.05 * slopes["first epoch"]["exponent"].max()
+    for axes, name in zip(panels, ("first epoch", "later epochs"), strict=False):
+        drawn = exponents(slopes[name], N_PARAMS, "exponent of D, β (no unit)", axes)
+        drawn.legend().remove()
+        axes.set(title=name, ylim=(0, top))
+    exponents(slopes["size"], TOKENS_SEEN, "exponent of N, α (no unit)", panels[2]).set_title("one number of tokens")
+    return figure

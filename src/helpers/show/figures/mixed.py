@@ -38,6 +38,7 @@ SEARCH = {  # colour, marker, label
 }
 SHORT = dict(zip(MATRICES, ("query, key, value", "attention output", "MLP, up", "MLP, down"), strict=True))
 SENSITIVITY_RANGE = (1 / 8, 8.0)
+FOREST = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "D"))  # colour and marker of one scheme after another
 
 
 def all_assignments(trials: pd.DataFrame, n_matrices: int = len(MATRICES)) -> Figure:
@@ -45,7 +46,7 @@ def all_assignments(trials: pd.DataFrame, n_matrices: int = len(MATRICES)) -> Fi
 
     `trials`: the exhaustive search of one search problem. Filled: no other has as much in low precision for as little.
     """
-    figure, axes = plt.subplots()
+    figure, axes = plt.subplots(figsize=(7.0, 3.5))
     best = front(trials)
     axes.plot(best["quantized_ratio"], best["qid_nats"], color=PALE, linewidth=1.2, zorder=1)
     for row in trials.itertuples():
@@ -218,3 +219,26 @@ def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     figure.supxlabel(label, fontsize="medium")
     return figure
+
+
+def factors_by_kind(table: pd.DataFrame, kinds: Mapping[str, str], label: str) -> Axes:
+    """Draw factors with their intervals: a row for each `kind`, named as in `kinds`, a colour for each `scheme`.
+
+    `table` has `scheme`, `kind`, `mean`, `low` and `high`, factors without a unit; the line is at one.
+    """
+    order, schemes = list(kinds)[::-1], list(table["scheme"].unique())
+    axes = plt.subplots(figsize=(7.0, 0.42 * len(order) + 1.0))[1]
+    axes.axvline(1.0, color=INK, linewidth=0.8, zorder=0)
+    for index, (scheme, (colour, marker)) in enumerate(zip(schemes, FOREST, strict=False)):
+        rows = table[table["scheme"] == scheme]
+        heights = rows["kind"].map(order.index) + 0.22 * ((len(schemes) - 1) / 2 - index)
+        bars = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+        axes.errorbar(rows["mean"], heights, xerr=bars, color=colour, marker=marker, linestyle="", label=scheme)
+    axes.set(xscale="log", xlabel=label)
+    axes.xaxis.set_major_locator(FixedLocator([0.25, 0.5, 0.7, 1, 1.4, 2]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks(range(len(order)), [kinds[kind] for kind in order])
+    axes.grid(visible=False, axis="y")
+    legend_beside(axes)
+    return axes

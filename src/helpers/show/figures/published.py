@@ -22,7 +22,6 @@ from helpers.show.style import (
     SIZE_LABEL,
     TOKENS_LABEL,
     Style,
-    axes_or_new,
     count_label,
     count_scale,
     legend_beside,
@@ -90,7 +89,7 @@ def turning_against_size(published: pd.DataFrame, measured: pd.DataFrame, fitted
     `published` has the columns n_params, bits, tokens; `measured` comes from `turning_points`. Where the loss
     had not turned, a hollow arrow stands at the last checkpoint. The band: sizes that the law was fitted to.
     """
-    axes = axes_or_new(None)
+    _, axes = plt.subplots(figsize=(7.0, 3.4))
     axes.axvspan(*fitted, color=PALE, alpha=0.15, linewidth=0)
     for index, (bits, rows) in enumerate(published.groupby("bits")):
         colour = BITS_COLOURS[int(bits)]

@@ -12,18 +12,22 @@ from helpers.show.style import INK, METHOD_COLOURS, PALE, QID_LABEL
 TEXT_LINES = ("-", "--", ":")
 
 
-def forest(entries: pd.DataFrame, texts: dict[str, str]) -> Figure:
+def forest(entries: pd.DataFrame, texts: dict[str, str], first: pd.DataFrame | None = None) -> Figure:
     """Draw a panel per bit width: each law's QiD with its interval, the band shaded, what was measured as lines.
 
     `entries` are those of `register.outcomes_of` about one scheme and quantity; laws say the same of each text. `texts`
-    gives the words for each evaluation text.
+    gives the words for each evaluation text. `first` are these entries with the outcomes that came first.
     """
     widths = sorted(entries["bits"].unique())
     order = entries[entries["law"] != BAND].groupby("law")["predicted"].mean().sort_values().index
     n_rows = -(-len(widths) // 2)
     figure, panels = plt.subplots(n_rows, 2, figsize=(7.0, 4.2 * n_rows), sharey=True, squeeze=False)
     for axes, bits in zip(panels.flat, widths, strict=False):
-        _panel(axes, entries[entries["bits"] == bits], list(order), texts)
+        _panel(axes, entries[entries["bits"] == bits], list(order))
+        _measured(axes, entries[entries["bits"] == bits], texts, METHOD_COLOURS["rtn"])
+        if first is not None:
+            words = {text: f"{word}, windows of 64" for text, word in texts.items()}
+            _measured(axes, first[first["bits"] == bits], words, METHOD_COLOURS["autogptq"])
         _log_scale(axes)
         axes.set_title(f"{bits:g} bits")
         axes.tick_params(labelsize=8)
@@ -31,7 +35,7 @@ def forest(entries: pd.DataFrame, texts: dict[str, str]) -> Figure:
         axes.remove()
     panels[0][0].set_yticks(range(len(order)), order)
     figure.supxlabel(QID_LABEL, fontsize=10)
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
@@ -44,8 +48,8 @@ def _log_scale(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _panel(axes: Axes, entries: pd.DataFrame, order: list[str], texts: dict[str, str]) -> None:
-    """Draw one bit width."""
+def _panel(axes: Axes, entries: pd.DataFrame, order: list[str]) -> None:
+    """Draw what was said of one bit width."""
     one_text = entries[entries["text"] == entries["text"].iloc[0]].set_index("law")
     axes.axvspan(*one_text.loc[BAND, ["low", "high"]].astype(float), color=PALE, alpha=0.2, linewidth=0)
     for place, law in enumerate(order):
@@ -55,7 +59,11 @@ def _panel(axes: Axes, entries: pd.DataFrame, order: list[str], texts: dict[str,
         if pd.notna(said["low"]) and pd.notna(said["high"]):
             axes.plot([said["low"], said["high"]], [place, place], color=INK, linewidth=1.2)
         axes.plot(said["predicted"], place, "o", color=INK, markersize=3.5)
+
+
+def _measured(axes: Axes, entries: pd.DataFrame, texts: dict[str, str], colour: str) -> None:
+    """Draw what was measured at one bit width, a line a text."""
     for (text, words), style in zip(texts.items(), TEXT_LINES, strict=False):
         measured = entries.loc[entries["text"] == text, "outcome"].iloc[0]
         if measured > 0:
-            axes.axvline(measured, color=METHOD_COLOURS["rtn"], linestyle=style, linewidth=1.5, label=words)
+            axes.axvline(measured, color=colour, linestyle=style, linewidth=1.5, label=words)

@@ -1,0 +1,1 @@
+"""How a figure is written: SVG for two themes and two widths, and the data in it."""
