@@ -50,7 +50,7 @@ from helpers.analyse.questions.slopes_of_ratios import trends_table
 from helpers.analyse.rows.study import HELDOUT, UNSEEN
 from helpers.show.figures import comparisons
 from helpers.show.glue import put_all
-from helpers.show.numbers import methods_and_texts, other_texts
+from helpers.show.numbers.choose import methods_and_texts, other_texts
 from helpers.show.style import use_house_style
 from helpers.show.tables import ways_and_kl_table
 from helpers.table.files import read_table

@@ -52,7 +52,7 @@ from helpers.analyse.rows.study import LATE_TOKENS
 from helpers.show import benchmarks
 from helpers.show.figures import comparisons
 from helpers.show.glue import put_all
-from helpers.show.numbers import floors, noise_floor
+from helpers.show.numbers.trust import floors, noise_floor
 from helpers.show.style import PALE, use_house_style
 from helpers.table.corpus import packages
 from helpers.table.files import read_table

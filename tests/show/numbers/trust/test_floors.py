@@ -9,7 +9,7 @@ from helpers.analyse.rows.noise import EvaluationError
 from helpers.analyse.rows.noise_floor import NoiseFloor
 from helpers.analyse.rows.study import HELDOUT, UNSEEN
 from helpers.show.benchmarks import Benchmark
-from helpers.show.numbers import floors as numbers
+from helpers.show.numbers.trust import floors as numbers
 
 WIDTHS = (2, 3, 4)
 POWERS = {2: 0.9, 3: 0.7, 4: 0.5}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
-from helpers.show.numbers import noise_floor as numbers
+from helpers.show.numbers.trust import noise_floor as numbers
 
 DOCUMENTS = np.linspace(-1, 1, 6) * 1e-9  # documents that hardly differ: all scatter is between rows
 SCATTER = {2: 0.02, 3: 0.025, 4: 0.03}
