@@ -174,7 +174,7 @@ plt.close("all")
 # :alt: Gains of the largest ratio for ten times the size with intervals, a row for each low scheme and a panel for each of three budgets, two markers in each row. All means lie right of the line at zero, most between 0.1 and 0.3; none lies left of it.
 #
 # Ten times the size adds to the largest ratio in nearly every scheme and budget, and nowhere takes from it. 95% intervals over training
-# runs at {glue:text}`mix_tokens:s` tokens. Left out: what fewer than four runs below ratio one have to say.
+# runs at {glue:text}`mix_tokens:s` tokens. Left out: questions with fewer than four runs below ratio one.
 # ```
 #
 # Of {glue:text}`fitted:d` questions (scheme, granularity, metric, budget) to which a line can be fitted, the ratio clearly grows with size

@@ -135,10 +135,10 @@ plt.close("all")
 #
 # **GWQ** is RTN with some weights spared, for {glue:text}`gwq_extra:.2f` bits a weight. At the same stored bits it loses
 # {glue:text}`gwq_rtn_2:.2f` [{glue:text}`gwq_rtn_2_low:.2f`, {glue:text}`gwq_rtn_2_high:.2f`] times as much as RTN at 2 bits. Against GPTQ
-# it is {glue:text}`gwq_gptq:.2f` [{glue:text}`gwq_gptq_low:.2f`, {glue:text}`gwq_gptq_high:.2f`].
+# it is {glue:text}`gwq_gptq:.2f` times [{glue:text}`gwq_gptq_low:.2f`, {glue:text}`gwq_gptq_high:.2f`].
 #
 # **AWQ** is RTN with some columns scaled, for no bits. At 4 bits it loses {glue:text}`awq_rtn:.2f` [{glue:text}`awq_rtn_low:.2f`,
-# {glue:text}`awq_rtn_high:.2f`] times as much as RTN: that helps, a little. Against GPTQ it is {glue:text}`awq_gptq:.2f`
+# {glue:text}`awq_rtn_high:.2f`] times as much as RTN: that helps, a little. Against GPTQ it is {glue:text}`awq_gptq:.2f` times
 # [{glue:text}`awq_gptq_low:.2f`, {glue:text}`awq_gptq_high:.2f`].
 #
 # **CMPQ beside coarse groups** has no lead left. Plain GPTQ here means groups of 32, its dearest at equal bits
@@ -150,8 +150,9 @@ plt.close("all")
 #
 # A recipe keeps whole matrices in 16 bits and rounds the others by GPTQ; the search of {doc}`chapter 13 <13-how-much-can-go-low>` chose them
 # on other text. At equal stored bits none wins, and the more a recipe keeps, the worse it stands. With 90% to 95% of the parameters rounded
-# to 2 bits it loses {glue:text}`matrices_2:.1f` [{glue:text}`matrices_2_low:.1f`, {glue:text}`matrices_2_high:.1f`] times as much as GPTQ,
-# with 80% to 90% {glue:text}`matrices_2_less:.0f` times [{glue:text}`matrices_2_less_low:.0f`, {glue:text}`matrices_2_less_high:.0f`].
+# to 2 bits it loses {glue:text}`matrices_2:.1f` [{glue:text}`matrices_2_low:.1f`, {glue:text}`matrices_2_high:.1f`] times as much as GPTQ.
+# With 80% to 90% it is {glue:text}`matrices_2_less:.0f` times [{glue:text}`matrices_2_less_low:.0f`, {glue:text}`matrices_2_less_high:.0f`].
+#
 # Recipes that keep whole blocks store more: {glue:text}`n_blocks_compared:d` of {glue:text}`n_block_recipes:d` can be compared, and all lose
 # more.
 #

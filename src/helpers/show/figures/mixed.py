@@ -199,7 +199,7 @@ def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -
     """Draw mean changes of the largest ratio with their intervals: rows are low schemes, one panel per budget.
 
     `table` comes from `largest_ratio.changes_by` and has the columns `scheme` (one of `schemes`, the first on top),
-    `granularity` and `title` (of the panel). Pale strokes reach over single runs.
+    `granularity` and `title` (of the panel). Pale strokes reach over single runs, from `lowest` to `highest` if known.
     """
     titles = list(table["title"].unique())
     order = list(schemes)[::-1]
@@ -210,7 +210,9 @@ def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -
         for index, (granularity, (colour, marker, name)) in enumerate(GRANULARITY.items()):
             rows = table[(table["title"] == title) & (table["granularity"] == granularity) & table["mean"].notna()]
             heights = rows["scheme"].map(order.index) + 0.2 * (0.5 - index)
-            axes.hlines(heights, rows["lowest"], rows["highest"], color=PALE, alpha=0.6, linewidth=4.5)
+            single = rows["lowest"].notna()
+            reach = (rows.loc[single, "lowest"], rows.loc[single, "highest"])
+            axes.hlines(heights[single], *reach, color=PALE, alpha=0.6, linewidth=4.5)
             bars = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
             axes.errorbar(rows["mean"], heights, xerr=bars, color=colour, marker=marker, linestyle="", label=name)
         axes.set_title(title)
