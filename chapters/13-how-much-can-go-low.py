@@ -195,13 +195,12 @@ plt.close("all")
 # $$ (eq-ratio-law)
 #
 # with $N$ in billions of parameters: each factor in size takes a fixed share out of high precision. Since $N$ is what one chooses and
-# $Q_r$ what one measures, we fit $x$ as a line in $\ln N$, and $k$ is one over its slope. Our $N$ are without embeddings; theirs are
-# the models' names.
+# $Q_r$ what one measures, we fit $x$ as a line in $\ln N$, and $k$ is one over its slope.
 #
-# ```{table} The law here, matrix by matrix, beside the printed one; intervals are 95% over training runs. The last two columns are of our largest model.
+# ```{table} The law here, matrix by matrix, beside the printed one; intervals are 95% over training runs. Last two columns: our largest model, by the printed law and as measured.
 # :name: tab-ratio-law
 #
-# | more perplexity | $k$ here | $k$ printed | $Q_r$ by the printed law | $Q_r$ measured |
+# | budget | $k$ here | printed | $Q_r$, printed | $Q_r$ here |
 # |---|---|---|---|---|
 # | 5% | {glue:text}`k_5:.1f` [{glue:text}`k_5_low:.1f`, {glue:text}`k_5_high:.1f`] | {glue:text}`k_5_printed:.1f` | {glue:text}`printed_large_5:.2f` | {glue:text}`measured_large_5:.2f` |
 # | 10% | {glue:text}`k_10:.1f` [{glue:text}`k_10_low:.1f`, {glue:text}`k_10_high:.1f`] | {glue:text}`k_10_printed:.1f` | {glue:text}`printed_large_10:.2f` | {glue:text}`measured_large_10:.2f` |

@@ -46,7 +46,7 @@ def all_assignments(trials: pd.DataFrame, n_matrices: int = len(MATRICES)) -> Fi
 
     `trials`: the exhaustive search of one search problem. Filled: no other has as much in low precision for as little.
     """
-    figure, axes = plt.subplots(figsize=(7.0, 3.5))
+    figure, axes = plt.subplots(figsize=(7.0, 3.1))
     best = front(trials)
     axes.plot(best["quantized_ratio"], best["qid_nats"], color=PALE, linewidth=1.2, zorder=1)
     for row in trials.itertuples():
@@ -229,7 +229,7 @@ def factors_by_kind(table: pd.DataFrame, kinds: Mapping[str, str], label: str) -
     `table` has `scheme`, `kind`, `mean`, `low` and `high`, factors without a unit; the line is at one.
     """
     order, schemes = list(kinds)[::-1], list(table["scheme"].unique())
-    axes = plt.subplots(figsize=(7.0, 0.42 * len(order) + 1.0))[1]
+    axes = plt.subplots(figsize=(7.0, 0.38 * len(order) + 0.9))[1]
     axes.axvline(1.0, color=INK, linewidth=0.8, zorder=0)
     for index, (scheme, (colour, marker)) in enumerate(zip(schemes, FOREST, strict=False)):
         rows = table[table["scheme"] == scheme]
