@@ -9,7 +9,7 @@ from helpers.analyse.mixed.largest_ratio_law import RatioFit, fit_ratio_law
 from helpers.analyse.questions.published_perplexities import external_points, one_a_setting
 from helpers.analyse.rows.degradation import BASELINE_KEY, N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.study import MIXED, agreeing
-from helpers.show.numbers.how_much_can_go_low import MAIN, METRIC, Mixed
+from helpers.show.numbers.choose.how_much_can_go_low import MAIN, METRIC, Mixed
 
 METHODS = ("RTN", "GPTQ", "AWQ")
 GROUP = "128"  # weights a scale of the printed points that are compared
