@@ -79,3 +79,11 @@ def test_what_marks_share_is_said_once():
     assert all(part.get("style") and not any(inner.get("style") for inner in part) for part in marks)
     bars = [part.get("d") for part in root.iter(f"{{{SVG}}}path") if "#0072b2" in part.get("style", "")]
     assert any(path.count("M") == 3 for path in bars), "three bars in one path"
+
+
+def test_a_group_of_strokes_may_hold_one_without_a_path():
+    figure, axes = plt.subplots()
+    axes.errorbar([1, 2, 3], [1, 2, 3], [0.1, np.nan, 0.1], fmt="o", color="#0072b2")
+    axes.set_ylim(0, 10)
+    axes.vlines([1, 2], [np.nan, 1], [np.nan, 2], color="#d55e00")
+    assert as_svg(figure).tag == f"{{{SVG}}}svg"
