@@ -131,7 +131,7 @@ EXERCISES = (
     ),
     Exercise(
         "90.4",
-        "the memory in GiB",
+        "the memory, unit GiB",
         lambda: moments_gib(14336, 4),
         0.001,
         "the count is exact; the rest is for printed digits",
