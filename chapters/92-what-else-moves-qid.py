@@ -41,7 +41,9 @@ seed = 0
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
+from helpers.analyse.questions import decay as decay_questions
 from helpers.analyse.questions.decay_surface import decay_surface, full_cooldowns
 from helpers.analyse.questions.trends import loss_changes, slopes_by_pass, slopes_of_two_runs, steps_up, trends
 from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
@@ -64,9 +66,11 @@ from helpers.analyse.rows.study import (
     unbranched,
 )
 from helpers.show.figures import comparisons
+from helpers.show.figures import decay as decay_figures
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put, put_all
 from helpers.show.numbers import degradation as numbers
+from helpers.show.numbers import other_recipes, tokens_or_decay
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import ratio_table, twins_table
 from helpers.table.corpus import packages
@@ -559,6 +563,183 @@ put_all(**numbers.larger_groups(coarse))
 # {glue:text}`10-methods-and-texts.ipynb::n_text_ratios:d` ratios of QiD between the texts, from
 # {glue:text}`10-methods-and-texts.ipynb::text_lowest:.2f` to {glue:text}`10-methods-and-texts.ipynb::text_highest:.2f`, have an interval (over
 # packages) that holds 1; the rest lie above.
+#
+# ## Decay in detail: surfaces, exponents, equal loss, curvature
+#
+# {doc}`Chapter 7 <07-tokens-or-decay>` takes tokens and decay apart. Here are the numbers behind its sentences.
+
+# %% tags=["remove-cell"]
+every_way = tokens_or_decay.every_run(measured)
+of_decay = tokens_or_decay.runs_of(every_way)
+in_coarse = tokens_or_decay.runs_of(every_way, group_size=tokens_or_decay.COARSE_GROUP, symmetric=True)
+ends_of_decay = of_decay.at_tokens[of_decay.at_tokens["way"] == tokens_or_decay.AT_END]
+surfaces_of_decay = other_recipes.surfaces_table(tokens_or_decay.cooled_rows(measured))
+put_all(
+    tab_surfaces=Markdown(surfaces_of_decay.to_markdown()),
+    tab_exponents=Markdown(other_recipes.exponents_table(of_decay, in_coarse).to_markdown()),
+    fig_added=comparisons.ratio_against_tokens(
+        ends_of_decay.assign(ratio_se=(ends_of_decay["high"] - ends_of_decay["low"]) / (2 * 1.96)),
+        "QiD over that of the trunk (factor)",
+    ),
+    fig_loss=decay_figures.paths(
+        of_decay.of_kinds().query("bits == 3"), of_decay.trunk.query("bits == 3"), decay_questions.LOSS
+    ),
+)
+plt.close("all")
+
+# %% [markdown]
+# ```{glue:figure} fig_added
+# :name: fig-added
+# :alt: Ratio of QiD at the end of a cooldown to that of the trunk at the same tokens, against tokens, in three panels for 2, 3 and 4 bits, one line for each size. At 2 and 3 bits nearly all points lie between one and 1.25 and the later ones higher; at 4 bits the first points scatter widely.
+#
+# What decay to zero adds at equal tokens, more when the rate falls later. Single cooldowns stray further than the surface. At 4 bits the
+# earliest ends are too noisy to tell. Bars: one paired error; another training run isn't in it.
+# ```
+#
+# :::{table} The factor of a full cooldown by the surface of chapter 7, at some tokens and sizes, and its slopes (95% intervals over runs).
+# :name: tab-surfaces
+#
+# ```{glue:md} tab_surfaces
+# :format: myst
+# ```
+# :::
+#
+# :::{table} Exponent of $D$ over the ends of cooldowns and over the trunk at the same tokens, in QiD and in relative cross-entropy, QiD over the 16-bit loss (means and 95% intervals over sizes).
+# :name: tab-exponents-of-decay
+#
+# ```{glue:md} tab_exponents
+# :format: myst
+# ```
+# :::
+#
+# Relative cross-entropy has the *higher* exponents: the loss in its denominator falls with tokens.
+#
+# ```{glue:figure} fig_loss
+# :name: fig-equal-loss
+# :alt: QiD at 3 bits against the 16-bit loss, one panel for each size that has cooldowns or cosines; training goes from right to left. A dark line, the constant rate, rises to the left. Orange cooldowns follow it closely in the small sizes and lie to the left of it, or below, in the large. Green averages lie well below it, blue cosines on it or above.
+#
+# At the same 16-bit loss cooldowns sit near the line of the constant rate or below, averages well below and cosines on it or
+# above: QiD isn't a function of the loss alone. At 3 bits.
+# ```
+#
+# :::{table} QiD over the trunk's at the same 16-bit loss (means and 95% intervals over sizes; averages: two sizes, no interval), and by how much the exponent of $D$ along a cosine exceeds that at the constant rate, beside its scatter between training seeds (standard deviation).
+# :name: tab-equal-loss
+#
+# | | 2 bits | 3 bits | 4 bits |
+# | --- | --- | --- | --- |
+# | ends of cooldowns | {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_2_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_2_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_2_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_3_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_3_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_3_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_4_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_4_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_4_high:.2f`] |
+# | ends of cosines | {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_2_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cosine_2_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_2_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_3_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cosine_3_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_3_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_4_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cosine_4_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_4_high:.2f`] |
+# | averages | {glue:text}`07-tokens-or-decay.ipynb::loss_average_2_mean:.2f` | {glue:text}`07-tokens-or-decay.ipynb::loss_average_3_mean:.2f` | {glue:text}`07-tokens-or-decay.ipynb::loss_average_4_mean:.2f` |
+# | excess of the exponent | {glue:text}`07-tokens-or-decay.ipynb::excess_2_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::excess_2_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::excess_2_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::excess_3_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::excess_3_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::excess_3_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::excess_4_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::excess_4_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::excess_4_high:.2f`] |
+# | its scatter between seeds | {glue:text}`07-tokens-or-decay.ipynb::between_2:.2f` | {glue:text}`07-tokens-or-decay.ipynb::between_3:.2f` | {glue:text}`07-tokens-or-decay.ipynb::between_4:.2f` |
+# :::
+#
+# {glue:text}`07-tokens-or-decay.ipynb::loss_rows:d` cooldowns end with a loss that the trunk reached too. At 2 bits their factor falls with size, with a slope of
+# {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_value:s` [{glue:text}`07-tokens-or-decay.ipynb::loss_size_2_low:s`, {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_high:s`] in $\ln N$ (over sizes). In the first half
+# of its tokens a cosine has {glue:text}`07-tokens-or-decay.ipynb::cosine_early:.2f` of the trunk's QiD: the excess of its exponent isn't spread evenly. Somebody
+# who has the cosine alone overstates the exponent by {glue:text}`07-tokens-or-decay.ipynb::overstated_low:.0%` to {glue:text}`07-tokens-or-decay.ipynb::overstated_high:.0%`, but doesn't invent it:
+# along the constant run it is {glue:text}`07-tokens-or-decay.ipynb::flat_low:.2f` to {glue:text}`07-tokens-or-decay.ipynb::flat_high:.2f`.
+#
+# At equal loss and 3 bits three times the usual weight decay gives {glue:text}`07-tokens-or-decay.ipynb::wd3_loss_3_ratio:.2f` and none
+# {glue:text}`07-tokens-or-decay.ipynb::wd0_loss_3_ratio:.2f` of the trunk's QiD: one size, one run for each value. Averages of weights have the higher loss before
+# rounding, by {glue:text}`07-tokens-or-decay.ipynb::lawa_plain_low:.3f` to {glue:text}`07-tokens-or-decay.ipynb::lawa_plain_high:.3f` nats per token.
+#
+# :::{table} Comparisons, of {glue:text}`07-tokens-or-decay.ipynb::lawa_cases:d`, in which the loss after rounding is lower by more than two paired errors.
+# :name: tab-averages
+#
+# | lower is | 2 bits | 3 bits | 4 bits |
+# | --- | --- | --- | --- |
+# | the average | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_2:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_3:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_4:d` |
+# | the cooldown | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_2:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_3:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_4:d` |
+# :::
+#
+# :::{table} Decay to zero over the trunk at equal tokens, 3 bits, RTN: half the trace of the Hessian times the variance of the error predicts QiD (means and 95% intervals over sizes).
+# :name: tab-sharper
+#
+# | | factor |
+# | --- | --- |
+# | trace of the Hessian | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_hessian_trace_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_hessian_trace_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_hessian_trace_high:.2f`] |
+# | variance of the error | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_variance_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_variance_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_variance_high:.2f`] |
+# | predicted QiD | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_predicted_nats_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_predicted_nats_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_predicted_nats_high:.2f`] |
+# | measured QiD | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_qid_nats_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_qid_nats_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_qid_nats_high:.2f`] |
+# :::
+#
+# GPTQ's QiD grows by {glue:text}`07-tokens-or-decay.ipynb::sharper_gptq_qid_nats_mean:.2f`. On the trunk, from the first cooldown's end to the last, the trace becomes
+# {glue:text}`07-tokens-or-decay.ipynb::grown_hessian_trace_mean:.2f` times as large and the variance {glue:text}`07-tokens-or-decay.ipynb::grown_variance_mean:.2f` times. Only the product has a
+# meaning by itself: in front of a normalisation, weights of twice the scale with a quarter of the curvature are nearly the same function.
+# And a prediction that holds isn't a cause shown.
+#
+# ## More on the noise floor
+#
+# More on {doc}`chapter 11 <11-noise-floor>`. Intervals over draws of calibration text, or over training runs.
+#
+# ```{table} Scatter of one QiD, or of one KL, as a share of it, in other settings (standard deviations).
+# :name: tab-scatter
+#
+# | | 2 bits | 3 bits | 4 bits |
+# |---|---|---|---|
+# | draws of calibration text, scored on unseen text | {glue:text}`11-noise-floor.ipynb::cal_unseen_2:.1%` | {glue:text}`11-noise-floor.ipynb::cal_unseen_3:.1%` | {glue:text}`11-noise-floor.ipynb::cal_unseen_4:.1%` |
+# | draws of a quarter of the text, small models | {glue:text}`11-noise-floor.ipynb::few_cal_2:.1%` | {glue:text}`11-noise-floor.ipynb::few_cal_3:.1%` | {glue:text}`11-noise-floor.ipynb::few_cal_4:.1%` |
+# | draws of the whole text, the same models | {glue:text}`11-noise-floor.ipynb::many_cal_2:.1%` | {glue:text}`11-noise-floor.ipynb::many_cal_3:.1%` | {glue:text}`11-noise-floor.ipynb::many_cal_4:.1%` |
+# | a quarter over the whole, factor | {glue:text}`11-noise-floor.ipynb::quarter_2:.2f` [{glue:text}`11-noise-floor.ipynb::quarter_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::quarter_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::quarter_3:.2f` [{glue:text}`11-noise-floor.ipynb::quarter_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::quarter_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::quarter_4:.2f` [{glue:text}`11-noise-floor.ipynb::quarter_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::quarter_4_high:.2f`] |
+# | training seeds, scored on unseen text | {glue:text}`11-noise-floor.ipynb::between_unseen_2:.1%` | {glue:text}`11-noise-floor.ipynb::between_unseen_3:.1%` | {glue:text}`11-noise-floor.ipynb::between_unseen_4:.1%` |
+# | training seeds, by RTN | {glue:text}`11-noise-floor.ipynb::between_nearest_2:.1%` | {glue:text}`11-noise-floor.ipynb::between_nearest_3:.1%` | {glue:text}`11-noise-floor.ipynb::between_nearest_4:.1%` |
+# | training seeds, up to {glue:text}`11-noise-floor.ipynb::late_tokens:s` tokens | {glue:text}`11-noise-floor.ipynb::between_early_2:.0%` | {glue:text}`11-noise-floor.ipynb::between_early_3:.0%` | {glue:text}`11-noise-floor.ipynb::between_early_4:.0%` |
+# | training seeds, last common checkpoint | {glue:text}`11-noise-floor.ipynb::between_last_2:.1%` | {glue:text}`11-noise-floor.ipynb::between_last_3:.1%` | {glue:text}`11-noise-floor.ipynb::between_last_4:.1%` |
+# | the seed alone, less the scatter between machines | {glue:text}`11-noise-floor.ipynb::of_seed_by_device_2:.1%` | {glue:text}`11-noise-floor.ipynb::of_seed_by_device_3:.1%` | {glue:text}`11-noise-floor.ipynb::of_seed_by_device_4:.1%` |
+# | training seeds, KL | {glue:text}`11-noise-floor.ipynb::between_kl_2:.1%` [{glue:text}`11-noise-floor.ipynb::between_kl_2_low:.1%`, {glue:text}`11-noise-floor.ipynb::between_kl_2_high:.0%`] | {glue:text}`11-noise-floor.ipynb::between_kl_3:.1%` [{glue:text}`11-noise-floor.ipynb::between_kl_3_low:.1%`, {glue:text}`11-noise-floor.ipynb::between_kl_3_high:.0%`] | {glue:text}`11-noise-floor.ipynb::between_kl_4:.1%` [{glue:text}`11-noise-floor.ipynb::between_kl_4_low:.1%`, {glue:text}`11-noise-floor.ipynb::between_kl_4_high:.0%`] |
+# | the same seed again, KL | {glue:text}`11-noise-floor.ipynb::again_kl_2:.1%` | {glue:text}`11-noise-floor.ipynb::again_kl_3:.1%` | {glue:text}`11-noise-floor.ipynb::again_kl_4:.1%` |
+# | 16 documents | {glue:text}`11-noise-floor.ipynb::few_2:.1%` | {glue:text}`11-noise-floor.ipynb::few_3:.1%` | {glue:text}`11-noise-floor.ipynb::few_4:.1%` |
+# ```
+#
+# **A quarter of the calibration text** ({glue:text}`11-noise-floor.ipynb::calib_few:d` sequences, {glue:text}`11-noise-floor.ipynb::n_seeds_few:d` draws for {glue:text}`11-noise-floor.ipynb::n_pocket:d` models) doesn't
+# scatter twice as much, as a mean would. More text makes better Hessians, but any change of it, however small, sets off another chain of
+# rounding decisions, and that part doesn't average out.
+#
+# **What blurs the numbers.** Of the variance between draws {glue:text}`11-noise-floor.ipynb::cal_documents_2:.0%`, {glue:text}`11-noise-floor.ipynb::cal_documents_3:.0%` and
+# {glue:text}`11-noise-floor.ipynb::cal_documents_4:.0%` at 2, 3 and 4 bits come from the finite set of documents, of that between seeds {glue:text}`11-noise-floor.ipynb::between_documents_2:.0%`,
+# {glue:text}`11-noise-floor.ipynb::between_documents_3:.0%` and {glue:text}`11-noise-floor.ipynb::between_documents_4:.0%`; we leave it in. Between two sizes the effects of the same draws
+# correlate by {glue:text}`11-noise-floor.ipynb::together_2:.2f`, {glue:text}`11-noise-floor.ipynb::together_3:.2f` and {glue:text}`11-noise-floor.ipynb::together_4:.2f`, so that at 2 bits the interval is somewhat too
+# narrow.
+#
+# **The same seed again.** {glue:text}`11-noise-floor.ipynb::second_sizes:d` sizes, up to {glue:text}`11-noise-floor.ipynb::second_largest:s` parameters, were trained a second time with the same
+# seed and the same batches: {glue:text}`11-noise-floor.ipynb::second_rows:d` pairs of checkpoints. Only the order in which a GPU adds numbers separates two such runs.
+# The scatter of one is the standard deviation of ln(one over the other) over $\sqrt 2$; a factor for how much of each document was scored
+# is taken out. At 4 bits it is {glue:text}`11-noise-floor.ipynb::again_qid_4:.1%` of QiD, {glue:text}`11-noise-floor.ipynb::again_later:.1%` from {glue:text}`11-noise-floor.ipynb::again_later_from:s` tokens on.
+#
+# **16-bit losses** of several seeds differ by {glue:text}`11-noise-floor.ipynb::loss_spread_last:.3f` nats per token at the last common checkpoint, and by
+# {glue:text}`11-noise-floor.ipynb::loss_spread:.3f` beyond {glue:text}`11-noise-floor.ipynb::late_tokens:s` tokens (standard deviations). The latter is mostly that of one checkpoint, at
+# {glue:text}`11-noise-floor.ipynb::loss_spread_at:s` tokens ({glue:text}`11-noise-floor.ipynb::loss_spread_largest:.3f`): with a learning rate that doesn't fall, losses jump.
+#
+# **Longer documents** help less than more of them: on {glue:text}`11-noise-floor.ipynb::n_blocks:d` roundings the paired error with four blocks of each document is
+# {glue:text}`11-noise-floor.ipynb::blocks_gain:.2f` times that with one (median); four times as many documents would halve it. By packages the error is
+# {glue:text}`11-noise-floor.ipynb::factor_unseen:.2f` times that by documents on unseen text, which has {glue:text}`11-noise-floor.ipynb::packages_unseen:d` packages.
+#
+# **Another number format**: {glue:text}`11-noise-floor.ipynb::n_precision:d` cases, measured on {glue:text}`11-noise-floor.ipynb::precision_measured:s`.
+#
+# **Another machine, earlier.** {glue:text}`11-noise-floor.ipynb::before:s` There neither text nor documents nor weights differ, only the chain of rounding decisions:
+# the rounding itself scatters more early in training.
+#
+# ```{table} Exponents of scatter, how much more the beginning of a document loses, how the error of documents grows as $c\,q^p$, and the smallest QiD that means anything.
+# :name: tab-growth
+#
+# | | 2 bits | 3 bits | 4 bits |
+# |---|---|---|---|
+# | calibration text, exponent of size | {glue:text}`11-noise-floor.ipynb::size_trend_2:.2f` [{glue:text}`11-noise-floor.ipynb::size_trend_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::size_trend_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::size_trend_3:.2f` [{glue:text}`11-noise-floor.ipynb::size_trend_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::size_trend_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::size_trend_4:.2f` [{glue:text}`11-noise-floor.ipynb::size_trend_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::size_trend_4_high:.2f`] |
+# | training seeds, exponent of tokens | {glue:text}`11-noise-floor.ipynb::token_trend_2:.2f` [{glue:text}`11-noise-floor.ipynb::token_trend_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::token_trend_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::token_trend_3:.2f` [{glue:text}`11-noise-floor.ipynb::token_trend_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::token_trend_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::token_trend_4:.2f` [{glue:text}`11-noise-floor.ipynb::token_trend_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::token_trend_4_high:.2f`] |
+# | first block over four by RTN, QiD, factor | {glue:text}`11-noise-floor.ipynb::scored_qid_2:.2f` [{glue:text}`11-noise-floor.ipynb::scored_qid_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_qid_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::scored_qid_3:.2f` [{glue:text}`11-noise-floor.ipynb::scored_qid_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_qid_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::scored_qid_4:.2f` [{glue:text}`11-noise-floor.ipynb::scored_qid_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_qid_4_high:.2f`] |
+# | first block over four by RTN, KL, factor | {glue:text}`11-noise-floor.ipynb::scored_kl_2:.2f` [{glue:text}`11-noise-floor.ipynb::scored_kl_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_kl_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::scored_kl_3:.2f` [{glue:text}`11-noise-floor.ipynb::scored_kl_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_kl_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::scored_kl_4:.2f` [{glue:text}`11-noise-floor.ipynb::scored_kl_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_kl_4_high:.2f`] |
+# | documents, $p$ | {glue:text}`11-noise-floor.ipynb::eval_exponent_2:.2f` | {glue:text}`11-noise-floor.ipynb::eval_exponent_3:.2f` | {glue:text}`11-noise-floor.ipynb::eval_exponent_4:.2f` |
+# | documents, $c$ in nats | {glue:text}`11-noise-floor.ipynb::eval_scale_2:.4f` | {glue:text}`11-noise-floor.ipynb::eval_scale_3:.4f` | {glue:text}`11-noise-floor.ipynb::eval_scale_4:.4f` |
+# | scatter of single rows about it, factor | {glue:text}`11-noise-floor.ipynb::eval_off_2:.2f` | {glue:text}`11-noise-floor.ipynb::eval_off_3:.2f` | {glue:text}`11-noise-floor.ipynb::eval_off_4:.2f` |
+# | smallest QiD, nats | {glue:text}`11-noise-floor.ipynb::smallest_2:.6f` | {glue:text}`11-noise-floor.ipynb::smallest_3:.6f` | {glue:text}`11-noise-floor.ipynb::smallest_4:.6f` |
+# | least QiD measured, nats | {glue:text}`11-noise-floor.ipynb::least_2:.6f` | {glue:text}`11-noise-floor.ipynb::least_3:.6f` | {glue:text}`11-noise-floor.ipynb::least_4:.6f` |
+# ```
+#
+# At 4 bits the error of documents goes nearly as the root of QiD, as that of a count would: a larger QiD is more small losses. With fewer bits
+# it comes nearer to a fixed share. The smallest QiD that means anything equals its own floor, of one model. At 2 and 3 bits no row comes
+# near it. At 4 bits it lies among the rows; with the scatter of seeds up to {glue:text}`11-noise-floor.ipynb::late_tokens:s` tokens in the place of calibration text
+# it would be {glue:text}`11-noise-floor.ipynb::smallest_4_early:.6f`.
 #
 # ## What this does not show
 #
