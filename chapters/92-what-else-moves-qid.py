@@ -41,7 +41,9 @@ seed = 0
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
+from helpers.analyse.questions import decay as decay_questions
 from helpers.analyse.questions.decay_surface import decay_surface, full_cooldowns
 from helpers.analyse.questions.trends import loss_changes, slopes_by_pass, slopes_of_two_runs, steps_up, trends
 from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
@@ -64,9 +66,11 @@ from helpers.analyse.rows.study import (
     unbranched,
 )
 from helpers.show.figures import comparisons
+from helpers.show.figures import decay as decay_figures
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put, put_all
 from helpers.show.numbers import degradation as numbers
+from helpers.show.numbers import other_recipes, tokens_or_decay
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import ratio_table, twins_table
 from helpers.table.corpus import packages
@@ -559,6 +563,111 @@ put_all(**numbers.larger_groups(coarse))
 # {glue:text}`10-methods-and-texts.ipynb::n_text_ratios:d` ratios of QiD between the texts, from
 # {glue:text}`10-methods-and-texts.ipynb::text_lowest:.2f` to {glue:text}`10-methods-and-texts.ipynb::text_highest:.2f`, have an interval (over
 # packages) that holds 1; the rest lie above.
+#
+# ## Decay in detail: surfaces, exponents, equal loss, curvature
+#
+# {doc}`Chapter 7 <07-tokens-or-decay>` takes tokens and decay apart. Here are the numbers behind its sentences.
+
+# %% tags=["remove-cell"]
+every_way = tokens_or_decay.every_run(measured)
+of_decay = tokens_or_decay.runs_of(every_way)
+in_coarse = tokens_or_decay.runs_of(every_way, group_size=tokens_or_decay.COARSE_GROUP, symmetric=True)
+ends_of_decay = of_decay.at_tokens[of_decay.at_tokens["way"] == tokens_or_decay.AT_END]
+surfaces_of_decay = other_recipes.surfaces_table(tokens_or_decay.cooled_rows(measured))
+put_all(
+    tab_surfaces=Markdown(surfaces_of_decay.to_markdown()),
+    tab_exponents=Markdown(other_recipes.exponents_table(of_decay, in_coarse).to_markdown()),
+    fig_added=comparisons.ratio_against_tokens(
+        ends_of_decay.assign(ratio_se=(ends_of_decay["high"] - ends_of_decay["low"]) / (2 * 1.96)),
+        "QiD over that of the trunk (factor)",
+    ),
+    fig_loss=decay_figures.paths(
+        of_decay.of_kinds().query("bits == 3"), of_decay.trunk.query("bits == 3"), decay_questions.LOSS
+    ),
+)
+plt.close("all")
+
+# %% [markdown]
+# ```{glue:figure} fig_added
+# :name: fig-added
+# :alt: Ratio of QiD at the end of a cooldown to that of the trunk at the same tokens, against tokens, in three panels for 2, 3 and 4 bits, one line for each size. At 2 and 3 bits nearly all points lie between one and 1.25 and the later ones higher; at 4 bits the first points scatter widely.
+#
+# What decay to zero adds at equal tokens, more when the rate falls later. Single cooldowns stray further than the surface. At 4 bits the
+# earliest ends are too noisy to tell. Bars: one paired error; another training run isn't in it.
+# ```
+#
+# :::{table} The factor of a full cooldown by the surface of chapter 7, at some tokens and sizes, and its slopes (95% intervals over runs).
+# :name: tab-surfaces
+#
+# ```{glue:md} tab_surfaces
+# :format: myst
+# ```
+# :::
+#
+# :::{table} Exponent of $D$ over the ends of cooldowns and over the trunk at the same tokens, in QiD and in relative cross-entropy, QiD over the 16-bit loss (means and 95% intervals over sizes).
+# :name: tab-exponents-of-decay
+#
+# ```{glue:md} tab_exponents
+# :format: myst
+# ```
+# :::
+#
+# Relative cross-entropy has the *higher* exponents: the loss in its denominator falls with tokens.
+#
+# ```{glue:figure} fig_loss
+# :name: fig-equal-loss
+# :alt: QiD at 3 bits against the 16-bit loss, one panel for each size that has cooldowns or cosines; training goes from right to left. A dark line, the constant rate, rises to the left. Orange cooldowns follow it closely in the small sizes and lie to the left of it, or below, in the large. Green averages lie well below it, blue cosines on it or above.
+#
+# At the same 16-bit loss cooldowns sit near the line of the constant rate or below, averages well below and cosines on it or
+# above: QiD isn't a function of the loss alone. At 3 bits.
+# ```
+#
+# :::{table} QiD over the trunk's at the same 16-bit loss (means and 95% intervals over sizes; averages: two sizes, no interval), and by how much the exponent of $D$ along a cosine exceeds that at the constant rate, beside its scatter between training seeds (standard deviation).
+# :name: tab-equal-loss
+#
+# | | 2 bits | 3 bits | 4 bits |
+# | --- | --- | --- | --- |
+# | ends of cooldowns | {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_2_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_2_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_2_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_3_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_3_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_3_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_4_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_4_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cooldown_4_high:.2f`] |
+# | ends of cosines | {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_2_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cosine_2_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_2_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_3_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cosine_3_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_3_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_4_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::loss_cosine_4_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::loss_cosine_4_high:.2f`] |
+# | averages | {glue:text}`07-tokens-or-decay.ipynb::loss_average_2_mean:.2f` | {glue:text}`07-tokens-or-decay.ipynb::loss_average_3_mean:.2f` | {glue:text}`07-tokens-or-decay.ipynb::loss_average_4_mean:.2f` |
+# | excess of the exponent | {glue:text}`07-tokens-or-decay.ipynb::excess_2_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::excess_2_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::excess_2_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::excess_3_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::excess_3_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::excess_3_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::excess_4_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::excess_4_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::excess_4_high:.2f`] |
+# | its scatter between seeds | {glue:text}`07-tokens-or-decay.ipynb::between_2:.2f` | {glue:text}`07-tokens-or-decay.ipynb::between_3:.2f` | {glue:text}`07-tokens-or-decay.ipynb::between_4:.2f` |
+# :::
+#
+# {glue:text}`07-tokens-or-decay.ipynb::loss_rows:d` cooldowns end with a loss that the trunk reached too. At 2 bits their factor falls with size, with a slope of
+# {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_value:s` [{glue:text}`07-tokens-or-decay.ipynb::loss_size_2_low:s`, {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_high:s`] in $\ln N$ (over sizes). In the first half
+# of its tokens a cosine has {glue:text}`07-tokens-or-decay.ipynb::cosine_early:.2f` of the trunk's QiD: the excess of its exponent isn't spread evenly. Somebody
+# who has the cosine alone overstates the exponent by {glue:text}`07-tokens-or-decay.ipynb::overstated_low:.0%` to {glue:text}`07-tokens-or-decay.ipynb::overstated_high:.0%`, but doesn't invent it:
+# along the constant run it is {glue:text}`07-tokens-or-decay.ipynb::flat_low:.2f` to {glue:text}`07-tokens-or-decay.ipynb::flat_high:.2f`.
+#
+# At equal loss and 3 bits three times the usual weight decay gives {glue:text}`07-tokens-or-decay.ipynb::wd3_loss_3_ratio:.2f` and none
+# {glue:text}`07-tokens-or-decay.ipynb::wd0_loss_3_ratio:.2f` of the trunk's QiD: one size, one run for each value. Averages of weights have the higher loss before
+# rounding, by {glue:text}`07-tokens-or-decay.ipynb::lawa_plain_low:.3f` to {glue:text}`07-tokens-or-decay.ipynb::lawa_plain_high:.3f` nats per token.
+#
+# :::{table} Comparisons, of {glue:text}`07-tokens-or-decay.ipynb::lawa_cases:d`, in which the loss after rounding is lower by more than two paired errors.
+# :name: tab-averages
+#
+# | lower is | 2 bits | 3 bits | 4 bits |
+# | --- | --- | --- | --- |
+# | the average | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_2:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_3:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_4:d` |
+# | the cooldown | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_2:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_3:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_4:d` |
+# :::
+#
+# :::{table} Decay to zero over the trunk at equal tokens, 3 bits, RTN: half the trace of the Hessian times the variance of the error predicts QiD (means and 95% intervals over sizes).
+# :name: tab-sharper
+#
+# | | factor |
+# | --- | --- |
+# | trace of the Hessian | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_hessian_trace_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_hessian_trace_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_hessian_trace_high:.2f`] |
+# | variance of the error | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_variance_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_variance_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_variance_high:.2f`] |
+# | predicted QiD | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_predicted_nats_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_predicted_nats_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_predicted_nats_high:.2f`] |
+# | measured QiD | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_qid_nats_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_qid_nats_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_qid_nats_high:.2f`] |
+# :::
+#
+# GPTQ's QiD grows by {glue:text}`07-tokens-or-decay.ipynb::sharper_gptq_qid_nats_mean:.2f`. On the trunk, from the first cooldown's end to the last, the trace becomes
+# {glue:text}`07-tokens-or-decay.ipynb::grown_hessian_trace_mean:.2f` times as large and the variance {glue:text}`07-tokens-or-decay.ipynb::grown_variance_mean:.2f` times. Only the product has a
+# meaning by itself: in front of a normalisation, weights of twice the scale with a quarter of the curvature are nearly the same function.
+# And a prediction that holds isn't a cause shown.
 #
 # ## More on the noise floor
 #

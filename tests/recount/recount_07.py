@@ -40,7 +40,7 @@ SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights: query, key
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [seeds(), pieces(), sizes_in_pieces(), added(), moves(), surface(), growth(), along_cosine(), after()]
+    parts = [seeds(), pieces(), sizes_in_pieces(), added(), surface(), growth(), along_cosine(), after()]
     parts += [excess(), equal_loss(), levers(), averages(), curvature(), exercises(), limits()]
     return {key: value for part in parts for key, value in part.items()}
 
@@ -167,12 +167,10 @@ def of_seeds() -> list[dict]:
 def seeds() -> dict:
     found = {"group": MAIN["group_size"], "late_tokens": label(LATE), "seed_models": len(distinct(of_seeds(), "model"))}
     found["seed_runs"] = len(distinct(of_seeds(), "family", "run"))
-    for bits in WIDTHS:
-        places = grouped(where(of_seeds(), bits=bits), "model", "step").values()
-        qids = [np.array([row["document_qid"].mean() for row in one]) for one in places]
-        scatter = math.sqrt(np.mean([values.var(ddof=1) / values.mean() ** 2 for values in qids]))
-        found |= {f"seed_{bits}": scatter, f"yard_{bits}": math.exp(2 * math.sqrt(2) * scatter)}
-    return found
+    places = grouped(where(of_seeds(), bits=3), "model", "step").values()
+    qids = [np.array([row["document_qid"].mean() for row in one]) for one in places]
+    scatter = math.sqrt(np.mean([values.var(ddof=1) / values.mean() ** 2 for values in qids]))
+    return found | {"seed_3": scatter, "yard_3": math.exp(2 * math.sqrt(2) * scatter)}
 
 
 @functools.cache
@@ -189,21 +187,17 @@ def in_pieces() -> list[tuple[dict, float, float]]:
 
 def pieces() -> dict:
     found = {}
-    for bits, start in [(3, start) for start in PIECES[:-1]] + [(2, 2), (4, 2)]:
-        pairs = [(row, math.log(2) * value) for row, at, value in in_pieces() if (row["bits"], at) == (bits, start)]
-        found |= told(f"doubling_{bits}_{start:g}", pairs)
-    flattest, _, exponent = min(in_pieces(), key=lambda one: one[2])
+    for start in (PIECES[0], 2):
+        pairs = [(row, math.log(2) * value) for row, at, value in in_pieces() if (row["bits"], at) == (3, start)]
+        found |= told(f"doubling_3_{start:g}", pairs)
     times = [line[-1]["qid"] / line[0]["qid"] for line in lines().values()]
-    line = lines()[flattest["model"], 3]
+    line = next(iter(lines().values()))
     return found | {
         "whole_low": min(times),
         "whole_high": max(times),
         "whole_times": line[-1][D] / line[0][D],
         "pieces": len(in_pieces()),
         "pieces_rising": sum(value > 0 for _, _, value in in_pieces()),
-        "lowest_doubling": 2**exponent,
-        "lowest_size": label(flattest[N]),
-        "lowest_bits": flattest["bits"],
         "trunk_sizes": len(distinct(trunk(rows()), N)),
     }
 
@@ -214,14 +208,12 @@ def sizes_in_pieces() -> dict:
         if row["bits"] == 3:
             of_three.setdefault(row[N], {})[start] = 2**value
     slowed = [size for size, factors in of_three.items() if factors[2] < factors[0.5]]
-    pairs = [(row, math.log(2) * value) for row, start, value in in_pieces() if start == 2]
     return {
         "slowed": len(slowed),
         "slowed_to": label(max(slowed)),
         "trunk_largest": label(max(of_three)),
         "largest_0.5": of_three[max(of_three)][0.5],
         "largest_2": of_three[max(of_three)][2],
-        **texts("late_size", slopes(pairs, [N], N)[0]),
     }
 
 
@@ -229,37 +221,21 @@ def sizes_in_pieces() -> dict:
 
 
 def added() -> dict:
-    found, shares = {}, []
+    found = {}
     for bits in WIDTHS:
-        at = {name: of_bits(logs(chosen), bits) for name, chosen in (("half", halfway()), ("end", ends()))}
-        for name, pairs in at.items():
-            found |= told(f"{name}_{bits}", pairs)
-        shares.append(mean(at["half"], plainly) / mean(at["end"], plainly))
-        relative = [(row, value - math.log(row["plain"] / twin(row, D)[1])) for row, value in at["end"]]
-        found[f"relative_{bits}_mean"] = mean(relative)
+        for name, chosen in (("half", halfway()), ("end", ends())):
+            found |= told(f"{name}_{bits}", of_bits(logs(chosen), bits))
     first, last = min(row[D] for row in ends()), max(row[D] for row in ends())
     of_last = logs([row for row in ends() if row[D] == last])
     found |= told("end_first_2", of_bits(logs([row for row in ends() if row[D] == first]), 2))
     found |= told("end_last_2", of_bits(of_last, 2))
     return found | {
         "end_last_3_mean": mean(of_bits(of_last, 3)),
-        "share_half_low": min(shares),
-        "share_half_high": max(shares),
         "cooldown_sizes": len(distinct(ends(), "model")),
         "cooldown_runs": len(distinct(ends(), "run")),
         "first_end": label(first),
         "last_end": label(last),
-        "last_beyond": sum(value > 0 for _, value in of_last),
-        "last_rows": len(of_last),
     }
-
-
-def moves() -> dict:
-    found = {}
-    for bits in WIDTHS:
-        tokens, size = slopes(of_bits(logs(ends()), bits), [D, N], "model")
-        found |= texts(f"move_tokens_{bits}", tokens) | {f"move_size_{bits}_value": signed(size[0], 3)}
-    return found
 
 
 def cooled(family: str, blocks: int, bits: int, column: str) -> list[tuple[dict, float]]:
@@ -286,7 +262,7 @@ def all_cooled(bits: int, column: str) -> list[tuple[dict, float]]:
 def surface() -> dict:
     """Return the plane of ln KL ratio over ln D and ln N through the cooldowns of the trunk and of the second runs."""
     pairs = all_cooled(4, "kl_nats")
-    tokens, size = slopes(pairs, [D, N], "left")
+    tokens, _ = slopes(pairs, [D, N], "left")
     of_three = all_cooled(3, "qid")
     (by_tokens, *_), (by_size, *_) = slopes(of_three, [D, N], "left")
     lean = [by_tokens * math.log(row[D]) + by_size * math.log(row[N]) for row, _ in of_three]
@@ -300,7 +276,6 @@ def surface() -> dict:
         "surface_tokens_first": label(min(row[D] for row, _ in of_three)),
         "surface_tokens_last": label(max(row[D] for row, _ in of_three)),
         **texts("surface_tokens", tokens),
-        **texts("surface_size", size),
     }
 
 
@@ -315,32 +290,22 @@ def parts(chosen) -> list[tuple[dict, float, float, float]]:
 
 
 def growth() -> dict:
-    found = {}
-    for bits in (2, 3):
-        found |= told(
-            f"share_cooldown_{bits}", [(one[0], one[3]) for one in parts(ends()) if one[0]["bits"] == bits], plainly
-        )
-    of_tokens, of_decay = ([one[index] for one in parts(ends())] for index in (1, 2))
-    return found | {
+    shares = [(one[0], one[3]) for one in parts(ends()) if one[0]["bits"] == 3]
+    return told("share_cooldown_3", shares, plainly) | {
         "parts_first": label(min(row[D] for row in ends())),
         "parts_last": label(max(row[D] for row in ends())),
-        "tokens_part_low": min(of_tokens),
-        "tokens_part_high": max(of_tokens),
-        "decay_part_low": min(of_decay),
-        "decay_part_high": max(of_decay),
     }
 
 
 def along_cosine() -> dict:
-    names = ("cosine_tokens", "cosine_decay", "cosine_share")
-    found = {"cosine_sizes": len(distinct(longest(), "model"))}
-    found |= {
+    shares = [one[3] for one in parts(longest())]
+    return {
+        "cosine_sizes": len(distinct(longest(), "model")),
         "cosine_first": label(min(row[D] for row in longest())),
         "cosine_last": label(max(row[D] for row in longest())),
+        "cosine_share_low": min(shares),
+        "cosine_share_high": max(shares),
     }
-    for name, values in zip(names, list(zip(*parts(longest()), strict=True))[1:], strict=True):
-        found |= {f"{name}_low": min(values), f"{name}_high": max(values)}
-    return found
 
 
 # ---- after decay, and along a cosine ---------------------------------------------------------------------------------
@@ -349,29 +314,23 @@ def along_cosine() -> dict:
 def after() -> dict:
     found, done = {}, ends()
     series = {key: sorted(one, key=lambda row: row[D]) for key, one in grouped(done, "model", "bits").items()}
-    steps = sorted(distinct(done, "step"))
-    for bits in WIDTHS:
-        of_width = {key[0]: one for key, one in series.items() if key[1] == bits}
-        found |= told(f"after_{bits}", [(one[0], power(one)) for one in of_width.values()], plainly)
-        same = [where(lines()[model, bits], step=distinct(one, "step")) for model, one in of_width.items()]
-        found[f"constant_{bits}_mean"] = mean([(one[0], power(one)) for one in same], plainly)
-        found[f"last_doubling_{bits}"] = min(power(where(one, step=set(steps[-2:]))) for one in of_width.values())
+    of_three = {model: one for (model, bits), one in series.items() if bits == 3}
+    found |= told("after_3", [(one[0], power(one)) for one in of_three.values()], plainly)
+    same = [where(lines()[model, 3], step=distinct(one, "step")) for model, one in of_three.items()]
+    found["constant_3_mean"] = mean([(one[0], power(one)) for one in same], plainly)
     times = [one[-1]["qid"] / one[0]["qid"] for one in series.values()]
-    coarse = where(study(), method="gptq", group_size=128, symmetric=True, schedule="cooldown", learning_rate=0.0)
     return found | {
         "after_times_low": min(times),
         "after_times_high": max(times),
         "after_series": len(series),
         "after_rising": sum(all(np.diff([row["qid"] for row in one]) > 0) for one in series.values()),
-        "two_from": label(where(done, step=steps[-2])[0][D]),
-        "coarse_sizes": len(distinct(coarse, "model")),
         "per_parameter_low": min(row[D] / row[N] for row in done),
         "per_parameter_high": max(row[D] / row[N] for row in done),
     }
 
 
 def excess() -> dict:
-    found, over, flat = {}, [], []
+    found, flat = {}, []
     for bits in WIDTHS:
         pairs = []
         for model, one in grouped(where(longest(), bits=bits), "model").items():
@@ -379,7 +338,6 @@ def excess() -> dict:
             pairs.append((one[0], power(one) - constant))
             flat.append((bits, constant, power(one)))
         found |= told(f"excess_{bits}", pairs, plainly)
-        over += [value for _, value in pairs]
         by_seed = grouped(where(of_seeds(), bits=bits), "model", "family", "run")
         by_model = {}
         for (model, *_), one in by_seed.items():
@@ -391,8 +349,6 @@ def excess() -> dict:
     return found | {
         "overstated_low": min(overstated),
         "overstated_high": max(overstated),
-        "excess_above": sum(value > 0 for value in over),
-        "excess_count": len(over),
         "longest_tokens": label(planned),
         "flat_low": min(constant for _, constant, _ in flat),
         "flat_high": max(constant for _, constant, _ in flat),
@@ -418,19 +374,15 @@ def equal_loss() -> dict:
             f"loss_cosine_{bits}", of_bits(cosines, bits)
         )
         found[f"loss_average_{bits}_mean"] = mean(of_bits(means, bits))
-    for bits in (2, 3):
-        found |= texts(f"loss_size_{bits}", slopes(of_bits(decayed, bits), [N], "model")[0])
+    found |= texts("loss_size_2", slopes(of_bits(decayed, 2), [N], "model")[0])
     sizes = [row[N] for row, _ in decayed]
     smallest, largest = ([pair for pair in of_bits(decayed, 2) if pair[0][N] == end(sizes)] for end in (min, max))
     return found | {
-        "loss_average_2_lowest": math.exp(min(over_sizes(of_bits(means, 2)))),
-        "loss_average_2_highest": math.exp(max(over_sizes(of_bits(means, 2)))),
         "loss_smallest_2": mean(smallest),
         "loss_largest_2": mean(largest),
         "smallest_size": label(min(sizes)),
         "largest_size": label(max(sizes)),
         "loss_rows": len(distinct([row for row, _ in decayed], "run")),
-        "average_sizes": len(distinct([row for row, _ in means], "model")),
     }
 
 
@@ -445,19 +397,17 @@ def levers() -> dict:
         "wd0": where(rows(), family="tadpole-decay", weight_decay=0.0),
         "wd3": where(rows(), family="tadpole-decay", weight_decay=0.3),
     }
-    found = {"rate_sizes": len(distinct(ways["half"], "model")), "wd_sizes": len(distinct(ways["wd0"], "model"))}
+    found = {"rate_sizes": len(distinct(ways["half"], "model"))}
     for name in ("half", "double"):
-        for place, along, bits in (("tokens", D, 2), ("tokens", D, 4), ("loss", "plain", 2), ("loss", "plain", 3)):
-            three = told(f"{name}_{place}_{bits}", of_bits(logs(ways[name], along), bits))
-            found |= {key.replace("_mean", "_ratio"): value for key, value in three.items()}
+        three = told(f"{name}_loss_3", of_bits(logs(ways[name], "plain"), 3))
+        found |= {key.replace("_mean", "_ratio"): value for key, value in three.items()}
     for name in ("wd0", "wd3"):
-        for place, along in (("tokens", D), ("loss", "plain")):
-            found[f"{name}_{place}_2_ratio"] = mean(of_bits(logs(ways[name], along), 2))
-    return found | {"wd3_loss_3_ratio": mean(of_bits(logs(ways["wd3"], "plain"), 3))}
+        found[f"{name}_loss_3_ratio"] = mean(of_bits(logs(ways[name], "plain"), 3))
+    return found
 
 
 def averages() -> dict:
-    found = {f"lawa_tokens_{bits}_ratio": mean(of_bits(logs(averaged()), bits)) for bits in WIDTHS}
+    found = {}
     other = {(row["model"], row["step"], row["bits"]): row for row in ends()}
     pairs = [(row, other.get((row["model"], row["step"], row["bits"]))) for row in averaged()]
     pairs = [pair for pair in pairs if pair[1]]
@@ -544,16 +494,11 @@ def exercises() -> dict:
 
 
 def limits() -> dict:
-    warming = where(checkpoints(), lr_phase="warmup", schedule="constant")
-    (warmup,) = {round(row["peak_learning_rate"] / row["learning_rate"] * row["step"]) for row in warming}
-    shortest = min(ends("cosine"), key=lambda row: row["tokens_planned"])
     updates = max(row["step"] for row in trunk(rows()))
     return {
         "trunk_last": label(max(row[D] for row in trunk(rows()))),
         "trunk_updates": updates,
         "unique_tokens": label(rows()[0]["unique_tokens"]),
-        "cosine_shortest": label(shortest["tokens_planned"]),
-        "warmup_share": warmup / shortest["step"],
         "updates_times": PAPER_UPDATES / updates,
         "norm_ours": 2 * 2e-3 * 0.1 * updates,
         "norm_theirs": 2 * 3e-3 * 0.1 * PAPER_UPDATES,

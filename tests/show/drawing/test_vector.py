@@ -79,3 +79,12 @@ def test_what_marks_share_is_said_once():
     assert all(part.get("style") and not any(inner.get("style") for inner in part) for part in marks)
     bars = [part.get("d") for part in root.iter(f"{{{SVG}}}path") if "#0072b2" in part.get("style", "")]
     assert any(path.count("M") == 3 for path in bars), "three bars in one path"
+
+
+def test_a_stroke_that_lies_outside_of_its_axes_has_no_path_and_is_left_out():
+    """Intervals all of whose points are NaN or lie beyond a logarithmic axis are written as paths without any."""
+    figure, axes = plt.subplots()
+    axes.errorbar([1, 2, 3], [1, 2, 3], yerr=[[0.1, np.nan, 0.1], [0.1, np.nan, 0.1]], fmt="none", ecolor="#000000")
+    paths = [part for part in as_svg(figure).iter(f"{{{SVG}}}path") if "fill: none" in (part.get("style") or "")]
+    assert paths
+    assert not any(part.get("d") == "" for part in paths)

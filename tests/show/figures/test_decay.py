@@ -54,3 +54,20 @@ def test_ways_stand_in_one_order_in_both_panels():
         points = dict(zip(*axes.containers[0].lines[0].get_data(), strict=True))
         assert points == pytest.approx({1.0: 1.22, 1.2: 0.22})  # a on top
         assert axes.get_xlabel() == "QiD (factor)"
+
+
+def test_growth_is_drawn_as_tokens_then_decay_up_to_the_whole():
+    rows = [
+        {N_PARAMS: size, "bits": bits, "tokens_part": 2.0, "decay_part": decay_part}
+        for size, decay_part in ((1e6, 1.5), (2e6, 0.8))
+        for bits in (2, 3)
+    ]
+    table = pd.DataFrame(rows)
+    figure = decay.two_parts({"cooldown": table, "cosine": table[table[N_PARAMS] == 2e6]})
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ["2 bits", "3 bits"]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["cooldown, 1M", "cooldown, 2M", "cosine, 2M"]
+    tokens, grown = figure.axes[0].containers
+    assert {round(bar.get_x() + bar.get_width(), 9) for bar in tokens} == {2.0}
+    assert sorted(round(bar.get_x() + bar.get_width(), 9) for bar in grown) == [1.6, 1.6, 3.0]

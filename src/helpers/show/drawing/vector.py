@@ -108,7 +108,7 @@ def _merge(part: ElementTree.Element) -> None:
         for inner in part:
             del inner.attrib["style"]
     elif tags == {f"{{{SVG}}}path"} and "fill: none" in part[0].attrib["style"] and _differ_in_path(part):
-        part[0].set("d", " ".join(inner.attrib["d"] for inner in part))
+        part[0].set("d", " ".join(inner.attrib["d"] for inner in part if "d" in inner.attrib))
         for inner in part[1:]:
             part.remove(inner)
 

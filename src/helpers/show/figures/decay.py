@@ -41,7 +41,7 @@ def paths(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> Figure:
     goes from right to left.
     """
     sizes = np.sort(runs[N_PARAMS].unique())
-    figure, grid = plt.subplots(-(-sizes.size // 3), 3, squeeze=False, figsize=(8.8, 2.7 * -(-sizes.size // 3)))
+    figure, grid = plt.subplots(-(-sizes.size // 3), 3, squeeze=False, figsize=(8.8, 2.2 * -(-sizes.size // 3)))
     for axes, size in zip(grid.flat, sizes, strict=False):
         main = trunk[trunk[N_PARAMS] == size].sort_values(TOKENS_SEEN)
         axes.plot(main[along], main["qid_nats"], "o-", color=INK, linewidth=1.2, markersize=3)
@@ -81,7 +81,7 @@ def at_tokens_and_at_loss(tables: dict[str, pd.DataFrame], label: str) -> Figure
     panels stand in the first table's order, the first on top.
     """
     order = list(dict.fromkeys(next(iter(tables.values()))["way"]))[::-1]
-    figure, panels = plt.subplots(1, len(tables), sharey=True, squeeze=False, figsize=(8.8, 0.5 * len(order) + 1.3))
+    figure, panels = plt.subplots(1, len(tables), sharey=True, squeeze=False, figsize=(8.8, 0.4 * len(order) + 1.3))
     for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
         axes.axvline(1.0, color=PALE, linewidth=1.2, zorder=0)
         for index, (bits, rows) in enumerate(table.groupby("bits")):
@@ -97,4 +97,30 @@ def at_tokens_and_at_loss(tables: dict[str, pd.DataFrame], label: str) -> Figure
         axes.grid(visible=False, axis="y")
     panels[0, 0].set_yticks(range(len(order)), order)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def two_parts(parts: dict[str, pd.DataFrame]) -> Figure:
+    """Draw growth of QiD as bars of two parts, tokens and decay: one panel per bit width, a bar a size.
+
+    `parts` has `decay.growth_parts` by kind of run; the kinds stand one below the other, the smallest size on top.
+    """
+    table = pd.concat([rows.assign(kind=kind) for kind, rows in parts.items()]).sort_values(N_PARAMS, kind="stable")
+    order = [(kind, size) for kind, rows in parts.items() for size in np.sort(rows[N_PARAMS].unique())]
+    widths = np.sort(table["bits"].unique())
+    size = (8.8, 0.23 * len(order) + 1.2)
+    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=size)
+    for axes, bits in zip(panels[0], widths, strict=True):
+        rows = table[table["bits"] == bits]
+        heights = [-order.index(place) for place in zip(rows["kind"], rows[N_PARAMS], strict=True)]
+        grown = rows["tokens_part"] * (rows["decay_part"] - 1)
+        axes.barh(heights, rows["tokens_part"] - 1, left=1.0, color=INK, alpha=0.55, label="tokens")
+        axes.barh(heights, grown, left=rows["tokens_part"], color=KINDS["cooldown"][0], label="decay")
+        axes.set(title=f"{bits:g} bits", xscale="log", xlabel="growth of QiD (factor)", xlim=(1, None))
+        axes.xaxis.set_major_locator(FixedLocator([1, 2, 3, 5, 10]))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(visible=False, axis="y")
+    panels[0, 0].set_yticks([-place for place in range(len(order))], [f"{kind}, {count_label(n)}" for kind, n in order])
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), title="part of", loc="outside right upper")
     return figure
