@@ -83,14 +83,9 @@ ends = read.described[(read.described["schedule"] == "cooldown") & (read.describ
 changed = read.described[on_trunk(read.described) & read.described["change"].notna()]
 axes = figures.change_and_rounding(changed, ends, plt.subplots(figsize=(7.0, 3.6))[1])
 axes.axvline(LATE_TOKENS, color=PALE, linewidth=1.0, linestyle=":")
-against = {
-    "log_predicted_nats": "QiD predicted by curvature,\nover the twin's (factor)",
-    "log_mean_input_kurtosis": "kurtosis of inputs,\nover the twin's (factor)",
-}
 put_all(
     fig_change=axes.figure,
     fig_curve=figures.measured_against_curvature(trunk[trunk["method"] == "rtn"]),
-    fig_twins=figures.runs_beside_twins(accounts.by_run(read.beside), against),
 )
 plt.close("all")
 
@@ -197,15 +192,8 @@ plt.close("all")
 # matters. The other runs can: they have the size and the tokens of a twin on the trunk, and another depth, weight decay, peak rate, seed or
 # schedule.
 #
-# ```{glue:figure} fig_twins
-# :name: fig-twins
-# :alt: Ratio of QiD to that of a twin on the trunk in two panels, one marker a run, coloured by part of the study. Left, against the ratio predicted by curvature, points rise along the diagonal. Right, against the ratio of the inputs' kurtosis, they fall from upper left to lower right, with scatter.
-#
-# At equal size and tokens, runs that curvature says should lose more do so (left). Runs with heavier tails of inputs lose less, not more
-# (right). RTN at 3 bits; each marker is a run, its mean over checkpoints; dashed: measured as predicted.
-# ```
-#
-# Over {glue:text}`twin_runs:d` runs ln QiD ratio correlates with ln of the predicted ratio by {glue:text}`r_predicted:.2f`, with that of the
+# At equal size and tokens, runs that curvature says should lose more do so, and runs with heavier tails of inputs lose less, not more. Over
+# {glue:text}`twin_runs:d` runs the ln of QiD over the twin's correlates with ln of the predicted ratio by {glue:text}`r_predicted:.2f`, with that of the
 # inputs' kurtosis by {glue:text}`r_inputs:.2f`. A high learning rate makes tails heavy and the loss flat at once. All but two of these runs
 # have at most {glue:text}`twin_largest:s` parameters. In the largest size outliers count: after {glue:text}`rotation_to:s` tokens a Hadamard
 # rotation, which mixes the channels of the inputs, takes away {glue:text}`rotation_seed_low:.0%` to {glue:text}`rotation_seed_high:.0%` of

@@ -350,7 +350,8 @@ from helpers.measure.describing.checkpoint_rows import DEFAULT_SAMPLE, GROUP_SIZ
 from helpers.measure.models import activations
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.precision import matrix_products
-from helpers.show.numbers.learn import accounts
+from helpers.show.figures import mechanism as mechanism_figures
+from helpers.show.numbers.learn import accounts, why
 
 known = mechanism.describe(described)
 spec_of = {(spec.run, spec.step): spec for spec in pocket}
@@ -430,6 +431,13 @@ for run in runs_walked:
 # %% tags=["remove-cell"]
 moving = known[on_trunk(known) & (known[D] > LATE_TOKENS)]
 put_all(**accounts.of_yardsticks(moving, exponents), n_travels=len(exponents), n_pocket_runs=len(runs_walked))
+against = {
+    "log_predicted_nats": "QiD predicted by curvature,\nover the twin's (factor)",
+    "log_mean_input_kurtosis": "kurtosis of inputs,\nover the twin's (factor)",
+}
+beside = why.tables(described, measured).beside
+put("fig_twins", mechanism_figures.runs_beside_twins(accounts.by_run(beside), against))
+plt.close("all")
 
 # %% [markdown]
 # It is in between: $h$ = {glue:text}`exponent:.2f` on the mean of {glue:text}`n_travels:d` stretches of {glue:text}`n_pocket_runs:d`
@@ -450,6 +458,14 @@ put_all(**accounts.of_yardsticks(moving, exponents), n_travels=len(exponents), n
 # ## More on what curvature explains
 #
 # More on {doc}`chapter 12 <12-why>`; intervals over training runs, a run with its branches.
+#
+# ```{glue:figure} fig_twins
+# :name: fig-twins
+# :alt: Ratio of QiD to that of a twin on the trunk in two panels, one marker a run, coloured by part of the study. Left, against the ratio predicted by curvature, points rise along the diagonal. Right, against the ratio of the inputs' kurtosis, they fall from upper left to lower right, with scatter.
+#
+# At equal size and tokens, runs that curvature says should lose more do so (left). Runs with heavier tails of inputs lose less, not more
+# (right). RTN at 3 bits; each marker is a run, its mean over checkpoints; dashed: measured as predicted.
+# ```
 #
 # ```{table} Slopes of ln QiD at 3 bits on what is known of a checkpoint, with their 95% intervals.
 # :name: tab-slopes
