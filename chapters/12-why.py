@@ -95,7 +95,7 @@ plt.close("all")
 # groups of 32. The trunk, {glue:text}`n_sizes:d` sizes from {glue:text}`smallest:s` to {glue:text}`largest:s` parameters at one constant
 # learning rate, carries most of this chapter.
 #
-# ## Training moves the weights further than rounding does
+# ## Training goes on moving the weights
 #
 # Ouyang et al. {cite:p}`ouyang2025lowbit` give an intuition (their figure 12). The weights of an undertrained model change much from one
 # checkpoint to the next; rounding is one more small change. Late in training the weights hardly move, and rounding leaves the narrow band
@@ -123,7 +123,7 @@ plt.close("all")
 # Small change does go with large QiD: the rank correlation on the trunk is {glue:text}`change_rank:.2f`. But larger models move more and
 # lose less. At equal size and tokens the slope of ln QiD in ln change can't be distinguished from zero, {glue:text}`slope_change:.2f`
 # [{glue:text}`slope_change_low:.2f`, {glue:text}`slope_change_high:.2f`]. And "from one checkpoint to the next" is a choice of yardstick:
-# by doublings of tokens no width is ever crossed, by a fixed number of updates all are ({doc}`appendix D <95-files-and-curvature>`).
+# by doublings of tokens no width is ever crossed, by a fixed number of updates 3 and 4 bits are ({doc}`appendix D <95-files-and-curvature>`).
 #
 # ## What a step costs depends on the shape of the loss
 #
@@ -183,7 +183,7 @@ plt.close("all")
 # ln). Below, errors are no longer small: at 3 bits KL is {glue:text}`rule_over_3:.2f` times the rule's, at 2 bits
 # {glue:text}`rule_over_2:.2f` times, and not the same at every checkpoint.
 #
-# ## Outliers don't explain it
+# ## Outliers explain little in small models
 #
 # A heavy tail stretches the grid, so that all other weights of a group are rounded more coarsely. Heavy tails of *inputs* make some columns
 # expensive. {term}`Kurtosis <kurtosis>` (3 for a Gaussian) measures both. On the trunk that of weights goes from
