@@ -194,7 +194,7 @@ plt.close("all")
 # | flat with tokens at a constant rate | no: {glue:text}`doubling_3_2_mean:.2f`-fold with the last doubling at 3 bits |
 # | jumps when the rate decays | yes, to {glue:text}`end_last_3_mean:.2f` of the trunk at the last ends, 3 bits |
 # | equal error after decay whatever $D$ | no: {glue:text}`after_times_low:.1f` to {glue:text}`after_times_high:.1f` times from the first end to the last |
-# | one cosine confounds $D$ with the rate | at 2 bits its exponent is too high by @excess_2; at 3 and 4 the interval holds zero |
+# | one cosine confounds $D$ with the rate | at 2 bits its exponent is too high by {glue:text}`excess_2_mean:.2f` [{glue:text}`excess_2_low:.2f`, {glue:text}`excess_2_high:.2f`]; at 3 and 4 the interval holds zero |
 # | higher peak rate, lower error at equal loss | yes: {glue:text}`double_loss_3_ratio:.2f` at twice the rate, 3 bits |
 # | more weight decay, lower error | yes, at one size: {glue:text}`wd3_loss_3_ratio:.2f` at equal loss, 3 bits |
 # | averages (LAWA) beat every cooldown at 3 bits | in {glue:text}`lawa_better_3:d` of {glue:text}`lawa_cases:d`; at 2 bits in {glue:text}`lawa_better_2:d` |
