@@ -88,7 +88,7 @@ def main(names: list[str]) -> int:
     with FileLock(DRAFT / ".lock"):
         status, warnings = render(names)
     print(*warnings, sep="\n", end="\n" if warnings else "", file=sys.stderr)
-    for name in names or ["index"]:
+    for name in [] if status else names or ["index"]:
         print(f"draft: {SITE.relative_to(BOOK.parent)}/{name}.html", flush=True)
     return status
 

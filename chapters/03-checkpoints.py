@@ -47,36 +47,30 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from helpers.analyse.rows.counts import count
 from helpers.analyse.rows.design import design_of
 from helpers.analyse.rows.study import (
-    DEPTH,
     FITTED_BITS,
     HELDOUT,
     LATE_TOKENS,
-    MIXED,
-    NINTH,
     RATES,
-    SEEDS,
     TRUNK,
     UNSEEN,
     on_trunk,
     rows_of_every_run,
     study_rows,
 )
+from helpers.show.claims import claim
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
+from helpers.show.numbers import checkpoints as numbers
 from helpers.show.study_table import outstanding, study_table
 from helpers.show.style import (
-    INK,
-    LOSS_LABEL,
     PALE,
     TOKENS_LABEL,
     count_label,
     count_scale,
-    legend_beside,
     size_styles,
     use_house_style,
 )
@@ -84,13 +78,13 @@ from helpers.table.families.catalogue import HUB_FAMILIES
 from helpers.table.families.neox import neox_linear_shapes
 from helpers.table.families.pythia import WARMUP_STEPS
 from helpers.table.files import read_checkpoints, read_table
-from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.training.plan import read_plan
 
 use_house_style()
 N, D = "n_params_non_embedding", "tokens_seen"
+KINDS = {"constant": "#1f2328", "cooldown": "#d55e00", "cosine": "#0072b2"}
 
 
 # %% [markdown]
@@ -137,20 +131,10 @@ counts.rename(index=lambda name: name.removesuffix("-deduped"))
 
 # %% tags=["remove-cell"]
 recorded = measured[measured["quantized_ratio"] == 1].groupby("model")["n_params_quantized"].unique().map(list)
-assert all(recorded[name] == [every.loc[name, "rounded"]] for name in recorded.index), (
-    "the table counts what the rows say"
-)
+counted_alike = [recorded[name] == [every.loc[name, "rounded"]] for name in recorded.index]
+claim(all(counted_alike), "the table counts what the rows say")
 ours = every.loc[trunk["model"].unique()].sort_values(N)
-ends = ours.iloc[[0, -1]]
-spread = np.log(ends[[N, "n_params_total"]].astype(float)).diff().iloc[-1]
-put_all(
-    pythia_small="pythia-70m",
-    pythia_small_share=every.loc["pythia-70m-deduped", N] / every.loc["pythia-70m-deduped", "n_params_total"],
-    pythia_small_n=count_label(every.loc["pythia-70m-deduped", N]),
-    n_factor=ends[N].iloc[1] / ends[N].iloc[0],
-    total_factor=ends["n_params_total"].iloc[1] / ends["n_params_total"].iloc[0],
-    exponent_factor=spread[N] / spread["n_params_total"],
-)
+put_all(**numbers.parameters(every, ours))
 
 # %% [markdown]
 # The Pythia models here are those trained on text without duplicates. The name of {glue:text}`pythia_small:s` counts everything; only
@@ -159,65 +143,19 @@ put_all(
 # other convention, would give an exponent of size {glue:text}`exponent_factor:.2f` times as large. Exponents from two papers can be compared only if
 # both count alike.
 #
-# ## The public family
-#
-# Pythia {cite:p}`biderman2023pythia` is the family of the QiD law: models from millions to billions of parameters, each with its
-# checkpoints from the first step to the last, all trained on the same text in the same order.
-
-# %% tags=["hide-input"]
-public = pd.read_csv("data/published/pythia_public_evals.csv").query("deduped")
-accuracy = public[(public["metric"] == "acc") & (public[D] > 0)]
-put("fig_public", qid.public_trajectory(accuracy, "acc").figure)
-plt.close("all")
-
-# %% tags=["remove-cell"]
-by_run = accuracy.sort_values(D).groupby("model")["value"]
-final = accuracy[accuracy[D] == accuracy[D].max()].sort_values(N)
-best = accuracy.loc[by_run.idxmax()].sort_values(N)
-lost = best["value"].to_numpy() - final["value"].to_numpy()
-fell = lost > 5 * np.hypot(best["stderr"].to_numpy(), final["stderr"].to_numpy())
-assert (by_run.max() > 10 * accuracy["stderr"].max()).all(), "the caption says that every model learns"
-assert final["value"].is_monotonic_increasing, "and that larger models end higher"
-assert fell[: fell.sum()].all(), "the text says that those that fell are the smallest"
-assert fell.any()
-put_all(
-    pythia_models=accuracy["model"].nunique(),
-    accuracy_smallest=final["value"].iloc[0],
-    accuracy_smallest_se=final["stderr"].iloc[0],
-    accuracy_largest=final["value"].iloc[-1],
-    accuracy_largest_se=final["stderr"].iloc[-1],
-    n_fell=int(fell.sum()),
-    best_smallest=best["value"].iloc[0],
-    best_smallest_tokens=count_label(best[D].iloc[0]),
-    tokens_public=count_label(accuracy[D].max()),
-)
-
-# %% [markdown]
-# ```{glue:figure} fig_public
-# :name: fig-public
-# :alt: Lines of LAMBADA accuracy against training tokens on a logarithmic axis, one a Pythia model. All lie near zero up to about a billion tokens and rise after. Larger models end higher; the lines of the smallest ones come down again at the end.
-#
-# The public Pythia models learn to guess the last word of a passage: {glue:text}`pythia_models:d` models in 16 bits, as published. Larger
-# models end higher; the {glue:text}`n_fell:d` smallest lose again part of what they had learned.
-# ```
-#
-# After {glue:text}`tokens_public:s` tokens the smallest of the {glue:text}`pythia_models:d` models guesses
-# {glue:text}`accuracy_smallest:.1%` ± {glue:text}`accuracy_smallest_se:.1%` of the words, the largest {glue:text}`accuracy_largest:.1%` ±
-# {glue:text}`accuracy_largest_se:.1%` ({numref}`fig-public`; one standard error). The smallest had been at {glue:text}`best_smallest:.1%` after
-# {glue:text}`best_smallest_tokens:s` tokens: more training is not always better, even in 16 bits. These are others' figures. Nothing in this picture was
-# rounded, and accuracy is not a loss in nats, so no law is fitted to it.
-#
 # ## The tadpoles
 #
-# No public family was made to answer what depends on tokens and what on the learning rate. So this project trained models of its own, the *tadpoles*, in Pythia's
+# Pythia {cite:p}`biderman2023pythia` is the family of the QiD law: models from millions to billions of parameters, each with its
+# checkpoints from the first step to the last ({doc}`appendix D <95-files-and-curvature>` has their accuracy). It wasn't made to answer
+# what depends on tokens and what on the learning rate. So this project trained models of its own, the *tadpoles*, in Pythia's
 # architecture, on GPUs. The *trunk* is one run of each of {glue:text}`n_tadpoles:d` sizes. Everything else moves one thing that
 # the trunk holds fixed.
 
-# %% tags=["hide-input"]
-counts = count(measured, described)
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the parts of the study", "code_prompt_hide": "Table: the parts of the study"}
 study_table(described)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: what the tables hold", "code_prompt_hide": "Table: what the tables hold"}
+counts = count(measured, described)
 pd.DataFrame(
     {
         "what the tables hold": [
@@ -255,36 +193,16 @@ planned = pd.DataFrame(
 )
 fixed_by_plan = {(p.batch_sequences, p.seq_len, p.warmup_steps, p.betas, p.clip_norm) for p in plans}
 table = study_table(described)
-assert table["training runs"].sum() == counts.training_runs, "the two tables agree"
-assert table.loc[table.index != "averages", "checkpoints"].sum() == counts.trained_checkpoints
-assert len(fixed_by_plan) == 1, "the text says that batches and optimizer are the same in every run"
-assert trained[["vocabulary_size", "unique_tokens"]].nunique().max() == 1, "the text says one tokenizer, one text"
-assert (trained[D] // trained["step"]).nunique() == 1
-others = trained[trained["family"] != "tadpole-decay"]
-assert others["weight_decay"].nunique() == 1, "the text says that only one family moves the weight decay"
-assert others.loc[~others["family"].isin([SEEDS, NINTH]), "train_seed"].nunique() == 1
-constant = trunk[trunk["lr_phase"] == "stable"]
-assert constant["learning_rate"].nunique() == 1, "the text says that the trunk's learning rate is constant"
-assert trunk.groupby("step")[[D, "learning_rate"]].nunique().max(axis=None) == 1, "and that no size differs in it"
-assert trunk.groupby("model")["step"].nunique().nunique() == 1, "the text gives one number of checkpoints a size"
-of_mixed = trained[trained["family"] == MIXED]
+claim(table["training runs"].sum() == counts.training_runs, "both tables count the same runs")
+claim(table.drop(index="averages")["checkpoints"].sum() == counts.trained_checkpoints, "and the same checkpoints")
+claim(len(fixed_by_plan) == 1, "batches and optimizer are the same in every run")
+put_all(**numbers.held_fixed(trained, trunk), **numbers.of_mixed(trained))
 put_all(
-    n_tadpoles=trunk["model"].nunique(),
     n_quantized=counts.quantized_checkpoints,
     ouyang_checkpoints=1500,  # more than; abstract of the paper
     outstanding=outstanding(planned, trained),
-    tokens_per_step=trunk[D].iloc[0] // trunk["step"].iloc[0],
     late_tokens=count_label(LATE_TOKENS),
-    mixed_runs=of_mixed["run"].nunique(),
-    mixed_cooldowns=of_mixed.loc[of_mixed["schedule"] == "cooldown", "run"].nunique(),
-    n_steps=trunk["step"].nunique(),
-    n_stable=constant["step"].nunique(),
     n_warmup=plans[0].warmup_steps,
-    tadpole_rate=constant["learning_rate"].iloc[0],
-    first_tokens=count_label(trunk[D].min()),
-    largest_tokens=count_label(trunk[D].max()),
-    weight_decay=trunk["weight_decay"].iloc[0],
-    vocabulary=trunk["vocabulary_size"].iloc[0],
     n_moments=described["n_averaged"].max(),
 )
 
@@ -316,33 +234,7 @@ put("fig_loss", qid.loss_against_tokens(baselines).figure)
 plt.close("all")
 
 # %% tags=["remove-cell"]
-table = baselines.pivot(index=D, columns=N, values="loss_nats")
-assert (np.diff(table, axis=0) < 0).all(), "the text says that loss falls from each checkpoint to the next"
-assert (np.diff(table, axis=1) < 0).all(), "and with size"
-largest = baselines.iloc[-1]
-smallest = baselines[baselines[N] == baselines[N].min()].iloc[-1]
-documents = np.array(largest["group_loss"], float)
-quantile = stats.t(len(documents) - 1).ppf(0.975)
-half = quantile * paired_error(documents)
-gaps = np.array(smallest["group_loss"], float) - documents
-gap_half = quantile * paired_error(gaps)
-last_step = table.iloc[-2] - table.iloc[-1]
-put_all(
-    n_baselines=len(baselines),
-    loss_largest=largest["loss_nats"],
-    loss_low=largest["loss_nats"] - half,
-    loss_high=largest["loss_nats"] + half,
-    gap=gaps.mean(),
-    gap_low=gaps.mean() - gap_half,
-    gap_high=gaps.mean() + gap_half,
-    n_documents=len(documents),
-    bits_per_byte=largest["bits_per_byte"],
-    bytes_per_token=largest["n_bytes"] / largest["n_tokens"],
-    still_lowest=last_step.min(),
-    still_highest=last_step.max(),
-    before_last=count_label(table.index[-2]),
-    eval_tokens=largest["n_tokens"],
-)
+put_all(**numbers.curves(baselines))
 
 # %% [markdown]
 # ```{glue:figure} fig_loss
@@ -363,116 +255,25 @@ put_all(
 # vocabulary, so its nats per token are not those of other papers. In bits per byte the largest model is at {glue:text}`bits_per_byte:.3f`.
 # That doesn't depend on the tokenizer, but still on the text: code repeats itself more than prose.
 #
-# The trunk never turns its learning rate down, and that costs it some loss. The branches show how much.
-
-# %% tags=["hide-input"]
-KINDS = {"constant": INK, "cooldown": "#d55e00", "cosine": "#0072b2"}
-both = [model for model, rows in losses.groupby("model") if {"cooldown", "cosine"} <= set(rows["schedule"])]
-figure, panels = plt.subplots(1, len(both), figsize=(8.6, 4.0), squeeze=False)
-for axes, model in zip(panels[0], sorted(both, key=lambda name: ours.loc[name, N]), strict=True):
-    rows = losses[(losses["model"] == model) & (losses[D] > LATE_TOKENS)].sort_values(D)
-    main = baselines[(baselines["model"] == model) & (baselines[D] > LATE_TOKENS)].set_index("step")
-    axes.plot(main[D], main["loss_nats"], "o-", color=INK, label="constant")
-    for kind, marker in (("cosine", "s"), ("cooldown", "v")):
-        for number, (_, run) in enumerate(rows[rows["schedule"] == kind].groupby("run")):
-            start = main.loc[run["branched_at_step"].dropna().unique(), [D, "loss_nats"]]
-            line = pd.concat([start, run[[D, "loss_nats"]]])
-            label = "_nolegend_" if number else kind
-            axes.plot(line[D], line["loss_nats"], color=KINDS[kind], linewidth=1.2, label=label)
-            axes.plot(run[D].iloc[-1], run["loss_nats"].iloc[-1], marker, color=KINDS[kind])
-    axes.set(title=f"N = {count_label(ours.loc[model, N])}", ylabel=LOSS_LABEL)
-    count_scale(axes, "x", TOKENS_LABEL)
-legend_beside(panels[0, -1], "learning rate")
-put("fig_decay", figure)
-plt.close(figure)
-
-# %% tags=["remove-cell"]
-pairs = losses[losses["learning_rate"] < losses["peak_learning_rate"]].merge(
-    baselines[["model", "step", "loss_nats", "group_loss"]], on=["model", "step"], suffixes=("", "_trunk")
-)
-by_document = [
-    np.subtract(a, b, dtype=float) for a, b in zip(pairs["group_loss"], pairs["group_loss_trunk"], strict=True)
-]
-pairs = pairs.assign(gain=[-d.mean() for d in by_document], half=[quantile * paired_error(d) for d in by_document])
-pairs = pairs.sort_values([N, "step"])
-cooled = pairs[pairs["learning_rate"] == 0]
-lower, higher = cooled[cooled["gain"] > cooled["half"]], cooled[cooled["gain"] < -cooled["half"]]
-best_cooled = cooled.iloc[-1]
-cosines = pairs[(pairs["schedule"] == "cosine") & (pairs[D] == pairs["tokens_planned"])]
-shortest = cosines.loc[cosines["gain"].idxmin()]
-assert len(lower) > 0.8 * len(cooled), "the text says that decay nearly always lowers the loss"
-assert len(lower) + len(higher) == len(cooled), "the text says that all differences are clear"
-assert (higher["branched_at_step"] == cooled["branched_at_step"].min()).all(), "the text says where decay doesn't help"
-assert all(rows["gain"].is_monotonic_increasing for _, rows in cosines.groupby("model")), "longer cosines gain more"
-assert shortest["gain"] < -shortest["half"], "the text says that a short cosine ends above the trunk"
-put_all(
-    n_cooled=len(cooled),
-    n_lower=len(lower),
-    gain_lowest=lower["gain"].min(),
-    gain_highest=lower["gain"].max(),
-    n_higher=len(higher),
-    higher_end=count_label(cooled[D].min()),
-    cooled_size=count_label(best_cooled[N]),
-    cooled_tokens=count_label(best_cooled[D]),
-    cooled_gain=best_cooled["gain"],
-    cooled_low=best_cooled["gain"] - best_cooled["half"],
-    cooled_high=best_cooled["gain"] + best_cooled["half"],
-    n_cosines=len(cosines),
-    n_cosines_lower=int((cosines["gain"] > cosines["half"]).sum()),
-    cosine_size=count_label(shortest[N]),
-    cosine_tokens=count_label(shortest[D]),
-    cosine_loss=-shortest["gain"],
-    cosine_low=-shortest["gain"] - shortest["half"],
-    cosine_high=-shortest["gain"] + shortest["half"],
-)
-
-# %% [markdown]
-# ```{glue:figure} fig_decay
-# :name: fig-decay
-# :alt: 16-bit loss against training tokens on a logarithmic axis, one panel for each of two sizes that have both kinds of decay. A dark line, the constant rate, falls slowly. Short orange lines leave it and fall faster, ending below it, except for the first one of the smaller size. Blue lines, the cosines, run near the dark one; the shortest ends above it in both panels, the longest at it or below.
-#
-# Loss falls faster while the learning rate does: nearly every cooldown ends below the trunk at the same tokens. A whole run of decay (cosine) has to
-# be long to get there.
-# ```
-#
-# At the same tokens {glue:text}`n_lower:d` of {glue:text}`n_cooled:d` cooldowns end below the trunk ({numref}`fig-decay`), by
-# {glue:text}`gain_lowest:.3f` to {glue:text}`gain_highest:.3f` nats per token. At {glue:text}`cooled_tokens:s` tokens the model of
-# {glue:text}`cooled_size:s` gains {glue:text}`cooled_gain:.3f` ({glue:text}`cooled_low:.3f` to {glue:text}`cooled_high:.3f`, paired). The other
-# {glue:text}`n_higher:d` leave the trunk at the earliest point, while it still learns fast, and end above it, after {glue:text}`higher_end:s` tokens:
-# there a falling rate seems to take away more than it gives. Whole runs of decay show it too: only {glue:text}`n_cosines_lower:d` of the
-# {glue:text}`n_cosines:d` cosines end clearly lower than the trunk, and the shortest one of {glue:text}`cosine_size:s` parameters, over
-# {glue:text}`cosine_tokens:s` tokens, ends {glue:text}`cosine_loss:.3f` above it ({glue:text}`cosine_low:.3f` to {glue:text}`cosine_high:.3f`).
-# "Trained on the same tokens" doesn't mean "equally well trained".
+# The trunk never turns its learning rate down, and that costs it some loss: nearly every cooldown ends below the trunk at the same
+# tokens ({doc}`appendix D <95-files-and-curvature>`). "Trained on the same tokens" doesn't mean "equally well trained".
 #
 # ## The text, and reading it again
 
 # %% tags=["remove-cell"]
-MOST_PASSES = 4
-beyond = trained[trained["epochs"] > 1]
-of_trunk = trunk[trunk["epochs"] > 1]
-assert trained["epochs"].max() <= MOST_PASSES, "the text says that fits use every checkpoint"
-assert (trained["unique_tokens"] * trained["epochs"]).round().equals(trained[D].astype(float)), "what epochs means"
 for text in (HELDOUT, UNSEEN):
-    rows = study_rows(measured, text).query("method == 'none'").pivot(index=D, columns=N, values="loss_nats")
-    assert (np.diff(rows, axis=0) < 0).all(), "the text says that loss keeps falling on both texts"
-put_all(
-    unique_tokens=count_label(trunk["unique_tokens"].iloc[0]),
-    epochs=trained["epochs"].max(),
-    n_trained=len(trained),
-    n_beyond=len(beyond),
-    n_beyond_trunk=of_trunk["step"].nunique(),
-    beyond_first=count_label(of_trunk[D].min()),
-    most_passes=MOST_PASSES,
-)
+    still = study_rows(measured, text).query("method == 'none'")
+    claim(numbers.always_falling(still), "loss keeps falling on both texts")
+put_all(**numbers.text_read(trained, trunk))
 
 # %% [markdown]
-# The training text holds {glue:text}`unique_tokens:s` tokens. Up to there every batch is new. Beyond, the text is read again, each pass in an order
-# of its own, up to {glue:text}`epochs:.2f` times in all. The column `epochs` says how many passes a checkpoint has behind it: {glue:text}`n_beyond:d`
-# of {glue:text}`n_trained:d` trained checkpoints have more than one, among them the last {glue:text}`n_beyond_trunk:d` of each size of the trunk,
-# from {glue:text}`beyond_first:s` tokens on. On held-out files, and on packages that training never saw, the loss of every size still falls from each
-# of them to the next. The book's main fits begin beyond {glue:text}`late_tokens:s` tokens and use checkpoints up to
-# {glue:text}`most_passes:d` passes, which is all there are. A token that is
-# read again may still not be worth a new one, and these runs have none with more text to compare with.
+# The training text holds {glue:text}`unique_tokens:s` tokens. Beyond, it is read again, each pass in an order of its own, up to
+# {glue:text}`epochs:.2f` times in all: {glue:text}`n_beyond:d` of {glue:text}`n_trained:d` trained checkpoints have read some of it
+# more than once.
+#
+# On held-out files, and on packages that training never saw, the loss of every size still falls from each checkpoint to the next. The
+# book's main fits begin beyond {glue:text}`late_tokens:s` tokens and use checkpoints up to {glue:text}`most_passes:d` passes, which is
+# all there are. A token that is read again may still not be worth a new one, and no run here has more text to compare with.
 #
 # ## What moves with what
 #
@@ -481,6 +282,7 @@ put_all(
 
 # %% tags=["hide-input"]
 runs = public_runs[public_runs[D] > 0]
+both = [model for model, rows in losses.groupby("model") if {"cooldown", "cosine"} <= set(rows["schedule"])]
 by_family = {plan.family.removeprefix("tadpole-"): plan for plan in plans}
 drawn = [
     run
@@ -497,7 +299,7 @@ labelled = set()
 for run in drawn:
     first = run.warmup_steps if run.schedule == "cosine" else run.branched_at_step or 1
     steps = np.unique(np.geomspace(first, run.steps[-1], 400).round().astype(int))
-    of_trunk_rate = run.peak_learning_rate == constant["learning_rate"].iloc[0]
+    of_trunk_rate = run.peak_learning_rate == trunk["peak_learning_rate"].iloc[0]
     kind = run.schedule if of_trunk_rate else "halved, doubled"
     style = {"color": KINDS.get(kind, PALE), "linestyle": "-" if of_trunk_rate else "--"}
     label = "_nolegend_" if kind in labelled else kind
@@ -515,25 +317,12 @@ plt.close(figure)
 
 # %% tags=["remove-cell"]
 CUT = 98_000  # the last step in the fit of Ouyang et al.
-peaks = runs.drop_duplicates("model").sort_values(N)
-study_peaks = peaks[peaks["model"] != "pythia-70m-deduped"]  # the study began at 160M
 at_cut = {run.model: pythia.learning_rate(run, CUT) / run.peak_learning_rate for run in pythia.runs}
-assert peaks["peak_learning_rate"].is_monotonic_decreasing, "the text says that the peak falls with size"
-assert (
-    runs[runs["lr_phase"] == "decay"].groupby("model")["learning_rate"].apply(lambda r: r.is_monotonic_decreasing)
-).all()
-rates = set(trained.loc[trained["family"] == RATES, "peak_learning_rate"] / trunk["peak_learning_rate"].iloc[0])
-assert rates == {0.5, 2.0}, "the legend says halved and doubled"
-assert {run.learning_rate(run.steps[-1]) / run.peak_learning_rate for run in by_family["cosine"].runs()} == {0.1}
-assert by_family["trunk"].cooldowns.share == 1 / 5, "the text says that cooldowns take the last fifth of the tokens"
-put_all(
-    peak_highest=peaks["peak_learning_rate"].max(),
-    peak_lowest=peaks["peak_learning_rate"].min(),
-    peak_factor=study_peaks["peak_learning_rate"].max() / study_peaks["peak_learning_rate"].min(),
-    peak_sizes=study_peaks[N].max() / study_peaks[N].min(),
-    cut=CUT,
-    pythia_lr_at_cut=at_cut["pythia-160m-deduped"],
-)
+peak = trunk["peak_learning_rate"].iloc[0]
+claim({r.learning_rate(r.steps[-1]) / r.peak_learning_rate for r in by_family["cosine"].runs()} == {0.1}, "to a tenth")
+claim(by_family["trunk"].cooldowns.share == 1 / 5, "cooldowns take the last fifth of the tokens")
+claim(set(trained.loc[trained["family"] == RATES, "peak_learning_rate"] / peak) == {0.5, 2.0}, "halved and doubled")
+put_all(**numbers.public_rates(runs), cut=CUT, pythia_lr_at_cut=at_cut["pythia-160m-deduped"])
 
 # %% [markdown]
 # ```{glue:figure} fig_rates
@@ -555,7 +344,7 @@ put_all(
 # largest singular value over its smallest: 1 if all four are uncorrelated, infinite if one of them doesn't vary or follows from the others.
 # The **rank** says how many of the four can be distinguished at all.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: how independent the variables are", "code_prompt_hide": "Table: how independent the variables are"}
 designs = {
     "Pythia": design_of(runs),
     "tadpoles, the trunk alone": design_of(trunk),
@@ -572,70 +361,32 @@ pd.DataFrame(
 )
 
 # %% tags=["remove-cell"]
-alone, whole = designs["tadpoles, the trunk alone"], designs["tadpoles, the whole study"]
-assert alone.held_fixed == ("ln peak learning rate", "phase"), "the text says that the trunk holds the rate fixed"
-assert alone.rank == 2
-assert whole.rank == len(whole.variables), "the text says that the study tells all four apart"
-assert designs["Pythia"].condition_number > 5 * whole.condition_number
-other_peak = trained[trained["peak_learning_rate"] != trunk["peak_learning_rate"].iloc[0]]
-decaying = trained[trained["lr_phase"] == "decay"]
-put_all(
-    condition_pythia=designs["Pythia"].condition_number,
-    rank_trunk=alone.rank,
-    condition_study=whole.condition_number,
-    n_after_warmup=whole.n_checkpoints,
-    n_other_peak=int((other_peak["lr_phase"] != "warmup").sum()),
-    other_peak_models=other_peak["model"].nunique(),
-    other_peak_tokens=count_label(other_peak[D].max()),
-    n_decaying=len(decaying),
-    decaying_models=decaying["model"].nunique(),
-)
+put_all(**numbers.design(*designs.values(), trained, peak))
 
 # %% [markdown]
 # In Pythia all four vary, but so nearly together that the condition number is {glue:text}`condition_pythia:.0f`. The trunk has rank
-# {glue:text}`rank_trunk:d`, for of the four it moves $N$ and $D$ alone: it holds the learning rate fixed, so what the rate does can't be learned from it, and can't disturb $N$ and $D$ either.
-# The whole study tells all four apart, with a condition number of {glue:text}`condition_study:.2f`. That near 1 the variables are as good as
-# uncorrelated. It doesn't say how precise an estimate will be: of the {glue:text}`n_after_warmup:d` checkpoints {glue:text}`n_other_peak:d` have
-# another peak, in {glue:text}`other_peak_models:d` sizes and up to {glue:text}`other_peak_tokens:s` tokens, and {glue:text}`n_decaying:d` were made
-# while the rate fell, in {glue:text}`decaying_models:d` sizes.
+# {glue:text}`rank_trunk:d`, for it moves $N$ and $D$ alone: what the rate does can't be learned from it, and can't disturb $N$ and $D$
+# either. The whole study tells all four apart, with a condition number of {glue:text}`condition_study:.2f`. That near 1 the variables
+# are as good as uncorrelated.
 #
-# Curvature, movement and outliers of each checkpoint, and whether the files are what they say, are in {doc}`appendix D <95-files-and-curvature>`.
+# It doesn't say how precise an estimate will be: of the {glue:text}`n_after_warmup:d` checkpoints {glue:text}`n_other_peak:d` have
+# another peak, in {glue:text}`other_peak_models:d` sizes, and {glue:text}`n_decaying:d` were made while the rate fell. Curvature and
+# outliers of each checkpoint, and whether the files are what they say, are in {doc}`appendix D <95-files-and-curvature>`.
 
 # %% tags=["remove-cell"]
-last_common = trained.loc[trained["family"] == SEEDS, "step"].max()
-same_rate = losses[(losses["step"] == last_common) & (losses["schedule"] == "constant")]
-same_rate = same_rate[same_rate["family"].isin([TRUNK, SEEDS, DEPTH])]
-seeded = same_rate.groupby("model").filter(lambda rows: rows["train_seed"].nunique() > 1)
-assert same_rate["peak_learning_rate"].nunique() == 1
-assert same_rate["weight_decay"].nunique() == 1
-first_seed = same_rate[same_rate["train_seed"] == 0]
-depths = [first_seed[abs(first_seed[N] / ours.loc[name, N] - 1) < 0.06] for name in both]
-assert {len(rows) for rows in depths} == {3}, "the text compares a shallow and a deep model with one of the trunk"
-put_all(
-    seeded_models=" and ".join(sorted(seeded["model"].unique())),
-    n_seeds=seeded.groupby("model")["train_seed"].nunique().min(),
-    seeds_tokens=count_label(seeded[D].max()),
-    seeds_spread=seeded.groupby("model")["loss_nats"].agg(np.ptp).max(),
-    n_depth_sizes=len(depths),
-    depth_tokens=count_label(first_seed[D].max()),
-    depth_spread=max(np.ptp(rows["loss_nats"]) for rows in depths),
-)
+put_all(**numbers.seeds_and_depths(losses, [ours.loc[name, N] for name in both]))
 
 # %% [markdown]
 # ## What this does not show
 #
-# - **Few seeds.** {glue:text}`seeded_models:s` were trained from {glue:text}`n_seeds:d` seeds each; after {glue:text}`seeds_tokens:s` tokens the
-#   losses of one size lie within {glue:text}`seeds_spread:.3f` nats of each other. Every other size was trained once, and no interval on this page knows by how much
-#   another start or another order of the text would move it.
+# - **Few seeds.** {glue:text}`seeded_models:s` were trained from {glue:text}`n_seeds:d` seeds each; after {glue:text}`seeds_tokens:s`
+#   tokens their losses lie within {glue:text}`seeds_spread:.3f` nats of each other. Every other size was trained once.
 # - **Small models, code only.** A trend over tadpoles may bend before it reaches the sizes that people use, and on prose.
 # - **Size is not quite alone.** Width alone changes among the pocket sizes; the larger sizes of the trunk are deeper as well. The family
 #   `tadpole-depth` has other depths at {glue:text}`n_depth_sizes:d` sizes. There, after {glue:text}`depth_tokens:s` tokens, losses at nearly the same
 #   $N$ differ by up to {glue:text}`depth_spread:.2f` nats.
-# - **One learning rate isn't one treatment.** A rate that suits a small model may be high for a large one. Keeping it equal unties it from $N$; it
-#   doesn't make every size equally well trained. Halved and doubled rates were tried in {glue:text}`other_peak_models:d` sizes, up to
-#   {glue:text}`other_peak_tokens:s` tokens.
-# - **Two ways to decay.** Straight to zero over a fifth, and a cosine to a tenth over the whole run. Others, and other shares, weren't trained.
-# - **Text read again** is in every run beyond {glue:text}`unique_tokens:s` tokens, and no run with more text stands beside it.
+# - **One learning rate isn't one treatment.** A rate that suits a small model may be high for a large one. Halved and doubled rates were
+#   tried in {glue:text}`other_peak_models:d` sizes, up to {glue:text}`other_peak_tokens:s` tokens.
 #
 # ## Exercises
 

@@ -50,9 +50,9 @@ from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.show.figures import fits as fit_figures
 from helpers.show.glue import put_all
-from helpers.show.live_chart import prediction_chart
 from helpers.show.numbers import unified_law
 from helpers.show.style import use_house_style
+from helpers.show.touch.law import fitted_law
 from helpers.table.files import read_table
 
 use_house_style()
@@ -214,12 +214,12 @@ plt.close("all")
 #
 # ## Try it
 #
-# Choose tokens and size inside the box that was fitted. The dots are the law *{glue:text}`default_law:s`*, which a written rule chooses
-# ({doc}`chapter 9 <09-extrapolation>`), the bars its {glue:text}`new_run_level:.0%` interval for a new training run.
+# Choose tokens and size inside the box that was fitted. The lines are the law *{glue:text}`default_law:s`*, which a written rule chooses
+# ({doc}`chapter 9 <09-extrapolation>`), the bands its {glue:text}`new_run_level:.0%` interval for a new training run.
 
 # %% tags=["hide-input"]
 default, new_run_level = read_default()[0], 0.90
-prediction_chart(fit_by_run(FORMS[default.law], FitData.from_table(rows))[0], new_run_level)
+fitted_law(fit_by_run(FORMS[default.law], FitData.from_table(rows))[0], new_run_level)
 
 # %% tags=["remove-cell"]
 put_all(default_law=default.name, new_run_level=new_run_level)

@@ -50,7 +50,7 @@ from helpers.analyse.questions.slopes_of_ratios import trends_table
 from helpers.analyse.rows.study import HELDOUT, UNSEEN
 from helpers.show.figures import comparisons
 from helpers.show.glue import put_all
-from helpers.show.numbers import methods_and_texts, other_texts
+from helpers.show.numbers.choose import methods_and_texts, other_texts
 from helpers.show.style import use_house_style
 from helpers.show.tables import ways_and_kl_table
 from helpers.table.files import read_table
@@ -140,7 +140,7 @@ plt.close("all")
 #
 # - **Groups.** The order is reversed. At equal effective bits a coarse group loses *less* than a group of 32, by a factor between
 #   {glue:text}`coarse_lowest:.2f` and {glue:text}`coarse_highest:.2f`. One group a row has {glue:text}`row_equal_least:.2f` at
-#   {glue:text}`least_bits:g` bits, the least of all methods measured on every run. (The rows for groups of 64 and 128 are of one run.)
+#   {glue:text}`least_bits:g` bits and {glue:text}`row_equal_most:.2f` at {glue:text}`most_bits:g`, the least of all methods measured on every run. (The rows for groups of 64 and 128 are of one run.)
 # - **The zero point** is worth its bits: a symmetric grid, which saves them, still loses {glue:text}`symmetric_equal_least:.2f` times as
 #   much at {glue:text}`least_bits:g` bits and {glue:text}`symmetric_equal_most:.2f` times at {glue:text}`most_bits:g`.
 # - **The least-squares grid** costs no bits and keeps its gain where values are few: {glue:text}`squares_equal_least:.2f` at

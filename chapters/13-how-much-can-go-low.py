@@ -50,7 +50,7 @@ import pyarrow.compute as pc
 from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import how_much_can_go_low as share
+from helpers.show.numbers.choose import how_much_can_go_low as share
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table, read_trials
 
@@ -85,7 +85,8 @@ put_all(**share.numbers(mixed))
 # recipes, because the held-out text doesn't know what the search liked. Between two recipes the ratio is read off a straight line.
 #
 # The {glue:text}`mix_runs:d` runs, at a constant rate, are compared at {glue:text}`mix_tokens:s` tokens, the most that every size has:
-# {glue:text}`mix_most_read:,.0f` tokens per parameter in the smallest, {glue:text}`mix_least_read:.1f` in the largest.
+# {glue:text}`mix_most_read:,.0f` tokens per parameter in the smallest, {glue:text}`mix_least_read:.1f` in the largest. A search of all
+# their checkpoints scored {glue:text}`mix_trials:,d` trials and {glue:text}`mix_recipes:,d` recipes, but intervals count runs.
 #
 # ## Costs nearly add up
 #

@@ -44,7 +44,7 @@ import matplotlib.pyplot as plt
 
 from helpers.show.figures import block_size as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import block_size
+from helpers.show.numbers.choose import block_size
 from helpers.show.style import use_house_style
 from helpers.table.files import read_checkpoints, read_table
 
@@ -70,7 +70,8 @@ put_all(**block_size.numbers(data, seed))
 # Doubling the block multiplies the rise by $2^k$. Rises of 100% and more are left out, as in the paper: there $e^q - 1$ bends upward, and
 # with it $k$. Where we ask how $k$ moves, it is the exponent of $q$ itself, which doesn't.
 #
-# The rows are {glue:text}`qb_rows:d`, of {glue:text}`qb_checkpoints:d` checkpoints on held-out text. Which matrices are rounded at $Q_r$ =
+# The rows are {glue:text}`qb_rows:d`, of {glue:text}`qb_checkpoints:d` checkpoints from {glue:text}`qb_smallest:s` to
+# {glue:text}`qb_largest:s` parameters, on held-out text. Which matrices are rounded at $Q_r$ =
 # 0.5 and 0.9 was searched for each block size anew. Matrices are whole, so each row is moved to the ratio of its panel by the joint law
 # below, by {glue:text}`qb_moved:.0%` of its QiD at most. For comparison there is GPTQ at 3 bits in groups of 32, 64, 128 and a whole row:
 # weights alone, {glue:text}`qb_gptq_rows:d` rows of {glue:text}`qb_gptq_runs:d` runs. *One scale a row* stands at the mean length of a row,
@@ -263,6 +264,6 @@ k, _ = np.polyfit(np.log(last["group_size"]), np.log(np.expm1(last["qid_nats"]))
 check("14.4", k)  # with the increases beyond 100% left in, as the question says
 
 # %% [markdown]
-# **5.** *(project)* A format has 4 bits a value and a scale of 8 bits a block. With the exponents of {numref}`tab-block-exponents`, which
-# block loses least at 4.25 stored bits, if the code may have 3, 4 or 5 bits and QiD falls by a factor of 5 with each bit? Does the answer
-# change with the exponent?
+# **5.** *(project)* At 4.25 stored bits, with scales of 8 bits, a code may have 4 bits in blocks of 32 or 3 bits in smaller ones. If one bit
+# less multiplies QiD by 5, from which exponent $k$ on are the 3 bits better? Compare with {numref}`tab-block-exponents`, then look in
+# `blocks()` for the sizes that come nearest to it.

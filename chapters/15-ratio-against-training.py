@@ -22,7 +22,7 @@
 # - **Finding.** From {glue:text}`train_first:s` to {glue:text}`train_last:s` tokens the share of the parameters that can go
 #   low changes by {glue:text}`whole_matmul_mean:.2f` [{glue:text}`whole_matmul_low:.2f`, {glue:text}`whole_matmul_high:.2f`]
 #   (MXINT with 4 bits, {glue:text}`train_budget:.0%` more perplexity, 95% over training runs).
-# - **How sure.** It falls in {glue:text}`down:d` of {glue:text}`of_runs:d` runs, one a size; the largest model ends earlier
+# - **How sure.** It falls in all {glue:text}`of_runs:d` runs, one a size; the largest model ends earlier
 #   and isn't among them. Decay takes little beside that. The law of size and tokens doesn't see ahead.
 # - **Use it for.** Not carrying a recipe of kept matrices from an early checkpoint to a late one.
 # ```
@@ -30,8 +30,8 @@
 # At equal tokens a larger model can have more of itself in four bits ({doc}`chapter 13 <13-how-much-can-go-low>`), and larger blocks
 # ({doc}`chapter 14 <14-block-size>`). But there training took back from the block what size gave. One paper says that QiD grows with
 # training tokens $D$ {cite:p}`ouyang2025lowbit`, the other that the share grows with size $N$ {cite:p}`cao2024mixed`. Neither asks what
-# becomes of the share while one model is trained. This chapter does, and ends with one law of both. {term}`Intervals <interval>` run
-# over training runs, one a size.
+# becomes of the share while one model is trained. This chapter does, and ends with one law of both.
+# {term}`Intervals <interval>` run over training runs, one a size.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -48,8 +48,8 @@ import pyarrow.compute as pc
 from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import mixed as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import how_much_can_go_low as share
-from helpers.show.numbers import ratio_against_training as training
+from helpers.show.numbers.choose import how_much_can_go_low as share
+from helpers.show.numbers.choose import ratio_against_training as training
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table, read_trials
 
@@ -74,8 +74,8 @@ put_all(**training.numbers(mixed))
 # $$ (eq-ratio-change)
 #
 # so that what is special about a size or a seed cancels. There are three moments at a constant learning rate:
-# {glue:text}`train_first:s`, {glue:text}`train_middle:s` and {glue:text}`train_last:s` tokens. The largest model ends at
-# {glue:text}`large_tokens:s` and has no last one. Where everything is within the budget at both moments the ratio is one at both; such
+# {glue:text}`train_first:s`, {glue:text}`train_middle:s` and {glue:text}`train_last:s` tokens, the last for
+# {glue:text}`train_late_runs:d` of {glue:text}`train_runs:d` runs, since the largest model ends at {glue:text}`large_tokens:s`. Where everything is within the budget at both moments the ratio is one at both; such
 # runs say nothing of the change and are left out of means.
 
 # %% tags=["remove-cell"]
@@ -115,8 +115,8 @@ plt.close("all")
 # below zero and none above. The pairs come from {glue:text}`of_runs:d` training runs: this is one finding, seen from many sides.
 #
 # **The largest model** isn't among them. From {glue:text}`train_middle:s` to its last {glue:text}`large_tokens:s` tokens its ratio falls
-# at 5% more perplexity, from {glue:text}`large_from_5:.2f` to {glue:text}`large_to_5:.2f`. At 10% it stays, at
-# {glue:text}`large_to_10:.2f`.
+# at 5% more perplexity, from {glue:text}`large_from_5:.3f` to {glue:text}`large_to_5:.3f`. At 10% it stays: {glue:text}`large_from_10:.3f`
+# and {glue:text}`large_to_10:.3f`.
 #
 # ## With decay
 #
@@ -180,11 +180,10 @@ plt.close("all")
 #
 # ## The three chapters together
 #
-# - At equal tokens a larger model can have a larger share in four bits, and larger blocks. That is what the paper found.
-# - Training takes from both. In proportion to size it takes more than size gives, so that the larger of two models trained alike needs
-#   more matrices kept, and smaller blocks.
-# - What to keep and how to choose it changes little: the costs of single matrices, measured once on little text. They have to be measured
-#   on the checkpoint that will be used.
+# - At equal tokens a larger model can have a larger share in four bits, inputs too, and larger blocks. That is what the paper says.
+# - Training takes from both. With as many tokens *per parameter* it takes more than size gives: of two such models the larger one needs more
+#   of itself kept, and smaller blocks. Both sentences are fits to these sizes.
+# - To choose what to keep, measure each matrix once, on little text, on the checkpoint that will be used.
 #
 # ## What this does not show
 #

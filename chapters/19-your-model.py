@@ -56,9 +56,11 @@ from helpers.show.glue import put, put_all
 from helpers.show.numbers import your_model
 from helpers.show.style import use_house_style
 from helpers.show.touch.calculator import calculator
+from helpers.table.files import read_trials
 
 use_house_style()
 ASKED = {"n_params": 7e9, "tokens": 15e12, "bits": 4, "group_size": 128}
+TRIALS = Path("results/trials.parquet")
 CHECKPOINT = Path("data/tadpole/tadpole-128x3/step-007275")
 PROMPT = "def read_lines(path):\n    with open(path) as file:\n        return "
 N_TOKENS = 48
@@ -73,9 +75,11 @@ N_TOKENS = 48
 # %% tags=["remove-input"]
 fits = read_fits()
 points = your_model.printed_in_groups(pd.read_csv(PERPLEXITIES))
-ours = your_model.own_points(trunk_rows(rows_at(read_measured(), HELDOUT)))
+measured = read_measured()
+ours = your_model.own_points(trunk_rows(rows_at(measured, HELDOUT)))
 of_gptq = points[points["method"] == "GPTQ"]
-calculator(fits, pd.concat([ours, of_gptq[ours.columns]], ignore_index=True), ASKED)
+kept = your_model.kept_laws(read_trials(TRIALS).to_pandas(), measured)
+calculator(fits, pd.concat([ours, of_gptq[ours.columns]], ignore_index=True), kept, ASKED)
 
 # %% tags=["remove-cell"]
 said = every_answer(fits, {name: float(value) for name, value in ASKED.items()})
@@ -132,7 +136,7 @@ for bits in (3, 4):
     factors = your_model.by_method(points, bits)["GPTQ"].dropna()
     put_all(**{f"gptq_{bits}_low": factors.min(), f"gptq_{bits}_high": factors.max()})
 put("models", points["model"].nunique())
-meanings = your_model.meanings(read_measured())
+meanings = your_model.meanings(measured)
 for level, row in meanings.iterrows():
     key = f"{level:g}".replace(".", "_")
     put_all(**{f"agree_{key}": row["agreement"], f"accuracy_{key}": 100 * row["accuracy_lost"]})

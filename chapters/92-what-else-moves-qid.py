@@ -669,6 +669,78 @@ plt.close("all")
 # meaning by itself: in front of a normalisation, weights of twice the scale with a quarter of the curvature are nearly the same function.
 # And a prediction that holds isn't a cause shown.
 #
+# ## More on the noise floor
+#
+# More on {doc}`chapter 11 <11-noise-floor>`. Intervals over draws of calibration text, or over training runs.
+#
+# ```{table} Scatter of one QiD, or of one KL, as a share of it, in other settings (standard deviations).
+# :name: tab-scatter
+#
+# | | 2 bits | 3 bits | 4 bits |
+# |---|---|---|---|
+# | draws of calibration text, scored on unseen text | {glue:text}`11-noise-floor.ipynb::cal_unseen_2:.1%` | {glue:text}`11-noise-floor.ipynb::cal_unseen_3:.1%` | {glue:text}`11-noise-floor.ipynb::cal_unseen_4:.1%` |
+# | draws of a quarter of the text, small models | {glue:text}`11-noise-floor.ipynb::few_cal_2:.1%` | {glue:text}`11-noise-floor.ipynb::few_cal_3:.1%` | {glue:text}`11-noise-floor.ipynb::few_cal_4:.1%` |
+# | draws of the whole text, the same models | {glue:text}`11-noise-floor.ipynb::many_cal_2:.1%` | {glue:text}`11-noise-floor.ipynb::many_cal_3:.1%` | {glue:text}`11-noise-floor.ipynb::many_cal_4:.1%` |
+# | a quarter over the whole, factor | {glue:text}`11-noise-floor.ipynb::quarter_2:.2f` [{glue:text}`11-noise-floor.ipynb::quarter_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::quarter_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::quarter_3:.2f` [{glue:text}`11-noise-floor.ipynb::quarter_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::quarter_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::quarter_4:.2f` [{glue:text}`11-noise-floor.ipynb::quarter_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::quarter_4_high:.2f`] |
+# | training seeds, scored on unseen text | {glue:text}`11-noise-floor.ipynb::between_unseen_2:.1%` | {glue:text}`11-noise-floor.ipynb::between_unseen_3:.1%` | {glue:text}`11-noise-floor.ipynb::between_unseen_4:.1%` |
+# | training seeds, by RTN | {glue:text}`11-noise-floor.ipynb::between_nearest_2:.1%` | {glue:text}`11-noise-floor.ipynb::between_nearest_3:.1%` | {glue:text}`11-noise-floor.ipynb::between_nearest_4:.1%` |
+# | training seeds, up to {glue:text}`11-noise-floor.ipynb::late_tokens:s` tokens | {glue:text}`11-noise-floor.ipynb::between_early_2:.0%` | {glue:text}`11-noise-floor.ipynb::between_early_3:.0%` | {glue:text}`11-noise-floor.ipynb::between_early_4:.0%` |
+# | training seeds, last common checkpoint | {glue:text}`11-noise-floor.ipynb::between_last_2:.1%` | {glue:text}`11-noise-floor.ipynb::between_last_3:.1%` | {glue:text}`11-noise-floor.ipynb::between_last_4:.1%` |
+# | the seed alone, less the scatter between machines | {glue:text}`11-noise-floor.ipynb::of_seed_by_device_2:.1%` | {glue:text}`11-noise-floor.ipynb::of_seed_by_device_3:.1%` | {glue:text}`11-noise-floor.ipynb::of_seed_by_device_4:.1%` |
+# | training seeds, KL | {glue:text}`11-noise-floor.ipynb::between_kl_2:.1%` [{glue:text}`11-noise-floor.ipynb::between_kl_2_low:.1%`, {glue:text}`11-noise-floor.ipynb::between_kl_2_high:.0%`] | {glue:text}`11-noise-floor.ipynb::between_kl_3:.1%` [{glue:text}`11-noise-floor.ipynb::between_kl_3_low:.1%`, {glue:text}`11-noise-floor.ipynb::between_kl_3_high:.0%`] | {glue:text}`11-noise-floor.ipynb::between_kl_4:.1%` [{glue:text}`11-noise-floor.ipynb::between_kl_4_low:.1%`, {glue:text}`11-noise-floor.ipynb::between_kl_4_high:.0%`] |
+# | the same seed again, KL | {glue:text}`11-noise-floor.ipynb::again_kl_2:.1%` | {glue:text}`11-noise-floor.ipynb::again_kl_3:.1%` | {glue:text}`11-noise-floor.ipynb::again_kl_4:.1%` |
+# | 16 documents | {glue:text}`11-noise-floor.ipynb::few_2:.1%` | {glue:text}`11-noise-floor.ipynb::few_3:.1%` | {glue:text}`11-noise-floor.ipynb::few_4:.1%` |
+# ```
+#
+# **A quarter of the calibration text** ({glue:text}`11-noise-floor.ipynb::calib_few:d` sequences, {glue:text}`11-noise-floor.ipynb::n_seeds_few:d` draws for {glue:text}`11-noise-floor.ipynb::n_pocket:d` models) doesn't
+# scatter twice as much, as a mean would. More text makes better Hessians, but any change of it, however small, sets off another chain of
+# rounding decisions, and that part doesn't average out.
+#
+# **What blurs the numbers.** Of the variance between draws {glue:text}`11-noise-floor.ipynb::cal_documents_2:.0%`, {glue:text}`11-noise-floor.ipynb::cal_documents_3:.0%` and
+# {glue:text}`11-noise-floor.ipynb::cal_documents_4:.0%` at 2, 3 and 4 bits come from the finite set of documents, of that between seeds {glue:text}`11-noise-floor.ipynb::between_documents_2:.0%`,
+# {glue:text}`11-noise-floor.ipynb::between_documents_3:.0%` and {glue:text}`11-noise-floor.ipynb::between_documents_4:.0%`; we leave it in. Between two sizes the effects of the same draws
+# correlate by {glue:text}`11-noise-floor.ipynb::together_2:.2f`, {glue:text}`11-noise-floor.ipynb::together_3:.2f` and {glue:text}`11-noise-floor.ipynb::together_4:.2f`, so that at 2 bits the interval is somewhat too
+# narrow.
+#
+# **The same seed again.** {glue:text}`11-noise-floor.ipynb::second_sizes:d` sizes, up to {glue:text}`11-noise-floor.ipynb::second_largest:s` parameters, were trained a second time with the same
+# seed and the same batches: {glue:text}`11-noise-floor.ipynb::second_rows:d` pairs of checkpoints. Only the order in which a GPU adds numbers separates two such runs.
+# The scatter of one is the standard deviation of ln(one over the other) over $\sqrt 2$; a factor for how much of each document was scored
+# is taken out. At 4 bits it is {glue:text}`11-noise-floor.ipynb::again_qid_4:.1%` of QiD, {glue:text}`11-noise-floor.ipynb::again_later:.1%` from {glue:text}`11-noise-floor.ipynb::again_later_from:s` tokens on.
+#
+# **16-bit losses** of several seeds differ by {glue:text}`11-noise-floor.ipynb::loss_spread_last:.3f` nats per token at the last common checkpoint, and by
+# {glue:text}`11-noise-floor.ipynb::loss_spread:.3f` beyond {glue:text}`11-noise-floor.ipynb::late_tokens:s` tokens (standard deviations). The latter is mostly that of one checkpoint, at
+# {glue:text}`11-noise-floor.ipynb::loss_spread_at:s` tokens ({glue:text}`11-noise-floor.ipynb::loss_spread_largest:.3f`): with a learning rate that doesn't fall, losses jump.
+#
+# **Longer documents** help less than more of them: on {glue:text}`11-noise-floor.ipynb::n_blocks:d` roundings the paired error with four blocks of each document is
+# {glue:text}`11-noise-floor.ipynb::blocks_gain:.2f` times that with one (median); four times as many documents would halve it. By packages the error is
+# {glue:text}`11-noise-floor.ipynb::factor_unseen:.2f` times that by documents on unseen text, which has {glue:text}`11-noise-floor.ipynb::packages_unseen:d` packages.
+#
+# **Another number format**: {glue:text}`11-noise-floor.ipynb::n_precision:d` cases, measured on {glue:text}`11-noise-floor.ipynb::precision_measured:s`.
+#
+# **Another machine, earlier.** {glue:text}`11-noise-floor.ipynb::before:s` There neither text nor documents nor weights differ, only the chain of rounding decisions:
+# the rounding itself scatters more early in training.
+#
+# ```{table} Exponents of scatter, how much more the beginning of a document loses, how the error of documents grows as $c\,q^p$, and the smallest QiD that means anything.
+# :name: tab-growth
+#
+# | | 2 bits | 3 bits | 4 bits |
+# |---|---|---|---|
+# | calibration text, exponent of size | {glue:text}`11-noise-floor.ipynb::size_trend_2:.2f` [{glue:text}`11-noise-floor.ipynb::size_trend_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::size_trend_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::size_trend_3:.2f` [{glue:text}`11-noise-floor.ipynb::size_trend_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::size_trend_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::size_trend_4:.2f` [{glue:text}`11-noise-floor.ipynb::size_trend_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::size_trend_4_high:.2f`] |
+# | training seeds, exponent of tokens | {glue:text}`11-noise-floor.ipynb::token_trend_2:.2f` [{glue:text}`11-noise-floor.ipynb::token_trend_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::token_trend_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::token_trend_3:.2f` [{glue:text}`11-noise-floor.ipynb::token_trend_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::token_trend_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::token_trend_4:.2f` [{glue:text}`11-noise-floor.ipynb::token_trend_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::token_trend_4_high:.2f`] |
+# | first block over four by RTN, QiD, factor | {glue:text}`11-noise-floor.ipynb::scored_qid_2:.2f` [{glue:text}`11-noise-floor.ipynb::scored_qid_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_qid_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::scored_qid_3:.2f` [{glue:text}`11-noise-floor.ipynb::scored_qid_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_qid_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::scored_qid_4:.2f` [{glue:text}`11-noise-floor.ipynb::scored_qid_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_qid_4_high:.2f`] |
+# | first block over four by RTN, KL, factor | {glue:text}`11-noise-floor.ipynb::scored_kl_2:.2f` [{glue:text}`11-noise-floor.ipynb::scored_kl_2_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_kl_2_high:.2f`] | {glue:text}`11-noise-floor.ipynb::scored_kl_3:.2f` [{glue:text}`11-noise-floor.ipynb::scored_kl_3_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_kl_3_high:.2f`] | {glue:text}`11-noise-floor.ipynb::scored_kl_4:.2f` [{glue:text}`11-noise-floor.ipynb::scored_kl_4_low:.2f`, {glue:text}`11-noise-floor.ipynb::scored_kl_4_high:.2f`] |
+# | documents, $p$ | {glue:text}`11-noise-floor.ipynb::eval_exponent_2:.2f` | {glue:text}`11-noise-floor.ipynb::eval_exponent_3:.2f` | {glue:text}`11-noise-floor.ipynb::eval_exponent_4:.2f` |
+# | documents, $c$ in nats | {glue:text}`11-noise-floor.ipynb::eval_scale_2:.4f` | {glue:text}`11-noise-floor.ipynb::eval_scale_3:.4f` | {glue:text}`11-noise-floor.ipynb::eval_scale_4:.4f` |
+# | scatter of single rows about it, factor | {glue:text}`11-noise-floor.ipynb::eval_off_2:.2f` | {glue:text}`11-noise-floor.ipynb::eval_off_3:.2f` | {glue:text}`11-noise-floor.ipynb::eval_off_4:.2f` |
+# | smallest QiD, nats | {glue:text}`11-noise-floor.ipynb::smallest_2:.6f` | {glue:text}`11-noise-floor.ipynb::smallest_3:.6f` | {glue:text}`11-noise-floor.ipynb::smallest_4:.6f` |
+# | least QiD measured, nats | {glue:text}`11-noise-floor.ipynb::least_2:.6f` | {glue:text}`11-noise-floor.ipynb::least_3:.6f` | {glue:text}`11-noise-floor.ipynb::least_4:.6f` |
+# ```
+#
+# At 4 bits the error of documents goes nearly as the root of QiD, as that of a count would: a larger QiD is more small losses. With fewer bits
+# it comes nearer to a fixed share. The smallest QiD that means anything equals its own floor, of one model. At 2 and 3 bits no row comes
+# near it. At 4 bits it lies among the rows; with the scatter of seeds up to {glue:text}`11-noise-floor.ipynb::late_tokens:s` tokens in the place of calibration text
+# it would be {glue:text}`11-noise-floor.ipynb::smallest_4_early:.6f`.
+#
 # ## What this does not show
 #
 # - **Few runs.** One order of batches is behind all runs but those of other seeds; the second runs share it.

@@ -13,15 +13,16 @@
 # ---
 
 # %% [markdown]
-# # Another method or text hardly moves the law's exponents
+# # Most of the law's exponents carry over to another method or text
 #
 # *Does the unified law level off, does it begin somewhere, and are its exponents those of one method and one text?*
 #
 # ```{admonition} In short
 # :class: finding
-# - **Finding.** The exponent of size is lower for round-to-nearest than for GPTQ, by {glue:text}`rtn_alpha_value:s`
-#   [{glue:text}`rtn_alpha_low:s`, {glue:text}`rtn_alpha_high:s`] (95%, over training runs and packages of documents). With all
-#   {glue:text}`pairs_all:d` differences between methods and texts counted, {glue:text}`pairs_counted:d` are left.
+# - **Finding.** Of {glue:text}`pairs_all:d` differences in exponents between methods and texts {glue:text}`pairs_counted:d` are left when
+#   their number is counted, all between methods. One is that the exponent of size is lower for round-to-nearest than for GPTQ, by
+#   {glue:text}`rtn_alpha_value:s` [{glue:text}`rtn_alpha_low:s`, {glue:text}`rtn_alpha_high:s`] (95%, over training runs and packages of
+#   documents).
 # - **How sure.** The rows of {doc}`chapter 5 <05-unified-law>`: one run a size, one draw of calibration text. AWQ and NF4 at 4 bits only.
 # - **Use it for.** Carrying the exponents from one method to another, the level not. A ceiling or an onset can't be distinguished from these rows.
 # ```

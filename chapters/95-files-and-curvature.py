@@ -41,12 +41,24 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from safetensors import safe_open
 from scipy import stats
 
-from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, on_trunk, rows_of_every_run
+from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, on_trunk, rows_of_every_run, study_rows
+from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
-from helpers.show.style import TOKENS_LABEL, count_label, count_scale, legend_beside, size_styles, use_house_style
+from helpers.show.numbers import checkpoints as numbers
+from helpers.show.style import (
+    INK,
+    LOSS_LABEL,
+    TOKENS_LABEL,
+    count_label,
+    count_scale,
+    legend_beside,
+    size_styles,
+    use_house_style,
+)
 from helpers.table.families.catalogue import read_manifest
 from helpers.table.files import read_checkpoints, read_table
 from helpers.table.paired_error import paired_error
@@ -241,6 +253,85 @@ put_all(
 # - **Text that anyone can get.** It is the Python code of {glue:text}`n_wheels:d` packages as published, each pinned by version and SHA-256, with its
 #   licence, in `data/corpus.lock`. Without near-duplicates {glue:text}`n_training_documents:,d` files were left, {glue:text}`training_megabytes:.0f`
 #   MB. None of that text is in the book's repository; the held-out files are read from the packages that the book needs anyway.
+#
+# ## What decay does to the 16-bit loss
+#
+# The trunk never turns its learning rate down, and that costs it some loss. The branches show how much.
+
+# %% tags=["hide-input"]
+KINDS = {"cooldown": "#d55e00", "cosine": "#0072b2"}
+losses = rows_of_every_run(measured).query("method == 'none' and n_averaged == 1")
+baselines = study_rows(losses).sort_values([N, D])
+size_of = baselines.groupby("model")[N].first()
+both = [model for model, rows in losses.groupby("model") if {"cooldown", "cosine"} <= set(rows["schedule"])]
+figure, panels = plt.subplots(1, len(both), figsize=(8.6, 4.0), squeeze=False)
+for axes, model in zip(panels[0], sorted(both, key=lambda name: size_of[name]), strict=True):
+    rows = losses[(losses["model"] == model) & (losses[D] > LATE_TOKENS)].sort_values(D)
+    main = baselines[(baselines["model"] == model) & (baselines[D] > LATE_TOKENS)].set_index("step")
+    axes.plot(main[D], main["loss_nats"], "o-", color=INK, label="constant")
+    for kind, marker in (("cosine", "s"), ("cooldown", "v")):
+        for number, (_, run) in enumerate(rows[rows["schedule"] == kind].groupby("run")):
+            start = main.loc[run["branched_at_step"].dropna().unique(), [D, "loss_nats"]]
+            line = pd.concat([start, run[[D, "loss_nats"]]])
+            label = "_nolegend_" if number else kind
+            axes.plot(line[D], line["loss_nats"], color=KINDS[kind], linewidth=1.2, label=label)
+            axes.plot(run[D].iloc[-1], run["loss_nats"].iloc[-1], marker, color=KINDS[kind])
+    axes.set(title=f"N = {count_label(size_of[model])}", ylabel=LOSS_LABEL)
+    count_scale(axes, "x", TOKENS_LABEL)
+legend_beside(panels[0, -1], "learning rate")
+put("fig_decay", figure)
+plt.close(figure)
+
+# %% tags=["remove-cell"]
+put_all(**numbers.decay(numbers.beside_trunk(losses, baselines)))
+
+# %% [markdown]
+# ```{glue:figure} fig_decay
+# :name: fig-decay
+# :alt: 16-bit loss against training tokens on a logarithmic axis, one panel for each of two sizes that have both kinds of decay. A dark line, the constant rate, falls slowly. Short orange lines leave it and fall faster, ending below it, except for the first one of the smaller size. Blue lines, the cosines, run near the dark one; the shortest ends above it in both panels, the longest at it or below.
+#
+# Loss falls faster while the learning rate does: nearly every cooldown ends below the trunk at the same tokens. A whole run of decay (cosine) has to
+# be long to get there.
+# ```
+#
+# At the same tokens {glue:text}`n_lower:d` of {glue:text}`n_cooled:d` cooldowns end below the trunk ({numref}`fig-decay`), by
+# {glue:text}`gain_lowest:.3f` to {glue:text}`gain_highest:.3f` nats per token. At {glue:text}`cooled_tokens:s` tokens the model of
+# {glue:text}`cooled_size:s` gains {glue:text}`cooled_gain:.3f` ({glue:text}`cooled_low:.3f` to {glue:text}`cooled_high:.3f`, paired). The other
+# {glue:text}`n_higher:d` leave the trunk at the earliest point, while it still learns fast, and end above it, after {glue:text}`higher_end:s` tokens:
+# there a falling rate seems to take away more than it gives.
+#
+# Whole runs of decay show it too: only {glue:text}`n_cosines_lower:d` of the
+# {glue:text}`n_cosines:d` cosines end clearly lower than the trunk, and the shortest one of {glue:text}`cosine_size:s` parameters, over
+# {glue:text}`cosine_tokens:s` tokens, ends {glue:text}`cosine_loss:.3f` above it ({glue:text}`cosine_low:.3f` to {glue:text}`cosine_high:.3f`).
+#
+# ## The public family
+#
+# Pythia {cite:p}`biderman2023pythia` is the family of the QiD law: models from millions to billions of parameters, each with its
+# checkpoints from the first step to the last, all trained on the same text in the same order.
+
+# %% tags=["hide-input"]
+public = pd.read_csv("data/published/pythia_public_evals.csv").query("deduped")
+accuracy = public[(public["metric"] == "acc") & (public[D] > 0)]
+put("fig_public", qid.public_trajectory(accuracy, "acc").figure)
+plt.close("all")
+
+# %% tags=["remove-cell"]
+put_all(**numbers.public_accuracy(accuracy))
+
+# %% [markdown]
+# ```{glue:figure} fig_public
+# :name: fig-public
+# :alt: Lines of LAMBADA accuracy against training tokens on a logarithmic axis, one a Pythia model. All lie near zero up to about a billion tokens and rise after. Larger models end higher; the lines of the smallest ones come down again at the end.
+#
+# The public Pythia models learn to guess the last word of a passage: {glue:text}`pythia_models:d` models in 16 bits, as published. Larger
+# models end higher; the {glue:text}`n_fell:d` smallest lose again part of what they had learned.
+# ```
+#
+# After {glue:text}`tokens_public:s` tokens the smallest of the {glue:text}`pythia_models:d` models guesses
+# {glue:text}`accuracy_smallest:.1%` ± {glue:text}`accuracy_smallest_se:.1%` of the words, the largest {glue:text}`accuracy_largest:.1%` ±
+# {glue:text}`accuracy_largest_se:.1%` ({numref}`fig-public`; one standard error). The smallest had been at {glue:text}`best_smallest:.1%` after
+# {glue:text}`best_smallest_tokens:s` tokens: more training is not always better, even in 16 bits. These are others' figures. Nothing in this picture was
+# rounded, and accuracy is not a loss in nats, so no law is fitted to it.
 #
 # ## What this does not show
 #

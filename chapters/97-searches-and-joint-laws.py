@@ -49,9 +49,9 @@ from helpers.analyse.rows.study import MIXED
 from helpers.show.figures import extrapolation
 from helpers.show.figures import mixed as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import block_size
-from helpers.show.numbers import how_much_can_go_low as share
-from helpers.show.numbers import searches_and_joint_laws as appendix
+from helpers.show.numbers.choose import block_size
+from helpers.show.numbers.choose import how_much_can_go_low as share
+from helpers.show.numbers.choose import searches_and_joint_laws as appendix
 from helpers.show.style import use_house_style
 from helpers.table.files import read_checkpoints, read_table, read_trials
 

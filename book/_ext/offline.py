@@ -19,10 +19,17 @@ LIVE_CHART_MARK = 'class="live-chart"'
 THEBE_MARKS = ("thebe", "THEBE_JS_URL")
 # A browser refuses to preload a font from the disk; the theme's style sheets load the same fonts without that.
 FONT_PRELOAD = re.compile(r'\s*<link rel="preload" as="font"[^>]*>')
+# The theme draws its icons twice, by a font and by a script of 1.5 MB that every page would read; the font is enough.
+ICON_SCRIPT = re.compile(r'\s*<script src="[^"]*/fontawesome/[^"]*"></script>')
 MATHJAX_PARTS = ("tex-chtml.js", "input/tex", "output/chtml", "a11y", "sre", "ui")
 # Files that no page asks for: what a debugger reads, fonts that every browser has in a smaller form, speech of formulas
 # in other languages than the book's.
-UNUSED = ("**/*.map", "_static/vendor/**/*.ttf", "_static/mathjax/sre/mathmaps/*.json")
+UNUSED = (
+    "**/*.map",
+    "_static/vendor/**/*.ttf",
+    "_static/vendor/fontawesome/*/js/*",
+    "_static/mathjax/sre/mathmaps/*.json",
+)
 SPEECH = {"base.json", "en.json", "nemeth.json"}
 HYPHEN_OF_NUMBER = re.compile(r"(?<![\w-])-(?=\.?\d)")
 
@@ -78,11 +85,12 @@ def add_vega(app: Sphinx, pagename: str, templatename: str, context: dict, doctr
         app.add_js_file("vendor/live-chart.js", priority=700)
 
 
-def drop_font_preloads(app: Sphinx, error: Exception | None) -> None:
-    """Take the theme's font preloads out of every page."""
+def lighten_heads(app: Sphinx, error: Exception | None) -> None:
+    """Take the theme's font preloads and its icons' script out of every page."""
     if error is None and app.builder.format == "html":
         for page in Path(app.outdir).rglob("*.html"):
-            page.write_text(FONT_PRELOAD.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
+            text = FONT_PRELOAD.sub("", page.read_text(encoding="utf-8"))
+            page.write_text(ICON_SCRIPT.sub("", text), encoding="utf-8")
 
 
 def copy_vendored(app: Sphinx, error: Exception | None) -> None:
@@ -118,7 +126,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-resolved", show_minus_signs)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", add_vega, priority=400)
-    app.connect("build-finished", drop_font_preloads)
+    app.connect("build-finished", lighten_heads)
     app.connect("build-finished", copy_vendored)
     app.connect("build-finished", drop_unused, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

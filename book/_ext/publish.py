@@ -50,15 +50,18 @@ def add_preview(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     doctree.extend(nodes.meta(property=name, content=content) for name, content in contents.items() if content)
 
 
-def places_to_run(repository: str, stem: str) -> dict[str, str]:
-    """Return by name the addresses that open a chapter's notebook to be run; Colab opens only what needs no clone."""
+def places_to_run(repository: str, stem: str, root: Path = ROOT) -> dict[str, str]:
+    """Return by name the addresses that open a chapter's notebook to be run.
+
+    Colab gets the notebook's file alone: a notebook for it installs what it needs and names the repository it clones.
+    """
     notebook = f"chapters/{stem}.ipynb"
     on_github = ON_GITHUB.fullmatch(repository)
     if not repository:
         return {}
     where = f"gh/{on_github['name']}" if on_github else f"git/{quote(repository, safe='')}"
     places = {"Binder": f"{BINDER}/{where}/{BRANCH}?urlpath=lab/tree/{notebook}"}
-    if on_github and stem in ALONE:
+    if on_github and stem in ALONE and repository in (root / notebook).read_text(encoding="utf-8"):
         places["Colab"] = f"{COLAB}/{on_github['name']}/blob/{BRANCH}/{notebook}"
     return places
 

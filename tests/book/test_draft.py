@@ -49,3 +49,11 @@ def test_warnings_about_the_pages_asked_for_are_said_and_others_are_not():
 def test_a_page_without_a_source_is_one_line_that_says_what_is_accepted(capsys):
     with pytest.raises(SystemExit, match=r"^executed/00-none: no such page; accepted: a name of book/_toc.yml whose"):
         draft.render(["executed/00-none"])
+
+
+@pytest.mark.parametrize(("status", "said"), [(0, "draft: .cache/draft/html/glossary.html\n"), (1, "")])
+def test_a_draft_s_address_is_said_once_it_is_written_and_warnings_in_any_case(monkeypatch, capsys, status, said):
+    monkeypatch.setattr(draft, "render", lambda names: (status, ["glossary.md: WARNING: no key"]))
+    assert draft.main(["glossary"]) == status
+    out, error = capsys.readouterr()
+    assert (out, error) == (said, "glossary.md: WARNING: no key\n")

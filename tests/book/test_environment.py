@@ -1,6 +1,8 @@
 """pyproject.toml, requirements.lock and environment.yml say the same."""
 
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -81,3 +83,24 @@ def test_every_locked_package_has_hashes():
     installs = [line for line in installs if "lock-pins" not in line]  # after the others: CUDA's libraries
     assert len(installs) == 3
     assert all(" --require-hashes " in line for line in installs)
+
+
+def test_binder_gets_pytorch_of_the_lock_s_version_first_and_then_all_other_packages_by_hash(tmp_path):
+    """auto_gptq's own setup imports torch, so pip can't install both in one call, as environment.yml would have it."""
+    asked = yaml.safe_load((ROOT / ".binder/environment.yml").read_text())["dependencies"]
+    (torch,) = [line for line in asked if line.startswith("pytorch-cpu=")]
+    assert locked()["torch"].startswith(f"{torch.partition('=')[2]}.")
+    (tmp_path / "python").write_text(
+        '#!/bin/sh\nfor last in "$@"; do :; done\necho "$@" >> calls\ncat "$last" >> calls\n'
+    )
+    (tmp_path / "python").chmod(0o755)
+    (tmp_path / "requirements.lock").write_bytes((ROOT / "requirements.lock").read_bytes())
+    words = ["sh", str(ROOT / ".binder/postBuild")]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    subprocess.run(words, cwd=tmp_path, env=path, check=False, capture_output=True)
+    done = (tmp_path / "calls").read_text()
+    names = [canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", done, re.M)]
+    assert set(names) == set(locked()) - {"torch", "pip"}
+    assert names[-1] == "auto-gptq"
+    assert done.count("--require-hashes --no-deps") == 2
+    assert done.count("--hash=sha256:") > len(names)

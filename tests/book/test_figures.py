@@ -66,6 +66,15 @@ def test_names_and_references_are_the_figures_own(page):
     assert set(re.findall(r'(?:url\(|href=")#([^")]+)', html)) == names
 
 
+def test_the_narrow_picture_is_there_too_and_the_data_can_be_taken_away(page):
+    html, site = page
+    assert html.count("<svg") == 2
+    assert 'class="wide"' in html
+    assert 'class="narrow"' in html
+    assert 'href="../_figures/04-a/fig-a.csv" download="fig-a.csv">CSV</a>' in html
+    assert (site / "_figures/04-a/fig-a.csv").read_text() == "x,y\n1.0,3.0\n2.0,4.0\n"
+
+
 def test_the_picture_can_be_taken_away_as_it_was_drawn(page, picture):
     html, site = page
     address = re.search(r'href="([^"]+\.svg)" download', html)[1]

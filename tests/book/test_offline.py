@@ -73,9 +73,22 @@ def test_what_no_page_asks_for_is_left_out(tmp_path):
         "_static/styles/a.css",
         "data/hi.json",
     ]
-    dropped = ["_static/mathjax/sre/mathmaps/hi.json", "_static/vendor/icons/a.ttf", "_static/styles/a.css.map"]
+    dropped = [
+        "_static/mathjax/sre/mathmaps/hi.json",
+        "_static/vendor/icons/a.ttf",
+        "_static/styles/a.css.map",
+        "_static/vendor/fontawesome/6/js/all.js",
+    ]
     for name in kept + dropped:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     offline.drop_unused(SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html")), None)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_pages_ask_for_no_fonts_beforehand_and_draw_icons_by_their_font_alone(tmp_path):
+    kept = '<link href="_static/vendor/fontawesome/6/css/all.min.css" rel="stylesheet" />\n<script src="_static/a.js"></script>'
+    dropped = '\n<link rel="preload" as="font" href="a.woff2">\n<script src="_static/vendor/fontawesome/6/js/all.min.js?digest=1"></script>'
+    (tmp_path / "page.html").write_text(kept + dropped)
+    offline.lighten_heads(SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html")), None)
+    assert (tmp_path / "page.html").read_text() == kept

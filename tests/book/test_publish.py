@@ -69,19 +69,24 @@ def test_the_settings_win_over_the_environment_and_the_environment_over_nothing(
     assert (full.repository, full.html_baseurl) == (GITHUB, "https://example.org/")
 
 
-def test_places_to_run_a_chapter():
+def test_places_to_run_a_chapter(tmp_path):
     assert publish.places_to_run("", "04-a") == {}
-    lesson = publish.places_to_run(GITHUB, "91-ninety-minutes")
-    assert lesson == {
-        "Binder": "https://mybinder.org/v2/gh/owner/book/main?urlpath=lab/tree/chapters/91-ninety-minutes.ipynb",
-        "Colab": "https://colab.research.google.com/github/owner/book/blob/main/chapters/91-ninety-minutes.ipynb",
+    assert publish.places_to_run(GITHUB, "04-a") == {
+        "Binder": "https://mybinder.org/v2/gh/owner/book/main?urlpath=lab/tree/chapters/04-a.ipynb"
     }
-    assert set(publish.places_to_run(GITHUB, "04-a")) == {"Binder"}, "a chapter needs the repository's tables"
-    other = publish.places_to_run(OTHER, "91-ninety-minutes")
-    assert list(other) == ["Binder"], "Colab opens notebooks of GitHub alone"
-    assert other["Binder"].startswith("https://mybinder.org/v2/git/https%3A%2F%2Fexample.org%2Fowner%2Fbook/main?")
-    for stem in publish.ALONE:
-        assert (publish.ROOT / f"chapters/{stem}.ipynb").is_file()
+    other = publish.places_to_run(OTHER, "04-a")["Binder"]
+    assert other.startswith("https://mybinder.org/v2/git/https%3A%2F%2Fexample.org%2Fowner%2Fbook/main?")
+    (lesson,) = publish.ALONE
+    assert (publish.ROOT / f"chapters/{lesson}.ipynb").is_file()
+    notebook = tmp_path / f"chapters/{lesson}.ipynb"
+    notebook.parent.mkdir()
+    for repository, named, places in ((GITHUB, GITHUB, 2), (GITHUB, "", 1), (OTHER, OTHER, 1)):
+        notebook.write_text(f'source = "{named}"')
+        found = publish.places_to_run(repository, lesson, tmp_path)
+        assert len(found) == places, "Colab opens GitHub's notebooks, which must say what they clone"
+    notebook.write_text(f'source = "{GITHUB}"')
+    colab = publish.places_to_run(GITHUB, lesson, tmp_path)["Colab"]
+    assert colab == f"https://colab.research.google.com/github/owner/book/blob/main/chapters/{lesson}.ipynb"
 
 
 @pytest.mark.parametrize(

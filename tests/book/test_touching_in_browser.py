@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.book.test_browser import CHROMIUM, FLAGS
-from tests.book.touch_page import write_page
+from tests.book.test_browser import CHROMIUM, FLAGS, barriers
+from tests.book.touch_page import KEPT, write_page
 
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.judgement.band import every_answer, span
@@ -157,19 +157,6 @@ def sum_lost(rounded):
     return lost / power
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("widget", [rounding.grid(WEIGHTS[1:]), rounding.gptq(WEIGHTS, INPUTS)], ids=lambda w: w.kind)
-def test_nothing_is_wider_than_the_window_and_lettering_is_large_enough(opened, widget, width):
-    page = opened(widget, width)
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    sizes = page.evaluate(
-        "[...document.querySelectorAll('.touch text, .touch td, .touch p, .touch label')].map(n => parseFloat(getComputedStyle(n).fontSize))"
-    )
-    assert min(sizes) >= 11
-    unnamed = page.evaluate("[...document.querySelectorAll('.touch input')].filter(n => !n.labels.length).length")
-    assert unnamed == 0
-
-
 RUNS = [
     {
         "name": name,
@@ -212,7 +199,7 @@ def fits():
 
 
 def test_a_model_is_described_by_keyboard_and_the_answers_are_python_s(opened, fits):
-    page = opened(calculator(fits, MEASURED, START))
+    page = opened(calculator(fits, MEASURED, KEPT, START))
     text = heard(page, "7B parameters, 15T tokens, 4 bits in groups of 128.")
     assert "Outside what was fitted: " in text
     page.get_by_label("size N, parameters", exact=True).fill("3B")
@@ -231,11 +218,14 @@ def test_a_model_is_described_by_keyboard_and_the_answers_are_python_s(opened, f
         page, "3B parameters, 2T tokens, 3 bits in groups of 64."
     )
     press(page, "training tokens D, slider", "ArrowRight")
-    assert page.get_by_label("training tokens D", exact=True).input_value() == "2.04T"
+    assert 2e12 < values(page)["asked"]["tokens"] < 2.3e12
+    press(page, "size N, parameters, slider", "End")
+    assert values(page)["asked"]["n_params"] == 1e12
+    assert page.get_by_label("size N, parameters", exact=True).input_value() == "1T"
 
 
 def test_an_amount_that_is_none_is_marked_and_changes_nothing(opened, fits):
-    page = opened(calculator(fits, MEASURED, START))
+    page = opened(calculator(fits, MEASURED, KEPT, START))
     size = page.get_by_label("size N, parameters", exact=True)
     for wrong in ("many", "-3B", "1e30"):
         size.fill(wrong)
@@ -250,14 +240,14 @@ def test_an_amount_that_is_none_is_marked_and_changes_nothing(opened, fits):
 
 
 def test_a_preset_names_its_source_and_a_link_reproduces_the_setting(opened, fits):
-    page = opened(calculator(fits, MEASURED, START), 390)
+    page = opened(calculator(fits, MEASURED, KEPT, START), 390)
     press(page, "start from", "ArrowDown")
     note = page.locator(".touch-note").first.text_content()
     assert note.startswith(PRESETS[0].name)
     assert note.endswith(f"({PRESETS[0].source}).")
     press_in(page, "perplexity may rise by", "10%", "ArrowLeft")
     link = page.get_by_role("link", name="Link to this setting").get_attribute("href")
-    again = opened(calculator(fits, MEASURED, START), after=link)
+    again = opened(calculator(fits, MEASURED, KEPT, START), after=link)
     assert values(again) == values(page)
     assert again.get_by_label("5%", exact=True).is_checked()
     again.evaluate("location.hash = '#calculator?N=5M&D=500M&bits=2&group=32'")
@@ -267,10 +257,73 @@ def test_a_preset_names_its_source_and_a_link_reproduces_the_setting(opened, fit
 
 
 def test_what_lies_beyond_the_data_is_red_and_measured_models_of_like_size_are_dots(opened, fits):
-    page = opened(calculator(fits, MEASURED, START))
+    page = opened(calculator(fits, MEASURED, KEPT, START))
     assert page.locator(".touch-plots circle").count() == 2  # the model asked for, and the one of 6B
-    assert page.locator(".touch-beyond").count() == 4
+    assert page.locator(".touch-beyond").count() == 5
     page.evaluate("location.hash = '#calculator?N=5M&D=500M&bits=4&group=32'")
     heard(page, "5M parameters")
     strokes = page.locator(".touch-plots path").evaluate_all("paths => paths.map(p => p.getAttribute('stroke'))")
     assert {"var(--touch-outside)", "var(--touch-3)"} <= set(strokes)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("kind", ["grid", "gptq", "training", "law", "calculator"])
+def test_nothing_is_wider_than_its_place_and_all_is_named_and_large_enough(opened, fits, kind, width):
+    widget = {
+        "grid": lambda: rounding.grid(WEIGHTS[1:]),
+        "gptq": lambda: rounding.gptq(WEIGHTS, INPUTS),
+        "training": lambda: Widget("training", "a run", {"runs": RUNS, "widths": [2, 3, 4], "start": "small"}),
+        "law": lambda: Widget("law", "a law", LAW),
+        "calculator": lambda: calculator(fits, MEASURED, KEPT, START),
+    }[kind]()
+    page = opened(widget, width)
+    for _ in range(2 if kind == "gptq" else 0):
+        page.get_by_role("button", name="Next column").press("Enter")
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert page.evaluate("[...document.querySelectorAll('.touch-table')].map(n => n.scrollWidth - n.clientWidth)") in (
+        [],
+        [0],
+    )
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('.touch :is(text, td, th, p, label)')].map(n => parseFloat(getComputedStyle(n).fontSize))"
+    )
+    assert min(sizes) >= 11
+    unnamed = "[...document.querySelectorAll('.touch :is(input, select)')].filter(n => !n.labels.length && !n.ariaLabel).length"
+    assert page.evaluate(unnamed) == 0
+    assert barriers(page) == []
+
+
+LAW = {
+    "coefficients": [-6.0, 0.5, 0.4, 3.0],
+    "columns": [
+        [],
+        [{"variable": "tokens", "scale": "log", "sign": 1}],
+        [{"variable": "n_params", "scale": "log", "sign": -1}],
+        [{"variable": "bits", "scale": "log", "sign": -1}],
+    ],
+    "covariance": [[1e-4 * (i == j) for j in range(4)] for i in range(4)],
+    "tau": 0.1,
+    "quantile": 2.0,
+    "level": 0.9,
+    "box": {"tokens": [6e7, 9.5e8], "n_params": [1.5e5, 3.78e7]},
+    "bits": [2, 3, 4],
+}
+
+
+def test_a_law_is_asked_by_keyboard_inside_its_box_alone(opened):
+    page = opened(Widget("law", "a law", LAW))
+    heard(page, "37.8M parameters after 950M tokens: QiD ")
+    press(page, "size N, parameters, slider", "Home")
+    found = values(page)
+    assert found["n_params"] == 1.5e5
+    qid = math.exp(-6 + 0.5 * math.log(9.5e8) - 0.4 * math.log(1.5e5) - 3 * math.log(4))
+    assert math.isclose(found["found"][2]["qid"], qid, rel_tol=1e-9)
+    assert found["found"][2]["low"] < qid < found["found"][2]["high"]
+    text = heard(page, "150k parameters")
+    assert "at 4 bits" in text
+    assert "for a new run" in text
+    tokens = page.get_by_label("training tokens D", exact=True)
+    tokens.fill("15T")
+    tokens.press("Enter")
+    assert tokens.get_attribute("aria-invalid") == "true"
+    assert values(page)["tokens"] == 9.5e8

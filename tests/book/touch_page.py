@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,14 @@ from touching import SOURCES, joined, script
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>a page</title>
 <style>:root {{ --pst-color-border: #ccc; --pst-color-text-muted: #555; --pst-color-text-base: #111; --pst-color-primary: #176; --pst-color-background: #fff; }}
 {style}</style></head><body><main>{body}</main><script>{script}</script></body></html>"""
+KEPT = {  # a law of the share that stays in 16 bits, for every budget
+    budget: SimpleNamespace(
+        intercept=SimpleNamespace(value=0.3),
+        size_slope=SimpleNamespace(value=-0.1),
+        token_slope=SimpleNamespace(value=0.15),
+    )
+    for budget in (0.05, 0.1, 0.2)
+}
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="JavaScript left out: no node found")
 
 

@@ -24,6 +24,7 @@ from helpers.measure.text.token_blocks import Blocks
 from helpers.table.scheme import QuantScheme
 
 if torch.cuda.is_available():
+    from helpers.measure.models.cuda import halves, kernels, small_heads
     from helpers.measure.scoring import scores_cuda
 
 EXPERTS = ("mixtral", "olmoe", "qwen3_moe")
@@ -98,6 +99,64 @@ def test_the_fused_block_is_transformers_block(parallel, dtype):
             expected = hidden_of(exact[owner].gpt_neox.layers[1](start.double(), **wide))
             error = (part.double() - expected).norm() / expected.norm()
             assert error < {"float32": 2e-6, "tfloat32": 2e-3, "bfloat16": 2e-2}[dtype]
+
+
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
+@pytest.mark.parametrize(("tokens", "columns", "rows"), [(300, 384, 1536), (129, 1536, 384), (40, 40, 17)])
+def test_products_of_halves_are_as_accurate_as_float32(tokens, columns, rows, size):
+    """Against float64, within twice of what cuBLAS misses in float32, and 5e-7; numbers of several orders."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    inputs = torch.randn(2, tokens, columns, generator=generator, device="cuda").exp() * size
+    weight = torch.randn(2, rows, columns, generator=generator, device="cuda") * 0.02
+    bias = torch.randn(2, rows, generator=generator, device="cuda") * size
+    ours = halves.halves_of(inputs).product(halves.halves_of(weight), bias).double()
+    plain = (inputs @ weight.mT + bias[:, None]).double()
+    exact = inputs.double() @ weight.double().mT + bias.double()[:, None]
+    missed, allowed = ((each - exact).norm() / exact.norm() for each in (ours, plain))
+    assert missed < max(2 * allowed, 5e-7)
+
+
+def test_second_moments_of_halves_are_close_to_float64():
+    """Tensor cores round sums towards zero: sums over 4,096 tokens that are all positive come out 3e-5 too small."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    inputs = torch.randn(2, 10_000, 200, generator=generator, device="cuda").relu()
+    found = halves.halves_of(inputs).second_moments()
+    exact = inputs.double().mT @ inputs.double()
+    assert (found - exact).norm() / exact.norm() < 3e-5
+    assert torch.equal(found[1], halves.halves_of(inputs[1:]).second_moments()[0])
+
+
+def test_numbers_that_are_not_finite_stay_so_in_halves():
+    inputs = torch.ones(2, 5, 16, device="cuda")
+    inputs[0, 1, 2], inputs[1, 1, 2] = float("inf"), float("nan")
+    moments = halves.halves_of(inputs).second_moments()
+    assert not moments[0].isfinite().all()
+    assert not moments[1].isfinite().all()
+    assert torch.equal(
+        halves.halves_of(torch.zeros(1, 5, 16, device="cuda")).second_moments(),
+        torch.zeros(1, 16, 16, device="cuda"),
+    )
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-6), (torch.float16, 1e-3), (torch.bfloat16, 8e-3)])
+@pytest.mark.parametrize(("seq_len", "head_size"), [(512, 32), (77, 32), (40, 16)])
+def test_attention_of_small_heads_is_that_of_torch(seq_len, head_size, dtype, allowed):
+    """Against float64; allowed is twice a format's rounding."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    fused = torch.randn(3, seq_len, 5 * 3 * head_size, generator=generator, device="cuda").to(dtype)
+    parts = fused.double().unflatten(-1, (-1, 3, head_size)).permute(3, 0, 2, 1, 4)
+    exact = torch.nn.functional.scaled_dot_product_attention(*parts, is_causal=True, scale=0.2)
+    exact = exact.transpose(1, 2).flatten(2)
+    found = small_heads.attended(fused, head_size, 0.2).double()
+    assert (found - exact).norm() / exact.norm() < allowed
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-6), (torch.float16, 4e-3), (torch.bfloat16, 3.2e-2)])
+def test_the_fitted_gelu_is_gelu(dtype, allowed):
+    """On all of [-10, 10], within half a unit in the last place of numbers up to 10."""
+    values = torch.linspace(-10, 10, 100_001, device="cuda").to(dtype)
+    found = kernels.gate_(values.clone(), torch.ones_like(values), "gelu").double()
+    assert (found - torch.nn.functional.gelu(values.double())).abs().max() < allowed
 
 
 @pytest.mark.parametrize("dtype", ["float32", "tfloat32", "bfloat16"])

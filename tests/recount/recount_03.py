@@ -39,7 +39,7 @@ VOCABULARY = 50_304
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [parameters(), published(), tadpoles(), curves(), decay(), passes(), rates(), designs()]
+    parts = [parameters(), tadpoles(), curves(), passes(), rates(), designs()]
     parts += [mixed(), seeds(), depths(), exercises()]
     return {key: value for part in parts for key, value in part.items()}
 
@@ -242,8 +242,6 @@ def passes() -> dict:
         "epochs": max(row[D] / row["unique_tokens"] for row in rows),
         "n_trained": len(rows),
         "n_beyond": len(beyond),
-        "n_beyond_trunk": len(distinct(trunk(beyond), "step")),
-        "beyond_first": label(min(row[D] for row in trunk(beyond))),
     }
 
 
@@ -305,7 +303,6 @@ def designs() -> dict:
         "other_peak_models": len(distinct(other, "model")),
         "other_peak_tokens": label(max(row[D] for row in other)),
         "n_decaying": len(decaying),
-        "decaying_models": len(distinct(decaying, "model")),
     }
 
 

@@ -48,7 +48,6 @@ HOLD_OUTS = {
     "decayed": "decayed rate",
 }
 PRINTED = ("ouyang2024", "ouyang2024-per-bit", "kumar2024")
-KUMAR = (0.0598, 0.5068, 0.3439, 0.5907)  # C_T, g_D, g_N, g_post
 SHAPES = {  # layers, width, feed-forward width, its matrices
     **{
         f"OPT-{name}": (layers, width, 4 * width, 2)
@@ -262,7 +261,6 @@ def stored_scores() -> dict:
             "straight_low": min(straight),
             "straight_high": max(straight),
             "threshold_tokens": score("threshold", late_part),
-            "exponential_two_cover": score("exponential", "2 bits", "coverage"),
             "size_blind": len(blind),
             "threshold_size": sizes["threshold"],
             "threshold_cover": score("threshold", late_part, "coverage"),
@@ -281,9 +279,6 @@ def everywhere() -> dict:
     ahead = {law: least for law, least in ahead.items() if least > 0}
     best = [min((row[one], law) for law, row in blind.items() if row[one] is not None)[1] for one in hold_outs()]
     return {
-        "worst_told": worst["loss"],
-        "worst_chosen": worst[CHOSEN],
-        "worst_next": sorted(worst.values())[2],
         "second_by": " and ".join(ahead),
         "second_least": min(ahead.values()),
         "best_of": best.count(CHOSEN),
@@ -482,7 +477,8 @@ def in_size() -> dict:
         pairs = [({**row, "ratio": row[D] / row[N]}, math.log(row["qid"])) for row in where(main(), bits=bits)]
         for key, beside in (("tokens", D), ("ratio", "ratio")) if bits == 3 else (("ratio", "ratio"),):
             for end, value in zip(("slope", "low", "high"), slopes(pairs, [N, beside], "run")[0], strict=True):
-                found[f"size_{end}_{key}_{bits}"] = f"{value:+.2f}".replace("-", "−")
+                if bits == 3 or end == "slope":
+                    found[f"size_{end}_{key}_{bits}"] = f"{value:+.2f}".replace("-", "−")
     return found
 
 
@@ -547,8 +543,6 @@ def predicted(law: str, row: dict) -> float:
         inner = (loss["N_c"] / n) ** (loss["alpha_N"] / loss["alpha_D"]) + loss["D_c"] / d
         power = one["k"] * d ** one["beta"] / n ** one["alpha"] / (2 ** (bits - 1) - 1) ** one["gamma"]
         return power * math.exp(-one["lambda_"] * inner ** loss["alpha_D"])
-    if law == "kumar":
-        return KUMAR[0] * d ** KUMAR[1] / n ** KUMAR[2] * math.exp(-bits / KUMAR[3])
     if law == "table":
         k, beta, alpha = BY_WIDTH[bits]
         return k * d**beta / n**alpha
@@ -563,7 +557,7 @@ def predicted(law: str, row: dict) -> float:
 def outside() -> dict:
     rows, ours, power = wikitext(), constants("group-size"), stored()["fits"]["power"]
     found = {}
-    for law in ("eq8", "table", "kumar", "ours", "winner"):
+    for law in ("eq8", "table", "ours", "winner"):
         for family, key in FAMILIES.items():
             chosen = [row for row in rows if row["family"] == family and row["q"] > 0 and row["model"] != "OPT-66B"]
             logs = np.log([row["q"] / predicted(law, row) for row in chosen])

@@ -177,7 +177,6 @@ def described() -> dict:
         "late_tokens": label(LATE),
         "n_seeds": len(distinct(rows, "calib_seed")),
         "n_models": len(sizes),
-        "freedom": of_end(4).freedom,
         "size_times": max(sizes) / min(sizes),
     }
 
@@ -188,8 +187,8 @@ def draws() -> dict:
     found = {"bits_times": typical[2] / typical[4], "pair_3_relative": 2 * math.sqrt(2) * of_end(3).sd}
     for bits in WIDTHS:
         found |= of_end(bits).glued(f"cal_{bits}")
-        found[f"cal_{bits}_documents"] = of_end(bits).share
-        found[f"cal_{bits}_unseen"] = between_draws(trunk(every_draw(UNSEEN)), bits).sd
+        found[f"cal_documents_{bits}"] = of_end(bits).share
+        found[f"cal_unseen_{bits}"] = between_draws(trunk(every_draw(UNSEEN)), bits).sd
         found[f"together_{bits}"] = together(where(rows, bits=bits))
     return found
 
@@ -241,7 +240,7 @@ def last_of_seeds(rows) -> list[dict]:
 
 def seeds() -> dict:
     rows = seeded(first_draws())
-    early, late = by_lateness(rows)
+    early = by_lateness(rows)[0]
     nearest = by_lateness(seeded(where(study(), method="rtn", **PLAIN)))[1]
     unseen = by_lateness(seeded(first_draws(UNSEEN)))[1]
     found = {
@@ -249,17 +248,16 @@ def seeds() -> dict:
         "seed_runs": len(distinct(rows, "family", "run")),
         "seed_common_tokens": label(last_of_seeds(rows)[0][D]),
         "seed_freedom": of_seeds(4).freedom,
-        "seed_checkpoints": len(distinct(late, "step")),
         "seed_last_tokens": label(max(row[D] for row in rows)),
         "last_share": between_runs(last_of_seeds(rows), 4).sd / of_seeds(4).sd,
     }
     for bits in WIDTHS:
         found |= of_seeds(bits).glued(f"between_{bits}") | seed_alone(bits).glued(f"of_seed_{bits}")
-        found[f"between_{bits}_documents"] = of_seeds(bits).share
-        found[f"between_{bits}_unseen"] = between_runs(unseen, bits).sd
-        found[f"between_{bits}_nearest"] = between_runs(nearest, bits).sd
-        found[f"between_{bits}_early"] = between_runs(early, bits).sd
-        found[f"between_{bits}_last"] = between_runs(last_of_seeds(rows), bits).sd
+        found[f"between_documents_{bits}"] = of_seeds(bits).share
+        found[f"between_unseen_{bits}"] = between_runs(unseen, bits).sd
+        found[f"between_nearest_{bits}"] = between_runs(nearest, bits).sd
+        found[f"between_early_{bits}"] = between_runs(early, bits).sd
+        found[f"between_last_{bits}"] = between_runs(last_of_seeds(rows), bits).sd
     return found
 
 
@@ -321,16 +319,14 @@ def again() -> dict:
 
 
 def rising() -> dict:
-    """Return at how many steps of the trunk beyond 60M tokens QiD and KL rise."""
-    rows = by_lateness(trunk(where(study(), method="gptq", bits={4, 6, 8}, **PLAIN)))[1]
-    found = {}
-    for bits in (4, 6, 8):
-        runs = [sorted(run, key=lambda row: row[D]) for run in grouped(where(rows, bits=bits), "run").values()]
-        pairs = [pair for run in runs for pair in itertools.pairwise(run)]
-        for key, name in (("qid", "qid"), ("kl", "kl_nats")):
-            found[f"up_{key}_{bits}"] = sum(one[name] < two[name] for one, two in pairs)
-        found["up_of"] = len(pairs)
-    return found
+    """Return at how many steps of the trunk beyond 60M tokens QiD and KL rise at 8 bits."""
+    rows = by_lateness(trunk(where(study(), method="gptq", bits=8, **PLAIN)))[1]
+    runs = [sorted(run, key=lambda row: row[D]) for run in grouped(rows, "run").values()]
+    pairs = [pair for run in runs for pair in itertools.pairwise(run)]
+    names = (("qid", "qid"), ("kl", "kl_nats"))
+    return {f"up_{key}_8": sum(one[name] < two[name] for one, two in pairs) for key, name in names} | {
+        "up_of": len(pairs)
+    }
 
 
 def by_protocol(name: str, bits: int) -> dict[str, list[float]]:
@@ -388,7 +384,6 @@ def documents() -> dict:
             found.setdefault((row["bits"], size), []).append(drawn(row["document_qid"], size, generator))
     means = {place: np.mean(values, axis=0) for place, values in found.items()}
     result = {
-        "coverage_few": min(means[bits, 16][1] for bits in WIDTHS),
         "coverage_all": min(means[bits, 128][1] for bits in WIDTHS),
     }
     for bits in WIDTHS:
@@ -408,7 +403,7 @@ def packages() -> dict:
     of_few = where(of_few, calib_seed=0, calib_sequences=pocket()[0]["calib_sequences"])
     of_four = {(row["weights_sha256"], row["bits"]): standard_error(row["document_qid"]) for row in first_draws()}
     gains = [of_four[row["weights_sha256"], row["bits"]] / standard_error(row["document_qid"]) for row in of_few]
-    found = {"blocks_gain": np.median(gains), "n_blocks": len(gains), "n_fitted": len(first_draws())}
+    found = {"blocks_gain": np.median(gains), "n_blocks": len(gains)}
     for name, text in (("held_out", HELD_OUT), ("unseen", UNSEEN)):
         factors = [by_package(row) / standard_error(row["document_qid"]) for row in first_draws(text)]
         found |= {f"factor_{name}": np.median(factors), f"packages_{name}": len(set(packages_of(text)))}
@@ -460,7 +455,6 @@ def machines() -> dict:
     squares = sorted((pair["relative"] ** 2 for pair in late), reverse=True)
     found = {
         "n_compared": len(late),
-        "n_same": sum(abs(pair["difference"]) < 1e-5 for pair in late),
         "loud_share": math.fsum(squares[: len(squares) // 4]) / math.fsum(squares),
         "before": "Checkpoints before that are not among them.",
     }
@@ -512,6 +506,7 @@ def floors() -> dict:
         other = 2 * math.sqrt(draw**2 + of_documents**2 + seed**2)
         shares[bits] = one, other
         found |= {
+            f"typical_{bits}": qid,
             f"floor_{bits}": one * qid,
             f"floor_{bits}_relative": one,
             f"another_{bits}": other * qid,
@@ -540,7 +535,7 @@ def rows_below() -> dict:
     for bits in WIDTHS:
         rows, relative = where(first_draws(), bits=bits), of_end(bits).sd
         lost = [row for row in rows if row["qid"] < 2 * math.hypot(by_package(row), relative * row["qid"])]
-        found |= {f"least_{bits}": min(row["qid"] for row in rows), f"below_{bits}": len(lost)}
+        found[f"least_{bits}"] = min(row["qid"] for row in rows)
         found["n_each"] = len(rows)
         below += lost
-    return found | {"below_last": label(max(row[D] for row in below))}
+    return found | {"below_4": len(below), "below_last": label(max(row[D] for row in below))}

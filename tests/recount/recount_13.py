@@ -70,7 +70,6 @@ def counts() -> dict:
         "mix_group": 32,
         "mix_sequences": SEQUENCES,
         "mix_runs": len({row["run"] for row in constant()}),
-        "mix_depths": max(len({row["step"] for row in rows}) for rows in grouped(constant(), "model").values()),
         "mix_smallest": label(sizes[0]),
         "mix_largest": label(sizes[-1]),
         "mix_tokens": label(here()[0][D]),

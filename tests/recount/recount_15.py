@@ -95,7 +95,6 @@ def along() -> dict:
     main = moved["whole"][main_question("matmul")]
     answers = told(moved["whole"])
     return found | {
-        "down": sum(value < 0 for value in main),
         "of_runs": len(main),
         "moved": len(every),
         "answers": len(answers),

@@ -5,17 +5,15 @@ own interpolation. Intervals are CR2 by model (`recount_fits.by_run`) with the s
 """
 
 import functools
-import json
+import itertools
 import math
 
 import numpy as np
 from scipy import stats
-from tests.recount.recount import ROOT, distinct, grouped, half_width, label, measurements, where
+from tests.recount.recount import distinct, grouped, half_width, label, measurements, where
 from tests.recount.recount_fits import by_run
 
-LIVE = "counted on a model that the chapter runs"
-KERNELS = [f"kernel_{short}_{bits}" for short in ("token", "cross", "half") for bits in (4, 8)]
-EXCEPTED = dict.fromkeys([*KERNELS, "kernel_factor"], LIVE)
+EXCEPTED = {}
 TOLERANCES = {}
 
 N, D = "n_params_non_embedding", "tokens_seen"
@@ -23,13 +21,13 @@ SEED, DRAWS = 0, 4000
 TARGETS = (0.95, 0.9, 0.8, 0.7, 0.5, 0.3)
 KINDS = ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")
 SHORT = dict(zip(("qkv", "dense", "up", "down"), KINDS, strict=True))
+EXPONENTS = {"token": 1.0, "cross": 0.15, "half": 0.5}
 BLOCKS, MATRICES = "blocks", "matrices"
 
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [who(), stored(), fronts(), compared(), built_on(), cmpq(), beside_coarse_groups()]
-    parts += [recipes(), slopes(), inputs(), pocket()]
+    parts = [who(), stored(), fronts(), compared(), built_on(), beside_coarse_groups(), recipes(), inputs()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -100,7 +98,6 @@ def fronts() -> dict:
         "front_line": line / len(places),
         "front_cmpq": len(where(places, kind="cmpq")) / len(places),
         "front_recipes": len(where(places, kind={BLOCKS, MATRICES})) / len(places),
-        "n_recipes_on_front": len(where(places, kind={BLOCKS, MATRICES})),
     }
 
 
@@ -184,14 +181,11 @@ def ratio(name: str, cell: tuple, line: str = "gptq") -> dict:
 def compared() -> dict:
     ends = [pooled(pairs)[0][1:] for pairs in cells().values()]
     below, above = sum(high < 0 for _, high in ends), sum(low > 0 for low, _ in ends)
-    others = [row for row in of_weights() if row["kind"] != "gptq"]
     return {
         "n_settings": len(ends),
-        "n_below": below,
         "n_above": above,
         "n_untold": len(ends) - below - above,
         "n_compared": len(against("gptq")),
-        "n_left_out": len(others) - len(against("gptq")),
         "n_cmpq": sum(row["kind"] == "cmpq" for row, _ in against("gptq")),
         "n_cmpq_below": sum(values[0] < 0 for _, values in against("gptq")),
     }
@@ -199,28 +193,9 @@ def compared() -> dict:
 
 def built_on() -> dict:
     found = ratio("awq_rtn", ("awq", 4), "rtn") | ratio("awq_gptq", ("awq", 4)) | ratio("gwq_gptq", ("gwq", 2))
-    for bits in (2, 3):
-        found |= ratio(f"gwq_rtn_{bits}", ("gwq", bits), "rtn")
+    found |= ratio("gwq_rtn_2", ("gwq", 2), "rtn")
     extra = np.mean([row["stored"] for row, _ in cells()["gwq", 2]]) - stored()["stored_2"]
     return found | {"gwq_extra": extra}
-
-
-def cmpq() -> dict:
-    found = {}
-    for name, mean in (("low", 2.5), ("high", 3.5)):
-        found |= ratio(f"cmpq_{name}_mean", ("cmpq", mean))
-        pairs = cells()["cmpq", mean]
-        for end, choose in (("smallest", min), ("largest", max)):
-            size = choose(row[N] for row, _ in pairs)
-            row, values = max((pair for pair in pairs if pair[0][N] == size), key=lambda pair: pair[0][D])
-            found |= {f"cmpq_{name}_{end}": math.exp(values[0]), f"cmpq_{name}_bits_{end}": row["stored"]}
-        low, high = np.percentile(values[1:], (2.5, 97.5))  # of the largest
-        found |= {f"cmpq_{name}_largest_low": math.exp(low), f"cmpq_{name}_largest_high": math.exp(high)}
-    narrowest = {row["checkpoint_id"]: row for row in where(of_weights(), kind="gptq", setting=2)}
-    pairs = [(row, narrowest[row["checkpoint_id"]]) for row in where(of_weights(), kind="cmpq", setting=2.25)]
-    cheaper = [(row, other) for row, other in pairs if row["stored"] < other["stored"]]
-    wins = sum(row["qid"] < other["qid"] for row, other in cheaper)
-    return found | {"n_cheaper": len(cheaper), "n_cheaper_wins": wins}
 
 
 @functools.cache
@@ -257,12 +232,10 @@ def beside_coarse_groups() -> dict:
         "coarse_most": math.exp(max(one["factor"] for one in found)),
     }
     middle = grouped(where(found, setting=2.5), "model").values()
-    for name, own in (("coarse", 0), ("cmpq_coarse", 1)):
-        sign = 1 - 2 * own  # the ratio is own less the factor
-        logs = [np.mean([own * one["own"] + sign * one["factor"] for one in mine]) for mine in middle]
-        mean, half = np.mean(logs), half_width(logs)
-        counted |= {name: math.exp(mean), f"{name}_low": math.exp(mean - half), f"{name}_high": math.exp(mean + half)}
-    return counted
+    logs = [np.mean([one["own"] - one["factor"] for one in mine]) for mine in middle]
+    mean, half = np.mean(logs), half_width(logs)
+    counted |= {"cmpq_coarse": math.exp(mean), "cmpq_coarse_low": math.exp(mean - half)}
+    return counted | {"cmpq_coarse_high": math.exp(mean + half)}
 
 
 def recipes() -> dict:
@@ -275,78 +248,42 @@ def recipes() -> dict:
         found |= {f"kept_{short}_{bits}": names.count(name) / n_blocks for short, name in SHORT.items()}
     blocks = [values[0] for row, values in against("gptq") if row["kind"] == BLOCKS]
     return found | {
-        "n_recipes": len(where(within(), kind={BLOCKS, MATRICES})),
         "n_block_recipes": len(where(of_weights(), kind=BLOCKS)),
         "n_blocks_compared": len(blocks),
-        "n_blocks_below": sum(value < 0 for value in blocks),
     }
-
-
-def slopes() -> dict:
-    """A slope needs places that no model alone determines: without any one model the design has full rank."""
-    found = {}
-    for cell, pairs in cells().items():
-        models = {row["model"] for row, _ in pairs}
-        design = [
-            np.array([[1, math.log(r[N]), math.log(r[D])] for r, _ in pairs if r["model"] != out]) for out in models
-        ]
-        if all(len(one) and np.linalg.matrix_rank(one - [0, *one[:, 1:].mean(axis=0)]) == 3 for one in design):
-            found[cell] = pooled(pairs, N, D)
-    counted = {"n_sloped": len(found)}
-    for place, name in ((1, "size"), (2, "tokens")):
-        value, low, high = found["cmpq", 2.5][place]
-        counted |= {f"cmpq_{name}": value, f"cmpq_{name}_low": low, f"cmpq_{name}_high": high}
-        counted[f"n_{name}_down"] = sum(one[place][2] < 0 for one in found.values())
-        counted[f"n_{name}_up"] = sum(one[place][1] > 0 for one in found.values())
-    return counted
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
 
 
-def inputs() -> dict:
+@functools.cache
+def costs_of_inputs(short: str, bits: int) -> dict[str, float]:
+    """Return what rounding the inputs costs by checkpoint: QiD beyond that of the same weights with inputs as they are."""
     alone = {row["checkpoint_id"]: row["qid"] for row in where(every(), kind="rtn", setting=8)}
-    found, narrow = {}, {}
-    for short, exponent in (("token", 1.0), ("cross", 0.15), ("half", 0.5)):
-        for bits in (4, 8):
-            rows = where(every(), kind="inputs", setting=(exponent, bits))
-            costs = {row["checkpoint_id"]: row["qid"] - alone[row["checkpoint_id"]] for row in rows}
-            models = grouped(rows, "model").values()
-            means = [np.mean([costs[row["checkpoint_id"]] for row in one]) for one in models]
-            mean, half = np.mean(means), half_width(means)
-            found |= {f"{short}_{bits}": mean, f"{short}_{bits}_low": mean - half, f"{short}_{bits}_high": mean + half}
-            if bits == 8:
-                found[f"{short}_8_most"] = max(costs.values())
-            if bits == 4:
-                narrow[short] = costs
-    less = [narrow["cross"][one] < cost for one, cost in narrow["token"].items()]
-    return (
-        found
-        | {
-            "n_cross_less": sum(less),
-            "n_narrow": len(less),
-        }
-        | at_ends(narrow)
-    )
+    rows = where(every(), kind="inputs", setting=(EXPONENTS[short], bits))
+    return {row["checkpoint_id"]: row["qid"] - alone[row["checkpoint_id"]] for row in rows}
 
 
-def at_ends(narrow) -> dict:
-    """Return costs at the last checkpoint of the smallest and the largest size, and at that of the pocket model's like."""
-    rows = {row["checkpoint_id"]: row for row in every()}.values()
-    last = {size: max(where(rows, **{N: size}), key=lambda row: row[D]) for size in distinct(rows, N)}
-    ends = {"smallest": last[min(last)], "largest": last[max(last)]}
-    found = {
-        f"{short}_{end}": narrow[short][row["checkpoint_id"]]
-        for short in ("token", "cross")
-        for end, row in ends.items()
+def inputs() -> dict:
+    places = {row["checkpoint_id"]: row for row in every()}
+    found = {}
+    for short, bits in itertools.product(EXPONENTS, (4, 8)):
+        costs = costs_of_inputs(short, bits)
+        means = [
+            np.mean([costs[row["checkpoint_id"]] for row in one]) for one in grouped(places.values(), "model").values()
+        ]
+        mean, half = np.mean(means), half_width(means)
+        found |= {f"{short}_{bits}": mean, f"{short}_{bits}_low": mean - half, f"{short}_{bits}_high": mean + half}
+    less = [costs_of_inputs("cross", 4)[one] < cost for one, cost in costs_of_inputs("token", 4).items()]
+    found |= {
+        "token_8_most": max(costs_of_inputs("token", 8).values()),
+        "n_cross_less": sum(less),
+        "n_narrow": len(less),
     }
-    (like,) = where(rows, model=pocket()["kernel_model"], step=7275)
-    return found | {"cost_factor": narrow["token"][like["checkpoint_id"]] / narrow["cross"][like["checkpoint_id"]]}
-
-
-def pocket() -> dict:
-    """The widest pocket model's last checkpoint, of the run that isn't a branch."""
-    listed = json.loads((ROOT / "data/tadpole/manifest.json").read_text())["checkpoints"]
-    plain = [one for one in listed if one["branched_from"] is None]
-    last = max(plain, key=lambda one: (one["d_model"], one["step"]))
-    return {"kernel_model": last["model"], "kernel_tokens": label(last["tokens_seen"])}
+    rows = places.values()
+    last = {size: max(where(rows, **{N: size}), key=lambda row: row[D]) for size in distinct(rows, N)}
+    for short, (end, row) in itertools.product(
+        ("token", "cross"), {"smallest": last[min(last)], "largest": last[max(last)]}.items()
+    ):
+        found[f"{short}_{end}"] = costs_of_inputs(short, 4)[row["checkpoint_id"]]
+    return found

@@ -355,6 +355,7 @@ def rules() -> dict:
     for outcome, name in (("qid", "factor_8"), ("kl_nats", "kl_factor_8")):
         for key, value in interval(divided(outcome)[6, 8], name, math.exp).items():
             found[key.removesuffix("_mean")] = value
+    del found["factor_8"]
     return found
 
 

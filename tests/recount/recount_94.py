@@ -1,5 +1,6 @@
 """The page on the goal and on the largest size counted again: verdict, criteria, other runs, exponents of others' points."""
 
+from tests.recount import recount_08
 from tests.recount import recount_09 as chapter
 from tests.recount.recount import label
 
@@ -18,7 +19,12 @@ def numbers() -> dict:
         chapter.in_other_runs(),
         chapter.registered(),
         chapter.exponents(),
+        recount_08.doublings(),
+        recount_08.far(),
+        recount_08.accuracy(),
     ):
         both |= part
-    TOLERANCES.update({key: value for key, value in chapter.TOLERANCES.items() if key in both})
+    TOLERANCES.update(
+        {key: value for key, value in (chapter.TOLERANCES | recount_08.TOLERANCES).items() if key in both}
+    )
     return both | {"last_tokens": label(max(row[chapter.D] for row in chapter.main()))}

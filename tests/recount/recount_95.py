@@ -7,14 +7,14 @@ import math
 import numpy as np
 from scipy import stats
 from tests.recount.recount import ROOT, distinct, label, table, trunk, where
-from tests.recount.recount_03 import D, N, by_size, cooldowns, trained
+from tests.recount.recount_03 import D, N, by_size, cooldowns, decay, published, trained
 
 EXCEPTED = {"comparison": "measured by the reader's machine"}
 TOLERANCES = {"loss_here": 1e-4}  # the reader's processor against a GPU in TF32: the chapter allows 1e-4 nats
 
 
 def numbers() -> dict:
-    return curvature() | pocket() | lock()
+    return curvature() | pocket() | lock() | decay() | published()
 
 
 def curvature() -> dict:

@@ -8,9 +8,9 @@ const ENDS = { n_params: [1e5, 1e12], tokens: [1e8, 1e14] };
 const SHORT = { n_params: "N", tokens: "D", bits: "bits", group_size: "group", budget: "budget" }; // names in a link
 const LIKE = 3; // a measured model is drawn where its size is at most so many times the one asked for, or times less
 const POINTS = 61;
-const SHARE_NOTE =
-  "* If inputs are rounded too, to MXINT-4, by the law that Cao et al. (2024, arXiv 2410.06722) printed for Qwen-1.5; it knows size alone. " +
-  "Red: beyond the sizes or tokens that the default law was fitted to. All laws: those that don't fail on models of others.";
+const NOTE =
+  "Red: beyond the sizes or tokens that the default law was fitted to. All laws: those that don't fail on models of others. " +
+  "* With inputs rounded too, in MXINT-4, matrix by matrix: this book's law of size and tokens, then the law of size that Cao et al. (2024, arXiv 2410.06722) printed for Qwen-1.5.";
 const MARK = "#calculator?";
 
 // "#calculator?N=7B&D=15T" -> what of it is a setting that the page offers.
@@ -39,7 +39,7 @@ export function calculator(holder, data) {
   const source = element(holder, "p", { class: "touch-note" });
   const draw = plot(element(holder, "div", { class: "touch-plots" }), "QiD against training tokens: a band of all laws, the default law as a line, dashed and red beyond what it was fitted to, measured models of like size as dots");
   const fill = table(holder, "Answers", ["question", "default law", "all laws"]);
-  element(holder, "p", { class: "touch-note" }, SHARE_NOTE);
+  element(holder, "p", { class: "touch-note" }, NOTE);
   const say = sentence(holder);
   const link = element(element(holder, "p", { class: "touch-note" }), "a", {}, "Link to this setting");
 
@@ -103,7 +103,7 @@ export function calculator(holder, data) {
       ["QiD, nats per token", usual(twoDigits(cost.default)), span(twoDigits(cost.low), twoDigits(cost.high))],
       [`tokens until ${may}`, usual(until(tokens.default)), span(until(tokens.low), until(tokens.high))],
       [`fewest bits for ${may}`, usual(width(bits.default)), widths(bits)],
-      [`share to keep in 16 bits for ${may}*`, percent(share, 0), ""],
+      [`share to keep in 16 bits for ${may}*`, usual(percent(share.own, 0)), `${percent(share.printed, 0)}, printed`],
       ["rounded weights, gigabytes", fixed(bytes / 1e9, 2), ""],
     ];
   }
@@ -114,7 +114,7 @@ export function calculator(holder, data) {
       `${amountWords(state.n_params)} parameters, ${amountWords(state.tokens)} tokens, ${state.bits} bits in groups of ${state.group_size}. ` +
       `Perplexity times ${times(cost.default)} by the default law, ${span(times(cost.low), times(cost.high))} by all laws. ` +
       `It has risen by ${percent(state.budget, 0)} after ${until(tokens.default)} tokens by the default law; that budget takes ${width(bits.default)} bits, ${widths(bits)} by all laws. ` +
-      `With inputs rounded too, ${percent(share, 0)} of the weights would have to stay in 16 bits. ` +
+      `With inputs rounded too, ${percent(share.own, 0)} of the weights would have to stay in 16 bits by this book's law, ${percent(share.printed, 0)} by a printed one. ` +
       (far.length ? `Outside what was fitted: ${far.join(" and ")}.` : inside(state, data) ? "Within the sizes and tokens that were fitted." : "Below the sizes or tokens that were fitted.")
     );
   }

@@ -43,7 +43,7 @@ export function amountControl(holder, { label, ends, value, onInput }) {
   element(row, "label", { for: ids[0] }, label);
   const typed = element(row, "input", { type: "text", id: ids[0], inputmode: "text", spellcheck: "false", autocomplete: "off" });
   const [min, max] = ends.map(Math.log10);
-  const moved = element(row, "input", { type: "range", id: ids[1], min, max, step: 0.01, "aria-label": `${label}, slider` });
+  const moved = element(row, "input", { type: "range", id: ids[1], min, max, step: (max - min) / 200, "aria-label": `${label}, slider` });
   const set = (next) => {
     typed.value = amountWords(next);
     typed.removeAttribute("aria-invalid");
@@ -52,7 +52,7 @@ export function amountControl(holder, { label, ends, value, onInput }) {
   };
   set(value);
   moved.addEventListener("input", () => {
-    const next = 10 ** Number(moved.value);
+    const next = Math.min(Math.max(10 ** Number(moved.value), ends[0]), ends[1]); // powers of logarithms miss the ends by a bit
     set(next);
     onInput(next);
   });

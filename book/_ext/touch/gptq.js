@@ -29,7 +29,7 @@ export function gptq(holder, data) {
     Object.assign(state, change);
     const done = gptqSteps(data.weights, data.hessian, state.bits, data.damping);
     const now = done.steps[state.step];
-    fill(now.weights.map((weights, row) => [String(row + 1), ...weights.map((_, i) => cell(now, row, i)), state.step ? fixed(now.errors[row], 3) : "none yet"]));
+    fill(now.weights.map((weights, row) => [String(row + 1), ...weights.map((_, i) => cell(now, row, i)), state.step ? fixed(now.errors[row], 3) : "none"]));
     back.disabled = state.step === 0;
     next.disabled = state.step === n;
     say(words(now));

@@ -24,6 +24,8 @@ export function tokensAt(law, target, asked, data) {
   return Math.exp((low + high) / 2);
 }
 
+const asShare = (value) => Math.min(Math.max(value, 0), 1);
+
 const span = (values) => [Math.min(...values), Math.max(...values)];
 
 // All answers about one model: { default, low, high } each, over the laws that don't fail on models of others.
@@ -42,7 +44,10 @@ export function answers(asked, data) {
     qid: every((law) => qid(law, asked, data)),
     tokens: every((law) => tokensAt(law, target, asked, data)),
     bits: { default: fewest("default"), low: fewest("low"), high: fewest("high") },
-    share: Math.min(Math.max((Math.log(asked.n_params / 1e9) - share.c) / share.k, 0), 1),
+    share: {
+      own: asShare(share.intercept + share.size * Math.log(asked.n_params / 1e9) + share.tokens * Math.log(asked.tokens / 1e9)),
+      printed: asShare((Math.log(asked.n_params / 1e9) - share.c) / share.k),
+    },
     bytes: (asked.n_params * (asked.bits + (16 + asked.bits) / asked.group_size)) / 8,
     times: { n_params: asked.n_params / data.box.n_params[1], tokens: asked.tokens / data.box.tokens[1] },
   };

@@ -1,7 +1,9 @@
 // A small plot in SVG, drawn as wide as it stands: axes, lines with their names at their ends, bands, dots, a rule.
 import { drawing, element } from "./controls.js";
 
-const MARGIN = { left: 46, right: 50, top: 24, bottom: 24 };
+export const BITS_COLOURS = { 2: "var(--touch-2)", 3: "var(--touch-3)", 4: "var(--touch-4)", 16: "var(--touch-16)" };
+
+const MARGIN = { left: 46, right: 56, top: 24, bottom: 24 };
 const APART = 13; // lines of lettering
 let clips = 0;
 

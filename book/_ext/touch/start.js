@@ -2,9 +2,10 @@
 import { calculator } from "./calculator.js";
 import { gptq } from "./gptq.js";
 import { grid } from "./grid.js";
+import { law } from "./law.js";
 import { training } from "./training.js";
 
-const KINDS = { calculator, grid, gptq, training };
+const KINDS = { calculator, grid, gptq, law, training };
 
 function start() {
   for (const holder of document.querySelectorAll(".touch")) {

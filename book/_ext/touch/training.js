@@ -1,10 +1,9 @@
 // One training run, checkpoint by checkpoint: loss, QiD, and how far rounding to nearest moves the weights.
 import { element, list, sentence, slider } from "./controls.js";
 import { amountWords, fixed, percent, twoDigits } from "./numbers.js";
-import { plot } from "./plot.js";
+import { BITS_COLOURS, plot } from "./plot.js";
 
 const HEIGHT = 230;
-const COLOURS = { 2: "var(--touch-2)", 3: "var(--touch-3)", 4: "var(--touch-4)", 16: "var(--touch-16)" };
 
 export function training(holder, { runs, widths, start }) {
   const state = { run: runs.find(({ name }) => name === start), at: 0 };
@@ -29,8 +28,8 @@ export function training(holder, { runs, widths, start }) {
     const lines = (of, also = []) => [
       { kind: "rule", at: run.tokens[at], colour: "var(--pst-color-text-muted)" },
       ...also.map(([values, bits, name]) => ({ values, bits, name })).concat(widths.map((bits) => ({ values: of(bits), bits, name: `${bits} bits` }))).flatMap(({ values, bits, name }) => [
-        { kind: "line", points: values.map((value, i) => [run.tokens[i], value]), colour: COLOURS[bits], name },
-        { kind: "dots", points: [[run.tokens[at], values[at]]], colour: COLOURS[bits] },
+        { kind: "line", points: values.map((value, i) => [run.tokens[i], value]), colour: BITS_COLOURS[bits], name },
+        { kind: "dots", points: [[run.tokens[at], values[at]]], colour: BITS_COLOURS[bits] },
       ]),
     ];
     drawn.loss({ height: HEIGHT, x, y: { domain: [1.2, 8], log: true, ticks: [2, 4, 8], read: String, title: "loss, nats per token" }, marks: lines((bits) => run.loss.map((loss, i) => loss + run.qid[bits][i]), [[run.loss, 16, "16 bits"]]) });

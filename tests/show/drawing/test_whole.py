@@ -1,12 +1,14 @@
 """One file a figure, and in a notebook no other form of it."""
 
+from xml.etree import ElementTree
+
 import matplotlib.pyplot as plt
 import nbclient
 import nbformat
 import pytest
 
 from helpers.show.drawing.vector import SVG, text_of
-from helpers.show.drawing.whole import apart, whole
+from helpers.show.drawing.whole import DATA, NARROW, apart, whole
 
 
 @pytest.fixture
@@ -16,13 +18,26 @@ def figure(styled):
     return drawn
 
 
-def test_a_figure_comes_apart_into_its_picture_alone(figure):
-    root, _ = apart(whole(figure))
+def test_a_figure_comes_apart_into_its_two_pictures_and_its_data(figure):
+    root, enclosed = apart(whole(figure))
     assert root.tag == f"{{{SVG}}}svg"
     assert "metadata" not in text_of(root)
+    assert set(enclosed) == {NARROW, DATA}
+    slim = ElementTree.fromstring(enclosed[NARROW])
+    assert float(slim.attrib["width"].removesuffix("pt")) < 290 < float(root.attrib["width"].removesuffix("pt"))
+    assert enclosed[DATA] == "series,x,y\nline,1.0,3.0\nline,2.0,4.0\n"
+    assert figure.get_size_inches().tolist() == [7.0, 4.3]
+
+
+def test_a_note_has_neither(styled):
+    note = plt.figure(figsize=(7, 1.2))
+    note.text(0.5, 0.5, "nothing to compare")
+    assert apart(whole(note))[1] == {}
 
 
 NOTEBOOK = """
+from xml.etree import ElementTree
+
 import matplotlib.pyplot as plt
 from helpers.show.style import use_house_style
 use_house_style()

@@ -9,6 +9,7 @@ import pytest
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures.your_model import printed_figure
 from helpers.show.numbers import your_model
+from helpers.table.files import read_table, read_trials
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = np.array([0.01, -0.01])
@@ -72,3 +73,12 @@ def test_the_figure_has_a_panel_a_width_and_every_printed_point(points):
     assert [axes.get_title() for axes in figure.axes] == ["2 bits", "3 bits", "4 bits"]
     drawn = sum(len(line.get_xdata()) for axes in figure.axes for line in axes.lines)
     assert drawn == points["bits"].isin([2, 3, 4]).sum()
+
+
+def test_the_share_that_stays_in_16_bits_follows_size_and_tokens():
+    trials = read_trials(ROOT / "results/trials.parquet").to_pandas()
+    laws = your_model.kept_laws(trials, read_table(ROOT / "results/measurements.parquet").to_pandas())
+    assert list(laws) == [0.05, 0.1, 0.2]
+    assert all(law.size_slope.high < 0 < law.token_slope.low for law in laws.values())
+    middle = [law.intercept.value + law.token_slope.value * np.log(0.5) for law in laws.values()]
+    assert middle == sorted(middle, reverse=True)  # who allows more keeps less

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.book.touch_page import in_node, needs_node
+from tests.book.touch_page import KEPT, in_node, needs_node
 
 from helpers.analyse.fits.answers import invert, predict
 from helpers.analyse.fits.stored import read_fits
@@ -36,7 +36,7 @@ def fits():
 @pytest.fixture(scope="module")
 def data(fits):
     measured = pd.DataFrame({"model": ["m"], N_PARAMS: [6e9], TOKENS_SEEN: [1e12], "bits": [4], "qid_nats": [0.03]})
-    return calculator.calculator(fits, measured, START).data
+    return calculator.calculator(fits, measured, KEPT, START).data
 
 
 def in_words(asked: dict) -> dict[str, float]:
@@ -116,8 +116,11 @@ def test_its_answers_are_the_default_s_and_the_band_s(fits, data, said):
         assert answer["qid"] == pytest.approx(
             {"default": default[asked["bits"]], "low": min(band), "high": max(band)}, rel=1e-9
         )
-        kept = 1 - float(CAO_2024_LAWS[asked["budget"]].largest_ratio(asked["n_params"]))
-        assert answer["share"] == pytest.approx(min(max(kept, 0), 1), rel=1e-9, abs=1e-12)
+        billions = [math.log(asked[name] / 1e9) for name in ("n_params", "tokens")]
+        own = 0.3 - 0.1 * billions[0] + 0.15 * billions[1]
+        printed = 1 - float(CAO_2024_LAWS[asked["budget"]].largest_ratio(asked["n_params"]))
+        shares = {"own": min(max(own, 0), 1), "printed": min(max(printed, 0), 1)}
+        assert answer["share"] == pytest.approx(shares, rel=1e-9, abs=1e-12)
         overhead = (16 + asked["bits"]) / asked["group_size"]
         assert answer["bytes"] == pytest.approx(asked["n_params"] * (asked["bits"] + overhead) / 8, rel=1e-12)
         within = [bits for bits in (2, 3, 4) if default[bits] <= math.log(1 + asked["budget"])]

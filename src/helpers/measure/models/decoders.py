@@ -70,8 +70,8 @@ class Decoder:
                 raise _StopError
             return (hidden,) if self.in_tuples else hidden
 
-        # as if there were no blocks: their copies would be made for nothing, a whole model's at every batch
-        with _forward_by(pass_on, self.blocks), widened_in_turn(self.model, ()), contextlib.suppress(_StopError):
+        widened = widened_in_turn(self.model, (), skipped=self.blocks)
+        with _forward_by(pass_on, self.blocks), widened, contextlib.suppress(_StopError):
             self.model(tokens, use_cache=False)
         if first[0].dtype in NARROW:
             raise unknown_structure(self.model, f"its blocks get {first[0].dtype} from a float32 embedding")

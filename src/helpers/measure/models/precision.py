@@ -2,10 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 
 from helpers.table.errors import QuantizationError, SpecError
+
+if TYPE_CHECKING:
+    from helpers.measure.models.cuda.halves import Halves
 
 TENSOR_DTYPE = {"float32": torch.float32, "tfloat32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -27,6 +31,16 @@ def matrix_products(dtype: str) -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def taken_apart(matrices: torch.Tensor) -> "Halves | None":
+    """Return matrices (V, n, k) taken apart where products are made of halves: float32's on a GPU, without TF32."""
+    full = matrices.dtype == torch.float32 and not torch.backends.cuda.matmul.allow_tf32
+    if not (full and matrices.is_cuda and matrices.numel()):
+        return None
+    from helpers.measure.models.cuda import halves  # Triton is there only where CUDA is
+
+    return halves.halves_of(matrices)
 
 
 def refuse_without_tensor_cores(dtype: str, device: torch.device) -> None:

@@ -8,9 +8,10 @@ only the modules that own parameters are replaced by ones that hold V sets of th
 import contextlib
 import copy
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,16 @@ from torch.func import functional_call
 
 from helpers.measure.models.as_linear import Experts
 from helpers.measure.models.decoders import Decoder, linear_in, stored_buffers
+from helpers.measure.models.precision import taken_apart
 from helpers.measure.models.stored import widened_outside
 from helpers.measure.models.streaming.placing import device_of
 from helpers.table.records import given
+
+# Batches: on a GPU less than what a block's activations of one batch take
+EMBEDDED_TOGETHER = {"cpu": 1, "cuda": 4}
+
+if TYPE_CHECKING:
+    from helpers.measure.models.cuda.halves import Halves
 
 Layer = TypeVar("Layer", bound="StackedLinear")
 
@@ -39,26 +47,32 @@ class StackedLinear(nn.Module):
         super().__init__()
         self.weight: Tensor | None = None
         self.bias: Tensor | None = None
+        self.apart: Halves | None = None  # the inputs to be multiplied next, where they are taken apart already
 
     def see(self, inputs: Tensor, shares: list[int] | None = None) -> None:
         """Look at the inputs before they are multiplied; a walk that rounds may let its micro-batch wait."""
 
     def forward(self, inputs: Tensor, shares: list[int] | None = None) -> Tensor:
         """Multiply each variant's inputs with its own weight."""
-        weight = given(self.weight)
+        weight = given(self.weight).to(inputs.dtype)  # TF32's operands may come in float16
+        stacked_bias = None if self.bias is None else self.bias.to(inputs.dtype)
         if shares is not None:
             parts = inputs.split(shares)
-            biases = [None] * len(parts) if self.bias is None else self.bias
+            biases = [None] * len(parts) if stacked_bias is None else stacked_bias
             each = zip(parts, weight, biases, strict=True)
             return torch.cat([nn.functional.linear(part, own, bias) for part, own, bias in each])
         n_variants, rows, columns = weight.shape
         stacked = inputs.reshape(n_variants, -1, columns)
+        apart, self.apart = self.apart or taken_apart(stacked), None
+        if apart is not None:
+            of_weight = given(taken_apart(weight))
+            return apart.product(of_weight, stacked_bias).view(*inputs.shape[:-1], rows)
         outputs = stacked.new_empty(n_variants, stacked.shape[1], rows)
         for v in range(n_variants):  # one product per variant: wide enough, its bias for nothing, its bits its own
-            if self.bias is None:
+            if stacked_bias is None:
                 torch.mm(stacked[v], weight[v].mT, out=outputs[v])
             else:
-                torch.addmm(self.bias[v], stacked[v], weight[v].mT, out=outputs[v])
+                torch.addmm(stacked_bias[v], stacked[v], weight[v].mT, out=outputs[v])
         return outputs.view(*inputs.shape[:-1], rows)
 
 
@@ -195,7 +209,7 @@ class Stack(Generic[Layer]):
     def clear(self) -> None:
         """Let go of all parameters."""
         for layer in self.layers.values():
-            layer.weight = layer.bias = None
+            layer.weight = layer.bias = layer.apart = None
         for stacked in self.others.values():
             stacked.values = {}
 
@@ -233,14 +247,17 @@ def first_inputs(
 ) -> Iterator[Tensor]:
     """Yield the first block's hidden states for each batch of tokens (n, L), once per variant: (V x n, L, d).
 
-    Embeddings are fetched and widened once for all batches.
+    Embeddings are fetched and widened once for all batches. A few are embedded at once: a GPU would wait for the call.
     """
     with contextlib.ExitStack() as embeddings:
         for decoder in decoders:
             embeddings.enter_context(widened_outside(decoder.model, decoder.blocks, *decoder.tail))
-        for batch in batches:
-            by_decoder = [decoder.inputs(batch)[0].to(dtype) for decoder in decoders]
-            yield torch.cat([by_decoder[owner] for owner in owners])
+        remaining = iter(batches)
+        while together := tuple(itertools.islice(remaining, EMBEDDED_TOGETHER[device_of(decoders[0].model).type])):
+            sizes = [len(batch) for batch in together]
+            by_decoder = [decoder.inputs(torch.cat(together))[0].to(dtype).split(sizes) for decoder in decoders]
+            for of_batch in zip(*by_decoder, strict=True):
+                yield torch.cat([of_batch[owner] for owner in owners])
 
 
 def block_arguments(decoder: Decoder, tokens: Tensor, dtype: torch.dtype) -> list[dict[str, Any]]:

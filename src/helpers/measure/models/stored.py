@@ -83,13 +83,14 @@ def _waiting(parameter: nn.Parameter, device: torch.device) -> bool:
 
 
 @contextlib.contextmanager
-def widened_in_turn(model: nn.Module, blocks: Iterable[nn.Module]) -> Iterator[None]:
+def widened_in_turn(model: nn.Module, blocks: Iterable[nn.Module], skipped: Iterable[nn.Module] = ()) -> Iterator[None]:
     """Let every part of a model be float32 while it runs: a block as a whole, the modules outside of blocks each.
 
-    So the model itself can run, with one block's copies at a time.
+    So the model itself can run, with one block's copies at a time. `skipped` blocks aren't run: copies of a whole
+    model would be made for nothing at every batch.
     """
     blocks = list(blocks)
-    inside = {module for block in blocks for module in block.modules()}
+    inside = {module for block in (*blocks, *skipped) for module in block.modules()}
     outside = [module for module in model.modules() if module not in inside and module._parameters]
     handles: list[Any] = []
     running: dict[nn.Module, contextlib.ExitStack] = {}

@@ -179,3 +179,20 @@ def inverse_of_lower(lower: Tensor) -> Tensor:
     _invert_diagonal[launch](stacked, inverse, n, SIZE=INVERTED)
     _invert_below[launch](stacked, inverse, n, SIZE=INVERTED)
     return inverse.view(lower.shape)
+
+
+@triton.jit
+def _mean_of_row(rows, means, n, WIDTH: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, WIDTH)
+    values = tl.load(rows + row * n + column, mask=column < n, other=0.0)
+    tl.store(means + row, tl.sum(values, axis=0) / n)
+
+
+def means_of_rows(rows: Tensor) -> Tensor:
+    """Return the mean of each row of (..., n), float32, summed in an order that n alone decides."""
+    n = rows.shape[-1]
+    rows = rows.contiguous()
+    means = torch.empty(rows.shape[:-1], dtype=rows.dtype, device=rows.device)
+    _mean_of_row[(means.numel(),)](rows, means, n, WIDTH=triton.next_power_of_2(n))
+    return means

@@ -22,7 +22,7 @@ LAZY_COLUMNS = 128  # columns corrected together before the rest of the matrix i
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 65536}
 PANELS, PANEL_COLUMNS = 4, 128
 # Columns, on a GPU, up to which matrices are factorised as a batch and inverted by one kernel
-FACTORISED_TOGETHER, INVERTED_TOGETHER = 1024, 2048
+FACTORISED_TOGETHER, INVERTED_TOGETHER = 1536, 2048
 DAMPING_RUNGS = (1.0, 10.0, 100.0)  # multiples of rel_damp that are tried in turn; the one used is recorded
 
 
@@ -88,8 +88,8 @@ def _add_product(target: Tensor, left: Tensor, right: Tensor, factor: float = 1.
     Matrix by matrix: a batched product's order of sums may depend on how many there are.
     """
     for index in itertools.product(*map(range, target.shape[:-2])):
-        if target.is_cuda and left.dtype == torch.bfloat16:
-            target[index] += factor * torch.mm(left[index], right[index], out_dtype=torch.float32)
+        if target.is_cuda and left.dtype in (torch.bfloat16, torch.float16):
+            target[index].add_(torch.mm(left[index], right[index], out_dtype=torch.float32), alpha=factor)
         else:
             target[index].addmm_(left[index].to(target.dtype), right[index].to(target.dtype), alpha=factor)
 
@@ -120,10 +120,12 @@ def inverse_factor(hessian: Tensor, rel_damp: float) -> tuple[Tensor, Tensor]:
 
 
 def _means(rows: Tensor) -> Tensor:
-    """Return the mean of each row of (..., n): on a GPU row by row, where the order of sums depends on their number."""
+    """Return the mean of each row of (..., n), on a GPU by a kernel: torch's order of sums depends on their number."""
     if not rows.is_cuda:
         return rows.mean(-1)
-    return torch.stack([row.mean() for row in rows.reshape(-1, rows.shape[-1])]).view(rows.shape[:-1])
+    from helpers.measure.rounding.gptq_columns_cuda import means_of_rows  # Triton is there only where CUDA is
+
+    return means_of_rows(rows)
 
 
 def _cholesky(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,10 +134,10 @@ def _cholesky(matrix: Tensor) -> tuple[Tensor, Tensor]:
     On a GPU one matrix and several are factorised by different programs: small matrices go as several, even one, and
     large ones one by one, whichever costs less.
     """
-    stacked = matrix.reshape(-1, *matrix.shape[-2:])
     if not matrix.is_cuda:
         lower, info = torch.linalg.cholesky_ex(matrix)
         return lower, info
+    stacked = matrix.reshape(-1, *matrix.shape[-2:])
     if matrix.shape[-1] > FACTORISED_TOGETHER:
         parts = [torch.linalg.cholesky_ex(each) for each in stacked]
         lower, info = torch.stack([part.L for part in parts]), torch.stack([part.info for part in parts])

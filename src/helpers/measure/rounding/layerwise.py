@@ -24,14 +24,14 @@ from torch import Tensor, nn
 from helpers.measure.models.as_linear import expert_of
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
 from helpers.measure.models.memory import Share, calibration_work, share
-from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores
+from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores, taken_apart
 from helpers.measure.models.stacking import StackedLinear, WaitError, block_arguments, block_stacks, first_inputs
 from helpers.measure.models.streaming.feed import BlockFeed
 from helpers.measure.models.streaming.hidden import HiddenStates
 from helpers.measure.models.streaming.placing import device_of, home_of
 from helpers.measure.rounding import gptq_solver
 from helpers.measure.rounding.rounded import Answers, Checkpoint
-from helpers.measure.rounding.variants import Variant, solved_alike, variant_of
+from helpers.measure.rounding.variants import Variant, solved_alike, variants_of
 from helpers.table.errors import QuantizationError
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
@@ -63,7 +63,7 @@ def walk(
     n_variants = len(checkpoints) * len(schemes)
     at_once = share_of(decoders, n_sequences, seq_len, dtype, n_variants, memory_bytes)
     while True:
-        variants = [variant_of(owner, decoder, scheme) for owner, decoder in enumerate(decoders) for scheme in schemes]
+        variants = [each for owner, decoder in enumerate(decoders) for each in variants_of(owner, decoder, schemes)]
         try:
             for start in range(0, len(variants), at_once.variants):
                 members = variants[start : start + at_once.variants]
@@ -216,8 +216,11 @@ class _Walk:
 
     def _hessian(self, name: str, inputs: Tensor, shares: list[int] | None) -> Tensor:
         """Return the mean of x x^T over all tokens, (V, columns, columns); raise WaitError until all are there."""
+        apart = None
         if shares is None:
-            moments = gptq_solver.second_moments(inputs.reshape(len(self.variants), -1, inputs.shape[-1]))
+            stacked = inputs.reshape(len(self.variants), -1, inputs.shape[-1])
+            apart = taken_apart(stacked)
+            moments = gptq_solver.second_moments(stacked) if apart is None else apart.second_moments()
         else:
             moments = torch.stack([gptq_solver.second_moments(part) for part in inputs.split(shares)])
             before = self.block.routed.get(name, [0] * len(shares))
@@ -227,6 +230,7 @@ class _Walk:
         self.block.n_arrived[name] += 1
         if self.block.n_arrived[name] < len(self.batches):
             raise WaitError
+        self.stacks[self.block.index].layers[name].apart = apart
         if shares is None:
             return sums.pop(name).div_(sum(tokens.numel() for tokens in self.batches))
         return self._over_routed(name, sums.pop(name))

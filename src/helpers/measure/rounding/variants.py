@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -64,13 +65,14 @@ def largest(figures: list[float]) -> float:
     return math.nan if any(map(math.isnan, figures)) else max(figures)
 
 
-def variant_of(owner: int, decoder: Decoder, scheme: QuantScheme) -> Variant:
-    """Return a variant of which nothing is rounded yet; one that keeps a matrix the model lacks has failed."""
-    unknown = unknown_matrix(decoder, scheme)
+def variants_of(owner: int, decoder: Decoder, schemes: Sequence[QuantScheme]) -> list[Variant]:
+    """Return a checkpoint's variants, nothing rounded yet; one that keeps a matrix the model lacks has failed."""
     n_params = sum(layer.weight.numel() for layer in decoder.linear_layers().values())
-    return Variant(
-        owner, scheme, n_params, failure=QuantizationError(f"{scheme.label}: {unknown}") if unknown else None
-    )
+    variants = [Variant(owner, scheme, n_params) for scheme in schemes]
+    for variant in variants:
+        if unknown := unknown_matrix(decoder, variant.scheme):
+            variant.failure = QuantizationError(f"{variant.scheme.label}: {unknown}")
+    return variants
 
 
 def solved_alike(scheme: QuantScheme) -> tuple[object, ...]:

@@ -27,6 +27,7 @@ from helpers.measure.models.streaming.hidden import HiddenStates, OfVariant
 from helpers.measure.models.streaming.placing import device_of
 from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
 from helpers.measure.rounding.rounded import Checkpoint, Rounded, number_or_none
+from helpers.measure.scoring.half_head import HalfHead
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.records import given
 
@@ -200,7 +201,7 @@ class _SideBySide:
     def _scores_of(self, decoder: Decoder, original: OfVariant, rounded: list[OfVariant]) -> list[Score]:
         """Return the scores of a 16-bit model and of rounded ones from what their last blocks put out."""
         with fetched(*decoder.tail):
-            tail = [_in_dtype(module, TENSOR_DTYPE[self.dtype]) for module in decoder.tail]
+            tail = [_at_work(module, self.dtype) for module in decoder.tail]
             return self._scores_by(tail, int(decoder.model.config.vocab_size), [original, *rounded])
 
     def _scores_by(self, tail: Sequence[nn.Module], vocabulary_size: int, hidden: list[OfVariant]) -> list[Score]:
@@ -221,8 +222,11 @@ class _SideBySide:
         return [Score(*scores) for scores in seen]
 
 
-def _in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Return the module with its parameters in `dtype`: itself where they are, or where it has none."""
+def _at_work(module: nn.Module, precision: str) -> nn.Module:
+    """Return a module of the tail as it works in a precision: itself where its parameters are so, or it has none."""
+    if precision == "tfloat32" and type(module) is nn.Linear:
+        return HalfHead(module)
+    dtype = TENSOR_DTYPE[precision]
     if all(parameter.dtype == dtype for parameter in module.parameters()):
         return module
     return copy.deepcopy(module).to(dtype)

@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-COLUMNS_AT_ONCE = 4096
+COLUMNS_AT_ONCE = 1024
 
 
 @triton.jit
@@ -24,8 +24,9 @@ def _score_kernel(
         inside = column < n_columns
         z = tl.load(logits + row * n_columns + column, mask=inside, other=-float("inf")).to(tl.float32)
         highest = tl.max(z, axis=0)
-        if highest > peak:
-            top = begin + tl.argmax(z, axis=0)
+        if not COMPARED:  # noqa: SIM102  # known when this is compiled
+            if highest > peak:
+                top = begin + tl.argmax(z, axis=0)
         new_peak = tl.maximum(peak, highest)
         total = total * tl.exp(peak - new_peak) + tl.sum(tl.where(inside, tl.exp(z - new_peak), 0.0), axis=0)
         peak = new_peak
@@ -35,12 +36,15 @@ def _score_kernel(
             cross += tl.sum(tl.where(inside, tl.exp(log_p) * (log_p - z), 0.0), axis=0)
     log_z = peak + tl.log(total)
     target = tl.load(targets + row)
-    tl.store(losses + row, log_z - tl.load(logits + row * n_columns + target).to(tl.float32))
-    tl.store(right + row, (target == top).to(tl.int32))
-    if COMPARED:
+    of_target = tl.load(logits + row * n_columns + target).to(tl.float32)
+    tl.store(losses + row, log_z - of_target)
+    if COMPARED:  # a token is the likeliest where no other is likelier
+        tl.store(right + row, (of_target == peak).to(tl.int32))
         tl.store(kl + row, cross + log_z)
-        tl.store(top_out + row, (tl.load(original_top + row) == top).to(tl.int32))
+        of_top = tl.load(logits + row * n_columns + tl.load(original_top + row)).to(tl.float32)
+        tl.store(top_out + row, (of_top == peak).to(tl.int32))
     else:
+        tl.store(right + row, (target == top).to(tl.int32))
         tl.store(log_z_out + row, log_z)
         tl.store(top_out + row, top)
 
@@ -53,7 +57,7 @@ def _launch(logits: Tensor, targets: Tensor, original: tuple[Tensor, Tensor, Ten
     n_columns = logits.shape[-1]
     _score_kernel[(targets.numel(),)](
         logits, base, targets, base_log_z, base_top, losses, right, second, second, top, n_columns,
-        COMPARED=original is not None, SIZE=min(COLUMNS_AT_ONCE, triton.next_power_of_2(n_columns)), num_warps=8,
+        COMPARED=original is not None, SIZE=min(COLUMNS_AT_ONCE, triton.next_power_of_2(n_columns)), num_warps=2,
     )  # fmt: skip
     return losses, right, second, top
 

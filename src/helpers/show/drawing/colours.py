@@ -4,6 +4,8 @@ Lightness is that of OKLab (Ottosson, "A perceptual color space for image proces
 leaves the hue alone. Contrast is the Web Content Accessibility Guidelines' (2.2, "contrast ratio"), from 1 to 21.
 """
 
+from functools import cache
+
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
@@ -70,6 +72,7 @@ def with_lightness(colour: str, wanted: float) -> str:
     return to_hex((red, green, blue))
 
 
+@cache
 def on_light(colour: str) -> str:
     """Return `colour`, darkened until it is seen on the light card; what isn't data stays as it is."""
     if colour in DARK_ROLES:
@@ -81,6 +84,7 @@ def on_light(colour: str) -> str:
     return colour
 
 
+@cache
 def on_dark(colour: str) -> str:
     """Return the counterpart of `colour` on the dark card: of two colours of data the darker stays the darker."""
     return DARK_ROLES.get(colour) or with_lightness(colour, min(DARKEST + STEEPNESS * lightness(colour), 1.0))

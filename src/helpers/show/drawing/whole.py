@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 from IPython import get_ipython
 from matplotlib.figure import Figure
 
-from helpers.show.drawing.narrow import narrow
+from helpers.show.drawing.data import table_of
+from helpers.show.drawing.layouts import narrow, wide
 from helpers.show.drawing.vector import SVG, as_svg, text_of
 
 ENCLOSED = f"{{{SVG}}}metadata"
@@ -22,10 +23,14 @@ def _enclose(root: ElementTree.Element, name: str, text: str) -> None:
 
 def whole(figure: Figure) -> str:
     """Return a figure's picture as SVG, with the narrow picture and its data (CSV) as metadata."""
+    figure = wide(figure)
     root = as_svg(figure)
     slim = narrow(figure)
     if slim is not None:
         _enclose(root, NARROW, text_of(as_svg(slim)))
+    table = table_of(figure)
+    if len(table):
+        _enclose(root, DATA, table.to_csv(index=False))
     return text_of(root)
 
 

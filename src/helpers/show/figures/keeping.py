@@ -27,6 +27,11 @@ from helpers.show.style import (
 
 STORED_LABEL = "stored bits (bits per weight of the blocks)"
 RATIO_LABEL = "QiD over that of GPTQ\nat equal stored bits (factor)"
+INPUT_STYLES = {  # colour, marker of ways to scale inputs
+    "RTN, a scale a token": ("#b85c93", "s"),
+    "CrossQuant, 0.5": ("#0072b2", "D"),
+    "CrossQuant, 0.15": ("#009e73", "o"),
+}
 WAYS = {  # colour, marker
     LINE: (INK, "o"),
     NEAREST: ("#b85c93", "s"),
@@ -69,7 +74,7 @@ def _factors(axes: Axes, axis: str, ticks: Sequence[float], label: str) -> None:
 
 def pooled_ratios(summary: pd.DataFrame) -> Axes:
     """Draw the ratios of `keeping.pooled` against mean stored bits, intervals as bars, colour and marker by way."""
-    axes = plt.subplots(figsize=(7.0, 4.6))[1]
+    axes = plt.subplots(figsize=(7.0, 3.7))[1]
     for way, (colour, marker) in WAYS.items():
         rows = summary[summary["way"] == way].sort_values("stored_bits")
         if not rows.empty:

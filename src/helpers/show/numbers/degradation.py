@@ -255,8 +255,9 @@ def in_kl(rows: pd.DataFrame) -> Numbers:
     claim(off.max() < 0.04, "KL leaves the rule by little")
     claim(bool((rows["kl_nats"] > 0).all()), "all KL is positive")
     found: Numbers = {"kl_off": off.max(), "kl_rows": len(rows), "rule_8": rule[6, 8]}
+    found |= {f"factor_8_{end}": qid.loc[(6, 8), end] for end in ("low", "high")}
     for end, name in ENDS.items():
-        found |= {f"kl_factor_8{end}": kl.loc[(6, 8), name], f"factor_8{end}": qid.loc[(6, 8), name]}
+        found[f"kl_factor_8{end}"] = kl.loc[(6, 8), name]
     for few, many in ((2, 3), (5, 6), (6, 8)):
         found[f"power_{many}"] = np.log(qid.loc[(few, many), "mean"]) * (many - few) / np.log(many / few)
     return found | _up_and_slopes(rows)

@@ -57,21 +57,17 @@ def yardstick(late: pd.DataFrame) -> Numbers:
 
 def scores(judged: pd.DataFrame) -> Numbers:
     """Return what the map of scores shows of single laws; `judged` as `one_at_a_time` returns it."""
-    rms, coverage, bias = (table_of_scores(judged, score) for score in ("log_rms", "coverage", "log_bias"))
+    rms, bias = (table_of_scores(judged, score) for score in ("log_rms", "log_bias"))
     published = set(judged.loc[judged["published"], "law"])
     competing = [law for law in rms.dropna(how="all").index if law not in published]
     straight, worst = rms.loc[STRAIGHT, LATE_PART], rms.loc[competing].max(axis=1, skipna=False).sort_values()
     _claim_of_scores(rms, bias, competing, sorted(published), list(worst.index[:2]))
     return {
-        "worst_told": worst["loss"],
-        "worst_chosen": worst[LOSS_PREDICTED],
-        "worst_next": worst.iloc[2],
         "power_tokens_over": float(np.exp(bias.loc["power", LATE_PART])),
         "straight_low": straight.min(),
         "straight_high": straight.max(),
         "threshold_tokens": rms.loc["threshold", LATE_PART],
         "exponential_two_bias": float(np.exp(bias.loc["exponential", "2 bits"])),
-        "exponential_two_cover": coverage.loc["exponential", "2 bits"],
         "power_other_bias": float(np.exp(bias.loc["power", "other bits"])),
         "exponential_other_bias": float(np.exp(bias.loc["exponential", "other bits"])),
         "told_decayed": rms.loc["loss", "decayed rate"],
@@ -183,8 +179,9 @@ def size_beside_tokens(trunk: pd.DataFrame) -> Numbers:
     claim(bool((held[0]["high"] < 0).all()), "at equal tokens larger models lose less")
     claim(bool((held[1]["high"] > 0).all()), "at equal tokens per parameter they don't")
     found: Numbers = {"size_runs": int(slopes["n_runs"].iloc[0])}
-    for bits, key, fixed in ((3, "tokens", held[0]), *((bits, "ratio", held[1]) for bits in FITTED_BITS)):
-        found |= {f"size_{end}_{key}_{bits}": signed(fixed.loc[bits, end]) for end in ("slope", "low", "high")}
+    found |= {f"size_slope_ratio_{bits}": signed(held[1].loc[bits, "slope"]) for bits in FITTED_BITS}
+    for key, fixed in (("tokens", held[0]), ("ratio", held[1])):
+        found |= {f"size_{end}_{key}_3": signed(fixed.loc[3, end]) for end in ("slope", "low", "high")}
     return found
 
 

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from helpers.analyse.mixed.largest_ratio_law import RatioFit, fit_ratio_law
 from helpers.analyse.questions.published_perplexities import external_points, one_a_setting
 from helpers.analyse.rows.degradation import BASELINE_KEY, N_PARAMS, TOKENS_SEEN, degradation
+from helpers.analyse.rows.study import MIXED, agreeing
+from helpers.show.numbers.choose.how_much_can_go_low import MAIN, METRIC, Mixed
 
 METHODS = ("RTN", "GPTQ", "AWQ")
 GROUP = "128"  # weights a scale of the printed points that are compared
@@ -58,3 +61,17 @@ def own_points(rows: pd.DataFrame) -> pd.DataFrame:
     """Return this book's rows for the calculator: `model`, size, tokens, `bits`, `qid_nats`, all QiD above zero."""
     shown = rows.loc[rows["qid_nats"] > 0, ["model", N_PARAMS, TOKENS_SEEN, "bits", "qid_nats"]]
     return shown.reset_index(drop=True)
+
+
+def kept_laws(trials: pd.DataFrame, measured: pd.DataFrame) -> dict[float, RatioFit]:
+    """Return by budget of relative perplexity the law of the share that stays in 16 bits, by size and tokens.
+
+    The law is chapter 15's, of weights and inputs in MXINT-4, matrix by matrix, at a constant rate. `trials` and
+    `measured` are the tracked tables. Raises FitError where a law can't be fitted.
+    """
+    own = measured[(measured["family"] == MIXED) & (measured["schedule"] == "constant")]
+    own = own[(own["method"] == "none") | (own["activation_format"] == "mxint")]
+    tried = {"schedule": "constant", "activation_format": "mxint", "granularity": "matmul"}
+    largest = Mixed.from_tables(trials[agreeing(trials, tried)], own).largest
+    main = largest[agreeing(largest, {"scheme": MAIN, "metric": METRIC, "granularity": "matmul"})]
+    return {float(budget): fit_ratio_law(rows, with_tokens=True) for budget, rows in main.groupby("budget")}

@@ -23,7 +23,7 @@ from helpers.analyse.laws.loss import OuyangLossLaw
 from helpers.analyse.laws.names import FORMS, PER_BIT
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.laws.variables import SEARCHED, LawError
-from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS
+from helpers.analyse.mixed.largest_ratio_law import CAO_2024_LAWS, RatioFit
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import GROUP_SIZE
 from helpers.show.touch.presets import presets
@@ -93,10 +93,13 @@ def law_rows(fits: StoredFits) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def calculator(fits: StoredFits, measured: pd.DataFrame, start: Mapping[str, float]) -> Widget:
+def calculator(
+    fits: StoredFits, measured: pd.DataFrame, kept: Mapping[float, RatioFit], start: Mapping[str, float]
+) -> Widget:
     """Return the calculator: all laws and the models that were measured, beginning with the model `start`.
 
-    `measured` has `N_PARAMS`, `TOKENS_SEEN`, `bits` and `qid_nats`; `start` gives n_params, tokens, bits and
+    `measured` has `N_PARAMS`, `TOKENS_SEEN`, `bits` and `qid_nats`; `kept` has by budget the law of size and tokens of
+    the share that stays in 16 bits, for each budget that is offered; `start` gives n_params, tokens, bits and
     group_size. Raises LawError where the fits' loss law isn't Kaplan's form.
     """
     loss = fits.loss_law
@@ -111,7 +114,7 @@ def calculator(fits: StoredFits, measured: pd.DataFrame, start: Mapping[str, flo
         "box": {"n_params": box.n_params, "tokens": box.tokens},
         "searched": SEARCHED["tokens"],
         "measured": [_dot(*row) for row in dots.itertuples(index=False)],
-        "shares": [{"budget": budget, "k": law.k, "c": law.c} for budget, law in CAO_2024_LAWS.items()],
+        "shares": [_share(budget, kept[budget]) for budget in BUDGETS],
         "presets": presets(),
         "start": dict(start) | {"budget": BUDGETS[1]},
         "offered": {"bits": WIDTHS, "group_size": GROUPS, "budget": BUDGETS},
@@ -122,3 +125,10 @@ def calculator(fits: StoredFits, measured: pd.DataFrame, start: Mapping[str, flo
 def _dot(n_params: float, tokens: float, bits: float, qid_nats: float) -> list[float]:
     """Return a measured model as the page draws it, to four digits."""
     return [float(f"{value:.4g}") for value in (n_params, tokens, bits, qid_nats)]
+
+
+def _share(budget: float, own: RatioFit) -> dict[str, float]:
+    """Return the share that stays in 16 bits: this book's law of N and D in billions, and the printed one of N."""
+    printed = CAO_2024_LAWS[budget]
+    slopes = {"size": own.size_slope.value, "tokens": given(own.token_slope).value}
+    return {"budget": budget, "k": printed.k, "c": printed.c, "intercept": own.intercept.value} | slopes

@@ -38,11 +38,11 @@ def give_kernels(block: nn.Module, stacked: type[nn.Module]) -> None:
             _give_attention(module)
 
 
-def norms(hidden: Tensor, stacked: list[StackedNorm], kind: known_parts.Norm) -> list[Tensor]:
-    """Return one or two norms of one kind of the same `hidden` (V x n, ..., d), read once."""
+def norms(hidden: Tensor, stacked: list[StackedNorm], kind: known_parts.Norm, dtype: torch.dtype) -> list[Tensor]:
+    """Return one or two norms of one kind of the same `hidden` (V x n, ..., d) in `dtype`; `hidden` is read once."""
     affine = [(norm.values["weight"], norm.values.get("bias")) for norm in stacked]
     n_sets = 1 if stacked[0].shared else len(affine[0][0])
-    return kernels.norms(hidden, affine, n_sets, kind.eps, kind.centred, kind.offset)
+    return kernels.norms(hidden, affine, n_sets, kind.eps, kind.centred, kind.offset, dtype)
 
 
 def operand_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -53,7 +53,7 @@ def operand_dtype(dtype: torch.dtype) -> torch.dtype:
 def _give_norm(stacked: StackedNorm) -> None:
     kind = known_parts.norm_of(stacked.template[0])
     if kind is not None:
-        stacked.forward = lambda inputs: norms(inputs, [stacked], kind)[0]
+        stacked.forward = lambda inputs: norms(inputs, [stacked], kind, inputs.dtype)[0]
 
 
 def _gated(mlp: Any, activation: str, inputs: Tensor) -> Tensor:

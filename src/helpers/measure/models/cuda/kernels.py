@@ -22,8 +22,7 @@ def _norms_kernel(
     column = tl.arange(0, WIDTH)
     inside = (row < n_rows)[:, None] & (column < width)[None, :]
     place = row[:, None] * width + column[None, :]
-    raw = tl.load(inputs + place, mask=inside, other=0.0)
-    x = raw.to(tl.float32)
+    x = tl.load(inputs + place, mask=inside, other=0.0).to(tl.float32)
     if CENTRED:
         x = tl.where(inside, x - (tl.sum(x, axis=1) / width)[:, None], 0.0)
     normal = x * (1 / tl.sqrt(tl.sum(x * x, axis=1) / width + eps))[:, None]
@@ -31,18 +30,24 @@ def _norms_kernel(
     output = normal * (tl.load(weight_1 + of_set, mask=inside, other=0.0).to(tl.float32) + offset)
     if BIASED:
         output += tl.load(bias_1 + of_set, mask=inside, other=0.0).to(tl.float32)
-    tl.store(output_1 + place, output.to(raw.dtype), mask=inside)
+    tl.store(output_1 + place, output.to(output_1.dtype.element_ty), mask=inside)
     if TWO:
         output = normal * (tl.load(weight_2 + of_set, mask=inside, other=0.0).to(tl.float32) + offset)
         if BIASED:
             output += tl.load(bias_2 + of_set, mask=inside, other=0.0).to(tl.float32)
-        tl.store(output_2 + place, output.to(raw.dtype), mask=inside)
+        tl.store(output_2 + place, output.to(output_2.dtype.element_ty), mask=inside)
 
 
 def norms(
-    inputs: Tensor, affine: list[tuple[Tensor, Tensor | None]], n_sets: int, eps: float, centred: bool, offset: float
+    inputs: Tensor,
+    affine: list[tuple[Tensor, Tensor | None]],
+    n_sets: int,
+    eps: float,
+    centred: bool,
+    offset: float,
+    dtype: torch.dtype,
 ) -> list[Tensor]:
-    """Return one or two norms of the same `inputs` (..., width), read once.
+    """Return one or two norms of the same `inputs` (..., width) in `dtype`, the inputs read once.
 
     `affine` holds each norm's weight and bias, (n_sets, width) or (width,): the rows of the first set come first.
     """
@@ -50,7 +55,7 @@ def norms(
     width = inputs.shape[-1]
     n_rows = inputs.numel() // width
     (first_weight, first_bias), (last_weight, last_bias) = affine[0], affine[-1]
-    outputs = [torch.empty_like(inputs) for _ in affine]
+    outputs = [torch.empty_like(inputs, dtype=dtype) for _ in affine]
     padded = triton.next_power_of_2(width)
     rows = max(1, ELEMENTS_PER_PROGRAM // padded)
     _norms_kernel[(triton.cdiv(n_rows, rows),)](
@@ -77,6 +82,24 @@ def norms(
 
 
 @triton.jit
+def gelu(x):
+    """Return x Phi(x), float32, Phi as the logistic function of x times a polynomial in x^2: within 7e-8 of it.
+
+    The polynomial is fitted to logit(Phi(x)) / x for |x| up to 6.5 with the least largest error of x Phi(x); half the
+    work of the error function.
+    """
+    square = tl.minimum(x * x, 42.25)
+    slope = 3.61129435e-09
+    slope = slope * square - 2.66895582e-07
+    slope = slope * square + 7.93826388e-06
+    slope = slope * square - 0.000110480647
+    slope = slope * square - 6.62588874e-05
+    slope = slope * square + 0.0726685656
+    slope = slope * square + 1.59576843
+    return x * tl.sigmoid(x * slope)
+
+
+@triton.jit
 def _gate_kernel(gate, up, n, ACTIVATION: tl.constexpr, SIZE: tl.constexpr):
     place = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     inside = place < n
@@ -85,7 +108,7 @@ def _gate_kernel(gate, up, n, ACTIVATION: tl.constexpr, SIZE: tl.constexpr):
     if ACTIVATION == "silu":
         x = x * tl.sigmoid(x)
     elif ACTIVATION == "gelu":
-        x = 0.5 * x * (1 + tl.erf(x * 0.7071067811865476))
+        x = gelu(x)
     else:
         x = x * tl.sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x))  # (1 + tanh z) / 2 is sigmoid(2 z)
     x *= tl.load(up + place, mask=inside, other=0.0).to(tl.float32)

@@ -10,7 +10,7 @@ from tests.analyse.planted_blocks import LAW, measurements
 
 from helpers.analyse.mixed import block_size as blocks
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
-from helpers.show.numbers import block_size
+from helpers.show.numbers.choose import block_size
 
 LARGE = dataclasses.replace(LAW, k=2.5 * LAW.k)  # so much that the smallest model is allowed no block
 

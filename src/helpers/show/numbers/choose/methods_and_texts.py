@@ -16,7 +16,7 @@ from helpers.analyse.rows.noise import calibration_spread
 from helpers.analyse.rows.outcomes import KL, OUTCOMES
 from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, POCKET, TRUNK, UNSEEN, agreeing, study_rows
 from helpers.show.claims import claim
-from helpers.show.numbers.other_texts import GPTQ, RTN, late
+from helpers.show.numbers.choose.other_texts import GPTQ, RTN, late
 from helpers.show.style import count_label
 
 ROW = "GPTQ, one group a row"

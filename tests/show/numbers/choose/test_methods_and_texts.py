@@ -9,8 +9,8 @@ import pytest
 from helpers.analyse.questions.ways import at_effective_bits
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.outcomes import KL
-from helpers.show.numbers import methods_and_texts as numbers
-from helpers.show.numbers.methods_and_texts import COARSE, ORDER, ROW, SQUARES, SYMMETRIC
+from helpers.show.numbers.choose import methods_and_texts as numbers
+from helpers.show.numbers.choose.methods_and_texts import COARSE, ORDER, ROW, SQUARES, SYMMETRIC
 
 WAYS = ("GPTQ", "RTN", "AWQ", SQUARES, ORDER, SYMMETRIC, ROW, COARSE)
 EVEN = np.ones((4, 3))  # each of 4 documents once in each of 3 draws

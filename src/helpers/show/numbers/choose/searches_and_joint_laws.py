@@ -19,9 +19,9 @@ from helpers.analyse.questions.extrapolation import GOAL_LOG_RMS
 from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.show.claims import claim
-from helpers.show.numbers.block_size import JOINT, Blocks, words
-from helpers.show.numbers.block_size import ends_of as value_and_ends
-from helpers.show.numbers.how_much_can_go_low import (
+from helpers.show.numbers.choose.block_size import JOINT, Blocks, words
+from helpers.show.numbers.choose.block_size import ends_of as value_and_ends
+from helpers.show.numbers.choose.how_much_can_go_low import (
     BUDGET,
     MAIN,
     METRIC,

@@ -1,14 +1,14 @@
-"""A figure's second layout, for a phone: its panels in one column, its legends and colour bars below, larger letters.
+"""A figure's two layouts, from the figure that was drawn, whatever drew it: both show the same data.
 
-The layout is made from the figure that was drawn, whatever drew it, so that both show the same data.
+The wide one is as drawn, but no wider than a page shows in readable letters. The narrow one, for a phone, has its
+panels in one column, its legends and colour bars below, and larger letters.
 """
 
 import copy
 import textwrap
-from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colorbar import Colorbar
@@ -21,8 +21,9 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 from helpers.show.drawing.vector import has_colour_map
 from helpers.table.records import given
 
+WIDEST = 9.2  # inches: a page shows it in 672 px, and its letters of 11 points in 11 px
 WIDTH = 3.7  # inches: 355 px, as wide as the text on a phone of 390
-LETTERS = 9.0  # points: 12 px
+LETTERS = 9.5  # points: 12.7 px, and 11 where the page leaves the picture less
 LETTER_WIDTH = 0.56 * LETTERS  # points, of DejaVu Sans on average
 LOWEST, HIGHEST = {False: 1.7, True: 2.4}, {False: 2.2, True: 3.4}  # inches of a panel, by whether it is alone
 ROW = 0.18  # inches that a named row needs
@@ -73,33 +74,37 @@ def _wrapped(text: str, points: float) -> str:
     )
 
 
-def _taken_over(figure: Figure, stack: list[list[Axes]]) -> None:
-    """Make labels of the whole figure its panels' own: the horizontal one the last's, the vertical one each one's."""
-    shared = {"x": figure._supxlabel, "y": figure._supylabel}  # type: ignore[attr-defined]  # no public way to ask
-    for axis, text in shared.items():
-        if text is not None:
-            for axes, *_ in stack if axis == "y" else stack[-1:]:
-                getattr(axes, f"set_{axis}label")(text.get_text())
-            text.set_text("")
-
-
-def _label_each(stack: list[list[Axes]]) -> None:
-    """Give every panel the labels that it shared with its row or column; one that all share below, only the last."""
+def labels(figure: Figure, stack: list[list[Axes]]) -> list[tuple[str, str]]:
+    """Return the horizontal and vertical label of each panel: its own, the whole figure's, or its neighbour's."""
     first = [together[0] for together in stack]
     places = [given(axes.get_subplotspec()) for axes in first]
     rows = {place.rowspan.start: axes for axes, place in zip(reversed(first), reversed(places), strict=True)}
     columns = {place.colspan.start: axes for axes, place in zip(first, places, strict=True)}
-    for axes, place in zip(first, places, strict=True):
-        leftmost, lowest = rows[place.rowspan.start], columns[place.colspan.start]
-        axes.set_ylabel(axes.get_ylabel() or leftmost.get_ylabel())
-        axes.set_xlabel(axes.get_xlabel() or lowest.get_xlabel())
+    below, beside = figure.get_supxlabel(), figure.get_supylabel()
+    return [
+        (
+            axes.get_xlabel() or below or columns[place.colspan.start].get_xlabel(),
+            axes.get_ylabel() or beside or rows[place.rowspan.start].get_ylabel(),
+        )
+        for axes, place in zip(first, places, strict=True)
+    ]
+
+
+def _label_each(figure: Figure, stack: list[list[Axes]]) -> None:
+    """Write labels and ticks at every panel that it shared with others; a label that all share below, at the last."""
+    named = labels(figure, stack)
+    leftmost = {given(axes.get_subplotspec()).rowspan.start: axes for axes, *_ in reversed(stack)}
+    common = len({below for below, _ in named}) == 1
+    for (axes, *_), (below, beside) in zip(stack, named, strict=True):
+        axes.set_ylabel(beside)
+        axes.set_xlabel("" if common and axes is not stack[-1][0] else below)
         if not len(axes.get_yticks()):
-            axes.set_yticks(leftmost.get_yticks(), [label.get_text() for label in leftmost.get_yticklabels()])
+            first = leftmost[given(axes.get_subplotspec()).rowspan.start]
+            axes.set_yticks(first.get_yticks(), [label.get_text() for label in first.get_yticklabels()])
         axes.tick_params(which="both", labelbottom=True)
         axes.tick_params(which="major", labelleft=True)
-    if len({axes.get_xlabel() for axes in first}) == 1:
-        for axes in first[:-1]:
-            axes.set_xlabel("")
+    figure.supxlabel("")
+    figure.supylabel("")
 
 
 def _stacked(figure: Figure, stack: list[list[Axes]], heights: list[float]) -> None:
@@ -123,33 +128,36 @@ def _larger(figure: Figure, stack: list[list[Axes]], heights: list[float]) -> No
             axes.set_ylabel(_wrapped(axes.get_ylabel(), 72 * height * 1.1))
 
 
-def _entries(legends: Iterable[Legend], drawn: dict[str, Artist]) -> dict[str, Artist]:
+def legends(figure: Figure) -> list[Legend]:
+    """Return the legends of a figure's panels and its own."""
+    of_axes = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
+    return [*of_axes, *figure.legends]
+
+
+def entries(figure: Figure) -> dict[str, Any]:
     """Return what legends name, by name; a handle as its axes have it, for a legend's own may be a part of it."""
-    found: dict[str, Artist] = {}
-    for legend in legends:
+    pairs = [pair for axes in figure.axes for pair in zip(*reversed(axes.get_legend_handles_labels()), strict=True)]
+    drawn, found = dict(pairs), {}
+    for legend in legends(figure):
         for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
-            if handle is not None:
-                found[text.get_text()] = drawn.get(text.get_text(), handle)
+            found[text.get_text()] = drawn.get(text.get_text(), handle)
     return found
 
 
 def _legend_below(figure: Figure) -> float:
     """Replace all legends by one below the panels; return its height in inches."""
-    of_axes = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
-    legends = [*of_axes, *figure.legends]
-    handles = [pair for axes in figure.axes for pair in zip(*reversed(axes.get_legend_handles_labels()), strict=True)]
-    entries = _entries(legends, dict(handles))
-    titles = dict.fromkeys(legend.get_title().get_text().replace("\n", " ") for legend in legends)
-    for legend in of_axes:
+    named = entries(figure)
+    titles = dict.fromkeys(legend.get_title().get_text().replace("\n", " ") for legend in legends(figure))
+    for legend in legends(figure)[: -len(figure.legends) or None]:
         legend.remove()
     figure.legends.clear()  # a copied legend of a figure doesn't know where it stands
-    if not entries:
+    if not named:
         return 0.0
     look = {"title": ", ".join(filter(None, titles)), "fontsize": LETTERS, "title_fontsize": LETTERS, "frameon": False}
-    for columns in range(min(MOST_COLUMNS, len(entries)), 0, -1):
+    for columns in range(min(MOST_COLUMNS, len(named)), 0, -1):
         legend = figure.legend(
-            list(entries.values()),
-            [_wrapped(name, 72 * (WIDTH - 0.6)) for name in entries],
+            list(named.values()),
+            [_wrapped(name, 72 * (WIDTH - 0.6)) for name in named],
             loc="outside lower center",
             ncols=columns,
             columnspacing=1.0,
@@ -205,6 +213,19 @@ def _thin(ruler: Axis) -> None:
             return
 
 
+def wide(figure: Figure) -> Figure:
+    """Return a figure, or where it is wider than a page shows in readable letters, a copy of it that isn't."""
+    width, height = figure.get_size_inches()
+    if width <= WIDEST or is_written_over(figure):
+        return figure
+    figure = copy.deepcopy(figure)
+    figure.set_size_inches(WIDEST, height)
+    figure.draw_without_rendering()
+    for axes, *_ in panels(figure):
+        _thin(axes.xaxis)
+    return figure
+
+
 def narrow(figure: Figure) -> Figure | None:
     """Return a copy of a figure, drawn before, in its narrow layout; None without panels, or words in a heat map."""
     if is_written_over(figure) or not panels(figure):
@@ -212,8 +233,7 @@ def narrow(figure: Figure) -> Figure | None:
     figure = copy.deepcopy(figure)
     stack, bars = panels(figure), colour_bars(figure)
     heights = [_height(together[0], len(stack) == 1) for together in stack]
-    _taken_over(figure, stack)
-    _label_each(stack)
+    _label_each(figure, stack)
     _bars_below(figure, stack, bars)
     _stacked(figure, stack, heights)
     figure.set_size_inches(WIDTH, sum(heights) + TICKS)

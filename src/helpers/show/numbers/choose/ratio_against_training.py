@@ -10,7 +10,7 @@ from helpers.analyse.mixed.trials import scheme_names
 from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.claims import claim
-from helpers.show.numbers.how_much_can_go_low import (
+from helpers.show.numbers.choose.how_much_can_go_low import (
     BUDGET,
     MAIN,
     METRIC,
@@ -113,11 +113,11 @@ def along(largest: pd.DataFrame) -> Numbers:
     found |= ends_of("whole_layer", table.loc[(MAIN, "layer", METRIC, BUDGET)])
     for name, (scheme, budget) in SIDES.items():
         found |= ends_of(f"whole_{name}", table.loc[(scheme, "matmul", METRIC, budget)])
+    claim(main["n_down"] == main["n_runs"], "the main ratio falls in all runs")
     claim(n_down == n_moving, "the ratio falls in every pair that isn't at one at both moments")
     early, late = (counted[span][2].at[(MAIN, "matmul", METRIC, BUDGET), "mean"] for span in ("early", "late"))
     claim(early < late, "most of the fall comes early")
     return found | {
-        "down": int(main["n_down"]),
         "of_runs": int(main["n_runs"]),
         "moved": n_moving,
         "answers": len(table),

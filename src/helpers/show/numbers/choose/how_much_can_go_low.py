@@ -103,7 +103,6 @@ def counts(mixed: Mixed) -> Numbers:
         "mix_group": int(here.loc[here["scheme"] == MAIN, "group_size"].iloc[0]),
         "mix_sequences": SEQUENCES,
         "mix_runs": every["run_label"].nunique(),
-        "mix_depths": int(every.groupby("model")["step"].nunique().max()),
         "mix_smallest": count_label(every[N_PARAMS].min()),
         "mix_largest": count_label(every[N_PARAMS].max()),
         "mix_tokens": count_label(here[TOKENS_SEEN].iloc[0]),

@@ -12,7 +12,7 @@ from helpers.analyse.fits.result import Estimate
 from helpers.analyse.mixed.largest_ratio import Censored
 from helpers.analyse.mixed.trials import MATRICES
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
-from helpers.show.numbers import how_much_can_go_low as share
+from helpers.show.numbers.choose import how_much_can_go_low as share
 
 COSTS = np.array([0.05, 0.01, 0.02, 0.08, 0.03, 0.002, 0.04, 0.06])
 RECIPES = (["0.mlp.dense_4h_to_h"], [])
@@ -50,7 +50,7 @@ def test_counts_are_of_runs_sizes_and_tokens():
     mixed = planted(*models)
     mixed.tried["step"] = mixed.recipes["step"] = share.STEP
     found = share.counts(mixed)
-    assert (found["mix_runs"], found["mix_depths"], found["mix_group"], found["mix_sequences"]) == (2, 1, 32, 64)
+    assert (found["mix_runs"], found["mix_group"], found["mix_sequences"]) == (2, 32, 64)
     assert (found["mix_smallest"], found["mix_largest"], found["mix_tokens"]) == ("1M", "30M", "60M")
     assert (found["mix_most_read"], found["mix_least_read"]) == (60, 2)
     assert found["mix_trials"] == len(mixed.tried)

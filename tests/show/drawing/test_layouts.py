@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from helpers.show.drawing.narrow import LETTERS, WIDTH, colour_bars, narrow, panels
+from helpers.show.drawing.layouts import LETTERS, WIDEST, WIDTH, colour_bars, narrow, panels, wide
 from helpers.show.style import TOKENS_LABEL, count_scale, legend_beside
 
 pytestmark = pytest.mark.usefixtures("styled")
@@ -161,3 +161,11 @@ def test_rows_with_names_keep_room_for_them():
     for axes, *_ in panels(slim):
         boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
         assert all(above.y0 >= below.y1 for below, above in pairwise(boxes))
+
+
+def test_a_figure_wider_than_the_page_is_drawn_again_in_its_width_and_others_are_not():
+    fits = figure_of(1, 1)
+    assert wide(fits) is fits
+    figure = figure_of(1, 3, figsize=(12, 4))
+    assert wide(figure).get_size_inches().tolist() == [WIDEST, 4]
+    assert figure.get_size_inches().tolist() == [12, 4]

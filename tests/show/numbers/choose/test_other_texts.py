@@ -11,7 +11,7 @@ from helpers.analyse.questions.ways import text_ratios
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.outcomes import KL
 from helpers.analyse.rows.study import HELDOUT, PROSE, UNSEEN
-from helpers.show.numbers import other_texts as numbers
+from helpers.show.numbers.choose import other_texts as numbers
 
 EVEN = (np.ones((4, 3)), np.ones((4, 3)))  # each of 4 documents once in each of 3 draws
 STEPS = {"c1": (1, 10e6), "c2": (2, 100e6), "c3": (3, 200e6), "c4": (4, 400e6)}  # checkpoint: scatter, tokens

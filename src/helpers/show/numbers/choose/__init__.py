@@ -1,0 +1,1 @@
+"""What chapters on choosing a method state."""

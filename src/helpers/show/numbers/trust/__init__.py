@@ -1,0 +1,1 @@
+"""What chapters on how far numbers can be trusted state."""
