@@ -31,9 +31,8 @@
 #
 # {cite:t}`ouyang2025lowbit` fit a power of the training tokens $D$ to checkpoints of runs whose learning rate falls along the way.
 # {cite:t}`catalan2025dynamics` object: late checkpoints of a cosine have read more *and* have a lower rate. In their own runs the error
-# after rounding hardly moves while the rate is constant and jumps when it decays, wherever the cooldown starts. If they are right, the
-# $D$ of the law is not tokens at all. Here we take the claims one by one, with runs made for it: the same sizes on the same batches at a
-# constant rate, with cooldowns from several points, and with cosines. {term}`Intervals <interval>` are of 95% and run over sizes.
+# after rounding hardly moves while the rate is constant and jumps when it decays. Here we take the claims one by one, on the same sizes
+# and batches at a constant rate, with cooldowns and with cosines. {term}`Intervals <interval>` are of 95% and run over sizes.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -164,9 +163,8 @@ plt.close("all")
 # The exponent of $D$ over the ends is {glue:text}`after_3_mean:.2f` [{glue:text}`after_3_low:.2f`, {glue:text}`after_3_high:.2f`] at 3 bits; over
 # the same tokens at the constant rate it is {glue:text}`constant_3_mean:.2f`.
 #
-# Nor is it the way of measuring: in symmetric groups of 128 and in relative cross-entropy, as the paper has them, all exponents are above
-# zero too ({doc}`appendix A <92-what-else-moves-qid>`). Nor did these models read little for their size: the ends lie at
-# {glue:text}`per_parameter_low:.0f` to {glue:text}`per_parameter_high:.0f` tokens per parameter.
+# So it is in symmetric groups of 128 and in relative cross-entropy, as the paper has them ({doc}`appendix A <92-what-else-moves-qid>`). Nor
+# did these models read little: the ends lie at {glue:text}`per_parameter_low:.0f` to {glue:text}`per_parameter_high:.0f` tokens per parameter.
 #
 # ## At equal loss
 #
@@ -184,8 +182,7 @@ plt.close("all")
 # {glue:text}`loss_average_3_mean:.2f` of it and ends of cosines {glue:text}`loss_cosine_3_mean:.2f` [{glue:text}`loss_cosine_3_low:.2f`, {glue:text}`loss_cosine_3_high:.2f`]. The path matters.
 #
 # **Claim: a higher peak rate lowers the error at equal loss. Here too, at all {glue:text}`rate_sizes:d` sizes tried.** At 3 bits half the
-# rate gives {glue:text}`half_loss_3_ratio:.2f` [{glue:text}`half_loss_3_low:.2f`, {glue:text}`half_loss_3_high:.2f`] of the trunk's QiD and twice the rate {glue:text}`double_loss_3_ratio:.2f` [{glue:text}`double_loss_3_low:.2f`, {glue:text}`double_loss_3_high:.2f`]. At equal tokens little shows: at a higher rate these models
-# learn faster, and so are further along.
+# rate gives {glue:text}`half_loss_3_ratio:.2f` [{glue:text}`half_loss_3_low:.2f`, {glue:text}`half_loss_3_high:.2f`] of the trunk's QiD and twice the rate {glue:text}`double_loss_3_ratio:.2f` [{glue:text}`double_loss_3_low:.2f`, {glue:text}`double_loss_3_high:.2f`].
 #
 # ## Claim by claim
 #
@@ -197,26 +194,23 @@ plt.close("all")
 # | flat with tokens at a constant rate | no: {glue:text}`doubling_3_2_mean:.2f`-fold with the last doubling at 3 bits |
 # | jumps when the rate decays | yes, to {glue:text}`end_last_3_mean:.2f` of the trunk at the last ends, 3 bits |
 # | equal error after decay whatever $D$ | no: {glue:text}`after_times_low:.1f` to {glue:text}`after_times_high:.1f` times from the first end to the last |
-# | one cosine confounds $D$ with the rate | at 2 bits its exponent is too high by @excess_2; at 3 and 4 the interval holds zero |
+# | one cosine confounds $D$ with the rate | at 2 bits its exponent is too high by {glue:text}`excess_2_mean:.2f` [{glue:text}`excess_2_low:.2f`, {glue:text}`excess_2_high:.2f`]; at 3 and 4 the interval holds zero |
 # | higher peak rate, lower error at equal loss | yes: {glue:text}`double_loss_3_ratio:.2f` at twice the rate, 3 bits |
 # | more weight decay, lower error | yes, at one size: {glue:text}`wd3_loss_3_ratio:.2f` at equal loss, 3 bits |
 # | averages (LAWA) beat every cooldown at 3 bits | in {glue:text}`lawa_better_3:d` of {glue:text}`lawa_cases:d`; at 2 bits in {glue:text}`lawa_better_2:d` |
 # | decay raises the curvature, which tracks the error | yes: {glue:text}`sharper_rtn_predicted_nats_mean:.2f` of RTN's QiD predicted, {glue:text}`sharper_rtn_qid_nats_mean:.2f` measured |
 # :::
 #
-# The numbers behind the last four lines are in {doc}`appendix A <92-what-else-moves-qid>`.
-#
-# So: tokens *and* decay. Most of the growth of QiD over these runs is that of tokens; a full decay multiplies it once, and a law fitted to
-# one decaying run counts that as tokens. What the paper saw along trillions of tokens and what these models show in their first billion
-# may both be true: in the small models the slope falls along training, and no run here reaches from the one to the other.
+# So: tokens *and* decay. What the paper saw along trillions of tokens and what these models show in their first billion may both be true:
+# in the small models the slope falls along training, and no run here reaches from the one to the other. The numbers behind the last four
+# lines are in {doc}`appendix A <92-what-else-moves-qid>`.
 #
 # ## What this does not show
 #
 # - **Other seeds for most runs.** Seeds were varied at {glue:text}`seed_models:d` of the sizes; each cooldown, cosine, rate and weight decay
 #   was trained once, and all sizes read the same batches.
-# - **Long training.** These runs have {glue:text}`trunk_updates:,d` updates, the paper's {glue:text}`updates_times:.0f` times as many. AdamW's
-#   weight norm settles with a time constant of $1/(2 \eta \lambda)$ updates at rate $\eta$ and decay $\lambda$: these runs last
-#   {glue:text}`norm_ours:.1f` of them, the paper's {glue:text}`norm_theirs:.0f`. A plateau that comes later would not be seen here.
+# - **Long training.** These runs have {glue:text}`trunk_updates:,d` updates, {glue:text}`norm_ours:.1f` time constants, $1/(2 \eta \lambda)$, of AdamW's
+#   weight norm; the paper's {glue:text}`updates_times:.0f` times as many, or {glue:text}`norm_theirs:.0f`. A later plateau would not be seen here.
 # - **Large models.** The largest has {glue:text}`trunk_largest:s` parameters, the largest with cooldowns on the trunk {glue:text}`largest_size:s`.
 # - **Other cooldowns, new text only.** All take the last fifth of the tokens, in a straight line, to zero. From {glue:text}`unique_tokens:s` tokens on, text is read again. And it is one data set of Python source, one
 #   architecture, one optimizer.

@@ -637,7 +637,7 @@ plt.close("all")
 # {glue:text}`07-tokens-or-decay.ipynb::loss_rows:d` cooldowns end with a loss that the trunk reached too. At 2 bits their factor falls with size, with a slope of
 # {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_value:s` [{glue:text}`07-tokens-or-decay.ipynb::loss_size_2_low:s`, {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_high:s`] in $\ln N$ (over sizes). In the first half
 # of its tokens a cosine has {glue:text}`07-tokens-or-decay.ipynb::cosine_early:.2f` of the trunk's QiD: the excess of its exponent isn't spread evenly. Somebody
-# who has the cosine alone overstates the exponent by {glue:text}`07-tokens-or-decay.ipynb::overstated_low:.0%` to {glue:text}`07-tokens-or-decay.ipynb::overstated_high:.0%`, but doesn't invent it:
+# who has the cosine of {glue:text}`07-tokens-or-decay.ipynb::longest_tokens:s` tokens alone overstates the exponent by {glue:text}`07-tokens-or-decay.ipynb::overstated_low:.0%` to {glue:text}`07-tokens-or-decay.ipynb::overstated_high:.0%`, but doesn't invent it:
 # along the constant run it is {glue:text}`07-tokens-or-decay.ipynb::flat_low:.2f` to {glue:text}`07-tokens-or-decay.ipynb::flat_high:.2f`.
 #
 # At equal loss and 3 bits three times the usual weight decay gives {glue:text}`07-tokens-or-decay.ipynb::wd3_loss_3_ratio:.2f` and none

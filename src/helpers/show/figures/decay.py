@@ -41,7 +41,7 @@ def paths(runs: pd.DataFrame, trunk: pd.DataFrame, along: str) -> Figure:
     goes from right to left.
     """
     sizes = np.sort(runs[N_PARAMS].unique())
-    figure, grid = plt.subplots(-(-sizes.size // 3), 3, squeeze=False, figsize=(8.8, 2.2 * -(-sizes.size // 3)))
+    figure, grid = plt.subplots(-(-sizes.size // 3), 3, squeeze=False, figsize=(8.8, 2.0 * -(-sizes.size // 3)))
     for axes, size in zip(grid.flat, sizes, strict=False):
         main = trunk[trunk[N_PARAMS] == size].sort_values(TOKENS_SEEN)
         axes.plot(main[along], main["qid_nats"], "o-", color=INK, linewidth=1.2, markersize=3)
@@ -81,7 +81,7 @@ def at_tokens_and_at_loss(tables: dict[str, pd.DataFrame], label: str) -> Figure
     panels stand in the first table's order, the first on top.
     """
     order = list(dict.fromkeys(next(iter(tables.values()))["way"]))[::-1]
-    figure, panels = plt.subplots(1, len(tables), sharey=True, squeeze=False, figsize=(8.8, 0.4 * len(order) + 1.3))
+    figure, panels = plt.subplots(1, len(tables), sharey=True, squeeze=False, figsize=(8.8, 0.36 * len(order) + 1.3))
     for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
         axes.axvline(1.0, color=PALE, linewidth=1.2, zorder=0)
         for index, (bits, rows) in enumerate(table.groupby("bits")):
