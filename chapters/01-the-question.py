@@ -51,7 +51,7 @@ from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import rows_of_every_run, study_rows
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import the_question as numbers
+from helpers.show.numbers.learn import the_question as numbers
 from helpers.show.style import (
     BITS_COLOURS,
     INK,

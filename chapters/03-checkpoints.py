@@ -64,7 +64,7 @@ from helpers.analyse.rows.study import (
 from helpers.show.claims import claim
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import checkpoints as numbers
+from helpers.show.numbers.trust import checkpoints as numbers
 from helpers.show.study_table import outstanding, study_table
 from helpers.show.style import (
     PALE,

@@ -65,7 +65,7 @@ from helpers.show.claims import claim
 from helpers.show.figures import comparisons
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import degradation as numbers
+from helpers.show.numbers.learn import degradation as numbers
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table
 

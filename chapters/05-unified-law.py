@@ -50,7 +50,7 @@ from helpers.analyse.laws.names import FORMS
 from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.show.figures import fits as fit_figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import unified_law
+from helpers.show.numbers.law import unified_law
 from helpers.show.style import use_house_style
 from helpers.show.touch.law import fitted_law
 from helpers.table.files import read_table

@@ -49,7 +49,7 @@ from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_LOSS
 from helpers.analyse.questions.published_tables import law_through_cells, tokens_of_cells, turning_points
 from helpers.show.figures import published as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import published_tables, unified_law
+from helpers.show.numbers.law import published_tables, unified_law
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table
 

@@ -48,7 +48,7 @@ from helpers.analyse.questions.decay import mean_over_sizes
 from helpers.analyse.rows.degradation import TOKENS_SEEN
 from helpers.show.figures import decay
 from helpers.show.glue import put_all
-from helpers.show.numbers import other_recipes, tokens_or_decay
+from helpers.show.numbers.learn import other_recipes, tokens_or_decay
 from helpers.show.style import use_house_style
 from helpers.table.files import read_checkpoints, read_table
 

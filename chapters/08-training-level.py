@@ -67,7 +67,7 @@ from helpers.analyse.rows.study import (
 from helpers.show.claims import claim
 from helpers.show.figures import training_level as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers import training_level as numbers
+from helpers.show.numbers.law import training_level as numbers
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table
 

@@ -60,8 +60,8 @@ from helpers.analyse.rows.study import (
 from helpers.show.figures import extrapolation as figures
 from helpers.show.figures.tokens_per_parameter import against_tokens_per_parameter
 from helpers.show.glue import put_all
-from helpers.show.numbers import extrapolation as numbers
-from helpers.show.numbers import models_of_others as others
+from helpers.show.numbers.law import extrapolation as numbers
+from helpers.show.numbers.law import models_of_others as others
 from helpers.show.style import use_house_style
 
 use_house_style()

@@ -52,7 +52,7 @@ from helpers.analyse.questions import atlas, loss_after_rounding
 from helpers.analyse.rows.study import FITTED_BITS, HELDOUT, rows_at, trunk_rows
 from helpers.show.figures import atlas as figures
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import atlas_of_laws as numbers
+from helpers.show.numbers.law import atlas_of_laws as numbers
 from helpers.show.style import use_house_style
 
 use_house_style()

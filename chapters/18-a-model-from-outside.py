@@ -55,7 +55,7 @@ from helpers.analyse.rows.study import HELDOUT, ON_A_GPU, PROSE, agreeing, study
 from helpers.show.claims import claim
 from helpers.show.figures.register import forest
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import a_model_from_outside as numbers
+from helpers.show.numbers.trust import a_model_from_outside as numbers
 from helpers.show.style import count_label, use_house_style
 from helpers.table.families.outside import read_outside
 from helpers.table.files import read_table

@@ -53,7 +53,7 @@ from helpers.measure.rounding import one_checkpoint
 from helpers.measure.scoring.continuations import continuation, rounded_in_place
 from helpers.show.figures.your_model import printed_figure
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import your_model
+from helpers.show.numbers.choose import your_model
 from helpers.show.style import use_house_style
 from helpers.show.touch.calculator import calculator
 from helpers.table.files import read_trials

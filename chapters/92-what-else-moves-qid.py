@@ -69,8 +69,8 @@ from helpers.show.figures import comparisons
 from helpers.show.figures import decay as decay_figures
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import degradation as numbers
-from helpers.show.numbers import other_recipes, tokens_or_decay
+from helpers.show.numbers.learn import degradation as numbers
+from helpers.show.numbers.learn import other_recipes, tokens_or_decay
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import ratio_table, twins_table
 from helpers.table.corpus import packages

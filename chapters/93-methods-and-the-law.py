@@ -67,7 +67,7 @@ from helpers.analyse.rows.study import (
 from helpers.show.figures import fits as fit_figures
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import methods_and_the_law, published_tables, unified_law
+from helpers.show.numbers.law import methods_and_the_law, published_tables, unified_law
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import GREEK, differences_table
 from helpers.table.corpus import packages

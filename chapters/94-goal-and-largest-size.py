@@ -68,9 +68,9 @@ from helpers.analyse.rows.study import (
 from helpers.show.figures import extrapolation as extrapolation_figures
 from helpers.show.figures import training_level as gauge_figures
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import extrapolation as numbers
-from helpers.show.numbers import models_of_others as others
-from helpers.show.numbers import training_level as of_gauge
+from helpers.show.numbers.law import extrapolation as numbers
+from helpers.show.numbers.law import models_of_others as others
+from helpers.show.numbers.law import training_level as of_gauge
 from helpers.show.style import count_label, use_house_style
 from helpers.table.corpus import packages
 from helpers.table.files import read_checkpoints

@@ -49,7 +49,7 @@ from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, on_trunk, rows_of_eve
 from helpers.show.claims import claim
 from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
-from helpers.show.numbers import checkpoints as numbers
+from helpers.show.numbers.trust import checkpoints as numbers
 from helpers.show.style import (
     INK,
     LOSS_LABEL,

@@ -1,4 +1,4 @@
-"""What `helpers.show.numbers.atlas_of_laws` computes from the tracked tables is what the recount counts, without a book.
+"""What `helpers.show.numbers.law.atlas_of_laws` computes from the tracked tables is what the recount counts, without a book.
 
 Shannon's law and the offset of the block take minutes and are compared in `make recount`.
 """
@@ -9,7 +9,7 @@ from tests.recount.recount import ROOT, disagreements
 from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.questions import atlas
 from helpers.analyse.rows.study import HELDOUT, rows_at, trunk_rows
-from helpers.show.numbers import atlas_of_laws as numbers
+from helpers.show.numbers.law import atlas_of_laws as numbers
 from helpers.table.files import read_table
 
 

@@ -1,11 +1,11 @@
-"""What `helpers.show.numbers.checkpoints` computes from the tracked tables is what the recounts count, without a book."""
+"""What `helpers.show.numbers.trust.checkpoints` computes from the tracked tables is what the recounts count, without a book."""
 
 import pandas as pd
 from tests.recount import recount_03
 from tests.recount.recount import ROOT, disagreements
 
 from helpers.analyse.rows.study import on_trunk, rows_of_every_run, study_rows
-from helpers.show.numbers import checkpoints as numbers
+from helpers.show.numbers.trust import checkpoints as numbers
 from helpers.table.files import read_checkpoints, read_table
 
 

@@ -1,4 +1,4 @@
-"""What `helpers.show.numbers.degradation` computes from the tracked tables is what the recounts count, without a book."""
+"""What `helpers.show.numbers.learn.degradation` computes from the tracked tables is what the recounts count, without a book."""
 
 import pytest
 from tests.recount import recount_04, recount_92
@@ -8,7 +8,7 @@ from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, UNSEEN, study_rows
-from helpers.show.numbers import degradation as numbers
+from helpers.show.numbers.learn import degradation as numbers
 from helpers.table.files import read_table
 
 

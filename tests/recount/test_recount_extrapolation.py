@@ -12,8 +12,8 @@ from helpers.analyse.fits.stored import read_fits
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, LATE_TOKENS, on_trunk, rows_of_every_run
-from helpers.show.numbers import extrapolation as numbers
-from helpers.show.numbers import models_of_others as others
+from helpers.show.numbers.law import extrapolation as numbers
+from helpers.show.numbers.law import models_of_others as others
 from helpers.table.files import read_table
 
 OF_FITS = {  # of the recount's own fits

@@ -9,7 +9,7 @@ import pytest
 from tests.recount import recount
 
 from helpers.analyse.questions.published_tables import turning_points
-from helpers.show.numbers import methods_and_the_law, published_tables, unified_law
+from helpers.show.numbers.law import methods_and_the_law, published_tables, unified_law
 from helpers.table.files import read_table
 
 

@@ -1,4 +1,4 @@
-"""What `helpers.show.numbers.training_level` computes from the tracked tables is what the recount counts, without a book.
+"""What `helpers.show.numbers.law.training_level` computes from the tracked tables is what the recount counts, without a book.
 
 Readings by laws of the other runs take longer and are compared in `make recount`.
 """
@@ -13,7 +13,7 @@ from helpers.analyse.questions import training_level
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, LATE_TOKENS, study_rows
-from helpers.show.numbers import training_level as numbers
+from helpers.show.numbers.law import training_level as numbers
 from helpers.table.files import read_table
 
 

@@ -23,7 +23,7 @@ from helpers.analyse.rows.study import (
     rows_of_seeds,
 )
 from helpers.show.claims import claim
-from helpers.show.numbers.unified_law import EXPONENTS, Fits, Numbers, over_runs, with_interval
+from helpers.show.numbers.law.unified_law import EXPONENTS, Fits, Numbers, over_runs, with_interval
 from helpers.show.style import count_label
 
 WINDOWS = ("first", "middle", "last")

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.show.numbers.test_tokens_or_decay import EXCESS, T3, approx, planted
+from tests.show.numbers.learn.test_tokens_or_decay import EXCESS, T3, approx, planted
 
 from helpers.analyse.questions.decay import LOSS
 from helpers.analyse.rows.degradation import N_PARAMS
-from helpers.show.numbers import other_recipes as numbers
-from helpers.show.numbers.tokens_or_decay import Runs
+from helpers.show.numbers.learn import other_recipes as numbers
+from helpers.show.numbers.learn.tokens_or_decay import Runs
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.show.numbers import models_of_others as numbers
+from helpers.show.numbers.law import models_of_others as numbers
 
 MIDDLE = {"equation 8": 0.5, "its table": 0.6, "Kumar et al.": 1.1, "ours, power": 0.8, "ours, loss": 5.0}
 

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.show.numbers.test_unified_law import rows_of, stub
+from tests.show.numbers.law.test_unified_law import rows_of, stub
 
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.laws.published import OUYANG_2024
 from helpers.analyse.laws.variables import ValidityRange
-from helpers.show.numbers import methods_and_the_law
+from helpers.show.numbers.law import methods_and_the_law
 
 ANYWHERE = ValidityRange((0, np.inf), (0, np.inf), (0, np.inf))
 

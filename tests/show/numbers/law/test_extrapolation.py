@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.show.numbers import extrapolation as numbers
+from helpers.show.numbers.law import extrapolation as numbers
 
 HOLD_OUTS = ("largest size", "last factor 4 in D", "3 bits", "2 bits", "decayed rate", "other bits")
 SCORES = {  # by law: rms on the hold-outs above

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.show.numbers import unified_law
+from helpers.show.numbers.law import unified_law
 
 MILLION = 1e6
 LN = np.log

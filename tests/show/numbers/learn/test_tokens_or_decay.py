@@ -7,7 +7,7 @@ from tests.analyse.questions.test_decay import row
 
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.selection import ONE_VALUE_A_FIT
-from helpers.show.numbers import tokens_or_decay as numbers
+from helpers.show.numbers.learn import tokens_or_decay as numbers
 
 SIZES = {"m-a": 1e6, "m-b": 2e6, "m-c": 4e6}
 BITS = (2.0, 3.0, 4.0)

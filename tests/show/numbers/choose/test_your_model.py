@@ -8,10 +8,10 @@ import pytest
 
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures.your_model import printed_figure
-from helpers.show.numbers import your_model
+from helpers.show.numbers.choose import your_model
 from helpers.table.files import read_table, read_trials
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 DOCUMENTS = np.array([0.01, -0.01])
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from helpers.analyse.questions.register import read_register
 from helpers.analyse.rows.study import HELDOUT, PROSE
-from helpers.show.numbers import a_model_from_outside as numbers
+from helpers.show.numbers.trust import a_model_from_outside as numbers
 from helpers.table.files import read_table
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 RUN = "smollm2-wheel/SmolLM2-135M-Instruct"
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.show.numbers import degradation as numbers
+from helpers.show.numbers.learn import degradation as numbers
 
 SERIES = pd.DataFrame({"bits": [3, 3, 3, 2], "start_nats": [0.01, 0.02, 0.5, 1.0], "end_nats": [0.02, 0.08, 4.0, 1e6]})
 SMALL, LARGE = 150_000, 38_000_000

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.show.numbers import training_level as numbers
+from helpers.show.numbers.law import training_level as numbers
 
 SIZES = (1e6, 2e6, 4e6, 8e6, 32e6)
 

@@ -10,7 +10,8 @@ from helpers.analyse.questions.trends import trends
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import rows_of_seeds
 from helpers.show.claims import claim
-from helpers.show.numbers.tokens_or_decay import (
+from helpers.show.numbers.law.unified_law import Numbers
+from helpers.show.numbers.learn.tokens_or_decay import (
     AT_END,
     BITS,
     MEANS,
@@ -23,7 +24,6 @@ from helpers.show.numbers.tokens_or_decay import (
     told,
     with_signs,
 )
-from helpers.show.numbers.unified_law import Numbers
 from helpers.show.style import count_label
 
 PAPER_UPDATES = 190_000  # of the controlled runs of Catalan-Tatjer et al.

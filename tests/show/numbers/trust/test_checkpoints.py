@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.show.numbers import checkpoints as numbers
+from helpers.show.numbers.trust import checkpoints as numbers
 
 N, D = "n_params_non_embedding", "tokens_seen"
 

@@ -9,8 +9,8 @@ import pytest
 from helpers.analyse.laws.published import OUYANG_2024
 from helpers.analyse.questions.published_tables import HALF_DIGIT, PRINTED_UNIFIED, tokens_of_cells
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
-from helpers.show.numbers import published_tables as numbers
-from helpers.show.numbers.unified_law import law_of
+from helpers.show.numbers.law import published_tables as numbers
+from helpers.show.numbers.law.unified_law import law_of
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.show.numbers import atlas_of_laws as numbers
+from helpers.show.numbers.law import atlas_of_laws as numbers
 
 AIMS = ("largest size", "last factor 4 in D")
 

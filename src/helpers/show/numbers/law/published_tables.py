@@ -30,7 +30,7 @@ from helpers.analyse.questions.trends import slope
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import FITTED_BITS
 from helpers.show.claims import claim
-from helpers.show.numbers.unified_law import Numbers
+from helpers.show.numbers.law.unified_law import Numbers
 from helpers.show.style import count_label
 from helpers.table.families.catalogue import HUB_FAMILIES
 

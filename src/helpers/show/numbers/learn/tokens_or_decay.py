@@ -30,7 +30,7 @@ from helpers.analyse.rows.study import (
     rows_of_seeds,
 )
 from helpers.show.claims import claim
-from helpers.show.numbers.unified_law import Numbers
+from helpers.show.numbers.law.unified_law import Numbers
 from helpers.show.style import count_label
 
 BITS = list(FITTED_BITS)
