@@ -125,7 +125,7 @@ plt.close("all")
 # rounded. And it rises with training, at every ratio. The paper can't see this: its models are finished.
 #
 # Decay doesn't clearly move it: cooldowns differ from the constant rate at equal tokens by {glue:text}`qb_k_decay:s`. Nor does the ratio: $Q_r$
-# = 1 differs from 0.5 by {glue:text}`qb_k_ratio:s`. For GPTQ, weights alone, no slope can be distinguished from zero.
+# = 1 differs from 0.5 by {glue:text}`qb_k_ratio:s`.
 #
 # ## Why: a few channels
 #
@@ -188,7 +188,7 @@ plt.close("all")
 # block grows as $N$ to the power {glue:text}`qb_grows_size_value:.2f` [{glue:text}`qb_grows_size_low:.2f`,
 # {glue:text}`qb_grows_size_high:.2f`]. With everything rounded the law allows the largest model blocks of
 # {glue:text}`qb_allowed_large_value:.0f` [{glue:text}`qb_allowed_large_low:.0f`, {glue:text}`qb_allowed_large_high:.0f`];
-# {glue:text}`qb_measured_large:.0f` were measured. The smallest is allowed none. But the power shrinks as $\kappa$ rises with $N$.
+# {glue:text}`qb_measured_large:.0f` were measured. The smallest is allowed none.
 #
 # **With tokens the need for small blocks grows.** The allowed block falls as $D$ to the power {glue:text}`qb_grows_tokens:s`. Models that
 # are trained on tokens in proportion to their size must shrink their blocks, with the power {glue:text}`qb_grows_both:s`. So for formats of
@@ -207,8 +207,7 @@ plt.close("all")
 #   error bound to outliers.
 # - **The format.** In MXINT-4 a scale is a power of two. Finer scales, as NVFP4 has, or rotations that spread outliers would
 #   change $k$.
-# - **Forms chosen beforehand.** Those in which an exponent moves were added after a look at the exponents. The one that is told
-#   outliers needs the trained model, so that it predicts nothing before there is one.
+# - **Forms chosen beforehand.** Those in which an exponent moves were added after a look at the exponents.
 # - **Equal search.** Blocks of 32 were searched harder at $Q_r$ below one.
 # - **One run a size,** one text, one kind of model: no replicate with another seed has these formats.
 #
@@ -264,5 +263,4 @@ check("14.4", k)  # with the increases beyond 100% left in, as the question says
 
 # %% [markdown]
 # **5.** *(project)* At 4.25 stored bits, with scales of 8 bits, a code may have 4 bits in blocks of 32 or 3 bits in smaller ones. If one bit
-# less multiplies QiD by 5, from which exponent $k$ on are the 3 bits better? Compare with {numref}`tab-block-exponents`, then look in
-# `blocks()` for the sizes that come nearest to it.
+# less multiplies QiD by 5, from which exponent $k$ on are the 3 bits better? Compare with {numref}`tab-block-exponents`.
