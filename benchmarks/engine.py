@@ -4,8 +4,8 @@ Random weights of the named shapes, random tokens; GPTQ, asymmetric. Seconds are
 everything from loaded models to losses, the 16-bit models' too. Each work has a process of its own with no kernel
 compiled beforehand; `seconds_first_result` is what its first call takes, all its schemes together.
 
-`share_of_matmul_peak` is the time that the products would take at the rate of one large product in their own dtype
-(`peak_tflops_*`, measured beside them), rounding and scoring each in theirs, over the time taken.
+`share_of_matmul_peak` is the time that the products would take at the rate of one large product in the arithmetic that
+they use (`peak_tflops_*`, measured beside them), rounding and scoring each in theirs, over the time taken.
 `ratio_to_best_peer` comes from benchmarks/results/peers_cuda.json, null where no peer has done the work there.
 """
 
@@ -32,8 +32,9 @@ from helpers.measure.text.token_blocks import Blocks
 from helpers.table.scheme import QuantScheme
 from report import fill_ratios, merge
 from works import (
-    BF16,
+    FP32,
     REL_DAMP,
+    TF32,
     WORKS,
     Work,
     flops_of_rounding,
@@ -65,11 +66,25 @@ def models(work: Work, n_checkpoints: int) -> Iterator[list[Checkpoint]]:
             yield [Checkpoint(open_stored(local, "cuda"), folder)]
 
 
-def matmul_peak(dtype: str) -> float:
-    """Return the FLOP/s of a large matrix product on random data, as measured here."""
-    kind = torch.bfloat16 if dtype == BF16 else torch.float32
+def arithmetic(work: Work, dtype: str) -> tuple[torch.dtype, int]:
+    """Return the dtype of a product's operands on a GPU, and how many such products make one.
+
+    Float32's are three of halves in float16; in TF32 the book's own block multiplies in float16.
+    """
+    if dtype == FP32:
+        return torch.float16, 3
+    if dtype == TF32:
+        return (torch.float16 if work.config.model_type == "gpt_neox" else torch.float32), 1
+    return torch.bfloat16, 1
+
+
+def matmul_peak(kind: torch.dtype, n_products: int = 1) -> float:
+    """Return the FLOP/s of a large matrix product on random data, made of `n_products` of `kind`, as measured here.
+
+    Of float32 it is TF32's.
+    """
     left, right = (torch.randn(8192, 8192, device="cuda", dtype=kind) for _ in range(2))
-    with matrix_products(dtype):
+    with matrix_products(TF32):
         for _ in range(3):
             left @ right
         torch.cuda.synchronize()
@@ -77,7 +92,7 @@ def matmul_peak(dtype: str) -> float:
         for _ in range(10):
             left @ right
         torch.cuda.synchronize()
-    return 10 * 2 * 8192**3 / (time.perf_counter() - started)
+    return 10 * 2 * 8192**3 / (time.perf_counter() - started) / n_products
 
 
 def seconds_of(
@@ -135,7 +150,7 @@ def row(
         peak_memory = torch.cuda.max_memory_allocated()
     n_rounded = n_checkpoints * len(work.bits)
     rounding, scoring = (statistics.median(seconds) / n_rounded for seconds in zip(*each, strict=True))
-    peaks = [matmul_peak(dtype) for dtype in dtypes]
+    peaks = [matmul_peak(*arithmetic(work, dtype)) for dtype in dtypes]
     scored = flops_of_scoring(work, evaluation_shape) * (1 + len(work.bits)) / len(work.bits)  # 16 bits beside each
     at_peak = flops_of_rounding(work, calibration_shape) / peaks[0] + scored / peaks[1]
     whole = n_checkpoints == work.n_checkpoints and fewer_tokens == 1 and declared_gib is None

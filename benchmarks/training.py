@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from engine import BF16, matmul_peak
+from engine import matmul_peak
 from helpers.measure.training.plan import Run, TrainingPlan, read_plan
 from helpers.measure.training.trainer import Batches, Trainer
 from report import keep, report
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("plans", nargs="*", type=Path, default=[Path("sweeps/train-tadpole-trunk.yml")])
     parser.add_argument("--model", action="append")
     asked = parser.parse_args()
-    peak, rows = matmul_peak(BF16), []
+    peak, rows = matmul_peak(torch.bfloat16), []
     for plan in map(read_plan, asked.plans):
         for run in plan.runs():
             if asked.model is None or run.model.name in asked.model:

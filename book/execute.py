@@ -8,7 +8,6 @@ the kernel is told its name in QID_TERMINAL, so that a long sweep can draw a pro
 
 import argparse
 import ast
-import json
 import os
 import sys
 import tempfile
@@ -21,8 +20,6 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
-ALTAIR_MARK, ALTAIR_CALL = 'id="altair-viz-', "})("  # what follows the call is the specification, in JSON
-LIVE_CHART = '<div class="live-chart"><script type="application/json">{}</script></div>'
 KERNEL = {"kernel_name": "python3", "language": "python", "start_timeout": 300, "progress_bar": False}
 PARAMETERS = "Parameters that this page was made with"  # names the bar that folds them
 
@@ -67,7 +64,7 @@ def declared_parameters(notebook) -> dict[str, object]:
 
 
 def finish(notebook) -> None:
-    """Make an executed notebook fit to show: one folded parameter cell, live charts as HTML, no paths."""
+    """Make an executed notebook fit to show: one folded parameter cell, no paths."""
     notebook.metadata.pop("papermill", None)
     injected = any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
     for cell in notebook.cells:
@@ -79,21 +76,6 @@ def finish(notebook) -> None:
             cell.metadata["mystnb"] = {"code_prompt_show": PARAMETERS, "code_prompt_hide": PARAMETERS}
         elif "parameters" in tags:
             tags.append("remove-cell" if injected else "hide-input")
-        for output in cell.get("outputs", []):
-            show_live_chart(output.get("data", {}))
-
-
-def show_live_chart(data: dict) -> None:
-    """Replace what Altair displays (a page of its own that loads scripts from elsewhere) by its bare specification.
-
-    `book/_ext/offline.py` puts Vega on the page, and `live-chart.js` draws the specification. No `<` stays in it:
-    `</script>` would end its element, and `<!--<script>` takes the rest of the page in.
-    """
-    html = data.get("text/html", "")
-    if ALTAIR_MARK in html and ALTAIR_CALL in html:
-        start = html.rindex(ALTAIR_CALL) + len(ALTAIR_CALL)
-        spec, _ = json.JSONDecoder().raw_decode(html[start:])
-        data["text/html"] = LIVE_CHART.format(json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def over_files(sockets: Path) -> Config:

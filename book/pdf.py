@@ -212,7 +212,7 @@ def browser() -> str:
     return found
 
 
-DRAWN = """() => [...document.querySelectorAll('.live-chart')].every(chart => chart.querySelector('svg'))
+DRAWN = """() => [...document.querySelectorAll('.touch')].every(one => one.dataset.values)
   && (!window.MathJax || MathJax.startup.promise.then(() => true))"""
 PAPER = {"width": 658, "height": 980}  # what A4 holds between the margins, in pixels of 1/96 inch
 

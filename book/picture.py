@@ -1,10 +1,13 @@
-"""Draw the book's first pictures, on its first page and in README, from the tracked table: `make picture`."""
+"""Draw the book's first pictures from the tracked table: `make picture`. SVG for the first page, pixels for README."""
+
+from pathlib import Path
 
 import matplotlib as mpl
 
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.study import study_rows
+from helpers.show.drawing.whole import whole
 from helpers.show.figures.front import loss_after_rounding, qid_per_parameter
 from helpers.show.style import use_house_style
 from helpers.table.files import read_table
@@ -26,6 +29,7 @@ def main() -> None:
     }
     for name, figure in drawn.items():
         figure.savefig(f"book/_static/{name}.png", dpi=110, metadata={"Software": None})
+        Path(f"book/_static/{name}.svg").write_text(whole(figure), encoding="utf-8")
 
 
 if __name__ == "__main__":

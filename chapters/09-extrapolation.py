@@ -117,7 +117,7 @@ plt.close("all")
 #
 # *Loss predicted* is a law of $D$, $N$ and $P$ alone: the 16-bit loss of held-out rows comes from the paper's equation 3, fitted to
 # the same training rows. Published constants, with nothing fitted, stand below the line.
-# They do worse than some refitted form on every hold-out, which says more of constants than of forms.
+# They do worse than some refitted form everywhere.
 #
 # ```{glue:figure} fig_scores
 # :name: fig-scores
@@ -221,7 +221,6 @@ numbers.ranking_table(stored)
 #   knows no more than bits alone.
 # - **That the power law holds from our sizes to LLaMA.** One factor near one, over points that share text and makers, isn't a
 #   test of a law in three variables.
-# - **Hold-outs that are independent.** All come from the same runs; every size left out is *one* run.
 # - **Three things at once**, larger *and* later *and* decayed, and **other methods** than GPTQ.
 #
 # ## Exercises

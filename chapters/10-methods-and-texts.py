@@ -30,9 +30,8 @@
 # ```
 #
 # {doc}`Chapter 4 <04-degradation>` moved tokens, size and bits and kept the rest fixed: GPTQ on asymmetric groups of 32, scored on
-# held-out files of the packages that training read. This chapter moves the rest. Which method loses least with codes of the same width?
-# Which, when the scales are counted too? Do size and training change the answer? Would another text? All are asked of QiD and of KL, the
-# divergence from the 16-bit model's predictions. {term}`Intervals <interval>` run over documents for the CPU's rows, over training runs
+# held-out files of the packages that training read. This chapter moves the method and the text, and asks of QiD and of KL, the divergence
+# from the 16-bit model's predictions. {term}`Intervals <interval>` run over documents for the CPU's rows, over training runs
 # for the study's, over packages of documents between texts.
 
 # %% tags=["parameters"]
@@ -67,7 +66,7 @@ text_panels = other_texts.by_tokens(texts)
 #
 # The sweep `methods` rounded {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` small runs on a CPU, with
 # {glue:text}`n_ways:d` methods each, and scored all of them on two texts. The study rounded every checkpoint of every size on a GPU, with fewer
-# methods. Both came with the book.
+# methods.
 #
 # ```{dropdown} The methods
 # - **GPTQ** {cite:p}`frantar2023gptq` as in chapter 4: asymmetric grid, groups of 32, from the smallest to the largest weight of the group.

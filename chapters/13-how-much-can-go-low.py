@@ -174,7 +174,7 @@ plt.close("all")
 # :alt: Gains of the largest ratio for ten times the size with intervals, a row for each low scheme and a panel for each of three budgets, two markers in each row. All means lie right of the line at zero, most between 0.1 and 0.3; none lies left of it.
 #
 # Ten times the size adds to the largest ratio in nearly every scheme and budget, and nowhere takes from it. 95% intervals over training
-# runs at {glue:text}`mix_tokens:s` tokens. Left out: what fewer than four runs below ratio one have to say.
+# runs at {glue:text}`mix_tokens:s` tokens. Left out: questions with fewer than four runs below ratio one.
 # ```
 #
 # Of {glue:text}`fitted:d` questions (scheme, granularity, metric, budget) to which a line can be fitted, the ratio clearly grows with size
@@ -195,13 +195,12 @@ plt.close("all")
 # $$ (eq-ratio-law)
 #
 # with $N$ in billions of parameters: each factor in size takes a fixed share out of high precision. Since $N$ is what one chooses and
-# $Q_r$ what one measures, we fit $x$ as a line in $\ln N$, and $k$ is one over its slope. Our $N$ are without embeddings; theirs are
-# the models' names.
+# $Q_r$ what one measures, we fit $x$ as a line in $\ln N$, and $k$ is one over its slope.
 #
-# ```{table} The law here, matrix by matrix, beside the printed one; intervals are 95% over training runs. The last two columns are of our largest model.
+# ```{table} The law here, matrix by matrix, beside the printed one; intervals are 95% over training runs. Last two columns: our largest model, by the printed law and as measured.
 # :name: tab-ratio-law
 #
-# | more perplexity | $k$ here | $k$ printed | $Q_r$ by the printed law | $Q_r$ measured |
+# | budget | $k$ here | printed | $Q_r$, printed | $Q_r$ here |
 # |---|---|---|---|---|
 # | 5% | {glue:text}`k_5:.1f` [{glue:text}`k_5_low:.1f`, {glue:text}`k_5_high:.1f`] | {glue:text}`k_5_printed:.1f` | {glue:text}`printed_large_5:.2f` | {glue:text}`measured_large_5:.2f` |
 # | 10% | {glue:text}`k_10:.1f` [{glue:text}`k_10_low:.1f`, {glue:text}`k_10_high:.1f`] | {glue:text}`k_10_printed:.1f` | {glue:text}`printed_large_10:.2f` | {glue:text}`measured_large_10:.2f` |

@@ -96,8 +96,7 @@ plt.close("all")
 #
 # With everything rounded and blocks of 16, perplexity of the smallest model rises by {glue:text}`qb_first_small:.0%` and that
 # of the largest by {glue:text}`qb_first_large:.0%`. In blocks of 128 it rises by {glue:text}`qb_wide_small:.0%` in the model of
-# {glue:text}`qb_wide_size:s` parameters, the smallest that has them, and by {glue:text}`qb_wide_large:.0%` in the largest. What size had
-# gained is gone.
+# {glue:text}`qb_wide_size:s` parameters, the smallest that has them, and by {glue:text}`qb_wide_large:.0%` in the largest.
 #
 # ## The exponent rises with size and with training
 #
@@ -210,8 +209,8 @@ plt.close("all")
 #   change $k$.
 # - **Forms chosen beforehand.** Those in which an exponent moves were added after a look at the exponents. The one that is told
 #   outliers needs the trained model, so that it predicts nothing before there is one.
-# - **Equal search.** Blocks of 32 were searched harder at $Q_r$ below one; one scale a row isn't a block of one length.
-# - **One run a size,** one text, one kind of model. The noise floor is the paired error: no replicate with another seed has these formats.
+# - **Equal search.** Blocks of 32 were searched harder at $Q_r$ below one.
+# - **One run a size,** one text, one kind of model: no replicate with another seed has these formats.
 #
 # ## Exercises
 #

@@ -107,12 +107,12 @@ plt.close("all")
 # :alt: Mean changes of the largest ratio with intervals, a row for each scheme and a panel for each of three budgets, two markers in each row. All means lie left of the line at zero, most between minus 0.2 and minus 0.5; intervals are wide where few runs are left.
 #
 # Every mean is below zero, in every scheme. Change from {glue:text}`train_first:s` to {glue:text}`train_last:s` tokens with 95% intervals
-# over training runs; pale strokes reach over single runs. Left out: what fewer than three runs have to say.
+# over training runs; pale strokes reach over single runs. Left out: questions with fewer than three runs.
 # ```
 #
 # Over all schemes, granularities, metrics and budgets there are {glue:text}`moved:d` pairs in which the ratio isn't one at both ends. It
 # falls in all of them. Of {glue:text}`answers:d` questions that two such runs or more answer, {glue:text}`answers_down:d` have an interval
-# below zero and none above. The pairs come from {glue:text}`of_runs:d` training runs: this is one finding, seen from many sides.
+# below zero and none above. The pairs come from {glue:text}`of_runs:d` training runs: one finding from many sides.
 #
 # **The largest model** isn't among them. From {glue:text}`train_middle:s` to its last {glue:text}`large_tokens:s` tokens its ratio falls
 # at 5% more perplexity, from {glue:text}`large_from_5:.3f` to {glue:text}`large_to_5:.3f`. At 10% it stays: {glue:text}`large_from_10:.3f`

@@ -65,20 +65,17 @@ put_all(**seven_ways.numbers(ways))
 #
 # | method | keeps | chosen by | cost |
 # |---|---|---|---|
-# | RTN | nothing | | a scale and a zero point a group |
+# | RTN | nothing | | scales, zero points |
 # | GPTQ {cite:p}`frantar2023gptq` | nothing; later columns make up for earlier ones | second moments of the inputs | as RTN |
-# | AWQ {cite:p}`lin2023awq` | columns with large inputs, scaled up before rounding | mean size of the inputs | as RTN |
-# | by matrix {cite:p}`cao2024mixed` | whole matrices or blocks in 16 bits, GPTQ for the rest | a search on other text | 16 bits a weight kept |
+# | AWQ {cite:p}`lin2023awq` | columns with large inputs, scaled up | mean size of inputs | as RTN |
+# | by matrix {cite:p}`cao2024mixed` | whole matrices or blocks in 16 bits | a search on other text | 16 bits a weight |
 # | GWQ {cite:p}`shao2025gwq` | single weights in 16 bits, RTN for the rest | gradient on one sequence | 16 bits and a place each |
 # | CMPQ {cite:p}`chen2024cmpq` | bits: a column has 2, 3 or 4; a few weights in 16 | inputs, and the error of rounding | a codebook a column |
 # | CrossQuant {cite:p}`liu2024crossquant` | small inputs, when inputs are rounded too | largest input of token and channel | no stored bits |
 # ```
 #
 # GWQ, CMPQ and CrossQuant are small implementations of our own; the {doc}`bibliography <../bibliography>` says what of the papers they were
-# made from. GWQ keeps {glue:text}`gwq_share:.0%` of each matrix, as its paper does. How CMPQ divides the bits is our formula: as many as
-# make the weighted error least if it halves with every bit.
-#
-# The {glue:text}`seven_checkpoints:d` checkpoints have {glue:text}`seven_smallest:s` to {glue:text}`seven_largest:s` parameters and
+# made from. GWQ keeps {glue:text}`gwq_share:.0%` of each matrix, as its paper does. How CMPQ divides the bits is our formula. The {glue:text}`seven_checkpoints:d` checkpoints have {glue:text}`seven_smallest:s` to {glue:text}`seven_largest:s` parameters and
 # {glue:text}`seven_first:s` to {glue:text}`seven_last:s` tokens, all at one constant learning rate, measured on a GPU.
 #
 # ## Stored bits
@@ -135,10 +132,10 @@ plt.close("all")
 #
 # **GWQ** is RTN with some weights spared, for {glue:text}`gwq_extra:.2f` bits a weight. At the same stored bits it loses
 # {glue:text}`gwq_rtn_2:.2f` [{glue:text}`gwq_rtn_2_low:.2f`, {glue:text}`gwq_rtn_2_high:.2f`] times as much as RTN at 2 bits. Against GPTQ
-# it is {glue:text}`gwq_gptq:.2f` [{glue:text}`gwq_gptq_low:.2f`, {glue:text}`gwq_gptq_high:.2f`].
+# it is {glue:text}`gwq_gptq:.2f` times [{glue:text}`gwq_gptq_low:.2f`, {glue:text}`gwq_gptq_high:.2f`].
 #
 # **AWQ** is RTN with some columns scaled, for no bits. At 4 bits it loses {glue:text}`awq_rtn:.2f` [{glue:text}`awq_rtn_low:.2f`,
-# {glue:text}`awq_rtn_high:.2f`] times as much as RTN: that helps, a little. Against GPTQ it is {glue:text}`awq_gptq:.2f`
+# {glue:text}`awq_rtn_high:.2f`] times as much as RTN: that helps, a little. Against GPTQ it is {glue:text}`awq_gptq:.2f` times
 # [{glue:text}`awq_gptq_low:.2f`, {glue:text}`awq_gptq_high:.2f`].
 #
 # **CMPQ beside coarse groups** has no lead left. Plain GPTQ here means groups of 32, its dearest at equal bits
@@ -150,10 +147,9 @@ plt.close("all")
 #
 # A recipe keeps whole matrices in 16 bits and rounds the others by GPTQ; the search of {doc}`chapter 13 <13-how-much-can-go-low>` chose them
 # on other text. At equal stored bits none wins, and the more a recipe keeps, the worse it stands. With 90% to 95% of the parameters rounded
-# to 2 bits it loses {glue:text}`matrices_2:.1f` [{glue:text}`matrices_2_low:.1f`, {glue:text}`matrices_2_high:.1f`] times as much as GPTQ,
-# with 80% to 90% {glue:text}`matrices_2_less:.0f` times [{glue:text}`matrices_2_less_low:.0f`, {glue:text}`matrices_2_less_high:.0f`].
-# Recipes that keep whole blocks store more: {glue:text}`n_blocks_compared:d` of {glue:text}`n_block_recipes:d` can be compared, and all lose
-# more.
+# to 2 bits it loses {glue:text}`matrices_2:.1f` [{glue:text}`matrices_2_low:.1f`, {glue:text}`matrices_2_high:.1f`] times as much as GPTQ.
+# With 80% to 90% it is {glue:text}`matrices_2_less:.0f` times [{glue:text}`matrices_2_less_low:.0f`, {glue:text}`matrices_2_less_high:.0f`].
+# Of {glue:text}`n_block_recipes:d` recipes that keep whole blocks {glue:text}`n_blocks_compared:d` can be compared, and all lose more.
 #
 # ```{table} Which matrices recipes keep in 16 bits, with 90% to 95% of the parameters rounded: share of each kind.
 # :name: tab-kept
@@ -210,14 +206,12 @@ plt.close("all")
 #
 # ## What this does not show
 #
-# - **Our versions** of GWQ, CMPQ and CrossQuant aren't their authors' programs. A better grid for GWQ's rest or another division of bits may do
-#   more.
-# - **Stored bits, not speed.** Codebooks and scattered weights cost time that a group's scale doesn't. None of it was timed here.
+# - **Our versions** of GWQ, CMPQ and CrossQuant aren't their authors' programs. Another grid or division of bits may do more.
+# - **Stored bits, not speed.** Codebooks and scattered weights cost time. None of it was timed here.
 # - **Narrow models.** A codebook a column is paid for by the rows; in a model of usual width it would cost hardly anything. Against GPTQ with
 #   coarser groups, which wasn't among the seven, all ratios of this chapter would be higher.
 # - **A straight line** between two widths of GPTQ stands for what a mixture of widths would give; nothing was measured between them.
-# - **One draw of calibration text**, one seed, one learning rate, no decay. The search for matrices read other text than the rest of this
-#   chapter, but the same search made all recipes.
+# - **One draw of calibration text**, one seed, one learning rate, no decay.
 
 # %% [markdown]
 # ## Exercises

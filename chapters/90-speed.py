@@ -360,3 +360,44 @@ put_all(
 # - Other GPUs, other shapes: ask `python benchmarks/engine.py` on yours.
 # - Peers' seconds on works that they were not run on: a ratio is left open rather than carried over.
 # - Random weights cost the same time as trained ones here; where trained ones need more damping, they cost a little more.
+#
+# ## Exercises
+#
+# **1.** Eight variants of one model are rounded side by side in one pass. Which work is then done once instead of eight times, and which
+# isn't saved?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Loading the model, reading the calibration text and the 16-bit pass are done once. Each variant still has its own products, since its
+# layers see inputs that its own rounded layers made; side by side they fill the device, they don't become fewer.
+# ```
+#
+# **2.** A program takes twice the time of ours on one work. Is it half as fast?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# On that work, that device and those formats. The table has several works because ratios differ between them: fixed costs weigh on small
+# models, memory on large ones. And a program that does more (another order of columns, files written) isn't slower at the same thing.
+# ```
+#
+# **3.** Why is the very first call timed apart from the others?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# It compiles kernels and fills caches. Who rounds one model pays it once and should see it; who rounds a thousand should not see it a
+# thousand times. One mean over both would describe neither.
+# ```
+
+# %% [markdown]
+# **4.** *(code, checks itself)* GPTQ keeps the second moments of a layer's inputs: a square matrix in float32, one for each variant. How much
+# memory do they take?
+
+# %%
+from helpers.teach.checking import check
+
+n_inputs, n_variants = 14336, 4  # of the widest layer of a model of 8B parameters
+answer = None  # GiB
+check("90.4", answer)
+
+# %% mystnb={"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"} tags=["hide-cell"]
+check("90.4", n_variants * n_inputs**2 * 4 / 2**30)

@@ -1,7 +1,7 @@
 """Sphinx extension: every page works without a network, from a web server or straight from the disk.
 
-MathJax and Vega come from pinned Python wheels and are copied beside the pages. Vega (0.9 MB) is put only on pages that
-carry a live chart. The address that Jupyter Book's Thebe extension leaves on every page is taken away.
+MathJax comes from a pinned Python wheel and is copied beside the pages. The address that Jupyter Book's Thebe extension
+leaves on every page is taken away.
 HTML in Markdown that a cell displays is shown as text: names of runs and models come from data. Numbers that are glued
 into prose have a minus sign before them where they are negative, not the hyphen of Python's formats.
 """
@@ -11,11 +11,9 @@ import re
 import shutil
 from pathlib import Path
 
-import vl_convert
 from docutils import nodes
 from sphinx.application import Sphinx
 
-LIVE_CHART_MARK = 'class="live-chart"'
 THEBE_MARKS = ("thebe", "THEBE_JS_URL")
 # A browser refuses to preload a font from the disk; the theme's style sheets load the same fonts without that.
 FONT_PRELOAD = re.compile(r'\s*<link rel="preload" as="font"[^>]*>')
@@ -78,13 +76,6 @@ def show_minus_signs(app: Sphinx, doctree: nodes.document, docname: str) -> None
         pasted += text
 
 
-def add_vega(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Put Vega on a page that carries a live chart, and on no other."""
-    if LIVE_CHART_MARK in (context.get("body") or ""):
-        app.add_js_file("vendor/vega.js", priority=600)
-        app.add_js_file("vendor/live-chart.js", priority=700)
-
-
 def lighten_heads(app: Sphinx, error: Exception | None) -> None:
     """Take the theme's font preloads and its icons' script out of every page."""
     if error is None and app.builder.format == "html":
@@ -94,7 +85,7 @@ def lighten_heads(app: Sphinx, error: Exception | None) -> None:
 
 
 def copy_vendored(app: Sphinx, error: Exception | None) -> None:
-    """Copy MathJax, and Vega if any page wants it, into the built book."""
+    """Copy MathJax into the built book."""
     if error is not None or app.builder.format != "html":
         return
     static = Path(app.outdir) / "_static"
@@ -105,10 +96,6 @@ def copy_vendored(app: Sphinx, error: Exception | None) -> None:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    if any(LIVE_CHART_MARK in page.read_text(encoding="utf-8") for page in Path(app.outdir).rglob("*.html")):
-        (static / "vendor").mkdir(exist_ok=True)
-        (static / "vendor" / "vega.js").write_text(f"(() => {{{vl_convert.javascript_bundle()}}})();", encoding="utf-8")
-        shutil.copyfile(Path(__file__).parent / "live-chart.js", static / "vendor" / "live-chart.js")
 
 
 def drop_unused(app: Sphinx, error: Exception | None) -> None:
@@ -125,7 +112,6 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", show_html_of_markdown)
     app.connect("doctree-resolved", show_minus_signs)
     app.connect("html-page-context", drop_thebe, priority=900)
-    app.connect("html-page-context", add_vega, priority=400)
     app.connect("build-finished", lighten_heads)
     app.connect("build-finished", copy_vendored)
     app.connect("build-finished", drop_unused, priority=900)

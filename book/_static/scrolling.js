@@ -4,7 +4,6 @@
   const KINDS = {
     ".pst-scrollable-table-container, .cell_output .text_html:has(table)": "Table, scrolls sideways",
     "div.math, div.math-wrapper": "Formula, scrolls sideways",
-    ".live-chart": "Chart, scrolls sideways",
     "div.highlight pre": "Program, scrolls sideways",
   };
 

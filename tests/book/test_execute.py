@@ -1,9 +1,7 @@
-import json
 import os
 import subprocess
 import sys
 
-import altair as alt
 import nbformat
 import pytest
 
@@ -126,28 +124,6 @@ def test_a_kernel_that_does_not_start_is_one_line_that_names_the_chapter(tmp_pat
 def test_a_chapter_without_a_parameter_cell_is_refused():
     with pytest.raises(execute.ChapterError, match="no cell is tagged"):
         execute.declared_parameters(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("seed = 0")]))
-
-
-def test_a_live_chart_becomes_its_bare_specification_that_cannot_end_its_own_script():
-    planted = "<!--<script>", "b</script><script>alert(1)</script>"
-    chart = (
-        alt.Chart({"values": [{"a": 1, "run": run} for run in planted]}, title="</script>").mark_point().encode(x="a:Q")
-    )
-    bundle = chart._repr_mimebundle_()
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
-    assert "https://cdn" in data["text/html"]
-    execute.show_live_chart(data)
-    assert data["text/html"].startswith('<div class="live-chart">')
-    assert data["text/html"].count("</script>") == data["text/html"].count("<script") == 1
-    assert "<!--" not in data["text/html"]
-    spec = json.loads(data["text/html"].split('json">')[1].split("</script>")[0])
-    assert spec == chart.to_dict()
-
-
-def test_other_html_is_left_as_it_is():
-    data = {"text/html": "<table></table>"}
-    execute.show_live_chart(data)
-    assert data == {"text/html": "<table></table>"}
 
 
 def test_the_terminal_is_named_only_where_there_is_one(tmp_path, target, monkeypatch):

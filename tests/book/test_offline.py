@@ -20,15 +20,6 @@ def test_thebe_is_recognised_by_name_and_by_its_address_and_nothing_else_is():
     assert context == {"script_files": [other], "css_files": ["_static/book.css"]}
 
 
-def test_vega_is_put_only_on_pages_with_a_live_chart():
-    added = []
-    app = SimpleNamespace(add_js_file=lambda name, **_: added.append(name))
-    offline.add_vega(app, "a", "page.html", {"body": "<p>plain</p>"}, None)
-    assert added == []
-    offline.add_vega(app, "b", "page.html", {"body": '<div class="live-chart"></div>'}, None)
-    assert added == ["vendor/vega.js", "vendor/live-chart.js"]
-
-
 def raw(text, *classes):
     return nodes.raw("", text, format="html", classes=list(classes))
 
@@ -37,7 +28,7 @@ def test_html_in_markdown_that_a_cell_displays_is_text_and_what_it_displays_as_h
     planted = "<img src=x onerror='window.PWNED=1'>"
     page, displayed = new_document("page"), nodes.container(classes=["cell_output", "docutils"])
     written = raw("<br>")  # in the chapter's own text
-    table, chart = raw("<table></table>", "output", "text_html"), raw('<div class="live-chart"></div>', "output")
+    table, chart = raw("<table></table>", "output", "text_html"), raw('<div class="touch"></div>', "output")
     in_line = nodes.paragraph("", "", nodes.Text("run "), raw(planted))
     displayed.extend([table, nodes.container("", in_line, raw(planted)), chart])
     page.extend([written, displayed])

@@ -1,4 +1,4 @@
-"""Chapter 12 counted again: movement of weights, curvature and tails of checkpoints, beside the QiD of RTN and GPTQ.
+"""Chapter 12, and what the page on files has of it, counted again: movement of weights, curvature, tails, beside QiD.
 
 A row of a measurement gets what its checkpoint is known by, under the names of `described`; clusters are training runs with their branches.
 """
@@ -13,7 +13,7 @@ from scipy import stats
 from tests.recount.recount import ROOT, checkpoints, distinct, grouped, half_width, label, study, trunk, where
 from tests.recount.recount_fits import by_run, columns, fit
 
-EXCEPTED = {"live_apart": "the difference to a model that the chapter runs"}
+EXCEPTED = {}
 TOLERANCES = {f"held_{law}_{key}": 1e-6 for law in ("curvature", "per") for key in ("largest", "last")}  # optimisers
 
 N, D = "n_params_non_embedding", "tokens_seen"
@@ -30,7 +30,7 @@ SHARES = np.array([3.0, 1.0, 4.0, 4.0]) / 12  # of a block's weights: query, key
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [counts(), live(), movement(), growths(), decayed_movement(), change_in_law(), yardstick(), curvature()]
+    parts = [counts(), movement(), growths(), decayed_movement(), change_in_law(), curvature()]
     parts += [drift(), climb(), decay(), rule(), tails(), twins(), rotation(), together(), held(), exercises()]
     return {key: value for part in parts for key, value in part.items()}
 
@@ -122,13 +122,6 @@ def left_out(values, columns, clusters) -> float:
     return math.sqrt(np.mean(np.square(errors)))
 
 
-def spread(values, columns) -> float:
-    """Return the standard deviation of what least squares leave over."""
-    design = np.column_stack([np.ones(len(values)), *columns])
-    rest = values - design @ np.linalg.lstsq(design, values)[0]
-    return math.sqrt(rest @ rest / (len(values) - design.shape[1]))
-
-
 def told(name: str, three, scale=float) -> dict[str, float]:
     return {f"{name}{end}": scale(value) for end, value in zip(("", "_low", "_high"), three, strict=True)}
 
@@ -156,8 +149,6 @@ def counts() -> dict:
         "smallest": label(min(row[N] for row in of_trunk)),
         "largest": label(max(row[N] for row in of_trunk)),
         "early": label(LATE),
-        "most_tokens": label(max(row[D] for row in of_trunk)),
-        "probes": checkpoints()[0]["hessian_probes"],
     }
 
 
@@ -177,14 +168,9 @@ def live() -> dict:
 
 
 def movement() -> dict:
-    over = {bits: [row["change"] / row[f"rounding_{bits}"] for row in moving()] for bits in WIDTHS}
     constant = late(where(described().values(), schedule="constant", n_averaged=1))
-    return {f"rounding_{bits}": np.mean([row[f"rounding_{bits}"] for row in moving()]) for bits in WIDTHS} | {
-        "over_3_lowest": min(over[3]),
-        "over_4_lowest": min(over[4]),
-        "n_over_2": sum(value >= 1 for value in over[2]),
-        "n_moving": len(over[2]),
-        "over_2_mean": np.mean(over[2]),
+    return {
+        "rounding_3": np.mean([row["rounding_3"] for row in moving()]),
         "change_lowest": min(row["change"] for row in moving()),
         "change_highest": max(row["change"] for row in moving()),
         "n_constant": len(distinct(constant, "cluster")),
@@ -193,7 +179,7 @@ def movement() -> dict:
 
 def growths() -> dict:
     found = {}
-    of_name = {"change": (moving(), "change")} | {method: (late_trunk(method, 3), "qid") for method in METHODS}
+    of_name = {"change": (moving(), "change"), "rtn": (late_trunk("rtn", 3), "qid")}
     for name, (chosen, column) in of_name.items():
         ratios = [math.log(run[-1][column] / run[0][column]) for run in along(chosen)]
         found |= told(f"{name}_growth", by_means(ratios), math.exp)
@@ -202,8 +188,8 @@ def growths() -> dict:
 
 def decayed_movement() -> dict:
     ends = ends_of_cooldowns()
-    of_3, of_4 = ([row["change"] / row[f"rounding_{bits}"] for row in ends] for bits in (3, 4))
-    return {"end_3": np.mean(of_3), "end_3_highest": max(of_3), "end_4": np.mean(of_4), "n_ends": len(ends)}
+    of_3 = [row["change"] / row["rounding_3"] for row in ends]
+    return {"end_3": np.mean(of_3), "n_ends": len(ends)}
 
 
 def change_in_law() -> dict:
@@ -212,8 +198,6 @@ def change_in_law() -> dict:
     slope = regress(qid, [size, tokens, change], [row["cluster"] for row in chosen])[3]
     return told("slope_change", slope) | {
         "change_rank": stats.spearmanr(change, qid)[0],
-        "sd_without": spread(qid, [size, tokens]),
-        "sd_with": spread(qid, [size, tokens, change]),
     }
 
 
@@ -284,13 +268,10 @@ def curvature() -> dict:
     for method, bits in itertools.product(METHODS, WIDTHS):
         chosen = late_trunk(method, bits)
         ratios, clusters = logs(chosen, "qid") - logs(chosen, "predicted"), [row["cluster"] for row in chosen]
-        if (method, bits) in {("rtn", 2), ("rtn", 3), ("rtn", 4), ("gptq", 3)}:
-            found |= told(f"{method}_{bits}", regress(ratios, [], clusters)[0], math.exp)
+        found |= told(f"{method}_{bits}", regress(ratios, [], clusters)[0], math.exp)
         if method == "rtn":
             _, size, tokens = regress(ratios, [logs(chosen, N), logs(chosen, D)], clusters)
             found |= told(f"rtn_{bits}_size", size) | (told("rtn_2_tokens", tokens) if bits == 2 else {})
-        if method == "rtn" and bits > 2:
-            found[f"rtn_{bits}_rank"] = rank(chosen)
         within += [rank(run) for run in along(chosen)]
     return found | {"lowest_within": min(within)}
 
@@ -444,13 +425,11 @@ def rule() -> dict:
 
 
 def tails() -> dict:
-    found = {"n_tails": len(along(moving()))}
+    found = {}
     for name in ("weight", "input"):
         first, last = ([run[at][f"{name}_tails"] for run in along(moving())] for at in (0, -1))
         found |= {f"{name}_first": np.mean(first), f"{name}_last": np.mean(last)}
-        found[f"{name}_rising"] = sum(two > one for one, two in zip(first, last, strict=True))
-    errors = [row["rounding_3"] for row in moving()]
-    return found | {"rounding_3_low": min(errors), "rounding_3_high": max(errors)}
+    return found
 
 
 def twins() -> dict:

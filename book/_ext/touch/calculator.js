@@ -104,7 +104,7 @@ export function calculator(holder, data) {
       [`tokens until ${may}`, usual(until(tokens.default)), span(until(tokens.low), until(tokens.high))],
       [`fewest bits for ${may}`, usual(width(bits.default)), widths(bits)],
       [`share to keep in 16 bits for ${may}*`, usual(percent(share.own, 0)), `${percent(share.printed, 0)}, printed`],
-      ["rounded weights, gigabytes", fixed(bytes / 1e9, 2), ""],
+      ["rounded weights, gigabytes", bytes > 1e8 ? fixed(bytes / 1e9, 2) : twoDigits(bytes / 1e9), ""],
     ];
   }
 

@@ -56,6 +56,7 @@ function paint(svg, spec) {
   const clip = `touch-clip-${(clips += 1)}`;
   const inside = spec.marks.map((mark) => MARKS[mark.kind](mark, across, up, { bottom })).join("");
   svg.setAttribute("height", spec.height);
+  svg.setAttribute("viewBox", `0 0 ${width} ${spec.height}`);
   svg.innerHTML =
     tag("clipPath", { id: clip }, tag("rect", { x: MARGIN.left, y: MARGIN.top, width: Math.max(right - MARGIN.left, 0), height: bottom - MARGIN.top })) +
     axes(spec, across, up, right, bottom) +

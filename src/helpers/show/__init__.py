@@ -1,1 +1,1 @@
-"""Tables in, page out: figures, tables for people, live charts, glue. Nothing below imports it."""
+"""Tables in, page out: figures, tables for people, things to touch, glue. Nothing below imports it."""

@@ -169,3 +169,10 @@ def test_a_figure_wider_than_the_page_is_drawn_again_in_its_width_and_others_are
     figure = figure_of(1, 3, figsize=(12, 4))
     assert wide(figure).get_size_inches().tolist() == [WIDEST, 4]
     assert figure.get_size_inches().tolist() == [12, 4]
+
+
+def test_pyplot_knows_no_copy():
+    figure = figure_of(1, 3, figsize=(12, 4))
+    narrow(wide(figure))
+    assert plt.get_fignums() == [figure.number]
+    assert plt.gcf() is figure

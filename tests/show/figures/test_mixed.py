@@ -8,6 +8,7 @@ from tests.analyse.trials import Model
 from helpers.analyse.mixed.largest_ratio_law import RatioLaw
 from helpers.analyse.mixed.trials import MATRICES, with_metrics
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.show.drawing.vector import as_svg
 from helpers.show.figures import mixed
 
 pytestmark = pytest.mark.usefixtures("styled")
@@ -108,6 +109,9 @@ def test_changes_have_a_row_a_scheme_and_a_panel_a_budget():
     assert [axes.get_title() for axes in figure.axes] == ["5%", "10%"]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["b", "a"]
     assert figure.get_supxlabel() == "change of Qr (share)"
+    without = mixed.changes_by_budget(table.assign(lowest=np.nan, highest=np.nan), ["a", "b"], "gain")
+    as_svg(without)  # no stroke of nothing is left in the picture
+    assert all(len(part.get_segments()) == 0 for part in without.axes[0].collections if part.get_linewidth()[0] == 4.5)
 
 
 def test_factors_have_a_row_a_kind_and_a_colour_a_scheme():

@@ -36,3 +36,8 @@ def test_scatter_divides_by_one_less_than_the_seeds(monkeypatch):
 def test_the_error_falls_by_about_what_steps_say():
     assert trust.variance_ratio() == pytest.approx((15 / 7) ** 2, rel=0.02)
     assert trust.variance_ratio() >= trust.error_ratio() ** 2
+
+
+def test_second_moments_of_one_variant_of_16384_inputs_take_a_gib():
+    assert trust.moments_gib(16384, 1) == 1
+    assert trust.moments_gib(8192, 8) == 2

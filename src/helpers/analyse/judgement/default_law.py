@@ -1,4 +1,4 @@
-"""The default law by a written rule: which one `qid predict`, the front page and the live chart take."""
+"""The default law by a written rule: which one `qid predict`, the front page and the calculator take."""
 
 import pandas as pd
 

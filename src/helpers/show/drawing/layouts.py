@@ -9,6 +9,7 @@ import textwrap
 from itertools import pairwise
 from typing import Any
 
+import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colorbar import Colorbar
@@ -23,13 +24,20 @@ from helpers.table.records import given
 
 WIDEST = 9.2  # inches: a page shows it in 672 px, and its letters of 11 points in 11 px
 WIDTH = 3.7  # inches: 355 px, as wide as the text on a phone of 390
-LETTERS = 9.5  # points: 12.7 px, and 11 where the page leaves the picture less
+LETTERS = 10.0  # points: 13 px, and 11 where something stands out and the page shows the picture smaller
 LETTER_WIDTH = 0.56 * LETTERS  # points, of DejaVu Sans on average
 LOWEST, HIGHEST = {False: 1.7, True: 2.4}, {False: 2.2, True: 3.4}  # inches of a panel, by whether it is alone
 ROW = 0.18  # inches that a named row needs
 BESIDE_AXES = 0.95  # inches of the width that ticks and a label take
 TITLE, TICKS, LABEL = 0.25, 0.25, 0.22  # inches
 MOST_COLUMNS = 4  # of a legend
+
+
+def _copied(figure: Figure) -> Figure:
+    """Return a copy that pyplot doesn't know, which else would show it beside the figure."""
+    copied = copy.deepcopy(figure)
+    plt.close(copied)
+    return copied
 
 
 def colour_bars(figure: Figure) -> list[Colorbar]:
@@ -218,7 +226,7 @@ def wide(figure: Figure) -> Figure:
     width, height = figure.get_size_inches()
     if width <= WIDEST or is_written_over(figure):
         return figure
-    figure = copy.deepcopy(figure)
+    figure = _copied(figure)
     figure.set_size_inches(WIDEST, height)
     figure.draw_without_rendering()
     for axes, *_ in panels(figure):
@@ -230,7 +238,7 @@ def narrow(figure: Figure) -> Figure | None:
     """Return a copy of a figure, drawn before, in its narrow layout; None without panels, or words in a heat map."""
     if is_written_over(figure) or not panels(figure):
         return None
-    figure = copy.deepcopy(figure)
+    figure = _copied(figure)
     stack, bars = panels(figure), colour_bars(figure)
     heights = [_height(together[0], len(stack) == 1) for together in stack]
     _label_each(figure, stack)

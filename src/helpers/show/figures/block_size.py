@@ -132,7 +132,7 @@ def block_budgets(laws: Mapping[str, pd.DataFrame], measured: pd.DataFrame) -> F
     ratio with the columns `ratio` and `block`, the largest block measured within the budget (missing: none), and
     `all_within`: then it is a lower limit, an arrow.
     """
-    figure, axes = plt.subplots(figsize=(7.4, 3.8))
+    figure, axes = plt.subplots(figsize=(7.4, 3.4))
     for (ratio, table), colour, marker in zip(laws.items(), STAGE_COLOURS, MARKERS, strict=False):
         axes.fill_between(table["n_params"], table["low"], table["high"], color=colour, alpha=0.18, linewidth=0)
         axes.plot(table["n_params"], table["block"], color=colour, linewidth=1.4, label=ratio)

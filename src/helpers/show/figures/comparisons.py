@@ -129,7 +129,7 @@ def ratios_by_way(ratios: pd.DataFrame, label: str, ticks: Iterable[float] | Non
     """
     order = np.log(ratios["ratio"]).groupby(ratios["way"]).mean().sort_values(ascending=False).index
     place, widths = {way: index for index, way in enumerate(order)}, np.sort(ratios["bits"].unique())
-    axes = plt.subplots(figsize=(7.0, 0.34 * len(order) + 1.0))[1]
+    axes = plt.subplots(figsize=(7.0, 0.3 * len(order) + 1.0))[1]
     for index, bits in enumerate(widths):
         rows = ratios[ratios["bits"] == bits]
         heights = rows["way"].map(place) + 0.22 * ((widths.size - 1) / 2 - index)
@@ -146,7 +146,7 @@ def ratios_by_way(ratios: pd.DataFrame, label: str, ticks: Iterable[float] | Non
 
 def qid_against_effective_bits(table: pd.DataFrame) -> Axes:
     """Draw QiD against effective bits, one line per way of rounding (column `way`), paired errors as bars."""
-    axes = plt.subplots(figsize=(7.0, 4.0))[1]
+    axes = plt.subplots(figsize=(7.0, 3.6))[1]
     colours = [INK, *(BITS_COLOURS[bits] for bits in (2, 3, 4)), METHOD_COLOURS["rtn"], METHOD_COLOURS["autogptq"]]
     for index, way in enumerate(sorted(table["way"].unique())):
         rows = table[table["way"] == way].sort_values("effective_bits")
@@ -184,7 +184,7 @@ def error_against_documents(subsamples: pd.DataFrame, calibration: pd.Series) ->
 
     `calibration` has the relative standard deviation between draws of calibration text by bits.
     """
-    axes = axes_or_new(None)
+    axes = plt.subplots(figsize=(7.0, 3.6))[1]
     for index, (bits, rows) in enumerate(subsamples.groupby("bits")):
         style: Style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
         axes.plot(rows["n_documents"], rows["relative_sd"], linewidth=1.2, **style)
@@ -208,7 +208,10 @@ def noise_parts(parts: pd.DataFrame) -> Axes:
         bars = [rows["relative_sd"] - rows["low"], rows["high"] - rows["relative_sd"]]
         style: Style = {"color": BITS_COLOURS[int(bits)], "marker": MARKERS[index], "label": f"{bits:g} bits"}
         shifted = rows["part"].map(places) + 0.15 * (index - (widths.size - 1) / 2)
-        axes.errorbar(shifted, 100 * rows["relative_sd"], [100 * bar for bar in bars], linestyle="", **style)
+        known = rows["low"].notna()
+        errors = [100 * bar[known] for bar in bars]
+        axes.errorbar(shifted[known], 100 * rows["relative_sd"][known], errors, linestyle="", **style)
+        axes.plot(shifted[~known], 100 * rows["relative_sd"][~known], linestyle="", **style | {"label": "_nolegend_"})
     axes.set_xticks(range(len(places)), [part.replace(" ", "\n", 1) for part in places])
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:g}"))

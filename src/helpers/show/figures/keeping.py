@@ -74,7 +74,7 @@ def _factors(axes: Axes, axis: str, ticks: Sequence[float], label: str) -> None:
 
 def pooled_ratios(summary: pd.DataFrame) -> Axes:
     """Draw the ratios of `keeping.pooled` against mean stored bits, intervals as bars, colour and marker by way."""
-    axes = plt.subplots(figsize=(7.0, 3.7))[1]
+    axes = plt.subplots(figsize=(7.0, 3.3))[1]
     for way, (colour, marker) in WAYS.items():
         rows = summary[summary["way"] == way].sort_values("stored_bits")
         if not rows.empty:

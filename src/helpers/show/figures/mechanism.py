@@ -75,7 +75,7 @@ def measured_against_curvature(table: pd.DataFrame) -> Figure:
     """
     styles = size_styles(table[N_PARAMS])
     figure, panels = panels_by_bits(table["bits"])
-    figure.set_size_inches(8.6, 3.4)
+    figure.set_size_inches(8.6, 3.0)
     for bits, axes in panels.items():
         here = table[table["bits"] == bits]
         for size, rows in here.groupby(N_PARAMS):
@@ -99,7 +99,7 @@ def runs_beside_twins(runs: pd.DataFrame, against: Mapping[str, str]) -> Figure:
     `runs` has one row per run: `part` (its part of the study), `log_qid_nats` and the columns named by `against`, whose
     values label the axes. Grey cross: no difference; grey diagonal, for the predicted QiD: the same ratio.
     """
-    figure, panels = plt.subplots(1, len(against), sharey=True, squeeze=False, figsize=(3.4 * len(against) + 1.4, 3.6))
+    figure, panels = plt.subplots(1, len(against), sharey=True, squeeze=False, figsize=(3.4 * len(against) + 1.4, 3.1))
     for (column, label), axes in zip(against.items(), panels[0], strict=True):
         for index, (part, rows) in enumerate(runs.groupby("part")):
             look = {"color": PART_COLOURS[index % len(PART_COLOURS)], "marker": MARKERS[index % len(MARKERS)]}

@@ -46,7 +46,7 @@ def all_assignments(trials: pd.DataFrame, n_matrices: int = len(MATRICES)) -> Fi
 
     `trials`: the exhaustive search of one search problem. Filled: no other has as much in low precision for as little.
     """
-    figure, axes = plt.subplots(figsize=(7.0, 3.5))
+    figure, axes = plt.subplots(figsize=(7.0, 3.1))
     best = front(trials)
     axes.plot(best["quantized_ratio"], best["qid_nats"], color=PALE, linewidth=1.2, zorder=1)
     for row in trials.itertuples():
@@ -199,7 +199,7 @@ def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -
     """Draw mean changes of the largest ratio with their intervals: rows are low schemes, one panel per budget.
 
     `table` comes from `largest_ratio.changes_by` and has the columns `scheme` (one of `schemes`, the first on top),
-    `granularity` and `title` (of the panel). Pale strokes reach over single runs.
+    `granularity` and `title` (of the panel). Pale strokes reach over single runs, from `lowest` to `highest` if known.
     """
     titles = list(table["title"].unique())
     order = list(schemes)[::-1]
@@ -210,7 +210,9 @@ def changes_by_budget(table: pd.DataFrame, schemes: Sequence[str], label: str) -
         for index, (granularity, (colour, marker, name)) in enumerate(GRANULARITY.items()):
             rows = table[(table["title"] == title) & (table["granularity"] == granularity) & table["mean"].notna()]
             heights = rows["scheme"].map(order.index) + 0.2 * (0.5 - index)
-            axes.hlines(heights, rows["lowest"], rows["highest"], color=PALE, alpha=0.6, linewidth=4.5)
+            single = rows["lowest"].notna()
+            reach = (rows.loc[single, "lowest"], rows.loc[single, "highest"])
+            axes.hlines(heights[single], *reach, color=PALE, alpha=0.6, linewidth=4.5)
             bars = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
             axes.errorbar(rows["mean"], heights, xerr=bars, color=colour, marker=marker, linestyle="", label=name)
         axes.set_title(title)
@@ -227,7 +229,7 @@ def factors_by_kind(table: pd.DataFrame, kinds: Mapping[str, str], label: str) -
     `table` has `scheme`, `kind`, `mean`, `low` and `high`, factors without a unit; the line is at one.
     """
     order, schemes = list(kinds)[::-1], list(table["scheme"].unique())
-    axes = plt.subplots(figsize=(7.0, 0.42 * len(order) + 1.0))[1]
+    axes = plt.subplots(figsize=(7.0, 0.38 * len(order) + 0.9))[1]
     axes.axvline(1.0, color=INK, linewidth=0.8, zorder=0)
     for index, (scheme, (colour, marker)) in enumerate(zip(schemes, FOREST, strict=False)):
         rows = table[table["scheme"] == scheme]

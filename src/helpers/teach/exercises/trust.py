@@ -1,4 +1,4 @@
-"""Exercises of chapters 7, 10, 11 and 12: what decay adds, a method's ratio, scatter of seeds, the error's variance."""
+"""Exercises of chapters 7, 10, 11, 12 and of speed: decay, a method's ratio, seeds, the error's variance, memory."""
 
 import numpy as np
 import pandas as pd
@@ -63,6 +63,11 @@ def variance_ratio() -> float:
     return float(np.mean((np.asarray(last["rtn_error_3_bits"]) / np.asarray(last["rtn_error_4_bits"])) ** 2))
 
 
+def moments_gib(n_inputs: int, n_variants: int) -> float:
+    """Return the memory of second moments in float32, one square matrix a variant, in GiB."""
+    return n_variants * n_inputs**2 * 4 / 2**30
+
+
 EXERCISES = (
     Exercise(
         "7.4",
@@ -122,6 +127,22 @@ EXERCISES = (
         (
             Slip(error_ratio, "That is the error's factor; its square is asked for."),
             Slip(lambda: 1 / variance_ratio(), "That is 4 bits over 3."),
+        ),
+    ),
+    Exercise(
+        "90.4",
+        "the memory, unit GiB",
+        lambda: moments_gib(14336, 4),
+        0.001,
+        "the count is exact; the rest is for printed digits",
+        "A square of the inputs, four bytes each, once for each variant; a GiB is 2**30 bytes.",
+        (
+            Slip(lambda: moments_gib(14336, 1), "That is one variant."),
+            Slip(lambda: moments_gib(14336, 4) * 2**30 / 1e9, "Those are GB; a GiB is 2**30 bytes."),
+            Slip(
+                lambda: moments_gib(14336, 4) / 2,
+                "Half would do, as the matrix is symmetric; it is kept whole.",
+            ),
         ),
     ),
 )
