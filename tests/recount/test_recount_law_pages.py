@@ -10,7 +10,8 @@ from tests.recount import recount
 
 from helpers.analyse.questions.published_tables import turning_points
 from helpers.show.numbers.law import methods_and_the_law, published_tables, unified_law
-from helpers.table.files import read_table
+from helpers.show.numbers.learn import other_recipes, tokens_or_decay
+from helpers.table.files import read_checkpoints, read_table
 
 
 @functools.cache
@@ -30,9 +31,19 @@ def printed_and_ours():
     return cells, published_tables.nearest_laws(cells), rows, turned, law_fits().whole
 
 
+def decay():
+    every = tokens_or_decay.every_run(measured())
+    runs, nearest = tokens_or_decay.runs_of(every), tokens_or_decay.runs_of(every, "rtn")
+    coarse = tokens_or_decay.runs_of(every, group_size=tokens_or_decay.COARSE_GROUP, symmetric=True)
+    checkpoints = read_checkpoints(recount.ROOT / "results/checkpoints.parquet").to_pandas()
+    of_growth = tokens_or_decay.numbers(runs, coarse, tokens_or_decay.cooled_rows(measured()))
+    return of_growth | other_recipes.numbers(runs, nearest, checkpoints)
+
+
 PAGES = {
     "05": lambda: unified_law.numbers(law_fits()),
     "06": lambda: published_tables.numbers(*printed_and_ours()),
+    "07": decay,
     "93": lambda: {
         **methods_and_the_law.numbers(measured(), law_fits()),
         **published_tables.in_appendix(law_fits().rows, law_fits().whole),
