@@ -190,7 +190,7 @@ training(measured, read_checkpoints("results/checkpoints.parquet").to_pandas(), 
 #
 # *QiD at each bit width, over the checkpoints beyond {glue:text}`early_tokens:s` tokens.*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: QiD at each bit width", "code_prompt_hide": "Table: QiD at each bit width"}
 numbers.widths_table(numbers.late(every_width))
 
 # %% [markdown]
