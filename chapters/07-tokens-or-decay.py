@@ -143,7 +143,7 @@ plt.close("all")
 # ## The two parts of growth
 #
 # ```{glue:figure} fig_parts
-# :name: fig-parts
+# :name: fig-growth-parts
 # :alt: Horizontal bars on a logarithmic axis, three panels for 2, 3 and 4 bits. Each bar is the growth of QiD of one size, first the part of tokens, which is long, then that of decay, which is short. Between ends of cooldowns decay adds little; along cosines somewhat more.
 #
 # Growth of QiD as in {eq}`eq-parts`: tokens make the larger part everywhere. Upper bars: from the end of the first cooldown
