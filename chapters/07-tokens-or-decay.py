@@ -32,7 +32,7 @@
 # {cite:t}`ouyang2025lowbit` fit a power of the training tokens $D$ to checkpoints of runs whose learning rate falls along the way.
 # {cite:t}`catalan2025dynamics` object: late checkpoints of a cosine have read more *and* have a lower rate. In their own runs the error
 # after rounding hardly moves while the rate is constant and jumps when it decays. Here we take the claims one by one, on the same sizes
-# and batches at a constant rate, with cooldowns and with cosines. {term}`Intervals <interval>` are of 95% and run over sizes.
+# and batches at a constant rate, with cooldowns and with cosines. {term}`Intervals <interval>` run over sizes (95%).
 
 # %% tags=["parameters"]
 device = "cpu"
