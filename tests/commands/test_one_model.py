@@ -124,7 +124,7 @@ def test_a_gguf_file_is_measured_and_flagged_as_rounded_before_wherever_a_figure
 
     model = tiny.llama()
     model.get_input_embeddings().weight.mul_(0.05)  # the head too: untrained, it would be worse than a blind guess
-    monkeypatch.setattr(tiny, "llama", lambda: model)
+    monkeypatch.setattr(tiny, "llama", lambda width: model)
     monkeypatch.setattr(gguf_files, "CACHE", tmp_path / "cache")
     monkeypatch.chdir(ROOT)
     file = tiny.write(tmp_path / "tiny.Q4_0.gguf", "Q4_0")

@@ -249,7 +249,7 @@ def write_gguf(path: Path) -> Path:
     model = tiny.llama()
     model.get_input_embeddings().weight.mul_(0.05)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "llama", lambda: model)
+        patch.setattr(tiny, "llama", lambda width: model)
         return tiny.write(path, "Q4_0")
 
 

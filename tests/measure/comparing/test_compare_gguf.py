@@ -86,7 +86,7 @@ def test_another_model_s_file_is_refused_with_what_differs(place, monkeypatch):
     (place / "original/config.json").write_text(json.dumps(settings))
     model = tiny.llama()
     model.model.norm.weight.mul_(1.5)
-    monkeypatch.setattr(tiny, "llama", lambda: model)
+    monkeypatch.setattr(tiny, "llama", lambda width: model)
     (failure,) = compared(place, place / "original", tiny.write(place / "other.gguf", "Q4_0")).failures
     assert "not a copy of the original: 'model.norm.weight' differs by up to 0.5" in failure
 
