@@ -151,6 +151,18 @@ def test_attention_of_small_heads_is_that_of_torch(seq_len, head_size, dtype, al
     assert (found - exact).norm() / exact.norm() < allowed
 
 
+@pytest.mark.parametrize("at", [0, 1, 70])
+def test_an_infinite_key_of_a_small_head_is_no_number_even_where_its_scores_are_minus_infinity(at):
+    """A softmax alone would leave the key out."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    fused = torch.randn(1, 77, 3 * 16, generator=generator, device="cuda").half()
+    fused[..., 0] = -1
+    fused[0, at, 16] = float("inf")
+    found = small_heads.attended(fused, 16, 0.25)
+    assert found[0, :at].isfinite().all()
+    assert found[0, at].isnan().all()
+
+
 @pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-6), (torch.float16, 4e-3), (torch.bfloat16, 3.2e-2)])
 def test_the_fitted_gelu_is_gelu(dtype, allowed):
     """On all of [-10, 10], within half a unit in the last place of numbers up to 10."""
