@@ -28,8 +28,8 @@ class EvalSpec:
     eval_dtype: Annotated[
         str,
         covariate(
-            "number format of the evaluation; on a GPU float32 is three products of float16 halves, as accurate, and"
-            " tfloat32 keeps 10 bits of mantissa, its operands in part in float16 (finite up to 65,504)"
+            "number format of the evaluation; on a GPU float32 may be three products of float16 halves, as accurate,"
+            " and tfloat32 keeps 10 bits of mantissa, its operands in part in float16 (finite up to 65,504)"
         ),
     ] = "float32"
 
