@@ -24,7 +24,7 @@ from helpers.measure.text.token_blocks import Blocks
 from helpers.table.scheme import QuantScheme
 
 if torch.cuda.is_available():
-    from helpers.measure.models.cuda import halves, kernels, small_heads
+    from helpers.measure.models.cuda import halves, kernels, neox_block, small_heads
     from helpers.measure.scoring import scores_cuda
 
 EXPERTS = ("mixtral", "olmoe", "qwen3_moe")
@@ -149,6 +149,36 @@ def test_attention_of_small_heads_is_that_of_torch(seq_len, head_size, dtype, al
     exact = exact.transpose(1, 2).flatten(2)
     found = small_heads.attended(fused, head_size, 0.2).double()
     assert (found - exact).norm() / exact.norm() < allowed
+
+
+@pytest.mark.parametrize("at", [0, 1, 70])
+def test_an_infinite_key_of_a_small_head_is_no_number_even_where_its_scores_are_minus_infinity(at):
+    """A softmax alone would leave the key out."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    fused = torch.randn(1, 77, 3 * 16, generator=generator, device="cuda").half()
+    fused[..., 0] = -1
+    fused[0, at, 16] = float("inf")
+    found = small_heads.attended(fused, 16, 0.25)
+    assert found[0, :at].isfinite().all()
+    assert found[0, at].isnan().all()
+
+
+def test_a_rotated_number_that_float16_has_not_is_nan_and_others_keep_their_bits():
+    generator = torch.Generator("cuda").manual_seed(0)
+    angles = 6 * torch.rand(1, 5, 8, generator=generator, device="cuda").repeat(1, 1, 2)
+    inputs = torch.randn(1, 2, 5, 16, generator=generator, device="cuda")
+    plain = kernels.rotated(inputs, angles.cos(), angles.sin(), torch.float16)
+    turned = inputs * angles.cos() + torch.cat([-inputs[..., 8:], inputs[..., :8]], -1) * angles.sin()
+    assert (plain - turned).abs().max() < 4e-3  # half a unit in the last place of numbers up to 8
+    inputs[0, 1, 3, 2] = 1e6
+    found = kernels.rotated(inputs, angles.cos(), angles.sin(), torch.float16)
+    assert found[0, 1, 3, [2, 10]].isnan().all()
+    assert torch.equal(found[~found.isnan()], plain[~found.isnan()])
+    assert found.isnan().sum() == 2
+    fused = torch.ones(1, 5, 2 * 3 * 16, device="cuda").half()
+    fused[0, 3, 16 + 2] = float("inf")
+    assert neox_block._rotate_(fused, angles.cos(), angles.sin(), 16)[0, 3, [18, 26]].isnan().all()
+    assert fused.isnan().sum() == 2
 
 
 @pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-6), (torch.float16, 4e-3), (torch.bfloat16, 3.2e-2)])

@@ -25,7 +25,13 @@ class EvalSpec:
     eval_sha256: Annotated[str, covariate("hash of the evaluation's tokens and of the map from blocks to documents")]
     n_sequences: Annotated[int, covariate("evaluation sequences")]
     seq_len: Annotated[int, covariate("predicted tokens an evaluation sequence")]
-    eval_dtype: Annotated[str, covariate("number format of the evaluation")] = "float32"
+    eval_dtype: Annotated[
+        str,
+        covariate(
+            "number format of the evaluation; on a GPU float32 may be three products of float16 halves, as accurate,"
+            " and tfloat32 keeps 10 bits of mantissa, its operands in part in float16 (finite up to 65,504)"
+        ),
+    ] = "float32"
 
     def __post_init__(self) -> None:
         if self.eval_dtype not in DTYPES:

@@ -33,7 +33,8 @@ class QuantScheme:
     calib_seq_len: Annotated[int | None, covariate("tokens a calibration sequence")] = None
     calib_seed: Annotated[int | None, covariate("seed of the draw of calibration sequences")] = None
     hessian_dtype: Annotated[
-        str, covariate("number format of the calibration's forward pass and of the Hessian's products")
+        str,
+        covariate("number format of the calibration's forward pass and the Hessian's products, as in `eval_dtype`"),
     ] = "float32"
     propagate: Annotated[
         str,

@@ -151,6 +151,7 @@ def test_a_split_of_its_own_is_that_of_the_models_own_tokenizers(tmp_path, split
     made = checkpoints.tokenizer_of(tmp_path / "out")
     pieces = [piece for piece, _ in made.pre_tokenizer.pre_tokenize_str("2026")]
     assert pieces == words
+    assert made.model.ignore_merges == (split == "llama-bpe")
     text = "He isn't here,\n\n  said e\u0301mile"
     pieces = [piece for piece, _ in made.pre_tokenizer.pre_tokenize_str("He isn't here,\n\n  said")]
     assert pieces == ["He", "Ġisn", "'t", "Ġhere", ",ĊĊ", "Ġ", "Ġsaid"]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from helpers.measure.models.cuda.halves import Halves
 
 TENSOR_DTYPE = {"float32": torch.float32, "tfloat32": torch.float32, "bfloat16": torch.bfloat16}
+LARGEST_HALF = torch.finfo(torch.float16).max  # 65,504: what is larger is infinite in float16
 
 
 def refuse_missing_device(device: str) -> None:
@@ -41,6 +42,13 @@ def taken_apart(matrices: torch.Tensor) -> "Halves | None":
     from helpers.measure.models.cuda import halves  # Triton is there only where CUDA is
 
     return halves.halves_of(matrices)
+
+
+def reach_of(dtype: str) -> str:
+    """Return what to say of numbers that aren't finite: in TF32 operands come in float16; nothing in other dtypes."""
+    if dtype != "tfloat32":
+        return ""
+    return f"; numbers beyond {LARGEST_HALF:,.0f} are infinite in tfloat32, not in float32 and bfloat16"
 
 
 def refuse_without_tensor_cores(dtype: str, device: torch.device) -> None:

@@ -24,11 +24,10 @@ from helpers.measure.models.stored import widened_outside
 from helpers.measure.models.streaming.placing import device_of
 from helpers.table.records import given
 
-# Batches: on a GPU less than what a block's activations of one batch take
-EMBEDDED_TOGETHER = {"cpu": 1, "cuda": 4}
-
 if TYPE_CHECKING:
     from helpers.measure.models.cuda.halves import Halves
+
+EMBEDDED_TOGETHER = {"cpu": 1, "cuda": 4}  # batches: on a GPU less than what a block's activations of one batch take
 
 Layer = TypeVar("Layer", bound="StackedLinear")
 

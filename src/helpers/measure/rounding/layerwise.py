@@ -24,7 +24,13 @@ from torch import Tensor, nn
 from helpers.measure.models.as_linear import expert_of
 from helpers.measure.models.decoders import Decoder, hidden_of, linear_in, weight_of
 from helpers.measure.models.memory import Share, calibration_work, share
-from helpers.measure.models.precision import TENSOR_DTYPE, matrix_products, refuse_without_tensor_cores, taken_apart
+from helpers.measure.models.precision import (
+    TENSOR_DTYPE,
+    matrix_products,
+    reach_of,
+    refuse_without_tensor_cores,
+    taken_apart,
+)
 from helpers.measure.models.stacking import StackedLinear, WaitError, block_arguments, block_stacks, first_inputs
 from helpers.measure.models.streaming.feed import BlockFeed
 from helpers.measure.models.streaming.hidden import HiddenStates
@@ -279,7 +285,9 @@ class _Walk:
             except gptq_solver.SingularHessianError as error:
                 place = self.decoders[0].name_of(self.block.index, name)
                 for position in error.failed:
-                    self.variants[members[position]].failure = QuantizationError(f"{place}: {error}")
+                    finite = bool(moments[position].isfinite().all())
+                    why = "" if finite else f": its inputs aren't finite{reach_of(self.dtype)}"
+                    self.variants[members[position]].failure = QuantizationError(f"{place}: {error}{why}")
                 members = [i for i in members if not self.variants[i].failure]
             else:
                 self._record(name, members, solution, gptq_solver.relative_error(weight, solution.weight, moments))

@@ -27,7 +27,7 @@ from helpers.measure.models.streaming.hidden import HiddenStates, OfVariant
 from helpers.measure.models.streaming.placing import device_of
 from helpers.measure.rounding.input_rounding import InputRounding, RoundedInputsLinear
 from helpers.measure.rounding.rounded import Checkpoint, Rounded, number_or_none
-from helpers.measure.scoring.half_head import HalfHead
+from helpers.measure.scoring import half_head
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.records import given
 
@@ -224,8 +224,8 @@ class _SideBySide:
 
 def _at_work(module: nn.Module, precision: str) -> nn.Module:
     """Return a module of the tail as it works in a precision: itself where its parameters are so, or it has none."""
-    if precision == "tfloat32" and type(module) is nn.Linear:
-        return HalfHead(module)
+    if precision == "tfloat32" and type(module) is nn.Linear and half_head.fits(module):
+        return half_head.HalfHead(module)
     dtype = TENSOR_DTYPE[precision]
     if all(parameter.dtype == dtype for parameter in module.parameters()):
         return module

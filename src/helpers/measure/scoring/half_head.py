@@ -3,6 +3,14 @@
 import torch
 from torch import Tensor, nn
 
+from helpers.measure.models.precision import LARGEST_HALF
+
+
+def fits(head: nn.Linear) -> bool:
+    """Tell whether float16 holds every weight of a head: one token's infinite ones may leave the loss a number."""
+    largest: float = torch.linalg.vector_norm(head.weight.detach(), float("inf")).item()  # NaN where a weight is
+    return largest <= LARGEST_HALF
+
 
 class HalfHead(nn.Module):
     """A head's product: hidden states (..., d), whatever their dtype, to logits (..., rows) in float32."""

@@ -273,13 +273,14 @@ def _outcomes(
 ) -> tuple[list[dict[QuantScheme, Outcome]], int]:
     """Score checkpoints and their rounded weights on a subject's text; return the outcomes by scheme, and how many."""
     kept = [[answer for answer in each.values() if isinstance(answer, Rounded)] for each in answers]
-    scores = evaluate.evaluate(loaded, kept, subject.blocks, subject.evaluation.eval_dtype, memory_bytes)
+    dtype = subject.evaluation.eval_dtype
+    scores = evaluate.evaluate(loaded, kept, subject.blocks, dtype, memory_bytes)
     outcomes = []
     for of_checkpoint, (baseline, *others) in zip(answers, scores, strict=True):
         remaining = iter(others)
         rounded = {
-            scheme: Outcome.of(answer, next(remaining) if isinstance(answer, Rounded) else None)
+            scheme: Outcome.of(answer, next(remaining) if isinstance(answer, Rounded) else None, dtype)
             for scheme, answer in of_checkpoint.items()
         }
-        outcomes.append({BASELINE: Outcome.of(UNROUNDED, baseline)} | rounded)
+        outcomes.append({BASELINE: Outcome.of(UNROUNDED, baseline, dtype)} | rounded)
     return outcomes, sum(map(len, scores))

@@ -16,6 +16,7 @@ import torch
 import transformers
 
 from helpers.measure.models.checkpoints import LocalCheckpoint
+from helpers.measure.models.precision import reach_of
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.rounded import Rounded
 from helpers.measure.scoring.evaluate import Evaluation
@@ -55,12 +56,15 @@ class Outcome:
     diagnostics: Diagnostics = dataclasses.field(default_factory=Diagnostics)
 
     @classmethod
-    def of(cls, answer: Rounded | QuantizationError, evaluation: Evaluation | None) -> "Outcome":
-        """Return the outcome of a scheme from the method's answer and, if there are rounded weights, their score."""
+    def of(cls, answer: Rounded | QuantizationError, evaluation: Evaluation | None, dtype: str) -> "Outcome":
+        """Return the outcome of a scheme from the method's answer and, if there are rounded weights, their score.
+
+        `dtype` is the evaluation's.
+        """
         if isinstance(answer, QuantizationError):
             return cls("failed", str(answer))
         if not given(evaluation).finite:
-            return cls("nonfinite", "nonfinite loss", None, answer.diagnostics)
+            return cls("nonfinite", f"nonfinite loss{reach_of(dtype)}", None, answer.diagnostics)
         return cls("ok", None, evaluation, answer.diagnostics)
 
 

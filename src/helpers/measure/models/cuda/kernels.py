@@ -123,6 +123,12 @@ def gate_(gate: Tensor, up: Tensor, activation: str) -> Tensor:
 
 
 @triton.jit
+def finite_or_nan(x):
+    """Return x, NaN where it is infinite: a softmax would leave out an infinite key whose scores are -inf."""
+    return x + x * 0
+
+
+@triton.jit
 def _rotate_kernel(
     inputs, outputs, cos, sin, n_tokens, seq_len, of_sequence, of_token, of_head, n_heads,
     HEAD: tl.constexpr, ROTARY: tl.constexpr, PADDED: tl.constexpr, TOKENS: tl.constexpr,
@@ -143,11 +149,11 @@ def _rotate_kernel(
     s = tl.load(sin + angle, mask=turning, other=0.0).to(tl.float32)
     turned = (x * c + y * sign[None, :] * s).to(outputs.dtype.element_ty)
     place = (token * n_heads + head)[:, None] * HEAD + column[None, :]
-    tl.store(outputs + place, turned, mask=inside)
+    tl.store(outputs + place, finite_or_nan(turned), mask=inside)
 
 
 def rotated(inputs: Tensor, cos: Tensor, sin: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return queries or keys (n, heads, L, head_size) in `dtype`, the first columns rotated.
+    """Return queries or keys (n, heads, L, head_size) in `dtype`, the first columns rotated, NaN where it has no room.
 
     `cos` and `sin` are (1, L, rotary); the columns after these stay as they are.
     """

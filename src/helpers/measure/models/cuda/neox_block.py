@@ -14,7 +14,7 @@ from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXAttention, GPT
 
 from helpers.measure.models.cuda import small_heads
 from helpers.measure.models.cuda.blocks import StackedNorm, norms, operand_dtype
-from helpers.measure.models.cuda.kernels import gelu
+from helpers.measure.models.cuda.kernels import finite_or_nan, gelu
 from helpers.measure.models.known_parts import Norm
 
 ELEMENTS_PER_PROGRAM = 2048
@@ -116,8 +116,8 @@ def _rotate_kernel(
     first = fused + start[:, None] + column[None, :]
     x = tl.load(first, mask=inside, other=0.0).to(tl.float32)
     y = tl.load(first + HALF, mask=inside, other=0.0).to(tl.float32)
-    tl.store(first, (x * c - y * s).to(fused.dtype.element_ty), mask=inside)
-    tl.store(first + HALF, (y * c + x * s).to(fused.dtype.element_ty), mask=inside)
+    tl.store(first, finite_or_nan((x * c - y * s).to(fused.dtype.element_ty)), mask=inside)
+    tl.store(first + HALF, finite_or_nan((y * c + x * s).to(fused.dtype.element_ty)), mask=inside)
 
 
 def _rotate_(fused: Tensor, cos: Tensor, sin: Tensor, head_size: int) -> Tensor:

@@ -22,7 +22,8 @@ def attended(fused: Tensor, head_size: int, scale: float) -> Tensor:
     """Return causal attention (n, L, heads x head_size) of `fused` (n, L, heads x 3 x head_size).
 
     A head has its query, key and value one after the other; scores are multiplied by `scale`. Sums and the softmax are
-    float32; in float32 a product is three of TF32 (`halves` says why).
+    float32; in float32 a product is three of TF32 (`halves` says why). A key that isn't finite makes its own token's
+    output NaN.
     """
     n, seq_len, width = fused.shape
     fused, n_heads = fused.contiguous(), width // (3 * head_size)
@@ -66,7 +67,9 @@ def _attention_kernel(
         there = (start + key < seq_len)[:, None]
         k = tl.load(keys + start * width, mask=there, other=0.0)
         v = tl.load(keys + start * width + HEAD, mask=there, other=0.0)
-        scores = tl.dot(query, k.T, input_precision=PRECISION)
+        # of an infinite key the softmax would make nothing where its scores are -inf: its own query says it's no number
+        no_number = tl.sum(k.to(tl.float32) * 0.0, axis=1)
+        scores = tl.dot(query, k.T, input_precision=PRECISION) + no_number[None, :]
         scores = tl.where(row[:, None] >= (start + key)[None, :], scores, -float("inf"))
         highest = tl.maximum(peak, tl.max(scores, axis=1) * scale)
         weights = tl.exp2(scores * scale - highest[:, None])
