@@ -46,13 +46,6 @@ def test_curves_compare_the_ends_of_the_sizes_that_have_a_block():
         block_size.curves(at_16_and_128({3e6: (0.3, 0.8), 4e7: (0.1, 0.7)}))
 
 
-def test_a_value_and_its_interval_as_a_page_writes_them():
-    row = {"value": -0.318, "low": -0.4, "high": 0.25}
-    assert block_size.words(row) == "−0.32 [−0.40, 0.25]"
-    assert block_size.words(row, 1) == "−0.3 [−0.4, 0.2]"
-    assert block_size.ends_of("a", row) == {"a_value": -0.318, "a_low": -0.4, "a_high": 0.25}
-
-
 def test_means_leave_out_what_could_not_be_fitted():
     table = pd.DataFrame({"k": [0.2, 0.4, np.nan, 0.6], "run_label": list("abcd")})
     row = block_size.means_and_slopes(table).loc["mean"]
