@@ -9,7 +9,10 @@ from bs4 import BeautifulSoup
 
 import pdf
 
-TOC = {"root": "index", "parts": [{"caption": "Learn & try", "chapters": [{"file": "executed/01-a"}, {"file": "glossary"}]}]}
+TOC = {
+    "root": "index",
+    "parts": [{"caption": "Learn & try", "chapters": [{"file": "executed/01-a"}, {"file": "glossary"}]}],
+}
 PAGE = """<html><head><link rel="stylesheet" href="{up}_static/book.css"/>
 <script src="{up}_static/scripts/theme.js"></script><script src="{up}_static/mathjax/tex.js"></script>
 <script>window.MathJax = 1</script><script>let other = 1</script></head>

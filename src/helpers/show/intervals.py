@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+Numbers: TypeAlias = dict[str, float | str]  # what a page states, by the name under which it glues it
 Row: TypeAlias = pd.Series | Mapping[str, float]  # a value under some name, with `low` and `high`, in one unit
 
 

@@ -16,8 +16,7 @@ from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.claims import claim
 from helpers.show.figures.block_size import stage_name
-from helpers.show.intervals import in_words, with_named_ends
-from helpers.show.numbers.choose.how_much_can_go_low import Numbers
+from helpers.show.intervals import Numbers, in_words, with_named_ends
 from helpers.show.style import count_label
 
 ENDS = ("value", "low", "high")

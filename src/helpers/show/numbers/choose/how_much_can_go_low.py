@@ -22,10 +22,8 @@ from helpers.analyse.mixed.trials import (
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.show.claims import claim
-from helpers.show.intervals import with_named_ends
+from helpers.show.intervals import Numbers, with_named_ends
 from helpers.show.style import count_label
-
-Numbers = dict[str, float | int | str]
 
 MAIN = "MXINT 4 bits, inputs too"
 SCHEMES = [MAIN, "MXFP 4 bits", "GPTQ 2 bits", "GPTQ 3 bits", "GPTQ 4 bits"]

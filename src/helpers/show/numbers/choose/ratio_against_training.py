@@ -10,13 +10,12 @@ from helpers.analyse.mixed.trials import scheme_names
 from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.claims import claim
-from helpers.show.intervals import with_named_ends
+from helpers.show.intervals import Numbers, with_named_ends
 from helpers.show.numbers.choose.how_much_can_go_low import (
     BUDGET,
     MAIN,
     METRIC,
     Mixed,
-    Numbers,
     as_row,
     named_fits,
 )

@@ -14,8 +14,7 @@ from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import rows_in_groups
 from helpers.show.claims import claim
-from helpers.show.intervals import with_ends
-from helpers.show.numbers.choose.how_much_can_go_low import Numbers
+from helpers.show.intervals import Numbers, with_ends
 from helpers.show.style import count_label
 
 INPUT_WAYS = {"token": "RTN, a scale a token", "cross": "CrossQuant, 0.15", "half": "CrossQuant, 0.5"}

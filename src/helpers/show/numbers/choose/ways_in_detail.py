@@ -7,8 +7,7 @@ from helpers.analyse.arrays import FloatArray
 from helpers.analyse.mixed.keeping import LINE
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.claims import claim
-from helpers.show.intervals import with_ends
-from helpers.show.numbers.choose.how_much_can_go_low import Numbers
+from helpers.show.intervals import Numbers, with_ends
 from helpers.show.numbers.choose.seven_ways import EXPONENTS, INPUT_WAYS, TREND_PANELS, Ways, latest
 from helpers.show.style import count_label
 

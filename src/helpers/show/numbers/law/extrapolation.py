@@ -19,11 +19,9 @@ from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.study import FITTED_BITS, on_trunk, rows_of_seeds
 from helpers.show.claims import claim
-from helpers.show.intervals import signed
+from helpers.show.intervals import Numbers, signed
 from helpers.show.style import count_label
 from helpers.table.errors import AnalysisError
-
-Numbers = dict[str, float | str]
 
 LEVEL = 0.90  # of intervals for a new training run
 LOSS_PREDICTED = "loss, loss predicted"

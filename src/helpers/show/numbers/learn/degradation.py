@@ -16,9 +16,8 @@ from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, LATE_TOKENS, late
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers
 from helpers.show.style import count_label
-
-Numbers = dict[str, float | str]
 
 ERRORS = 3  # a change is counted that exceeds so many of its errors
 ENDS = {"": "mean", "_low": "low", "_high": "high"}
