@@ -59,6 +59,10 @@ def test_counts_are_of_the_constant_rate(planted):
     assert (found["qb_smallest"], found["qb_largest"]) == ("0.147M", "37.7M")
     assert found["qb_middle"] == "250M"
     assert found["qb_moved"] == pytest.approx(0, abs=0.02)
+    assert (found["qb_gptq_rows"], found["qb_gptq_runs"]) == (
+        len(planted.groups),
+        len(set(planted.groups["run_label"])),
+    )
     assert found["qb_rows"] == (planted.table["lr_phase"] != "decay").sum()
 
 
@@ -134,5 +138,5 @@ def test_stages_and_panels_are_ready_to_draw(planted):
     assert list(panels) == list(block_size.NAMES)
     rows, fitted = panels[block_size.WHOLE]
     assert set(rows["step"]) == {block_size.MIDDLE}
-    assert len(fitted) <= rows["model"].nunique()
+    assert set(fitted["model"]) == set(block_size.below(rows)["model"])
     assert planted.marked()["Qr = 0.5"]["input_outliers"].to_numpy() == pytest.approx(4.0)  # the root of 2 times 8
