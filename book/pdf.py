@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+from html import escape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -170,8 +171,8 @@ def feet(titles: dict[str, str]) -> str:
 def listed(part: dict, index: int, titles: dict[str, str]) -> str:
     """Return the contents of one part: its pages' titles, each a link."""
     chapters = [chapter["file"] for chapter in part["chapters"]]
-    links = "".join(f'<li><a href="#{prefix(name)}">{titles[name]}</a></li>' for name in chapters)
-    return f'<li><a href="#part-{index}">{part["caption"]}</a><ol>{links}</ol></li>'
+    links = "".join(f'<li><a href="#{prefix(name)}">{escape(titles[name])}</a></li>' for name in chapters)
+    return f'<li><a href="#part-{index}">{escape(part["caption"])}</a><ol>{links}</ol></li>'
 
 
 def joined(site: Path, toc: dict, title: str, author: str, where: str) -> str:
@@ -184,19 +185,19 @@ def joined(site: Path, toc: dict, title: str, author: str, where: str) -> str:
         adopt(article, name, names, where)
         number = re.match(r"\w+\.", titles[name])
         taken = take_solutions(article, name, number[0] if number else "")
-        solutions += [f"<h2>{titles[name]}</h2>", *map(str, taken)] if taken else []
+        solutions += [f"<h2>{escape(titles[name])}</h2>", *map(str, taken)] if taken else []
         article["style"] = f"page: p-{prefix(name)}"
         article["class"] = [*article["class"], "page"]
     body = [str(pages[toc["root"]][1])]
     for index, part in enumerate(toc["parts"]):
-        body.append(f'<section class="part" id="part-{index}"><h1>{part["caption"]}</h1></section>')
+        body.append(f'<section class="part" id="part-{index}"><h1>{escape(part["caption"])}</h1></section>')
         body += [str(pages[chapter["file"]][1]) for chapter in part["chapters"]]
     body.append(f'<article class="bd-article page" id="solutions"><h1>Solutions</h1>{"".join(solutions)}</article>')
     contents = [listed(part, index, titles) for index, part in enumerate(toc["parts"])]
     return PAGE.format(
-        title=title,
-        question=titles[toc["root"]],
-        author=author,
+        title=escape(title),
+        question=escape(titles[toc["root"]]),
+        author=escape(author),
         head=heads([(name, head) for name, (head, _) in pages.items()], where),
         styles=STYLE.replace("FOOT", FOOT % title) + feet(titles),
         contents="".join([*contents, '<li><a href="#solutions">Solutions</a></li>']),

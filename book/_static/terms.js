@@ -17,9 +17,9 @@
     tip.hidden = false;
     const at = link.getClientRects()[0], margin = 8;
     const left = Math.min(at.left, document.documentElement.clientWidth - tip.offsetWidth - margin);
-    const below = at.bottom + 4, fits = below + tip.offsetHeight < innerHeight;
+    const fits = at.bottom + tip.offsetHeight < innerHeight;
     tip.style.left = `${scrollX + Math.max(margin, left)}px`;
-    tip.style.top = `${scrollY + (fits ? below : at.top - tip.offsetHeight - 4)}px`;
+    tip.style.top = `${scrollY + (fits ? at.bottom : at.top - tip.offsetHeight)}px`; // no gap: a mouse may move onto it
   };
 
   document.addEventListener("DOMContentLoaded", () => {

@@ -76,6 +76,18 @@ def test_a_mouse_shows_it_while_it_rests_there_and_a_click_follows_the_link(page
     page.wait_for_url("**/glossary.html*")
 
 
+def test_a_mouse_may_move_from_the_link_onto_its_definition_and_rest_there(page):
+    link, shown = page.locator("#qid"), page.locator(".term-tip")
+    link.hover()
+    at, over = link.bounding_box(), shown.bounding_box()
+    x = max(at["x"], over["x"]) + 2
+    page.mouse.move(x, at["y"] + at["height"] / 2)
+    page.mouse.move(x, over["y"] + over["height"] / 2, steps=40)
+    assert tip(page) == "What rounding costs."
+    page.mouse.move(x, over["y"] + over["height"] + 60, steps=20)
+    assert tip(page) is None
+
+
 def test_a_screen_reader_reads_the_definition_with_the_link_and_there_is_no_second_one(page):
     for name in ("qid", "again"):
         link = page.locator(f"#{name}")

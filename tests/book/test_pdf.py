@@ -9,12 +9,15 @@ from bs4 import BeautifulSoup
 
 import pdf
 
-TOC = {"root": "index", "parts": [{"caption": "Learn", "chapters": [{"file": "executed/01-a"}, {"file": "glossary"}]}]}
+TOC = {
+    "root": "index",
+    "parts": [{"caption": "Learn & try", "chapters": [{"file": "executed/01-a"}, {"file": "glossary"}]}],
+}
 PAGE = """<html><head><link rel="stylesheet" href="{up}_static/book.css"/>
 <script src="{up}_static/scripts/theme.js"></script><script src="{up}_static/mathjax/tex.js"></script>
 <script>window.MathJax = 1</script><script>let other = 1</script></head>
 <body><nav id="menu"></nav><article class="bd-article">{body}</article></body></html>"""
-CHAPTER = """<section id="top"><h1>1. Title "A"<a class="headerlink" href="#top">#</a></h1>
+CHAPTER = """<section id="top"><h1>1. Title "A" &lt;b&gt; &amp; c<a class="headerlink" href="#top">#</a></h1>
 <p>See <a href="../glossary.html#term-x">x</a>, <a href="#top">here</a>, <a href="https://example.org/">there</a>,
 <a href="../slides.html">slides</a>.</p>
 <img src="../_images/a.png" alt="a"/><svg><clipPath id="clip"></clipPath><g clip-path="url(#clip)"><use xlink:href="#clip"></use></g></svg>
@@ -44,12 +47,12 @@ def book(site):
 def test_pages_come_in_the_order_of_the_contents_each_once(book):
     assert [tag["id"] for tag in book.select("article")] == ["index--", "executed-01-a--", "glossary--", "solutions"]
     assert [link.text for link in book.select(".book-contents li a")] == [
-        "Learn",
-        '1. Title "A"',
+        "Learn & try",
+        '1. Title "A" <b> & c',
         "Glossary",
         "Solutions",
     ]
-    assert [tag.text for tag in book.select(".title-page h1, .part h1")] == ["The book", "Learn"]
+    assert [tag.text for tag in book.select(".title-page h1, .part h1")] == ["The book", "Learn & try"]
 
 
 def test_every_id_is_unique_and_every_link_inside_leads_somewhere(book):
@@ -66,7 +69,7 @@ def test_solutions_stand_at_the_end_with_the_number_of_their_exercise_and_a_link
     assert "Because." not in chapter.text
     assert "code" not in chapter.text
     assert "folded" in chapter.text, "no solution"
-    assert [tag.text for tag in end.select("h2, h3")] == ['1. Title "A"', "Exercise 1.1", "Exercise 1.2"]
+    assert [tag.text for tag in end.select("h2, h3")] == ['1. Title "A" <b> & c', "Exercise 1.1", "Exercise 1.2"]
     assert "Because." in end.text
     assert not end.select("details, summary, .admonition-title")
     places = [link["href"] for link in chapter.select(".to-solution a")]
@@ -83,7 +86,7 @@ def test_files_are_found_from_where_the_book_lies_and_scripts_of_the_screen_stay
 def test_each_chapter_s_title_stands_at_the_foot_of_its_pages(book):
     (styles,) = [tag.text for tag in book.select("style")]
     feet = dict(re.findall(r'@page p-(\S+) \{ @bottom-left \{ content: "(.*?)";', styles))
-    assert feet == {"index--": "Start", "executed-01-a--": "1. Title 'A'", "glossary--": "Glossary"}
+    assert feet == {"index--": "Start", "executed-01-a--": "1. Title 'A' <b> & c", "glossary--": "Glossary"}
     assert book.select_one("#executed-01-a--")["style"] == "page: p-executed-01-a--"
 
 

@@ -138,6 +138,7 @@ def test_gptq_is_stepped_through_by_keyboard(opened):
     for _ in range(3):
         page.keyboard.press("Space")
     last = values(page)
+    assert (forward.is_disabled(), page.evaluate("document.activeElement.textContent")) == (True, "Back")
     assert forward.is_disabled()
     assert math.isclose(last["lost"], sum_lost(last["weights"]), rel_tol=1e-9)
     assert f"{100 * last['lost']:.1f}% is lost so far" in heard(page, "4 of 4 columns rounded")

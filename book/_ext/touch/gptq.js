@@ -30,8 +30,11 @@ export function gptq(holder, data) {
     const done = gptqSteps(data.weights, data.hessian, state.bits, data.damping);
     const now = done.steps[state.step];
     fill(now.weights.map((weights, row) => [String(row + 1), ...weights.map((_, i) => cell(now, row, i)), state.step ? fixed(now.errors[row], 3) : "none"]));
+    const used = document.activeElement;
     back.disabled = state.step === 0;
     next.disabled = state.step === n;
+    if (used === next && next.disabled) back.focus(); // a button that can't be used drops the keyboard's place
+    if (used === back && back.disabled) next.focus();
     say(words(now));
     holder.dataset.values = JSON.stringify(now);
   }

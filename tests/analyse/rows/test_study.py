@@ -6,11 +6,13 @@ from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.study import (
     FITTED_BITS,
     HELDOUT,
+    LATE_TOKENS,
     POCKET,
     SEEDS,
     STUDY,
     TRUNK,
     agreeing,
+    late,
     on_trunk,
     rows_of_every_run,
     rows_of_seeds,
@@ -25,6 +27,11 @@ def test_rows_agree_that_have_every_value():
     table = pd.DataFrame([STUDY, POCKET, STUDY | {"n_sequences": 256}, POCKET | {"device_type": "cuda"}])
     assert agreeing(table, STUDY).tolist() == [True, False, False, False]
     assert agreeing(table, POCKET | {"device_type": "cuda"}).tolist() == [False, False, False, True]
+
+
+def test_late_rows_lie_beyond_the_cut_and_not_on_it():
+    tokens = [LATE_TOKENS - 1, LATE_TOKENS, LATE_TOKENS + 1]
+    assert late(pd.DataFrame({"tokens_seen": tokens})).index.tolist() == [2]
 
 
 def test_the_trunk_is_the_same_before_degradation_and_after(rows):

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from helpers.analyse.fits.fit import fit_law
 from helpers.analyse.fits.predictions import hold_out_largest
 from helpers.analyse.laws.forms import UnifiedLaw
 from helpers.analyse.rows.degradation import degradation
@@ -36,7 +35,6 @@ def drawn(rows, public, planted):
     """Every type of figure, drawn once: name to axes."""
     table = degradation(rows)
     gptq = table[(table["device_type"] == "cpu") & (table["method"] == "gptq")]
-    fit = fit_law(UnifiedLaw, planted(1))
     panels = qid.qid_against_tokens(gptq).axes
     grid = np.array([-0.5, 0.0, 0.5, 1.0])
     return {
@@ -46,7 +44,6 @@ def drawn(rows, public, planted):
         "tokens": panels[0],
         "tokens, last": panels[-1],
         "bits": qid.qid_against_bits(gptq),
-        "fitted": qid.measured_against_fitted(fit),
         "held out": qid.measured_against_held_out(hold_out_largest(UnifiedLaw, planted(1))),
         "grid": qid.weights_on_grid(np.array([0.1, 0.8]), np.array([0.0, 1.0]), grid),
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.analyse.rows.degradation import degradation
+from helpers.analyse.rows.degradation import TOKENS_SEEN, degradation
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.table.errors import AnalysisError
 
@@ -51,6 +51,11 @@ def unbranched(table: pd.DataFrame) -> pd.Series:
 def on_trunk(table: pd.DataFrame) -> pd.Series:
     """Return which rows are the trunk's own: neither branches nor averages."""
     return (table["family"] == TRUNK) & unbranched(table)
+
+
+def late(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows beyond `LATE_TOKENS`."""
+    return table[table[TOKENS_SEEN] > LATE_TOKENS]
 
 
 def trunk_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,6 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.predictions import HoldOut
-from helpers.analyse.fits.result import FitResult
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import (
     BITS_COLOURS,
@@ -172,11 +171,6 @@ def _measured_against_predicted(data: FitData, predicted_nats: FloatArray, axes:
     qid_scale(axes, "y", data.outcome_nats, f"measured {QID_LABEL}")
     legend_beside(axes)
     return axes
-
-
-def measured_against_fitted(fit: FitResult, axes: Axes | None = None) -> Axes:
-    """Draw every fitted row's measured QiD against the law's, colour by bits, marker by size, and equality."""
-    return _measured_against_predicted(fit.data, fit.fitted_nats, axes_or_new(axes))
 
 
 def measured_against_held_out(hold_out: HoldOut, axes: Axes | None = None) -> Axes:

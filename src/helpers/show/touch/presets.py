@@ -23,13 +23,11 @@ def _gated(n_layers: int, d_model: int, d_feed_forward: int, d_key_value: int) -
     return n_layers * d_model * (2 * d_model + 2 * d_key_value + 3 * d_feed_forward)
 
 
-QWEN = "Qwen team 2024, arXiv 2412.15115; shape: the model's config.json"
+QWEN = "Qwen team 2024, arXiv 2412.15115; the model's config.json"
 LLAMA_1, OPT = "Touvron et al. 2023, arXiv 2302.13971, table 2", "Zhang et al. 2022, arXiv 2205.01068, table 1"
 PRESETS = (
     Preset("Llama 3 8B", _gated(32, 4096, 14336, 1024), 15e12, "Meta's model card: more than 15T tokens"),
-    Preset(
-        "Qwen2.5 7B", _gated(28, 3584, 18944, 512), 18e12, "Qwen team 2024, arXiv 2412.15115; the model's config.json"
-    ),
+    Preset("Qwen2.5 7B", _gated(28, 3584, 18944, 512), 18e12, QWEN),
     Preset("Llama 2 7B", _gated(32, 4096, 11008, 4096), 2e12, "Touvron et al. 2023, arXiv 2307.09288, table 1"),
     Preset("LLaMA 1 7B", SHAPES["LLaMA-1-7B"].n_params_non_embedding, TOKENS_OF_MODELS["LLaMA-1-7B"], LLAMA_1),
     Preset("LLaMA 1 65B", SHAPES["LLaMA-1-65B"].n_params_non_embedding, TOKENS_OF_MODELS["LLaMA-1-65B"], LLAMA_1),

@@ -46,13 +46,6 @@ def test_curves_compare_the_ends_of_the_sizes_that_have_a_block():
         block_size.curves(at_16_and_128({3e6: (0.3, 0.8), 4e7: (0.1, 0.7)}))
 
 
-def test_a_value_and_its_interval_as_a_page_writes_them():
-    row = {"value": -0.318, "low": -0.4, "high": 0.25}
-    assert block_size.words(row) == "−0.32 [−0.40, 0.25]"
-    assert block_size.words(row, 1) == "−0.3 [−0.4, 0.2]"
-    assert block_size.ends_of("a", row) == {"a_value": -0.318, "a_low": -0.4, "a_high": 0.25}
-
-
 def test_means_leave_out_what_could_not_be_fitted():
     table = pd.DataFrame({"k": [0.2, 0.4, np.nan, 0.6], "run_label": list("abcd")})
     row = block_size.means_and_slopes(table).loc["mean"]
@@ -66,6 +59,10 @@ def test_counts_are_of_the_constant_rate(planted):
     assert (found["qb_smallest"], found["qb_largest"]) == ("0.147M", "37.7M")
     assert found["qb_middle"] == "250M"
     assert found["qb_moved"] == pytest.approx(0, abs=0.02)
+    assert (found["qb_gptq_rows"], found["qb_gptq_runs"]) == (
+        len(planted.groups),
+        len(set(planted.groups["run_label"])),
+    )
     assert found["qb_rows"] == (planted.table["lr_phase"] != "decay").sum()
 
 
@@ -141,5 +138,5 @@ def test_stages_and_panels_are_ready_to_draw(planted):
     assert list(panels) == list(block_size.NAMES)
     rows, fitted = panels[block_size.WHOLE]
     assert set(rows["step"]) == {block_size.MIDDLE}
-    assert len(fitted) <= rows["model"].nunique()
+    assert set(fitted["model"]) == set(block_size.below(rows)["model"])
     assert planted.marked()["Qr = 0.5"]["input_outliers"].to_numpy() == pytest.approx(4.0)  # the root of 2 times 8

@@ -169,7 +169,6 @@ def test_the_law_s_slope_is_one_over_that_of_the_kept_share():
 
 def test_an_estimate_times_a_negative_factor_has_its_ends_in_order():
     assert share.as_row(Estimate(1.0, 0.1, 0.5, 2.0), -2) == {"mean": -2.0, "low": -4.0, "high": -1.0}
-    assert share.ends_of("a", {"mean": 1, "low": 0, "high": 2, "n": 5}) == {"a_mean": 1, "a_low": 0, "a_high": 2}
     assert share.gains(pd.DataFrame({"fit": [None]})).empty
     one = SimpleNamespace(size_slope=Estimate(-1.0, 0.1, -2.0, -0.5), n_runs=5, n_all=2)
     row = share.gains(pd.DataFrame({"fit": [one]})).iloc[0]

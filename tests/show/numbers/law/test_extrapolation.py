@@ -135,4 +135,3 @@ def test_a_third_of_two_standard_deviations_and_more():
     assert found["ex_sd"] == pytest.approx(2.0006973)
     assert found["ex_share"] == pytest.approx(0.045425, abs=1e-5)  # a normal law beyond 2.0007, from a table
     assert found["few"] == 9
-    assert numbers.signed(-0.104) == "−0.10"

@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from helpers.analyse.questions.register import read_register
@@ -85,4 +84,3 @@ def test_tables_keep_one_draw_and_both_texts(measured):
     rows = numbers.methods(measured)
     assert set(rows["eval_dataset"]) == set(numbers.TEXTS.values())
     assert not rows.duplicated(["method", "group_size", "bits", "eval_dataset"]).any()
-    assert isinstance(rows, pd.DataFrame)

@@ -1,6 +1,6 @@
 """What the chapter on block size states: exponents, how they move, outliers, and the block that a budget allows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.claims import claim
 from helpers.show.figures.block_size import stage_name
-from helpers.show.numbers.choose.how_much_can_go_low import Numbers
+from helpers.show.intervals import Numbers, in_words, with_named_ends
 from helpers.show.style import count_label
 
 ENDS = ("value", "low", "high")
@@ -110,17 +110,6 @@ def fitted(exponents: pd.DataFrame) -> pd.DataFrame:
     return exponents[exponents["k"].notna()]
 
 
-def words(row: Mapping[str, float], digits: int = 2) -> str:
-    """Return a value with its interval as a page writes it: −0.32 [−0.40, −0.25]."""
-    value, low, high = (f"{row[end]:.{digits}f}".replace("-", "−") for end in ENDS)
-    return f"{value} [{low}, {high}]"
-
-
-def ends_of(name: str, row: Mapping[str, float]) -> Numbers:
-    """Return a value and its interval under the keys NAME_value, NAME_low and NAME_high."""
-    return {f"{name}_{end}": row[end] for end in ENDS}
-
-
 def curve_panels(data: Blocks) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     """Return for the figure of curves the rows of the middle moment, and the powers fitted to those below 100%."""
     return {name: (rows, blocks.exponents(below(rows))) for name, rows in data.middle.items()}
@@ -190,9 +179,9 @@ def exponents(data: Blocks) -> Numbers:
     for name, short in NAMES.items():
         row = means_and_slopes(data.of_perplexity[name]).loc["mean"]
         slopes = means_and_slopes(data.of_qid[name], [N_PARAMS, TOKENS_SEEN]).loc[[N_PARAMS, TOKENS_SEEN]]
-        found |= {f"qb_k_{short}": words(row)}
-        found |= {f"qb_size_{short}": words(slopes.loc[N_PARAMS], 3)}
-        found |= {f"qb_tokens_{short}": words(slopes.loc[TOKENS_SEEN], 3)}
+        found |= {f"qb_k_{short}": in_words(row)}
+        found |= {f"qb_size_{short}": in_words(slopes.loc[N_PARAMS], 3)}
+        found |= {f"qb_tokens_{short}": in_words(slopes.loc[TOKENS_SEEN], 3)}
         theirs = pd.Series({key[0]: k for key, (_, k) in blocks.CAO_2024_POWERS.items() if name == f"Qr = {key[1]:g}"})
         if name == GPTQ:
             claim(bool((slopes["low"] < 0).all() and (slopes["high"] > 0).all()), "GPTQ's exponent has no slope")
@@ -218,7 +207,7 @@ def differences(data: Blocks) -> Numbers:
     beside = decayed.merge(whole[whole["step"] == MIDDLE], on="model", suffixes=("", "_trunk"))
     by_decay = mean_and_slopes(beside.assign(more=beside["k"] - beside["k_trunk"]), "more", []).loc["mean"]
     claim(all(one["low"] < 0 < one["high"] for one in (by_ratio, by_decay)), "decay and ratio don't clearly move it")
-    return {"qb_k_ratio": words(by_ratio), "qb_k_decay": words(by_decay, 3)}
+    return {"qb_k_ratio": in_words(by_ratio), "qb_k_decay": in_words(by_decay, 3)}
 
 
 def outliers(marked: Tables, middle_tokens: float) -> Numbers:
@@ -243,9 +232,9 @@ def outliers(marked: Tables, middle_tokens: float) -> Numbers:
     claim(bool(first), "the fewest outliers are in the smallest model's first checkpoint")
     claim(most[TOKENS_SEEN] > middle_tokens, "the most outliers are in a late one")
     return found | {
-        "qb_told_size_most": words(beside["Qr = 0.9"].loc[N_PARAMS], 3),
-        "qb_told_tokens_most": words(beside["Qr = 0.9"].loc[TOKENS_SEEN], 3),
-        "qb_told_all": words(beside[WHOLE].loc["input_outliers"]),
+        "qb_told_size_most": in_words(beside["Qr = 0.9"].loc[N_PARAMS], 3),
+        "qb_told_tokens_most": in_words(beside["Qr = 0.9"].loc[TOKENS_SEEN], 3),
+        "qb_told_all": in_words(beside[WHOLE].loc["input_outliers"]),
         "qb_outliers_least": least["input_outliers"],
         "qb_outliers_most": most["input_outliers"],
     }
@@ -286,10 +275,10 @@ def allowed(data: Blocks, seed: int) -> Numbers:
     claim(bool(np.isnan(own[own.index.min()])), "the smallest model is allowed no block")
     largest = allowed_by_law(data, seed)[WHOLE].iloc[-1]
     return {
-        **ends_of("qb_grows_size", growth.loc["size"]),
-        "qb_grows_tokens": words(growth.loc["tokens"]),
-        "qb_grows_both": words(growth.loc["both"]),
-        **ends_of("qb_allowed_large", largest.rename({"block": "value"})),
+        **with_named_ends("qb_grows_size", growth.loc["size"], "value"),
+        "qb_grows_tokens": in_words(growth.loc["tokens"]),
+        "qb_grows_both": in_words(growth.loc["both"]),
+        **with_named_ends("qb_allowed_large", largest.rename({"block": "value"}), "value"),
         "qb_measured_large": own[own.index.max()],
     }
 

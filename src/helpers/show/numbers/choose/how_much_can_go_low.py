@@ -1,6 +1,5 @@
 """What the chapter on how much can go low states: what matrices cost, the largest ratio by size, the published law."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,9 +22,8 @@ from helpers.analyse.mixed.trials import (
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers, with_named_ends
 from helpers.show.style import count_label
-
-Numbers = dict[str, float | int | str]
 
 MAIN = "MXINT 4 bits, inputs too"
 SCHEMES = [MAIN, "MXFP 4 bits", "GPTQ 2 bits", "GPTQ 3 bits", "GPTQ 4 bits"]
@@ -78,11 +76,6 @@ class Mixed:
     def main_largest(self) -> pd.DataFrame:
         """Return those of the main scheme by relative perplexity."""
         return self.largest[(self.largest["scheme"] == MAIN) & (self.largest["metric"] == METRIC)]
-
-
-def ends_of(name: str, row: Mapping[str, float]) -> Numbers:
-    """Return a mean and its interval under the keys NAME_mean, NAME_low and NAME_high."""
-    return {f"{name}_{part}": row[part] for part in ("mean", "low", "high")}
 
 
 def as_row(one: Estimate, factor: float = 1.0) -> dict[str, float]:
@@ -168,7 +161,7 @@ def matrices(costs: pd.DataFrame) -> Numbers:
     found: Numbers = {"minds_most": of_largest.max(), "minds_least": of_largest.min()}
     claim(bool(of_main["relative"].notna().all()), "every matrix costs something alone where inputs are rounded")
     for kind, row in table.loc[MAIN].iterrows():
-        found |= ends_of(f"minds_{kind}", row)
+        found |= with_named_ends(f"minds_{kind}", row)
     main = table.loc[MAIN]
     claim(main.at["qkv", "low"] > 1, "queries, keys and values cost more than their size")
     claim(max(main.at["up", "high"], main.at["down", "high"], main.at["first", "high"]) < 1, "MLP and first block less")
@@ -177,7 +170,7 @@ def matrices(costs: pd.DataFrame) -> Numbers:
     for bits in (2, 3):
         of_gptq = table.loc[f"GPTQ {bits} bits"]
         for kind in ("qkv", "output"):
-            found |= ends_of(f"minds_{kind}_gptq_{bits}", of_gptq.loc[kind])
+            found |= with_named_ends(f"minds_{kind}_gptq_{bits}", of_gptq.loc[kind])
         claim(of_gptq["mean"].idxmax() == "output", "in weights alone it is attention's output")
         claim(of_gptq.at["output", "low"] > 1, "and it costs more than its size")
     shown = costs[costs["scheme"].isin(SENSITIVITY_SCHEMES)]
@@ -226,13 +219,14 @@ def against_size(main: pd.DataFrame, fits: pd.DataFrame) -> Numbers:
         granularity: rows.sort_values(N_PARAMS).set_index("model")["interpolated"]
         for granularity, rows in main[main["budget"] == BUDGET].groupby("granularity")
     }
-    found = ends_of("finer", mean_over_runs(at_budget["matmul"] - at_budget["layer"]))
+    found: Numbers = {}
+    found |= with_named_ends("finer", mean_over_runs(at_budget["matmul"] - at_budget["layer"]))
     table = gains(fits)
     by_question = table.set_index(["scheme", "metric", "granularity", "budget"])
     for granularity, ratios in at_budget.items():
         claim(bool((np.diff(ratios) > 0).all()), "the ratio rises with each size, both ways")
         found |= {f"ratio_{granularity}_small": ratios.iloc[0], f"ratio_{granularity}_large": ratios.iloc[-1]}
-        found |= ends_of(f"gain_{granularity}", by_question.loc[(MAIN, METRIC, granularity, BUDGET)])
+        found |= with_named_ends(f"gain_{granularity}", by_question.loc[(MAIN, METRIC, granularity, BUDGET)])
     claim(bool((table["high"] > 0).all()), "no question in which the ratio clearly falls with size")
     clear = int((table["low"] > 0).sum())
     return found | {"fitted": len(table), "clear_up": clear}

@@ -14,9 +14,9 @@ from helpers.analyse.questions.slopes_of_ratios import compared, size_and_tokens
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.noise import calibration_spread
 from helpers.analyse.rows.outcomes import KL, OUTCOMES
-from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, POCKET, TRUNK, UNSEEN, agreeing, study_rows
+from helpers.analyse.rows.study import HELDOUT, LATE_TOKENS, POCKET, TRUNK, UNSEEN, agreeing, late, study_rows
 from helpers.show.claims import claim
-from helpers.show.numbers.choose.other_texts import GPTQ, RTN, late
+from helpers.show.numbers.choose.other_texts import GPTQ, RTN
 from helpers.show.style import count_label
 
 ROW = "GPTQ, one group a row"

@@ -24,6 +24,7 @@ from helpers.analyse.rows.study import (
     LATE_TOKENS,
     PROSE,
     UNSEEN,
+    late,
     rows_of_every_run,
     study_rows,
 )
@@ -56,11 +57,6 @@ class Texts:
     kl_compared: dict[str, pd.DataFrame]
     of_every_run: pd.DataFrame
     kl_every: pd.DataFrame
-
-
-def late(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows beyond `LATE_TOKENS`."""
-    return rows[rows[TOKENS_SEEN] > LATE_TOKENS]
 
 
 def _late(pair: Pair) -> Pair:

@@ -10,14 +10,13 @@ from helpers.analyse.mixed.trials import scheme_names
 from helpers.analyse.questions.slopes_of_ratios import log_mean_and_slopes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers, with_named_ends
 from helpers.show.numbers.choose.how_much_can_go_low import (
     BUDGET,
     MAIN,
     METRIC,
     Mixed,
-    Numbers,
     as_row,
-    ends_of,
     named_fits,
 )
 from helpers.show.style import count_label
@@ -107,12 +106,12 @@ def along(largest: pd.DataFrame) -> Numbers:
     counted = {name: _counted(table) for name, table in changes.items()}
     found: Numbers = {}
     for span, (_, _, table) in counted.items():
-        found |= ends_of(f"{span}_matmul", table.loc[(MAIN, "matmul", METRIC, BUDGET)])
+        found |= with_named_ends(f"{span}_matmul", table.loc[(MAIN, "matmul", METRIC, BUDGET)])
     n_moving, n_down, table = counted["whole"]
     main = table.loc[(MAIN, "matmul", METRIC, BUDGET)]
-    found |= ends_of("whole_layer", table.loc[(MAIN, "layer", METRIC, BUDGET)])
+    found |= with_named_ends("whole_layer", table.loc[(MAIN, "layer", METRIC, BUDGET)])
     for name, (scheme, budget) in SIDES.items():
-        found |= ends_of(f"whole_{name}", table.loc[(scheme, "matmul", METRIC, budget)])
+        found |= with_named_ends(f"whole_{name}", table.loc[(scheme, "matmul", METRIC, budget)])
     claim(main["n_down"] == main["n_runs"], "the main ratio falls in all runs")
     claim(n_down == n_moving, "the ratio falls in every pair that isn't at one at both moments")
     early, late = (counted[span][2].at[(MAIN, "matmul", METRIC, BUDGET), "mean"] for span in ("early", "late"))
@@ -132,9 +131,9 @@ def decay(largest: pd.DataFrame) -> Numbers:
     for granularity in GRANULARITIES:
         row = table.loc[(MAIN, granularity, METRIC, BUDGET)]
         claim(row["low"] < 0 < row["high"], "of MXINT what decay takes can't be distinguished from zero")
-        found |= ends_of(f"decay_{granularity}", row)
+        found |= with_named_ends(f"decay_{granularity}", row)
     for name, (scheme, budget) in SIDES.items():
-        found |= ends_of(f"decay_{name}", table.loc[(scheme, "matmul", METRIC, budget)])
+        found |= with_named_ends(f"decay_{name}", table.loc[(scheme, "matmul", METRIC, budget)])
     claim(bool((table["low"] <= 0).all()), "no question has an interval above zero")
     return found | {
         "decay_cells": n_moving,
@@ -159,10 +158,10 @@ def law_of_both(fits: pd.DataFrame) -> Numbers:
         fit: RatioFit = fitted[MAIN, granularity, METRIC, BUDGET]
         both = as_row(given(fit.proportional_slope), np.log(10))
         claim(both["low"] > 0, "at equal tokens per parameter the ratio of MXINT falls with size")
-        found |= ends_of(f"both_size_{granularity}", as_row(fit.size_slope))
-        found |= ends_of(f"both_tokens_{granularity}", as_row(given(fit.token_slope)))
-        found |= ends_of(f"both_power_{granularity}", as_row(given(fit.size_for_tokens)))
-        found |= ends_of(f"proportional_{granularity}", both)
+        found |= with_named_ends(f"both_size_{granularity}", as_row(fit.size_slope))
+        found |= with_named_ends(f"both_tokens_{granularity}", as_row(given(fit.token_slope)))
+        found |= with_named_ends(f"both_power_{granularity}", as_row(given(fit.size_for_tokens)))
+        found |= with_named_ends(f"proportional_{granularity}", both)
     power = given(fitted[MAIN, "matmul", METRIC, BUDGET].size_for_tokens)
     found |= {"ten_times": 10**power.value, "ten_times_low": 10**power.low, "ten_times_high": 10**power.high}
     slopes = [(one.size_slope, given(one.token_slope)) for one in fitted]
@@ -203,7 +202,7 @@ def growth(recipes: pd.DataFrame, power: float) -> Numbers:
         rows, name = costs[costs["target_ratio"] == target], f"{target:.0%}".removesuffix("%")
         slopes = log_mean_and_slopes(rows.assign(ratio=rows["qid_nats"]), [N_PARAMS, TOKENS_SEEN])
         for column, word in ((TOKENS_SEEN, "beta"), (N_PARAMS, "alpha")):
-            found |= ends_of(f"{word}_at_{name}", slopes.loc[column].rename({"value": "mean"}))
+            found |= with_named_ends(f"{word}_at_{name}", slopes.loc[column].rename({"value": "mean"}))
         powers[name] = -slopes.at[TOKENS_SEEN, "value"] / slopes.at[N_PARAMS, "value"]
     claim(powers["50"] < power < powers["100"], "the law's power lies between those of the costs")
     return found | {f"power_at_{name}": value for name, value in powers.items()}

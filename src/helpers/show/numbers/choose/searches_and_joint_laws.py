@@ -19,8 +19,8 @@ from helpers.analyse.questions.extrapolation import GOAL_LOG_RMS
 from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.show.claims import claim
-from helpers.show.numbers.choose.block_size import JOINT, Blocks, words
-from helpers.show.numbers.choose.block_size import ends_of as value_and_ends
+from helpers.show.intervals import Numbers, in_words, with_named_ends
+from helpers.show.numbers.choose.block_size import JOINT, Blocks
 from helpers.show.numbers.choose.how_much_can_go_low import (
     BUDGET,
     MAIN,
@@ -29,9 +29,7 @@ from helpers.show.numbers.choose.how_much_can_go_low import (
     SEQUENCES,
     STEP,
     Mixed,
-    Numbers,
     as_row,
-    ends_of,
 )
 from helpers.show.style import count_label
 
@@ -109,7 +107,7 @@ def searches(searched: pd.DataFrame, compared: pd.DataFrame) -> Numbers:
     main = beyond.loc["matmul", MAIN]
     claim(main.at["random_all", "low"] > main.at["second_order", "high"], "measured costs beat random draws")
     for name in ("random_equal", "random_all", *GUIDED):
-        found |= ends_of(f"beyond_{name}", main.loc[name])
+        found |= with_named_ends(f"beyond_{name}", main.loc[name])
     targets = by_target(regret).set_index(["target_ratio", "search"])["mean"]
     for target, short in ((0.5, "05"), (0.95, "095")):
         found |= {f"at_{short}_{name}": targets[target, name] for name in ("random_all", "integer_programme")}
@@ -131,7 +129,8 @@ def by_random_alone(searched: pd.DataFrame) -> Numbers:
     lost = {budget: mean_over_runs(rows["lost"]) for budget, rows in both.groupby("budget")}
     claim(min(lost[0.05]["low"], lost[0.1]["low"]) > 0 > lost[0.2]["low"], "it is lower at 5% and at 10%")
     laws = [fits_by_question(one[one["metric"] == METRIC]).set_index("budget")["fit"] for one in (alone, every)]
-    found = ends_of("lost_5", lost[0.05]) | ends_of("lost_10", lost[0.1]) | {"lost_20_mean": lost[0.2]["mean"]}
+    found: Numbers = {"lost_20_mean": lost[0.2]["mean"]}
+    found |= with_named_ends("lost_5", lost[0.05]) | with_named_ends("lost_10", lost[0.1])
     return found | {"k_random": laws[0][BUDGET].law.k, "k_trials": laws[1][BUDGET].law.k}
 
 
@@ -221,7 +220,7 @@ def swapped(here: Mixed) -> Numbers:
     found: Numbers = {"pairs": here.recipes["measurement_id"].nunique()}
     for name, scheme in (("mxint", MAIN), ("gptq_3", "GPTQ 3 bits"), ("gptq_2", "GPTQ 2 bits")):
         for suffix, everything in (("all", True), ("best", False)):
-            found |= ends_of(f"held_{name}_{suffix}", table.loc[(scheme, everything)])
+            found |= with_named_ends(f"held_{name}_{suffix}", table.loc[(scheme, everything)])
     of_gptq = table.loc[("GPTQ 2 bits", True), "high"]
     claim(of_gptq < table.loc[(MAIN, True), "low"], "for GPTQ at 2 bits recipes are cheaper beside their trials")
     claim(table.loc[(MAIN, False), "mean"] > table.loc[(MAIN, True), "mean"] > 1, "choosing has a price")
@@ -230,8 +229,8 @@ def swapped(here: Mixed) -> Numbers:
     higher = optimism(here.main_largest, of_trials)
     fits = fits_by_question(of_trials[(of_trials["metric"] == METRIC) & (of_trials["budget"] == BUDGET)])
     for granularity, fit in fits.set_index("granularity")["fit"].items():
-        found |= ends_of(f"optimism_{granularity}", higher.loc[granularity])
-        found |= ends_of(f"gain_trials_{granularity}", as_row(fit.size_slope, -np.log(10)))
+        found |= with_named_ends(f"optimism_{granularity}", higher.loc[granularity])
+        found |= with_named_ends(f"gain_trials_{granularity}", as_row(fit.size_slope, -np.log(10)))
     return found
 
 
@@ -290,9 +289,9 @@ def joint_numbers(laws: JointLaws) -> Numbers:
     joint, plain, told = fits[JOINT], fits["ratio-exponential"], fits["block-by-outliers"]
     found: Numbers = {}
     for name in ("beta", "alpha", "mu", "nu"):
-        found |= value_and_ends(f"qb_{name}", _row(joint, name))
-    found |= value_and_ends("qb_mu_ratio_by_size", _row(fits["ratio-by-size"], "mu"))
-    found |= value_and_ends("qb_mu_outliers", _row(told, "mu"))
+        found |= with_named_ends(f"qb_{name}", _row(joint, name), "value")
+    found |= with_named_ends("qb_mu_ratio_by_size", _row(fits["ratio-by-size"], "mu"), "value")
+    found |= with_named_ends("qb_mu_outliers", _row(told, "mu"), "value")
     claim(joint.aic == min(fit.aic for fit in fits.values()), "the law in size and tokens fits best")
     claim(rms.min().min() > GOAL_LOG_RMS, "no law reaches the mark")
     for law in ("ratio-exponential", *CONTROLS):
@@ -303,7 +302,7 @@ def joint_numbers(laws: JointLaws) -> Numbers:
     printed = [one.k for one in CAO_2024_LAWS.values()]
     return found | {
         "qb_kappa": joint.estimate("kappa").value,
-        "qb_kappa_even": words(_row(told, "kappa")),
+        "qb_kappa_even": in_words(_row(told, "kappa")),
         "qb_tau": joint.tau,
         "qb_joint_rows": joint.n_rows,
         "qb_joint_runs": joint.n_runs,

@@ -1,6 +1,5 @@
 """What the chapter on seven ways states: ratios at equal stored bits, what recipes keep, the cost of rounded inputs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +14,7 @@ from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import rows_in_groups
 from helpers.show.claims import claim
-from helpers.show.numbers.choose.how_much_can_go_low import Numbers
+from helpers.show.intervals import Numbers, with_ends
 from helpers.show.style import count_label
 
 INPUT_WAYS = {"token": "RTN, a scale a token", "cross": "CrossQuant, 0.15", "half": "CrossQuant, 0.5"}
@@ -93,11 +92,6 @@ def latest(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows[TOKENS_SEEN] == rows.groupby("model")[TOKENS_SEEN].transform("max")]
 
 
-def ratio_of(name: str, row: Mapping[str, float]) -> Numbers:
-    """Return a pooled ratio and the ends of its interval under the keys NAME, NAME_low and NAME_high."""
-    return {name: row["ratio"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
-
-
 # ---- the chapter -----------------------------------------------------------------------------------------------------
 
 
@@ -158,9 +152,10 @@ def built_on(ways: Ways) -> Numbers:
     of_gwq = nearest.loc["GWQ"].loc[["2 bits", "3 bits"]]
     claim(of_gwq["low"].min() > 1 > nearest.loc[("AWQ", "4 bits"), "high"], "GWQ loses beside RTN, AWQ gains")
     found: Numbers = {"gwq_extra": by.at[("GWQ", "2 bits"), "stored_bits"] - ways.plain[2]}
-    found |= ratio_of("gwq_rtn_2", of_gwq.loc["2 bits"])
-    found |= ratio_of("awq_rtn", nearest.loc[("AWQ", "4 bits")]) | ratio_of("awq_gptq", by.loc[("AWQ", "4 bits")])
-    return found | ratio_of("gwq_gptq", by.loc[("GWQ", "2 bits")])
+    found |= with_ends("gwq_rtn_2", of_gwq.loc["2 bits"], "ratio")
+    found |= with_ends("awq_rtn", nearest.loc[("AWQ", "4 bits")], "ratio")
+    found |= with_ends("awq_gptq", by.loc[("AWQ", "4 bits")], "ratio")
+    return found | with_ends("gwq_gptq", by.loc[("GWQ", "2 bits")], "ratio")
 
 
 def beside_coarse_groups(ratios: pd.DataFrame, in_groups: pd.DataFrame) -> Numbers:
@@ -173,7 +168,7 @@ def beside_coarse_groups(ratios: pd.DataFrame, in_groups: pd.DataFrame) -> Numbe
     middle = beside[beside["setting"] == "mean 2.5 bits"]
     row = mean_over_runs(np.log(middle["against"]).groupby(middle["model"]).mean())
     against = {"ratio": np.exp(row["mean"])} | {end: np.exp(row[end]) for end in ("low", "high")}
-    return ratio_of("cmpq_coarse", against) | {
+    found: Numbers = {
         "coarse_models": beside["model"].nunique(),
         "n_beside": len(beside),
         "n_beside_fine": int((beside["ratio"] < 1).sum()),
@@ -181,15 +176,17 @@ def beside_coarse_groups(ratios: pd.DataFrame, in_groups: pd.DataFrame) -> Numbe
         "coarse_least": beside["coarse"].min(),
         "coarse_most": beside["coarse"].max(),
     }
+    return found | with_ends("cmpq_coarse", against, "ratio")
 
 
 def recipes(ways: Ways) -> Numbers:
     """Return the ratios of recipes that keep matrices, what they keep, and how those that keep blocks do."""
     by = ways.by_setting
-    found = ratio_of("matrices_2_less", by.loc[(SINGLE, "2 bits, Qr 0.8")])
+    found: Numbers = {}
+    found |= with_ends("matrices_2_less", by.loc[(SINGLE, "2 bits, Qr 0.8")], "ratio")
     single = ways.weights_only[ways.weights_only["way"] == SINGLE]
     for bits in (2, 3):
-        found |= ratio_of(f"matrices_{bits}", by.loc[(SINGLE, f"{bits} bits, Qr 0.9")])
+        found |= with_ends(f"matrices_{bits}", by.loc[(SINGLE, f"{bits} bits, Qr 0.9")], "ratio")
         kept = keeping.kept_share(single[single["setting"] == f"{bits} bits, Qr 0.9"])
         claim(kept.idxmax() == "attention.dense", "attention's output matters most for its weights")
         found |= dict(zip((f"kept_{name}_{bits}" for name in ("qkv", "dense", "up", "down")), kept, strict=True))

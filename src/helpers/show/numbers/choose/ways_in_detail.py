@@ -7,8 +7,8 @@ from helpers.analyse.arrays import FloatArray
 from helpers.analyse.mixed.keeping import LINE
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.claims import claim
-from helpers.show.numbers.choose.how_much_can_go_low import Numbers
-from helpers.show.numbers.choose.seven_ways import EXPONENTS, INPUT_WAYS, TREND_PANELS, Ways, latest, ratio_of
+from helpers.show.intervals import Numbers, with_ends
+from helpers.show.numbers.choose.seven_ways import EXPONENTS, INPUT_WAYS, TREND_PANELS, Ways, latest
 from helpers.show.style import count_label
 
 MEANS = {"low": "mean 2.5 bits", "high": "mean 3.5 bits"}
@@ -47,7 +47,7 @@ def cmpq(ratios: pd.DataFrame, draws: FloatArray, by_setting: pd.DataFrame) -> N
     """
     found: Numbers = {}
     for name, setting in MEANS.items():
-        found |= ratio_of(f"cmpq_{name}_mean", by_setting.loc[("CMPQ", setting)])
+        found |= with_ends(f"cmpq_{name}_mean", by_setting.loc[("CMPQ", setting)], "ratio")
         own = latest(ratios[(ratios["way"] == "CMPQ") & (ratios["setting"] == setting)]).sort_values(N_PARAMS)
         for end, row in (("smallest", own.iloc[0]), ("largest", own.iloc[-1])):
             found |= {f"cmpq_{name}_{end}": row["ratio"], f"cmpq_{name}_bits_{end}": row["stored_bits"]}

@@ -15,9 +15,8 @@ from helpers.analyse.questions import atlas
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import FITTED_BITS
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers
 from helpers.show.style import count_label
-
-Numbers = dict[str, float | str]
 
 SIMPLE, TOLD = "tokens-per-parameter", "curvature"
 LARGEST, LATE_PART, LATER = "largest size", "last factor 4 in D", "larger and later"

@@ -19,10 +19,9 @@ from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.study import FITTED_BITS, on_trunk, rows_of_seeds
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers, signed
 from helpers.show.style import count_label
 from helpers.table.errors import AnalysisError
-
-Numbers = dict[str, float | str]
 
 LEVEL = 0.90  # of intervals for a new training run
 LOSS_PREDICTED = "loss, loss predicted"
@@ -31,11 +30,6 @@ ONE_AT_A_TIME = {"largest size", LATE_PART, "3 bits", "2 bits", "decayed rate", 
 ONE_AT_A_TIME |= {"other bits", "another text"}
 FORMS_OF_OTHERS = ("power", "exponential")
 STRAIGHT = ["power", "exponential", "steps", "free-bits", "saturating", "power-per-bit"]  # a power of D alone
-
-
-def signed(value: float) -> str:
-    """Return a number with its sign, two digits behind the point and a minus sign as the book writes it."""
-    return f"{value:+.2f}".replace("-", "−")
 
 
 def one_at_a_time(judged: pd.DataFrame) -> pd.DataFrame:
@@ -179,9 +173,9 @@ def size_beside_tokens(trunk: pd.DataFrame) -> Numbers:
     claim(bool((held[0]["high"] < 0).all()), "at equal tokens larger models lose less")
     claim(bool((held[1]["high"] > 0).all()), "at equal tokens per parameter they don't")
     found: Numbers = {"size_runs": int(slopes["n_runs"].iloc[0])}
-    found |= {f"size_slope_ratio_{bits}": signed(held[1].loc[bits, "slope"]) for bits in FITTED_BITS}
+    found |= {f"size_slope_ratio_{bits}": signed(held[1].loc[bits, "slope"], 2) for bits in FITTED_BITS}
     for key, fixed in (("tokens", held[0]), ("ratio", held[1])):
-        found |= {f"size_{end}_{key}_3": signed(fixed.loc[3, end]) for end in ("slope", "low", "high")}
+        found |= {f"size_{end}_{key}_3": signed(fixed.loc[3, end], 2) for end in ("slope", "low", "high")}
     return found
 
 

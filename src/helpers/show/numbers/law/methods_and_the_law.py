@@ -18,6 +18,7 @@ from helpers.analyse.rows.study import (
     FITTED_BITS,
     GROUP_SIZE,
     LATE_TOKENS,
+    late,
     on_trunk,
     rows_of_every_run,
     rows_of_seeds,
@@ -31,13 +32,12 @@ WINDOWS = ("first", "middle", "last")
 
 def numbers(measured: pd.DataFrame, fits: Fits) -> Numbers:
     """Return what the appendix states of the law of chapter 5, by key."""
-    late = fits.every_width[fits.every_width[TOKENS_SEEN] > LATE_TOKENS]
     return {
         **of_outcomes(by_outcome(measured, fits.rows), fits.whole),
         **windows(fits.rows),
         **predicted(*largest_held_out(fits.rows)),
         **peak_of_largest(fits, trunk_again(measured)),
-        **more_bits(late, fits.whole),
+        **more_bits(late(fits.every_width), fits.whole),
         **published_here(fits.whole),
     }
 

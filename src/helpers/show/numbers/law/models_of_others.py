@@ -15,9 +15,8 @@ from helpers.analyse.laws.published import KUMAR_2024, OUYANG_2024, OUYANG_2024_
 from helpers.analyse.questions import published_perplexities
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers
 from helpers.table.errors import AnalysisError
-
-Numbers = dict[str, float | str]
 
 LAWS = ["equation 8", "its table", "Kumar et al.", "ours, power", "ours, loss"]
 OUTSIDE = {

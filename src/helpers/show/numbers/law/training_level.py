@@ -18,9 +18,8 @@ from helpers.analyse.questions.decay import LOSS, mean_over_sizes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import FITTED_BITS, LATE_TOKENS
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers
 from helpers.show.style import count_label
-
-Numbers = dict[str, float | str]
 
 LEVELS: dict[float, float] = {2: 0.4, 3: 0.05, 4: 0.01}  # nats a token that most sizes reach while they are trained
 ALPHA, BETA = "alpha", "beta"

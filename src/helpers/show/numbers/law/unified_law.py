@@ -24,6 +24,7 @@ from helpers.analyse.rows.study import (
     study_rows,
 )
 from helpers.show.claims import claim
+from helpers.show.intervals import with_ends
 from helpers.show.style import count_label
 
 Numbers = dict[str, Any]  # key -> number or text of the page
@@ -205,8 +206,7 @@ def where_it_breaks(rows: pd.DataFrame, every_moment: pd.DataFrame) -> Numbers:
 
 def over_runs(values: pd.Series, name: str) -> Numbers:
     """Return the mean of one value per run with Student's interval, as `name`, `name_low` and `name_high`."""
-    mean = mean_over_runs(values.to_list())
-    return {name: mean["mean"], f"{name}_low": mean["low"], f"{name}_high": mean["high"]}
+    return with_ends(name, mean_over_runs(values.to_list()), "mean")
 
 
 # ---- where the data begin, the box, the exercises --------------------------------------------------------------------

@@ -14,11 +14,10 @@ from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.outcomes import KL, QID, Outcome
 from helpers.analyse.rows.selection import rows_of_fit
 from helpers.analyse.rows.standard_errors import mean_over_runs
-from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, LATE_TOKENS
+from helpers.analyse.rows.study import FITTED_BITS, GROUP_SIZE, LATE_TOKENS, late
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers
 from helpers.show.style import count_label
-
-Numbers = dict[str, float | str]
 
 ERRORS = 3  # a change is counted that exceeds so many of its errors
 ENDS = {"": "mean", "_low": "low", "_high": "high"}
@@ -31,11 +30,6 @@ def stated(study: pd.DataFrame, unseen: pd.DataFrame) -> Numbers:
     found = rows_shown(gptq) | along_tokens(gptq) | early(gptq) | along_size(gptq) | along_bits(gptq)
     found |= at_eight_bits(late(every_width), late(rows_of_fit(unseen, "gptq", GROUP_SIZE, symmetric=False)))
     return found | last_checkpoint(study)
-
-
-def late(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows beyond the tokens from which QiD rises at every size."""
-    return rows[rows[TOKENS_SEEN] > LATE_TOKENS]
 
 
 def _falls(rows: pd.DataFrame) -> pd.Series:
@@ -279,17 +273,17 @@ def _up_and_slopes(rows: pd.DataFrame) -> Numbers:
 def kl_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return for people, one row a bit width: what a bit divides QiD and KL by, the rule, steps up, slopes in ln D."""
 
-    def with_ends(table: pd.DataFrame, columns: list[str]) -> pd.Series:
+    def as_words(table: pd.DataFrame, columns: list[str]) -> pd.Series:
         return table[columns].apply(lambda row: "{:.2f} [{:.2f}, {:.2f}]".format(*row), axis=1)
 
     columns = {}
     for name, outcome in (("QiD", QID), ("KL", KL)):
         factors, up = divided_by_a_bit(rows, outcome), steps_up(rows, outcome)
-        of_steps = with_ends(factors, ["mean", "low", "high"]).set_axis([many for _, many in factors.index])
+        of_steps = as_words(factors, ["mean", "low", "high"]).set_axis([many for _, many in factors.index])
         columns[f"{name} divided by"] = of_steps
         columns[f"{name} rises"] = up["n_up"].astype(str) + " of " + up["n_steps"].astype(str)
         powers = exponents_by_width(rows, outcome)
-        columns[f"slope of {name}"] = with_ends(powers, ["beta", "beta_low", "beta_high"])
+        columns[f"slope of {name}"] = as_words(powers, ["beta", "beta_low", "beta_high"])
         rule = rule_of_grid(factors.index).map("{:.2f}".format).set_axis(of_steps.index)
     columns["the rule"] = rule
     order = ["QiD divided by", "KL divided by", "the rule", "QiD rises", "KL rises", "slope of QiD", "slope of KL"]

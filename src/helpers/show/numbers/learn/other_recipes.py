@@ -10,6 +10,7 @@ from helpers.analyse.questions.trends import trends
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import rows_of_seeds
 from helpers.show.claims import claim
+from helpers.show.intervals import signed, with_named_ends
 from helpers.show.numbers.law.unified_law import Numbers
 from helpers.show.numbers.learn.tokens_or_decay import (
     AT_END,
@@ -20,8 +21,6 @@ from helpers.show.numbers.learn.tokens_or_decay import (
     exponents_after_decay,
     factors,
     fitted_surfaces,
-    signed,
-    told,
     with_signs,
 )
 from helpers.show.style import count_label
@@ -59,7 +58,7 @@ def along_cosine(runs: Runs) -> Numbers:
     overstated = (cosine / flat - 1).groupby("bits").mean()
     found: Numbers = {"longest_tokens": count_label(runs.cosines["tokens_planned"].max())}
     for bits in BITS:
-        found |= told(excess.loc[bits], f"excess_{bits}")
+        found |= with_named_ends(f"excess_{bits}", excess.loc[bits])
         found[f"between_{bits}"] = np.sqrt((between.loc[bits] ** 2).mean())
     found |= {"overstated_low": overstated.min(), "overstated_high": overstated.max()}
     found |= {"flat_low": flat.min(), "flat_high": flat.max()}
@@ -92,7 +91,7 @@ def equal_loss(runs: Runs) -> Numbers:
     found: Numbers = {"loss_rows": ends["run_label"].nunique()}
     for bits in BITS:
         for name in ("cooldown", "cosine"):
-            found |= told(means[name].loc[bits], f"loss_{name}_{bits}")
+            found |= with_named_ends(f"loss_{name}_{bits}", means[name].loc[bits])
         found[f"loss_average_{bits}_mean"] = means["average"].loc[bits, "mean"]  # of two sizes: no interval to speak of
     by_size = ends[ends["bits"] == 2].groupby(N_PARAMS)["log_ratio"].mean()
     found |= {"loss_smallest_2": np.exp(by_size.iloc[0]), "loss_largest_2": np.exp(by_size.iloc[-1])}
@@ -184,7 +183,7 @@ def curvature(runs: Runs, nearest: Runs, described: pd.DataFrame) -> Numbers:
     found: Numbers = {}
     for name in DESCRIBED:
         means = factors(sharper, name, ["method"])
-        found |= told(means.loc["rtn"], f"sharper_rtn_{name}")
+        found |= with_named_ends(f"sharper_rtn_{name}", means.loc["rtn"])
         found |= {"sharper_gptq_qid_nats_mean": means.loc["gptq", "mean"]} if name == "qid_nats" else {}
     at_ends = twins[twins["step"].isin(runs.ends["step"])].sort_values(TOKENS_SEEN).groupby(["method", "model"])
     grown = np.log(at_ends[DESCRIBED].last() / at_ends[DESCRIBED].first()).reset_index()
@@ -243,7 +242,7 @@ def surfaces_table(cooled: pd.DataFrame) -> pd.DataFrame:
             at = surface.at(*place)
             cells[words] = f"{at['ratio']:.2f} [{at['low']:.2f}, {at['high']:.2f}]"
         for symbol, key in (("D", "tokens"), ("N", "size")):
-            low, value, high = (signed(surface.slopes.loc[key, end]) for end in ("low", "value", "high"))
+            low, value, high = (signed(surface.slopes.loc[key, end], 3) for end in ("low", "value", "high"))
             cells[f"slope in ln {symbol}"] = f"{value} [{low}, {high}]"
         columns[name] = cells
     return pd.DataFrame(columns).rename_axis("tokens and size")

@@ -15,10 +15,9 @@ from helpers.analyse.laws.published import OUYANG_2024, OUYANG_2024_TABLE_1
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import LATE_TOKENS
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers
 from helpers.show.style import count_label
 from helpers.table.paired_error import paired_error
-
-Numbers = dict[str, float | str]
 
 DRAWS = 4000  # of documents, for a ratio's interval
 FUTURE = {"tokens": 1e14, "n_params": 7e9}

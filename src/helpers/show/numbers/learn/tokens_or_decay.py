@@ -30,6 +30,7 @@ from helpers.analyse.rows.study import (
     rows_of_seeds,
 )
 from helpers.show.claims import claim
+from helpers.show.intervals import signed, with_named_ends
 from helpers.show.numbers.law.unified_law import Numbers
 from helpers.show.style import count_label
 
@@ -116,19 +117,9 @@ def factors(table: pd.DataFrame, value: str, by: list[str]) -> pd.DataFrame:
     return np.exp(mean_over_sizes(table, value, by)[MEANS])
 
 
-def told(row: pd.Series, name: str) -> Numbers:
-    """Return a mean with the ends of its interval, as `name_mean`, `name_low` and `name_high`."""
-    return {f"{name}_{end}": row[end] for end in ("mean", "low", "high")}
-
-
-def signed(value: float) -> str:
-    """Return a slope with its sign and three decimals, with the minus sign of print."""
-    return f"{value:+.3f}".replace("-", "−")
-
-
 def with_signs(row: pd.Series, name: str) -> Numbers:
     """Return a slope and the ends of its interval as text, as `name_value`, `name_low` and `name_high`."""
-    return {f"{name}_{end}": signed(row[end]) for end in ("value", "low", "high")}
+    return {f"{name}_{end}": signed(row[end], 3) for end in ("value", "low", "high")}
 
 
 # ---- the yardstick, and the constant rate ----------------------------------------------------------------------------
@@ -154,7 +145,7 @@ def constant_rate(trunk: pd.DataFrame) -> Numbers:
     found["whole_times"] = whole["end"].iloc[0] / whole["start"].iloc[0]
     found |= {"pieces": len(slopes), "pieces_rising": int((slopes["exponent"] > 0).sum())}
     for start in (PASSES[0], LAST):
-        found |= told(over_sizes.loc[(3, start)], f"doubling_3_{start:g}")
+        found |= with_named_ends(f"doubling_3_{start:g}", over_sizes.loc[(3, start)])
     by_size = (2 ** slopes.set_index([N_PARAMS, "bits", "start"])["exponent"]).unstack("start")
     three = by_size.xs(3, level="bits")
     slowed = three[LAST] < three[SECOND]
@@ -181,10 +172,11 @@ def added(runs: Runs) -> Numbers:
     found: Numbers = {"cooldown_sizes": ends["model"].nunique(), "cooldown_runs": ends["run_label"].nunique()}
     for name, rows in by_bits.items():
         for bits in BITS:
-            found |= told(rows.loc[bits], f"{name}_{bits}")
+            found |= with_named_ends(f"{name}_{bits}", rows.loc[bits])
     first, last = ends[TOKENS_SEEN].min(), ends[TOKENS_SEEN].max()
     by_end = factors(ends, "log_ratio", ["bits", TOKENS_SEEN])
-    found |= told(by_end.loc[(2, first)], "end_first_2") | told(by_end.loc[(2, last)], "end_last_2")
+    for name, tokens in (("first", first), ("last", last)):
+        found |= with_named_ends(f"end_{name}_2", by_end.loc[(2, tokens)])
     found |= {"end_last_3_mean": by_end.loc[(3, last), "mean"]}
     found |= {"first_end": count_label(first), "last_end": count_label(last)}
     late = ends.loc[ends[TOKENS_SEEN] == last, "ratio"]
@@ -239,7 +231,7 @@ def growth(runs: Runs) -> Numbers:
     parts = both_parts(runs)
     shares = {name: mean_over_sizes(rows, "decay_share", ["bits"]) for name, rows in parts.items()}
     found: Numbers = {"cosine_sizes": parts["cosine"]["model"].nunique()}
-    found |= told(shares["cooldown"].loc[3], "share_cooldown_3")
+    found |= with_named_ends("share_cooldown_3", shares["cooldown"].loc[3])
     for name, rows in (("parts", parts["cooldown"]), ("cosine", parts["cosine"])):
         found |= {f"{name}_first": count_label(rows["start"].iloc[0]), f"{name}_last": count_label(rows["end"].iloc[0])}
     cosine = parts["cosine"]["decay_share"]
@@ -274,7 +266,7 @@ def after_decay(runs: Runs, coarse: Runs) -> Numbers:
     every = exponents_after_decay(runs, "fine") | exponents_after_decay(coarse, "coarse")
     done, constant = every["after decay", "QiD, fine"], every["constant rate", "QiD, fine"]
     found: Numbers = {}
-    found |= told(done.loc[3], "after_3") | {"constant_3_mean": constant.loc[3, "mean"]}
+    found |= with_named_ends("after_3", done.loc[3]) | {"constant_3_mean": constant.loc[3, "mean"]}
     lines = trends(runs.ends, TOKENS_SEEN, ["model", "bits"])
     times = lines["end_nats"] / lines["start_nats"]
     found |= {"after_times_low": times.min(), "after_times_high": times.max(), "after_series": len(lines)}

@@ -34,8 +34,6 @@ from helpers.show.style import count_label
 METHODS = ("rtn", "gptq")
 LOGS = ("qid_nats", "predicted_nats", "variance", "hessian_trace", "change")
 TAILS = {"inputs": "mean_input_kurtosis", "weights": "mean_weight_kurtosis"}
-HELD = {"largest": "largest size", "last": "last factor 4 in D", "both": "larger and later"}
-LAWS = {"curvature": "curvature", "per": "tokens-per-parameter"}
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import pandas as pd
 from helpers.analyse.questions.register import BAND, Prediction, outcomes_of, reopened, scheme_words, scores, settled
 from helpers.analyse.rows.degradation import degradation
 from helpers.analyse.rows.study import HELDOUT, ON_A_GPU, PROSE, TWO_CORES, agreeing
+from helpers.show.intervals import Numbers
 
 TEXTS = {"code": HELDOUT, "prose": PROSE}
 GROUP = 64  # weights that share a scale: the width 576 isn't a multiple of 128
 USED = (2, 3, 4)  # bit widths at which QiD is many times its error
 WINDOWS = (64, 512, 2048)  # tokens of a sequence that is scored
-Numbers = dict[str, float | int]
 
 
 def first_draw(measured: pd.DataFrame) -> pd.DataFrame:

@@ -12,10 +12,9 @@ from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.design import Design
 from helpers.analyse.rows.study import DEPTH, MIXED, NINTH, SEEDS, TRUNK
 from helpers.show.claims import claim
+from helpers.show.intervals import Numbers
 from helpers.show.style import count_label
 from helpers.table.paired_error import paired_error
-
-Numbers = dict[str, float | str]
 
 MOST_PASSES = 4  # through the text, of the checkpoints that are fitted
 SMALL = "pythia-70m"

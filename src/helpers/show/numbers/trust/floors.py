@@ -22,10 +22,10 @@ from helpers.analyse.rows.noise_floor import NoiseFloor
 from helpers.analyse.rows.outcomes import OUTCOMES
 from helpers.analyse.rows.scored_text import scored_both_ways, scored_text_relative
 from helpers.analyse.rows.standard_errors import clustered_error
-from helpers.analyse.rows.study import FITTED_BITS, HELDOUT, LATE_TOKENS, UNSEEN
+from helpers.analyse.rows.study import FITTED_BITS, HELDOUT, LATE_TOKENS, UNSEEN, late
 from helpers.show.benchmarks import Benchmark
 from helpers.show.claims import claim
-from helpers.show.numbers.trust.noise_floor import Rows, by_width, late, values
+from helpers.show.numbers.trust.noise_floor import Rows, by_width, values
 from helpers.show.style import count_label
 from helpers.table.corpus import packages
 from helpers.table.errors import AnalysisError

@@ -30,6 +30,7 @@ from helpers.analyse.rows.study import (
     UNSEEN,
     agreeing,
     gptq_of_study,
+    late,
     on_trunk,
     rows_of_every_run,
     rows_of_seeds,
@@ -67,11 +68,6 @@ def rows_of(measured: pd.DataFrame) -> Rows:
     few = measured["calib_sequences"].isna() | (measured["calib_sequences"] == on_cpu["calib_sequences"].iloc[0])
     of_gpu = agreeing(measured, POCKET | {"device_type": "cuda"}) & (measured["eval_dataset"] == HELDOUT)
     return Rows(every, unseen, first, last, rows_of_seeds(first), on_cpu, degradation(measured[of_gpu & few]))
-
-
-def late(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows beyond `LATE_TOKENS`."""
-    return rows[rows[TOKENS_SEEN] > LATE_TOKENS]
 
 
 def by_width(name: str, table: pd.DataFrame, middle: str = "relative_sd") -> dict[str, float]:
