@@ -32,7 +32,7 @@
 # {cite:t}`ouyang2025lowbit` fit a power of the training tokens $D$ to checkpoints of runs whose learning rate falls along the way.
 # {cite:t}`catalan2025dynamics` object: late checkpoints of a cosine have read more *and* have a lower rate. In their own runs the error
 # after rounding hardly moves while the rate is constant and jumps when it decays. Here we take the claims one by one, on the same sizes
-# and batches at a constant rate, with cooldowns and with cosines. {term}`Intervals <interval>` are of 95% and run over sizes.
+# and batches at a constant rate, with cooldowns and with cosines. {term}`Intervals <interval>` run over sizes (95%).
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -143,7 +143,7 @@ plt.close("all")
 # ## The two parts of growth
 #
 # ```{glue:figure} fig_parts
-# :name: fig-parts
+# :name: fig-growth-parts
 # :alt: Horizontal bars on a logarithmic axis, three panels for 2, 3 and 4 bits. Each bar is the growth of QiD of one size, first the part of tokens, which is long, then that of decay, which is short. Between ends of cooldowns decay adds little; along cosines somewhat more.
 #
 # Growth of QiD as in {eq}`eq-parts`: tokens make the larger part everywhere. Upper bars: from the end of the first cooldown

@@ -106,7 +106,7 @@ end = second[second[TOKENS_SEEN] == second[TOKENS_SEEN].max()].set_index("bits")
 first_run = trunk[(trunk[N_PARAMS] == sizes[-1]) & (trunk[TOKENS_SEEN] == second[TOKENS_SEEN].max())]
 scatter = one_run_scatter(both_runs(measured))["relative_sd"]
 put_all(goal_rms=extrapolation.GOAL_LOG_RMS, goal_coverage=extrapolation.GOAL_COVERAGE, level=0.90)
-put_all(again_tokens=count_label(second[TOKENS_SEEN].max()), last_tokens=count_label(trunk[TOKENS_SEEN].max()))
+put_all(again_tokens=count_label(second[TOKENS_SEEN].max()))
 for bits in FITTED_BITS:
     ratio = end[bits] / first_run.set_index("bits")["qid_nats"][bits]
     put_all(**{f"again_{bits}": ratio, f"scatter_{bits}": scatter[bits]})

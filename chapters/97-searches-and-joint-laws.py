@@ -163,7 +163,7 @@ plt.close("all")
 # ```
 #
 # ```{table} QiD of a recipe over that of its trial (factor), with everything low and for what a search has chosen; intervals are 95% over training runs.
-# :name: tab-held
+# :name: tab-joint-held
 #
 # | low precision | everything low | the best of a search |
 # |---|---|---|
