@@ -240,8 +240,9 @@ plt.close(figure)
 #
 # Is it really the tokens? In each Pythia run the learning rate falls along a cosine: at the last step of the fit it is at
 # {glue:text}`03-checkpoints.ipynb::pythia_lr_at_cut:.0%` of its peak. Whoever compares two checkpoints of such a run changes tokens and
-# rate at once. {cite:t}`catalan2025dynamics` took the two apart. Where the rate stays constant for a long time, the error of
-# rounding hardly grows; it jumps when the rate comes down at the end. Part of what looks like an effect of tokens may thus be an
+# rate at once. {cite:t}`catalan2025dynamics` took the two apart. In the public runs whose rate stays constant for a long time, the
+# error of rounding hardly grows; it jumps when the rate comes down at the end. In runs of their own it didn't matter how many tokens
+# had gone by before that. Part of what looks like an effect of tokens may thus be an
 # effect of decay.
 #
 # The tadpoles were made with this dispute in mind. The trunk's rate is constant after a short warm-up,
@@ -254,8 +255,8 @@ plt.close(figure)
 # {glue:text}`92-what-else-moves-qid.ipynb::decay_least:.1f`- and {glue:text}`92-what-else-moves-qid.ipynb::decay_most:.1f`-fold at 3 bits
 # ({doc}`chapter 7 <07-tokens-or-decay>`). Tokens count among the branches too: of {glue:text}`branched_largest:s` parameters, the one that
 # ends after {glue:text}`last_end:s` tokens has {glue:text}`rise_decayed:.2f` times [{glue:text}`rise_decayed_low:.2f`,
-# {glue:text}`rise_decayed_high:.2f`] the QiD of the one that ends after {glue:text}`first_end:s`. Both sides may well be right, at
-# different stages of training.
+# {glue:text}`rise_decayed_high:.2f`] the QiD of the one that ends after {glue:text}`first_end:s`. Whether the growth would go on for a
+# thousand times as many tokens, these runs can't say: both sides may well be right, at different stages of training.
 #
 # ## Where the book goes
 #
