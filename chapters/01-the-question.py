@@ -29,10 +29,9 @@
 #   both models read the same documents.
 # ```
 #
-# A trained model is a long list of numbers, usually kept in 16 bits each. Keep 4 bits of each instead and the model takes a quarter
-# of the memory, and often answers faster, since much of the time goes into reading weights. It also gets worse. This chapter
-# says what "worse" means, in a unit, and how to measure it so that a small loss can be told from none. Then it looks at the two
-# effects that the rest of the book is about. {term}`Intervals <interval>` run over documents unless another thing is named.
+# A trained model is a long list of numbers, usually kept in 16 bits each. Kept in 4 bits it takes a quarter of the memory and often
+# answers faster. It also gets worse. This chapter says what "worse" means, in a unit, how to measure it, and which two effects the
+# rest of the book is about. {term}`Intervals <interval>` run over documents unless another thing is named.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -72,16 +71,16 @@ N = "n_params_non_embedding"
 # %% [markdown]
 # ## Definition
 #
-# A language model gives a probability to every token that may come next. Its loss is the mean of $-\ln p$ over the tokens that
-# did come, in nats per token. Let $L_{16}$ be the loss of a model in 16 bits. Let $L_P$ be the loss of the same model on the
-# same tokens, with its weights rounded to $P$ bits. **Quantization-induced degradation**, QiD, is the difference:
+# A language model's loss is the mean of $-\ln p$ over the tokens that did come, in nats per token, where $p$ is the probability that it
+# gave to each. Let $L_{16}$ be the loss of a model in 16 bits and $L_P$ that of the same model on the same tokens, with its weights
+# rounded to $P$ bits. **Quantization-induced degradation**, QiD, is the difference:
 #
 # $$
 # \Delta L = L_P - L_{16} \qquad \text{(nats per token)}.
 # $$ (eq-qid)
 #
-# The {term}`perplexity` is $e^L$, so rounding multiplies it by $e^{\Delta L}$. Nats per token depend on the tokenizer: longer tokens carry more
-# nats each. Bits per byte don't, and so they compare models that cut text differently:
+# The {term}`perplexity` is $e^L$, so rounding multiplies it by $e^{\Delta L}$. Nats per token depend on the tokenizer. Bits per byte don't,
+# and so they compare models that cut text differently:
 #
 # $$
 # \Delta L \cdot \frac{\text{tokens}}{\text{bytes} \cdot \ln 2} \qquad \text{(bits per byte)}.
@@ -97,16 +96,6 @@ gptq = every_width[every_width["bits"] <= 4]
 one = gptq.query("model == 'tadpole-128x3' and bits == 3")
 one = one.sort_values("step").iloc[-1]
 
-# %% tags=["hide-input"]
-pd.DataFrame(
-    {
-        "16-bit loss (nats per token)": [f"{one.baseline_loss_nats:.4f}"],
-        "3-bit loss (nats per token)": [f"{one.loss_nats:.4f}"],
-        "QiD (nats per token)": [f"{one.qid_nats:.4f}"],
-    },
-    index=[f"{one.model}, {count_label(one.tokens_seen)} tokens"],
-)
-
 # %% tags=["remove-cell"]
 ends = degradation(rows_of_every_run(measured).query("schedule == 'cooldown' and learning_rate == 0"))
 ends = rows_of_fit(ends, "gptq", group_size=32, symmetric=False).query("bits <= 4")
@@ -115,9 +104,10 @@ put_all(**numbers.one_measurement(one), **numbers.trunk(gptq), **numbers.two_eff
 put_all(**numbers.published(), **numbers.branches(ends, gptq, draws), **numbers.exercises(every_width))
 
 # %% [markdown]
-# The model has {glue:text}`n_parameters:s` parameters besides its embeddings and has read {glue:text}`one_tokens:s` tokens of Python
-# code. Rounding to 3 bits costs it {glue:text}`one_qid:.3f` nats per token, or {glue:text}`one_bits_per_byte:.3f` bits per byte. Its
-# perplexity is multiplied by {glue:text}`one_factor:.3f`.
+# The model, `tadpole-128x3`, has {glue:text}`n_parameters:s` parameters besides its embeddings and has read {glue:text}`one_tokens:s` tokens of
+# Python code. Its loss is {glue:text}`loss_16:.4f` nats per token in 16 bits and {glue:text}`loss_3:.4f` in 3. So its QiD is
+# {glue:text}`one_qid:.3f` nats per token, or {glue:text}`one_bits_per_byte:.3f` bits per byte, and its perplexity is multiplied by
+# {glue:text}`one_factor:.3f`.
 #
 # The protocol belongs to such a number: the first {glue:text}`n_blocks:d` blocks of {glue:text}`block:d` tokens of each document are
 # scored, and the rounding saw {glue:text}`n_calibration:d` blocks of other text. By the shorter protocol of the sweep that you can repeat
@@ -125,9 +115,9 @@ put_all(**numbers.published(), **numbers.branches(ends, gptq, draws), **numbers.
 #
 # ## The same documents twice
 #
-# The loss is measured on a sample of text, and another sample would give another number. How sure is QiD, then? The two
-# models read the same documents. A document that is hard for one is hard for the other, and this cancels in the difference. So we
-# take the difference first, document by document, and only then the mean. With $\Delta L_i$ the difference on document
+# The loss is measured on a sample of text, and another sample would give another number. But both models read the same documents: one
+# that is hard for one is hard for the other, and this cancels in the difference. So we
+# take the difference document by document, and only then the mean. With $\Delta L_i$ the difference on document
 # $i$ of $n$, the *paired* standard error is
 #
 # $$
@@ -144,7 +134,7 @@ paired = paired_error(difference)
 unpaired = np.hypot(paired_error(loss_3), paired_error(loss_16))
 
 # %% tags=["hide-input"]
-figure, axes = plt.subplots(figsize=(7, 2.9))
+figure, axes = plt.subplots(figsize=(7, 2.6))
 documents = pd.DataFrame({"16-bit loss": loss_16, "3-bit loss": loss_3, "difference": difference})
 sns.stripplot(
     documents,
@@ -173,10 +163,9 @@ put_all(**numbers.same_documents_twice(loss_3, difference))
 # token, what rounding adds {glue:text}`difference_lowest:.2f` to {glue:text}`difference_highest:.2f`. Strokes mark the means.
 # ```
 #
-# Over these {glue:text}`n_documents:d` documents the paired error is {glue:text}`paired_se:.4f` nats per token. Two separate means
-# would give {glue:text}`unpaired_se:.4f`, which is {glue:text}`gain:.0f` times as much ({numref}`fig-paired`). With pairing the
-# interval of QiD is [{glue:text}`qid_low:.4f`, {glue:text}`qid_high:.4f`]. Without, it would be ± {glue:text}`unpaired_half:.3f`, and
-# many of the differences in this book would drown in it.
+# Over these {glue:text}`n_documents:d` documents the paired error is {glue:text}`paired_se:.4f` nats per token; two separate means
+# would give {glue:text}`unpaired_se:.4f`, {glue:text}`gain:.0f` times as much ({numref}`fig-paired`). The interval of QiD is
+# [{glue:text}`qid_low:.4f`, {glue:text}`qid_high:.4f`]; without pairing it would be ± {glue:text}`unpaired_half:.3f`.
 #
 # ## Two effects at a glance
 #
@@ -189,7 +178,7 @@ extremes = gptq[gptq[N].isin([gptq[N].min(), gptq[N].max()])]
 shown = extremes.assign(
     **{"bits P": extremes["bits"].astype(int), "size N": extremes[N].map(count_label)},
 ).sort_values([N, "tokens_seen"])
-figure, axes = plt.subplots()
+figure, axes = plt.subplots(figsize=(7, 3.6))
 sns.lineplot(
     shown,
     x="tokens_seen",
@@ -227,13 +216,10 @@ plt.close(figure)
 # - **Bits.** In the largest model 2 bits lose {glue:text}`fall_bits:.1f` times as much as 3 [{glue:text}`fall_bits_low:.1f`,
 #   {glue:text}`fall_bits_high:.1f`].
 #
-# The first line is the surprising one. The better a model is trained, the more it has to lose.
-#
 # ## Why it matters
 #
-# Models are trained on more tokens every year, and many are then rounded to be served. If QiD grows with tokens, the two habits work against each other.
-# {cite:t}`ouyang2025lowbit` made more than {glue:text}`ouyang_checkpoints:d` quantized checkpoints (a checkpoint counts once for each
-# bit width) of the public Pythia models
+# If QiD grows with tokens, training longer and rounding work against each other.
+# {cite:t}`ouyang2025lowbit` made more than {glue:text}`ouyang_checkpoints:d` quantized checkpoints of the public Pythia models
 # {cite:p}`biderman2023pythia` and put what they saw into one law,
 #
 # $$
@@ -246,33 +232,29 @@ plt.close(figure)
 # {glue:text}`kumar_tokens:.2f` for tokens and {glue:text}`kumar_size:.2f` for size, and an exponential of the bits.
 #
 # By that law a model of {glue:text}`future_size:s` parameters trained on {glue:text}`future_tokens:s` tokens would lose
-# {glue:text}`future_qid:.2f` nats per token at 4 bits: its perplexity would be {glue:text}`future_factor:.1f` times as high. Two cautions
-# belong next to that number. It lies {glue:text}`beyond:.0f` times beyond the tokens that the law was fitted to. And the paper's own
-# table of predictions follows another curve, which gives {glue:text}`future_table:.2f` for the same model
-# ({doc}`chapter 6 <06-published-tables>`).
+# {glue:text}`future_qid:.2f` nats per token at 4 bits, a perplexity {glue:text}`future_factor:.1f` times as high. But that lies
+# {glue:text}`beyond:.0f` times beyond the tokens that the law was fitted to, and the paper's own table of predictions gives
+# {glue:text}`future_table:.2f` ({doc}`chapter 6 <06-published-tables>`).
 #
 # ## A dispute
 #
-# Is it really the tokens? The Pythia checkpoints come from one run each, in which the learning rate falls along a cosine from
-# beginning to end. A later checkpoint has seen more tokens, and it was also made at a lower learning rate: at the last step of the fit,
-# {glue:text}`03-checkpoints.ipynb::pythia_lr_at_cut:.0%` of its peak. Whoever compares two checkpoints of such a run changes both at once.
+# Is it really the tokens? In each Pythia run the learning rate falls along a cosine: at the last step of the fit it is at
+# {glue:text}`03-checkpoints.ipynb::pythia_lr_at_cut:.0%` of its peak. Whoever compares two checkpoints of such a run changes tokens and
+# rate at once. {cite:t}`catalan2025dynamics` took the two apart. In the public runs whose rate stays constant for a long time, the
+# error of rounding hardly grows; it jumps when the rate comes down at the end. In runs of their own it didn't matter how many tokens
+# had gone by before that. Part of what looks like an effect of tokens may thus be an
+# effect of decay.
 #
-# {cite:t}`catalan2025dynamics` took the two apart. In the public runs they looked at whose learning rate stays constant for a long time, the error of
-# rounding hardly grows in that time. It jumps when the learning rate comes down at the end. In runs of their own it didn't matter how many tokens had
-# gone by before the rate came down. Part of what looks like an effect of tokens may thus be an effect of decay.
+# The tadpoles were made with this dispute in mind. The trunk's rate is constant after a short warm-up,
+# {glue:text}`learning_rate:.3f` in every model, and all sizes read the same batches. From {glue:text}`late_tokens:s` tokens on
+# nothing is turned down, and QiD still grows: decay is not *needed* for the effect, at this scale.
 #
-# The tadpoles were made with this dispute in mind. The trunk's learning rate is constant after a short warm-up, {glue:text}`learning_rate:.3f` in
-# every model. All sizes read the same batches in the same order. From {glue:text}`late_tokens:s` tokens on, nothing is turned down
-# while $D$ grows, and QiD still grows. So decay is not *needed* for the effect, at this scale.
-#
-# What does it add? From {glue:text}`n_branch_points:d` checkpoints of the trunk, short branches were trained in which the rate falls to
-# zero, {glue:text}`n_branches:d` in all. At the same tokens QiD at their ends is higher than the trunk's in
-# {glue:text}`n_pairs_added:d` of {glue:text}`n_pairs:d` pairs of a branch and a bit width: decay does add, between
+# It does add. From {glue:text}`n_branch_points:d` checkpoints of the trunk {glue:text}`n_branches:d` short branches were trained in which the
+# rate falls to zero. QiD at their ends is higher than the trunk's at the same tokens in {glue:text}`n_pairs_added:d` of
+# {glue:text}`n_pairs:d` pairs of a branch and a bit width, between
 # {glue:text}`92-what-else-moves-qid.ipynb::decay_least:.1f`- and {glue:text}`92-what-else-moves-qid.ipynb::decay_most:.1f`-fold at 3 bits
-# ({doc}`chapter 7 <07-tokens-or-decay>`).
-#
-# It also matters how many tokens had gone by. Of {glue:text}`branched_largest:s` parameters, the branch that ends after
-# {glue:text}`last_end:s` tokens has {glue:text}`rise_decayed:.2f` times [{glue:text}`rise_decayed_low:.2f`,
+# ({doc}`chapter 7 <07-tokens-or-decay>`). Tokens count among the branches too: of {glue:text}`branched_largest:s` parameters, the one that
+# ends after {glue:text}`last_end:s` tokens has {glue:text}`rise_decayed:.2f` times [{glue:text}`rise_decayed_low:.2f`,
 # {glue:text}`rise_decayed_high:.2f`] the QiD of the one that ends after {glue:text}`first_end:s`. Whether the growth would go on for a
 # thousand times as many tokens, these runs can't say: both sides may well be right, at different stages of training.
 #

@@ -22,12 +22,9 @@
 # - **Finding.** In each of {glue:text}`n_layers:d` layers GPTQ loses less of the output than round-to-nearest does:
 #   {glue:text}`ratio_lowest:.0%` to {glue:text}`ratio_highest:.0%` of it (range over layers and bit widths).
 # - **How sure.** One model and one draw of calibration text. Another program's GPTQ gives a QiD up to
-#   {glue:text}`relative_highest:.0%` away. What a layer loses is not yet what the model loses.
+#   {glue:text}`96-this-machine.ipynb::relative_highest:.0%` away. What a layer loses is not yet what the model loses.
 # - **Use it for.** Grid, scale, group, Hessian and GPTQ, worked once by hand. Every other chapter rounds like this.
 # ```
-#
-# We round a matrix of three rows and four columns by hand, first carelessly and then well. Then a real layer, and at
-# last a whole model, with our program and with another one that claims to do the same.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -45,14 +42,11 @@ import pandas as pd
 import seaborn as sns
 import torch
 
-from helpers.analyse.rows.degradation import degradation
 from helpers.show.claims import claim
-from helpers.show.figures import qid
 from helpers.show.glue import put, put_all
+from helpers.show.numbers.learn import rounding as numbers
 from helpers.show.style import BITS_COLOURS, use_house_style
 from helpers.table.families.catalogue import read_manifest
-from helpers.table.files import read_table
-from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.models import checkpoints
@@ -77,9 +71,8 @@ use_house_style()
 # \hat w = s \, (c - z).
 # $$ (eq-grid)
 #
-# The scale is chosen so that the grid reaches from the smallest to the largest weight of the row, with zero inside:
-# $s = (\max - \min) / (2^P - 1)$ and $z$ is $-\min / s$, rounded. Zero is always on the grid. Such a grid is called *asymmetric*; a
-# *symmetric* one has its zero in the middle and needs no $z$.
+# The grid reaches from the smallest to the largest weight of the row, with zero on it: $s = (\max - \min) / (2^P - 1)$, and $z$ is
+# $-\min / s$, rounded. Such a grid is *asymmetric*; a *symmetric* one has its zero in the middle and needs no $z$.
 
 # %%
 bits = 2
@@ -94,7 +87,7 @@ grid = grids.fit(weights, bits, symmetric=False)
 codes = grid.encode(weights)
 nearest = grid.decode(codes)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: each weight and its code", "code_prompt_hide": "Table: each weight and its code"}
 columns = [f"weight {i}" for i in (1, 2, 3, 4)]
 table = pd.DataFrame(
     [[f"{w:.2f} → {int(c)}" for w, c in zip(*pair, strict=True)] for pair in zip(weights, codes, strict=True)],
@@ -106,30 +99,18 @@ table["z"] = [f"{zero:.0f}" for zero in grid.zero.flatten()]
 table.replace("-", "−", regex=True)
 
 # %% tags=["remove-cell"]
-ROW = 1  # the second row tells the story
-put_all(
-    bits=bits,
-    n_values=2**bits,
-    row_low=f"{weights[ROW].min():.2f}".replace("-", "−"),
-    row_high=weights[ROW].max(),
-    row_scale=grid.scale[ROW],
-    row_zero=grid.zero[ROW],
-    first_weight=weights[ROW, 0],
-    first_code=int(codes[ROW, 0]),
-    first_rounded=nearest[ROW, 0],
-    rms_nearest=(weights - nearest).square().mean().sqrt(),
-)
+of_rows = pd.DataFrame({"scale": grid.scale.flatten(), "zero": grid.zero.flatten()})
+put_all(**numbers.by_hand(weights.numpy(), codes.numpy(), nearest.numpy(), of_rows, bits))
 
 # %% [markdown]
-# One line of the table is one row of the matrix; beside each weight stands its code, and at the end $s$ and $z$. Take the second row, with {glue:text}`bits:d` bits and so {glue:text}`n_values:d` values. Its weights run from {glue:text}`row_low:s` to {glue:text}`row_high:.2f`, the
+# Take the second row, with {glue:text}`bits:d` bits and so {glue:text}`n_values:d` values. Its weights run from {glue:text}`row_low:s` to {glue:text}`row_high:.2f`, the
 # scale is {glue:text}`row_scale:.1f` and the zero point {glue:text}`row_zero:.0f`. Its first weight, {glue:text}`first_weight:.2f`, gets the
 # code {glue:text}`first_code:d`, which stands for {glue:text}`first_rounded:.2f`.
 #
 # To give each weight the code of its nearest grid point is **round-to-nearest**, RTN. No other choice on this grid keeps the *weights*
 # closer: they are off by {glue:text}`rms_nearest:.3f` (root mean square).
 #
-# **Try it.** The second and the third row: drag a weight or move it by arrow keys, and see which code it gets. A group has one grid, so that one
-# large weight makes it coarser for its neighbours.
+# **Try it.** Drag a weight of the last two rows, or move it by arrow keys. A group has one grid: one large weight makes it coarser for all.
 
 # %% tags=["remove-input"]
 from helpers.show.touch import rounding as touch
@@ -139,20 +120,12 @@ touch.grid(weights[1:])
 # %% [markdown]
 # ## What counts is the output
 #
-# Nobody looks at the weights, though. A layer multiplies its weights $W$ with an input $x$, and the next layer sees only
-# the product. What should stay close is $Wx$, for the inputs that really come. Let us see five of them. In these, the first two
-# entries tend to be large together, as the activations of a language model tend to be.
+# A layer multiplies its weights $W$ with an input $x$, and the next layer sees only the product. What should stay close is $Wx$,
+# for the inputs that really come. Here are five. Their first two entries tend to be large together, as in a language model.
 
 # %%
-inputs = torch.tensor(
-    [
-        [1.0, 1.0, 0.0, 0.0],
-        [2.0, 1.0, 1.0, 0.0],
-        [0.0, 1.0, 1.0, 1.0],
-        [1.0, 2.0, 0.0, 1.0],
-        [1.0, 0.0, 2.0, 1.0],
-    ]
-)
+inputs = [[1, 1, 0, 0], [2, 1, 1, 0], [0, 1, 1, 1], [1, 2, 0, 1], [1, 0, 2, 1]]
+inputs = torch.tensor(inputs, dtype=torch.float32)
 hessian = gptq_solver.second_moments(inputs) / len(inputs)
 names = [f"input {i}" for i in (1, 2, 3, 4)]
 pd.DataFrame(hessian.numpy(), names, names).map("{:.1f}".format)
@@ -177,9 +150,8 @@ pd.DataFrame(hessian.numpy(), names, names).map("{:.1f}".format)
 # w_i \leftarrow w_i - \frac{w_j - \hat w_j}{U_{jj}} \, U_{ji}.
 # $$ (eq-gptq)
 #
-# In case $H$ can't be inverted, a small multiple of its mean diagonal is added to the diagonal first; this is called
-# *damping*. The whole method is the following loop; in the book's package it is
-# `gptq.solve_plainly`, and what measures does the same for many matrices at once (`gptq.solve`; a test holds the two equal).
+# The whole method is this loop, `gptq_solver.solve_plainly`. Before $H$ is inverted, a small multiple of its mean diagonal is added
+# to the diagonal, the *damping*.
 
 # %%
 damping = 0.01
@@ -192,9 +164,9 @@ for j in range(4):
     current[:, j:] -= error * factor[j, j:]  # for k = j: the rounded value
     history.append(current.clone())
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the second row on its way", "code_prompt_hide": "Table: the second row on its way"}
 steps = pd.DataFrame(
-    [state[ROW].tolist() for state in history],
+    [state[numbers.ROW].tolist() for state in history],
     index=["at first", *(f"after column {j}" for j in (1, 2, 3, 4))],
     columns=columns,
 ).map("{:.3f}".format)
@@ -203,59 +175,21 @@ for j in range(4):
 steps.replace("-", "−", regex=True)
 
 # %% tags=["remove-cell"]
-solution = gptq_solver.solve(weights, hessian, bits, None, False, damping)
-assert torch.allclose(solution.weight, current, atol=1e-6), "the loop above is what the book's solver does"
 plainly = gptq_solver.solve_plainly(weights, hessian, bits, None, False, damping)
-assert torch.allclose(plainly, current, atol=1e-6), "and the text says that solve_plainly is this loop"
-corrected = solution.weight
-lost_nearest = gptq_solver.relative_error(weights, nearest, hessian)
-lost_gptq = gptq_solver.relative_error(weights, corrected, hessian)
-assert lost_gptq < lost_nearest, "the text says that GPTQ loses less of the output"
-assert (weights - corrected).square().mean() > (weights - nearest).square().mean(), (
-    "and that its weights are further off"
-)
-assert hessian[0, 1] > 0
-assert history[1][ROW, 1] > weights[ROW, 1], "the text says that the second weight goes up"
-assert codes[ROW, 1] != solution.codes[ROW, 1], "and that its code changes"
-put_all(
-    first_error=weights[ROW, 0] - nearest[ROW, 0],
-    u_11=factor[0, 0],
-    u_12=f"{factor[0, 1]:.3f}".replace("-", "−"),
-    second_before=weights[ROW, 1],
-    second_after=history[1][ROW, 1],
-    second_nearest=nearest[ROW, 1],
-    second_gptq=corrected[ROW, 1],
-    n_changed=int((solution.codes != codes).sum()),
-    n_codes=codes.numel(),
-    lost_nearest=lost_nearest,
-    lost_gptq=lost_gptq,
-    rms_gptq=(weights - corrected).square().mean().sqrt(),
-)
-points = (grid.scale[ROW] * (torch.arange(2**bits) - grid.zero[ROW])).numpy()
-figure, panels = plt.subplots(1, 2, figsize=(6.4, 3.2), sharey=True)
-for axes, title, answer in zip(panels, ["round-to-nearest", "GPTQ"], [nearest, corrected], strict=True):
-    qid.weights_on_grid(weights[ROW].numpy(), answer[ROW].numpy(), points, axes)
-    axes.set(title=title, yticks=range(4), yticklabels=[1, 2, 3, 4], ylabel="weight (index)")
-    axes.get_legend().remove()
-figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-panels[0].invert_yaxis()
-panels[1].set_ylabel("")
-put("fig_grid", figure)
-plt.close(figure)
+solution = gptq_solver.solve(weights, hessian, bits, None, False, damping)
+claim(torch.allclose(plainly, current, atol=1e-6), "solve_plainly is the loop above")
+claim(torch.allclose(solution.weight, current, atol=1e-6), "and so is what measures")
+diagonal = gptq_solver.solve(weights, torch.diag(hessian.diagonal()), bits, None, False, damping)
+claim(torch.equal(diagonal.weight, nearest), "without ties between inputs GPTQ is round-to-nearest")
+arrays = weights.numpy(), nearest.numpy()
+put_all(**numbers.first_correction(*arrays, history[1].numpy(), factor.numpy()))
+put_all(**numbers.corrected(*arrays, solution.weight.numpy(), hessian.numpy()))
 
 # %% [markdown]
-# This is the second row on its way; ▪ marks what is rounded and stays. The first weight went down by {glue:text}`first_error:.2f`. Divided
+# In the second row the first weight went down by {glue:text}`first_error:.2f`. Divided
 # by $U_{11}$ = {glue:text}`u_11:.3f` and multiplied by $U_{12}$ = {glue:text}`u_12:s`, this lifts the second from
 # {glue:text}`second_before:.3f` to {glue:text}`second_after:.3f`. Its nearest grid point is now {glue:text}`second_gptq:.2f` instead of
 # {glue:text}`second_nearest:.2f`.
-#
-# ```{glue:figure} fig_grid
-# :name: fig-grid
-# :alt: Two panels with the four weights of the second row as dots, the four grid points as vertical lines, and an arrow from each weight to its rounded value. On the left each arrow leads to the nearest line; on the right three of them cross to a line further away.
-#
-# The second row. Round-to-nearest takes the shortest way for each weight; GPTQ sends some further, so that their errors cancel in the
-# output.
-# ```
 #
 # Of the {glue:text}`n_codes:d` codes {glue:text}`n_changed:d` came out differently. Round-to-nearest loses {glue:text}`lost_nearest:.1%` of the
 # output's power by {eq}`eq-objective`, GPTQ {glue:text}`lost_gptq:.1%`. The weights themselves are further off than before,
@@ -267,23 +201,10 @@ plt.close(figure)
 touch.gptq(weights, inputs, damping=damping)
 
 # %% [markdown]
-# If no two inputs ever come together, $H$ is diagonal, so is $U$, and there is nothing to correct with. GPTQ must then give
-# exactly what round-to-nearest gives, to the last bit. This makes a good test of a program:
-
-# %%
-diagonal = torch.diag(hessian.diagonal())
-alone = gptq_solver.solve(weights, diagonal, bits, None, False, damping)
-torch.equal(alone.weight, nearest)
-
-# %% tags=["remove-cell"]
-assert torch.equal(alone.weight, nearest)
-
-# %% [markdown]
 # ## A real layer
 #
-# Now the widest model of the pocket family at its last checkpoint (more on it in {doc}`chapter 3 <03-checkpoints>`). We run {term}`calibration` text
-# through it, take down the inputs of every linear layer, and round each layer both ways. A row has many weights here, and one
-# scale for all would be coarse: every {glue:text}`group:d` neighbours share a scale and a zero point.
+# Now {glue:text}`model_name:s` at its last checkpoint ({doc}`chapter 3 <03-checkpoints>`). We run {term}`calibration` text through it, take down
+# the inputs of every linear layer, and round each layer both ways. Every {glue:text}`group:d` neighbours in a row share a scale and a zero point.
 
 # %% tags=["hide-input", "remove-stderr"]
 family = read_manifest(Path("data/tadpole"))
@@ -307,8 +228,6 @@ with torch.no_grad():
     model(text.to(device), use_cache=False)
 for hook in hooks:
     hook.remove()
-
-# %% tags=["hide-input"]
 group = 32
 records = []
 for name, layer in layers.items():
@@ -320,19 +239,12 @@ for name, layer in layers.items():
         }
         for method, answer in answers.items():
             lost = gptq_solver.relative_error(weight, answer, hessian).item()
-            records.append(
-                {"layer": name.split("layers.")[1], "bits": width, "method": method, "output power lost": lost}
-            )
+            records.append({"layer": name.split("layers.")[1], "bits": width, "method": method, "lost": lost})
 by_layer = pd.DataFrame(records)
-chosen = "1.mlp.dense_h_to_4h"
-one_layer = by_layer.query("layer == @chosen").pivot(index="bits", columns="method", values="output power lost")
-one_layer[["RTN", "GPTQ"]].map("{:.2%}".format).set_axis(["2 bits", "3 bits", "4 bits"]).rename_axis(columns=None)
-
-# %% tags=["hide-input"]
-figure, axes = plt.subplots(figsize=(7, 4.2))
+figure, axes = plt.subplots(figsize=(7, 3.0))
 sns.scatterplot(
     by_layer,
-    x="output power lost",
+    x="lost",
     y="layer",
     hue="bits",
     style="method",
@@ -347,33 +259,12 @@ put("fig_layers", figure)
 plt.close(figure)
 
 # %% tags=["remove-cell"]
-wide = by_layer.pivot(index=["layer", "bits"], columns="method", values="output power lost")
-kept = (wide["GPTQ"] / wide["RTN"]).unstack()
-assert (kept < 1).all(axis=None), "the text says that GPTQ loses less in every layer"
-bit_factor = (wide["GPTQ"].xs(3, level="bits") / wide["GPTQ"].xs(4, level="bits")).median()
-assert bit_factor > 1 / kept.stack().median(), "the text says that one bit less costs more than GPTQ gains"
-at = wide.loc[chosen]
-put_all(
-    group=group,
-    model_name=last.model,
-    n_layers=len(layers),
-    layer_name=chosen,
-    layer_rows=layers[f"gpt_neox.layers.{chosen}"].weight.shape[0],
-    layer_columns=layers[f"gpt_neox.layers.{chosen}"].weight.shape[1],
-    layer_rtn=at.loc[3, "RTN"],
-    layer_gptq=at.loc[3, "GPTQ"],
-    n_tokens=text.numel(),
-    ratio_lowest=kept.min(axis=None),
-    ratio_highest=kept.max(axis=None),
-    ratio_median=kept.stack().median(),
-    bit_factor=bit_factor,
-)
+chosen = "1.mlp.dense_h_to_4h"
+n_rows, n_columns = layers[f"gpt_neox.layers.{chosen}"].weight.shape
+put_all(**numbers.real_layers(by_layer, chosen), **numbers.bits_with_scales(group))
+put_all(model_name=last.model, layer_rows=n_rows, layer_columns=n_columns, n_tokens=text.numel())
 
 # %% [markdown]
-# The table is for one layer, {glue:text}`layer_name:s`, a matrix of {glue:text}`layer_rows:d` × {glue:text}`layer_columns:d`, and
-# {glue:text}`n_tokens:,d` tokens of calibration text. At 3 bits round-to-nearest loses {glue:text}`layer_rtn:.2%` of its output's
-# power and GPTQ {glue:text}`layer_gptq:.2%`.
-#
 # ```{glue:figure} fig_layers
 # :name: fig-layers
 # :alt: For each of the linear layers of a three-block model, the share of output power lost on a logarithmic axis, at 2, 3 and 4 bits, crosses for round-to-nearest and dots for GPTQ. In each layer and colour the dot lies to the left of the cross, and the colours are well apart.
@@ -381,98 +272,30 @@ put_all(
 # GPTQ loses less than round-to-nearest in all {glue:text}`n_layers:d` linear layers of {glue:text}`model_name:s`, at each bit width.
 # ```
 #
-# Over all layers and bit widths GPTQ is left with {glue:text}`ratio_lowest:.0%` to {glue:text}`ratio_highest:.0%` of what
+# In {glue:text}`layer_name:s`, a matrix of {glue:text}`layer_rows:d` × {glue:text}`layer_columns:d`, round-to-nearest to 3 bits loses
+# {glue:text}`layer_rtn:.2%` of the output's power over {glue:text}`n_tokens:,d` tokens, GPTQ {glue:text}`layer_gptq:.2%`
+# ({numref}`fig-layers`). Over all layers and bit widths GPTQ is left with {glue:text}`ratio_lowest:.0%` to {glue:text}`ratio_highest:.0%` of what
 # round-to-nearest loses (median {glue:text}`ratio_median:.0%`). One bit less costs more than GPTQ gains: from 4 bits to 3 its loss grows
 # {glue:text}`bit_factor:.1f` times.
 #
-# Each layer was taken by itself here, with the inputs that the 16-bit model gives it. In a whole model the inputs come from layers
-# that were rounded too. The book's GPTQ therefore walks through the model from block to block, and calibrates each on
-# what the rounded blocks before it put out.
-#
-# ## A second opinion
-#
-# A program can be wrong in ways that leave plausible numbers behind. So we let another one do the same work: auto-gptq, a
-# well-known implementation that is no longer developed. Layer by layer it and our solver choose the same codes but for a handful: a test
-# of the book demands it. Here we look at the QiD of the whole model, in nats per token, measured now, on this machine.
+# In a whole model the inputs come from layers that were rounded too, so the book's GPTQ walks from block to block, and calibrates
+# each on what the rounded blocks before it put out. A program can be wrong in ways that leave plausible numbers behind; so auto-gptq
+# rounds the whole model too. {doc}`Appendix E <96-this-machine>` has both QiDs, up to
+# {glue:text}`96-this-machine.ipynb::relative_highest:.0%` apart, and says why.
 
-# %% tags=["remove-stdout", "remove-stderr"]
-crosscheck = Path("sweeps/crosscheck.yml")
-report = run_sweep(crosscheck, device, Places(Path(results_path)), reader_console())
+# %% tags=["remove-cell"]
+report = run_sweep(Path("sweeps/crosscheck.yml"), device, Places(Path(results_path)), reader_console())
 claim(not report.failures, "; ".join(report.failures))
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: both programs", "code_prompt_hide": "Table: both programs"}
-local = read_table(results_path).to_pandas()
-here = (local["checkpoint_id"] == checkpoint.weights_sha256[:16]) & (local["device_type"] == device)
-whole = degradation(local[here & (local["calib_seed"].fillna(0) == 0)])
-key = ["group_size", "bits", "eval_id", "calib_sha256", "rel_damp", "symmetric"]
-pairs = whole[whole["method"] == "gptq"].merge(whole[whole["method"] == "autogptq"], on=key, suffixes=("", "_auto"))
-pairs = pairs.sort_values(["group_size", "bits"])
-apart = pairs["document_qid_nats_auto"] - pairs["document_qid_nats"]
-pairs["difference"] = apart.map(np.mean)
-pairs["difference_se"] = apart.map(paired_error)
-report_table = pd.DataFrame(
-    {
-        "group size": pairs["group_size"].map("{:.0f}".format),
-        "bits": pairs["bits"].map("{:.0f}".format),
-        "ours": pairs["qid_nats"].map("{:.4f}".format) + pairs["qid_se_nats"].map(" ± {:.4f}".format),
-        "auto-gptq": pairs["qid_nats_auto"].map("{:.4f}".format) + pairs["qid_se_nats_auto"].map(" ± {:.4f}".format),
-        "difference": pairs["difference"].map("{:+.4f}".format) + pairs["difference_se"].map(" ± {:.4f}".format),
-    }
-).replace("-", "−", regex=True)
-report_table = report_table.set_index(["group size", "bits"])
-report_table
-
-# %% tags=["remove-cell"]
-SAME = 1e-6  # nats per token
-relative = (pairs["difference"] / pairs["qid_nats"]).abs()
-put_all(
-    n_pairs=len(pairs),
-    relative_highest=relative.max(),
-    n_beyond=int((pairs["difference"].abs() > 2 * pairs["difference_se"]).sum()),
-    n_same=int((pairs["difference"].abs() < SAME).sum()),
-    same=SAME,
-)
-assert len(pairs) == 6, "three bit widths, two group sizes"
-
 # %% [markdown]
-# In {glue:text}`n_same:d` of the {glue:text}`n_pairs:d` cases the two agree to within {glue:text}`same:.6f` nats per token: they rounded
-# the whole model alike. Elsewhere they differ by up to {glue:text}`relative_highest:.0%` of QiD, in {glue:text}`n_beyond:d` cases by more
-# than two of the difference's own errors. (Chapter 1's number for this checkpoint is by another protocol, see
-# {doc}`appendix E <96-this-machine>`.)
-#
-# Two reasons are known. **Rounding is chaotic:** a weight almost half-way between two grid points goes up or down by the last digit of a
-# sum, the two programs add in different orders, and one code that flips changes all corrections after it. And auto-gptq fits the grids of
-# shorter groups to weights that are not yet corrected for errors in the same block of 128 columns; ours fits each to the weights as
-# corrected so far. The paired error doesn't cover this: it says how well a rounded model was measured, not which of many nearly equal
-# rounded models one has got.
-#
 # ## What this does not show
 #
-# - One model, at one moment, on one kind of text. QiD along tokens, size and bits is the matter of {doc}`chapter 4 <04-degradation>`.
+# - One model, one moment, one kind of text: {doc}`chapter 4 <04-degradation>` has QiD along tokens, size and bits.
 # - The share of output power lost in a layer is not QiD. A layer may lose much where the model doesn't mind.
-# - Agreement with another program doesn't make both right. It makes a slip in either of them less likely.
-# - Weights alone are rounded here. The numbers that flow between layers stay as they are.
+# - Only weights are rounded here, not the numbers that flow between layers.
 #
 # ## Exercises
-
-# %% tags=["remove-cell"]
-overhead = {width: width + (16 + width) / group for width in (2, 3, 4)}
-third_row = weights[2]
-put_all(
-    ex_weight=third_row[1],
-    ex_low=f"{third_row.min():.2f}".replace("-", "−"),
-    ex_high=third_row.max(),
-    ex_scale=grid.scale[2],
-    ex_zero=int(grid.zero[2]),
-    ex_ratio=third_row[1] / grid.scale[2],
-    ex_code=int(codes[2, 1]),
-    ex_rounded=nearest[2, 1],
-    ex_bits=overhead[3],
-    ex_two=overhead[2],
-    ex_long=3 + (16 + 3) / 128,
-)
-
-# %% [markdown]
+#
 # **1.** Find scale, zero point and code of the second weight in the third row, {glue:text}`ex_weight:.2f`, by hand.
 #
 # ```{admonition} Answer
@@ -498,7 +321,7 @@ put_all(
 # largest. Ours keeps the order of the columns.
 # ```
 #
-# **4.** Change `inputs` so that the first two entries are never large together, and watch {numref}`fig-grid` change. When does GPTQ give the
+# **4.** Change `inputs` so that the first two entries are never large together, and watch the codes change. When does GPTQ give the
 # codes of round-to-nearest?
 #
 # ```{admonition} Answer

@@ -75,7 +75,6 @@ from helpers.show.style import (
     use_house_style,
 )
 from helpers.table.families.catalogue import HUB_FAMILIES
-from helpers.table.families.neox import neox_linear_shapes
 from helpers.table.families.pythia import WARMUP_STEPS
 from helpers.table.files import read_checkpoints, read_table
 
@@ -87,6 +86,15 @@ N, D = "n_params_non_embedding", "tokens_seen"
 KINDS = {"constant": "#1f2328", "cooldown": "#d55e00", "cosine": "#0072b2"}
 
 
+# %% tags=["hide-input"]
+measured = read_table("results/measurements.parquet").to_pandas()
+described = read_checkpoints("results/checkpoints.parquet").to_pandas()  # one row a checkpoint, averages of weights too
+trained = described[described["n_averaged"] == 1]
+trunk = trained[on_trunk(trained)]
+ours = trunk.drop_duplicates("model").set_index("model")
+pythia = HUB_FAMILIES["pythia-deduped"]
+public_runs = pd.DataFrame(map(dataclasses.asdict, pythia.checkpoints()))
+
 # %% [markdown]
 # ## What a row must say
 #
@@ -97,59 +105,14 @@ KINDS = {"constant": "#1f2328", "cooldown": "#d55e00", "cosine": "#0072b2"}
 # - **Tokens seen** $D$: the step times the tokens in a batch, repetitions counted. The law of QiD is about $D$. Beside it stands how
 #   many times the text was read, in passes.
 # - **Learning rate** at that step, and its share of the peak. If it moves with $D$, one can't separate the two.
-# - **Size** $N$: the number of parameters, under a stated convention.
-#
-# ## Counting parameters
-#
-# The convention matters more for small models. The embedding turns tokens into vectors and the output head turns vectors into
-# tokens; their size is width times vocabulary, however many layers there are between. The law counts the
-# parameters *without* these two, and so does this book when it says $N$. What is rounded is less again: the matrices of the linear layers,
-# without biases and normalization.
-
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: parameters of each model, counted in four ways", "code_prompt_hide": "Table: parameters of each model, counted in four ways"}
-measured = read_table("results/measurements.parquet").to_pandas()
-described = read_checkpoints(
-    "results/checkpoints.parquet"
-).to_pandas()  # one row a checkpoint; averages of weights are there too
-trained = described[described["n_averaged"] == 1]
-trunk = trained[on_trunk(trained)]
-pythia = HUB_FAMILIES["pythia-deduped"]
-public_runs = pd.DataFrame(map(dataclasses.asdict, pythia.checkpoints()))
-every = pd.concat([trained, public_runs]).drop_duplicates("model").sort_values(N).set_index("model").rename_axis(None)
-matrices = [sum(rows * columns for rows, columns in neox_linear_shapes(width).values()) for width in every["d_model"]]
-every["rounded"] = every["n_layers"] * matrices
-counts = pd.DataFrame(
-    {
-        "width × layers": every["d_model"].astype(str) + " × " + every["n_layers"].astype(str),
-        "all parameters": every["n_params_total"].map(count_label),
-        "N, non-embedding": every[N].map(count_label),
-        "rounded": every["rounded"].map(count_label),
-        "N, share of all": (every[N] / every["n_params_total"]).map("{:.0%}".format),
-    }
-)
-counts.rename(index=lambda name: name.removesuffix("-deduped"))
-
-# %% tags=["remove-cell"]
-recorded = measured[measured["quantized_ratio"] == 1].groupby("model")["n_params_quantized"].unique().map(list)
-counted_alike = [recorded[name] == [every.loc[name, "rounded"]] for name in recorded.index]
-claim(all(counted_alike), "the table counts what the rows say")
-ours = every.loc[trunk["model"].unique()].sort_values(N)
-put_all(**numbers.parameters(every, ours))
-
-# %% [markdown]
-# The Pythia models here are those trained on text without duplicates. The name of {glue:text}`pythia_small:s` counts everything; only
-# {glue:text}`pythia_small_share:.0%` of it, {glue:text}`pythia_small_n:s`, is $N$. From the smallest tadpole to the largest $N$ grows
-# {glue:text}`n_factor:.0f` times, but the count of all parameters only {glue:text}`total_factor:.0f` times. The same measurements, fitted with the
-# other convention, would give an exponent of size {glue:text}`exponent_factor:.2f` times as large. Exponents from two papers can be compared only if
-# both count alike.
+# - **Size** $N$: the number of parameters without embedding and output head, as the law counts ({doc}`appendix D <95-files-and-curvature>` has
+#   other ways to count, and what they change).
 #
 # ## The tadpoles
 #
-# Pythia {cite:p}`biderman2023pythia` is the family of the QiD law: models from millions to billions of parameters, each with its
-# checkpoints from the first step to the last ({doc}`appendix D <95-files-and-curvature>` has their accuracy). It wasn't made to answer
-# what depends on tokens and what on the learning rate. So this project trained models of its own, the *tadpoles*, in Pythia's
-# architecture, on GPUs. The *trunk* is one run of each of {glue:text}`n_tadpoles:d` sizes. Everything else moves one thing that
-# the trunk holds fixed.
+# Pythia {cite:p}`biderman2023pythia`, the family of the QiD law, wasn't made to answer what depends on tokens and what on the
+# learning rate. So this project trained models of its own, the *tadpoles*, in Pythia's architecture. The *trunk* is one run of
+# each of {glue:text}`n_tadpoles:d` sizes. Everything else moves one thing that the trunk holds fixed.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the parts of the study", "code_prompt_hide": "Table: the parts of the study"}
 study_table(described)
@@ -207,11 +170,10 @@ put_all(
 )
 
 # %% [markdown]
-# These are the numbers that `qid status` prints. A *quantized checkpoint* is a checkpoint under one way of rounding, as {cite:t}`ouyang2025lowbit`
-# count theirs: there are {glue:text}`n_quantized:,d` here and more than {glue:text}`ouyang_checkpoints:d` in the paper. Other texts and other draws
-# of calibration text are replicates and don't count. {glue:text}`outstanding:s` Of the training runs
-# {glue:text}`mixed_runs:d` are of `tadpole-mixed`, {glue:text}`mixed_cooldowns:d` of them cooldowns. They were scored on less text
-# and are what chapters 13 to 16 are about; a chapter that counts fewer runs or cooldowns than the table leaves them out.
+# A *quantized checkpoint* is a checkpoint under one way of rounding, as {cite:t}`ouyang2025lowbit`
+# count theirs: there are {glue:text}`n_quantized:,d` here and more than {glue:text}`ouyang_checkpoints:d` in the paper; other texts and
+# draws don't count. {glue:text}`outstanding:s` {glue:text}`mixed_runs:d` runs, {glue:text}`mixed_cooldowns:d` of them
+# cooldowns, are of `tadpole-mixed`, for chapters 13 to 16; a chapter that counts fewer runs leaves them out.
 #
 # **Held fixed, in every run:** the architecture, the tokenizer with its {glue:text}`vocabulary:,d` entries, the training text, batches of
 # {glue:text}`tokens_per_step:,d` tokens, the optimizer, and a warm-up of {glue:text}`n_warmup:d` steps. The order of the batches depends on the training seed
@@ -250,13 +212,10 @@ put_all(**numbers.curves(baselines))
 # ({glue:text}`gap_low:.3f` to {glue:text}`gap_high:.3f`, paired). None has finished learning: after {glue:text}`before_last:s` tokens they still gain
 # {glue:text}`still_lowest:.3f` to {glue:text}`still_highest:.3f` nats.
 #
-# A loss per token needs its tokenizer named. Ours is a byte-level BPE with {glue:text}`vocabulary:,d` entries, small so that the embeddings
-# don't outweigh the models. Its tokens are {glue:text}`bytes_per_token:.2f` bytes long on average, fewer than with a large
-# vocabulary, so its nats per token are not those of other papers. In bits per byte the largest model is at {glue:text}`bits_per_byte:.3f`.
-# That doesn't depend on the tokenizer, but still on the text: code repeats itself more than prose.
-#
-# The trunk never turns its learning rate down, and that costs it some loss: nearly every cooldown ends below the trunk at the same
-# tokens ({doc}`appendix D <95-files-and-curvature>`). "Trained on the same tokens" doesn't mean "equally well trained".
+# A loss per token needs its tokenizer named. Ours is a byte-level BPE, small so that the embeddings don't outweigh the models. Its
+# tokens are {glue:text}`bytes_per_token:.2f` bytes long on average, so its nats per token are not those of other papers. In bits
+# per byte the largest model is at {glue:text}`bits_per_byte:.3f`. And the trunk pays for its constant rate: nearly every cooldown ends
+# below it at the same tokens ({doc}`appendix D <95-files-and-curvature>`).
 #
 # ## The text, and reading it again
 
@@ -272,13 +231,13 @@ put_all(**numbers.text_read(trained, trunk))
 # more than once.
 #
 # On held-out files, and on packages that training never saw, the loss of every size still falls from each checkpoint to the next. The
-# book's main fits begin beyond {glue:text}`late_tokens:s` tokens and use checkpoints up to {glue:text}`most_passes:d` passes, which is
-# all there are. A token that is read again may still not be worth a new one, and no run here has more text to compare with.
+# book's main fits begin beyond {glue:text}`late_tokens:s` tokens and use all {glue:text}`most_passes:d` passes. A token that is read
+# again may still not be worth a new one.
 #
 # ## What moves with what
 #
-# Now the learning rate. In Pythia it rises for a short while and then falls along a cosine to a tenth of its peak, and the peak was
-# chosen by size. In the tadpoles it was moved on purpose.
+# In Pythia the learning rate falls along a cosine to a tenth of its peak, and the peak was chosen by size. In the tadpoles it was
+# moved on purpose.
 
 # %% tags=["hide-input"]
 runs = public_runs[public_runs[D] > 0]
@@ -291,7 +250,7 @@ drawn = [
     for run in (start, *plan.branches(start))
     if run.model.name == both[0]
 ]
-figure, (of_pythia, of_tadpoles) = plt.subplots(1, 2, figsize=(8.6, 4.6))
+figure, (of_pythia, of_tadpoles) = plt.subplots(1, 2, figsize=(8.6, 3.9))
 for size, style in reversed(size_styles(runs[N]).items()):
     run = runs[runs[N] == size]
     of_pythia.plot(run[D], run["learning_rate"], color=style["color"], label=style["label"])
@@ -329,20 +288,20 @@ put_all(**numbers.public_rates(runs), cut=CUT, pythia_lr_at_cut=at_cut["pythia-1
 # :name: fig-rates
 # :alt: Two panels of learning rate against training tokens on a logarithmic axis. On the left each Pythia model rises to its own peak and falls along a cosine, larger models lower throughout. On the right the tadpoles' constant rate rises and stays flat; dashed lines run at half and twice its height, cosines leave it at the end of warm-up and fall to a tenth, and cooldowns fall from it to zero at four moments.
 #
-# After the warm-up, a later checkpoint of Pythia or a larger model means a lower learning rate. The tadpoles' is constant in the trunk, the same for
+# In Pythia a later checkpoint or a larger model means a lower learning rate. The tadpoles' is constant in the trunk, the same for
 # every size; beside it stand other peaks, cosines and cooldowns.
 # ```
 #
-# {numref}`fig-rates` shows two ties in Pythia. Along a run, $D$ and the learning rate move together: at step {glue:text}`cut:,d`, the last
-# one in the fit of {cite:t}`ouyang2025lowbit`, it is down to {glue:text}`pythia_lr_at_cut:.0%` of its peak. And across sizes the peak falls from
-# {glue:text}`peak_highest:g` to {glue:text}`peak_lowest:g`. In the sizes of that fit it falls {glue:text}`peak_factor:.0f` times while $N$ grows
-# {glue:text}`peak_sizes:.0f` times. An exponent of $D$ or of $N$ that is fitted to such a family holds part of an effect of the learning rate. This is
-# the objection of {cite:t}`catalan2025dynamics`, and no fit to these checkpoints alone can answer it.
+# Two ties show in Pythia ({numref}`fig-rates`). At step {glue:text}`cut:,d`, the last one in the fit of {cite:t}`ouyang2025lowbit`, the
+# rate is down to {glue:text}`pythia_lr_at_cut:.0%` of its peak. And over the sizes of that fit the peak falls
+# {glue:text}`peak_factor:.0f` times while $N$ grows {glue:text}`peak_sizes:.0f` times (over all of Pythia from
+# {glue:text}`peak_highest:g` to {glue:text}`peak_lowest:g`). An exponent fitted to such a family holds part of an effect of the
+# learning rate: the objection of {cite:t}`catalan2025dynamics`, which no fit to these checkpoints alone can answer.
 #
-# How strong are the ties? Take the checkpoints after warm-up and four variables: $\ln N,$ $\ln D,$ the logarithm of the peak learning rate, and the
-# *phase*, the learning rate's share of its peak. Each is centred and scaled to a standard deviation of 1. The **condition number** of that table is its
-# largest singular value over its smallest: 1 if all four are uncorrelated, infinite if one of them doesn't vary or follows from the others.
-# The **rank** says how many of the four can be distinguished at all.
+# How strong are the ties? Take the checkpoints after warm-up and four variables: $\ln N,$ $\ln D,$ the logarithm of the peak rate, and the
+# *phase*, the rate's share of its peak, each scaled to a standard deviation of 1. The **condition number** of that table is its
+# largest singular value over its smallest: 1 if all four are uncorrelated, infinite if one doesn't vary or follows from the others.
+# The **rank** says how many can be distinguished at all.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: how independent the variables are", "code_prompt_hide": "Table: how independent the variables are"}
 designs = {
@@ -365,13 +324,11 @@ put_all(**numbers.design(*designs.values(), trained, peak))
 
 # %% [markdown]
 # In Pythia all four vary, but so nearly together that the condition number is {glue:text}`condition_pythia:.0f`. The trunk has rank
-# {glue:text}`rank_trunk:d`, for it moves $N$ and $D$ alone: what the rate does can't be learned from it, and can't disturb $N$ and $D$
-# either. The whole study tells all four apart, with a condition number of {glue:text}`condition_study:.2f`. That near 1 the variables
-# are as good as uncorrelated.
-#
-# It doesn't say how precise an estimate will be: of the {glue:text}`n_after_warmup:d` checkpoints {glue:text}`n_other_peak:d` have
-# another peak, in {glue:text}`other_peak_models:d` sizes, and {glue:text}`n_decaying:d` were made while the rate fell. Curvature and
-# outliers of each checkpoint, and whether the files are what they say, are in {doc}`appendix D <95-files-and-curvature>`.
+# {glue:text}`rank_trunk:d`, for it moves $N$ and $D$ alone. The whole study tells all four apart, with a condition number of
+# {glue:text}`condition_study:.2f`. That doesn't say how precise an estimate will be: of the {glue:text}`n_after_warmup:d` checkpoints
+# {glue:text}`n_other_peak:d` have another peak, in {glue:text}`other_peak_models:d` sizes, and {glue:text}`n_decaying:d` were made
+# while the rate fell. Curvature and outliers of each checkpoint, and whether the files are what they say, are in
+# {doc}`appendix D <95-files-and-curvature>`.
 
 # %% tags=["remove-cell"]
 put_all(**numbers.seeds_and_depths(losses, [ours.loc[name, N] for name in both]))
@@ -426,7 +383,7 @@ put_all(
 # ```
 #
 # **2.** A block of width $d$ has linear layers with $12 d^2$ weights. Compute the rounded weights of a model of {glue:text}`ex_layers:d` blocks of width
-# {glue:text}`ex_width:d` and compare them with the table. What would its embedding and head weigh with Pythia's vocabulary of {glue:text}`ex_vocabulary:,d`?
+# {glue:text}`ex_width:d` and compare them with its $N$. What would its embedding and head weigh with Pythia's vocabulary of {glue:text}`ex_vocabulary:,d`?
 #
 # ```{admonition} Answer
 # :class: dropdown

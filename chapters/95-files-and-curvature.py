@@ -36,6 +36,7 @@ results_path = "results/local.parquet"
 seed = 0
 
 # %% tags=["hide-input"]
+import dataclasses
 import warnings
 from pathlib import Path
 
@@ -60,7 +61,8 @@ from helpers.show.style import (
     size_styles,
     use_house_style,
 )
-from helpers.table.families.catalogue import read_manifest
+from helpers.table.families.catalogue import HUB_FAMILIES, read_manifest
+from helpers.table.families.neox import neox_linear_shapes
 from helpers.table.files import read_checkpoints, read_table
 from helpers.table.paired_error import paired_error
 
@@ -333,6 +335,43 @@ put_all(**numbers.public_accuracy(accuracy))
 # {glue:text}`accuracy_largest_se:.1%` ({numref}`fig-public`; one standard error). The smallest had been at {glue:text}`best_smallest:.1%` after
 # {glue:text}`best_smallest_tokens:s` tokens: more training is not always better, even in 16 bits. These are others' figures. Nothing in this picture was
 # rounded, and accuracy is not a loss in nats, so no law is fitted to it.
+#
+# ## Counting parameters
+#
+# How parameters are counted matters more for small models. The embedding turns tokens into vectors and the output head turns vectors into
+# tokens; their size is width times vocabulary, however many layers there are between. The law counts the
+# parameters *without* these two, and so does this book when it says $N$. What is rounded is less again: the matrices of the linear layers,
+# without biases and normalization.
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: parameters of each model, counted in four ways", "code_prompt_hide": "Table: parameters of each model, counted in four ways"}
+public_runs = pd.DataFrame(map(dataclasses.asdict, HUB_FAMILIES["pythia-deduped"].checkpoints()))
+every = pd.concat([trained, public_runs]).drop_duplicates("model").sort_values(N).set_index("model").rename_axis(None)
+matrices = [sum(rows * columns for rows, columns in neox_linear_shapes(width).values()) for width in every["d_model"]]
+every["rounded"] = every["n_layers"] * matrices
+counts = pd.DataFrame(
+    {
+        "width × layers": every["d_model"].astype(str) + " × " + every["n_layers"].astype(str),
+        "all parameters": every["n_params_total"].map(count_label),
+        "N, non-embedding": every[N].map(count_label),
+        "rounded": every["rounded"].map(count_label),
+        "N, share of all": (every[N] / every["n_params_total"]).map("{:.0%}".format),
+    }
+)
+counts.rename(index=lambda name: name.removesuffix("-deduped"))
+
+# %% tags=["remove-cell"]
+recorded = measured[measured["quantized_ratio"] == 1].groupby("model")["n_params_quantized"].unique().map(list)
+counted_alike = [recorded[name] == [every.loc[name, "rounded"]] for name in recorded.index]
+claim(all(counted_alike), "the table counts what the rows say")
+ours = every.loc[trunk["model"].unique()].sort_values(N)
+put_all(**numbers.parameters(every, ours))
+
+# %% [markdown]
+# The Pythia models here are those trained on text without duplicates. The name of {glue:text}`pythia_small:s` counts everything; only
+# {glue:text}`pythia_small_share:.0%` of it, {glue:text}`pythia_small_n:s`, is $N$. From the smallest tadpole to the largest $N$ grows
+# {glue:text}`n_factor:.0f` times, but the count of all parameters only {glue:text}`total_factor:.0f` times. The same measurements, fitted with the
+# other convention, would give an exponent of size {glue:text}`exponent_factor:.2f` times as large. Exponents from two papers can be compared only if
+# both count alike.
 #
 # ## One row made again
 #

@@ -39,7 +39,7 @@ VOCABULARY = 50_304
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [parameters(), tadpoles(), curves(), passes(), rates(), designs()]
+    parts = [tadpoles(), curves(), passes(), rates(), designs()]
     parts += [mixed(), seeds(), depths(), exercises()]
     return {key: value for part in parts for key, value in part.items()}
 

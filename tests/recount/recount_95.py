@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import stats
 from tests.recount.recount import ROOT, distinct, label, table, trunk, where
-from tests.recount.recount_03 import D, N, by_size, cooldowns, decay, published, trained
+from tests.recount.recount_03 import D, N, by_size, cooldowns, decay, parameters, published, trained
 from tests.recount.recount_12 import live, yardstick
 
 EXCEPTED = {"comparison": "measured by the reader's machine", "live_apart": "to a model that the page runs"}
@@ -15,7 +15,7 @@ TOLERANCES = {"loss_here": 1e-4}  # the reader's processor against a GPU in TF32
 
 
 def numbers() -> dict:
-    return curvature() | pocket() | lock() | decay() | published() | live() | yardstick()
+    return curvature() | pocket() | lock() | decay() | published() | parameters() | live() | yardstick()
 
 
 def curvature() -> dict:

@@ -7,12 +7,12 @@ import numpy as np
 from tests.recount.recount import ROOT, distinct, label, measurements, where
 from tests.recount.recount_04 import EARLY, D, in_errors, interval, late, local, moves, of_trunk, rounded, walks
 
-EXCEPTED = {"sweep_minutes": "timed by the reader's machine"}
+EXCEPTED = {"sweep_minutes": "timed by the reader's machine", "same": "the page's own limit"}
 TOLERANCES = {}
 
 
 def numbers() -> dict:
-    parts = [sweep(), mine(), protocols(), first_block(), fitted()]
+    parts = [sweep(), mine(), protocols(), first_block(), fitted(), programs()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -80,3 +80,22 @@ def first_block() -> dict:
 def fitted() -> dict:
     rows = [row for row in late(local("gptq")) if row["run"] == row["model"]]
     return {"machine_rows": len(rows), "machine_models": len(distinct(rows, "model"))}
+
+
+def programs() -> dict:
+    """Return how far auto-gptq and our GPTQ lie apart on the last checkpoint of the widest pocket model."""
+    rows = where(measurements("local"), run="tadpole-128x3", device_type="cpu", bits={2, 3, 4}, calib_seed={0, None})
+    rows = where(rows, step=max(row["step"] for row in rows))
+    schemes = [(group, width) for group in (32, 128) for width in (2, 3, 4)]
+    apart, relative = [], []
+    for group, width in schemes:
+        alike = {"group_size": group, "bits": width, "symmetric": False}
+        (ours,), (theirs,) = (where(rows, method=method, **alike) for method in ("gptq", "autogptq"))
+        apart.append(theirs["group_loss"] - ours["group_loss"])
+        relative.append(abs(float(np.mean(apart[-1]))) / ours["qid"])
+    return {
+        "n_pairs": len(schemes),
+        "relative_highest": max(relative),
+        "n_beyond": sum(abs(np.mean(one)) > 2 * np.std(one, ddof=1) / math.sqrt(len(one)) for one in apart),
+        "n_same": sum(abs(np.mean(one)) < 1e-6 for one in apart),
+    }

@@ -36,7 +36,6 @@ def drawn(rows, public, planted):
     table = degradation(rows)
     gptq = table[(table["device_type"] == "cpu") & (table["method"] == "gptq")]
     panels = qid.qid_against_tokens(gptq).axes
-    grid = np.array([-0.5, 0.0, 0.5, 1.0])
     return {
         "loss": qid.loss_against_tokens(rows[(rows["method"] == "none") & (rows["device_type"] == "cpu")]),
         "accuracy": qid.public_trajectory(public, "acc"),
@@ -45,7 +44,6 @@ def drawn(rows, public, planted):
         "tokens, last": panels[-1],
         "bits": qid.qid_against_bits(gptq),
         "held out": qid.measured_against_held_out(hold_out_largest(UnifiedLaw, planted(1))),
-        "grid": qid.weights_on_grid(np.array([0.1, 0.8]), np.array([0.0, 1.0]), grid),
     }
 
 

@@ -184,18 +184,3 @@ def measured_against_held_out(hold_out: HoldOut, axes: Axes | None = None) -> Ax
     axes = _measured_against_predicted(hold_out.data, hold_out.predicted_nats, axes)
     axes.set_title(f"N = {count_label(hold_out.data.n_params[0])}, {hold_out.level:.0%} prediction intervals")
     return axes
-
-
-def weights_on_grid(weights: FloatArray, rounded: FloatArray, grid: FloatArray, axes: Axes | None = None) -> Axes:
-    """Draw where each weight goes: grid points as lines, weights (n,) as dots, arrows to `rounded` (n,)."""
-    axes = axes_or_new(axes)
-    heights = np.arange(len(weights))
-    axes.vlines(grid, -0.5, heights[-1] + 0.5, color=PALE, linewidth=1.2, zorder=0, label="grid")
-    for height, start, end in zip(heights, weights, rounded, strict=True):
-        axes.annotate("", (end, height), (start, height), arrowprops={"arrowstyle": "->", "color": INK})
-    axes.plot(weights, heights, "o", color=BITS_COLOURS[3], label="weight")
-    axes.plot(rounded, heights, "s", color=BITS_COLOURS[2], label="rounded", markerfacecolor="none")
-    axes.set(xlabel="value (no unit)", ylabel="weight (index)", yticks=heights)
-    axes.grid(visible=False)
-    legend_beside(axes)
-    return axes

@@ -11,6 +11,7 @@ N, D = "n_params_non_embedding", "tokens_seen"
 
 def test_one_row_in_other_units():
     row = pd.Series({N: 600_000, D: 954e6, "qid_nats": math.log(2), "n_bytes": 200, "n_tokens": 100, "n_sequences": 12})
+    row = pd.concat([row, pd.Series({"baseline_loss_nats": 1.5, "loss_nats": 1.5 + math.log(2)})])
     found = numbers.one_measurement(
         pd.concat([row, pd.Series({"n_documents": 3, "seq_len": 512, "calib_sequences": 32})])
     )

@@ -34,6 +34,8 @@ def one_measurement(row: pd.Series) -> Numbers:
     return {
         "n_parameters": count_label(row[N_PARAMS]),
         "one_tokens": count_label(row[TOKENS_SEEN]),
+        "loss_16": row["baseline_loss_nats"],
+        "loss_3": row["loss_nats"],
         "one_qid": row["qid_nats"],
         "one_factor": math.exp(row["qid_nats"]),
         "one_bits_per_byte": row["qid_nats"] / (n_bytes * math.log(2)),
