@@ -103,7 +103,7 @@ put_all(
 # :name: fig-forest
 # :alt: One panel a bit width, one line a law, the smallest predictions at the bottom; points with intervals are predictions, a grey band goes from the smallest to the largest law, vertical lines are what was measured on code and on prose, in windows of 512 tokens and, to the right of them, of 64. At 2 to 4 bits the lines of 512 cross the interval of tokens-per-parameter, those of 64 lie right of it.
 #
-# The default law's intervals hold what is measured in windows of 512 tokens, and are too low for windows of 64. GPTQ in groups of 64; points without a line are published laws, which have no interval; grey is the band of all laws.
+# At 2 to 4 bits the default law's intervals hold what is measured in windows of 512 tokens, and are too low for windows of 64. GPTQ in groups of 64; points without a line are published laws, which have no interval; grey is the band of all laws.
 # ```
 #
 # By law, at 2, 3 and 4 bits, groups and rows, both texts:
