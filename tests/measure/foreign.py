@@ -16,6 +16,10 @@ from transformers import (
     Qwen2Config,
 )
 
+from helpers.measure.text.corpus_lock import DOCUMENT_BYTES, read_lock
+from helpers.measure.text.heldout import read_heldout
+from helpers.table.corpus import LOCK
+
 N_TOKENS = 600  # of the vocabulary
 START = "<s>"
 SIZES = {
@@ -43,8 +47,14 @@ def configuration(kind: str) -> PretrainedConfig:
 
 
 def texts() -> list[str]:
-    """Return texts to train on: this project's own sources."""
-    return [path.read_text() for path in sorted((ROOT / "src/helpers/table").glob("*.py"))]
+    """Return texts to train on: locked documents, so that no change of this project's sources makes another model."""
+    return [_document(place) for place in range(7)]
+
+
+def _document(place: int) -> str:
+    """Return one of the documents held out from the tadpoles' training, cut as evaluations cut it."""
+    file = read_lock(ROOT / LOCK).evaluation[place]
+    return read_heldout(file)[:DOCUMENT_BYTES].decode("ascii")
 
 
 def tokenizer() -> Tokenizer:
@@ -61,7 +71,7 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-def write_model(folder: Path, kind: str, n_updates: int = 60) -> Path:
+def write_model(folder: Path, kind: str, n_updates: int = 150) -> Path:
     """Write a model trained for a few updates, so that its loss is well below a guess; return its folder."""
     made = tokenizer()
     made.save(str(folder.parent / f"{folder.name}.json"))
@@ -92,5 +102,5 @@ def write_texts(path: Path, texts: list[str]) -> Path:
 
 def passages(n_documents: int) -> list[str]:
     """Return so many different documents of some 600 characters, none of them among `texts`."""
-    whole = "".join(path.read_text() for path in sorted((ROOT / "src/helpers/measure/rounding").glob("*.py")))
+    whole = "".join(_document(place) for place in range(7, 14))
     return [whole[600 * i : 600 * (i + 1)] for i in range(n_documents)]
