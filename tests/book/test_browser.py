@@ -1,10 +1,9 @@
 """Every built page in a real browser: light and dark, desktop and phone. Run by `make check`, after the build."""
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
+from tests.book.browsing import NEEDS_CHROMIUM
 
 import pdf
 
@@ -12,25 +11,13 @@ SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
 PAGES = sorted(
     p for p in SITE.rglob("*.html") if "_static" not in p.parts and p.name not in ("genindex.html", "search.html")
 )
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None
-)
 LARGEST_SITE = 30 * 2**20
 VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not PAGES, reason="no built book: make book"),
-    pytest.mark.skipif(CHROMIUM is None, reason="browser tests left out: no Chromium found (CHROMIUM=path names one)"),
+    NEEDS_CHROMIUM,
 ]
 
 LOOK = """() => ({
@@ -72,16 +59,6 @@ def barriers(page) -> list[str]:
         if rule["impact"] in STOPPING
         for node in rule["nodes"]
     ]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: f"{view[0]}-{view[1]}")

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.book.test_browser import CHROMIUM, FLAGS
+from tests.book.browsing import NEEDS_CHROMIUM
 
 STATIC = Path(__file__).parents[2] / "book" / "_static"
 CELLS = "".join(f"<td>a wide cell {number}</td>" for number in range(12))
@@ -19,18 +19,8 @@ and <a class="reference" id="paper" href="glossary.html" title="A paper.">a cita
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="browser tests left out: no Chromium found (CHROMIUM=path names one)"),
+    NEEDS_CHROMIUM,
 ]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 
 import pandas as pd
 import pytest
-from tests.book.test_browser import PAGES, SITE, browser, pytestmark  # noqa: F401 (a fixture and the marks)
+from tests.book.test_browser import PAGES, SITE, pytestmark  # noqa: F401 (the marks)
 
 DRAWN = [path for path in PAGES if 'class="drawing"' in path.read_text(encoding="utf-8")]
 SMALLEST = 11  # pixels of a letter on a phone
@@ -22,7 +22,7 @@ CARD = "() => getComputedStyle(document.querySelector('.drawing svg path')).fill
 
 
 @pytest.fixture
-def opened(browser):  # noqa: F811
+def opened(browser):
     """A page of the book by path, width and theme; it is closed after the test."""
     pages = []
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.book.test_browser import CHROMIUM, FLAGS, barriers
+from tests.book.browsing import NEEDS_CHROMIUM
+from tests.book.test_browser import barriers
 from tests.book.touch_page import KEPT, write_page
 
 from helpers.analyse.fits.stored import read_fits
@@ -23,18 +24,8 @@ INPUTS = [[1, 1, 0, 0], [2, 1, 1, 0], [0, 1, 1, 1], [1, 2, 0, 1], [1, 0, 2, 1]]
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="browser tests left out: no Chromium found (CHROMIUM=path names one)"),
+    NEEDS_CHROMIUM,
 ]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

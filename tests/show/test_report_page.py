@@ -1,21 +1,17 @@
 """The report's page: whole, without requests, readable aloud, and nothing from outside is obeyed."""
 
 import html.parser
-import os
 import re
-import shutil
 from xml.etree import ElementTree
 
 import pytest
+from tests.book.browsing import CHROMIUM, FLAGS, NEEDS_CHROMIUM
 from tests.show.findings import NAME, finding
 
 from helpers.show.report_drawing import LEFT, drawing
 from helpers.show.report_page import page
 from helpers.show.report_subject import Subject
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None
-)
 SUBJECT = Subject(NAME, (("Weights", "SHA-256 abc"), ("Read from", NAME)), ("a note & more",))
 FOUND = [finding(0.2), finding(2.0, scheme="rtn 2 bits g64"), finding(-0.01, scheme="rtn 4 bits g64", expected=None)]
 
@@ -73,13 +69,13 @@ def test_what_may_be_wider_than_a_phone_stands_in_a_region_that_scrolls_by_keybo
     assert regions[1]["aria-label"].startswith("Picture of ")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found (CHROMIUM=path names one)")
+@NEEDS_CHROMIUM
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_number_is_broken_into_lines_and_the_caption_is_in_sight(tmp_path, width):
     playwright = pytest.importorskip("playwright.sync_api")
     (tmp_path / "report.html").write_text(page([*FOUND, finding(0.2, verdict="many words " * 30)], SUBJECT))
     with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         view = browser.new_page(viewport={"width": width, "height": 900})
         view.goto((tmp_path / "report.html").as_uri())
         lines = view.evaluate(
