@@ -37,6 +37,16 @@ def attended(fused: Tensor, head_size: int, scale: float) -> Tensor:
 
 
 @triton.jit
+def _with_more_keys(scores, scale, v, peak, total, summed, PRECISION: tl.constexpr):
+    """Return a running softmax (its peak, its total, values summed) with the scores and values of more keys."""
+    highest = tl.maximum(peak, tl.max(scores, axis=1) * scale)
+    weights = tl.exp2(scores * scale - highest[:, None])
+    shrunk = tl.exp2(peak - highest)
+    total = total * shrunk + tl.sum(weights, axis=1)
+    return highest, total, tl.dot(weights.to(v.dtype), v, summed * shrunk[:, None], input_precision=PRECISION)
+
+
+@triton.jit
 def _attention_kernel(
     fused, outputs, seq_len, n_heads, scale,
     HEAD: tl.constexpr, PRECISION: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
@@ -57,12 +67,7 @@ def _attention_kernel(
     for start in range(0, block * M, N):  # every query sees all of these
         k, v = tl.load(keys + start * width), tl.load(keys + start * width + HEAD)
         scores = tl.dot(query, k.T, input_precision=PRECISION)
-        highest = tl.maximum(peak, tl.max(scores, axis=1) * scale)
-        weights = tl.exp2(scores * scale - highest[:, None])
-        shrunk = tl.exp2(peak - highest)
-        total = total * shrunk + tl.sum(weights, axis=1)
-        summed = tl.dot(weights.to(v.dtype), v, summed * shrunk[:, None], input_precision=PRECISION)
-        peak = highest
+        peak, total, summed = _with_more_keys(scores, scale, v, peak, total, summed, PRECISION)
     for start in range(block * M, tl.minimum((block + 1) * M, seq_len), N):
         there = (start + key < seq_len)[:, None]
         k = tl.load(keys + start * width, mask=there, other=0.0)
@@ -71,11 +76,6 @@ def _attention_kernel(
         no_number = tl.sum(k.to(tl.float32) * 0.0, axis=1)
         scores = tl.dot(query, k.T, input_precision=PRECISION) + no_number[None, :]
         scores = tl.where(row[:, None] >= (start + key)[None, :], scores, -float("inf"))
-        highest = tl.maximum(peak, tl.max(scores, axis=1) * scale)
-        weights = tl.exp2(scores * scale - highest[:, None])
-        shrunk = tl.exp2(peak - highest)
-        total = total * shrunk + tl.sum(weights, axis=1)
-        summed = tl.dot(weights.to(v.dtype), v, summed * shrunk[:, None], input_precision=PRECISION)
-        peak = highest
+        peak, total, summed = _with_more_keys(scores, scale, v, peak, total, summed, PRECISION)
     place = outputs + (sequence * seq_len + row[:, None]) * (n_heads * HEAD) + head * HEAD + column[None, :]
     tl.store(place, (summed / total[:, None]).to(outputs.dtype.element_ty), mask=(row < seq_len)[:, None])
