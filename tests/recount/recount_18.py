@@ -118,6 +118,10 @@ def rows_of_the_model() -> dict:
     scored = {row["eval_dataset"]: row["n_tokens"] for row in rows}
     ((n, d),) = {(row[N], row[D]) for row in rows}
     (calibration,) = {row["calib_sequences"] * row["calib_seq_len"] for row in where(rows, method="gptq")}
+    (first,) = {
+        row["calib_sequences"] * row["calib_seq_len"]
+        for row in where(measurements("outside"), method="gptq", seq_len=64)
+    }
     (vocabulary,) = {row["vocabulary_size"] for row in rows}
     (ruined,) = where(first_draw(rows), method="gptq", bits=2, group_size=64, eval_dataset=CODE)
     ours = trunk(study())
@@ -129,6 +133,7 @@ def rows_of_the_model() -> dict:
         "out_scored_code": scored[CODE],
         "out_scored_prose": scored[PROSE],
         "out_calibration": calibration,
+        "out_calibration_first": first,
         "out_size": label(n),
         "out_tokens": label(d),
         "out_times_size": n / max(row[N] for row in ours),

@@ -135,18 +135,25 @@ def of_rows(measured: pd.DataFrame, vocabulary_size: int, longer: Mapping[str, f
     base = on_gpu[on_gpu["method"] == "none"].set_index("eval_dataset")["loss_nats"]
     code = on_gpu[on_gpu["eval_dataset"] == HELDOUT]
     ruined = code.query("method == 'gptq' and bits == 2 and group_size == @GROUP and calib_seed == 0")["loss_nats"]
-    calibrated = code[code["calib_sequences"].notna()].iloc[0]
+    first = measured[agreeing(measured, TWO_CORES)]
     return {
         "out_loss_code": float(base[HELDOUT]),
         "out_loss_prose": float(base[PROSE]),
         "out_scored_code": int(code["n_tokens"].iloc[0]),
         "out_scored_prose": int(on_gpu.loc[on_gpu["eval_dataset"] == PROSE, "n_tokens"].iloc[0]),
-        "out_calibration": int(calibrated["calib_sequences"] * calibrated["calib_seq_len"]),
+        "out_calibration": _calibrated_on(code),
+        "out_calibration_first": _calibrated_on(first),
         "out_ruin": float(ruined.item()),
         "out_guess": float(np.log(vocabulary_size)),
         "out_longer_code": longer[HELDOUT],
         "out_longer_prose": longer[PROSE],
     }
+
+
+def _calibrated_on(rows: pd.DataFrame) -> int:
+    """Return the tokens of calibration text, of the first row that has some."""
+    calibrated = rows[rows["calib_sequences"].notna()].iloc[0]
+    return int(calibrated["calib_sequences"] * calibrated["calib_seq_len"])
 
 
 def in_groups(outcomes: pd.DataFrame) -> pd.DataFrame:
