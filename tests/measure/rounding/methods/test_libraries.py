@@ -21,6 +21,7 @@ from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.table.errors import QuantizationError
 from helpers.table.scheme import QuantScheme
 
+FROM_FULL_PRECISION = ("awq", "gwq", "cmpq", "gaussian_noise_by_input")  # inputs of the model as it was
 LIBRARY = {"nf4": nf4, "int8": int8, "hqq": hqq, "torchao": torchao}
 SCHEMES = {
     "nf4": {"bits": 4, "group_size": 64, "symmetric": True, "format": "nf4"},
@@ -239,4 +240,4 @@ def test_every_method_is_registered_with_its_two_functions(name):
     method = methods.method_named(name)
     assert callable(method.quantize)
     assert callable(method.refusal)
-    assert method.propagate == ("full_precision" if name in ("awq", "gwq", "cmpq") else "quantized")
+    assert method.propagate == ("full_precision" if name in FROM_FULL_PRECISION else "quantized")
