@@ -191,6 +191,7 @@ def test_model_based_errors_are_right_when_rows_are_independent(planted):
         (lambda data: data.n_params == data.n_params[0], "alpha can't be identified: every row has the same size N"),
         (lambda data: data.bits == 3, "gamma can't be identified: every row has the same bit width P"),
         (lambda data: data.tokens == data.tokens[0], "beta can't be identified: every row has the same training"),
+        (lambda data: data.bits == 7, "no row to fit"),
     ],
 )
 def test_data_that_cannot_tell_a_parameter_are_refused(planted, keep, message):

@@ -22,16 +22,25 @@ parts:
 
 def test_a_folder_s_families_are_those_of_its_manifest(monkeypatch):
     monkeypatch.chdir(ROOT)
-    table = pd.DataFrame({"family": ["tadpole-trunk", "tadpole"], "n_sequences": [128, 128]})
+    table = pd.DataFrame(
+        {"family": ["tadpole-trunk", "tadpole"], "n_sequences": [128, 128], "eval_dataset": "wheels-heldout"}
+    )
     assert list(rows_of_sweep(table, Path("sweeps/pocket.yml"))["family"]) == ["tadpole-trunk"]
 
 
 def test_rows_of_a_sweep_are_of_its_families_and_of_its_text(tmp_path):
     path = tmp_path / "mine.yml"
     path.write_text(SWEEP)
-    cells = [("tadpole", 128), ("tadpole", 32), ("my-model", 128), ("pythia-deduped", 128)]
-    table = pd.DataFrame(cells, columns=["family", "n_sequences"])
-    assert list(rows_of_sweep(table, path)["family"]) == ["tadpole", "pythia-deduped"]
+    cells = [
+        ("tadpole", 128, "wheels-heldout"),
+        ("tadpole", 32, "wheels-heldout"),
+        ("my-model", 128, "wheels-heldout"),
+        ("pythia-deduped", 124, "hf://datasets/somebody/words"),  # as many as its documents give
+        ("pythia-deduped", 256, "hf://datasets/somebody/words"),
+    ]
+    table = pd.DataFrame(cells, columns=["family", "n_sequences", "eval_dataset"])
+    found = rows_of_sweep(table, path)
+    assert list(zip(found["family"], found["n_sequences"], strict=True)) == [("tadpole", 128), ("pythia-deduped", 124)]
     with pytest.raises(AnalysisError, match=r"no row of pythia-deduped, tadpole, as .*mine.yml declares"):
         rows_of_sweep(table[table["family"] == "my-model"], path)
 

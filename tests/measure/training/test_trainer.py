@@ -75,8 +75,11 @@ def test_checkpoints_open_with_transformers_and_the_manifest_describes_them(text
     assert losses[-1] == pytest.approx(evaluate.evaluate_model(last, blocks).loss_nats, rel=1e-6)
 
 
-def batches_of(tokens: np.ndarray, batch_sequences: int, seq_len: int) -> training.Batches:
-    return training.Batches(torch.from_numpy(tokens.astype(np.int16)), batch_sequences, seq_len, seed=0)
+def batches_of(
+    tokens: np.ndarray, batch_sequences: int, seq_len: int, unique_tokens: int | None = None
+) -> training.Batches:
+    as_stored = torch.from_numpy(tokens.astype(np.int16))
+    return training.Batches(as_stored, batch_sequences, seq_len, seed=0, unique_tokens=unique_tokens)
 
 
 def _entries(out: Path) -> list[dict]:
@@ -295,6 +298,14 @@ def test_a_finished_family_is_left_as_it_is(branched, plan_path, tmp_path):
         ("family:", "clip_norm: 0\nfamily:", "'clip_norm' is 0; accepted: more than 0"),
         ("seq_len: 32", "seq_len: -1", "'seq_len' is -1; accepted: 1 to 1e.06"),
         ("family:", "seed: -1\nfamily:", "'seed' is -1; accepted: 0 to"),
+        (
+            "family:",
+            "unique_tokens: 96\nfamily:",
+            r"'unique_tokens' is 96; accepted: multiples of 'seq_len' \(32\), at",
+        ),
+        ("family:", "unique_tokens: [256, 150]\nfamily:", r"'unique_tokens' is 150; .* at least one update's \(128\)"),
+        ("family:", "unique_tokens: [256, 256]\nfamily:", "two runs are called 'tiny-32x1-unique0.000256M'"),
+        ("family:", "unique_tokens: all\nfamily:", "'unique_tokens' is 'all'; accepted: "),
         ("family:", "null: 3\nfamily:", "plan.yml:1: not YAML .'null' as a key isn't a text"),
     ],
 )

@@ -208,10 +208,12 @@ def _maximise(law_type: type[Law], data: FitData, x: Variables, tail_freedom: fl
 def fit_law(law_type: type[Law], data: FitData, level: float = 0.95, tail_freedom: float = np.inf) -> FitResult:
     """Fit a law to `data`; `level` is that of the intervals, `tail_freedom` that of Student-t errors.
 
-    Raises FitError where there is no usable estimate: a variable with one value, parameters that can't be told
+    Raises FitError where there is no usable estimate: no row, a variable with one value, parameters that can't be told
     apart, too few rows above their error, no maximum. Soft trouble is the result's `status`.
     """
     x, names = data.variables(law_type), law_type.coefficient_names()
+    if law_type.columns(x).size == 0:
+        raise FitError("no row to fit", FitStatus.NOT_IDENTIFIABLE)
     refuse_constant_variables(law_type, x)
     columns = law_type.columns(x)
     condition_number(names[: columns.shape[1]], columns, np.ones(len(columns)))

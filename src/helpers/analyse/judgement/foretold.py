@@ -12,6 +12,8 @@ from helpers.analyse.fits.stored import StoredFits
 from helpers.analyse.judgement.band import every_answer, span
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.questions.register import BAND, Prediction, scheme_words
+from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.errors import SpecError
 from helpers.table.families.outside import OutsideModel
 from helpers.table.records import number
 
@@ -25,8 +27,27 @@ class Questions:
     texts: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What laws are told of a published checkpoint: family/run, its sizes and how many tokens it has seen."""
+
+    run: str
+    n_params_non_embedding: int
+    tokens_seen: int
+    d_model: int
+    vocabulary_size: int
+
+
+def known_of(checkpoint: CheckpointSpec) -> Known:
+    """Return what laws are told of a checkpoint. Raises SpecError where nobody knows its tokens, or it has none."""
+    if not checkpoint.tokens_seen:
+        raise SpecError(f"{checkpoint.label}: training tokens are {checkpoint.tokens_seen}; accepted: 1 or more")
+    sizes = (checkpoint.n_params_non_embedding, checkpoint.tokens_seen, checkpoint.d_model, checkpoint.vocabulary_size)
+    return Known(f"{checkpoint.family}/{checkpoint.run}", *sizes)
+
+
 def foretold(
-    fits: StoredFits, default: str, model: OutsideModel, questions: Questions, date: str, commit: str
+    fits: StoredFits, default: str, model: OutsideModel | Known, questions: Questions, date: str, commit: str
 ) -> list[Prediction]:
     """Return what each law that can be asked says of a model rounded by GPTQ, and the band of all, in nats a token.
 
@@ -44,7 +65,7 @@ def foretold(
 
 
 def _answers(
-    fits: StoredFits, default: str, model: OutsideModel, bits: int, group_size: int | None
+    fits: StoredFits, default: str, model: OutsideModel | Known, bits: int, group_size: int | None
 ) -> Iterator[tuple[str, float, float, float, float | None]]:
     """Yield (law, value, low, high, level) of each law, the band last."""
     given = {

@@ -44,7 +44,7 @@ def _opt(n_layers: int, d_model: int) -> Shape:
 
 
 SHAPES = {
-    # Zhang et al. 2022, arXiv 2205.01068, table 1
+    # Zhang et al. 2022, arXiv 2205.01068 (cited from memory: the paper wasn't read for this)
     "OPT-125M": _opt(12, 768),
     "OPT-1.3B": _opt(24, 2048),
     "OPT-2.7B": _opt(32, 2560),
@@ -52,13 +52,13 @@ SHAPES = {
     "OPT-13B": _opt(40, 5120),
     "OPT-30B": _opt(48, 7168),
     "OPT-66B": _opt(64, 9216),
-    # Touvron et al. 2023, arXiv 2302.13971, table 2; feed-forward: 8/3 of the model's width, up to a multiple of 256
+    # LLaMA's model card, table 1 (width, layers); feed-forward: 8/3 of the model's width, up to a multiple of 256
     "LLaMA-1-7B": Shape(32, 4096, 11008, 3),
     "LLaMA-1-13B": Shape(40, 5120, 13824, 3),
     "LLaMA-1-30B": Shape(60, 6656, 17920, 3),
     "LLaMA-1-65B": Shape(80, 8192, 22016, 3),
 }
-# Where the printed source doesn't say: Touvron et al. 2023, table 2.
+# Where the printed source doesn't say: LLaMA's model card, table 1.
 TOKENS_OF_MODELS = {"LLaMA-1-7B": 1.0e12, "LLaMA-1-13B": 1.0e12, "LLaMA-1-30B": 1.4e12, "LLaMA-1-65B": 1.4e12}
 
 

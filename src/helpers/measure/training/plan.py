@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from helpers.table.errors import SpecError
-from helpers.table.families.neox import neox_n_params_non_embedding
+from helpers.table.families.shapes.neox import neox_n_params_non_embedding
 from helpers.table.names import refuse_name
 from helpers.table.ranges import MOST_TOKENS, Range
 from helpers.table.readers import read_yaml
@@ -94,6 +94,7 @@ class Run:
     schedule: str  # constant, cosine or cooldown
     branched_from: str | None = None
     branched_at_step: int | None = None
+    unique_tokens: int | None = None  # how much of the text is read, again and again; all of it, if None
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of the update that makes `step`, the first being step 1."""
@@ -117,9 +118,10 @@ class Run:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A family: every model with every peak, weight decay, seed and, for a cosine, horizon, is a run of its own.
+    """A family: every model with every peak, weight decay, seed, amount of text and, for a cosine, horizon, is a run.
 
-    `steps` are the checkpoints; a cosine of a shorter horizon has those up to its end.
+    `steps` are the checkpoints; a cosine of a shorter horizon has those up to its end. `unique_tokens` says how many
+    tokens of the text a run reads, over and over (`Batches` says which); without it, all.
     """
 
     family: str
@@ -137,6 +139,7 @@ class TrainingPlan:
     warmup_steps: Annotated[int, Range(0, 10**9)] = 200
     betas: Annotated[tuple[float, ...], Range(0, 0.999999)] = (0.9, 0.95)
     clip_norm: Annotated[float, Range(0, 10**6, open=True)] = 1.0
+    unique_tokens: Annotated[int | tuple[int, ...] | None, Range(1, MOST_TOKENS)] = None
 
     def __post_init__(self) -> None:
         refuse_name(self.family, "family")
@@ -170,7 +173,14 @@ class TrainingPlan:
         tokens = self.steps[-1] * self.tokens_per_step
         if tokens > MOST_TOKENS:
             raise SpecError(f"'steps' are {tokens:,} tokens a run; accepted: up to {MOST_TOKENS:,}")
-        varied = map(_values, (self.peak_learning_rate, self.weight_decay, self.seed, self.horizons or (0,)))
+        amounts = _values(self.unique_tokens)
+        for amount in () if self.unique_tokens is None else amounts:
+            if amount < self.tokens_per_step or amount % self.seq_len:
+                raise SpecError(
+                    f"'unique_tokens' is {amount:,}; accepted: multiples of 'seq_len' ({self.seq_len:,}),"
+                    f" at least one update's ({self.tokens_per_step:,})"
+                )
+        varied = map(_values, (self.peak_learning_rate, self.weight_decay, self.seed, self.horizons or (0,), amounts))
         n_runs = len(self.models) * math.prod(map(len, varied))
         if not 0 < n_runs <= MOST_RUNS:
             raise SpecError(f"{n_runs:,} runs; accepted: 1 to {MOST_RUNS:,}")
@@ -201,10 +211,11 @@ class TrainingPlan:
 
     def runs(self) -> list[Run]:
         """Return the runs that begin at step 0, in the order of the YAML."""
-        peaks, decays, seeds = map(_values, (self.peak_learning_rate, self.weight_decay, self.seed))
+        varied = (self.peak_learning_rate, self.weight_decay, self.seed, self.unique_tokens)
+        peaks, decays, seeds, amounts = map(_values, varied)
         return [
             Run(
-                name=self._run_name(model, peak, decay, seed, horizon),
+                name=self._run_name(model, peak, decay, seed, horizon, amount),
                 model=model,
                 steps=tuple(step for step in self.steps if step <= (horizon or model.last_step or self.steps[-1])),
                 peak_learning_rate=peak,
@@ -212,19 +223,23 @@ class TrainingPlan:
                 weight_decay=decay,
                 seed=seed,
                 schedule=self.schedule,
+                unique_tokens=amount,
             )
-            for model, peak, decay, seed, horizon in itertools.product(
-                self.models, peaks, decays, seeds, self.horizons or (None,)
+            for model, peak, decay, seed, horizon, amount in itertools.product(
+                self.models, peaks, decays, seeds, self.horizons or (None,), amounts
             )
         ]
 
-    def _run_name(self, model: ModelEntry, peak: float, decay: float, seed: int, horizon: int | None) -> str:
+    def _run_name(
+        self, model: ModelEntry, peak: float, decay: float, seed: int, horizon: int | None, amount: int | None
+    ) -> str:
         """Return the model's name with what this plan varies."""
         parts = [model.name]
         parts += [f"lr{peak:g}"] if isinstance(self.peak_learning_rate, (tuple, list)) else []
         parts += [f"wd{decay:g}"] if isinstance(self.weight_decay, (tuple, list)) else []
         parts += [f"seed{seed}"] if isinstance(self.seed, (tuple, list)) else []
         parts += [f"cosine{horizon}"] if horizon is not None else []
+        parts += [f"unique{amount / 1e6:.3g}M"] if amount is not None else []
         return "-".join(parts)
 
     def branches(self, trunk: Run) -> list[Run]:
@@ -255,6 +270,7 @@ class TrainingPlan:
             schedule="cooldown",
             branched_from=trunk.name,
             branched_at_step=at,
+            unique_tokens=trunk.unique_tokens,
         )
 
     def digest_of(self, run: Run) -> str:
@@ -265,6 +281,8 @@ class TrainingPlan:
         trunk = next((each for each in self.runs() if each.name == (run.branched_from or run.name)), run)
         shared = (self.family, self.batch_sequences, self.seq_len, self.betas, self.clip_norm)
         runs = [dataclasses.asdict(each) for each in (trunk, *self.branches(trunk))]
+        if run.unique_tokens is None:  # as runs were described before there was the option
+            runs = [{name: value for name, value in each.items() if name != "unique_tokens"} for each in runs]
         return digest([shared, runs, sorted(self.moments(trunk))])
 
     def n_updates(self, run: Run) -> int:

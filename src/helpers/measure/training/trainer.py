@@ -1,7 +1,8 @@
 """The training of GPT-NeoX families from scratch, run after run: log-spaced checkpoints, cooldowns, averages.
 
-The order of the data depends on the seed alone, so runs of one seed see the same batches; a killed run goes on from
-its last checkpoint to the same weights on the same machine.
+The order of the data depends on the seed alone, so runs of one seed see the same batches, and one that reads a part of
+the text sees them until it reads that part again; a killed run goes on from its last checkpoint to the same weights on
+the same machine.
 """
 
 import hashlib
@@ -36,11 +37,25 @@ FLOPS = 200e12  # per second, what an H200 gave for the 14M model; only the prin
 
 
 class Batches:
-    """The training text in shuffled blocks: batch `step` is a function of the seed and the step alone."""
+    """The training text in shuffled blocks: batch `step` is a function of the seed and the step alone.
 
-    def __init__(self, tokens: Tensor, batch_sequences: int, seq_len: int, seed: int) -> None:
+    With `unique_tokens` a run reads only the blocks that its first pass over the whole text would begin with: up to
+    there it sees what a run on the whole text sees, then the same blocks again. They are a random sample, so every kind
+    of document is among them. A later pass is the whole text's order of that pass without the other blocks. Raises
+    SpecError when the text has fewer tokens.
+    """
+
+    def __init__(
+        self, tokens: Tensor, batch_sequences: int, seq_len: int, seed: int, unique_tokens: int | None = None
+    ) -> None:
         self.tokens, self.size, self.width, self.seed = tokens, batch_sequences, seq_len, seed
-        self.n_blocks = (len(tokens) - 1) // seq_len
+        self._n_in_text = (len(tokens) - 1) // seq_len
+        self.n_blocks = self._n_in_text if unique_tokens is None else unique_tokens // seq_len
+        if self.n_blocks > self._n_in_text:
+            most = self._n_in_text * seq_len
+            raise SpecError(f"'unique_tokens' is {unique_tokens:,}; accepted: up to {most:,}, as many as the text has")
+        self._is_read = torch.zeros(self._n_in_text, dtype=torch.bool)
+        self._is_read[self._whole_order(0)[: self.n_blocks]] = True
         self._orders: dict[int, Tensor] = {}
 
     @property
@@ -48,13 +63,18 @@ class Batches:
         """Return how many different tokens can be predicted."""
         return self.n_blocks * self.width
 
+    def _whole_order(self, number: int) -> Tensor:
+        """Return the order in which pass `number` (from 0) over the whole text visits its blocks."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        return torch.randperm(self._n_in_text, generator=generator)
+
     def _block(self, position: Tensor) -> Tensor:
         passes = position // self.n_blocks
         picked = torch.empty_like(position)
         for number in passes.unique().tolist():
             if number not in self._orders:
-                generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-                self._orders = {number: torch.randperm(self.n_blocks, generator=generator)} | self._orders
+                order = self._whole_order(number)
+                self._orders = {number: order[self._is_read[order]]} | self._orders
             picked[passes == number] = self._orders[number][position[passes == number] % self.n_blocks]
         return picked
 
@@ -234,10 +254,13 @@ def _train_runs(plan: TrainingPlan, runs: list[Run], out: Path, device: str, con
     on_device = torch.from_numpy(tokens.view(np.int16)).to(device)
     text_sha256 = hashlib.sha256(tokens.data).hexdigest()
     blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, corpus_lock.DOCUMENTS_PER_SPLIT, plan.seq_len)
+    text = on_device, plan.batch_sequences, plan.seq_len
+    for run in runs:
+        Batches(*text, run.seed, run.unique_tokens)  # refuses before the first update what the text hasn't enough for
     for trunk in runs:
         for run in (trunk, *plan.branches(trunk)):
             if not (out / run.name / f"step-{run.steps[-1]:06d}").exists() or (out / run.name / STATE).exists():
-                batches = Batches(on_device, plan.batch_sequences, plan.seq_len, run.seed)
+                batches = Batches(*text, run.seed, run.unique_tokens)
                 trainer = Trainer(plan, run, device, tokenizer.get_vocab_size(), text_sha256)
                 writer = Writer(plan, run, out, batches.unique_tokens, blocks, tokenizer.get_vocab_size(), device)
                 _train_run(trainer, batches, writer, out, console)
