@@ -203,6 +203,7 @@ def test_rows_gathered_while_a_table_is_read_and_written_again_are_kept(tmp_path
 # ---- tables older than a column ------------------------------------------------------------------------------------
 
 PARTS = (QuantScheme, Beside, Diagnostics)
+OF_ROWS_ALONE = {"assignment_sha256", "pickle_sha256", "known_bad"}
 LATER = {field.name: field.default for field in dataclasses.fields(Measurement) if field.default is not REQUIRED}
 
 
@@ -216,8 +217,9 @@ def written_before(column: str, row: Measurement, path: Path) -> Path:
 def test_what_came_later_says_by_default_what_a_scheme_does():
     schemes = {field.name: field.default for part in PARTS for field in dataclasses.fields(part)}
     assert {name: schemes[name] for name in LATER if name in schemes} == {
-        name: default for name, default in LATER.items() if name != "assignment_sha256"
+        name: default for name, default in LATER.items() if name not in OF_ROWS_ALONE
     }
+    assert {LATER[name] for name in OF_ROWS_ALONE} == {None}
     assert {"format", "kept_matrices", "outlier_share"} < LATER.keys()
     assert LATER["assignment_sha256"] is QuantScheme().assignment_sha256 is None
 

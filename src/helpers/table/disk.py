@@ -24,6 +24,7 @@ from helpers.table.errors import ResultsError
 PATIENCE_SECONDS = 60.0  # for a lock that others hold while they read and write again
 UNFINISHED = re.compile(r"\.(?P<name>.+?)(\.[0-9a-f]{8})?\.unfinished")  # version 0.1.0 wrote no digits
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+REFUSED = {*NO_ROOM, errno.EACCES, errno.EROFS}
 RUST = re.compile(r"\(os error (\d+)\)")  # how libraries in Rust, safetensors among them, say what the disk refused
 
 
@@ -41,6 +42,13 @@ def refusals_named(path: Path) -> Iterator[None]:
         # numpy's errors have no number: they come of a short write
         advice = "free space" if number in {*NO_ROOM, None} else "mend that"
         raise ResultsError(f"{path}: can't be written ({reason}); nothing was lost, {advice} and rerun") from None
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell whether an error is a full or unwritable disk's, among those that a network raises too."""
+    found = RUST.search(str(error))
+    number = int(found[1]) if found else getattr(error, "errno", None)
+    return number in REFUSED
 
 
 def unfinished_name(path: Path) -> Path:
@@ -204,6 +212,16 @@ def exclusive(path: Path, wait_seconds: float = 0.0, doing: str = "measuring int
         with contextlib.suppress(OSError):  # still held: who waits for this file finds it gone and makes another
             os.unlink(lock.lock_file)
         lock.release()
+
+
+def clear_after_kill(path: Path) -> None:
+    """Clear what a killed writer left of a file that is whole: its lock lies there still, and is waited for if alive.
+
+    Where the disk refuses, or a writer takes long, nothing is done: the file is read as it is.
+    """
+    if Path(f"{os.path.realpath(path)}.lock").exists():
+        with contextlib.suppress(ResultsError), exclusive(path, PATIENCE_SECONDS):
+            pass
 
 
 @contextlib.contextmanager

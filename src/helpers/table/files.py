@@ -62,8 +62,17 @@ def schema(record: type = Measurement) -> pa.Schema:
 
 def write_record(row: Measurement, folder: Path) -> None:
     """Write one measurement as `folder/<measurement_id>.json`. Raises ResultsError when the disk refuses."""
-    content = json.dumps(summed(dataclasses.asdict(row)), allow_nan=False, indent=1)
-    write_atomically(folder / f"{row.measurement_id}.json", content.encode())
+    write_atomically(folder / record_name(row.measurement_id), record_content(row))
+
+
+def record_name(measurement_id: str) -> str:
+    """Return the name of a measurement's record."""
+    return f"{measurement_id}.json"
+
+
+def record_content(row: Measurement) -> bytes:
+    """Return what a measurement's record holds: JSON with its checksum."""
+    return json.dumps(summed(dataclasses.asdict(row)), allow_nan=False, indent=1).encode()
 
 
 def read_records(folder: Path) -> list[Measurement]:

@@ -119,6 +119,13 @@ class Measurement:
     repo_id: Annotated[str, provenance("where the weights were read from: a folder or a Hub repository")]
     revision: str | None
     commit: Annotated[str | None, provenance("of the Hub repository, as found")]
+    pickle_sha256: Annotated[
+        str | None,
+        provenance("SHA-256 of the pickle that the weights were converted from, or a hash of its shards'; null: none"),
+    ] = None
+    known_bad: Annotated[
+        str | None, provenance("what was reported against the checkpoint, measured all the same; null: nothing")
+    ] = None
     train_seed: int | None
     branched_from: str | None
     branched_at_step: int | None
@@ -166,6 +173,7 @@ class Measurement:
     activation_group_size: int | None = None
     activation_exponent: float | None = None
     unreached_experts: str | None = None
+    noise_seed: int | None = None
     # evaluation
     eval_dataset: str
     eval_sha256: str

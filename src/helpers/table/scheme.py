@@ -74,6 +74,9 @@ class QuantScheme:
             "how experts are rounded that get fewer calibration tokens than columns: rtn; null: they are refused"
         ),
     ] = None
+    noise_seed: Annotated[
+        int | None, covariate("seed of the draw of Gaussian noise that stands in the place of rounding")
+    ] = None
 
     def __post_init__(self) -> None:
         if self.method == "none":
@@ -137,5 +140,6 @@ class QuantScheme:
         options += [f"mean {self.average_bits:g} bits"] if self.average_bits else []
         options += [f"activations {self.activation_format}{self.activation_bits}"] if self.activation_format else []
         options += ["unreached experts to nearest"] if self.unreached_experts else []
+        options += [f"draw {self.noise_seed}"] if self.noise_seed is not None else []
         options += [f"{len(self.kept_matrices)} matrices kept"] if self.kept_matrices else []
         return f"{self.method} {self.bits} bits {group} {', '.join(options)}"

@@ -4,7 +4,7 @@ import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from helpers.measure.models.decoders import decoder_of
-from helpers.table.families.llama import LlamaRun
+from helpers.table.families.shapes.llama import LlamaRun
 
 TINY = {"n_layers": 2, "d_model": 24, "d_mlp": 40, "n_heads": 6, "n_key_value_heads": 2, "vocabulary_size": 96}
 

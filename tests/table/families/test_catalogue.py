@@ -9,7 +9,8 @@ import pytest
 
 from helpers.table import families
 from helpers.table.errors import SpecError
-from helpers.table.families import catalogue, neox
+from helpers.table.families import catalogue
+from helpers.table.families.shapes import neox
 
 ROOT = Path(__file__).parents[3]
 ANOTHER = """
@@ -93,12 +94,38 @@ def test_checkpoints_of_a_family_are_told_apart_and_in_their_run(family):
         assert spec.lr_fraction is None or 0 <= spec.lr_fraction <= 1
 
 
+NORMS_WITHOUT_PARAMETERS = {"olmo-1"}  # and no biases
+
+
 @pytest.mark.parametrize("family", sorted(catalogue.HUB_FAMILIES))
 def test_shapes_are_of_one_block(family):
     known = catalogue.HUB_FAMILIES[family]
     for run in known.runs:
         of_blocks = run.n_layers * sum(rows * columns for rows, columns in known.shapes_of(run.model).values())
-        assert 0.97 < of_blocks / known.n_params_non_embedding(run) < 1, "the rest are norms and biases"
+        if family in NORMS_WITHOUT_PARAMETERS:
+            assert of_blocks == known.n_params_non_embedding(run)
+        else:
+            assert 0.97 < of_blocks / known.n_params_non_embedding(run) < 1, "the rest are norms and biases"
+
+
+def test_every_family_says_its_licence_and_where_it_is_described():
+    for family in catalogue.HUB_FAMILIES.values():
+        assert family.licence == "Apache-2.0", family.name
+        assert family.source.startswith("https://"), family.name
+
+
+def test_a_step_lies_in_the_repository_of_its_run_where_nothing_else_is_said(found_in):
+    (run,) = found_in["another"].runs
+    assert found_in["another"].repository(run, 7) == "somebody/another-1"
+    assert (found_in["another"].licence, found_in["another"].source) == (None, None)
+
+
+def test_a_revision_is_found_by_its_repository():
+    for family in catalogue.HUB_FAMILIES.values():
+        for spec in (next(family.checkpoints()), list(family.checkpoints())[-1]):
+            found = family.found(spec.location, spec.revision)
+            assert (found.location, found.revision, found.step) == (spec.location, spec.revision, spec.step)
+        assert family.found("somebody/else", "main") is None
 
 
 def test_unknown_family_model_and_step_are_named():
@@ -109,6 +136,15 @@ def test_unknown_family_model_and_step_are_named():
         catalogue.checkpoints("pythia", ["pythia-2b"], None, "f.yml:3")
     with pytest.raises(SpecError, match="unknown step '3'; accepted: 0, 1, 2, 4"):
         catalogue.checkpoints("pythia", None, [3], "f.yml:3")
+
+
+def test_models_and_runs_may_be_patterns():
+    found = catalogue.checkpoints("pythia", ["pythia-1*b", "pythia-[37][01]m"], [143000], "f.yml:3")
+    assert [spec.model for spec in found] == ["pythia-31m", "pythia-70m", "pythia-1b", "pythia-1.4b", "pythia-12b"]
+    ten = catalogue.checkpoints("polypythias", None, [0], "f.yml:3", runs=["pythia-14m-seed?"])
+    assert [spec.run for spec in ten] == [f"pythia-14m-seed{seed}" for seed in range(1, 10)]
+    with pytest.raises(SpecError, match=r"^f\.yml:3: unknown run 'pythia-14m-\*'; accepted: .*pythia-14m, "):
+        catalogue.checkpoints("pythia", None, None, "f.yml:3", runs=["pythia-14m-*"])
 
 
 def test_the_pocket_family_is_three_sizes_and_a_decayed_twin():

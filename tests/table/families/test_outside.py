@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from helpers.table.errors import SpecError
-from helpers.table.families import llama, smollm2
+from helpers.table.families import smollm2
 from helpers.table.families.outside import read_outside
+from helpers.table.families.shapes import llama
 
 PATH = Path(__file__).parents[3] / "data/outside/smollm2-wheel.yml"
 

@@ -6,6 +6,7 @@ answer is a list of `CheckpointSpec`.
 """
 
 import dataclasses
+import fnmatch
 import os
 import pkgutil
 from importlib import import_module
@@ -14,7 +15,8 @@ from typing import Any
 
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
-from helpers.table.families.hub import HubFamily
+from helpers.table.families.hub import HubFamily, known_bad
+from helpers.table.families.reports import KnownBad
 from helpers.table.names import at_home, refuse_name, refuse_place
 from helpers.table.ranges import AMOUNT
 from helpers.table.readers import read_json_mapping
@@ -47,7 +49,8 @@ def checkpoints(
 ) -> list[CheckpointSpec]:
     """Return checkpoints, all or some, of a family on the Hub, by its name, or of a trained family, by its folder.
 
-    Raises SpecError, beginning with `where`, that names an unknown family, model, step or run and what is accepted.
+    A model or a run may be a pattern as of file names: `*`, `?` and `[0-9]`. Raises SpecError, beginning with `where`,
+    that names an unknown family, model, step or run and what is accepted.
     """
     try:
         refuse_place(family, "family")
@@ -62,16 +65,28 @@ def checkpoints(
         names = ", ".join(HUB_FAMILIES)
         raise SpecError(f"{where}: unknown family '{family}'; accepted: {names}, or a folder with a {MANIFEST}")
     for name, wanted in (("model", models), ("step", steps), ("run", runs)):
-        _refuse_unknown(name, wanted, {getattr(spec, name) for spec in specs}, where)
-        specs = [spec for spec in specs if wanted is None or getattr(spec, name) in wanted]
+        if wanted is not None:
+            meant = _meant(name, wanted, {getattr(spec, name) for spec in specs}, where)
+            specs = [spec for spec in specs if getattr(spec, name) in meant]
     return specs
 
 
-def _refuse_unknown(what: str, wanted: list[str] | list[int] | None, known: set[Any], where: str) -> None:
-    for value in wanted or []:
-        if value not in known:
+def report_on(checkpoint: CheckpointSpec) -> KnownBad | None:
+    """Return what was reported against a checkpoint of a family on the Hub; None where nothing was."""
+    family = HUB_FAMILIES.get(checkpoint.family)
+    return None if family is None or checkpoint.revision is None else known_bad(family, checkpoint)
+
+
+def _meant(what: str, wanted: list[str] | list[int], known: set[Any], where: str) -> set[Any]:
+    """Return those of `known` that are wanted. Raises SpecError for a value that is none and a pattern of none."""
+    meant: set[Any] = set()
+    for value in wanted:
+        found = {value} & known or {k for k in known if fnmatch.fnmatchcase(str(k), str(value))}
+        if not found:
             accepted = ", ".join(str(k) for k in sorted(known))
             raise SpecError(f"{where}: unknown {what} '{value}'; accepted: {accepted}")
+        meant |= found
+    return meant
 
 
 def read_manifest(folder: Path) -> list[CheckpointSpec]:

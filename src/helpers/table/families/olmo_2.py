@@ -16,6 +16,9 @@ Sources, files of allenai/OLMo unless said otherwise:
 Left out: stage 2 of the larger models, whose last revisions break the rule that the others' names follow (7B has
 step11931-tokens50B where the rule says 51B), and `main`, which of 7B and up is an average of stage 2's ends.
 
+Weights that public threads of allenai/OLMo report as others than their step's: issue 915 (7B: steps 101000, 175000 and
+300000 are the same), 842 (13B: steps below 102500 aren't on the Hub).
+
 Unknown: the rates of 13B. The YAML of stage 1 has a peak of 3e-4, those of stage 2, which go on from its last step,
 start at 9e-5: three times what is left of 3e-4 there. 32B has no such second source.
 """
@@ -24,11 +27,13 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from helpers.table.families import llama
 from helpers.table.families.hub import HubFamily
+from helpers.table.families.reports import KnownBad
 from helpers.table.families.schedules import cosine_phase, cosine_rate
+from helpers.table.families.shapes import llama
 
 SEQUENCE = 4096
+FIRST_OF_13B = 102_500  # that the Hub was seen to have, see KNOWN_BAD
 LAST_OF_1B = 1_907_359
 STAGE_2_STEPS = (*range(1000, 24_000, 1000), 23_852)
 STAGE_2_RATE, STAGE_2_TOKENS = 7.4487e-5, 5e10
@@ -135,6 +140,24 @@ STAGE_2 = tuple(
     )
     for number in (1, 2, 3)
 )
+KNOWN_BAD = (
+    KnownBad(
+        frozenset(revision(STAGE_1[1], step) for step in (101_000, 175_000, 300_000)),
+        "identical",
+        "all six shards are the same in these three revisions; which of them they belong to isn't known",
+        "allenai/OLMo#915",
+        "2026-08-17",
+        STAGE_1[1].repository,
+    ),
+    KnownBad(
+        frozenset(revision(STAGE_1[2], step) for step in STAGE_1[2].steps if step < FIRST_OF_13B),
+        "missing",
+        f"no revision is older than step {FIRST_OF_13B}",
+        "allenai/OLMo#842",
+        "2025-05-27",
+        STAGE_1[2].repository,
+    ),
+)
 FAMILIES = (
     HubFamily(
         "olmo-2",
@@ -145,5 +168,8 @@ FAMILIES = (
         learning_rate=learning_rate,
         lr_phase=lambda run, step: cosine_phase(step * run.tokens_per_step, run.warmup_tokens),
         revision=revision,
+        licence="Apache-2.0",
+        source="https://github.com/allenai/OLMo",
+        known_bad=KNOWN_BAD,
     ),
 )

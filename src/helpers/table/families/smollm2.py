@@ -16,9 +16,9 @@ no revision of these repositories and isn't here.
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.table.families import llama
 from helpers.table.families.hub import HubFamily
 from helpers.table.families.schedules import trapezoid_phase, trapezoid_rate
+from helpers.table.families.shapes import llama
 
 SEQUENCE = 2048
 WARMUP_STEPS = 2000
@@ -104,5 +104,7 @@ FAMILIES = (
         ),
         lr_phase=lambda run, step: trapezoid_phase(step, WARMUP_STEPS, run.decay_from_step),
         revision=lambda run, step: f"step-{step}",
+        licence="Apache-2.0",
+        source="https://github.com/huggingface/smollm",
     ),
 )

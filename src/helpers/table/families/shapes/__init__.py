@@ -1,0 +1,1 @@
+"""Parameter counts and shapes of linear layers, by kind of block."""
