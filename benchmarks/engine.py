@@ -20,9 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from transformers import PretrainedConfig
 
 from helpers.measure.models import memory
 from helpers.measure.models.checkpoints import LocalCheckpoint, weights_sha256
+from helpers.measure.models.decoders import meta_model
 from helpers.measure.models.opening import open_stored
 from helpers.measure.models.precision import matrix_products
 from helpers.measure.rounding.methods import gptq
@@ -95,6 +97,17 @@ def matmul_peak(kind: torch.dtype, n_products: int = 1) -> float:
     return 10 * 2 * 8192**3 / (time.perf_counter() - started) / n_products
 
 
+def sizes_of(config: PretrainedConfig) -> dict[str, int]:
+    """Return the parameters without token embedding and output head, and those of the head, tied or not."""
+    model = meta_model(config)
+    head = config.vocab_size * config.hidden_size
+    total = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "n_params_non_embedding": total - head * (1 if config.tie_word_embeddings else 2),
+        "n_params_head": head,
+    }
+
+
 def seconds_of(
     work: Work,
     checkpoints: list[Checkpoint],
@@ -159,6 +172,7 @@ def row(
         "n_checkpoints": n_checkpoints,
         "bits": list(work.bits),
         "group_size": work.group_size,
+        **sizes_of(work.config),
         "calibration": list(calibration_shape),
         "evaluation": list(evaluation_shape),
         "gpu": torch.cuda.get_device_name(),

@@ -21,6 +21,7 @@ from transformers import LlamaConfig
 
 from helpers.measure.models import checkpoints, memory, opening
 from helpers.measure.models.decoders import meta_model
+from helpers.measure.models.shards import INDEX
 from helpers.measure.models.streaming.placing import put
 from helpers.measure.rounding import layerwise
 from helpers.measure.rounding.methods import gptq
@@ -87,7 +88,7 @@ def write(folder: Path, config: LlamaConfig) -> None:
     for shard, tensors in shards.items():
         save_file(tensors, folder / shard, metadata={"format": "pt"})
     where = {name: shard for shard, tensors in shards.items() for name in tensors}
-    (folder / checkpoints.INDEX).write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": where}))
 
 
 def opened(folder: Path, device: str) -> Checkpoint:

@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
-from helpers.commands import comparing, laws, measuring, one_model, packing, register, tables, training
+from helpers.commands import (
+    auditing,
+    comparing,
+    laws,
+    measuring,
+    one_model,
+    packing,
+    planning,
+    register,
+    tables,
+    training,
+)
 from helpers.commands.console import console, speak_utf_8
 from helpers.table.errors import QidError
 from helpers.table.words import one_line
@@ -33,10 +44,11 @@ def main(
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # one progress bar, ours
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its reports on loading are our one line
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # each of its tries would be a line, and be said twice
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console)])
 
 
-for commands in (measuring, one_model, comparing, packing, laws, register, tables, training):
+for commands in (measuring, planning, one_model, auditing, comparing, packing, laws, register, tables, training):
     commands.register(app)
 
 

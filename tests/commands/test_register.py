@@ -7,7 +7,10 @@ from typer.testing import CliRunner
 
 from helpers.analyse.questions.register import OPEN, read_register
 from helpers.cli import app
+from helpers.measure.sweep.declaration import read_sweep
+from helpers.measure.sweep.jobs import plan
 from helpers.table.errors import QidError, SpecError
+from helpers.table.families.catalogue import HUB_FAMILIES
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = "data/outside/smollm2-wheel.yml"
@@ -65,6 +68,37 @@ def test_every_law_is_asked_about_a_model_from_outside(tmp_path):
     assert {entry.law for entry in register if entry.quantity == "kl_nats"} >= {"power", "band"}
 
 
+def asked_of(tmp_path, *words: str) -> list:
+    path = tmp_path / "register.json"
+    asked = ["foretell-outside", *words, "--bits", "3", "--group-size", "128", "--register", str(path)]
+    CliRunner().invoke(app, asked, catch_exceptions=False)
+    return read_register(path)
+
+
+def test_every_law_is_asked_about_a_revision_of_a_family_that_is_known(tmp_path):
+    register = asked_of(tmp_path, "tomg-group-umd/Gemstone-512x12", "--revision", "main")
+    assert {entry.run for entry in register} == {"gemstones/Gemstone-512x12"}
+    assert {(entry.tokens, entry.n_params) for entry in register} == {(83_475 * 2048 * 2048, 47_198_720)}
+    assert {entry.law for entry in register} >= {"kumar2024", "ouyang2024", "power", "band"}
+
+
+@pytest.mark.parametrize(
+    ("repository", "revision", "message"),
+    [
+        (
+            "somebody/else",
+            "main",
+            r"^somebody/else at main: of no family that is known; accepted: a revision of .*olmo-2",
+        ),
+        ("EleutherAI/pythia-12b", "step50000", r"^EleutherAI/pythia-12b at step50000: reported on "),
+        ("EleutherAI/pythia-14m", "step0", r"^pythia-14m@0: training tokens are 0; accepted: 1 or more"),
+    ],
+)
+def test_a_revision_that_no_law_can_be_asked_about_is_refused(tmp_path, repository, revision, message):
+    with pytest.raises(SpecError, match=message):
+        asked_of(tmp_path, repository, "--revision", revision)
+
+
 def test_a_register_that_is_not_there_is_not_made(tmp_path):
     with pytest.raises(QidError, match=r"none\.json: no such register"):
         CliRunner().invoke(app, ["settle", "--register", str(tmp_path / "none.json")], catch_exceptions=False)
@@ -81,3 +115,10 @@ def test_a_place_that_cannot_be_written_is_told_before_any_law_is_asked(tmp_path
     ):
         with pytest.raises(QidError, match=r"register\.json: can't be written"):
             CliRunner().invoke(app, [*words, "--register", path], catch_exceptions=False)
+
+
+def test_what_is_asked_of_families_on_the_hub_is_measured_by_a_sweep():
+    jobs = plan(read_sweep(ROOT / "sweeps/foretold.yml"))
+    measured = {(f"{job.checkpoint.family}/{job.checkpoint.run}", job.checkpoint.tokens_seen) for job in jobs}
+    asked = {(entry.run, entry.tokens) for entry in read_register() if entry.run.partition("/")[0] in HUB_FAMILIES}
+    assert asked == measured

@@ -28,6 +28,7 @@ from helpers.measure.training import corpus, trainer  # noqa: F401
 ROOT = Path(__file__).parents[2]
 CALLS = ("mkdir", "open", "write", "fsync", "rename")
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+READ_ONLY = OSError(errno.EROFS, os.strerror(errno.EROFS))
 RUST_FULL = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
 
@@ -35,20 +36,21 @@ RUST_FULL = SafetensorError("Error while serializing: I/O error: No space left o
 class Fault:
     """What happens at the call of that number (from 1) below the watched folder; call "any" counts all of them."""
 
-    kind: str  # refuse: ENOSPC; kill: SIGKILL just before it
+    kind: str  # refuse: ENOSPC; kill: SIGKILL just before it; read-only: EROFS from it on
     call: str
     number: int
 
 
 @dataclass(frozen=True)
 class Request:
-    """A `qid` command, the folder whose calls are watched, where its words go, and what goes wrong."""
+    """A `qid` command, the folder whose calls are watched, where its words go, what goes wrong, what is done before."""
 
     arguments: tuple[str, ...]
     watched: Path
     corpus: Path
     said: Path
     fault: Fault | None = None
+    before: Callable[[], None] | None = None
 
 
 class Watch:
@@ -58,6 +60,7 @@ class Watch:
         self.watched, self.fault, self.note = os.path.realpath(request.watched), request.fault, request.said
         self.counts: Counter[str] = Counter()
         self.open = os.open
+        self.error = READ_ONLY if request.fault and request.fault.kind == "read-only" else FULL
 
     def meets(self, call: str, path: object) -> bool:
         """Count a call on `path`; return whether it is the one that is refused. A kill doesn't return."""
@@ -69,9 +72,14 @@ class Watch:
             return False
         self.counts.update([call, "any"])
         fault = self.fault
-        if fault is None or fault.call not in (call, "any") or self.counts[fault.call] != fault.number:
+        if fault is None or fault.call not in (call, "any"):
             return False
-        os.close(self.open(f"{self.note}.fired", os.O_CREAT | os.O_WRONLY))
+        number = self.counts[fault.call]
+        if number < fault.number or (number > fault.number and fault.kind != "read-only"):
+            return False
+        noted = self.open(f"{self.note}.fired", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.write(noted, f"{call} {path}\n".encode())
+        os.close(noted)
         if fault.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         return True
@@ -80,8 +88,9 @@ class Watch:
         """Return a function of the module `os` that fails when its turn has come."""
 
         def maybe(path, *arguments, **options):
-            if self.meets(call, path):
-                raise FULL
+            folder = options.get("dir_fd")
+            if self.meets(call, path if folder is None else f"{os.readlink(f'/proc/self/fd/{folder}')}/{path}"):
+                raise self.error
             return real(path, *arguments, **options)
 
         return maybe
@@ -91,7 +100,7 @@ class Watch:
         if isinstance(path, int) or "opener" in options or not set(mode) & set("wxa+"):
             return REAL_OPEN(path, mode, *arguments, **options)
         if self.meets("open", path):
-            raise FULL
+            raise self.error
         if self.meets("write", path):
             REAL_OPEN(path, mode, *arguments, **options).close()
             return REAL_OPEN("/dev/full", mode.replace("x", "w"), *arguments, **options)
@@ -102,7 +111,7 @@ class Watch:
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         nameless = flags & os.O_TMPFILE == os.O_TMPFILE  # tempfile makes a named one where it is refused this
         if writes and not nameless and self.meets("open", path):
-            raise FULL
+            raise self.error
         return self.open(path, flags, *arguments, **options)
 
     def serializing(self, tensors, path, *arguments, **options):
@@ -113,7 +122,12 @@ class Watch:
 
     def install(self) -> None:
         """Put the stand-ins where Python's own modules look for the calls."""
-        for call, names in (("mkdir", ["mkdir"]), ("fsync", ["fsync"]), ("rename", ["rename", "replace"])):
+        for call, names in (
+            ("mkdir", ["mkdir"]),
+            ("fsync", ["fsync"]),
+            ("rename", ["rename", "replace"]),
+            ("remove", ["unlink", "remove", "rmdir"]),  # no full disk refuses it: not one of `CALLS`
+        ):
             for name in names:
                 setattr(os, name, self.refusing(call, getattr(os, name)))
         os.open = self.opening_low
@@ -133,6 +147,8 @@ def perform(request: Request) -> None:
     torch.set_num_threads(1)
     corpus.training_tokens.__defaults__ = (request.corpus,)
     gguf_files.CACHE = request.watched / "gguf"
+    if request.before is not None:
+        request.before()
     watch = Watch(request)
     watch.install()
     sys.argv = ["qid", *request.arguments]

@@ -38,14 +38,14 @@ LOCK = threading.Lock()
 GGUF = importlib.util.find_spec("gguf") is not None
 OF_GGUF = ("gguf", "outside")  # works that need the package gguf
 WORKS = (
-    *("sweep", "measure", "report", "search", "mixed", "export", "pocket", "train", "foretell", "settle"),
+    *("sweep", "measure", "report", "search", "mixed", "export", "pocket", "train", "foretell", "settle", "audit"),
     *(OF_GGUF if GGUF else ()),
 )
 REFUSED_AGAIN = ("export", "mixed")  # what is there isn't written once more
 MADE_AT = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.+Z]+")
 SEARCH = "{sequences: 8, seq_len: 16, ratios: [0.5], trials: 2, granularity: [layer]}"
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.faults.child", "tests.faults.readers"])
+CONTEXT.set_forkserver_preload(["tests.faults.child", "tests.faults.readers", "tests.faults.hub"])
 
 
 def count_of(name: str, usual: int) -> int:
@@ -78,17 +78,25 @@ class Tally:
     left_behind: int = 0  # files that an unbroken run doesn't leave
     different: int = 0  # the end isn't that of an unbroken run
     other_values: int = 0  # a damaged file read as other values
+    partial: int = 0  # a record or a table that can't be read, or isn't whole
+    lost: int = 0  # what was measured before the fault is gone, or measured again, after the rerun
+    places: dict[str, int] = field(default_factory=dict)  # where faults fell, for works that have stages
     examples: list[str] = field(default_factory=list)
 
     def faults(self) -> dict[str, int]:
         """Return the counts that should be 0, where they aren't."""
-        names = ("swallowed", "tracebacks", "left_behind", "different", "other_values")
+        names = ("swallowed", "tracebacks", "left_behind", "different", "other_values", "partial", "lost")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def met(self, name: str, example: str) -> None:
         """Count one fault, with how to see it again."""
         self.add(name)
         self.examples.append(f"{name}: {example}")
+
+    def at(self, place: str) -> None:
+        """Count where a fault fell, from any thread."""
+        with LOCK:
+            self.places[place] = self.places.get(place, 0) + 1
 
     def add(self, name: str, n: int = 1) -> None:
         """Count, from any thread."""
@@ -104,6 +112,7 @@ class Ended:
     said: str
     fired: bool
     calls: dict[str, int]
+    at: str = ""  # the call that met the fault, and its path
 
 
 class Bench:
@@ -169,6 +178,7 @@ class Bench:
             "mixed": ("mixed", str(self.long), "--budget", "0.5", "--granularity", "layer", "--sequences", "4", "--text", "code", "--calibration", "code", "--out", f"{out}/recipe.json"),
             "settle": ("settle", "--register", f"{out}/register.json"),
             "outside": ("outside", f"{self.folder}/outside.yml", "--folder", f"{out}/outside"),
+            "audit": ("audit", str(self.family), "--report", f"{out}/report", "--table", f"{out}/none.parquet", "--checkpoints", f"{out}/none.parquet"),
             "search": ("search", f"{self.folder}/search.yml", *table, *trials),
             "export": ("export", str(self.long), "--out", f"{out}/packed", "--bits", "4", "--group-size", "32"),
             "pocket": ("pocket", str(self.family), *steps, "--out", f"{out}/pocket"),
@@ -233,12 +243,13 @@ class Child:
             self.process.join()
         said = self.request.said
         assert not late, f"{self.request}: still at work after {PATIENCE_SECONDS} s"
-        calls = Path(f"{said}.calls")
+        calls, fired = Path(f"{said}.calls"), Path(f"{said}.fired")
         return Ended(
             self.process.exitcode,
             said.read_text(encoding="utf-8") if said.exists() else "",
-            Path(f"{said}.fired").exists(),
+            fired.exists(),
             json.loads(calls.read_text()) if calls.exists() else {},
+            fired.read_text().partition("\n")[0] if fired.exists() else "",
         )
 
 
@@ -307,4 +318,6 @@ def content_of(path: Path) -> object:
     if path.parent.name == "records" and path.suffix == ".json":
         anew = {*MEASURED_EACH_TIME_ANEW, CHECKSUM}  # a record's checksum is one of its times, too
         return {k: v for k, v in json.loads(path.read_text()).items() if k not in anew}
+    if path.name.startswith("audit-") and path.suffix == ".json":
+        return {k: v for k, v in json.loads(path.read_text()).items() if k not in ("made_at", CHECKSUM)}
     return path.read_bytes()

@@ -21,10 +21,13 @@ from tests.table.test_readers import CHANGES, message_of, mutated
 
 from helpers.analyse.fits import own_rows, stored
 from helpers.analyse.questions import register
-from helpers.measure.comparing import loading
+from helpers.measure.auditing import earlier, page
+from helpers.measure.auditing.audit import Audit
+from helpers.measure.comparing import loading, pairs
 from helpers.measure.comparing import stored as stored_files
 from helpers.measure.mixed import recipes
 from helpers.measure.models import checkpoints, gguf_files
+from helpers.measure.models.hub.revisions import HubFile, Revision
 from helpers.measure.packing import export
 from helpers.measure.sweep import declaration
 from helpers.measure.text import corpus_lock, documents
@@ -96,6 +99,7 @@ def _packed(path: Path) -> dict[str, bytes]:
 
 
 ORIGINAL = llama()
+AUDITED = Revision("a/b", "step1", "c" * 40, (HubFile("model.safetensors", 9, "1" * 40, "2" * 64),))
 BINARY = ("text table", "packed weights", "gguf")  # mutated byte by byte
 COUNTS = [0, 1, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1]  # what a damaged header may say there is
 PATCHES = st.lists(
@@ -125,6 +129,8 @@ READ: dict[str, tuple[str, Callable[[Path], object]]] = {
     "own rows": ("mine.csv", _own_rows),
     "register": ("predictions.json", register.read_register),
     "outside": ("outside.yml", outside.read_outside),
+    "audit": ("audit.json", earlier.read),
+    "pairs": ("pairs.yml", pairs.read_pairs),
     "note": (gguf_files.NOTE, lambda path: gguf_files.rounded_before(path.parent)),
     "text": ("mine.jsonl", documents.read_documents),
     "text table": ("mine.parquet", documents.read_documents),
@@ -157,6 +163,7 @@ def write_sound_files(folder: Path, bench: Bench) -> None:
         "tokenizer": ROOT / "data/tadpole/tokenizer.json",
         "register": ROOT / "results/predictions.json",
         "outside": ROOT / "data/outside/smollm2-wheel.yml",
+        "pairs": ROOT / "data/comparisons/ouyang-release.yml",
         "text": bench.scored,
     }
     model = written(llama(), out / "original")
@@ -171,6 +178,8 @@ def write_sound_files(folder: Path, bench: Bench) -> None:
             shutil.copyfile(sources[name], folder / name / file)
     recipes.write(RECIPE, folder / "recipe/recipe.json")
     (folder / "own rows/mine.csv").write_text(CSV)
+    told = page.as_json(Audit("family", "2026-11-30T00:00:00+00:00", 1, 1, 0, (AUDITED,), ()))
+    (folder / "audit/audit.json").write_text(json.dumps(summed(told), indent=1))
     note = gguf_files.RoundedBefore({"Q4_0": 1000, "F32": 10}, 4.6, 4.5)
     (folder / "note" / gguf_files.NOTE).write_text(json.dumps(summed(asdict(note)), indent=1))
     pq.write_table(

@@ -9,7 +9,19 @@ from tests.faults.harness import GGUF, count_of, generator, in_child
 
 pytestmark = pytest.mark.faults
 
-DAMAGED = ("record", "manifest", "description", "fits", "recipe", "table", "checkpoints", "trials", "register", "note")
+DAMAGED = (
+    "record",
+    "manifest",
+    "description",
+    "fits",
+    "recipe",
+    "table",
+    "checkpoints",
+    "trials",
+    "register",
+    "note",
+    "audit",
+)
 MUTATED = (
     "sweep",
     "search",
@@ -17,12 +29,14 @@ MUTATED = (
     "manifest",
     "record",
     "recipe",
+    "audit",
     "corpus lock",
     "config",
     "tokenizer",
     "own rows",
     "register",
     "outside",
+    "pairs",
     "note",
     "text",
     "text table",

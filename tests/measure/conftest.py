@@ -1,10 +1,13 @@
 """A family of two tiny random models, laid out as training lays out a real one, and a short training text."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.hub.stand_in import StandIn, take_for_the_hub
+from tests.measure.sweep import hub_families
 from tests.measure.tiny import ROOT, SHAPE, tiny_model, write_family
 from transformers import GPTNeoXForCausalLM
 
@@ -40,3 +43,20 @@ def text(tmp_path, monkeypatch) -> Path:
     np.save(cache / f"training-{digest([lock.training_sha256, tokenizer.to_str()])}.npy", tokens)
     monkeypatch.setattr("helpers.measure.training.corpus.training_tokens.__defaults__", (cache,))
     return cache
+
+
+@pytest.fixture
+def pythia_sweep(tmp_path, monkeypatch) -> Path:
+    """The project's own sweep of Pythia made small, and the catalogue's family as small."""
+    monkeypatch.chdir(ROOT)
+    hub_families.made_small(monkeypatch, "pythia-deduped")
+    return hub_families.small_sweep(tmp_path / "pythia.yml")
+
+
+@pytest.fixture
+def family_hub(tmp_path, monkeypatch) -> Iterator[StandIn]:
+    """An empty stand-in of the Hub that this process takes for the Hub."""
+    stand_in = StandIn()
+    with stand_in.serving() as address:
+        take_for_the_hub(monkeypatch, address, tmp_path / "cache/hub")
+        yield stand_in

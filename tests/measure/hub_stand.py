@@ -2,9 +2,27 @@
 
 import contextlib
 import hashlib
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.measure.tiny import ROOT
+
+READ = """
+import json, sys
+from helpers.measure.text.documents import text_named
+from helpers.table.errors import QidError
+for place in sys.argv[1:]:
+    try:
+        found = text_named(place)
+        print(json.dumps([found.name, found.texts]))
+    except QidError as error:
+        print(json.dumps(str(error)))
+"""
 
 
 class HubStand(BaseHTTPRequestHandler):
@@ -43,3 +61,20 @@ def served(stand: type[HubStand]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def python(endpoint, cache, *words, **more):
+    """Run Python in a process of its own: the Hub's address is read where its client is imported."""
+    told = {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    told |= {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+    command = [sys.executable, "-W", "ignore", *map(str, words)]
+    return subprocess.run(
+        command, env=os.environ | told | more, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def read(endpoint, cache, *places, **more):
+    """Return name and documents of texts, or what is said of one that can't be had, as a process of its own has them."""
+    done = python(endpoint, cache, "-c", READ, *places, **more)
+    assert done.returncode == 0, done.stderr[-500:]
+    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -452,3 +452,19 @@ def test_what_is_kept_is_the_same_on_both_devices(wanted):
         assert theirs.decoded(name).is_cuda
         error = (own - models[0].get_parameter(name)).norm()
         assert (own - other).norm() < 0.1 * error
+
+
+@pytest.mark.parametrize("method", ["gaussian_noise", "gaussian_noise_by_input"])
+def test_gaussian_noise_is_the_same_draw_on_both_devices(method):
+    """The size of rounding's error, and the inputs, differ in their last digits."""
+    folder = ROOT / "data/tadpole/tadpole-128x3/step-007275"
+    wanted = QuantScheme(method, 3, 32, False, noise_seed=1)
+    tokens = torch.randint(0, 1024, (4, 512), generator=torch.Generator().manual_seed(0))
+    noise = []
+    for device in ("cpu", "cuda"):
+        model = GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False).to(device)
+        ((answer,),) = method_named(method).quantize([Checkpoint(model, folder)], [wanted], tokens, 2**30)
+        assert all(weight.device.type == device for weight in answer.weights.values())
+        noise.append({name: (answer.decoded(name) - model.get_parameter(name)).cpu() for name in answer.weights})
+    ours, theirs = noise
+    assert all((ours[name] - theirs[name]).norm() < 1e-3 * ours[name].norm() for name in ours)

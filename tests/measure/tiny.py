@@ -13,7 +13,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from helpers.measure.training.folder import write_manifest
 from helpers.table.checkpoint import CheckpointSpec
-from helpers.table.families import neox
+from helpers.table.families.shapes import neox
 
 ROOT = Path(__file__).parents[2]
 SHAPE = {"d_model": 32, "n_layers": 2}

@@ -42,18 +42,25 @@ MemoryGib = Annotated[
         help="Memory for rounding and scoring, beside the models. By default 1, on a GPU 0.6 of what is free."
     ),
 ]
+DiskBudget = Annotated[
+    float | None,
+    typer.Option(
+        help="GiB that weights from the Hub may take on the disk: each checkpoint is removed when it is measured. By"
+        " default they stay in the Hub's cache."
+    ),
+]
 
 
-def in_bytes(memory_gib: float | None) -> int | None:
-    """Return the number of bytes of so many GiB; None stays None, which lets the device decide.
+def in_bytes(gib: float | None, option: str = "--memory-gib") -> int | None:
+    """Return the number of bytes of so many GiB; None stays None, which is what `option` says then.
 
     Raises SpecError for what isn't an amount of memory.
     """
-    if memory_gib is None:
+    if gib is None:
         return None
-    if not 0 < memory_gib <= MOST_GIB:
-        raise SpecError(f"--memory-gib is {memory_gib:g}; accepted: more than 0, up to {MOST_GIB:,}")
-    return int(memory_gib * 2**30)
+    if not 0 < gib <= MOST_GIB:
+        raise SpecError(f"{option} is {gib:g}; accepted: more than 0, up to {MOST_GIB:,}")
+    return int(gib * 2**30)
 
 
 def end_with(failures: Sequence[str], what_failed: str) -> None:

@@ -1,14 +1,28 @@
 """The commands that measure: `qid sweep`, `qid search`, `qid study`, `qid checkpoints`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from helpers.commands.console import Device, MemoryGib, add, console, end_with, in_bytes
+from helpers.commands.console import Device, DiskBudget, MemoryGib, add, console, end_with, in_bytes
 from helpers.measure.sweep.places import Places
+from helpers.table.errors import SpecError
+
+if TYPE_CHECKING:
+    from helpers.measure.cluster.clusters import Cluster
 
 USUAL = Places()
+Where = Annotated[
+    str | None,
+    typer.Option(help="Measure on Dask's workers: local, ssh, slurm, or a scheduler's address tcp://HOST:PORT."),
+]
+Workers = Annotated[int | None, typer.Option(help="How many workers, local or of slurm. By default one a GPU or core.")]
+Hosts = Annotated[list[str] | None, typer.Option("--host", help="A host of ssh: NAME, or NAME:WORKERS.")]
+Shared = Annotated[
+    str | None,
+    typer.Option(help="Where workers that share no folder put records: s3://BUCKET/FOLDER, gs:// or abfs://."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,13 +37,37 @@ def sweep(
     table: Annotated[Path, typer.Option(help="The table to write.")] = USUAL.measurements,
     records: Annotated[Path, typer.Option(help="Where records go, one a measurement.")] = USUAL.records,
     memory_gib: MemoryGib = None,
+    disk_budget: DiskBudget = None,
+    cluster: Where = None,
+    workers: Workers = None,
+    host: Hosts = None,
+    shared: Shared = None,
 ) -> None:
-    """Measure what a sweep declares and the table doesn't hold yet."""
+    """Measure what a sweep declares and the table doesn't hold yet, here or on a cluster."""
+    from helpers.measure.cluster.run import run_sweep_on
     from helpers.measure.sweep.run import run_sweep
 
-    report = run_sweep(sweep_file, device, Places(table, records), console, in_bytes(memory_gib))
+    asked, places, memory_bytes = _cluster(cluster, workers, host, shared), Places(table, records), in_bytes(memory_gib)
+    disk_bytes = in_bytes(disk_budget, "--disk-budget")
+    if asked is None:
+        report = run_sweep(sweep_file, device, places, console, memory_bytes, disk_bytes=disk_bytes)
+    elif disk_bytes is None:
+        report = run_sweep_on(asked, sweep_file, device, places, console, memory_bytes)
+    else:
+        raise SpecError("--disk-budget and --cluster: accepted: one of the two, as workers' disks are their own")
     console.print(f"{table}: {report.n_measured} rows measured, {report.n_present} already there")
     end_with(report.failures, "not measured")
+
+
+def _cluster(where: str | None, workers: int | None, hosts: list[str] | None, shared: str | None) -> "Cluster | None":
+    """Return the cluster that is asked for, if any. Raises SpecError for one that isn't accepted."""
+    if where is None:
+        if workers or hosts or shared:
+            raise SpecError("--workers, --host and --shared say how a cluster is; accepted: with --cluster")
+        return None
+    from helpers.measure.cluster.clusters import Cluster
+
+    return Cluster(where, workers, tuple(hosts or ()), shared)
 
 
 def search(
@@ -64,13 +102,21 @@ def study(
     ] = USUAL.trials,
     trial_records: Annotated[Path, typer.Option(help="Where finished searches go.")] = USUAL.trial_records,
     memory_gib: MemoryGib = None,
+    cluster: Where = None,
+    workers: Workers = None,
+    host: Hosts = None,
+    shared: Shared = None,
 ) -> None:
-    """Train models, measure them and search them, unit by unit, each while the next is trained."""
+    """Train models, measure them and search them, unit by unit, each while the next is trained.
+
+    With --cluster the sweep's rows are measured there; training, searches and descriptions stay on this machine.
+    """
     from helpers.measure.study import Study, run_study
     from helpers.measure.training.unit import Unit
 
     places = Places(table, records, trials, trial_records, checkpoint_table)
-    declared = Study(sweep_file, device, places, in_bytes(memory_gib))
+    asked = _cluster(cluster, workers, host, shared)
+    declared = Study(sweep_file, device, places, in_bytes(memory_gib), asked)
     failures = run_study(declared, [Unit.parse(text, families) for text in unit], console)
     end_with(failures, "not measured")
 

@@ -39,7 +39,7 @@ def measure(
     group_size: GroupSize = None,
     text: Texts = ["prose", "code"],  # noqa: B006
     calibration: Annotated[
-        list[str], typer.Option(help="mixed, code or prose of the book, or files as for --text.")
+        list[str], typer.Option(help="mixed, code or prose of the book; wikitext2 or c4; or files as for --text.")
     ] = ["mixed"],  # noqa: B006
     tokens: Annotated[
         str | None, typer.Option(help="Training tokens, such as 2T: then it says what to expect.")

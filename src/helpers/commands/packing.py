@@ -1,4 +1,4 @@
-"""The commands that choose what stays in 16 bits and pack: `qid mixed`, `qid export`, `qid release`."""
+"""The commands that choose what stays in 16 bits and pack: `qid mixed`, `qid export`, `qid release`, `qid push`."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
+from rich.table import Table
 
-from helpers.commands.console import Device, add, console
+from helpers.commands.console import Device, add, console, print_table
 from helpers.commands.several import GroupSize, Spread
 from helpers.table import disk
 from helpers.table.errors import SpecError
 from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
+from helpers.table.words import visible
 
 if TYPE_CHECKING:  # what needs torch is loaded when a command runs
+    from helpers.measure.packing.push import Parcel
     from helpers.measure.text.own_texts import OwnTexts
 
 HELDOUT_SEQUENCES = 128  # one of each document, as the readers' sweeps have
@@ -27,7 +30,7 @@ Calibration = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the `qid` command."""
-    for command, cls in ((mixed, Spread), (export, Spread), (release, None)):
+    for command, cls in ((mixed, Spread), (export, Spread), (release, None), (push, None)):
         add(app, command, cls=cls)
 
 
@@ -143,3 +146,43 @@ def release(
     from helpers.measure.packing.release import release_family
 
     release_family(out, console)
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(help="A packed folder, as `qid export` writes it.")],
+    repository: Annotated[str, typer.Argument(help="Where on the Hub: owner/name.")],
+    base: Annotated[str | None, typer.Option(help="The 16-bit original on the Hub: owner/name[@revision].")] = None,
+    table: Annotated[Path, typer.Option(help="Measurements in which QiD is looked up for the card.")] = Path(
+        "results/local.parquet"
+    ),
+    public: Annotated[bool, typer.Option("--public", help="For everybody to see. By default private.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="In place of what the repository holds.")] = False,
+    really: Annotated[bool, typer.Option("--really", help="Send it. By default it is only shown.")] = False,
+) -> None:
+    """Send a packed folder with model card and provenance to the Hub in one commit; show it unless told to.
+
+    QiD stands on the card where the table has exactly these weights under exactly this scheme.
+    """
+    from helpers.measure.packing.push import parcel_of, send
+
+    parcel = parcel_of(folder, repository, base, table)
+    sizes = {name: parcel.n_bytes(name) for name in parcel.files}
+    access = "public" if public else "private"
+    whole = f"{len(sizes)} files, {sum(sizes.values()):,} bytes, {access}, in one commit"
+    if not really:
+        listed = Table("file", "bytes", box=None)
+        for name, n_bytes in sizes.items():
+            listed.add_row(visible(name), f"{n_bytes:,}")
+        print_table(listed)
+        print(f"\n{_card_of(parcel)}")
+        console.print(f"{repository}: {whole}; nothing was sent, --really sends it")
+        return
+    with console.status(f"{repository}: {whole}"):
+        address = send(parcel, public, replace)
+    console.print(f"{repository}: all of it is there already" if address is None else f"{address}: {whole}")
+
+
+def _card_of(parcel: "Parcel") -> str:
+    """Return the card that a parcel has in it."""
+    content = parcel.files["README.md"]
+    return content.decode() if isinstance(content, bytes) else content.read_text(encoding="utf-8")

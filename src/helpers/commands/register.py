@@ -3,7 +3,7 @@
 import datetime
 import subprocess
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from helpers.commands.console import add, console
 from helpers.table.disk import exclusive, refuse_unwritable
 from helpers.table.errors import ResultsError, SpecError
 from helpers.table.records import given
+
+if TYPE_CHECKING:
+    from helpers.table.checkpoint import CheckpointSpec
 
 RegisterFile = Annotated[Path, typer.Option("--register", help="The register's file.")]
 USUAL = Path("results/predictions.json")
@@ -50,27 +53,34 @@ def foretell(
 
 
 def foretell_outside(
-    model_file: Annotated[Path, typer.Argument(help="The description of a model from outside, data/outside/NAME.yml.")],
+    model: Annotated[
+        str, typer.Argument(help="A model from outside: its description, data/outside/NAME.yml, or a Hub repository.")
+    ],
     bits: Annotated[list[int], typer.Option(help="A bit width; repeat for more.")],
     group_size: Annotated[list[int], typer.Option(help="Weights that share a scale; repeat for more.")],
+    revision: Annotated[str | None, typer.Option(help="Of the Hub repository, of a family that is known.")] = None,
     rows: Annotated[bool, typer.Option("--rows", help="Ask about one scale a row too.")] = False,
     path: RegisterFile = USUAL,
 ) -> None:
-    """Write into the register what every law says of a model from outside: QiD and KL, on code and on prose."""
+    """Write into the register what every law says of a model from outside: QiD and KL, on code and on prose.
+
+    Of a revision on the Hub it is asked on code, which sweeps score on.
+    """
     from helpers.analyse.fits.stored import read_fits
-    from helpers.analyse.judgement.foretold import Questions, foretold
+    from helpers.analyse.judgement.foretold import Questions, foretold, known_of
     from helpers.analyse.questions.register import added, read_register, write_register
     from helpers.analyse.rows.outcomes import OUTCOMES
     from helpers.analyse.rows.study import HELDOUT, PROSE
     from helpers.table.families.outside import read_outside
 
     refuse_unwritable(path)
-    model, today, commit = read_outside(model_file), _today(), _commit()
-    questions = Questions(bits, [*group_size, *([None] if rows else [])], (HELDOUT, PROSE))
+    described = read_outside(Path(model)) if revision is None else known_of(_published(model, revision))
+    texts, today, commit = (HELDOUT, PROSE) if revision is None else (HELDOUT,), _today(), _commit()
+    questions = Questions(bits, [*group_size, *([None] if rows else [])], texts)
     new = []
     for outcome in OUTCOMES.values():
         fits = read_fits(outcome=outcome)
-        new += foretold(fits, given(fits.default).law, model, questions, today, commit)
+        new += foretold(fits, given(fits.default).law, described, questions, today, commit)
     with exclusive(path, doing="writing"):
         write_register(added(read_register(path), new), path)
     console.print(f"{path}: {len(new)} predictions of {len({entry.law for entry in new})} laws")
@@ -94,6 +104,22 @@ def settle(
     n_open = sum(entry.outcome == OPEN for entry in after)
     known = [entry.hit for entry in after if entry.hit is not None and entry.level is not None]  # a band is no interval
     console.print(f"{path}: {len(after)} predictions, {n_open} open; {sum(known)} of {len(known)} intervals hold")
+
+
+def _published(repository: str, revision: str) -> "CheckpointSpec":
+    """Return a checkpoint of a family on the Hub. Raises SpecError where none is known, or it is known to be bad."""
+    from helpers.table.families.catalogue import HUB_FAMILIES
+    from helpers.table.families.hub import known_bad, refusal
+
+    for family in HUB_FAMILIES.values():
+        spec = family.found(repository, revision)
+        if spec is not None:
+            bad = known_bad(family, spec)
+            if bad is not None:
+                raise SpecError(refusal(bad, spec))
+            return spec
+    accepted = f"a revision of {', '.join(HUB_FAMILIES)}"
+    raise SpecError(f"{repository} at {revision}: of no family that is known; accepted: {accepted}")
 
 
 def _today() -> str:

@@ -12,8 +12,8 @@ GroupSize = Annotated[
 Texts = Annotated[
     list[str],
     typer.Option(
-        help="prose, code or unseen of the book, .txt, .jsonl or .parquet files, folders of .txt files, or of the Hub"
-        " hf://datasets/OWNER/NAME@COMMIT/FILE.parquet#COLUMN."
+        help="prose, code or unseen of the book; refinedweb, wikitext2 or c4; .txt, .jsonl or .parquet files, folders"
+        " of .txt files, or of the Hub hf://datasets/OWNER/NAME@COMMIT/FILE.parquet#COLUMN."
     ),
 ]
 SEVERAL = ("--bits", "--method", "--text", "--calibration", "--seeds")

@@ -4,13 +4,18 @@ A unit is one model of one family. Training, measuring and describing are three 
 leave it idle between their kernels. A kill loses nothing that was finished; run it again to go on.
 """
 
+import contextlib
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
 
+from helpers.measure.cluster.clusters import Cluster, address_of, opened
+from helpers.measure.cluster.run import run_sweep_on
 from helpers.measure.describing.checkpoint_rows import describe_family
 from helpers.measure.sweep.declaration import family_names
 from helpers.measure.sweep.places import Places
@@ -24,12 +29,16 @@ from helpers.table.errors import SpecError
 
 @dataclass(frozen=True)
 class Study:
-    """A study: a sweep with train-FAMILY.yml beside it, on which device, and where everything goes."""
+    """A study: a sweep with train-FAMILY.yml beside it, on which device, and where everything goes.
+
+    With a cluster the sweep's rows are measured there; training, searches and descriptions stay on this machine.
+    """
 
     sweep: Path
     device: str
     places: Places
     memory_bytes: int | None = None
+    cluster: Cluster | None = None
 
     def plan_of(self, unit: Unit) -> Path:
         """Return the plan that trains a unit. Raises SpecError when there is none or the study lacks the unit."""
@@ -49,6 +58,21 @@ def run_study(study: Study, units: list[Unit], console: Console) -> list[str]:
     Raises SpecError before any work for a unit without a plan, and what training raises.
     """
     plans = [study.plan_of(unit) for unit in units]
+    with _with_workers(study, console) as study:
+        return _run(study, units, plans, console)
+
+
+@contextlib.contextmanager
+def _with_workers(study: Study, console: Console) -> Iterator[Study]:
+    """Start the workers once; the study's own processes know them by the scheduler's address."""
+    if study.cluster is None:
+        yield study
+        return
+    with opened(study.cluster, study.device, console) as client:
+        yield replace(study, cluster=Cluster(address_of(client), records=study.cluster.records))
+
+
+def _run(study: Study, units: list[Unit], plans: list[Path], console: Console) -> list[str]:
     spawn = get_context("spawn")  # a forked process can't use a GPU that its parent uses
     with ProcessPoolExecutor(1, spawn) as measuring, ProcessPoolExecutor(1, spawn) as describing:
         pending: list[Future[list[str]]] = []
@@ -60,7 +84,8 @@ def run_study(study: Study, units: list[Unit], console: Console) -> list[str]:
 
 def _measure(study: Study, unit: Unit) -> list[str]:
     console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    report = run_sweep(study.sweep, study.device, study.places, console, study.memory_bytes, unit)
+    run = run_sweep if study.cluster is None else partial(run_sweep_on, study.cluster)
+    report = run(study.sweep, study.device, study.places, console, study.memory_bytes, unit)
     console.print(f"{unit.family}/{unit.model}: {report.n_measured} rows measured, {report.n_present} already there")
     searched = run_search(study.sweep, study.device, study.places, console, study.memory_bytes, unit)
     console.print(f"{unit.family}/{unit.model}: {searched.n_searched} searches, {searched.n_recipes} recipes measured")

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from helpers.measure.comparing.compare import Wanted, compare
 from helpers.measure.models import checkpoints
+from helpers.measure.models.hub import having
 from helpers.measure.models.memory import default_budget
 from helpers.measure.packing import export, gptq_format, release
 from helpers.measure.rounding import one_checkpoint
@@ -221,7 +222,7 @@ def test_a_revision_of_a_repository_is_asked_for(text, original, packed, monkeyp
         shutil.copytree(packed, tmp_path / f"copy-{len(asked)}")
         return tmp_path / f"copy-{len(asked)}"
 
-    monkeypatch.setattr(checkpoints, "download", download)
+    monkeypatch.setattr(having, "newest", download)
     found = compared(text, original, "owner/name@4bit", "owner/name")
     assert asked == [("owner/name", "4bit"), ("owner/name", "main")]
     assert [line.checkpoint for line in found.lines] == ["owner/name@4bit", "owner/name"]

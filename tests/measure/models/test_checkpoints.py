@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from helpers.measure.models import checkpoints
+from helpers.measure.models.hub import revisions
 from helpers.table.errors import CheckpointError
 from helpers.table.families import catalogue
 
@@ -589,7 +590,7 @@ def test_a_download_that_fails_is_one_line_whatever_it_raises(monkeypatch, error
     def fail(*_args, **_settings):
         raise error
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    monkeypatch.setattr(revisions, "http_backoff", fail)
     said = " ".join(str(error).split()) or type(error).__name__
     with pytest.raises(CheckpointError, match=f"EleutherAI/pythia-14m at step1000: {said}$"):
         checkpoints.fetch(pythia_spec())

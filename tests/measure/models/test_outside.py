@@ -6,7 +6,7 @@ import pytest
 from tests.measure.foreign import configuration
 from transformers import AutoModelForCausalLM
 
-from helpers.measure.models import checkpoints
+from helpers.measure.models.hub import having
 from helpers.measure.models.outside import checkpoint_of
 from helpers.table.errors import CheckpointError, SpecError
 
@@ -43,7 +43,7 @@ def test_a_manifest_above_the_folder_describes_it(family):
 
 
 def test_a_revision_of_a_family_that_is_known_here_has_its_facts(folder, monkeypatch):
-    monkeypatch.setattr(checkpoints, "download", lambda repository, revision: folder)
+    monkeypatch.setattr(having, "newest", lambda repository, revision: folder)
     spec, place = checkpoint_of("EleutherAI/pythia-70m", "step1000", None)
     assert (spec.family, spec.step, place) == ("pythia", 1000, folder)
     other, _ = checkpoint_of("owner/name", None, None)

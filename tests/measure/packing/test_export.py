@@ -383,6 +383,8 @@ def test_the_command_says_in_one_line_what_is_off(family, tmp_path, changes, mes
 
 def row(scheme_id: str, losses: tuple[float, ...], method: str = "gptq", eval_id: str = "e", sha: str = "w") -> dict:
     return {
+        "measurement_id": f"{scheme_id} on {eval_id}",
+        "eval_dataset": "prose",
         "weights_sha256": sha,
         "scheme_id": scheme_id,
         "method": method,
@@ -617,8 +619,8 @@ def test_everything_that_is_not_weights_goes_along(source, tmp_path):
     (folder / "additional_chat_templates/tools.jinja").write_text("{{ tools }}")
     (folder / "original").mkdir()
     export.export(folder, rounded, scheme(), tmp_path / "out")
-    own = {"config.json", "model.safetensors", "quantize_config.json", "tokenizer.json", "additional_chat_templates"}
-    assert {*os.listdir(tmp_path / "out")} == own | beside.keys()
+    own = {"config.json", "model.safetensors", "quantize_config.json", "provenance.json", "tokenizer.json"}
+    assert {*os.listdir(tmp_path / "out")} == own | beside.keys() | {"additional_chat_templates"}
     assert all((tmp_path / "out" / name).read_text() == text for name, text in beside.items())
     assert (tmp_path / "out/additional_chat_templates/tools.jinja").read_text() == "{{ tools }}"
     assert "quantization_config" in json.loads((tmp_path / "out/config.json").read_text())

@@ -263,7 +263,8 @@ def test_a_checkpoint_named_by_two_parts_is_one_job(tmp_path, family):
         (
             "{sequences: 128}",
             "\n  sequences: 128\n  texts: [heldout, seen]",
-            r"sweep\.yml:4: 'texts' is \['heldout', 'seen'\]; accepted: one or more of heldout, unseen, prose, each once",
+            r"sweep\.yml:4: 'texts' is \['heldout', 'seen'\]; accepted: one or more of heldout, unseen, prose, "
+            "refinedweb, wikitext2, c4, each once, or hf://",
         ),
         (
             "sequences: 128",
@@ -354,11 +355,21 @@ def test_a_group_must_divide_the_widths_of_any_architecture(tmp_path, family):
         ("pythia", 96, r"pythia-14m: group_size 96 .* attention\.query_key_value \(128\),.*a divisor of 128"),
         ("olmo-2", 96, r"OLMo-2-0425-1B: group_size 96 .* self_attn\.q_proj \(2048\),.*a divisor of 2048"),
         ("smollm2", 128, r"SmolLM2-135M: group_size 128 .* self_attn\.o_proj \(576\),.*a divisor of 192"),
+        ("datadecide", 128, r"DataDecide-dolma1_7-4M: group_size 128 .* self_attn\.q_proj \(64\),.*a divisor of 64"),
+        ("gemstones", 512, r"Gemstone-256x23: group_size 512 .* self_attn\.q_proj \(256\),.*a divisor of 256"),
     ],
 )
 def test_a_group_must_divide_the_widths_of_a_hub_family_without_its_files(tmp_path, name, group_size, refusal):
     path = write_sweep(tmp_path / "s.yml", name, RTN.format(group_size))
     with pytest.raises(SpecError, match=rf"s\.yml:6: rtn 4 bits g{group_size} symmetric on {refusal}"):
+        read_sweep(path)
+
+
+@pytest.mark.parametrize("size", ["4M", "6M", "10M", "14M", "16M", "20M", "90M", "530M"])
+def test_groups_of_128_do_not_divide_the_widths_of_eight_of_datadecides_sizes(tmp_path, size):
+    model = f"DataDecide-c4-{size}"
+    path = write_sweep(tmp_path / "s.yml", f"datadecide\n    models: [{model}]", RTN.format(128))
+    with pytest.raises(SpecError, match=rf"{model}: group_size 128 doesn't divide the input width of"):
         read_sweep(path)
 
 
@@ -437,7 +448,7 @@ PLANNED = [path for path in sorted((ROOT / "sweeps").glob("*.yml")) if names_its
 
 
 def test_the_sweeps_of_the_pocket_and_of_hub_families_are_among_those_planned():
-    assert {path.stem for path in PLANNED} >= {"pocket", "crosscheck", "pythia", "olmo-2", "smollm2"}
+    assert {path.stem for path in PLANNED} >= {"pocket", "crosscheck", "pythia", "olmo-2", "smollm2", "datadecide"}
     swept = {part["family"] for path in PLANNED for part in yaml.safe_load(path.read_text())["parts"]}
     assert {name.removesuffix("-deduped") for name in HUB_FAMILIES} <= {name.removesuffix("-deduped") for name in swept}
 
@@ -483,7 +494,7 @@ def test_too_few_positions_are_that_checkpoints_failure_and_are_told_by_the_plan
     assert len(sweep.parts[0].checkpoints) == 1
     (failure,) = sweep.failures
     assert failure.endswith(": 65 tokens a sequence; accepted: up to 64 (its positions)")
-    path.write_text(path.read_text().replace("65", "64"))
+    path.write_text(path.read_text().replace("seq_len: 65", "seq_len: 64"))
     assert not read_sweep(path).failures
 
 

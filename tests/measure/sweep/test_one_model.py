@@ -29,7 +29,10 @@ def _from_the_top_folder(monkeypatch):
         ({"seeds": (-1,)}, "--seeds is -1; accepted: 0 to 2147483647"),
         ({"seeds": (10**20,)}, "--seeds is 100000000000000000000; accepted: 0 to 2147483647"),
         ({"methods": ("gpqt",)}, "unknown method 'gpqt'; accepted: autogptq, awq, cmpq"),
-        ({"texts": ("none.txt",)}, "none.txt: no such file; accepted: prose, code, unseen, or a file"),
+        (
+            {"texts": ("none.txt",)},
+            "none.txt: no such file; accepted: prose, code, unseen, refinedweb, wikitext2, c4, or a file",
+        ),
         ({"revision": "main"}, "a folder has no --revision 'main'; accepted: a folder, or a Hub repository"),
     ],
 )

@@ -20,7 +20,7 @@ from helpers.measure.models import checkpoints
 from helpers.measure.rounding import layerwise
 from helpers.measure.rounding.methods import rtn
 from helpers.measure.scoring import evaluate
-from helpers.measure.sweep import engine, jobs
+from helpers.measure.sweep import engine, jobs, subjects
 from helpers.measure.sweep import run as sweep
 from helpers.measure.training.folder import write_manifest
 from helpers.table import files
@@ -269,7 +269,7 @@ def test_a_disk_that_is_full_ends_the_sweep_and_is_no_checkpoints_failure(tmp_pa
     def full(*_):
         raise ResultsError("somewhere: can't be written (No space left on device)")
 
-    monkeypatch.setattr(engine, "evaluation_blocks", full)
+    monkeypatch.setattr(subjects, "evaluation_blocks", full)
     with pytest.raises(ResultsError, match="No space left"):
         sweep.run_sweep(declared, "cpu", places_in(tmp_path), QUIET)
     assert files.read_table(tmp_path / "table.parquet").num_rows == 0

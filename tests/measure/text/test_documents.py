@@ -69,7 +69,9 @@ def test_a_table_without_texts_says_which_columns_it_has(tmp_path):
 
 def test_what_is_not_there_says_what_is_accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(CorpusError, match=r"^proze: no such text; accepted: prose, code, unseen, or a file"):
+    with pytest.raises(
+        CorpusError, match=r"^proze: no such text; accepted: prose, code, unseen, refinedweb, wikitext2, c4, or a file"
+    ):
         text_named("proze")
     with pytest.raises(CorpusError, match="no .txt file there"):
         read_documents(tmp_path)

@@ -1,16 +1,12 @@
 """Texts of data sets on the Hub, from a stand-in on this machine that speaks as much of its protocol as that takes."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.measure.foreign import passages, texts, write_model, write_texts
-from tests.measure.hub_stand import HubStand, served
-from tests.measure.tiny import ROOT
+from tests.measure.hub_stand import HubStand, python, read, served
 
 from helpers.measure.text.hub_texts import FORM, hub_text
 from helpers.table.errors import SpecError
@@ -18,17 +14,6 @@ from helpers.table.files import read_table
 
 COMMIT, FILE = "c" * 40, "plain/test-00000-of-00001.parquet"
 TEXT = f"hf://datasets/someone/words@{COMMIT}/{FILE}"
-READ = """
-import json, sys
-from helpers.measure.text.documents import text_named
-from helpers.table.errors import QidError
-for place in sys.argv[1:]:
-    try:
-        found = text_named(place)
-        print(json.dumps([found.name, found.texts]))
-    except QidError as error:
-        print(json.dumps(str(error)))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +43,6 @@ def hub(tmp_path_factory):
         yield address
 
 
-def python(endpoint, cache, *words, **more):
-    """Run Python in a process of its own: the Hub's address is read where its client is imported."""
-    told = {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    told |= {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
-    command = [sys.executable, "-W", "ignore", *map(str, words)]
-    return subprocess.run(
-        command, env=os.environ | told | more, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-
-
-def read(endpoint, cache, *places, **more):
-    done = python(endpoint, cache, "-c", READ, *places, **more)
-    assert done.returncode == 0, done.stderr[-500:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
 def test_rows_of_a_column_are_documents_and_the_name_says_where_they_are_from(hub, tmp_path):
     rows, column = read(hub, tmp_path, TEXT, f"{TEXT}#body")
     assert rows == [f"{TEXT}#text", passages(24)]
@@ -86,8 +55,8 @@ def test_what_cannot_be_had_is_one_line(hub, tmp_path):
     asked = {
         words: f"{words}: no commit; accepted: {FORM} (the newest is {COMMIT} now)",
         f"{words}@main/{FILE}": f"'main' isn't a commit; accepted: {FORM} (main is {COMMIT} now)",
-        f"{words}@{COMMIT}": f"no Parquet file; accepted: {FORM} (there: {FILE}, plain/train.parquet)",
-        f"{words}@{COMMIT}/../x.parquet": "no Parquet file",
+        f"{words}@{COMMIT}": f"no .parquet or .json.gz file; accepted: {FORM} (there: {FILE}, plain/train.parquet)",
+        f"{words}@{COMMIT}/../x.parquet": "no .parquet or .json.gz file",
         f"{none}@{COMMIT}/": "(that commit has none; look at @refs%2Fconvert%2Fparquet)",
         f"{words}@{COMMIT}/x.parquet": f"no such file (there: {FILE}, plain/train.parquet)",
         f"{words}@{COMMIT}/plain/train.parquet": f"{words}@{COMMIT}/plain/train.parquet#text: not a Parquet table",
@@ -114,7 +83,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path):
 )
 def test_another_form_is_refused_without_asking(address):
     with pytest.raises(SpecError, match="accepted of the Hub: hf://datasets/OWNER/NAME@COMMIT/FILE.parquet#COLUMN"):
-        hub_text(address, "text")
+        hub_text(address)
 
 
 def test_a_model_is_measured_on_it_and_the_row_has_the_address(hub, tmp_path):

@@ -1,6 +1,6 @@
 """Quantized checkpoints beside their 16-bit original on the same tokens: one forward pass of each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from helpers.measure.comparing import refusals, stored
 from helpers.measure.comparing.loading import Quantized, load, load_file, method_of
+from helpers.measure.comparing.pairs import REVISION
 from helpers.measure.models import checkpoints, failures, gguf_files, outside
 from helpers.measure.models.decoders import positions_of
 from helpers.measure.rounding import one_checkpoint
@@ -25,8 +26,6 @@ from helpers.measure.text.token_blocks import Blocks
 from helpers.table.errors import CheckpointError
 from helpers.table.names import at_home
 from helpers.table.paired_error import paired_error, perplexity_ratio
-
-REVISION = "@"  # between a Hub repository and its branch, tag or commit
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,28 @@ class _Original:
     texts: tuple[_Text, ...]
 
 
-def compare(wanted: Wanted, device: str, console: Console) -> Comparison:
+def folder_of(name: str) -> Path:
+    """Return the folder of a model by its name: a folder, a GGUF file, or a Hub repository, with @revision or not."""
+    repository, _, revision = (name, "", "") if at_home(name).exists() else name.partition(REVISION)
+    file = outside.gguf_file(name)
+    if file is not None:
+        return gguf_files.cached_checkpoint_of(file, gguf_files.CACHE)
+    folder = outside.folder_of(repository, revision or None)
+    outside.refuse_other_layouts(folder)
+    return folder
+
+
+def compare(wanted: Wanted, device: str, console: Console, place_of: Callable[[str], Path] = folder_of) -> Comparison:
     """Compare checkpoints with their 16-bit original, and say on `console` what is done.
 
+    `place_of` gives the folder of a model by its name.
     Raises SpecError, CheckpointError or CorpusError where the original or a text can't be used; of the other
     checkpoints the result says why.
     """
     texts = [text_named(place) for place in wanted.texts]
     refuse_same_names(texts)
     refusals.refuse_gguf_original(wanted.base)
-    folders = [_folder_of(name) for name in (wanted.base, *wanted.others)]
+    folders = [place_of(name) for name in (wanted.base, *wanted.others)]
     refusals.refuse_same_folder(folders)
     lines: list[Line] = []
     refused: list[str] = []
@@ -118,17 +129,6 @@ def compare(wanted: Wanted, device: str, console: Console) -> Comparison:
                 line = failures.failure_of(error, name, device)
                 refused.append(line.removeprefix(f"{name}: ") if line.startswith(f"{name}: {folder}") else line)
     return Comparison(tuple(lines), tuple(refused))
-
-
-def _folder_of(name: str) -> Path:
-    """Return the folder of a model by its name: a folder, a GGUF file, or a Hub repository, with @revision or not."""
-    repository, _, revision = (name, "", "") if at_home(name).exists() else name.partition(REVISION)
-    file = outside.gguf_file(name)
-    if file is not None:
-        return gguf_files.cached_checkpoint_of(file, gguf_files.CACHE)
-    folder = outside.folder_of(repository, revision or None)
-    outside.refuse_other_layouts(folder)
-    return folder
 
 
 def _original(folder: Path, texts: Sequence[Documents], wanted: Wanted, device: str, tell: Tell) -> _Original:

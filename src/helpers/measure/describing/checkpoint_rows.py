@@ -14,11 +14,11 @@ from rich.progress import Progress
 from torch import Tensor
 
 from helpers.measure.describing import curvature, weight_statistics
+from helpers.measure.describing.sizes import refuse_other_sizes
 from helpers.measure.models import activations, checkpoints
 from helpers.measure.models.decoders import Decoder, decoder_of
 from helpers.measure.models.failures import failure_of
 from helpers.measure.models.precision import matrix_products, refuse_missing_device
-from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.table import disk
 from helpers.table import files as results

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from helpers.measure.models.as_linear import OF_EXPERTS, has_experts, in_parts, loaded_in_parts, with_linear_layers
-from helpers.measure.models.decoders import caps_attention, decoder_of, first_line
+from helpers.measure.models.decoders import caps_attention, decoder_of
 from helpers.measure.models.failures import refusals_named, said_of
+from helpers.measure.models.hub import having
+from helpers.measure.models.hub.storage import SHARED, Storage
+from helpers.measure.models.shards import SINGLE, hash_of_all, refuse_second_answer, weight_names
 from helpers.measure.models.trial import refuse_another_walk
 from helpers.table.checkpoint import NOTHING_BESIDE, Beside, CheckpointSpec
 from helpers.table.errors import CheckpointError
@@ -29,9 +30,6 @@ from helpers.table.families.catalogue import MANIFEST
 from helpers.table.readers import read_json_mapping
 from helpers.table.records import digest
 
-HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer.json")
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
 # What a configuration may say that makes its weights others than those the two names above hold
 OTHER_WEIGHTS = {
     "auto_map": "needs code of its own ('auto_map'); accepted: what transformers itself knows",
@@ -55,43 +53,46 @@ OBSOLETE_KEYS = (
 class LocalCheckpoint:
     """A checkpoint on this disk: its folder, the content address of its weights, the commit if it has one.
 
-    `beside` is what else its rows' keys need.
+    `beside` is what else its rows' keys need; `pickle_sha256` stands for the pickles that it was converted from.
     """
 
     folder: Path
     weights_sha256: str
     commit: str | None
     beside: Beside = NOTHING_BESIDE
+    pickle_sha256: str | None = None
 
 
-def fetch(spec: CheckpointSpec) -> LocalCheckpoint:
-    """Return the checkpoint's folder on this disk, downloading a Hub revision first if need be.
+def describe(spec: CheckpointSpec, from_pickle: bool = False, storage: Storage = SHARED) -> LocalCheckpoint:
+    """Return a checkpoint as far as its rows' keys need it: of a Hub revision no weights are downloaded.
 
-    Weights are hashed only where the description doesn't say what they must be; `load` verifies them.
+    Its folder has the configuration and the tokenizer. Where the Hub doesn't say the weights' hash they are fetched.
+    Raises as `fetch` does.
+    """
+    if spec.revision is None:
+        return fetch(spec)
+    return _local(spec, having.described(spec.location, spec.revision, from_pickle, storage))
+
+
+def fetch(spec: CheckpointSpec, from_pickle: bool = False, storage: Storage = SHARED) -> LocalCheckpoint:
+    """Return the checkpoint's folder on this disk, downloading a Hub revision into `storage` first if need be.
+
+    Weights are hashed only where neither the description nor the Hub says what they must be; `load` verifies them.
     Raises CheckpointError when it is missing, has no safetensors, or another configuration than is described: a row's
     id has the weights, not what is computed with them.
     """
-    if spec.revision is None:
-        folder, commit = Path(spec.location), None
-    else:
-        folder = download(spec.location, spec.revision)
-        commit = folder.name
-    weight_files(folder)
-    refuse_another_architecture(folder, spec.architecture)
-    beside = NOTHING_BESIDE if spec.architecture is not None else beside_of(folder)
-    return LocalCheckpoint(folder, spec.weights_sha256 or weights_sha256(folder), commit, beside)
+    here = having.Here(Path(spec.location))
+    if spec.revision is not None:
+        here = having.with_weights(spec.location, spec.revision, from_pickle, storage)
+    weight_files(here.folder)
+    return _local(spec, here)
 
 
-def download(repository: str, revision: str) -> Path:
-    """Return the folder of a Hub revision in the local cache, downloaded if need be. Raises CheckpointError."""
-    name = f"{repository} at {revision}"
-    try:
-        return Path(huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=[*HUB_FILES]))
-    except LocalEntryNotFoundError:
-        raise CheckpointError(f"{name}: not in the local cache, and the Hub can't be reached") from None
-    except Exception as error:  # of HTTP, of its client, of a page in place of JSON: they have no base in common
-        said = " ".join(str(error).split())  # all of it: the Hub's first line is a status, its reason is the last one
-        raise CheckpointError(f"{name}: {said or type(error).__name__}") from None
+def _local(spec: CheckpointSpec, here: having.Here) -> LocalCheckpoint:
+    refuse_another_architecture(here.folder, spec.architecture)
+    sha256 = spec.weights_sha256 or here.weights_sha256 or weights_sha256(here.folder)
+    beside = NOTHING_BESIDE if spec.architecture is not None else beside_of(here.folder)
+    return LocalCheckpoint(here.folder, sha256, here.commit, beside, here.pickle_sha256)
 
 
 def weight_files(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> list[Path]:
@@ -100,36 +101,13 @@ def weight_files(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> li
     Raises CheckpointError when one is missing, when the folder has two answers (a single file beside the shards of
     an index, an adapter beside the model), and as `config_of` does where the configuration names others.
     """
-    index = folder / INDEX
-    names = _shards_of(index) if index.exists() else [SINGLE]
+    names = weight_names(folder)
     for name in ("config.json", *names):
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder / name}: missing (accepted: a folder with config.json and safetensors)")
-    if SINGLE not in names and (folder / SINGLE).exists():
-        raise CheckpointError(
-            f"{folder}: {SINGLE} beside {INDEX} of {len(names)} other files; accepted: one of the two"
-        )
-    for name in ADAPTERS:
-        if (folder / name).exists():
-            raise CheckpointError(f"{folder / name}: an adapter beside the weights; accepted: one merged into them")
+    refuse_second_answer(folder, names, lambda name: (folder / name).exists())
     settings_of(folder, refused)
     return [folder / name for name in names]
-
-
-def _shards_of(index: Path) -> list[str]:
-    """Return the names of the files in an index of shards, which lie in its folder."""
-    try:
-        names = set(read_json_mapping(index)["weight_map"].values())
-    except OSError as error:
-        raise CheckpointError(f"{index}: {error.strerror}") from None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{index}: not an index of shards ({first_line(error)})") from None
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-            raise CheckpointError(f"{index}: {name!r:.80}; accepted: names of safetensors files in the same folder")
-    if not names:
-        raise CheckpointError(f"{index}: no file; accepted: one shard or more")
-    return sorted(names)
 
 
 def settings_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> dict[str, Any]:
@@ -183,7 +161,7 @@ def weights_sha256(folder: Path) -> str:
     for path in weight_files(folder):
         with path.open("rb") as file:
             hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return next(iter(hashes.values())) if len(hashes) == 1 else digest(hashes)
+    return hash_of_all(hashes)
 
 
 def config_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> PretrainedConfig:

@@ -9,6 +9,8 @@ from torch import nn
 from helpers.measure.models import checkpoints, gguf_files
 from helpers.measure.models.as_linear import with_linear_layers
 from helpers.measure.models.decoders import blocks_of, meta_model
+from helpers.measure.models.hub import having
+from helpers.measure.models.shards import ADAPTERS, INDEX, SINGLE
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families.catalogue import HUB_FAMILIES, MANIFEST, read_manifest
@@ -56,7 +58,7 @@ def folder_of(model: str, revision: str | None) -> Path:
     if folder.exists() or (revision is None and not REPOSITORY.fullmatch(model)):
         asked = "no such folder" if revision is None else f"a folder has no --revision '{revision}'"
         raise SpecError(f"{model}: {asked}; accepted: a folder, or a Hub repository such as owner/name")
-    return checkpoints.download(model, revision or "main")
+    return having.newest(model, revision or "main")
 
 
 def _described(folder: Path) -> CheckpointSpec | None:
@@ -70,8 +72,8 @@ def _described(folder: Path) -> CheckpointSpec | None:
 
 def _published(repository: str, revision: str | None) -> CheckpointSpec | None:
     """Return what a family on the Hub that this package knows says of a revision, if there is one."""
-    every = (spec for family in HUB_FAMILIES.values() for spec in family.checkpoints())
-    return next((spec for spec in every if (spec.location, spec.revision) == (repository, revision)), None)
+    known = (family.found(repository, revision) for family in HUB_FAMILIES.values())
+    return next((spec for spec in known if spec is not None), None)
 
 
 def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec:
@@ -113,10 +115,10 @@ def _counted(folder: Path, on_the_hub: tuple[str, str] | None) -> CheckpointSpec
 def refuse_other_layouts(folder: Path) -> None:
     """Raise CheckpointError for an adapter by itself and for weights in a pickle: each has a way out of its own."""
     names = {path.name for path in folder.iterdir()}
-    for adapter in checkpoints.ADAPTERS:
+    for adapter in ADAPTERS:
         if adapter in names:
             raise CheckpointError(f"{folder / adapter}: an adapter; accepted: a model with it merged in, saved whole")
-    if not names & {checkpoints.SINGLE, checkpoints.INDEX}:
+    if not names & {SINGLE, INDEX}:
         pickle = next((name for name in PICKLES if name in names), None)
         if pickle is not None:
             raise CheckpointError(f"{folder / pickle}: a pickle, which can run code; accepted: safetensors")

@@ -33,6 +33,7 @@ from helpers.measure.models import checkpoints
 from helpers.measure.models.as_linear import has_experts, has_transposed
 from helpers.measure.models.decoders import Decoder, meta_model
 from helpers.measure.models.stacking import listening
+from helpers.measure.packing import provenance
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.grids import IntegerWeight, consecutive_groups
@@ -47,7 +48,7 @@ from helpers.table.scheme import QuantScheme
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
 CHAT_TEMPLATES = "additional_chat_templates"  # a folder that transformers writes
-DESCRIPTIONS = ("config.json", "quantize_config.json", "checkpoint.json")
+DESCRIPTIONS = ("config.json", "quantize_config.json", "checkpoint.json", provenance.NAME)
 WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx", ".npz")
 
 
@@ -104,12 +105,12 @@ def export_rounded(
     refuse(scheme, out)
     disk.refuse_unwritable(out)
     with disk.exclusive(out, doing="writing"):
-        checkpoint, _ = one_checkpoint.load_folder(folder, device)
+        checkpoint, weights_sha256 = one_checkpoint.load_folder(folder, device)
         refuse_unstorable(checkpoint, scheme, out)
         scheme, tokens = one_checkpoint.calibrated(checkpoint, scheme, own)
         with _counted_passes(checkpoint.decoder, tell):
             rounded = one_checkpoint.round_checkpoint(checkpoint, scheme, tokens)
-        _write(folder, rounded, scheme, out)
+        _write(folder, rounded, scheme, out, weights_sha256)
     return rounded, scheme
 
 
@@ -136,10 +137,10 @@ def export(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
     """
     refuse(scheme, out)
     with disk.exclusive(out, doing="writing"):
-        _write(folder, rounded, scheme, out)
+        _write(folder, rounded, scheme, out, checkpoints.weights_sha256(folder))
 
 
-def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> None:
+def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path, weights_sha256: str) -> None:
     if not rounded.weights:
         raise QuantizationError("nothing is rounded; accepted in a packed checkpoint: one matrix or more")
     _refuse_unpackable(folder)
@@ -167,6 +168,8 @@ def _write(folder: Path, rounded: Rounded, scheme: QuantScheme, out: Path) -> No
             (unfinished / "quantize_config.json").write_text(
                 json.dumps(quantization, indent=2) + "\n", encoding="utf-8"
             )
+        made = provenance.made_of(weights_sha256, scheme, rounded, unfinished / "model.safetensors")
+        (unfinished / provenance.NAME).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
         _copy_others(folder, unfinished)
 
 

@@ -4,31 +4,28 @@ Each model's last step is rounded by GPTQ to 2, 3 and 4 bits and written beside 
 and a provenance.json. QiD comes from the tracked table, where it has the same weights and the same scheme.
 """
 
-import hashlib
 import json
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from helpers.measure.packing import export
+from helpers.measure.packing.provenance import NAME, made_of
+from helpers.measure.packing.provenance import measured as given_rows
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.rounded import Rounded
 from helpers.table import disk, files
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
-from helpers.table.paired_error import paired_error
-from helpers.table.records import given, key_of
+from helpers.table.records import given
 from helpers.table.scheme import QuantScheme
 
 FAMILY = Path("data/tadpole")
 TABLE = Path("results/measurements.parquet")
 BITS = (2, 3, 4)
 GROUP_SIZE = 32
-PACKAGES = ("qid-book", "torch", "transformers", "safetensors", "tokenizers")
 
 CARD = """---
 license: apache-2.0
@@ -59,24 +56,7 @@ made of. It belongs to The QiD Book, version {version}.
 
 def measured(spec: CheckpointSpec, scheme: QuantScheme, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return QiD of a checkpoint under a scheme for every evaluation in `rows`: nats per token, with paired error."""
-    mine = [row for row in rows if row["weights_sha256"] == spec.weights_sha256 and row["status"] == "ok"]
-    baselines = {(r["eval_id"], r["device_type"]): r for r in mine if r["method"] == "none"}
-    measurements = []
-    for row in mine:
-        baseline = baselines.get((row["eval_id"], row["device_type"]))
-        if row["scheme_id"] != scheme.scheme_id or baseline is None:
-            continue
-        measurements.append(
-            {
-                "qid_nats": row["loss_nats"] - baseline["loss_nats"],
-                "paired_error_nats": paired_error(np.subtract(row["group_loss"], baseline["group_loss"])),
-                "loss_nats": row["loss_nats"],
-                "n_tokens": row["n_tokens"],
-                "eval_sha256": row["eval_sha256"],
-                "device_type": row["device_type"],
-            }
-        )
-    return measurements
+    return given_rows(given(spec.weights_sha256), scheme.scheme_id, rows)
 
 
 def card(spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict[str, Any]]) -> str:
@@ -103,18 +83,9 @@ def provenance(
     spec: CheckpointSpec, scheme: QuantScheme, rounded: Rounded, qid: list[dict[str, Any]], packed: Path
 ) -> dict[str, Any]:
     """Return the provenance of a packed file: what it was made of, by hash and version."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty"], capture_output=True, text=True, check=True
-    )
     return {
         "checkpoint": spec.label,
-        "weights_sha256": spec.weights_sha256,
-        "packed_sha256": hashlib.sha256(packed.read_bytes()).hexdigest(),
-        "scheme": key_of(scheme),
-        "calib_sha256": scheme.calib_sha256,
-        "effective_bits": rounded.diagnostics.effective_bits,
-        "git_commit": described.stdout.strip(),
-        "versions": {name: version(name) for name in PACKAGES},
+        **made_of(given(spec.weights_sha256), scheme, rounded, packed),
         "measured": qid,
     }
 
@@ -125,7 +96,7 @@ def release(spec: CheckpointSpec, bits: int, rows: list[dict[str, Any]], out: Pa
     rounded, scheme = export.export_rounded(folder, wanted, out)
     qid = measured(spec, scheme, rows)
     made = provenance(spec, scheme, rounded, qid, out / "model.safetensors")
-    (out / "provenance.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    (out / NAME).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     (out / "README.md").write_text(card(spec, scheme, rounded, qid), encoding="utf-8")
 
 

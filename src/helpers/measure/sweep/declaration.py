@@ -2,12 +2,15 @@
 
 import dataclasses
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from helpers.measure.rounding import methods
 from helpers.measure.sweep.entries import (
+    MEASURE,
+    REFUSE,
     CalibrationEntry,
     EvaluationEntry,
     SchemeEntry,
@@ -18,15 +21,20 @@ from helpers.measure.sweep.entries import (
     as_in_scheme,
 )
 from helpers.measure.sweep.structures import refuse_impossible, structures_of
+from helpers.measure.text import public_texts
 from helpers.measure.text.corpus_lock import BLOCKS_PER_DOCUMENT, DOCUMENTS_PER_SPLIT, TEXTS
+from helpers.measure.text.hub_texts import FORM
 from helpers.measure.text.own_texts import OwnTexts
+from helpers.measure.text.public_texts import PublicText
 from helpers.measure.training.unit import Unit
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import SpecError
 from helpers.table.families import catalogue as families
+from helpers.table.families.hub import refusal
 from helpers.table.readers import Located, read_yaml
 from helpers.table.records import from_mapping
 from helpers.table.scheme import QuantScheme
+from helpers.table.words import shown
 
 Value = TypeVar("Value")
 
@@ -35,13 +43,15 @@ Value = TypeVar("Value")
 class Part:
     """Some checkpoints of a family, and the schemes each is rounded by.
 
-    `failures` are lines about checkpoints that the plan names and can't look into.
+    `failures` are lines about checkpoints that the plan names and can't look into. `from_pickle` accepts weights that
+    the Hub has only as pickles.
     """
 
     checkpoints: tuple[CheckpointSpec, ...]
     schemes: tuple[QuantScheme, ...]
     search: SearchEntry | None = None
     failures: tuple[str, ...] = ()
+    from_pickle: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ def read_sweep(path: Path, unit: Unit | None = None) -> Sweep:
     part without one checkpoint that can be looked into.
     """
     entry = _read_entry(path)
-    calibration = _record(CalibrationEntry, entry.calibration, path)
+    calibration = _read_calibration(entry.calibration, path)
     named = [(_record(_PartEntry, raw, path), raw.lines["family"]) for raw in entry.parts]
     wanted = [(part, f"{path}:{line}") for part, line in named if unit is None or Path(part.family).name == unit.family]
     read = [_read_part(part, where, entry, path, unit) for part, where in wanted]
@@ -90,15 +100,41 @@ def _read_entry(path: Path) -> _SweepEntry:
 def _read_evaluation(raw: Located, path: Path) -> EvaluationEntry:
     entry = _record(EvaluationEntry, raw, path)
     texts, n_sequences = entry.texts, entry.sequences
-    if not texts or len(set(texts)) < len(texts) or not set(texts) <= TEXTS.keys():
-        accepted = f"one or more of {', '.join(TEXTS)}, each once"
-        raise SpecError(f"{path}:{raw.lines['texts']}: 'texts' is {list(texts)!r}; accepted: {accepted}")
+    public = {name for name in texts if public_texts.is_of_the_hub(name, public_texts.TEXTS)}
+    if not texts or len(set(texts)) < len(texts) or not set(texts) - public <= TEXTS.keys():
+        accepted = f"one or more of {', '.join((*TEXTS, *public_texts.TEXTS))}, each once"
+        raise SpecError(f"{path}:{raw.lines['texts']}: 'texts' is {list(texts)!r}; accepted: {accepted}, or {FORM}")
     for name in texts:
-        if n_sequences not in TEXTS[name].sequences_accepted:
-            accepted = ", ".join(map(str, TEXTS[name].sequences_accepted))
+        if name in public:
+            _refuse_unknown_address(name, public_texts.TEXTS, f"{path}:{raw.lines['texts']}")
+            fits, accepted = n_sequences >= 1, "1 or more"
+        else:
+            numbers = TEXTS[name].sequences_accepted
+            fits, accepted = n_sequences in numbers, ", ".join(map(str, numbers))
+        if not fits:
             where = f"{path}:{raw.lines['sequences']}"
             raise SpecError(f"{where}: 'sequences' is {n_sequences}; accepted: {accepted} (of the text {name})")
     return entry
+
+
+def _read_calibration(raw: Located, path: Path) -> CalibrationEntry:
+    entry = _record(CalibrationEntry, raw, path)
+    if entry.text is None:
+        return entry
+    where = f"{path}:{raw.lines['text']}"
+    if not public_texts.is_of_the_hub(entry.text, public_texts.CALIBRATIONS):
+        accepted = ", ".join(public_texts.CALIBRATIONS)
+        raise SpecError(f"{where}: 'text' is {shown(entry.text)}; accepted: {accepted}, {FORM}, or none for the book's")
+    _refuse_unknown_address(entry.text, public_texts.CALIBRATIONS, where)
+    return entry
+
+
+def _refuse_unknown_address(place: str, named: Mapping[str, PublicText], where: str) -> None:
+    """Raise SpecError, beginning with `where`, for an address on the Hub of another form or without a commit."""
+    try:
+        public_texts.of_the_hub(place, named)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
 
 
 def _read_part(entry: _PartEntry, where: str, sweep: _SweepEntry, path: Path, unit: Unit | None) -> Part:
@@ -108,12 +144,13 @@ def _read_part(entry: _PartEntry, where: str, sweep: _SweepEntry, path: Path, un
     schemes = [scheme for wanted, _ in expanded for scheme in wanted]
     search = _read_search(entry.search, schemes, path)
     structures, unknown = structures_of(specs, _longest(sweep, search, schemes, path))
+    unknown |= _known_bad(specs) if entry.known_bad == REFUSE else {}
     if specs and len(unknown) == len(specs):
         raise SpecError(f"{where}: {next(iter(unknown.values()))}")
     for wanted, line in expanded:
         refuse_impossible(structures, wanted, line)
     usable = tuple(spec for spec in specs if spec not in unknown)
-    return Part(usable, tuple(schemes), search, tuple(unknown.values()))
+    return Part(usable, tuple(schemes), search, tuple(unknown.values()), entry.from_pickle)
 
 
 def _longest(sweep: _SweepEntry, search: SearchEntry | None, schemes: list[QuantScheme], path: Path) -> int:
@@ -155,6 +192,13 @@ def _chosen(entry: _PartEntry, where: str, unit: Unit | None) -> list[Checkpoint
     ]
 
 
+def _known_bad(specs: list[CheckpointSpec]) -> dict[CheckpointSpec, str]:
+    """Return the checkpoints that others reported not to be what their revisions say, with a line for each."""
+    reports = {spec: families.report_on(spec) for spec in specs}
+    accepted = f"accepted: 'known_bad: {MEASURE}' in the sweep's part, which rows then say"
+    return {spec: f"{spec.label}: {refusal(bad, spec)}; {accepted}" for spec, bad in reports.items() if bad is not None}
+
+
 def _listed(values: tuple[Value, ...] | None) -> list[Value] | None:
     return list(values) if values else None
 
@@ -176,6 +220,7 @@ def _scheme_fields(chosen: dict[str, Any], calibration: CalibrationEntry, where:
     fields = {name: as_in_scheme(name, value) for name, value in chosen.items() if method.uses(name)}
     if method.calibrated:
         fields |= {
+            "calib_dataset": calibration.text,
             "calib_sequences": method.calib_sequences or calibration.sequences,
             "calib_seq_len": calibration.seq_len,
             "hessian_dtype": calibration.dtype,

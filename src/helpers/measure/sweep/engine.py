@@ -4,31 +4,33 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 from torch import Tensor
 
+from helpers.measure.describing.sizes import refuse_other_sizes
 from helpers.measure.models import checkpoints, memory, opening
 from helpers.measure.models.decoders import Decoder
 from helpers.measure.models.failures import failure_of
+from helpers.measure.models.hub.storage import SHARED, Storage
 from helpers.measure.models.precision import refuse_missing_device
-from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.measure.models.streaming.placing import is_streamed, put
 from helpers.measure.rounding import layerwise, methods
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.measure.scoring import evaluate
 from helpers.measure.sweep.declaration import Sweep
 from helpers.measure.sweep.jobs import BASELINE, Job, Prepared
+from helpers.measure.sweep.keeping import kept
 from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.rows import Outcome, Subject, make_row
+from helpers.measure.sweep.subjects import missing, prepared_of
 from helpers.measure.text import corpus_lock
-from helpers.measure.text.tokenized import Source, evaluation_blocks, with_calibration
-from helpers.table import disk, files
+from helpers.table import files
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.records import given
-from helpers.table.rows import Diagnostics, EvalSpec, Measurement
+from helpers.table.rows import Diagnostics, Measurement
 from helpers.table.scheme import QuantScheme
 
 UNROUNDED = Rounded({}, Diagnostics())
@@ -36,7 +38,12 @@ UNROUNDED = Rounded({}, Diagnostics())
 
 @contextmanager
 def measuring(
-    sweep: Sweep, device: str, places: Places, console: Console, memory_bytes: int | None = None
+    sweep: Sweep,
+    device: str,
+    places: Places,
+    console: Console,
+    memory_bytes: int | None = None,
+    storage: Storage = SHARED,
 ) -> Iterator["Engine"]:
     """Hold the records, yield an engine that knows what is measured, and compact into the table, whatever happens.
 
@@ -44,19 +51,9 @@ def measuring(
     can't be written.
     """
     refuse_missing_device(device)
-    table, records = places.measurements, places.records
-    for place in (table, records / "any"):
-        disk.refuse_unwritable(place)
-    with disk.exclusive(records), memory.held_to(memory_bytes, device):
-        disk.clear_unfinished(records, "*.json")
-        in_table = set(files.read_table(table).column("measurement_id").to_pylist()) if table.exists() else set()
-        engine = Engine(sweep, device, memory_bytes, records, in_table | files.done_ids(records), console)
-        try:
-            yield engine
-        finally:
-            # not only what was measured now: a kill may have left records that never reached the table
-            if files.done_ids(records) - in_table or not table.exists():
-                files.compact(records, table)
+    with kept(places) as done, memory.held_to(memory_bytes, device):
+        keep = partial(files.write_record, folder=places.records)
+        yield Engine(sweep, device, memory_bytes, done, console, keep, storage)
 
 
 class Engine:
@@ -67,12 +64,13 @@ class Engine:
         sweep: Sweep,
         device: str,
         memory_bytes: int | None,
-        records: Path,
         done: set[str],
         console: Console,
+        keep: Callable[[Measurement], None],
+        storage: Storage = SHARED,
     ) -> None:
-        self.sweep, self.device, self.records, self.done, self.console = sweep, device, records, done, console
-        self.memory_bytes = memory_bytes
+        self.sweep, self.device, self.done, self.console, self.keep = sweep, device, done, console, keep
+        self.memory_bytes, self.storage = memory_bytes, storage
         self.lock = corpus_lock.read_lock() if sweep.own_texts is None else None
         self.n_measured = self.n_present = 0
         self.failures: list[str] = []
@@ -89,40 +87,32 @@ class Engine:
         return prepared
 
     def _prepare(self, job: Job) -> Prepared:
-        local = checkpoints.fetch(job.checkpoint)
-        source = Source(self.lock, checkpoints.tokenizer_of(local.folder).to_str(), self.sweep.own_texts)
-        declared = self.sweep.evaluation
-        subjects = []
-        for name in declared.texts:
-            dataset, blocks = evaluation_blocks(source, name, declared.sequences, declared.seq_len)
-            evaluation = EvalSpec(dataset, blocks.sha256, len(blocks.tokens), declared.seq_len, declared.dtype)
-            subjects.append(Subject(job.checkpoint, local, evaluation, blocks, self.device))
-        schemes = dict(with_calibration(scheme, source) for scheme in job.schemes)
-        prepared = Prepared(subjects, schemes, self._missing(subjects, schemes))
+        spec = job.checkpoint
+        local = checkpoints.describe(spec, job.from_pickle, self.storage)
+        prepared = prepared_of(job, local, self.sweep, self.lock, self.device, self.done)
         if any(prepared.missing):
+            if spec.revision is not None:  # a folder has its weights
+                local = checkpoints.fetch(spec, job.from_pickle, self.storage)
             prepared.checkpoint = Checkpoint(opening.open_stored(local), local.folder)
-            refuse_other_sizes(job.checkpoint, prepared.checkpoint.decoder)
+            refuse_other_sizes(spec, prepared.checkpoint.decoder)
             _refuse_unknown_tokens(prepared)
         return prepared
 
-    def _missing(self, subjects: list[Subject], schemes: dict[QuantScheme, Tensor | None]) -> list[list[QuantScheme]]:
-        return [[s for s in (BASELINE, *schemes) if subject.row_id(s) not in self.done] for subject in subjects]
-
     def measure(self, lot: list[Prepared], advance: Callable[[int], None]) -> None:
-        """Measure the missing rows; write one record per row; call `advance` with how many rows more there are."""
+        """Measure the missing rows; keep one record per row; call `advance` with how many rows more there are."""
         for prepared in lot:
             self._forget_what_is_done(prepared)
             self.n_present += prepared.n_present
             advance(prepared.n_present)
         for row in self._rows(lot):
-            files.write_record(row, self.records)
+            self.keep(row)
             self.done.add(row.measurement_id)  # a later job may have the same weights
             self.n_measured += 1
             advance(1)
 
     def _forget_what_is_done(self, prepared: Prepared) -> None:
         """Leave out rows that were measured since a checkpoint was prepared: an earlier one had the same weights."""
-        prepared.missing = self._missing(prepared.subjects, prepared.schemes)
+        prepared.missing = missing(prepared.subjects, prepared.schemes, self.done)
         if not any(prepared.missing):
             prepared.checkpoint = None
 

@@ -23,7 +23,10 @@ SEEDS = Range(0, 2**32 - 1)
 
 @dataclass(frozen=True)
 class EvaluationEntry:
-    """The evaluation's entry: score on `sequences` blocks of `seq_len` predicted tokens of each text, in `dtype`."""
+    """The evaluation's entry: score on `sequences` blocks of `seq_len` predicted tokens of each text, in `dtype`.
+
+    A text is one of the book's or a public one, by its name, or an address on the Hub.
+    """
 
     sequences: int
     seq_len: Annotated[int, LENGTHS] = 512
@@ -33,11 +36,15 @@ class EvaluationEntry:
 
 @dataclass(frozen=True)
 class CalibrationEntry:
-    """The calibration's entry: how much text a method sees, and the dtype of its forward pass and Hessians."""
+    """The calibration's entry: how much text a method sees, and the dtype of its forward pass and Hessians.
+
+    `text` is a public one by its name, or an address on the Hub; by default the book's.
+    """
 
     sequences: int
     seq_len: Annotated[int, LENGTHS] = 512
     dtype: str = "float32"
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,9 @@ else:  # what a message says is accepted there
     Raw = dict
 
 
+REFUSE, MEASURE = KNOWN_BAD = ("refuse", "measure")
+
+
 @dataclass(frozen=True)
 class _PartEntry:
     family: str
@@ -135,6 +145,11 @@ class _PartEntry:
     steps: tuple[int, ...] | None = None
     runs: tuple[str, ...] | None = None
     search: Raw | None = None
+    from_pickle: bool = False  # accept a revision that has no safetensors
+    known_bad: str = "refuse"  # what to do with checkpoints that others reported; see KNOWN_BAD
+
+
+ACCEPTED[_PartEntry] = {"known_bad": KNOWN_BAD}
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ BASELINE = QuantScheme()
 
 @dataclass(frozen=True)
 class Job:
-    """One checkpoint and every scheme it is rounded by."""
+    """One checkpoint and every scheme it is rounded by; `from_pickle` accepts weights that are only pickled."""
 
     checkpoint: CheckpointSpec
     schemes: tuple[QuantScheme, ...]
+    from_pickle: bool = False
 
 
 @dataclass
@@ -52,7 +53,8 @@ def plan(sweep: Sweep) -> list[Job]:
     for part in sweep.parts:
         for spec in part.checkpoints:
             schemes[spec] |= dict.fromkeys(part.schemes)
-    jobs = [Job(spec, tuple(wanted)) for spec, wanted in schemes.items()]
+    pickled = {spec for part in sweep.parts if part.from_pickle for spec in part.checkpoints}
+    jobs = [Job(spec, tuple(wanted), spec in pickled) for spec, wanted in schemes.items()]
     # run by run: what is measured together has the same schemes, as the checkpoints of a run mostly do
     return sorted(jobs, key=lambda job: (*_size(job.checkpoint), job.checkpoint.run, job.checkpoint.step))
 
@@ -61,14 +63,16 @@ def _size(spec: CheckpointSpec) -> tuple[int, str]:
     return spec.n_params_total, spec.model
 
 
-def batches(jobs: list[Job], device: str) -> list[list[Job]]:
+def batches(jobs: list[Job], device: str, most: int | None = None) -> list[list[Job]]:
     """Split jobs, in order, into lots of one model and the same schemes that are measured together.
 
-    On a CPU a lot is one checkpoint; on a GPU it is so many that they hold `PARAMS_AT_ONCE` parameters.
+    On a CPU a lot is one checkpoint; on a GPU it is so many that they hold `PARAMS_AT_ONCE` parameters, and no more
+    than `most`.
     """
     lots: list[list[Job]] = []
     for job in jobs:
         limit = max(1, PARAMS_AT_ONCE[device] // job.checkpoint.n_params_total)
+        limit = limit if most is None else min(limit, most)
         if lots and _alike(lots[-1][0]) == _alike(job) and len(lots[-1]) < limit:
             lots[-1].append(job)
         else:

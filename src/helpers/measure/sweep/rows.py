@@ -23,6 +23,8 @@ from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import QuantizationError
+from helpers.table.families.catalogue import report_on
+from helpers.table.families.reports import MEANING
 from helpers.table.records import given, number
 from helpers.table.rows import SCHEMA_VERSION, Diagnostics, EvalSpec, Measurement, measurement_id
 from helpers.table.scheme import QuantScheme
@@ -95,6 +97,8 @@ def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_secon
         device_type=subject.device,
         repo_id=spec.location,
         commit=subject.local.commit,
+        pickle_sha256=subject.local.pickle_sha256,
+        known_bad=reported(spec),
         epochs=spec.epochs,
         lr_fraction=spec.lr_fraction,
         status=outcome.status,
@@ -104,6 +108,12 @@ def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_secon
         wall_seconds=wall_seconds,
         peak_memory_gib=_peak_memory_gib(subject.device),
     )
+
+
+def reported(spec: CheckpointSpec) -> str | None:
+    """Return what the catalogue knows against a checkpoint of the Hub, in a clause with its source; None: nothing."""
+    bad = report_on(spec)
+    return None if bad is None else f"{MEANING[bad.kind]} ({bad.source})"
 
 
 def _scores(evaluation: Evaluation | None) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from typing import Any
 
 from rich.console import Console
 
+from helpers.measure.describing.sizes import refuse_other_sizes
 from helpers.measure.mixed import searches as mixed
 from helpers.measure.mixed.assignments import Units
 from helpers.measure.mixed.searches import Plan, Trial
 from helpers.measure.models import checkpoints, memory, opening
 from helpers.measure.models.failures import failure_of
-from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.sweep.declaration import Sweep, read_sweep
 from helpers.measure.sweep.engine import Engine, measuring

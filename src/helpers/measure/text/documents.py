@@ -1,24 +1,29 @@
-"""Texts of a person's own as documents: files, folders, files of the Hub's data sets, and the book's texts by name.
+"""Texts as documents: a person's own files and folders, files of the Hub's data sets, and by name the book's texts.
 
 A document is a line of a .jsonl file, a row of a .parquet file (both: the field `text`), or a whole .txt file.
 """
 
+import functools
+import gzip
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helpers.measure.text import hub_texts
+from helpers.measure.text import hub_texts, public_texts
 from helpers.measure.text.corpus_lock import CALIBRATION_DATASET, DOCUMENT_BYTES, TEXTS, HeldoutFile, read_lock
 from helpers.measure.text.heldout import read_heldout
+from helpers.measure.text.hub_texts import HubText
+from helpers.measure.text.public_texts import PublicText
 from helpers.table.errors import CorpusError, SpecError
 from helpers.table.names import at_home
 from helpers.table.words import shown, visible
 
-FIELD = "text"
+FIELD = hub_texts.COLUMN
 BATCH = 1024  # rows of a Parquet file that are read at once
 SUFFIXES = (".txt", ".jsonl", ".parquet")
 MOST_CHARACTERS = 2**23  # of a text: many times what is scored or calibrated on
@@ -37,13 +42,13 @@ class Documents:
 
 
 def text_named(place: str) -> Documents:
-    """Return a text to score on: one of `BOOK_TEXTS` by name, else a file or a folder of .txt files.
+    """Return a text to score on: by name one of `BOOK_TEXTS` or `public_texts.TEXTS`, else a file or a folder.
 
     The book's prose is every other of its documents; the rest calibrates. Raises CorpusError for what isn't there or
     can't be read.
     """
     if place not in BOOK_TEXTS:
-        return _own(place, BOOK_TEXTS)
+        return _own(place, BOOK_TEXTS, public_texts.TEXTS)
     text = TEXTS[BOOK_TEXTS[place]]
     files: tuple[HeldoutFile, ...] = getattr(read_lock(), text.split)
     return _of_the_lock(text.dataset, files[::2] if place == "prose" else files)
@@ -58,22 +63,32 @@ def refuse_same_names(texts: Sequence[Documents]) -> None:
 
 
 def calibration_named(place: str) -> tuple[Documents, ...]:
-    """Return texts to calibrate on, each for the same share: of `BOOK_CALIBRATIONS` by name, else a file or folder.
+    """Return texts to calibrate on, each for the same share: by name, as for `text_named`, else a file or folder.
 
     Raises CorpusError for what isn't there or can't be read.
     """
     if place not in BOOK_CALIBRATIONS:
-        return (_own(place, BOOK_CALIBRATIONS),)
+        return (_own(place, BOOK_CALIBRATIONS, public_texts.CALIBRATIONS),)
     lock = read_lock()
     sources = {"code": (CALIBRATION_DATASET, lock.calibration), "prose": (PROSE_CALIBRATION, lock.prose[1::2])}
     return tuple(_of_the_lock(*sources[part]) for part in BOOK_CALIBRATIONS[place])
 
 
-def _own(place: str, names: Iterable[str]) -> Documents:
-    if not place.startswith(hub_texts.SCHEME):
-        return read_documents(at_home(place), f"{', '.join(names)}, or ")
-    text = hub_texts.hub_text(place, FIELD)
-    return _taken(str(text), str(text), _rows(hub_texts.downloaded(text), text.column, str(text)))
+def _own(place: str, of_the_book: Iterable[str], public: Mapping[str, PublicText]) -> Documents:
+    if public_texts.is_of_the_hub(place, public):
+        return of_the_hub(public_texts.of_the_hub(place, public))
+    return read_documents(at_home(place), f"{', '.join((*of_the_book, *public))}, or ")
+
+
+@functools.lru_cache(maxsize=4)
+def of_the_hub(text: HubText) -> Documents:
+    """Return a text of the Hub, downloaded if need be, read once per process.
+
+    Raises CorpusError for what isn't there or can't be read.
+    """
+    read = _rows if text.file.endswith(hub_texts.PARQUET) else _lines
+    rows = read(hub_texts.downloaded(text), text.column, str(text))
+    return _taken(str(text), str(text), public_texts.documents_of(text, rows))
 
 
 def _of_the_lock(name: str, files: Iterable[HeldoutFile]) -> Documents:
@@ -151,16 +166,18 @@ def _whole(path: Path) -> Iterator[str]:
     yield _decoded(path, _bytes_of(path)).removeprefix("\ufeff")
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(path: Path, place: str = "") -> bytes:
     _refuse_no_file(path)
     try:
-        with path.open("rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return file.read(4 * MOST_CHARACTERS + 3)  # UTF-8 has up to four bytes a character
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CorpusError(f"{place or path}: not a gzip file, or a part of one ({error})") from None
     except OSError as error:
-        raise CorpusError(f"{path}: {error.strerror}") from None
+        raise CorpusError(f"{place or path}: {error.strerror}") from None
 
 
-def _decoded(path: Path, content: bytes) -> str:
+def _decoded(path: Path | str, content: bytes) -> str:
     """Return text from UTF-8. Raises CorpusError with the place of the first byte that isn't text."""
     if b"\0" in content:
         raise CorpusError(f"{path}: a zero byte at {content.index(0):,}: binary; accepted: text in UTF-8")
@@ -173,27 +190,29 @@ def _decoded(path: Path, content: bytes) -> str:
         raise CorpusError(f"{path}: {found}; accepted: text in UTF-8") from None
 
 
-def _lines(path: Path) -> Iterator[str]:
-    content = _bytes_of(path)
+def _lines(path: Path, field: str = FIELD, place: str = "") -> Iterator[str]:
+    """Yield the texts of JSON lines; a message names the file as `place`, by default its path."""
+    place = place or str(path)
+    content = _bytes_of(path, place)
     if len(content) > 4 * MOST_CHARACTERS:  # cut here: its last line may not be whole
         content = content[: content.rfind(b"\n") + 1]
-    for number, line in enumerate(_decoded(path, content).split("\n"), start=1):
+    for number, line in enumerate(_decoded(place, content).split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            found = json.loads(line)[FIELD]
+            found = json.loads(line)[field]
         except (ValueError, LookupError, TypeError, RecursionError):
             found = None
         if not isinstance(found, str):
-            raise CorpusError(f'{path}:{number}: accepted: a JSON object a line, {{"{FIELD}": "..."}}')
-        yield _without_half(path, number, found)
+            raise CorpusError(f'{place}:{number}: accepted: a JSON object a line, {{"{field}": "..."}}')
+        yield _without_half(place, number, found)
 
 
-def _without_half(path: Path, number: int, text: str) -> str:
+def _without_half(place: str, number: int, text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise CorpusError(f"{path}:{number}: half a character at {error.start:,} (a lone surrogate)") from None
+        raise CorpusError(f"{place}:{number}: half a character at {error.start:,} (a lone surrogate)") from None
     return text
 
 

@@ -1,4 +1,4 @@
-"""Parquet files of data sets on the Hub as texts, by their address, always of one commit.
+"""Files of data sets on the Hub as texts, by their address, always of one commit: Parquet, or JSON lines in gzip.
 
 The address is the one that huggingface_hub's own file system has: a data set's parts and splits are folders and files
 of its repository, so a file and a commit say more than their names would, and no loading script is ever run. What isn't
@@ -18,18 +18,20 @@ from helpers.table.words import shown
 
 SCHEME = "hf://"
 KIND = "dataset"  # of a repository
+COLUMN = "text"  # where an address names none
 FORM = "hf://datasets/OWNER/NAME@COMMIT/FILE.parquet#COLUMN"
 ADDRESS = re.compile(
     r"hf://datasets/(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[^/#@]+))?(/(?P<file>[^#]*))?(#(?P<column>.+))?"
 )
 COMMIT = re.compile(r"[0-9a-f]{40}")
-SUFFIX = ".parquet"
+PARQUET, JSON_LINES = ".parquet", ".json.gz"
+SUFFIXES = (PARQUET, JSON_LINES)
 MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
 class HubText:
-    """A column of texts in a Parquet file of a data set's commit; one document a row."""
+    """A column of texts in a file of a data set's commit; a row or a line is a document."""
 
     repository: str
     commit: str
@@ -41,8 +43,8 @@ class HubText:
         return f"hf://datasets/{self.repository}@{self.commit}/{self.file}#{self.column}"
 
 
-def hub_text(address: str, column: str) -> HubText:
-    """Return the text that an address names, of the column `column` where it names none.
+def hub_text(address: str) -> HubText:
+    """Return the text that an address names, of the column `COLUMN` where it names none.
 
     Raises SpecError for another form, and where a commit or a file is lacking: with the newest commit, or the files
     of that one, where the Hub says them.
@@ -54,9 +56,9 @@ def hub_text(address: str, column: str) -> HubText:
     if not COMMIT.fullmatch(revision):
         asked = f"'{revision}' isn't a commit" if revision else "no commit"
         raise SpecError(f"{address}: {asked}; accepted: {FORM}{_newest(repository, revision or None)}")
-    if not file.endswith(SUFFIX) or {*file.split("/")} & {"", ".", ".."}:
-        raise SpecError(f"{address}: no Parquet file; accepted: {FORM}{_listed(repository, revision)}")
-    return HubText(repository, revision, file, parts["column"] or column)
+    if not file.endswith(SUFFIXES) or {*file.split("/")} & {"", ".", ".."}:
+        raise SpecError(f"{address}: no {' or '.join(SUFFIXES)} file; accepted: {FORM}{_listed(repository, revision)}")
+    return HubText(repository, revision, file, parts["column"] or COLUMN)
 
 
 def downloaded(text: HubText) -> Path:
@@ -81,12 +83,12 @@ def _newest(repository: str, revision: str | None) -> str:
 
 
 def _listed(repository: str, commit: str) -> str:
-    """Return the end of a message: which Parquet files a commit has, or nothing where the Hub doesn't say."""
+    """Return the end of a message: which files of texts a commit has, or nothing where the Hub doesn't say."""
     try:
         names = huggingface_hub.HfApi().list_repo_files(repository, repo_type=KIND, revision=commit)
     except Exception:  # as of a download; the message stands without
         return ""
-    files = sorted(name for name in names if name.endswith(SUFFIX))
+    files = sorted(name for name in names if name.endswith(SUFFIXES))
     if not files:
         return " (that commit has none; look at @refs%2Fconvert%2Fparquet)"
     more = f" and {len(files) - MOST_LISTED} more" if len(files) > MOST_LISTED else ""

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 from tests.measure.tiny import describe, tiny_model
 
+from helpers.measure.describing.sizes import refuse_other_sizes
 from helpers.measure.models.decoders import decoder_of
-from helpers.measure.models.sizes import refuse_other_sizes
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError
 

@@ -1,0 +1,1 @@
+"""Checkpoints on the Hub: revisions described without their weights, weights fetched, verified, converted, evicted."""
