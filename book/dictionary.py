@@ -54,8 +54,10 @@ INTRODUCTION = """# Data dictionary
 Every column of the tables in `results/`. A role says what a column is for: a *key* makes a row what it is, *covariates*
 describe the weights, how they were rounded and on which text, *outcomes* are what was found, *diagnostics* say what
 happened on the way, *provenance* says when, where and with what. QiD isn't stored: it is the difference of two rows'
-`loss_nats`. `results/outside.parquet`, of a model that others trained, has the columns of the measurements. This page
-is made from the program's own records; `results/croissant.json` says the same to programs.
+`loss_nats`. `results/outside.parquet`, of a model that others trained, `results/noise.parquet`, of Gaussian noise in
+the place of rounding, and `results/unique.parquet`, of runs on a part of the trunk's text, have the columns of the
+measurements, and `results/unique-checkpoints.parquet` those of the checkpoints. This page is made from the program's
+own records; `results/croissant.json` says the same to programs.
 """
 LAWS_BEGIN, LAWS_END = "<!-- laws: written by make dictionary -->\n", "<!-- end of laws -->\n"
 FAMILY_SET = {
@@ -82,6 +84,11 @@ CONTEXT = (
 DATA_TYPES = {str: "sc:Text", int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean"}
 
 
+def captioned(name: str, caption: str, lines: list[str]) -> str:
+    """Return a table's lines in Markdown with its name and caption."""
+    return "\n".join([f":::{{table}} {caption}", f":name: {name}", "", *lines, ":::"]) + "\n"
+
+
 def page() -> str:
     """Return the data dictionary in Markdown."""
     parts = [INTRODUCTION]
@@ -90,18 +97,12 @@ def page() -> str:
             f"| `{column.name}` | {column.type_name} | {column.role} | {column.meaning.replace('|', chr(92) + '|')} |"
             for column in columns(record)
         ]
-        head = [f"## {name.capitalize()}", "", sentence, "", "| column | type | role | meaning |", "|---|---|---|---|"]
-        parts.append("\n".join([*head, *rows]) + "\n")
-    head = [
-        "## Families",
-        "",
-        "What the column `family` may say in the project's own tables.",
-        "",
-        "| family | what it is |",
-    ]
-    parts.append(
-        "\n".join([*head, "|---|---|", *(f"| `{name}` | {words} |" for name, words in FAMILIES.items())]) + "\n"
-    )
+        lines = ["| column | type | role | meaning |", "|---|---|---|---|", *rows]
+        table = captioned(f"tab-columns-{name}", f"Columns of {name}", lines)
+        parts.append("\n".join([f"## {name.capitalize()}", "", sentence, "", table]))
+    head = ["## Families", "", "What the column `family` may say in the project's own tables.", ""]
+    lines = ["| family | what it is |", "|---|---|", *(f"| `{name}` | {words} |" for name, words in FAMILIES.items())]
+    parts.append("\n".join([*head, captioned("tab-families", "Families of models in these tables", lines)]))
     return "\n".join(parts)
 
 
@@ -172,7 +173,7 @@ def laws() -> str:
         more = ", ".join(said for variable, said in words["needs"].items() if variable not in OWN_VARIABLES)
         says = MARKUP.sub(r"\\\1", words["says"])
         lines.append(f"| `{name}` | {words['kind']} | {says} | {more} |")
-    return "\n".join(lines) + "\n"
+    return captioned("tab-laws-by-name", "Laws by name", lines)
 
 
 def with_laws(text: str) -> str:

@@ -9,6 +9,7 @@ the kernel is told its name in QID_TERMINAL, so that a long sweep can draw a pro
 import argparse
 import ast
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -20,7 +21,10 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
+import built_from
+
 KERNEL = {"kernel_name": "python3", "language": "python", "start_timeout": 300, "progress_bar": False}
+PARAMETER_TAGS = {"parameters", "injected-parameters"}
 PARAMETERS = "Parameters that this page was made with"  # names the bar that folds them
 
 
@@ -78,6 +82,17 @@ def finish(notebook) -> None:
             tags.append("remove-cell" if injected else "hide-input")
 
 
+def say_profile(notebook, parameters: dict[str, object]) -> None:
+    """Put what `built_from` says below the parameters of an executed notebook that has a sweep among them."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    if "sweep" not in parameters:
+        return
+    said = built_from.sentences(sources, str(parameters["sweep"]), str(parameters["device"]))
+    if said is not None:
+        last = max(i for i, cell in enumerate(notebook.cells) if PARAMETER_TAGS & {*cell.metadata.get("tags", [])})
+        notebook.cells.insert(last + 1, nbformat.v4.new_markdown_cell(said))
+
+
 def over_files(sockets: Path) -> Config:
     """Return the setting that a kernel is spoken to over files in `sockets`, a folder of its own with a short path.
 
@@ -100,7 +115,10 @@ def execute(chapter: Path, target: Path, words: dict[str, str], sockets: Path) -
     parameters = typed(words, declared)
     target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}-") as folder:
+    prefix = f".{target.stem}-"
+    for left in target.parent.glob(f"{prefix}*"):  # by a kill: its notebooks would be taken for pages
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as folder:
         source, partial = Path(folder) / "source.ipynb", Path(folder) / "executed.ipynb"
         nbformat.write(notebook, source)
         try:
@@ -116,6 +134,7 @@ def execute(chapter: Path, target: Path, words: dict[str, str], sockets: Path) -
             raise KernelDiedError(said) from None
         done = nbformat.read(partial, as_version=4)
         finish(done)
+        say_profile(done, declared | parameters)
         nbformat.write(done, partial)
         partial.replace(target)
     failed_copy(target).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ A cell whose `slideshow.slide_type` is `slide` begins a slide, `fragment` joins 
 as is code. Formulas are drawn as outlines, figures are inside the page. Arrow keys turn slides; each prints on a page.
 """
 
+import base64
 import html
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from markdown_it import MarkdownIt
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+from helpers.show.drawing.vector import text_of
+from helpers.show.drawing.whole import apart
 
 LETTERS = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C", Outline.CLOSEPOLY: "Z"}
 SIZE = 10.0  # of the font that formulas are drawn in; on the page it is one em
@@ -131,11 +135,12 @@ def shown(cell: nbformat.NotebookNode, markdown: MarkdownIt) -> Iterator[str]:
     if printed:
         yield f"<pre>{html.escape(printed)}</pre>"
     for output in cell.outputs:
-        picture = output.get("data", {}).get("image/png")
+        picture = output.get("data", {}).get("image/svg+xml")
         if picture and not alternative:
             raise SlidesError(f"a slide's figure has no mystnb.image.alt: {cell.source.splitlines()[0]}")
         if picture:
-            yield f'<img src="data:image/png;base64,{picture.strip()}" alt="{html.escape(alternative)}">'
+            alone = base64.b64encode(text_of(apart(picture)[0]).encode()).decode()
+            yield f'<img src="data:image/svg+xml;base64,{alone}" alt="{html.escape(alternative)}">'
 
 
 def page(notebook: nbformat.NotebookNode) -> str:

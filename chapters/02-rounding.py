@@ -87,7 +87,7 @@ grid = grids.fit(weights, bits, symmetric=False)
 codes = grid.encode(weights)
 nearest = grid.decode(codes)
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: each weight and its code", "code_prompt_hide": "Table: each weight and its code"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: each weight and its code", "code_prompt_hide": "Table: each weight and its code"} tables={"tab-codes": "Each weight and its code, with step s and zero point z of its row"}
 columns = [f"weight {i}" for i in (1, 2, 3, 4)]
 table = pd.DataFrame(
     [[f"{w:.2f} → {int(c)}" for w, c in zip(*pair, strict=True)] for pair in zip(weights, codes, strict=True)],
@@ -123,7 +123,7 @@ touch.grid(weights[1:])
 # A layer multiplies its weights $W$ with an input $x$, and the next layer sees only the product. What should stay close is $Wx$,
 # for the inputs that really come. Here are five. Their first two entries tend to be large together, as in a language model.
 
-# %%
+# %% tables={"tab-hessian": "H, the mean of x xᵀ over the five inputs"}
 inputs = [[1, 1, 0, 0], [2, 1, 1, 0], [0, 1, 1, 1], [1, 2, 0, 1], [1, 0, 2, 1]]
 inputs = torch.tensor(inputs, dtype=torch.float32)
 hessian = gptq_solver.second_moments(inputs) / len(inputs)
@@ -164,7 +164,7 @@ for j in range(4):
     current[:, j:] -= error * factor[j, j:]  # for k = j: the rounded value
     history.append(current.clone())
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the second row on its way", "code_prompt_hide": "Table: the second row on its way"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the second row on its way", "code_prompt_hide": "Table: the second row on its way"} tables={"tab-gptq-steps": "The second row on its way through GPTQ; ▪ marks what is rounded already"}
 steps = pd.DataFrame(
     [state[numbers.ROW].tolist() for state in history],
     index=["at first", *(f"after column {j}" for j in (1, 2, 3, 4))],

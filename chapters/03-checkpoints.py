@@ -94,6 +94,7 @@ trunk = trained[on_trunk(trained)]
 ours = trunk.drop_duplicates("model").set_index("model")
 pythia = HUB_FAMILIES["pythia-deduped"]
 public_runs = pd.DataFrame(map(dataclasses.asdict, pythia.checkpoints()))
+public_runs = public_runs[public_runs["d_model"] >= 512]  # the suite of its paper; 14M and 31M are later
 
 # %% [markdown]
 # ## What a row must say
@@ -114,10 +115,10 @@ public_runs = pd.DataFrame(map(dataclasses.asdict, pythia.checkpoints()))
 # learning rate. So this project trained models of its own, the *tadpoles*, in Pythia's architecture. The *trunk* is one run of
 # each of {glue:text}`n_tadpoles:d` sizes. Everything else moves one thing that the trunk holds fixed.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the parts of the study", "code_prompt_hide": "Table: the parts of the study"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the parts of the study", "code_prompt_hide": "Table: the parts of the study"} tables={"tab-study": "The parts of the study"}
 study_table(described)
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: what the tables hold", "code_prompt_hide": "Table: what the tables hold"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: what the tables hold", "code_prompt_hide": "Table: what the tables hold"} tables={"tab-contents": "What the tables hold"}
 counts = count(measured, described)
 pd.DataFrame(
     {
@@ -147,6 +148,7 @@ pd.DataFrame(
 
 # %% tags=["remove-cell"]
 plans = [read_plan(path) for path in sorted(Path("sweeps").glob("train-tadpole-*.yml"))]
+plans = [plan for plan in plans if plan.unique_tokens is None]  # those on a part of the text are appendix A's
 planned = pd.DataFrame(
     {"family": plan.family, "run": run.name, "step": step}
     for plan in plans
@@ -303,7 +305,7 @@ put_all(**numbers.public_rates(runs), cut=CUT, pythia_lr_at_cut=at_cut["pythia-1
 # largest singular value over its smallest: 1 if all four are uncorrelated, infinite if one doesn't vary or follows from the others.
 # The **rank** says how many can be distinguished at all.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: how independent the variables are", "code_prompt_hide": "Table: how independent the variables are"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: how independent the variables are", "code_prompt_hide": "Table: how independent the variables are"} tables={"tab-independent": "How independent the variables of each family are"}
 designs = {
     "Pythia": design_of(runs),
     "tadpoles, the trunk alone": design_of(trunk),

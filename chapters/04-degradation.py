@@ -190,7 +190,7 @@ training(measured, read_checkpoints("results/checkpoints.parquet").to_pandas(), 
 #
 # *QiD at each bit width, over the checkpoints beyond {glue:text}`early_tokens:s` tokens.*
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: QiD at each bit width", "code_prompt_hide": "Table: QiD at each bit width"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: QiD at each bit width", "code_prompt_hide": "Table: QiD at each bit width"} tables={"tab-widths": "QiD at each bit width"}
 numbers.widths_table(numbers.late(every_width))
 
 # %% [markdown]
@@ -215,8 +215,9 @@ numbers.widths_table(numbers.late(every_width))
 #
 # - **Few runs.** One run a size, all on one order of batches, is behind all counts. An interval over sizes says nothing about a run that
 #   was not made; {doc}`other seeds and second runs <92-what-else-moves-qid>` do.
-# - **A constant rate, text read again.** Decay is {doc}`chapter 7's <07-tokens-or-decay>` matter, reading again
-#   {doc}`another page's <92-what-else-moves-qid>`.
+# - **A constant rate, text read again.** Decay is {doc}`chapter 7's <07-tokens-or-decay>` matter. Reading a part of the text twice instead of
+#   all of it once changed no KL, reading it eight times raised it {glue:text}`92-what-else-moves-qid.ipynb::part_kl_8_small:.2f` to {glue:text}`92-what-else-moves-qid.ipynb::part_kl_8_large:.2f` times
+#   ({numref}`tab-part`, {doc}`appendix A <92-what-else-moves-qid>`); the trunk reads less than four times.
 # - **One kind of text**, Python source, for training, calibration and evaluation.
 # - **Small models.** The largest has {glue:text}`study_largest:s` parameters.
 # - **Width and depth apart.** The trunk's larger models are deeper as well as wider.

@@ -173,8 +173,9 @@ plt.close("all")
 #
 # Between the two the exponent falls by {glue:text}`slower:.2f` [{glue:text}`slower_low:.2f`, {glue:text}`slower_high:.2f`] (mean and
 # {glue:text}`level:.0%` interval over runs). It falls in {glue:text}`slower_sizes:d` of {glue:text}`runs:d` sizes, and rises in the largest.
-# "Later" is two things here: more tokens, and text that was read before. These runs can't distinguish them, since all begin to repeat at the
-# same moment.
+# "Later" is two things here: more tokens, and text that was read before. The trunk can't distinguish them, since all sizes begin to repeat at
+# the same moment. Runs on a part of the text can ({numref}`tab-part`): at equal tokens, twice through it is {glue:text}`92-what-else-moves-qid.ipynb::part_kl_2_mean:.2f` times the KL
+# [{glue:text}`92-what-else-moves-qid.ipynb::part_kl_2_low:.2f`, {glue:text}`92-what-else-moves-qid.ipynb::part_kl_2_high:.2f`] of once, four times {glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_mean:.2f` [{glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_low:.2f`, {glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_high:.2f`] (three sizes, 95% over them).
 #
 # Or fit one number of tokens at a time (right). The exponent of $N$ goes from {glue:text}`alpha_first:.2f` at {glue:text}`first_tokens:s` tokens to
 # {glue:text}`alpha_most:.2f` at {glue:text}`most_tokens:s`: early in training size doesn't help at all.
@@ -254,8 +255,8 @@ put_all(default_law=default.name, new_run_level=new_run_level)
 #   the rate ({doc}`chapter 7 <07-tokens-or-decay>`).
 # - **Whether another form fits better.** {cite:t}`kumar2025precision` take an exponential in the bits instead of a power, and no power of $D$
 #   bends as these data do. {doc}`Chapter 9 <09-extrapolation>` lets the forms compete.
-# - **Repeated text.** Beyond {glue:text}`unique_tokens:s` tokens the text is read again, at every size at the same moment. What a corpus without end would give
-#   there, these rows don't say.
+# - **Repeated text.** Beyond {glue:text}`unique_tokens:s` tokens the text is read again, up to {glue:text}`epochs:.1f` times. At smaller amounts two passes
+#   cost nothing and eight up to {glue:text}`92-what-else-moves-qid.ipynb::part_kl_8_large:.2f` times the KL ({doc}`appendix A <92-what-else-moves-qid>`). No law here knows of passes.
 # - **How far two training runs differ.** {doc}`Chapter 11 <11-noise-floor>` measures it; $\tau$ holds the luck of the run and the faults of
 #   the law together.
 #

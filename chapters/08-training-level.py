@@ -161,7 +161,7 @@ plt.close("all")
 # the form *loss* of {doc}`chapter 9 <09-extrapolation>`. The other knows nothing of rounding: it reads $\hat D$ off the 16-bit loss alone, by
 # the paper's equation 3 {eq}`eq-loss16`, fitted to the other runs as well.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: how the gauges read", "code_prompt_hide": "Table: how the gauges read"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: how the gauges read", "code_prompt_hide": "Table: how the gauges read"} tables={"tab-gauges": "How the gauges read the tokens of a run that the law hasn't seen"}
 numbers.gauges_table(gauges)
 
 # %% [markdown]

@@ -148,7 +148,7 @@ plt.close("all")
 # from those below it, late tokens from early ones, and both at once); laws within the error of the first are tied; among ties
 # the fewest constants win; a law that does worse than bits alone on models of others is out.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the laws by this rule", "code_prompt_hide": "Table: the laws by this rule"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the laws by this rule", "code_prompt_hide": "Table: the laws by this rule"} tables={"tab-ranking": "The laws by the rule that chooses the default"}
 numbers.ranking_table(stored)
 
 # %% [markdown]

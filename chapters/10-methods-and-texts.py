@@ -176,7 +176,7 @@ plt.close("all")
 #
 # Pooled ratios in KL differ from QiD's by at most {glue:text}`kl_ratio_away:.0%`.
 
-# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "Tables: all ratios with intervals, at one width, at equal bits, along training", "code_prompt_hide": "Tables: all ratios with intervals, at one width, at equal bits, along training"}
+# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "Tables: all ratios with intervals, at one width, at equal bits, along training", "code_prompt_hide": "Tables: all ratios with intervals, at one width, at equal bits, along training"} tables={"tab-ratios-width": "QiD and KL over those of plain GPTQ in groups of 32, at one bit width", "tab-ratios-stored": "The same at equal stored bits", "tab-ratios-training": "How these ratios change with size and along training"}
 display(ways_and_kl_table(read.ratios, read.kl_ratios))
 display(ways_and_kl_table(read.at_bits, read.kl_at_bits))
 display(trends_table(read.trends))

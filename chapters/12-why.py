@@ -28,11 +28,9 @@
 #   more.
 # ```
 #
-# Other chapters say by how much QiD grows with tokens and shrinks with size. This one looks at three things that can be known of a
-# checkpoint before it is rounded: how far training still moves the weights, how sharply the loss bends around them, and how heavy their
-# tails are. Each is put beside the QiD that was measured. None of it is an experiment on the cause: what goes together need not cause each
-# other. {term}`Intervals <interval>` run over training runs, a run and its branches counted together; where they run over sizes, that is
-# said.
+# Three things can be known of a checkpoint before it is rounded: how far training still moves the weights, how sharply the loss bends around
+# them, and how heavy their tails are. Each is put beside the QiD that was measured. What goes together need not cause each other.
+# {term}`Intervals <interval>` run over training runs, a run and its branches counted together; where they run over sizes, that is said.
 
 # %% tags=["parameters"]
 device = "cpu"
@@ -49,7 +47,7 @@ from helpers.analyse.rows.outcomes import OUTCOMES
 from helpers.analyse.rows.study import LATE_TOKENS, on_trunk
 from helpers.show.figures import mechanism as figures
 from helpers.show.glue import put_all
-from helpers.show.numbers.learn import accounts, why
+from helpers.show.numbers.learn import accounts, beside_noise, why
 from helpers.show.style import PALE, use_house_style
 from helpers.table.files import read_checkpoints, read_table
 
@@ -58,6 +56,11 @@ checkpoints = read_checkpoints("results/checkpoints.parquet").to_pandas()
 read = why.tables(checkpoints, read_table("results/measurements.parquet").to_pandas())
 trunk = read.late[on_trunk(read.late)]
 curvature = why.summaries(trunk)
+noise = beside_noise.tables(checkpoints, read_table("results/noise.parquet").to_pandas())
+larger = beside_noise.larger(
+    read_checkpoints("results/unique-checkpoints.parquet").to_pandas(),
+    read_table("results/unique.parquet").to_pandas(),
+)
 
 # %% tags=["remove-cell"]
 put_all(
@@ -77,15 +80,21 @@ put_all(
     **accounts.of_regressions(read.late),
     **accounts.of_hold_outs({name: read_fits(outcome=each).by_run for name, each in OUTCOMES.items()}, seed),
     **accounts.of_exercises(read),
+    **beside_noise.counts(noise),
+    **beside_noise.of_formula(noise),
+    **beside_noise.of_ratios(noise),
+    **beside_noise.of_slopes(noise),
+    **beside_noise.of_larger(larger),
 )
 accounts.of_rates(read)
 ends = read.described[(read.described["schedule"] == "cooldown") & (read.described["learning_rate"] == 0)]
 changed = read.described[on_trunk(read.described) & read.described["change"].notna()]
-axes = figures.change_and_rounding(changed, ends, plt.subplots(figsize=(7.0, 3.6))[1])
+axes = figures.change_and_rounding(changed, ends, plt.subplots(figsize=(7.0, 3.0))[1])
 axes.axvline(LATE_TOKENS, color=PALE, linewidth=1.0, linestyle=":")
 put_all(
     fig_change=axes.figure,
     fig_curve=figures.measured_against_curvature(trunk[trunk["method"] == "rtn"]),
+    fig_noise=figures.errors_beside_noise(noise.over, noise.kl, beside_noise.SLOPE_BITS),
 )
 plt.close("all")
 
@@ -97,11 +106,10 @@ plt.close("all")
 #
 # ## Training goes on moving the weights
 #
-# Ouyang et al. {cite:p}`ouyang2025lowbit` give an intuition (their figure 12). The weights of an undertrained model change much from one
-# checkpoint to the next; rounding is one more small change. Late in training the weights hardly move, and rounding leaves the narrow band
-# they live in. If so, the movement should fall below the rounding error somewhere, and QiD should rise there. Both are measured as a share
-# of the norm: $\lVert W_t - W_{t-1} \rVert / \lVert W_{t-1} \rVert$ for the change, $\lVert W - Q \rVert / \lVert W \rVert$ for the
-# error of RTN.
+# Ouyang et al. {cite:p}`ouyang2025lowbit` give an intuition (their figure 12). To an undertrained model, whose weights change much between
+# checkpoints, rounding is one more small change; late in training the weights hardly move, and rounding leaves the band they live in. If so,
+# movement should fall below the rounding error somewhere, and QiD rise there. Both are a share of the norm here:
+# $\lVert W_t - W_{t-1} \rVert / \lVert W_{t-1} \rVert$ for the change, $\lVert W - Q \rVert / \lVert W \rVert$ for RTN's error.
 #
 # ```{glue:figure} fig_change
 # :name: fig-change
@@ -120,10 +128,10 @@ plt.close("all")
 # - **Decay crosses.** At the end of all {glue:text}`n_ends:d` cooldowns the change is below the error of 3 bits,
 #   {glue:text}`end_3:.2f` times it on the mean.
 #
-# Small change does go with large QiD: the rank correlation on the trunk is {glue:text}`change_rank:.2f`. But larger models move more and
-# lose less. At equal size and tokens the slope of ln QiD in ln change can't be distinguished from zero, {glue:text}`slope_change:.2f`
-# [{glue:text}`slope_change_low:.2f`, {glue:text}`slope_change_high:.2f`]. And "from one checkpoint to the next" is a choice of yardstick:
-# by doublings of tokens no width is ever crossed, by a fixed number of updates 3 and 4 bits are ({doc}`appendix D <95-files-and-curvature>`).
+# Small change does go with large QiD (rank correlation {glue:text}`change_rank:.2f`), but only between sizes. At equal size and tokens the
+# slope of ln QiD in ln change can't be distinguished from zero, {glue:text}`slope_change:.2f` [{glue:text}`slope_change_low:.2f`,
+# {glue:text}`slope_change_high:.2f`]. And the yardstick is a choice: by doublings of tokens no width is ever crossed, by a fixed number of
+# updates 3 and 4 bits are ({doc}`appendix D <95-files-and-curvature>`).
 #
 # ## What a step costs depends on the shape of the loss
 #
@@ -158,39 +166,56 @@ plt.close("all")
 #   goes from {glue:text}`top_lowest:.2f` at {glue:text}`top_lowest_tokens:s` tokens to {glue:text}`top_last:.2f` at the end. That climb
 #   isn't higher order: it is there at 8 bits too ({doc}`appendix D <95-files-and-curvature>`).
 # - **At 2 bits** the error is no small step, and more than second derivatives counts: the ratio scatters more and grows with tokens.
-# - **The direction.** A trace is a mean over all directions; rounding takes one. GPTQ chooses its error so that it changes the outputs of a
-#   layer least, and costs less at every width than an error of RTN's size in a random direction would.
 #
-# **It follows the learning rate.** Decay sharpens the loss, so the formula predicts more QiD at the end of a cooldown than on the trunk
-# after the same tokens. Over {glue:text}`decay_pairs:d` cooldowns QiD of RTN at 3 bits is {glue:text}`decay_rtn:.2f`
-# [{glue:text}`decay_rtn_low:.2f`, {glue:text}`decay_rtn_high:.2f`] times that of the trunk (over sizes). Predicted were
-# {glue:text}`decay_predicted:.2f` [{glue:text}`decay_predicted_low:.2f`, {glue:text}`decay_predicted_high:.2f`], from a larger trace and a
-# slightly smaller variance.
+# **It follows the learning rate.** Decay sharpens the loss: at the ends of {glue:text}`decay_pairs:d` cooldowns the formula predicts
+# {glue:text}`decay_predicted:.2f` times the QiD of the trunk after the same tokens, and {glue:text}`decay_rtn:.2f`
+# [{glue:text}`decay_rtn_low:.2f`, {glue:text}`decay_rtn_high:.2f`] is measured (RTN, 3 bits, over sizes; appendix D).
 #
-# ## Why bits enter as they do
+# ## Noise of the same size
 #
-# For KL, the divergence of the rounded model's predictions from the 16-bit model's, the square is all there is to second order. KL is zero
-# where both agree and nowhere less, so its slope is zero there: with an error $e$ of the weights, $\mathrm{KL} \approx \frac{1}{2}
-# e^\top F e$ with Fisher's information $F$. QiD has a first-order term too, the loss's gradient times $e$, of either sign: noise beside the
-# square. A grid of $P$ bits has $2^P - 1$ steps, so that
+# How much of this is the model's sensitivity, and how much rounding's own? Gaussian noise tells: each matrix of
+# {glue:text}`noise_checkpoints:d` pocket checkpoints gets noise with the mean square of RTN's error and no direction
+# ({glue:text}`noise_draws:d` draws). A second kind spares loud inputs: its standard deviation goes as one over the root mean square of a
+# column's input, at the same mean square. Intervals run over {glue:text}`noise_runs:d` runs of up to {glue:text}`noise_largest:s` parameters.
 #
-# $$
-# \mathrm{KL} \propto (2^P - 1)^{-2} .
-# $$ (eq-quadratic-rule)
+# ```{glue:figure} fig_noise
+# :name: fig-noise
+# :alt: Two panels. Left: KL over half the trace times the variance, against bits, four lines. Noise lies a little above one, flat from 8 to 5 bits and higher below; noise that spares loud inputs, RTN and GPTQ lie below it, GPTQ at about a half. Right: KL at 4 bits over that of noise, against training tokens, one line a run. GPTQ rises from about a third to a half, RTN rises a little in two of three runs, noise that spares loud inputs falls from nine tenths to three quarters.
 #
-# From 4 to 8 bits the exponent of $2^P - 1$ is {glue:text}`rule:.3f` [{glue:text}`rule_low:.3f`, {glue:text}`rule_high:.3f`]
-# ({glue:text}`rule_runs:d` runs, GPTQ). A checkpoint's own KL at 4 bits tells its KL at 5, 6 and 8 within {glue:text}`rule_rms:.1%` (rms of
-# ln). Below, errors are no longer small: at 3 bits KL is {glue:text}`rule_over_3:.2f` times the rule's, at 2 bits
-# {glue:text}`rule_over_2:.2f` times, and not the same at every checkpoint.
+# Errors of one size. Left, over the formula: means over checkpoints; the band has all of noise. Right, over noise, a line a run: GPTQ's
+# advantage shrinks with tokens.
+# ```
+#
+# - **Second order is right, the trace not exactly.** From 8 to 5 bits the noise's KL grows as its square ({glue:text}`noise_bend:.3f`
+#   [{glue:text}`noise_bend_low:.3f`, {glue:text}`noise_bend_high:.3f`] times that). It is {glue:text}`noise_small:.2f`
+#   [{glue:text}`noise_small_low:.2f`, {glue:text}`noise_small_high:.2f`] times the formula's; checkpoints are {glue:text}`noise_off:.0%` off
+#   (rms), the trace's probes and the draws leave {glue:text}`noise_error:.0%` open. The trace is of less text and of the loss, not KL.
+# - **RTN is like noise in larger models, GPTQ is not.** At 4 bits GPTQ's KL is {glue:text}`gptq_over_noise_4:.2f` [{glue:text}`gptq_over_noise_4_low:.2f`,
+#   {glue:text}`gptq_over_noise_4_high:.2f`] times that of noise: it chooses a direction that changes outputs least. RTN's,
+#   {glue:text}`rtn_over_noise_4:.2f` [{glue:text}`rtn_over_noise_4_low:.2f`, {glue:text}`rtn_over_noise_4_high:.2f`], can't be distinguished
+#   from it; in {glue:text}`larger_runs:d` runs of {glue:text}`larger_smallest:s` to {glue:text}`larger_largest:s` parameters it is
+#   {glue:text}`larger_rtn:.2f` [{glue:text}`larger_rtn_low:.2f`, {glue:text}`larger_rtn_high:.2f`].
+# - **Most of the growth is the model's.** The slope of ln KL in ln tokens is {glue:text}`noise_beta:.2f` [{glue:text}`noise_beta_low:.2f`,
+#   {glue:text}`noise_beta_high:.2f`] for noise, {glue:text}`noise_share:.0%` of GPTQ's. GPTQ's is steeper by
+#   {glue:text}`gptq_beta_more:.2f` [{glue:text}`gptq_beta_more_low:.2f`, {glue:text}`gptq_beta_more_high:.2f`]; in the larger runs, from
+#   {glue:text}`larger_from:s` to {glue:text}`larger_to:s` tokens, it is flatter (by {glue:text}`larger_gptq_more:.2f`).
+# - **In larger models half the growth sits in loud inputs.** Sparing them leaves {glue:text}`larger_share:.0%` of the noise's slope of
+#   {glue:text}`larger_beta:.2f`: it changes by {glue:text}`larger_sparing_more:.2f` [{glue:text}`larger_sparing_more_low:.2f`,
+#   {glue:text}`larger_sparing_more_high:.2f`]. In the small ones that is {glue:text}`sparing_beta_more:.2f`
+#   [{glue:text}`sparing_beta_more_low:.2f`, {glue:text}`sparing_beta_more_high:.2f`].
+#
+# **Why bits enter as they do.** KL is zero where both models agree and nowhere less, so it grows as the square of the error, and a grid of
+# $P$ bits has $2^P - 1$ steps: $\mathrm{KL} \propto (2^P - 1)^{-2}$ ({eq}`eq-quadratic-rule`, appendix D). From 4 to 8 bits the exponent of
+# $2^P - 1$ is {glue:text}`rule:.3f` [{glue:text}`rule_low:.3f`, {glue:text}`rule_high:.3f`] ({glue:text}`rule_runs:d` runs, GPTQ). At 3 bits
+# KL is {glue:text}`rule_over_3:.2f` times the rule's, at 2 bits {glue:text}`rule_over_2:.2f` times, and not the same at every checkpoint.
 #
 # ## Outliers explain little in small models
 #
-# A heavy tail stretches the grid, so that all other weights of a group are rounded more coarsely. Heavy tails of *inputs* make some columns
-# expensive. {term}`Kurtosis <kurtosis>` (3 for a Gaussian) measures both. On the trunk that of weights goes from
-# {glue:text}`weight_first:.1f` to {glue:text}`weight_last:.1f` (mean over sizes), and a group of 32 hides it from the grid. That of inputs
-# goes from {glue:text}`input_first:.1f` to {glue:text}`input_last:.1f`. Tails grow with tokens, as QiD does, so the trunk can't tell what
-# matters. The other runs can: they have the size and the tokens of a twin on the trunk, and another depth, weight decay, peak rate, seed or
-# schedule.
+# A heavy tail of weights stretches the grid of its group; heavy tails of *inputs* make some columns expensive. {term}`Kurtosis <kurtosis>`
+# (3 for a Gaussian) measures both. On the trunk that of weights goes from {glue:text}`weight_first:.1f` to {glue:text}`weight_last:.1f`
+# (mean over sizes), that of inputs from {glue:text}`input_first:.1f` to {glue:text}`input_last:.1f`. Both grow with tokens, as QiD does, so
+# the trunk can't tell what matters. Runs that have the size and the tokens of a twin on the trunk, and another depth, weight decay, peak
+# rate, seed or schedule, can.
 #
 # At equal size and tokens, runs that curvature says should lose more do so, and runs with heavier tails of inputs lose less, not more. Over
 # {glue:text}`twin_runs:d` runs the ln of QiD over the twin's correlates with ln of the predicted ratio by {glue:text}`r_predicted:.2f`, with that of the
@@ -202,18 +227,11 @@ plt.close("all")
 # ## Put together
 #
 # What does each account add in one regression of ln QiD at 3 bits? {glue:text}`n_together:d` late checkpoints of
-# {glue:text}`n_together_runs:d` runs make {glue:text}`n_clusters:d` groups, a run with its branches.
-#
-# ```{table} Error of ln QiD at 3 bits where a group of runs is predicted from all others (root mean square), by what is known of it.
-# :name: tab-accounts
-#
-# | known | RTN | GPTQ |
-# |---|---|---|
-# | ln N, ln D | {glue:text}`rtn_out_base:.3f` | {glue:text}`gptq_out_base:.3f` |
-# | ln N, ln D, 16-bit loss | {glue:text}`rtn_out_loss:.3f` | {glue:text}`gptq_out_loss:.3f` |
-# | ln trace, ln variance | {glue:text}`rtn_out_pair:.3f` | {glue:text}`gptq_out_pair:.3f` |
-# | all five | {glue:text}`rtn_out_all:.3f` | {glue:text}`gptq_out_all:.3f` |
-# ```
+# {glue:text}`n_together_runs:d` runs make {glue:text}`n_clusters:d` groups, a run with its branches. Where a group is predicted from all
+# others, ln QiD by RTN is off by {glue:text}`rtn_out_base:.3f` (root mean square) if ln N and ln D are known, by
+# {glue:text}`rtn_out_loss:.3f` with the 16-bit loss, by {glue:text}`rtn_out_pair:.3f` if ln trace and ln variance are known instead, and by
+# {glue:text}`rtn_out_all:.3f` with all five. By GPTQ these are {glue:text}`gptq_out_base:.3f`, {glue:text}`gptq_out_loss:.3f`,
+# {glue:text}`gptq_out_pair:.3f` and {glue:text}`gptq_out_all:.3f`.
 #
 # **Among runs like those fitted, curvature knows more than size and tokens.** The slope of ln QiD in ln trace, which the formula expects at
 # 1, is {glue:text}`rtn_pair_trace:.2f` [{glue:text}`rtn_pair_trace_low:.2f`, {glue:text}`rtn_pair_trace_high:.2f`] for RTN. At equal size
@@ -231,13 +249,11 @@ plt.close("all")
 #
 # ## What this does not show
 #
-# - **No cause.** Trace, variance, loss, size and tokens move together in training. Only an intervention on the curvature at fixed norm, size
-#   and tokens would show what makes QiD. {cite:t}`watts2026sharpness` lower the sharpness in training and report that 4 bits then cost less.
+# - **No cause.** Trace, variance, loss, size and tokens move together in training; only an intervention on the curvature would show what makes
+#   QiD. {cite:t}`watts2026sharpness` lower the sharpness in training and report that 4 bits then cost less.
 # - **A formula that uses the answer's text.** The trace is taken on held-out text, part of what QiD is measured on: an account of QiD, not a
 #   forecast for a model one hasn't trained.
-# - **One direction unknown.** The curvature along the rounding error itself wasn't measured.
-# - **Movement between checkpoints as they were kept**, not between single updates, and at a constant rate; the paper's models train with a
-#   falling one.
+# - **Two moments of the larger sizes**, whose runs read half the trunk's text twice by the second; the largest's late climb is beyond them.
 # - **Outliers of small models**, in groups of 32, which leave outliers little room. Over other optimizers {cite:t}`vlassis2025outliers` find
 #   kurtosis no guide either.
 #

@@ -64,6 +64,9 @@ NAMED = ["tokens-per-parameter", "power", "steps", "threshold", "ouyang2024", "k
 # Every law is one of QiD, the loss of the rounded model less that of the 16-bit model, in nats per token, but for those of the
 # last section, which are of a loss itself.
 #
+# :::{table} Letters of the laws
+# :name: tab-atlas-letters
+#
 # | | unit | |
 # |---|---|---|
 # | $D$ | tokens | training tokens seen |
@@ -73,6 +76,7 @@ NAMED = ["tokens-per-parameter", "power", "steps", "threshold", "ouyang2024", "k
 # | $L$ | nats per token | 16-bit loss |
 # | $V$, $r$, $G$ | none | entries of the vocabulary, share of the peak learning rate, weights that share a scale |
 # | $\tfrac12 \operatorname{tr}(H)\,\sigma^2$ | nats per token | cost by curvature: the Hessian's trace, the mean squared error of rounding to nearest ({doc}`chapter 12 <12-why>`) |
+# :::
 #
 # The scores are those of {doc}`chapter 9 <09-extrapolation>`: the root mean square (rms) of $\ln(\hat q / q)$ over rows held out, no unit. An
 # rms of 0.2 is a typical factor of 1.2.
@@ -100,14 +104,14 @@ plt.close("all")
 # printed by others; the whole table and the constants on this book's {glue:text}`at_rows:d` rows (GPTQ, groups of 32, 2 to 4 bits) open
 # below. A law named "loss predicted" counts the constants of the law that predicts its loss.*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-named-laws": "Laws named in this chapter"}
 identity = numbers.identity(stored, table)
 HTML(numbers.to_html(identity.drop(columns="fitted")[table.index.isin(NAMED)]))
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: all laws", "code_prompt_hide": "Table: all laws"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: all laws", "code_prompt_hide": "Table: all laws"} tables={"tab-all-laws": "All laws"}
 HTML(numbers.to_html(identity.drop(columns="fitted")))
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: constants of all laws", "code_prompt_hide": "Table: constants of all laws"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: constants of all laws", "code_prompt_hide": "Table: constants of all laws"} tables={"tab-constants": "Constants of all laws on this book's rows"}
 fitted = identity.loc[identity["fitted"] != "", ["fitted"]]
 HTML(numbers.to_html(fitted.rename(columns={"fitted": "constants, 95% intervals by training run"})))
 
@@ -143,7 +147,7 @@ HTML(numbers.to_html(fitted.rename(columns={"fitted": "constants, 95% intervals 
 #
 # ## Scores
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: scores of all laws", "code_prompt_hide": "Table: scores of all laws"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: scores of all laws", "code_prompt_hide": "Table: scores of all laws"} tables={"tab-law-scores": "How far each law misses, by what was held out"}
 scores = atlas.scored(stored, stored.judged["hold_out"].unique()).set_axis(identity.index)
 scores = scores.replace({"± ": "±\N{NO-BREAK SPACE}", " =": "\N{NO-BREAK SPACE}="}, regex=True)  # two lines a cell
 HTML(numbers.to_html(scores.rename_axis(columns=None)))
@@ -174,7 +178,7 @@ losses = loss_after_rounding.scores(misses, np.random.default_rng(seed))
 # %% tags=["remove-cell"]
 put_all(**numbers.shannon(losses))
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: misses of the loss after rounding", "code_prompt_hide": "Table: misses of the loss after rounding"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: misses of the loss after rounding", "code_prompt_hide": "Table: misses of the loss after rounding"} tables={"tab-loss-laws": "How far laws of the loss after rounding miss"}
 numbers.losses_table(losses, list(loss_after_rounding.ways()))
 
 # %% [markdown]

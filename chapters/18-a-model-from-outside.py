@@ -108,7 +108,7 @@ put_all(
 #
 # By law, at 2, 3 and 4 bits, groups and rows, both texts:
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: misses and hits by law", "code_prompt_hide": "Table: misses and hits by law"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: misses and hits by law", "code_prompt_hide": "Table: misses and hits by law"} tables={"tab-outside-laws": "Misses and hits of the registered predictions, by law"}
 reference = bytes_per_token(trunk)
 on_gpu = measured[agreeing(measured, ON_A_GPU)]
 longer = {text: bytes_per_token(rows) / reference for text, rows in on_gpu.groupby("eval_dataset")}
@@ -137,7 +137,7 @@ put_all(**numbers.of_kl(by_window[512].query("quantity == 'kl_nats'"), DEFAULT))
 #
 # ## Why short windows lose more
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-window-lengths": "QiD by method, bits and length of the window, nats per token"}
 windows = numbers.by_window(measured)
 windows.rename_axis(columns="tokens of a window").round(4)
 
@@ -157,7 +157,7 @@ claim(abs(ratios["out_long_rtn_4"] - 1) < 0.05, "windows of 2,048 tokens are lik
 #
 # ## Which method
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: every method, groups and rows, both texts", "code_prompt_hide": "Table: every method, groups and rows, both texts"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: every method, groups and rows, both texts", "code_prompt_hide": "Table: every method, groups and rows, both texts"} tables={"tab-outside-methods": "QiD and KL of every method, groups and rows, on both texts"}
 rows = numbers.methods(measured)
 cells = pd.DataFrame(
     {

@@ -120,7 +120,7 @@ put("fig_printed", printed_figure(points))
 # model's own tokenizer; one printed value each.
 # ```
 
-# %% tags=["remove-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: every model by method at 4 bits", "code_prompt_hide": "Table: every model by method at 4 bits"} tables={"tab-others-perplexity": "Perplexity of others' models after rounding to 4 bits in groups of 128, over that in 16 bits"}
 table = your_model.by_method(points, 4)
 times = {name: f"{name}, perplexity ×" for name in your_model.METHODS}
 cells = table.rename(columns=times).assign(**{"tokens per parameter": table["ratio"].map("{:.0f}".format)})
@@ -148,7 +148,7 @@ assert (meanings["accuracy_lost"] > 0).all(), "the text says that accuracy falls
 #
 # A nat per token is a unit of loss. On this book's models, by several ways of rounding, this is what goes with it:
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input"] tables={"tab-what-nats-mean": "What goes with a given QiD on this book's models"}
 cells = pd.DataFrame(
     {
         "perplexity ×": meanings["perplexity_factor"].map("{:.3f}".format),

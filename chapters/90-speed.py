@@ -67,7 +67,7 @@ FORMATS = {"float32": "float32", "tfloat32": "TF32", "bfloat16": "bfloat16"}
 # together, *× peer* how many times faster than the best peer that did the same work on that device, *GiB* the most memory in use, *of peak*
 # the time the matrix products would take at the rate of one large product of their own format, as a share of the time taken.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-speed-gpu": "Sweeps on a GPU, with goals and the best peer"}
 rows = engine.rows
 kinds = ["hessian_dtype", "eval_dtype"]
 main = rows[rows["whole_work"].astype(bool)]
@@ -152,7 +152,7 @@ put_all(
 # Loading the original, the start of the process and a warm-up on one block are left out for all. *Defaults* means that a program is told the bit width, the group
 # size and the kind of grid, and nothing else; *tuned*, plain GPTQ in large batches that stay on the device.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-speed-peers": "The same work by other programs: times and memory"}
 STAGES = {"quantize": "quantize", "save": "save", "reload": "load again", "score": "score"}
 if peers is None:
     compared = pd.DataFrame({"programs": ["not run yet: `python benchmarks/peers_cuda.py`"]})
@@ -169,7 +169,7 @@ else:
     compared.index = pd.MultiIndex.from_frame(by_program[["work", "program"]], names=[None, None])
 compared
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-peers-told": "Versions of these programs, and what they were told"}
 told = [] if peers is None else peers.rows[peers.rows["settings"].notna()].drop_duplicates("program").to_dict("records")
 pd.DataFrame(
     {
@@ -189,7 +189,7 @@ put("peers_measured", "no device yet" if peers is None else peers.measured)
 #
 # One update of {glue:text}`update_tokens:,d` tokens is captured once as a graph and replayed. Models of the trunk, random tokens:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-speed-training": "Training on a GPU, models by width x layers"}
 learned = benchmarks.read("training")
 pd.DataFrame(
     {
@@ -216,7 +216,7 @@ put_all(training_measured=learned.measured, update_tokens=int(update_tokens.iloc
 # assignments as one batch. Beside it is a plain loop: one changed copy of the model after another, through its own forward pass, for the loss alone; the
 # engine also gives KL divergence, agreement and accuracy.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-speed-assignments": "Assignments of bits scored in a minute"}
 swapped = {device: benchmarks.read(f"mixed_{device}") for device in ("cuda", "cpu")}
 assigned = pd.concat([each.rows for each in swapped.values()], ignore_index=True)
 pd.DataFrame(
@@ -249,7 +249,7 @@ put_all(
 #
 # The sweep of {doc}`chapter 4 <04-degradation>`, start of the process and imports counted in, beside auto-gptq and GPTQModel with a plain evaluation.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-speed-cpu": "The sweep of chapter 4 on two processor cores"}
 cpu = pocket.rows
 pd.DataFrame(
     {
@@ -269,7 +269,7 @@ pd.DataFrame(
 # may be used is a question of size: another draw of calibration text moves QiD as well, and a format that moves it
 # less adds nothing that matters.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-formats": "How far coarser number formats move QiD, median in nats per token"}
 moved = precision.rows
 columns = {
     "rounding_in_tfloat32": "rounding in TF32",
@@ -305,7 +305,7 @@ for name in ("scoring_in_tfloat32", "scoring_in_bfloat16"):
 # the rounded ones before it put out. All were scored by our evaluation in float32. Group 128 divides only the widths 128 and 384; the larger model was
 # rounded with nothing else, because each program takes minutes.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: QiD of four programs", "code_prompt_hide": "Table: QiD of four programs"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: QiD of four programs", "code_prompt_hide": "Table: QiD of four programs"} tables={"tab-four-programs": "QiD by our solver, and by how much three other programs differ"}
 programs = crosscheck.rows.copy()
 names = programs["model"].str.split("/").str[0].str.replace("tadpole-", "").str.replace("x", " x ")
 programs["model"] = pd.Categorical(names, names.unique())

@@ -66,7 +66,7 @@ def book_folder(source):
 
 os.chdir(book_folder(source))
 if importlib.util.find_spec("helpers") is None:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", ".", "matplotlib"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", ".", "matplotlib", "pandas"], check=True)
     importlib.invalidate_caches()
 
 # %% tags=["hide-input"]
@@ -84,11 +84,12 @@ from transformers.utils.logging import disable_progress_bar
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.rounding import gptq_solver, grids
+from helpers.show.drawing.whole import show_as_svg
 from helpers.table.families.catalogue import read_manifest
 from helpers.teach.classroom import compare
 
 disable_progress_bar()
-plt.rcParams["figure.dpi"] = 160
+show_as_svg()
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 1. A grid

@@ -19,11 +19,11 @@
 #
 # ```{admonition} In short
 # :class: finding
-# - **Finding.** Where text is read again the slope of ln QiD in ln D at 3 bits changes by {glue:text}`bend_second_3_mean:s`
-#   [{glue:text}`bend_second_3_low:s`, {glue:text}`bend_second_3_high:s`] (mean over sizes, 95% over training runs): nothing shows. Decay,
-#   depth and no weight decay raise QiD, averages and more weight decay lower it, none by as much as tokens do.
+# - **Finding.** At equal tokens, text read twice costs no KL ({glue:text}`part_kl_2_mean:.2f` times [{glue:text}`part_kl_2_low:.2f`,
+#   {glue:text}`part_kl_2_high:.2f`], 95% over sizes), read eight times {glue:text}`part_kl_8_small:.2f` to {glue:text}`part_kl_8_large:.2f` times, most in the
+#   largest. Decay, depth and no weight decay raise QiD, averages and more weight decay lower it, none by as much as tokens do.
 # - **How sure.** One run for each weight decay and each shape; {glue:text}`seed_runs:d` runs with other seeds at {glue:text}`mates:d` of the
-#   sizes are the yardstick. No run with more text stands beside the one that reads it again.
+#   sizes are the yardstick. One run for each part of the text and size; none had more text than the trunk.
 # - **Use it for.** Knowing which changes of a recipe are worth a test; {doc}`chapter 7 <07-tokens-or-decay>` takes decay and tokens apart.
 # ```
 #
@@ -45,6 +45,7 @@ from IPython.display import Markdown
 
 from helpers.analyse.questions import decay as decay_questions
 from helpers.analyse.questions.decay_surface import decay_surface, full_cooldowns
+from helpers.analyse.questions.register import read_register
 from helpers.analyse.questions.trends import loss_changes, slopes_by_pass, slopes_of_two_runs, steps_up, trends
 from helpers.analyse.questions.twins import differences_of_runs, qid_ratio, ratios_to_twins
 from helpers.analyse.questions.ways import text_losses
@@ -70,11 +71,11 @@ from helpers.show.figures import decay as decay_figures
 from helpers.show.figures import qid as figures
 from helpers.show.glue import put, put_all
 from helpers.show.numbers.learn import degradation as numbers
-from helpers.show.numbers.learn import other_recipes, tokens_or_decay
+from helpers.show.numbers.learn import other_recipes, read_again, tokens_or_decay
 from helpers.show.style import count_label, use_house_style
 from helpers.show.tables import ratio_table, twins_table
 from helpers.table.corpus import packages
-from helpers.table.files import read_table
+from helpers.table.files import read_checkpoints, read_table
 
 use_house_style()
 
@@ -275,10 +276,54 @@ plt.close("all")
 # {glue:text}`first_ratio_3:.2f`, and a run of the largest size from another seed has {glue:text}`seed_ratio_3:.2f` of the next
 # one's KL. What is left is a moderate climb of the first run at every width; beyond these tokens it is the only one of its size.
 #
-# **What stays open.** No run read fewer different tokens for as long, or more of them. To read for the second time is also to read
-# later, and the slope changes along training for other reasons, as the first pass shows. And neither text is the one that was read
-# again: what a model knows of it word for word need not show on other files. The book's main fits use all checkpoints beyond
-# {glue:text}`early_tokens:s` tokens, up to the fourth time of reading, and "tokens" in them are tokens read, new or not.
+# **Fewer different tokens.** To read for the second time is also to read later. So {glue:text}`part_runs:d` runs were trained on half, a quarter
+# and an eighth of the text: on the trunk's batches to the end of their own first pass, then on the same blocks again, in new orders.
+# At {glue:text}`part_tokens:s` tokens they have read them 2, 4 and 8 times, where the trunk has read nothing twice ({numref}`tab-part`).
+
+# %% tags=["remove-cell"]
+part = read_table("results/unique.parquet").to_pandas()
+described, of_trunk_described = (
+    read_checkpoints(f"results/{name}.parquet").to_pandas() for name in ("unique-checkpoints", "checkpoints")
+)
+put_all(
+    **read_again.numbers(part, measured),
+    **read_again.registered(read_register(), part),
+    **read_again.overconfidence(described, of_trunk_described),
+)
+
+# %% [markdown]
+# :::{table} Runs on a part of the text over the trunk at {glue:text}`part_tokens:s` tokens, one run a cell: KL of GPTQ (geometric mean over 2 to 8 bits), its QiD (2 to 4 bits), and the difference in 16-bit loss in nats a token. The trunk is taken straight in logarithms between its neighbouring checkpoints.
+# :name: tab-part
+#
+# | | {glue:text}`part_size_small:s` | {glue:text}`part_size_middle:s` | {glue:text}`part_size_large:s` |
+# | --- | --- | --- | --- |
+# | KL, read 2 times | {glue:text}`part_kl_2_small:.2f` | {glue:text}`part_kl_2_middle:.2f` | {glue:text}`part_kl_2_large:.2f` |
+# | KL, read 4 times | {glue:text}`part_kl_4_small:.2f` | {glue:text}`part_kl_4_middle:.2f` | {glue:text}`part_kl_4_large:.2f` |
+# | KL, read 8 times | {glue:text}`part_kl_8_small:.2f` | {glue:text}`part_kl_8_middle:.2f` | {glue:text}`part_kl_8_large:.2f` |
+# | QiD, read 2 times | {glue:text}`part_qid_2_small:.2f` | {glue:text}`part_qid_2_middle:.2f` | {glue:text}`part_qid_2_large:.2f` |
+# | QiD, read 4 times | {glue:text}`part_qid_4_small:.2f` | {glue:text}`part_qid_4_middle:.2f` | {glue:text}`part_qid_4_large:.2f` |
+# | QiD, read 8 times | {glue:text}`part_qid_8_small:.2f` | {glue:text}`part_qid_8_middle:.2f` | {glue:text}`part_qid_8_large:.2f` |
+# | 16-bit loss on held-out text, read 4 times | {glue:text}`part_loss_heldout_4_small:.3f` | {glue:text}`part_loss_heldout_4_middle:.3f` | {glue:text}`part_loss_heldout_4_large:.3f` |
+# | the same, read 8 times | {glue:text}`part_loss_heldout_8_small:.3f` | {glue:text}`part_loss_heldout_8_middle:.3f` | {glue:text}`part_loss_heldout_8_large:.3f` |
+# | 16-bit loss on unseen text, read 8 times | {glue:text}`part_loss_unseen_8_small:.3f` | {glue:text}`part_loss_unseen_8_middle:.3f` | {glue:text}`part_loss_unseen_8_large:.3f` |
+# :::
+#
+# Chance alone is a factor of {glue:text}`part_scatter_kl:.2f` in KL and {glue:text}`part_scatter_qid:.2f` in QiD (rms of {glue:text}`part_before:d` checkpoints that had read nothing twice). So
+# **reading twice changes nothing** (KL {glue:text}`part_kl_2_mean:.2f` [{glue:text}`part_kl_2_low:.2f`, {glue:text}`part_kl_2_high:.2f`] over sizes) and reading four times little ({glue:text}`part_kl_4_mean:.2f`
+# [{glue:text}`part_kl_4_low:.2f`, {glue:text}`part_kl_4_high:.2f`]), most in the largest. **Reading eight times makes rounding dearer, the more so the larger the model**: up to {glue:text}`part_kl_8_large:.2f` times in KL. It
+# isn't the last checkpoint's luck: at the one before, the trunk's own, after {glue:text}`part_earlier_passes:.1f` passes, the factors are {glue:text}`part_earlier_small:.2f`, {glue:text}`part_earlier_middle:.2f` and
+# {glue:text}`part_earlier_large:.2f`. Nor is it the way of rounding: in the largest, KL on the least text over that on the most is {glue:text}`part_over_gptq:.2f` by GPTQ, {glue:text}`part_over_gptq_hadamard:.2f` after a Hadamard
+# rotation, {glue:text}`part_over_awq:.2f` by AWQ and {glue:text}`part_over_rtn:.2f` by RTN. The 16-bit loss suffers as well, and QiD shows about half of what KL does: where a model is surer than it is right (loss less
+# entropy {glue:text}`part_sure:.2f` nats in the largest, {glue:text}`part_sure_trunk:.2f` on the trunk), rounding also takes away some of its error.
+#
+# What this says of the trunk: its largest model has {glue:text}`part_size_large:s` parameters and reads {glue:text}`unique_tokens:s` tokens less than four times. Nearest to it in passes and
+# in parameters a different token is the smallest model here, four times through a quarter of the text, and nothing shows there.
+# Laws know nothing of passes. Of the intervals registered before these runs, {glue:text}`part_hold_fewer:d` of {glue:text}`part_registered_fewer:d` hold where the text was read 2 or 4 times, {glue:text}`part_hold_many:d` of
+# {glue:text}`part_registered_many:d` where it was read 8 times.
+#
+# **What stays open.** One run a cell, to {glue:text}`part_tokens:s` tokens; where between four and eight passes it begins, and whether parameters a different token
+# decide; the trunk's tokens beyond, and its fourth pass, with more text. And neither evaluation text is the one that was read again. The
+# book's main fits use all checkpoints beyond {glue:text}`early_tokens:s` tokens, and "tokens" in them are tokens read, new or not.
 #
 # ## Runs that differ in one thing
 #
@@ -287,7 +332,7 @@ plt.close("all")
 # the one by the QiD of the other. Runs whose learning rate decays count with their ends only. Cooldowns end at zero, cosines at a
 # tenth of the peak.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: runs beside their twins, by what differs", "code_prompt_hide": "Table: runs beside their twins, by what differs"} tables={"tab-twins": "QiD of runs over that of their twins, by what differs"}
 SHAPES = {"64x12": "128x3", "160x2": "128x3", "128x16": "256x4", "352x2": "256x4"}
 every = degradation(of_every_run[of_every_run["method"].isin(["none", "gptq"])])
 every = rows_of_fit(every, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
@@ -455,7 +500,7 @@ plt.close("all")
 # each of the two), in how many steps from checkpoint to checkpoint each rises, and the slope of its logarithm in $\ln D$ (clustered by
 # run; positive values). Trunk, beyond {glue:text}`early_tokens:s` tokens.*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: KL beside QiD, by bit width", "code_prompt_hide": "Table: KL beside QiD, by bit width"} tables={"tab-kl": "KL beside QiD, by bit width"}
 wide = rows_of_fit(study, "gptq", GROUP_SIZE, symmetric=False, tokens_above=LATE_TOKENS)
 numbers.kl_table(wide)
 
@@ -505,7 +550,7 @@ plt.close("all")
 #
 # *QiD in groups of 128 over QiD in groups of 32, asymmetric: median (10% to 90% quantile over checkpoints).*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: groups of 128 over groups of 32", "code_prompt_hide": "Table: groups of 128 over groups of 32"} tables={"tab-coarse-groups": "QiD in groups of 128 over QiD in groups of 32"}
 symmetries = {"asymmetric": False, "symmetric": True}
 coarse = {
     f"group 128, {name}": qid_ratio(rows_of_fit(study, "gptq", 128, is_so), gptq) for name, is_so in symmetries.items()
@@ -524,6 +569,7 @@ put_all(**numbers.larger_groups(coarse))
 #
 # More on {doc}`chapter 10 <10-methods-and-texts>`, whose rows these are; intervals over training runs, on prose over checkpoints of one run.
 #
+# ::::{dropdown} Table: KL and QiD on unseen code over those on held-out code
 # ```{table} KL on unseen code over that on held-out code, and QiD over KL there over the same on held-out code (factors, no unit).
 # :name: tab-unseen
 #
@@ -533,6 +579,7 @@ put_all(**numbers.larger_groups(coarse))
 # | 3 | {glue:text}`10-methods-and-texts.ipynb::every_kl_3:.3f` [{glue:text}`10-methods-and-texts.ipynb::every_kl_3_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::every_kl_3_high:.3f`] | {glue:text}`10-methods-and-texts.ipynb::per_kl_3:.3f` [{glue:text}`10-methods-and-texts.ipynb::per_kl_3_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::per_kl_3_high:.3f`] |
 # | 4 | {glue:text}`10-methods-and-texts.ipynb::every_kl_4:.3f` [{glue:text}`10-methods-and-texts.ipynb::every_kl_4_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::every_kl_4_high:.3f`] | {glue:text}`10-methods-and-texts.ipynb::per_kl_4:.3f` [{glue:text}`10-methods-and-texts.ipynb::per_kl_4_low:.3f`, {glue:text}`10-methods-and-texts.ipynb::per_kl_4_high:.3f`] |
 # ```
+# ::::
 #
 # The ratio of KL grows with size: by GPTQ at 3 bits from {glue:text}`10-methods-and-texts.ipynb::kl_unseen_small:.2f` in the smallest model
 # to {glue:text}`10-methods-and-texts.ipynb::kl_unseen_large:.2f` in the largest (one run each; slopes in ln N from
@@ -542,6 +589,7 @@ put_all(**numbers.larger_groups(coarse))
 # {glue:text}`10-methods-and-texts.ipynb::per_kl_large:.2f`: there QiD is larger on unseen code too,
 # {glue:text}`10-methods-and-texts.ipynb::qid_unseen_large:.2f` times.
 #
+# ::::{dropdown} Table: exponents on two texts, and how far GPTQ leads RTN
 # ```{table} Exponents of QiD of GPTQ as a power of $D$ on two texts, and how far GPTQ leads RTN on prose, over its lead on code.
 # :name: tab-leads
 #
@@ -552,6 +600,7 @@ put_all(**numbers.larger_groups(coarse))
 # | lead in QiD | {glue:text}`10-methods-and-texts.ipynb::lead_2:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_2_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_2_high:.2f`] | {glue:text}`10-methods-and-texts.ipynb::lead_3:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_3_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_3_high:.2f`] | {glue:text}`10-methods-and-texts.ipynb::lead_4:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_4_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_4_high:.2f`] |
 # | lead in KL | {glue:text}`10-methods-and-texts.ipynb::lead_kl_2:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_kl_2_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_kl_2_high:.2f`] | {glue:text}`10-methods-and-texts.ipynb::lead_kl_3:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_kl_3_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_kl_3_high:.2f`] | {glue:text}`10-methods-and-texts.ipynb::lead_kl_4:.2f` [{glue:text}`10-methods-and-texts.ipynb::lead_kl_4_low:.2f`, {glue:text}`10-methods-and-texts.ipynb::lead_kl_4_high:.2f`] |
 # ```
+# ::::
 #
 # Along training QiD rises on prose as on code. GPTQ's calibration text was code, which may be why it leads by less on prose.
 #
@@ -596,6 +645,7 @@ plt.close("all")
 # earliest ends are too noisy to tell. Bars: one paired error; another training run isn't in it.
 # ```
 #
+# ::::{dropdown} Table: what a full cooldown does, by tokens and size
 # :::{table} The factor of a full cooldown by the surface of chapter 7, at some tokens and sizes, and its slopes (95% intervals over runs).
 # :name: tab-surfaces
 #
@@ -603,7 +653,9 @@ plt.close("all")
 # :format: myst
 # ```
 # :::
+# ::::
 #
+# ::::{dropdown} Table: exponents of tokens over the ends of cooldowns
 # :::{table} Exponent of $D$ over the ends of cooldowns and over the trunk at the same tokens, in QiD and in relative cross-entropy, QiD over the 16-bit loss (means and 95% intervals over sizes).
 # :name: tab-exponents-of-decay
 #
@@ -611,6 +663,7 @@ plt.close("all")
 # :format: myst
 # ```
 # :::
+# ::::
 #
 # Relative cross-entropy has the *higher* exponents: the loss in its denominator falls with tokens.
 #
@@ -622,6 +675,7 @@ plt.close("all")
 # above: QiD isn't a function of the loss alone. At 3 bits.
 # ```
 #
+# ::::{dropdown} Table: QiD at equal 16-bit loss
 # :::{table} QiD over the trunk's at the same 16-bit loss (means and 95% intervals over sizes; averages: two sizes, no interval), and by how much the exponent of $D$ along a cosine exceeds that at the constant rate, beside its scatter between training seeds (standard deviation).
 # :name: tab-equal-loss
 #
@@ -633,6 +687,7 @@ plt.close("all")
 # | excess of the exponent | {glue:text}`07-tokens-or-decay.ipynb::excess_2_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::excess_2_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::excess_2_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::excess_3_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::excess_3_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::excess_3_high:.2f`] | {glue:text}`07-tokens-or-decay.ipynb::excess_4_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::excess_4_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::excess_4_high:.2f`] |
 # | its scatter between seeds | {glue:text}`07-tokens-or-decay.ipynb::between_2:.2f` | {glue:text}`07-tokens-or-decay.ipynb::between_3:.2f` | {glue:text}`07-tokens-or-decay.ipynb::between_4:.2f` |
 # :::
+# ::::
 #
 # {glue:text}`07-tokens-or-decay.ipynb::loss_rows:d` cooldowns end with a loss that the trunk reached too. At 2 bits their factor falls with size, with a slope of
 # {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_value:s` [{glue:text}`07-tokens-or-decay.ipynb::loss_size_2_low:s`, {glue:text}`07-tokens-or-decay.ipynb::loss_size_2_high:s`] in $\ln N$ (over sizes). In the first half
@@ -644,6 +699,7 @@ plt.close("all")
 # {glue:text}`07-tokens-or-decay.ipynb::wd0_loss_3_ratio:.2f` of the trunk's QiD: one size, one run for each value. Averages of weights have the higher loss before
 # rounding, by {glue:text}`07-tokens-or-decay.ipynb::lawa_plain_low:.3f` to {glue:text}`07-tokens-or-decay.ipynb::lawa_plain_high:.3f` nats per token.
 #
+# ::::{dropdown} Table: averages of weights beside cooldowns
 # :::{table} Comparisons, of {glue:text}`07-tokens-or-decay.ipynb::lawa_cases:d`, in which the loss after rounding is lower by more than two paired errors.
 # :name: tab-averages
 #
@@ -652,7 +708,9 @@ plt.close("all")
 # | the average | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_2:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_3:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_better_4:d` |
 # | the cooldown | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_2:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_3:d` | {glue:text}`07-tokens-or-decay.ipynb::lawa_worse_4:d` |
 # :::
+# ::::
 #
+# ::::{dropdown} Table: curvature and error after decay
 # :::{table} Decay to zero over the trunk at equal tokens, 3 bits, RTN: half the trace of the Hessian times the variance of the error predicts QiD (means and 95% intervals over sizes).
 # :name: tab-sharper
 #
@@ -663,6 +721,7 @@ plt.close("all")
 # | predicted QiD | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_predicted_nats_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_predicted_nats_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_predicted_nats_high:.2f`] |
 # | measured QiD | {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_qid_nats_mean:.2f` [{glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_qid_nats_low:.2f`, {glue:text}`07-tokens-or-decay.ipynb::sharper_rtn_qid_nats_high:.2f`] |
 # :::
+# ::::
 #
 # GPTQ's QiD grows by {glue:text}`07-tokens-or-decay.ipynb::sharper_gptq_qid_nats_mean:.2f`. On the trunk, from the first cooldown's end to the last, the trace becomes
 # {glue:text}`07-tokens-or-decay.ipynb::grown_hessian_trace_mean:.2f` times as large and the variance {glue:text}`07-tokens-or-decay.ipynb::grown_variance_mean:.2f` times. Only the product has a
@@ -673,6 +732,7 @@ plt.close("all")
 #
 # More on {doc}`chapter 11 <11-noise-floor>`. Intervals over draws of calibration text, or over training runs.
 #
+# ::::{dropdown} Table: scatter in other settings
 # ```{table} Scatter of one QiD, or of one KL, as a share of it, in other settings (standard deviations).
 # :name: tab-scatter
 #
@@ -691,6 +751,7 @@ plt.close("all")
 # | the same seed again, KL | {glue:text}`11-noise-floor.ipynb::again_kl_2:.1%` | {glue:text}`11-noise-floor.ipynb::again_kl_3:.1%` | {glue:text}`11-noise-floor.ipynb::again_kl_4:.1%` |
 # | 16 documents | {glue:text}`11-noise-floor.ipynb::few_2:.1%` | {glue:text}`11-noise-floor.ipynb::few_3:.1%` | {glue:text}`11-noise-floor.ipynb::few_4:.1%` |
 # ```
+# ::::
 #
 # **A quarter of the calibration text** ({glue:text}`11-noise-floor.ipynb::calib_few:d` sequences, {glue:text}`11-noise-floor.ipynb::n_seeds_few:d` draws for {glue:text}`11-noise-floor.ipynb::n_pocket:d` models) doesn't
 # scatter twice as much, as a mean would. More text makes better Hessians, but any change of it, however small, sets off another chain of
@@ -720,6 +781,7 @@ plt.close("all")
 # **Another machine, earlier.** {glue:text}`11-noise-floor.ipynb::before:s` There neither text nor documents nor weights differ, only the chain of rounding decisions:
 # the rounding itself scatters more early in training.
 #
+# ::::{dropdown} Table: how scatter grows, and the smallest QiD that counts
 # ```{table} Exponents of scatter, how much more the beginning of a document loses, how the error of documents grows as $c\,q^p$, and the smallest QiD that means anything.
 # :name: tab-growth
 #
@@ -735,6 +797,7 @@ plt.close("all")
 # | smallest QiD, nats | {glue:text}`11-noise-floor.ipynb::smallest_2:.6f` | {glue:text}`11-noise-floor.ipynb::smallest_3:.6f` | {glue:text}`11-noise-floor.ipynb::smallest_4:.6f` |
 # | least QiD measured, nats | {glue:text}`11-noise-floor.ipynb::least_2:.6f` | {glue:text}`11-noise-floor.ipynb::least_3:.6f` | {glue:text}`11-noise-floor.ipynb::least_4:.6f` |
 # ```
+# ::::
 #
 # At 4 bits the error of documents goes nearly as the root of QiD, as that of a count would: a larger QiD is more small losses. With fewer bits
 # it comes nearer to a fixed share. The smallest QiD that means anything equals its own floor, of one model. At 2 and 3 bits no row comes

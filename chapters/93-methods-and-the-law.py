@@ -120,7 +120,7 @@ assert profiles["steepness"].open_sides == ("low", "high"), "the text says: no l
 # exponents differ? Both fits of a pair have the same training runs, and their shared luck cancels in the *difference*. So its interval comes from both fits at
 # once: clustered by run over the rows of both, with the scatter over draws of whole packages of documents added in quadrature.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-differences": "By how much exponents differ between methods and between texts"}
 splits = {HELDOUT: packages("evaluation"), UNSEEN: packages("unseen")}
 generator = np.random.default_rng(seed)
 drawn = {text: document_counts(len(names), generator, names, 200) for text, names in splits.items()}

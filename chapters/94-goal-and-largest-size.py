@@ -123,7 +123,7 @@ for bits in FITTED_BITS:
 # %% tags=["hide-input"]
 verdict = extrapolation.verdict(judged, CHOSEN, list(FORMS_OF_OTHERS))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-goal": "The goal and what came, by what was held out"}
 held = judged.groupby("hold_out")[["n_rows", "excluded_share"]].max().loc[verdict.index]
 told = verdict.rename(columns=FORMS_OF_OTHERS)
 told = told.assign(**{name: told[name].map("{:.3f}".format) for name in ("log_rms", *FORMS_OF_OTHERS.values())})
@@ -216,7 +216,7 @@ assert ranks["largest size"] < 0 < rank_again, "the text says: the sign differs 
 # They look at the fitted rows only, and they charge for constants. (They take rows to be independent, which rows of one run
 # aren't.)
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: what AIC and BIC say of each law", "code_prompt_hide": "Table: what AIC and BIC say of each law"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: what AIC and BIC say of each law", "code_prompt_hide": "Table: what AIC and BIC say of each law"} tables={"tab-criteria": "What AIC and BIC say of each law"}
 criteria = stored.criteria.loc[bic.index]
 pd.DataFrame(
     {
@@ -307,7 +307,7 @@ steepness = {
     for key, rows in at_four.groupby(["family", "method"])
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-largest-runs": "Slopes of the largest size in other runs"}
 begin_tokens, end_tokens = (
     count_label(in_runs.loc[in_runs["step"] == step, TOKENS_SEEN].iloc[0]) for step in (begin, finish)
 )
@@ -385,8 +385,10 @@ assert all(steepness[family, "awq"] < steepness[family, "gptq"] - 0.1 for family
 # run from its second, which has the larger kurtosis.
 #
 # **Not known.** What this size does beyond {glue:text}`climb_end:s` tokens in any run but the first; what is the rate's, with one
-# run at half of it; and whether text that is read again, from {glue:text}`read_again:s` tokens on, adds to it. **What would settle it:** both new
-# runs to {glue:text}`last_tokens:s` tokens, a shallow model of this size (896 wide, 4 layers), and less text, so that it is read again earlier.
+# run at half of it; and whether text that is read again, from {glue:text}`read_again:s` tokens on, adds to it. On a quarter of the text, read four
+# times by {glue:text}`92-what-else-moves-qid.ipynb::part_tokens:s` tokens, KL is {glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_large:.2f` times the trunk's at this size and {glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_middle:.2f` at the next ({numref}`tab-part`): reading
+# again moves the ratio there by a few percent, far less than the climb. **What would settle it:** both new runs to {glue:text}`last_tokens:s` tokens, and
+# a shallow model of this size (896 wide, 4 layers).
 #
 # Do laws fail at this size, then? Not on its new runs. {glue:text}`registered_laws:d` laws were asked before these were trained
 # (`results/predictions.json`): at {glue:text}`climb_end:s` tokens {glue:text}`registered_hold:d` of {glue:text}`registered:d` intervals of
@@ -421,7 +423,7 @@ in_size[["exponent", "low", "high"]] *= -1
 in_size = in_size.rename(columns={"low": "high", "high": "low", "exponent": "alpha"}).set_index(["points", "bits"])
 in_bits = published_perplexities.exponents(positive[positive["model"] != "OPT-66B"], "bits", ["family", "model"])
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-others-slopes": "Slopes of QiD among models of others"}
 shown = in_size.assign(cell=[f"{row.alpha:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in in_size.itertuples()])[
     "cell"
 ]
@@ -522,7 +524,7 @@ wanted["its table"] = [
 ]
 
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: tokens for a given QiD by each law", "code_prompt_hide": "Table: tokens for a given QiD by each law"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: tokens for a given QiD by each law", "code_prompt_hide": "Table: tokens for a given QiD by each law"} tables={"tab-tokens-for-qid": "Tokens for a given QiD by each law; • marks what lies inside the ranges that a law was fitted to"}
 def many(tokens):
     return count_label(tokens) if tokens < 1e15 else f"{tokens / 1e12:,.0f}T"
 
@@ -596,7 +598,7 @@ assert change[change < -2].index.max() < change[change > 2].index.min(), "the te
 # *Measured over predicted QiD: geometric mean, in brackets the typical factor off (root mean square). Without OPT-66B and a QiD of
 # zero.*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] tables={"tab-others-factors": "Measured over predicted QiD of models of others"}
 factors = others.factors_of(others.over_laws(others.points_of_others(printed), stored))
 others.factors_table(factors)
 

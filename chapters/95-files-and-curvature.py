@@ -49,8 +49,10 @@ from scipy import stats
 from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, on_trunk, rows_of_every_run, study_rows
 from helpers.show.claims import claim
 from helpers.show.figures import qid
+from helpers.show.figures.sizes import name_at_ends
 from helpers.show.glue import put, put_all
 from helpers.show.numbers.trust import checkpoints as numbers
+from helpers.show.numbers.trust import curvature
 from helpers.show.style import (
     INK,
     LOSS_LABEL,
@@ -62,7 +64,7 @@ from helpers.show.style import (
     use_house_style,
 )
 from helpers.table.families.catalogue import HUB_FAMILIES, read_manifest
-from helpers.table.families.neox import neox_linear_shapes
+from helpers.table.families.shapes.neox import neox_linear_shapes
 from helpers.table.files import read_checkpoints, read_table
 from helpers.table.paired_error import paired_error
 
@@ -102,45 +104,12 @@ for size, rows in trunk.sort_values(D).groupby(N):
     axes.plot(decayed[D], decayed["hessian_trace"], **hollow)
 count_scale(axes, "x", TOKENS_LABEL)
 axes.set(yscale="log", ylabel="trace of the Hessian (nats per squared weight)")
-legend_beside(axes, "size N")
+name_at_ends([axes], styles)
 put("fig_curvature", figure)
 plt.close(figure)
 
 # %% tags=["remove-cell"]
-traces = trunk.pivot(index=D, columns=N, values="hessian_trace")
-keys = ["model", "step"]
-sharper = ends_of_cooldowns.merge(trunk[[*keys, "hessian_trace"]], on=keys, suffixes=("", "_trunk"))
-sharper = sharper["hessian_trace"] / sharper["hessian_trace_trunk"]
-of_largest = trunk[trunk[N] == trunk[N].max()].sort_values(D)
-early, late = of_largest[of_largest[D] > LATE_TOKENS].iloc[0], of_largest.iloc[-1]
-log_fall = np.log(late["hessian_trace"] / early["hessian_trace"])
-probes = late["hessian_probes"]
-relative = [row["hessian_trace_se"] / row["hessian_trace"] for row in (early, late)]
-fall_low, fall_high = np.exp(log_fall + np.array([-1, 1]) * stats.t(probes - 1).ppf(0.975) * np.hypot(*relative))
-errors, sizes = (
-    [np.median(np.array(row[name], float)) for row in (early, late)] for name in ("rtn_error_3_bits", "weight_rms")
-)
-assert (np.diff(traces.iloc[-1]) < 0).all(), "the text says that a larger model has the smaller trace at the end"
-rises = traces.iloc[0] < traces.max()
-assert rises.iloc[:-1].all(), "the text says that the trace rises first"
-assert not rises.iloc[-1], "but in the largest"
-assert (traces.iloc[-1] < traces.max()).all(), "and falls later"
-assert traces.idxmax().iloc[0] > traces.idxmax().iloc[-1], "and turns earlier in the largest than in the smallest"
-assert (sharper > 1).all(), "the text says that decay raises the trace"
-assert fall_high < 1, "the text says that the largest model's trace falls"
-assert abs(errors[1] / errors[0] - 1) < 0.02, "the text says that rounding's relative error stays where it was"
-put_all(
-    n_probes=probes,
-    trace_early=count_label(early[D]),
-    trace_fall=np.exp(log_fall),
-    trace_low=fall_low,
-    trace_high=fall_high,
-    rms_growth=sizes[1] / sizes[0],
-    rtn_error=errors[1],
-    n_sharper=len(sharper),
-    sharper_lowest=sharper.min(),
-    sharper_highest=sharper.max(),
-)
+put_all(**curvature.numbers(trunk, ends_of_cooldowns))
 
 # %% [markdown]
 # ```{glue:figure} fig_curvature
@@ -343,8 +312,9 @@ put_all(**numbers.public_accuracy(accuracy))
 # parameters *without* these two, and so does this book when it says $N$. What is rounded is less again: the matrices of the linear layers,
 # without biases and normalization.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: parameters of each model, counted in four ways", "code_prompt_hide": "Table: parameters of each model, counted in four ways"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: parameters of each model, counted in four ways", "code_prompt_hide": "Table: parameters of each model, counted in four ways"} tables={"tab-parameters": "Parameters of each model, counted in four ways"}
 public_runs = pd.DataFrame(map(dataclasses.asdict, HUB_FAMILIES["pythia-deduped"].checkpoints()))
+public_runs = public_runs[public_runs["d_model"] >= 512]  # the suite of its paper
 every = pd.concat([trained, public_runs]).drop_duplicates("model").sort_values(N).set_index("model").rename_axis(None)
 matrices = [sum(rows * columns for rows, columns in neox_linear_shapes(width).values()) for width in every["d_model"]]
 every["rounded"] = every["n_layers"] * matrices
@@ -431,7 +401,7 @@ here = {
 }
 made_again = pd.DataFrame.from_dict(here, orient="index", columns=["made here", "stored"])
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input"] tables={"tab-made-again": "One row of the table of checkpoints, made again"}
 made_again.map("{:.4f}".format)
 
 # %% tags=["remove-cell"]
@@ -550,12 +520,41 @@ plt.close("all")
 # the outliers, and they make part of what rounding costs.
 #
 # **Decay.** At the end of the {glue:text}`12-why.ipynb::decay_pairs:d` cooldowns of {glue:text}`12-why.ipynb::decay_sizes:d` sizes the trace is {glue:text}`12-why.ipynb::decay_trace:.2f` times the
-# trunk's and the variance {glue:text}`12-why.ipynb::decay_variance:.2f` times; GPTQ's QiD is {glue:text}`12-why.ipynb::decay_gptq:.2f` [{glue:text}`12-why.ipynb::decay_gptq_low:.2f`, {glue:text}`12-why.ipynb::decay_gptq_high:.2f`] times (over sizes). The movement fell to
+# trunk's and the variance {glue:text}`12-why.ipynb::decay_variance:.2f` times; RTN's QiD at 3 bits was predicted to be {glue:text}`12-why.ipynb::decay_predicted:.2f` [{glue:text}`12-why.ipynb::decay_predicted_low:.2f`, {glue:text}`12-why.ipynb::decay_predicted_high:.2f`] times the trunk's; GPTQ's is {glue:text}`12-why.ipynb::decay_gptq:.2f` [{glue:text}`12-why.ipynb::decay_gptq_low:.2f`, {glue:text}`12-why.ipynb::decay_gptq_high:.2f`] times (over sizes). The movement fell to
 # {glue:text}`12-why.ipynb::decay_change:.2f`. From one cooldown to the next measured and predicted ratios go together less closely (correlation
 # {glue:text}`12-why.ipynb::decay_r:.2f` for RTN).
 #
-# **The quadratic rule.** From 4 to 8 bits the exponents of KL are {glue:text}`12-why.ipynb::rule_beta_low:.2f` to {glue:text}`12-why.ipynb::rule_beta_high:.2f` in tokens and
-# {glue:text}`12-why.ipynb::rule_alpha_low:.3f` to {glue:text}`12-why.ipynb::rule_alpha_high:.3f` in size, nearly the same at each width ({glue:text}`12-why.ipynb::rule_rows:d` checkpoints).
+# **The quadratic rule.** KL is zero where both models agree and nowhere less, so its slope is zero there: with an error $e$ of the weights,
+# $\mathrm{KL} \approx \frac{1}{2} e^\top F e$ with Fisher's information $F$. QiD has a first-order term too, the loss's gradient times $e$,
+# of either sign: noise beside the square. A grid of $P$ bits has $2^P - 1$ steps, so that
+#
+# $$
+# \mathrm{KL} \propto (2^P - 1)^{-2} .
+# $$ (eq-quadratic-rule)
+#
+# A checkpoint's own KL at 4 bits tells its KL at 5, 6 and 8 within {glue:text}`12-why.ipynb::rule_rms:.1%` (rms of ln). From 4 to 8 bits the exponents of KL are
+# {glue:text}`12-why.ipynb::rule_beta_low:.2f` to {glue:text}`12-why.ipynb::rule_beta_high:.2f` in tokens and {glue:text}`12-why.ipynb::rule_alpha_low:.3f` to {glue:text}`12-why.ipynb::rule_alpha_high:.3f` in size, nearly the
+# same at each width ({glue:text}`12-why.ipynb::rule_rows:d` checkpoints).
+#
+# ```{table} KL over that of Gaussian noise of the same mean square in every matrix (factor, 95% over the three runs of the pocket family).
+# :name: tab-noise
+#
+# | error | 3 bits | 4 bits | 8 bits |
+# |---|---|---|---|
+# | RTN | {glue:text}`12-why.ipynb::rtn_over_noise_3:.2f` [{glue:text}`12-why.ipynb::rtn_over_noise_3_low:.2f`, {glue:text}`12-why.ipynb::rtn_over_noise_3_high:.2f`] | {glue:text}`12-why.ipynb::rtn_over_noise_4:.2f` [{glue:text}`12-why.ipynb::rtn_over_noise_4_low:.2f`, {glue:text}`12-why.ipynb::rtn_over_noise_4_high:.2f`] | {glue:text}`12-why.ipynb::rtn_over_noise_8:.2f` [{glue:text}`12-why.ipynb::rtn_over_noise_8_low:.2f`, {glue:text}`12-why.ipynb::rtn_over_noise_8_high:.2f`] |
+# | GPTQ | {glue:text}`12-why.ipynb::gptq_over_noise_3:.2f` [{glue:text}`12-why.ipynb::gptq_over_noise_3_low:.2f`, {glue:text}`12-why.ipynb::gptq_over_noise_3_high:.2f`] | {glue:text}`12-why.ipynb::gptq_over_noise_4:.2f` [{glue:text}`12-why.ipynb::gptq_over_noise_4_low:.2f`, {glue:text}`12-why.ipynb::gptq_over_noise_4_high:.2f`] | {glue:text}`12-why.ipynb::gptq_over_noise_8:.2f` [{glue:text}`12-why.ipynb::gptq_over_noise_8_low:.2f`, {glue:text}`12-why.ipynb::gptq_over_noise_8_high:.2f`] |
+# | noise that spares loud inputs | {glue:text}`12-why.ipynb::sparing_over_noise_3:.2f` [{glue:text}`12-why.ipynb::sparing_over_noise_3_low:.2f`, {glue:text}`12-why.ipynb::sparing_over_noise_3_high:.2f`] | {glue:text}`12-why.ipynb::sparing_over_noise_4:.2f` [{glue:text}`12-why.ipynb::sparing_over_noise_4_low:.2f`, {glue:text}`12-why.ipynb::sparing_over_noise_4_high:.2f`] | {glue:text}`12-why.ipynb::sparing_over_noise_8:.2f` [{glue:text}`12-why.ipynb::sparing_over_noise_8_low:.2f`, {glue:text}`12-why.ipynb::sparing_over_noise_8_high:.2f`] |
+# ```
+#
+# **Noise.** Half the trace times the noise's variance is within two standard errors of its KL (of the trace's probes and the draws) at
+# {glue:text}`12-why.ipynb::noise_within:d` of {glue:text}`12-why.ipynb::noise_checkpoints:d` checkpoints at 8 bits. At 2 bits the factor is {glue:text}`12-why.ipynb::noise_coarse:.2f` [{glue:text}`12-why.ipynb::noise_coarse_low:.2f`, {glue:text}`12-why.ipynb::noise_coarse_high:.2f`]. The slope in
+# ln tokens at 4 bits is {glue:text}`12-why.ipynb::gptq_beta:.2f` by GPTQ; that of RTN differs from the noise's by {glue:text}`12-why.ipynb::rtn_beta_more:.2f` [{glue:text}`12-why.ipynb::rtn_beta_more_low:.2f`, {glue:text}`12-why.ipynb::rtn_beta_more_high:.2f`] (over runs). In noise that
+# spares loud inputs a channel below a tenth of its layer's root mean square counts as a tenth, so that no quiet channel takes up the noise.
+# RTN's error differs from noise in its place within a matrix too: groups of small weights get less of it.
+#
+# In the larger runs (two moments, 4 bits) noise costs {glue:text}`12-why.ipynb::larger_formula:.2f` [{glue:text}`12-why.ipynb::larger_formula_low:.2f`, {glue:text}`12-why.ipynb::larger_formula_high:.2f`] times the formula's, GPTQ {glue:text}`12-why.ipynb::larger_gptq:.2f` [{glue:text}`12-why.ipynb::larger_gptq_low:.2f`, {glue:text}`12-why.ipynb::larger_gptq_high:.2f`] and noise that spares
+# loud inputs {glue:text}`12-why.ipynb::larger_sparing:.2f` [{glue:text}`12-why.ipynb::larger_sparing_low:.2f`, {glue:text}`12-why.ipynb::larger_sparing_high:.2f`] times the noise's. The noise's slope in ln tokens is {glue:text}`12-why.ipynb::larger_beta:.2f` [{glue:text}`12-why.ipynb::larger_beta_low:.2f`, {glue:text}`12-why.ipynb::larger_beta_high:.2f`]; those of RTN and GPTQ differ from it
+# by {glue:text}`12-why.ipynb::larger_rtn_more:.2f` [{glue:text}`12-why.ipynb::larger_rtn_more_low:.2f`, {glue:text}`12-why.ipynb::larger_rtn_more_high:.2f`] and {glue:text}`12-why.ipynb::larger_gptq_more:.2f` [{glue:text}`12-why.ipynb::larger_gptq_more_low:.2f`, {glue:text}`12-why.ipynb::larger_gptq_more_high:.2f`].
 #
 # ## What this does not show
 #

@@ -116,7 +116,7 @@ plt.close("all")
 # {glue:text}`exhaustive_integer_programme:.1%`. The second-order estimate is worse for schemes that cost little:
 # {glue:text}`second_order_worst:.0%` for GPTQ at 4 bits.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the same for all low schemes", "code_prompt_hide": "Table: the same for all low schemes"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the same for all low schemes", "code_prompt_hide": "Table: the same for all low schemes"} tables={"tab-every-search": "What searches cost beyond the best known, at equal cost"}
 appendix.searches_table(beyond)
 
 # %% [markdown]
@@ -131,7 +131,7 @@ appendix.searches_table(beyond)
 # For {glue:text}`ablated_models:d` of the models random search was made again at one target, {glue:text}`ablated_target:.0%` in low
 # precision matrix by matrix, with {glue:text}`ablated_trials:d` trials and on more and more text, the same draws each time.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: QiD on all text beyond the least of all draws; chosen on fewer sequences, and the best of fewer trials", "code_prompt_hide": "Table: QiD on all text beyond the least of all draws; chosen on fewer sequences, and the best of fewer trials"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: QiD on all text beyond the least of all draws; chosen on fewer sequences, and the best of fewer trials", "code_prompt_hide": "Table: QiD on all text beyond the least of all draws; chosen on fewer sequences, and the best of fewer trials"} tables={"tab-ablation": "QiD on all text beyond the least of all draws, by sequences and by trials"}
 appendix.ablation_table(*appendix.ablated(mixed.constant().tried))
 
 # %% [markdown]
@@ -292,8 +292,8 @@ plt.close("all")
 # [{glue:text}`qb_mu_ratio_by_size_low:.2f`, {glue:text}`qb_mu_ratio_by_size_high:.2f`]). So we take the agreement for luck:
 # {doc}`chapter 13 <13-how-much-can-go-low>`, which measures it directly, finds it at the smallest budget alone.
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: fit and form of each joint law", "code_prompt_hide": "Table: fit and form of each joint law"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: fit and form of each joint law", "code_prompt_hide": "Table: fit and form of each joint law"} tables={"tab-joint-laws": "Fit and form of each joint law"}
 appendix.laws_table(laws)
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the scores (rms) when the relative increase of perplexity is fitted", "code_prompt_hide": "Table: the scores (rms) when the relative increase of perplexity is fitted"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the scores (rms) when the relative increase of perplexity is fitted", "code_prompt_hide": "Table: the scores (rms) when the relative increase of perplexity is fitted"} tables={"tab-joint-scores": "Scores of the joint laws where the relative increase of perplexity is fitted"}
 table_of_scores(laws.scores_of_perplexity, "log_rms").map("{:.2f}".format).rename_axis(index=None, columns=None)

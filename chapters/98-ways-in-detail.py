@@ -68,7 +68,7 @@ ratios, _ = ways.against_line
 # Ratios of QiD to that of plain GPTQ at equal stored bits, pooled over checkpoints, and slopes of the ratio's logarithm: a slope of 0.1 in
 # $\ln N$ means a factor of 1.26 for ten times the size.
 
-# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "Table: ratios by setting, with slopes in size and tokens", "code_prompt_hide": "Table: ratios by setting, with slopes in size and tokens"}
+# %% tags=["remove-input", "hide-output"] mystnb={"code_prompt_show": "Table: ratios by setting, with slopes in size and tokens", "code_prompt_hide": "Table: ratios by setting, with slopes in size and tokens"} tables={"tab-settings": "Ratio of QiD to plain GPTQ's at equal stored bits, by setting"}
 kept_table(ways.summary)
 
 # %% [markdown]

@@ -48,6 +48,25 @@ STOPPING = ("serious", "critical")
 LOOKING = {"resultTypes": ["violations"], "preload": False}  # it would ask for the style sheets once more
 
 
+# Tables: captions with a number, cells that say what they head, names for people; more columns than a phone shows scroll.
+MOST_COLUMNS = 5
+# What a thing to touch draws has its own tests. Folded ones are opened first.
+OPEN = "() => document.querySelectorAll('article.bd-article details').forEach(one => { one.open = true; })"
+TABLES = """most => [...document.querySelectorAll("article.bd-article table")].filter(one => !one.closest(".touch")).map(table => {
+  const box = table.closest(".pst-scrollable-table-container, .text_html"), seen = table.getClientRects().length > 0;
+  const head = [...table.querySelectorAll("th")].filter(cell => cell.textContent.trim());
+  const wide = Math.max(...[...table.rows].map(row => row.cells.length)) > most;
+  return {
+    name: table.caption?.textContent || table.textContent.trim().slice(0, 60),
+    captioned: /^Table \\S+ \\S/.test(table.caption?.textContent.trim() || ""),
+    scoped: head.every(cell => cell.scope),
+    raw: head.map(cell => cell.textContent.trim()).filter(text => /^[a-z0-9]+(_[a-z0-9]+)+$/.test(text)),
+    cut: seen && table.scrollWidth > innerWidth && !box?.matches(".scrolls"),
+    hidden: seen && wide && box?.scrollWidth > box?.clientWidth + 1 && !getComputedStyle(box, "::before").content.includes("sideways"),
+  };
+})"""
+
+
 def barriers(page) -> list[str]:
     """Return what axe finds on an open page that would stop a reader, a line a rule and place."""
     from axe_playwright_python.sync_playwright import Axe
@@ -98,6 +117,34 @@ def test_a_page_is_whole_on_paper(browser, path):
     seen = page.evaluate(PRINTED)
     page.close()
     assert seen == {"wide": [], "cut": [], "bars": [], "titled": 1}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(SITE).as_posix())
+def test_tables_have_captions_numbers_scopes_and_readable_names_and_none_is_cut_on_a_phone(browser, path):
+    if path.name == "slides.html":
+        pytest.skip("slides are no page of the book")
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(path.as_uri())
+    page.wait_for_load_state("networkidle")
+    page.evaluate(OPEN)
+    page.wait_for_timeout(100)  # boxes are watched for their size
+    tables = page.evaluate(TABLES, MOST_COLUMNS)
+    page.close()
+    assert [table["name"] for table in tables if not table["captioned"]] == []
+    assert [table["name"] for table in tables if not table["scoped"]] == []
+    assert [table["raw"] for table in tables if table["raw"]] == []
+    assert [table["name"] for table in tables if table["cut"] or table["hidden"]] == []
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=str)
+def test_the_front_page_says_what_was_found_how_sure_and_what_to_do_in_its_first_screen(browser, size):
+    page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+    page.goto((SITE / "index.html").as_uri())
+    points = page.locator(".findings li")
+    said = {point.inner_text().split(".")[0]: point.bounding_box() for point in points.all()}
+    page.close()
+    assert list(said) == ["Found", "How sure", "What to do"]
+    assert max(box["y"] + box["height"] for box in said.values()) <= size[1]
 
 
 def test_the_site_stays_small():

@@ -51,6 +51,15 @@ def test_a_failed_chapter_leaves_the_last_good_one_and_a_copy_to_look_at(tmp_pat
     assert str(failed) in capsys.readouterr().err
 
 
+def test_what_a_killed_execution_left_is_cleared(tmp_path, target):
+    """Its notebooks lie among the pages: the book's build would take them for pages outside the contents."""
+    left = target.parent / f".{target.stem}-0123abcd"
+    left.mkdir(parents=True)
+    (left / "source.ipynb").write_text("{}")
+    assert execute.main([str(chapter(tmp_path)), str(target), "seed=7"]) == 0
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
 def test_a_parameter_the_chapter_does_not_declare_is_refused(tmp_path, target, capsys):
     assert execute.main([str(chapter(tmp_path)), str(target), "sede=7"]) == 1
     assert "declares no parameter sede" in capsys.readouterr().err

@@ -88,6 +88,7 @@ def test_pictures_and_data_can_be_taken_away_and_the_data_parse(opened, path):
     for file in [file for file in files if file.suffix == ".csv"]:
         table = pd.read_csv(io.StringIO(file.read_text(encoding="utf-8")))
         assert len(table) > 0, file
-        assert table.select_dtypes("number").notna().any(axis=None), file
+        if "_tables" not in file.parts:  # a table's cells are as on its page: intervals, units, words
+            assert table.select_dtypes("number").notna().any(axis=None), file
     for file in [file for file in files if file.suffix == ".svg"]:
         assert "var(" not in file.read_text(encoding="utf-8"), file

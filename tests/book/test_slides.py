@@ -1,5 +1,6 @@
 """Slides are what the notebook marks, ask for no network, and refuse what they can't show."""
 
+import base64
 import html
 import re
 from pathlib import Path
@@ -13,7 +14,10 @@ import slides
 
 ROOT = Path(__file__).parents[2]
 CLASS = ROOT / "chapters/91-ninety-minutes.py"
-PNG = "iVBORw0KGgo="
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 4"><path d="M0 0 4 4"/>'
+    '<metadata id="data">x,y</metadata></svg>'
+)
 
 
 def cell(source, kind="slide", outputs=None, **metadata):
@@ -28,7 +32,7 @@ def printed(text, name="stdout"):
 
 
 def drawn():
-    return nbformat.v4.new_output("display_data", data={"image/png": PNG, "text/plain": "<Figure>"})
+    return nbformat.v4.new_output("display_data", data={"image/svg+xml": SVG, "text/plain": "<Figure>"})
 
 
 def notebook(*cells):
@@ -54,7 +58,10 @@ def test_what_a_cell_printed_is_one_box_and_code_and_warnings_are_not_shown():
 def test_a_figure_is_inside_the_page_with_its_alternative():
     marks = {"mystnb": {"image": {"alt": 'a "line"'}}}
     text = slides.page(notebook(cell("# A"), cell("plot()", "fragment", [drawn()], **marks)))
-    assert f'<img src="data:image/png;base64,{PNG}" alt="a &quot;line&quot;">' in text
+    (picture,) = re.findall(r'<img src="data:image/svg\+xml;base64,([^"]+)" alt="a &quot;line&quot;">', text)
+    drawn_alone = base64.b64decode(picture).decode()
+    assert "<path" in drawn_alone
+    assert "metadata" not in drawn_alone  # the narrow picture and the data are for the page
 
 
 def test_formulas_are_outlines_and_say_their_tex():

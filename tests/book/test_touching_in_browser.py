@@ -223,11 +223,14 @@ def test_an_amount_that_is_none_is_marked_and_changes_nothing(opened, fits):
         size.fill(wrong)
         size.press("Enter")
         assert size.get_attribute("aria-invalid") == "true"
-        assert size.get_attribute("title") == "accepted: 100k to 1T, such as 7B or 1.5e12"
+        alert = page.get_by_role("alert").filter(has_text="accepted: 100k to 1T, such as 7B or 1.5e12")
+        assert alert.is_visible()
+        assert size.get_attribute("aria-describedby") == alert.get_attribute("id")
         assert values(page)["asked"]["n_params"] == 7e9
     size.fill("13B")
     size.press("Enter")
     assert size.get_attribute("aria-invalid") is None
+    assert page.get_by_role("alert").filter(has_text="accepted").count() == 0
     assert values(page)["asked"]["n_params"] == 13e9
 
 

@@ -173,9 +173,11 @@ def distinct(rows: Iterable[dict], *names: str) -> set:
 
 
 def plans() -> Iterator[dict]:
-    """Yield the training plans as their YAML has them, by the files' names."""
+    """Yield the training plans as their YAML has them, by the files' names, but for those on a part of the text."""
     for path in sorted((ROOT / "sweeps").glob("train-tadpole-*.yml")):
-        yield yaml.safe_load(path.read_text(encoding="utf-8"))
+        plan = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if "unique_tokens" not in plan:
+            yield plan
 
 
 # ---- formulas --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,19 @@ import math
 
 import numpy as np
 from scipy import stats
-from tests.recount.recount import ROOT, checkpoints, distinct, grouped, half_width, label, study, trunk, where
+from tests.recount.recount import (
+    ROOT,
+    checkpoints,
+    distinct,
+    grouped,
+    half_width,
+    label,
+    measurements,
+    study,
+    table,
+    trunk,
+    where,
+)
 from tests.recount.recount_fits import by_run, columns, fit
 
 EXCEPTED = {}
@@ -32,6 +44,7 @@ def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
     parts = [counts(), movement(), growths(), decayed_movement(), change_in_law(), curvature()]
     parts += [drift(), climb(), decay(), rule(), tails(), twins(), rotation(), together(), held(), exercises()]
+    parts += [noise_counts(), noise_beside_curvature(), noise_beside_rounding(), noise_in_larger()]
     return {key: value for part in parts for key, value in part.items()}
 
 
@@ -544,3 +557,132 @@ def exercises() -> dict:
         "ex_fall": math.exp(over_twin(pairs, "qid").mean()),
         "ex_steps": (15 / 7) ** 2,
     }
+
+
+# ---- Gaussian noise of the size of rounding --------------------------------------------------------------------------
+
+NOISE, KINDS = "gaussian_noise", {"rtn": "rtn", "gptq": "gptq", "gaussian_noise_by_input": "sparing"}
+
+
+def beside_noise(**wanted) -> list[dict]:
+    return where(measurements("noise"), **{**MAIN, "calib_seed": {None, 0}, **wanted})
+
+
+def in_larger(**wanted) -> list[dict]:
+    chosen = where(measurements("unique"), family="tadpole-unique135", eval_dataset="wheels-heldout", **MAIN)
+    return where(chosen, calib_seed={None, 0}, **wanted)
+
+
+def kl_of(method: str, bits: int, rows_of=beside_noise) -> dict[str, dict[str, float]]:
+    """Return by run and weights the mean KL over draws."""
+    found = {}
+    for (run, weights), chosen in grouped(rows_of(method=method, bits=bits), "run", "weights_sha256").items():
+        found.setdefault(run, {})[weights] = math.fsum(row["kl_nats"] for row in chosen) / len(chosen)
+    return found
+
+
+def factor(by_run_of) -> tuple[float, float, float]:
+    """Return the mean, and its t interval, of the runs' mean logarithms, which are lists."""
+    return by_means([np.mean(values) for values in by_run_of])
+
+
+def noise_counts() -> dict:
+    drawn = beside_noise(method=NOISE)
+    return {
+        "noise_checkpoints": len(distinct(drawn, "weights_sha256")),
+        "noise_runs": len(distinct(drawn, "run")),
+        "noise_largest": label(max(row[N] for row in drawn)),
+        "noise_draws": len(distinct(drawn, "noise_seed")),
+    }
+
+
+def away(bits: int) -> dict[str, dict[str, float]]:
+    """Return by run and weights ln of the noise's KL over half the trace times the variance of rounding."""
+    described_bits = min(bits, 4)
+    finer = 2 * math.log((2**described_bits - 1) / (2**bits - 1))
+    return {
+        run: {
+            name: math.log(kl / described()[name][f"predicted_{described_bits}"]) - finer for name, kl in of_run.items()
+        }
+        for run, of_run in kl_of(NOISE, bits).items()
+    }
+
+
+def noise_beside_curvature() -> dict:
+    small = [away(bits) for bits in (5, 6, 8)]
+    by_run_of = [[value for of_bits in small for value in of_bits[run].values()] for run in small[0]]
+    found = told("noise_small", factor(by_run_of), math.exp)
+    found |= told("noise_coarse", factor([[*of_run.values()] for of_run in away(2).values()]), math.exp)
+    bends = [[away(5)[run][name] - value for name, value in of_run.items()] for run, of_run in away(8).items()]
+    found |= told("noise_bend", factor(bends), math.exp)
+    off = {name: value for of_run in away(8).values() for name, value in of_run.items()}
+    errors = {}
+    for name, chosen in grouped(beside_noise(method=NOISE, bits=8), "weights_sha256").items():
+        kl = [row["kl_nats"] for row in chosen]
+        trace = described()[name]["hessian_trace_se"] / described()[name]["hessian_trace"]
+        errors[name] = math.hypot(np.std(kl, ddof=1) / math.sqrt(len(kl)) / np.mean(kl), trace)
+    return found | {
+        "noise_off": math.sqrt(np.mean(np.square(list(off.values())))),
+        "noise_error": math.sqrt(np.mean(np.square(list(errors.values())))),
+        "noise_within": sum(abs(value) < 2 * errors[name] for name, value in off.items()),
+    }
+
+
+def noise_beside_rounding() -> dict:
+    found = {}
+    for bits, (method, name) in itertools.product((3, 4, 8), KINDS.items()):
+        kl, plain = kl_of(method, bits), kl_of(NOISE, bits)
+        ratios = [[math.log(kl[run][one] / plain[run][one]) for one in plain[run]] for run in plain]
+        found |= told(f"{name}_over_noise_{bits}", factor(ratios), math.exp)
+    slopes = {method: [*token_slopes(kl_of(method, 4))] for method in (NOISE, *KINDS)}
+    found |= told("noise_beta", by_means(slopes[NOISE]))
+    for method, name in KINDS.items():
+        more = [own - plain for own, plain in zip(slopes[method], slopes[NOISE], strict=True)]
+        found |= told(f"{name}_beta_more", by_means(more))
+    steepest = np.mean(slopes["gptq"])
+    return found | {"gptq_beta": steepest, "noise_share": np.mean(slopes[NOISE]) / steepest}
+
+
+def token_slopes(kl):
+    """Yield each run's slope of ln KL in ln tokens, by the runs' names."""
+    for run in sorted(kl):
+        places = [math.log(described()[name][D]) for name in kl[run]]
+        yield np.polyfit(places, np.log(list(kl[run].values())), 1)[0]
+
+
+def noise_in_larger() -> dict:
+    """Return what noise of 4 bits costs at the checkpoints of larger sizes that have it."""
+    drawn = in_larger(method=NOISE, bits=4)
+    at = {row["weights_sha256"]: row[D] for row in drawn}
+    plain = kl_of(NOISE, 4, in_larger)
+    own = slopes_of_larger(plain, at)
+    found = {
+        "larger_smallest": label(min(row[N] for row in drawn)),
+        "larger_largest": label(max(row[N] for row in drawn)),
+        "larger_runs": len(plain),
+        "larger_from": label(min(at.values())),
+        "larger_to": label(max(at.values())),
+    } | told("larger_beta", by_means(own))
+    for method, name in KINDS.items():
+        kl = kl_of(method, 4, in_larger)
+        ratios = [[math.log(kl[run][one] / plain[run][one]) for one in plain[run]] for run in plain]
+        slopes = slopes_of_larger({run: {one: kl[run][one] for one in plain[run]} for run in plain}, at)
+        found |= told(f"larger_{name}", factor(ratios), math.exp)
+        found |= told(f"larger_{name}_more", by_means([a - b for a, b in zip(slopes, own, strict=True)]))
+        if name == "sparing":
+            found["larger_share"] = np.mean([a / b for a, b in zip(slopes, own, strict=True)])
+    costs = {}
+    for row in where(table("unique-checkpoints"), family="tadpole-unique135"):
+        variances = (row["weight_rms"].reshape(-1, 4) * row["rtn_error_4_bits"].reshape(-1, 4)) ** 2 @ SHARES
+        costs[row["weights_sha256"]] = row["hessian_trace_by_block"] @ variances / 2
+    over = [[math.log(kl / costs[one]) for one, kl in of_run.items()] for of_run in plain.values()]
+    return found | told("larger_formula", factor(over), math.exp)
+
+
+def slopes_of_larger(kl, at) -> list[float]:
+    """Return each run's slope of ln KL in ln tokens between two moments."""
+    found = []
+    for run in sorted(kl):
+        first, last = sorted(kl[run], key=at.__getitem__)
+        found.append(math.log(kl[run][last] / kl[run][first]) / math.log(at[last] / at[first]))
+    return found

@@ -35,6 +35,7 @@ from tests.recount.recount_04 import (
     walks,
     with_ends,
 )
+from tests.recount.recount_read_again import read_again
 
 EXCEPTED = {}
 TOLERANCES = {}
@@ -44,7 +45,7 @@ PIECES = {"early": (0.25, 0.5), "before": (0.5, 1), "second": (1, 2), "last": (2
 
 def numbers() -> dict:
     parts = [shown(), slopes(), last_step_in_size(), peak(), texts(), rereading(), ways(), scatter()]
-    parts += [second_runs(), second_slopes(), decay(), rules(), in_kl(), schemes()]
+    parts += [second_runs(), second_slopes(), decay(), rules(), in_kl(), schemes(), read_again()]
     return {key: value for part in parts for key, value in part.items()}
 
 

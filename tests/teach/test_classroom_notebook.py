@@ -46,7 +46,7 @@ def namespace(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:IProgress not found")
 def test_parts_by_hand_run_from_the_notebooks_own_folder(namespace):
-    verdicts, dpi = [], plt.rcParams["figure.dpi"]
+    verdicts = []
     for cell in cells():
         if cell.startswith("# %% [markdown]") or not cell.startswith("# %%"):
             continue
@@ -61,7 +61,6 @@ def test_parts_by_hand_run_from_the_notebooks_own_folder(namespace):
             verdicts.append(value.right)
         if len(verdicts) == 2 * BY_HAND:
             break
-    plt.rcParams["figure.dpi"] = dpi
     assert verdicts == [None, True] * BY_HAND
     assert Path.cwd() == ROOT
 

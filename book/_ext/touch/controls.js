@@ -39,14 +39,22 @@ export function slider(holder, { label, min, max, step, value, read = String, on
 // A count to be typed as people write it, 7B or 1.5e12, or moved along a slider of its logarithm.
 export function amountControl(holder, { label, ends, value, onInput }) {
   const row = element(holder, "div", { class: "touch-control" });
-  const ids = [newId(), newId()];
+  const ids = [newId(), newId(), newId()];
   element(row, "label", { for: ids[0] }, label);
   const typed = element(row, "input", { type: "text", id: ids[0], inputmode: "text", spellcheck: "false", autocomplete: "off" });
   const [min, max] = ends.map(Math.log10);
   const moved = element(row, "input", { type: "range", id: ids[1], min, max, step: (max - min) / 200, "aria-label": `${label}, slider` });
+  const wrong = element(row, "p", { id: ids[2], class: "touch-wrong", role: "alert" }); // empty until something is wrong
+  const tell = (words) => {
+    wrong.textContent = words;
+    if (words) {
+      typed.setAttribute("aria-invalid", "true");
+      typed.setAttribute("aria-describedby", ids[2]);
+    } else ["aria-invalid", "aria-describedby"].forEach((name) => typed.removeAttribute(name));
+  };
   const set = (next) => {
     typed.value = amountWords(next);
-    typed.removeAttribute("aria-invalid");
+    tell("");
     moved.value = Math.log10(next);
     moved.setAttribute("aria-valuetext", amountWords(next));
   };
@@ -59,11 +67,9 @@ export function amountControl(holder, { label, ends, value, onInput }) {
   typed.addEventListener("change", () => {
     const next = amount(typed.value);
     if (!(next >= ends[0] && next <= ends[1])) {
-      typed.setAttribute("aria-invalid", "true");
-      typed.title = `accepted: ${amountWords(ends[0])} to ${amountWords(ends[1])}, such as 7B or 1.5e12`;
+      tell(`accepted: ${amountWords(ends[0])} to ${amountWords(ends[1])}, such as 7B or 1.5e12`);
       return;
     }
-    typed.title = "";
     set(next);
     onInput(next);
   });

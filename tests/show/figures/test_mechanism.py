@@ -1,7 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tests.analyse.rows.test_weight_noise import measured
 
+from helpers.analyse.rows import weight_noise
 from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.show.figures import mechanism
 
@@ -30,7 +32,8 @@ def texts(axes) -> list[str]:
 def test_each_size_has_a_line_and_each_width_a_band(trunk):
     axes = mechanism.change_and_rounding(trunk, trunk[trunk["tokens_seen"] == 9e8].assign(change=0.07))
     assert axes.get_legend_handles_labels()[1] == ["0.1M", "1M"]
-    assert texts(axes) == ["2 bits", "3 bits", "4 bits"]
+    assert texts(axes)[:3] == ["2 bits", "3 bits", "4 bits"]
+    assert {*texts(axes)[3:]} == {"N = 0.1M", "N = 1M"}
     hollow = [line for line in axes.lines if str(line.get_markerfacecolor()) == "none"]
     assert [line.get_ydata().tolist() for line in hollow] == [[0.07], [0.07]]
     assert "(tokens)" in axes.get_xlabel()
@@ -58,3 +61,16 @@ def test_twins_are_drawn_as_factors_by_part():
     assert second.lines[1].get_xydata() == pytest.approx(np.array([[1.0, 0.5]]))
     assert second.get_legend_handles_labels()[1] == ["depth", "seeds"]
     assert len(first.lines) == len(second.lines) + 1  # only a predicted QiD can be equal to a measured one
+
+
+def test_errors_are_drawn_by_bits_over_curvature_and_along_tokens_over_noise():
+    kl = weight_noise.mean_kl(weight_noise.rows_beside_noise(measured(bits=(2, 4, 8))))
+    by_bits, along = mechanism.errors_beside_noise(kl, kl, 4).axes
+    assert [line.get_label() for line in by_bits.lines[:4]] == [look["label"] for look in mechanism.ERRORS.values()]
+    middle = np.exp(np.log(kl["gptq"]).groupby("bits").mean())
+    assert by_bits.lines[3].get_xydata() == pytest.approx(np.column_stack([[2, 4, 8], middle]))
+    rtn = [line for line in along.lines if line.get_color() == mechanism.ERRORS["rtn"]["color"]]
+    assert [line.get_xydata().tolist() for line in rtn] == [[[1e8, pytest.approx(0.9)], [4e8, pytest.approx(0.9)]]] * 2
+    assert along.get_legend_handles_labels()[1] == [look["label"] for look in mechanism.ERRORS.values()]
+    assert "(no unit)" in by_bits.get_ylabel()
+    assert "4 bits" in along.get_ylabel()

@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from helpers.analyse.mixed.block_size import TWICE
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.show.figures.sizes import name_beside
 from helpers.show.style import (
     CARD,
     INK,
@@ -66,9 +67,7 @@ def curves(panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure:
         axes.yaxis.set_minor_formatter(NullFormatter())
         block_scale(axes, "x")
         axes.label_outer()
-    for size in sorted(styles):
-        row[0, -1].plot([], [], linestyle="", **styles[size])
-    legend_beside(row[0, -1], "size N")
+    name_beside(row[0], styles)
     figure.supxlabel(BLOCK_LABEL, fontsize="medium")
     return figure
 
@@ -111,16 +110,14 @@ def exponents_by_outliers(panels: Mapping[str, pd.DataFrame]) -> Figure:
     figure, row = plt.subplots(1, len(panels), sharey=True, figsize=(2.2 * len(panels) + 1.4, 3.7), squeeze=False)
     for axes, (title, table) in zip(row[0], panels.items(), strict=True):
         for size, points in table[table["k"].notna()].groupby(N_PARAMS):
-            look = styles[size] | {"label": "_nolegend_", "linestyle": ""}
+            look = styles[size] | {"linestyle": ""}
             axes.errorbar(points["input_outliers"], points["k"], 2 * points["k_se"], **look)
         axes.set(title=title, xscale="log", ylabel=EXPONENT_LABEL)
         axes.xaxis.set_major_locator(FixedLocator((1, 2, 5, 10)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.label_outer()
-    for size in sorted(styles):
-        row[0, -1].plot([], [], linestyle="", **styles[size])
-    legend_beside(row[0, -1], "size N")
+    name_beside(row[0], styles)
     figure.supxlabel(OUTLIERS_LABEL, fontsize="medium")
     return figure
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.show.figures.sizes import name_at_ends, named_sizes, stand_out
 from helpers.show.style import (
     BITS_COLOURS,
     INK,
@@ -88,7 +89,7 @@ def ratio_against_tokens(ratios: pd.DataFrame, label: str) -> Figure:
         count_scale(axes, "x", TOKENS_LABEL)
         _factor_scale(axes, label, ticks=(1, 1.5, 2, 3, 4))
         axes.label_outer()
-    legend_beside(axes, "size N")
+    name_at_ends(panels.values(), styles)
     return figure
 
 
@@ -234,13 +235,13 @@ def ratios_in_panels(ratios: dict[str, pd.DataFrame], label: str, bounds: tuple[
     figure, grid = plt.subplots(height, 3, sharex=True, sharey=True, squeeze=False, figsize=(8.6, 2.2 * height + 0.6))
     for axes, (title, rows) in zip(grid.flat, ratios.items(), strict=True):
         for size, line in rows.sort_values(TOKENS_SEEN).groupby(N_PARAMS):
-            style = styles[size] | {"label": "_nolegend_", "linewidth": 1.0, "markersize": 3.5}
-            axes.plot(line[TOKENS_SEEN], line["ratio"], **style)
+            axes.plot(line[TOKENS_SEEN], line["ratio"], **styles[size] | {"linewidth": 1.0, "markersize": 3.5})
         axes.set_title(title, fontsize="medium")
         count_scale(axes, "x", "")
         _factor_scale(axes, "")
         axes.set_ylim(*bounds)
-    handles = [grid[0, 0].plot([], [], **style)[0] for style in styles.values()]
+    stand_out(grid.flat, styles)
+    handles = [grid[0, 0].plot([], [], **styles[size])[0] for size in named_sizes(styles)]
     figure.legend(handles=handles, title="size N", loc="outside right upper")
     figure.supxlabel(TOKENS_LABEL, fontsize="medium")
     figure.supylabel(label, fontsize="medium")

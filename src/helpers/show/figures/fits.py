@@ -10,6 +10,7 @@ from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.law import Law
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures.comparisons import exponents
+from helpers.show.figures.sizes import name_at_ends
 from helpers.show.style import (
     BITS_COLOURS,
     BITS_LABEL,
@@ -18,7 +19,6 @@ from helpers.show.style import (
     TOKENS_LABEL,
     axes_or_new,
     count_scale,
-    legend_beside,
     size_styles,
 )
 
@@ -73,7 +73,7 @@ def residuals_against_tokens(fit: FitResult) -> Figure:
         count_scale(axes, "x", TOKENS_LABEL)
         axes.set_ylabel("measured / fitted QiD (factor)")
         axes.label_outer()
-    legend_beside(panels[0, -1], "size N")
+    name_at_ends(panels[0], styles)
     return figure
 
 
@@ -85,11 +85,12 @@ def ratios_by_bits(ratios: pd.DataFrame, fitted_bits: tuple[float, float], axes:
     axes = axes_or_new(axes)
     axes.axvspan(*fitted_bits, color=PALE, alpha=0.15, linewidth=0)
     axes.axhline(1.0, color=INK, linewidth=0.8)
-    for size, style in size_styles(ratios.columns).items():
+    styles = size_styles(ratios.columns)
+    for size, style in styles.items():
         axes.plot(ratios.index, ratios[size], linewidth=1.2, **style)
     axes.set(xlabel=BITS_LABEL, xticks=ratios.index, ylabel="measured / predicted QiD (factor)")
     axes.set_ylim(bottom=min(0.0, ratios.min(axis=None)))
-    legend_beside(axes, "size N")
+    name_at_ends([axes], styles)
     return axes
 
 

@@ -1,17 +1,17 @@
 """The book's first pictures: what training longer does to a rounded model, and every size on one axis."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from helpers.analyse.questions.tokens_per_parameter import TOKENS_PER_PARAMETER, with_tokens_per_parameter
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.study import LATE_TOKENS
-from helpers.show.style import BITS_COLOURS, INK, TOKENS_LABEL, count_label, count_scale, size_styles
+from helpers.show.figures.sizes import named_sizes, stand_out
+from helpers.show.style import BITS_COLOURS, INK, TOKENS_LABEL, Style, count_label, count_scale, size_styles
 
 SIZE = (4.7, 4.0)  # inches: readable side by side, and alone on a phone
-LABELLED = 3  # sizes named in the second panel: the smallest, one in the middle, the largest
+GAP = 9  # points between two names at lines' ends
 
 
 def loss_after_rounding(rows: pd.DataFrame, n_params: float) -> Figure:
@@ -27,16 +27,12 @@ def loss_after_rounding(rows: pd.DataFrame, n_params: float) -> Figure:
         lines[f"{bits:g} bits"] = (of_width.set_index(TOKENS_SEEN)["loss_nats"].sort_index(), BITS_COLOURS[int(bits)])
     for label, (losses, colour) in lines.items():
         axes.plot(losses.index, losses, color=colour, linewidth=2.2, label=label)
-        below = label == "16 bits"
-        axes.annotate(
-            label,
-            (losses.index[-1], losses.iloc[-1]),
-            (5, -9 if below else 1),
-            textcoords="offset points",
-            color=colour,
-        )
+        lower = {"16 bits": -GAP / 2, "4 bits": GAP / 2}.get(label, 0)  # these two lines end close together
+        style: Style = {"textcoords": "offset points", "color": colour, "va": "center"}
+        axes.annotate(label, (losses.index[-1], losses.iloc[-1]), (5, lower), **style)
     count_scale(axes, "x", TOKENS_LABEL)
-    axes.set_xlim(right=axes.get_xlim()[1] * 1.55)
+    axes.set_xlim(right=axes.get_xlim()[1] * 2.1)
+    axes.margins(y=0.08)
     axes.set(ylabel="loss (nats per token)", title=f"one model, {count_label(n_params)} parameters")
     return figure
 
@@ -47,13 +43,14 @@ def qid_per_parameter(rows: pd.DataFrame, bits: int) -> Figure:
     rows = rows[(rows[TOKENS_SEEN] > LATE_TOKENS) & (rows["bits"] == bits)]
     placed = with_tokens_per_parameter(rows[rows["qid_nats"] > 0]).sort_values(TOKENS_PER_PARAMETER)
     styles = size_styles(placed[N_PARAMS])
-    sizes = sorted(styles)
-    named = {sizes[int(place)] for place in np.linspace(0, len(sizes) - 1, LABELLED)}
     for size, of_size in placed.groupby(N_PARAMS):
-        style = styles[size] | {"label": "" if size not in named else count_label(size)}
-        axes.plot(of_size[TOKENS_PER_PARAMETER], of_size["qid_nats"], linewidth=1.2, markersize=4.5, **style)
+        axes.plot(of_size[TOKENS_PER_PARAMETER], of_size["qid_nats"], linewidth=1.2, markersize=4.5, **styles[size])
     axes.set(xscale="log", yscale="log", xlabel="training tokens per parameter, D/N", ylabel="QiD (nats per token)")
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_title(f"every model, rounded to {bits} bits")
-    axes.legend(title="size N", loc="upper left")
+    stand_out([axes], styles)
+    handles = [
+        line for line in axes.lines if line.get_label() in {styles[size]["label"] for size in named_sizes(styles)}
+    ]
+    axes.legend(handles=handles, title="size N", loc="upper left")
     return figure

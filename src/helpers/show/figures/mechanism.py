@@ -11,11 +11,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from helpers.analyse.rows.curvature import DESCRIBED_BITS
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.analyse.rows.weight_noise import NOISE, SPARING
 from helpers.show.figures.comparisons import panels_by_bits
+from helpers.show.figures.sizes import name_at_ends, name_beside
 from helpers.show.style import (
     BITS_COLOURS,
     INK,
     MARKERS,
+    METHOD_COLOURS,
     PALE,
     TOKENS_LABEL,
     Style,
@@ -28,6 +31,12 @@ from helpers.show.style import (
 
 CHANGE_LABEL = "relative to the norm of the weights (no unit)"
 PREDICTED = "log_predicted_nats"
+ERRORS: dict[str, Style] = {  # kinds of error of one size in the weights, the dearest first
+    NOISE: {"label": "noise", "color": "#0072b2", "marker": "o"},
+    "rtn": {"label": "RTN", "color": METHOD_COLOURS["rtn"], "marker": "s"},
+    SPARING: {"label": "noise, loud inputs spared", "color": "#009e73", "marker": "v"},
+    "gptq": {"label": "GPTQ", "color": METHOD_COLOURS["gptq"], "marker": "D"},
+}
 PART_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#23272e", "#8c6d00")
 
 
@@ -64,7 +73,7 @@ def change_and_rounding(trunk: pd.DataFrame, decayed: pd.DataFrame, axes: Axes |
     count_scale(axes, "x", TOKENS_LABEL)
     _factor_scale(axes, "y", [0.05, 0.1, 0.2, 0.4, 0.8])
     axes.set_ylabel(f"change since the checkpoint before,\n{CHANGE_LABEL}")
-    legend_beside(axes, "size N")
+    name_at_ends([axes], styles)
     return axes
 
 
@@ -75,7 +84,7 @@ def measured_against_curvature(table: pd.DataFrame) -> Figure:
     """
     styles = size_styles(table[N_PARAMS])
     figure, panels = panels_by_bits(table["bits"])
-    figure.set_size_inches(8.6, 3.0)
+    figure.set_size_inches(8.6, 2.8)
     for bits, axes in panels.items():
         here = table[table["bits"] == bits]
         for size, rows in here.groupby(N_PARAMS):
@@ -89,7 +98,7 @@ def measured_against_curvature(table: pd.DataFrame) -> Figure:
         axes.plot(ends, ends, color=INK, linewidth=1.0, zorder=0)
         axes.label_outer()
     figure.supxlabel("QiD predicted by curvature (nats per token)", fontsize="medium")
-    legend_beside(axes, "size N")
+    name_beside(panels.values(), styles)
     return figure
 
 
@@ -113,4 +122,32 @@ def runs_beside_twins(runs: pd.DataFrame, against: Mapping[str, str]) -> Figure:
         axes.set_xlabel(label)
     panels[0, 0].set_ylabel("QiD over that of the twin (factor)")
     legend_beside(panels[0, -1])
+    return figure
+
+
+def errors_beside_noise(over: pd.DataFrame, kl: pd.DataFrame, bits: int) -> Figure:
+    """Draw what errors of one size cost: by bits over what curvature says, and against tokens over noise, at `bits`.
+
+    `over` and `kl` are of `weight_noise.over_curvature` and `mean_kl`. Left: geometric means over checkpoints; the band
+    goes from the lowest to the highest of noise. Right: a line a run.
+    """
+    figure, (by_bits, along) = plt.subplots(1, 2, figsize=(8.6, 2.6))
+    logs = np.log(over).groupby("bits")
+    middle, lowest, highest = (np.exp(table) for table in (logs.mean(), logs.min(), logs.max()))
+    by_bits.fill_between(
+        middle.index, lowest[NOISE], highest[NOISE], color=ERRORS[NOISE]["color"], alpha=0.15, linewidth=0
+    )
+    here = kl.xs(bits, level="bits")
+    for kind, look in ERRORS.items():
+        by_bits.plot(middle.index, middle[kind], **look)
+        for number, (_, run) in enumerate((here[kind] / here[NOISE]).groupby("run_label")):
+            own = look if number == 0 else look | {"label": "_nolegend_"}
+            along.plot(run.index.get_level_values(TOKENS_SEEN), run, linewidth=1.2, **own)
+    for axes in (by_bits, along):
+        axes.axhline(1.0, color=PALE, linewidth=1.0, zorder=0)
+        _factor_scale(axes, "y", [0.3, 0.4, 0.5, 0.7, 1.0, 1.4, 2.0])
+    by_bits.set(xlabel="bits", ylabel="KL over ½ trace × variance (no unit)")
+    along.set_ylabel(f"KL over that of noise, {bits} bits (no unit)")
+    count_scale(along, "x", TOKENS_LABEL)
+    legend_beside(along, "error")
     return figure

@@ -14,6 +14,7 @@ from helpers.analyse.mixed.largest_ratio import Censored
 from helpers.analyse.mixed.largest_ratio_law import RatioLaw
 from helpers.analyse.mixed.trials import MATRICES, front
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.show.figures.sizes import name_at_ends
 from helpers.show.style import (
     CARD,
     INK,
@@ -146,7 +147,7 @@ def ratio_against_tokens(largest: pd.DataFrame, title: str) -> Figure:
         count_scale(axes, "x", "")
         axes.margins(x=0.08)
     panels[0, 0].set_ylabel(RATIO_LABEL)
-    legend_beside(panels[0, -1], "size N")
+    name_at_ends(panels[0], styles)
     figure.supxlabel(TOKENS_LABEL, fontsize="medium")
     return figure
 

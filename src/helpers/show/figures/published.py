@@ -31,7 +31,7 @@ WORST_NATS = 1.5  # above ln V that a panel of losses still shows
 
 
 def _panels(count: int) -> tuple[Figure, np.ndarray]:
-    figure, panels = plt.subplots(1, count, sharey=True, squeeze=False, figsize=(2.6 * count + 1.2, 3.6))
+    figure, panels = plt.subplots(1, count, sharey=True, squeeze=False, figsize=(2.6 * count + 1.2, 3.1))
     return figure, panels[0]
 
 

@@ -17,6 +17,7 @@ from helpers.analyse.arrays import FloatArray
 from helpers.analyse.fits.data import FitData
 from helpers.analyse.fits.predictions import HoldOut
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.show.figures.sizes import name_at_ends, name_beside
 from helpers.show.style import (
     BITS_COLOURS,
     BITS_LABEL,
@@ -41,14 +42,11 @@ PUBLIC_METRICS = {"acc": "LAMBADA accuracy (share of last words)", "ppl": "LAMBA
 def _lines_by_size(axes: Axes, table: pd.DataFrame, x: str, y: str, error: str | None) -> None:
     """Draw one line with error bars for each training run of `table`, styled by size; branches of a run are hollow."""
     styles = size_styles(table[N_PARAMS])
-    labelled = set()
     keys = [name for name in (N_PARAMS, "model", "family", "run") if name in table]
     for (size, *_), rows in table.sort_values(x).groupby(keys):
-        style = styles[size] | {"label": "_nolegend_" if size in labelled else styles[size]["label"]}
+        style = dict(styles[size])
         if "branched_from" in rows and rows["branched_from"].notna().any():
-            style |= {"markerfacecolor": CARD, "markersize": 8, "zorder": 3, "label": "_nolegend_"}
-        else:
-            labelled.add(size)
+            style |= {"markerfacecolor": CARD, "markersize": 8, "zorder": 3}
         axes.errorbar(rows[x], rows[y], None if error is None else rows[error], linewidth=1.2, **style)
 
 
@@ -65,7 +63,7 @@ def loss_against_tokens(baselines: pd.DataFrame, axes: Axes | None = None) -> Ax
     _lines_by_size(axes, baselines, TOKENS_SEEN, "loss_nats", None)
     count_scale(axes, "x", TOKENS_LABEL)
     axes.set_ylabel(LOSS_LABEL)
-    legend_beside(axes, "size N")
+    name_at_ends([axes], size_styles(baselines[N_PARAMS]))
     return axes
 
 
@@ -82,7 +80,7 @@ def public_trajectory(evaluations: pd.DataFrame, metric: str, axes: Axes | None 
     axes.set_ylabel(PUBLIC_METRICS[metric])
     if metric == "ppl":
         axes.set_yscale("log", nonpositive="clip")
-    legend_beside(axes, "size N")
+    name_at_ends([axes], size_styles(rows[N_PARAMS]))
     return axes
 
 
@@ -96,7 +94,7 @@ def qid_against_tokens(table: pd.DataFrame) -> Figure:
         count_scale(axes, "x", TOKENS_LABEL)
         qid_scale(axes, "y", table["qid_nats"])
         axes.label_outer()
-    legend_beside(panels[0, -1], "size N")
+    name_at_ends(panels[0], size_styles(table[N_PARAMS]))
     return figure
 
 
@@ -104,14 +102,11 @@ def qid_against_bits(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
     """Draw QiD against bit width, one line per checkpoint, coloured by size."""
     axes = axes_or_new(axes)
     styles = size_styles(table[N_PARAMS])
-    labelled = set()
     for (size, _), rows in table.sort_values("bits").groupby([N_PARAMS, "checkpoint_id"]):
-        style = styles[size] | {"label": "_nolegend_" if size in labelled else styles[size]["label"]}
-        axes.errorbar(rows["bits"], rows["qid_nats"], rows["qid_se_nats"], linewidth=1.0, **style)
-        labelled.add(size)
+        axes.errorbar(rows["bits"], rows["qid_nats"], rows["qid_se_nats"], linewidth=1.0, **styles[size])
     axes.set(xlabel=BITS_LABEL, xticks=np.sort(table["bits"].unique()))
     qid_scale(axes, "y", table["qid_nats"])
-    legend_beside(axes, "size N")
+    name_beside([axes], styles)
     return axes
 
 
@@ -149,7 +144,7 @@ def read_again(slopes: pd.DataFrame, gaps: pd.DataFrame) -> Figure:
         xlabel="training so far (passes through the text)",
         ylabel="16-bit loss: unseen minus\nheld out (nats per token)",
     )
-    legend_beside(right, "size N")
+    name_at_ends([right], styles)
     return figure
 
 

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from helpers.analyse.questions.tokens_per_parameter import TOKENS_PER_PARAMETER, with_tokens_per_parameter
 from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.analyse.rows.outcomes import QID, Outcome
-from helpers.show.style import axes_or_new, legend_beside, size_styles
+from helpers.show.figures.sizes import name_beside
+from helpers.show.style import axes_or_new, size_styles
 
 LABEL = "training tokens per parameter, D/N"
 
@@ -26,5 +27,5 @@ def against_tokens_per_parameter(table: pd.DataFrame, outcome: Outcome = QID, ax
     axes.set_xlabel(LABEL)
     axes.set_yscale("log")
     axes.set_ylabel(f"{outcome.symbol} (nats per token)")
-    legend_beside(axes, "size N")
+    name_beside([axes], styles)
     return axes

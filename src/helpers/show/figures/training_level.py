@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from helpers.analyse.laws.law import Law
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.figures.comparisons import panels_by_bits
+from helpers.show.figures.sizes import name_at_ends, name_beside
 from helpers.show.style import (
     BITS_COLOURS,
     INK,
@@ -20,7 +21,6 @@ from helpers.show.style import (
     SIZE_LABEL,
     TOKENS_LABEL,
     Style,
-    count_label,
     count_scale,
     legend_beside,
     size_styles,
@@ -98,7 +98,7 @@ def reading_over_truth(gauges: Mapping[str, pd.DataFrame], level: float) -> Figu
         count_scale(axes, "x", "")
         _factor_scale(axes, "y", "tokens read over true tokens (factor)")
         axes.label_outer()
-    legend_beside(panels[0, -1], f"size N; hollow: outside\nof the {level:.0%} interval")
+    name_beside(panels[0], size_styles(table[N_PARAMS]), f"size N; hollow: outside\nof the {level:.0%} interval")
     figure.supxlabel(TOKENS_LABEL, fontsize="medium")
     return figure
 
@@ -144,8 +144,6 @@ def lost_doublings(gains: pd.DataFrame) -> Figure:
         axes.label_outer()
     ticks = panels[max(panels)].yaxis
     ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    legend_beside(
-        panels[max(panels)], f"size N, {count_label(gains[N_PARAMS].min())} to\n{count_label(gains[N_PARAMS].max())}"
-    )
+    name_at_ends(panels.values(), styles)
     figure.supxlabel(TOKENS_LABEL, fontsize="medium")
     return figure
