@@ -48,7 +48,7 @@ CHAPTERS := $(patsubst chapters/%.py,%,$(wildcard chapters/[0-9]*.py))
 MEASURE  := $(shell find src/helpers/measure -name '*.py')
 HELPERS  := $(filter-out $(MEASURE) src/helpers/cli.py src/helpers/commands/%,$(shell find src/helpers -name '*.py'))
 MEASURES := $(patsubst chapters/%.py,$(EXECUTED)/%.ipynb,$(shell grep -lE '^(from|import) helpers\.measure' chapters/[0-9]*.py))
-DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json results/outside.parquet results/predictions.json)
+DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json results/noise.parquet results/outside.parquet results/unique.parquet results/unique-checkpoints.parquet results/predictions.json)
 PAGES    := $(shell find book -type f -not -path 'book/executed/*' -not -path 'book/_build/*' -not -name '*.pyc') _config.yml
 INPUTS   := $(HELPERS) $(DATA) $(LOCKED) $(ASKED) book/execute.py
 
@@ -230,6 +230,7 @@ test: $(ENV) ## run the tests (all but those that need the built book)
 FAULTS ?=
 test-faults: $(ENV) ## kills, full disks, two writers, damaged and mutated files, many of each: benchmarks/results/faults.json
 	env FAULTS_REPORT=1 FAULTS_KILLS=40 FAULTS_REFUSALS=1000 FAULTS_PAIRS=20 FAULTS_FLIPS=300 FAULTS_MUTATIONS=2000 \
+	  FAULTS_HUB_KILLS=200 FAULTS_HUB_REFUSALS=1000 FAULTS_HUB_ANSWERS=20 FAULTS_HUB_PAIRS=20 FAULTS_HUB_CLOCKS=20 \
 	  $(FAULTS) $(PY) -m pytest -m faults tests/faults
 
 check-peers: $(ENV) $(PEERS_LOCKED) ## tests that run GPTQModel from .venv-peers: it reads the packed checkpoints
