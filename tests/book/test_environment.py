@@ -1,5 +1,6 @@
 """pyproject.toml, requirements.lock and environment.yml say the same."""
 
+import json
 import os
 import re
 import subprocess
@@ -64,6 +65,13 @@ def test_the_owners_packages_are_asked_for_and_locked(name):
     asked = {canonicalize_name(Requirement(line).name) for lines in GROUPS.values() for line in lines}
     assert name in asked
     assert name in locked()
+
+
+def test_the_held_out_text_lies_in_packages_of_the_lock_at_their_versions():
+    lock = json.loads((ROOT / "data" / "corpus.lock").read_text())
+    held = {(canonicalize_name(file["package"]), file["version"]) for file in lock["evaluation"] + lock["calibration"]}
+    assert len(held) > 50
+    assert held - set(locked().items()) == set(), "without them a fresh machine has no held-out text"
 
 
 def test_auto_gptq_is_the_locks_last_package():
