@@ -80,10 +80,28 @@ def barriers(page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=lambda view: f"{view[0]}-{view[1]}")
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(SITE).as_posix())
-def test_a_page_opens_without_a_fault(browser, path, view):
-    width, scheme = view
+EVERY_PAGE = pytest.mark.parametrize(
+    "opened", PAGES, indirect=True, ids=lambda path: path.relative_to(SITE).as_posix()
+)
+
+
+@pytest.fixture(scope="module")
+def opened(browser, request):
+    """Return a function that opens a page at a width in a theme, once for all tests of this page."""
+    views = {}
+
+    def at(width, scheme):
+        if (width, scheme) not in views:
+            views[width, scheme] = opened_page(browser, request.param, width, scheme)
+        return views[width, scheme]
+
+    yield at
+    for page, _ in views.values():
+        page.close()
+
+
+def opened_page(browser, path, width, scheme):
+    """Return a page whose mathematics is set, and what went wrong on the way, also from then on."""
     faults = []
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.on("console", lambda m: m.type in ("error", "warning") and faults.append(f"console {m.type}: {m.text}"))
@@ -95,41 +113,45 @@ def test_a_page_opens_without_a_fault(browser, path, view):
     if page.locator("div.math, span.math").count():
         page.wait_for_function("window.MathJax?.startup?.promise")
         page.evaluate("MathJax.startup.promise.then(() => true)")
+    return page, faults
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: f"{view[0]}-{view[1]}")
+@EVERY_PAGE
+def test_a_page_opens_without_a_fault(opened, view):
+    page, faults = opened(*view)
     seen = page.evaluate(LOOK)
     stopping = barriers(page)
-    page.close()
     assert faults == []
     assert stopping == []
     assert seen["overflow"] <= 0, f"{seen['overflow']} px wider than the window"
     assert [i for i in seen["images"] if not i["alt"] or not i["width"]] == []
     assert (seen["unset"], seen["mathErrors"], seen["untouched"]) == (0, 0, 0)
-    assert seen["theme"] == scheme
+    assert seen["theme"] == view[1]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(SITE).as_posix())
-def test_a_page_is_whole_on_paper(browser, path):
-    if path.name == "slides.html":
+@EVERY_PAGE
+def test_a_page_is_whole_on_paper(opened):
+    page, _ = opened(1280, "light")
+    if page.url.endswith("/slides.html"):
         pytest.skip("slides have paper of their own: tests/book/test_slides.py")
-    page = browser.new_page(viewport=pdf.PAPER, color_scheme="light")
+    page.set_viewport_size(pdf.PAPER)
     page.emulate_media(media="print")
-    page.goto(path.as_uri())
     page.wait_for_function(pdf.DRAWN)
     seen = page.evaluate(PRINTED)
-    page.close()
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1280, "height": 900})
     assert seen == {"wide": [], "cut": [], "bars": [], "titled": 1}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(SITE).as_posix())
-def test_tables_have_captions_numbers_scopes_and_readable_names_and_none_is_cut_on_a_phone(browser, path):
-    if path.name == "slides.html":
+@EVERY_PAGE
+def test_tables_have_captions_numbers_scopes_and_readable_names_and_none_is_cut_on_a_phone(opened):
+    page, _ = opened(390, "light")
+    if page.url.endswith("/slides.html"):
         pytest.skip("slides are no page of the book")
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.goto(path.as_uri())
-    page.wait_for_load_state("networkidle")
     page.evaluate(OPEN)
     page.wait_for_timeout(100)  # boxes are watched for their size
     tables = page.evaluate(TABLES, MOST_COLUMNS)
-    page.close()
     assert [table["name"] for table in tables if not table["captioned"]] == []
     assert [table["name"] for table in tables if not table["scoped"]] == []
     assert [table["raw"] for table in tables if table["raw"]] == []
