@@ -102,8 +102,10 @@ def plain(value: object) -> int | float | str:
 
 @functools.cache
 def table(name: str) -> tuple[dict, ...]:
-    """Return the rows of results/NAME.parquet; lists of numbers become float64 arrays."""
+    """Return the rows of results/NAME.parquet, measurements by id; lists of numbers become float64 arrays."""
     read = pq.read_table(ROOT / "results" / f"{name}.parquet", page_checksum_verification=True)
+    if "measurement_id" in read.column_names:
+        read = read.sort_by("measurement_id")
     columns = {column: read[column].to_pylist() for column in read.column_names}
     for field in read.schema:
         if str(field.type).startswith("list") and "string" not in str(field.type):
@@ -121,7 +123,7 @@ def measurements(name: str = "measurements") -> tuple[dict, ...]:
     """Return the `ok` rows of a table of measurements; each quantized one has `qid` and `document_qid`, in nats a token.
 
     QiD is the loss less that of the same weights in 16 bits on the same tokens and kind of device, in the same table;
-    `document_qid` is an array, one difference a document.
+    `document_qid` is an array, one difference a document; draws of noise keep no losses by document and have none.
     """
     usable = [row for row in table(name) if row["status"] == "ok"]
     rounded = [row for row in usable if row["method"] != "none"]
@@ -131,7 +133,8 @@ def measurements(name: str = "measurements") -> tuple[dict, ...]:
     for row in rounded:
         twin = baselines[twin_key(row)]
         row["qid"] = row["loss_nats"] - twin["loss_nats"]
-        row["document_qid"] = row["group_loss"] - twin["group_loss"]
+        if row["noise_seed"] is None:
+            row["document_qid"] = row["group_loss"] - twin["group_loss"]
     return tuple(usable)
 
 

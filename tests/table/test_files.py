@@ -142,6 +142,22 @@ def test_a_missing_and_a_foreign_table_of_checkpoints_are_named(tmp_path):
 # ---- tables of several machines --------------------------------------------------------------------------------------
 
 
+def test_measurements_lie_by_checkpoint_and_scheme_in_the_file_and_are_read_by_id(tmp_path):
+    """In one page a column; neither way of writing depends on the order that rows come in."""
+    places = {1: ("b", 2), 2: ("a", 3), 3: ("b", 3), 4: ("a", 2)}  # checkpoint and bits by number
+    for number, (weights, bits) in places.items():
+        folder = tmp_path / ("first" if number < 3 else "last")
+        files.write_record(make_row(number, weights_sha256=weights, bits=bits), folder)
+        files.write_record(make_row(number, weights_sha256=weights, bits=bits), tmp_path / "all")
+    files.compact(tmp_path / "all", tmp_path / "table.parquet")
+    files.gather([tmp_path / "last", tmp_path / "first"], tmp_path / "gathered.parquet")
+    assert (tmp_path / "gathered.parquet").read_bytes() == (tmp_path / "table.parquet").read_bytes()
+    stored = pq.read_table(tmp_path / "table.parquet")["measurement_id"].to_pylist()
+    assert stored == ["0004", "0002", "0001", "0003"]
+    read = files.read_table(tmp_path / "table.parquet")["measurement_id"].to_pylist()
+    assert read == ["0001", "0002", "0003", "0004"]
+
+
 def test_tables_and_records_are_gathered_and_the_first_of_two_rows_counts(tmp_path):
     for name, rows in (("a", (1, 2)), ("b", (2, 3))):
         for number in rows:
@@ -264,7 +280,7 @@ def test_an_option_added_to_scheme_and_row_leaves_the_tracked_table_readable_and
 
     path = ROOT / "results/measurements.parquet"
     table = files._with_columns_of(Row, pq.read_table(path), path)
-    assert table.drop_columns(["rotation"]).equals(files.read_table(path))
+    assert table.drop_columns(["rotation"]).sort_by("measurement_id").equals(files.read_table(path))
     names = [field.name for field in dataclasses.fields(Scheme)]
     rows = table.select([*names, "scheme_id"]).slice(0, 500).to_pylist()
     for row in rows:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.table import files
 from helpers.table.records import from_mapping
 from helpers.table.rows import EvalSpec, measurement_id
 from helpers.table.scheme import QuantScheme
@@ -93,3 +94,12 @@ def test_ids_of_the_schemes_of_trials(measured, schemes, trials):
         assert not of_id[scheme_id].kept_matrices
         assert scheme.method != "rtn" or scheme.scheme_id == scheme_id
     assert {scheme.method for _, scheme in searched} == {"rtn", "gptq"}
+
+
+@pytest.mark.parametrize("name", ["measurements", "outside", "noise", "unique"])
+def test_every_score_but_those_of_draws_of_noise_has_its_losses_by_document(name):
+    table = files.read_table(RESULTS / f"{name}.parquet")
+    drawn = [seed is not None for seed in table["noise_seed"].to_pylist()]
+    lacking = table["group_loss"].is_null().to_pylist()
+    assert lacking == drawn
+    assert sum(drawn) == {"noise": 1440, "unique": 720}.get(name, 0)

@@ -200,7 +200,7 @@ class Measurement:
     n_bytes: Annotated[int, outcome("bytes of the text they stand for")]
     group_loss: Annotated[
         tuple[float, ...] | None,
-        outcome("mean loss of each document, nats a token, in the order of the evaluation's map"),
+        outcome("mean loss of each document, nats a token, in the evaluation's order; null: a draw of noise"),
     ]
     # diagnostics
     mean_layer_error: float | None

@@ -35,6 +35,12 @@ def test_rows_that_failed_are_left_out(rows):
     assert len(degradation(rows)) == 3 * 4 * 2 * 9 - 1
 
 
+@pytest.mark.parametrize("method", ["gaussian_noise", "gaussian_noise_by_input"])
+def test_draws_of_noise_are_left_out_as_they_keep_no_losses_by_document(rows, method):
+    rows.loc[1, ["method", "group_loss"]] = [method, None]
+    assert len(degradation(rows)) == 3 * 4 * 2 * 9 - 1
+
+
 @pytest.mark.parametrize("status", ["missing", "failed"])
 def test_missing_baseline_is_refused_by_name(rows, status):
     first = rows.index[0]

@@ -4,6 +4,7 @@
 from by its SHA-256, and is refused when that table has changed since.
 """
 
+import base64
 import hashlib
 import json
 import math
@@ -29,13 +30,13 @@ from helpers.table.readers import read_json
 from helpers.table.records import given, refuse_unknown, summed, verified
 
 TABLE = Path("results/measurements.parquet")
-VERSION = 2
+VERSION = 3
 KEYS = ("version", "table_sha256", "outcomes")
 KEYS_OF_OUTCOME = (
     *("loss_law", "fits", "refused", "judged", "criteria"),
     *("by_run", "ranked", "rank_correlations", "outside", "default"),
 )
-DRAW_DIGITS = 7  # significant; the draws' own scatter begins at the second or third
+DRAW = "<f4"  # of the file: seven digits, where the draws' own scatter begins at the second or third
 # Fields of a stored fit that the file has under the same names, as they are and as numbers.
 AS_THEY_ARE = ("form", "rows", "n_rows", "n_runs", "no_interval_because", "no_draws_because", "bounds_hit")
 RUN_SCORES = ("n_rows", "n_clear", "log_mean_square", "coverage")
@@ -238,19 +239,23 @@ def _law_from_json(law_type: type[AnyLaw], parameters: Mapping[str, Any], record
     return law_type(**values, source=record["source"], validity=ValidityRange(**own, covariates=ranges))
 
 
-def _rounded(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.{DRAW_DIGITS}g}") for value in values]
+def _packed(values: np.ndarray) -> str:
+    """Return numbers as base64 of `DRAW`s: half of what they take as texts."""
+    return base64.b64encode(values.astype(DRAW).tobytes()).decode()
+
+
+def _unpacked(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text, validate=True), DRAW).astype(float)
 
 
 def _draws_to_json(draws: Draws) -> dict[str, Any]:
-    columns = {name: _rounded(column) for name, column in zip(draws.names, draws.coefficients.T, strict=True)}
-    return {"coefficients": columns, "tau": _rounded(draws.tau)}
+    columns = {name: _packed(column) for name, column in zip(draws.names, draws.coefficients.T, strict=True)}
+    return {"coefficients": columns, "tau": _packed(draws.tau)}
 
 
 def _draws_from_json(record: Mapping[str, Any]) -> Draws:
-    columns = record["coefficients"]
-    coefficients = np.array(list(columns.values()), float).T
-    return Draws(tuple(columns), coefficients, np.array(record["tau"], float))
+    columns = {name: _unpacked(column) for name, column in record["coefficients"].items()}
+    return Draws(tuple(columns), np.array(list(columns.values())).T, _unpacked(record["tau"]))
 
 
 def _fit_to_json(fit: StoredFit) -> dict[str, Any]:

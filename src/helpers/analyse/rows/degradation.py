@@ -16,6 +16,7 @@ from helpers.table.paired_error import paired_error
 
 N_PARAMS, TOKENS_SEEN = "n_params_non_embedding", "tokens_seen"
 BASELINE_KEY = ["checkpoint_id", "eval_id", "device_type"]
+DRAWN_NOISE = ("gaussian_noise", "gaussian_noise_by_input")  # methods; their rows keep no losses by document
 SCHEME_OPTIONS = ["format", "grid_search", "order"]
 
 
@@ -54,10 +55,11 @@ def degradation(rows: pd.DataFrame) -> pd.DataFrame:
     `document_qid_nats` (array, one QiD per document); losses in nats per token. QiD is the difference of the two rows'
     mean losses, which is the mean over documents because every document has the same number of tokens. `kl_nats`, the
     second outcome (`outcomes.KL`), stays as measured: rows hold no KL by document, so it has no paired error.
-    Failed and non-finite rows aren't in the result. Raises AnalysisError, naming rows, where a quantized row has no
-    `ok` baseline for its checkpoint, evaluation and device, where there are two, or where documents are missing.
+    Failed and non-finite rows and draws of noise (`rows.weight_noise`) aren't in the result. Raises AnalysisError,
+    naming rows, where a quantized row has no `ok` baseline for its checkpoint, evaluation and device, where there are
+    two, or where documents are missing.
     """
-    usable = rows[rows["status"] == "ok"]
+    usable = rows[(rows["status"] == "ok") & ~rows["method"].isin(DRAWN_NOISE)]
     refuse_rows(usable[usable["group_loss"].isna()], "without losses by document")
     baselines = usable[usable["method"] == "none"]
     quantized = usable[usable["method"] != "none"]

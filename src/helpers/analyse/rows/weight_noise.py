@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.rows.curvature import DESCRIBED_BITS, cost_by_curvature, refuse_other_blocks
-from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, run_label
+from helpers.analyse.rows.degradation import DRAWN_NOISE, N_PARAMS, TOKENS_SEEN, run_label
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import GROUP_SIZE
 from helpers.table.errors import AnalysisError
 
-NOISE, SPARING = "gaussian_noise", "gaussian_noise_by_input"
+NOISE, SPARING = DRAWN_NOISE
 ERRORS = (NOISE, SPARING, "rtn", "gptq")
 SMALL_BITS = (5, 6, 8)  # at which second order is all there is (`questions.quadratic_rule`)
 CHECKPOINT = ["run_label", N_PARAMS, TOKENS_SEEN, "weights_sha256"]

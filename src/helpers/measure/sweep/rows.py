@@ -85,7 +85,7 @@ def make_row(subject: Subject, scheme: QuantScheme, outcome: Outcome, wall_secon
         **dataclasses.asdict(subject.evaluation),
         **dataclasses.asdict(subject.local.beside),
         **_numbers(outcome.diagnostics),
-        **_scores(outcome.evaluation),
+        **_scores(outcome.evaluation, scheme),
         **provenance(subject.device),
         weights_sha256=subject.local.weights_sha256,
         measurement_id=subject.row_id(scheme),
@@ -116,10 +116,14 @@ def reported(spec: CheckpointSpec) -> str | None:
     return None if bad is None else f"{MEANING[bad.kind]} ({bad.source})"
 
 
-def _scores(evaluation: Evaluation | None) -> dict[str, Any]:
-    """Return the columns that scoring fills, all null where there is no score; tokens are counted in any case."""
+def _scores(evaluation: Evaluation | None, scheme: QuantScheme) -> dict[str, Any]:
+    """Return the columns that scoring fills, all null where there is no score; tokens are counted in any case.
+
+    A draw of noise keeps no losses by document: its intervals run over draws and runs.
+    """
     names = [f.name for f in dataclasses.fields(Evaluation) if f.name != "n_tokens"]
-    return _numbers(evaluation, names) if evaluation else dict.fromkeys(names)
+    scores = _numbers(evaluation, names) if evaluation else dict.fromkeys(names)
+    return scores if scheme.noise_seed is None else scores | {"group_loss": None}
 
 
 def _numbers(record: Diagnostics | Evaluation, names: Sequence[str] | None = None) -> dict[str, Any]:

@@ -39,14 +39,13 @@ def ratios_of(again: pd.DataFrame, measured: pd.DataFrame) -> dict[str, pd.DataF
 
 def numbers(again: pd.DataFrame, measured: pd.DataFrame) -> Numbers:
     """Return what the page states of measurements, by key: factors over the trunk, their scatter, methods, losses."""
-    rounded = again[again["noise_seed"].isna()]
-    ratios = ratios_of(rounded, measured)
+    ratios = ratios_of(again, measured)
     rows = ratios["heldout"]
     found: Numbers = {"part_runs": rows["run_label"].nunique(), "part_sizes": rows["model"].nunique()}
     found |= {f"part_size_{name}": count_label(size) for name, size in _named(rows[N_PARAMS].unique()).items()}
     found |= {"part_tokens": count_label(rows[TOKENS_SEEN].max()), "part_least": count_label(rows[AMOUNT].min())}
     found |= scatters(rows) | factors(rows) | earlier(rows) | more_loss(ratios)
-    found |= methods(degradation(rows_of_every_run(rounded)))
+    found |= methods(degradation(rows_of_every_run(again)))
     check_claims(found)
     return found
 
