@@ -8,7 +8,7 @@ from helpers.table.records import digest, key_of
 from helpers.table.roles import covariate
 
 BITS_ACCEPTED = range(2, 9)
-FORMATS = ("int", "mxint", "mxfp", "nf4", "codebook")
+FORMATS = ("int", "mxint", "mxfp", "nf4", "codebook", "ternary")
 ACTIVATION_FORMATS = ("mxint", "int")
 ACTIVATION_FIELDS = ("activation_bits", "activation_group_size", "activation_exponent")
 DTYPES = ("float32", "tfloat32", "bfloat16")  # tfloat32: float32 tensors, matrix products in TF32
@@ -40,7 +40,7 @@ class QuantScheme:
         str,
         covariate("what the next block is calibrated on: activations of the quantized or the full_precision blocks"),
     ] = "quantized"
-    format: Annotated[str, covariate("of a code: int (evenly spaced), mxint, mxfp or nf4")] = "int"
+    format: Annotated[str, covariate("of a code: int (evenly spaced), mxint, mxfp, nf4, codebook or ternary")] = "int"
     grid_search: Annotated[
         str, covariate("how a group's range is found: minmax, or mse (shrunk to the least squared error)")
     ] = "minmax"

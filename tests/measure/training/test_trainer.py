@@ -100,35 +100,35 @@ def test_training_learns_its_text(text, plan_path, tmp_path):
     assert last < first - 1
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(text, plan_path, tmp_path):
-    """SIGKILL after the second checkpoint, train again: bit for bit what an unbroken run writes."""
-    train(plan_path, tmp_path / "whole")
-    cache = str(text)
+def kill_after_second_checkpoint(plan_path: Path, out: Path, run: str, cache: Path) -> None:
+    """Train in a process of its own, and end it by SIGKILL once the checkpoint of step 4 and its state are there."""
     code = (
         "from pathlib import Path; from rich.console import Console; import torch; torch.set_num_threads(1)\n"
         "from helpers.measure.training import corpus, trainer\n"
-        f"corpus.training_tokens.__defaults__ = (Path({cache!r}),)\n"
+        f"corpus.training_tokens.__defaults__ = (Path({str(cache)!r}),)\n"
         "save = trainer.Trainer.save\n"
         "def slow(self, path):\n"
         "    save(self, path)\n"
         "    import time; time.sleep(60 if self.step == 4 else 0)\n"
         "trainer.Trainer.save = slow\n"
-        f"trainer.train_family(Path({str(plan_path)!r}), Path({str(tmp_path / 'broken')!r}), 'cpu', Console(quiet=True))\n"
+        f"trainer.train_family(Path({str(plan_path)!r}), Path({str(out)!r}), 'cpu', Console(quiet=True))\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"})
-    state = tmp_path / "broken/tiny-32x1/state.safetensors"
+    state = out / run / "state.safetensors"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and child.poll() is None:
-        if (
-            state.exists()
-            and (tmp_path / "broken/tiny-32x1/step-000004").exists()
-            and b'"4"' in state.read_bytes()[:9999]
-        ):
+        if state.exists() and (out / run / "step-000004").exists() and b'"4"' in state.read_bytes()[:9999]:
             break
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    assert not (tmp_path / "broken/tiny-32x1/step-000008").exists()
+    assert not (out / run / "step-000008").exists()
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(text, plan_path, tmp_path):
+    """SIGKILL after the second checkpoint, train again: bit for bit what an unbroken run writes."""
+    train(plan_path, tmp_path / "whole")
+    kill_after_second_checkpoint(plan_path, tmp_path / "broken", "tiny-32x1", text)
     train(plan_path, tmp_path / "broken")
     for step in (2, 4, 8, 16):
         whole, broken = (
@@ -137,7 +137,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(text, plan_path, tmp_path):
         )
         assert all(torch.equal(whole[name], broken[name]) for name in whole)
     assert _entries(tmp_path / "whole") == _entries(tmp_path / "broken")
-    assert not state.exists()
+    assert not (tmp_path / "broken/tiny-32x1/state.safetensors").exists()
 
 
 def test_a_broken_state_is_named(text, plan_path, tmp_path):

@@ -39,11 +39,16 @@ def fit(weight: Tensor, bits: Tensor | int, symmetric: Tensor | bool) -> Integer
     zero in the middle; an asymmetric one spans the row's own range. A row of zeros gets the grid of [-1, 1].
     Source: Frantar et al. 2022 (arXiv 2210.17323), section 4, min-max grid.
     """
-    max_code = torch.as_tensor(2**bits - 1).to(weight)
+    most = 2**bits - 1
+    max_code = most.to(weight) if isinstance(most, Tensor) else weight.new_full((), most)  # nothing comes from the host
     low = weight.amin(-1, keepdim=True).clamp(max=0)
     high = weight.amax(-1, keepdim=True).clamp(min=0)
     magnitude = torch.maximum(-low, high)
-    symmetric = torch.as_tensor(symmetric, device=weight.device)
+    symmetric = (
+        symmetric.to(weight.device)
+        if isinstance(symmetric, Tensor)
+        else weight.new_full((), symmetric, dtype=torch.bool)
+    )
     empty = magnitude == 0
     low = torch.where(empty, -1.0, torch.where(symmetric, -magnitude, low))
     high = torch.where(empty, 1.0, torch.where(symmetric, magnitude, high))

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from helpers.measure.models.checkpoints import architecture_of
+from helpers.measure.models.decoders import decoder_of
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
 from helpers.measure.training.plan import ModelEntry, Run, TrainingPlan
+from helpers.measure.training.rounded_layers import deployed
 from helpers.table import disk
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.errors import CheckpointError
@@ -46,8 +49,24 @@ def build(entry: ModelEntry, seq_len: int, seed: int, vocabulary_size: int) -> G
         return GPTNeoXForCausalLM(config)
 
 
+class DivergedError(CheckpointError):
+    """The loss of a run isn't a number any more."""
+
+
+def refuse_divergence(run: Run, step: int, loss: float) -> None:
+    """Raise DivergedError, naming step and rate, where the loss of a run isn't finite."""
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"{run.name}: the loss is {loss} at step {step}, learning rate {run.learning_rate(step):g}; its checkpoints"
+            " before that stay; accepted: a lower 'peak_learning_rate'"
+        )
+
+
 class Writer:
-    """A writer of one run's checkpoints, in bfloat16, that also scores them on held-out text."""
+    """A writer of one run's checkpoints that also scores them on held-out text.
+
+    They are in bfloat16, or, of a run at low bits, what is deployed: the matrices' rounded weights, in float32.
+    """
 
     def __init__(
         self,
@@ -61,22 +80,25 @@ class Writer:
     ) -> None:
         self.plan, self.run, self.out, self.unique_tokens, self.blocks = plan, run, out, unique_tokens, blocks
         shape = run.model, plan.seq_len, run.seed, vocabulary_size
-        self._half = build(*shape).to(torch.bfloat16)
+        self._written = build(*shape).to(torch.bfloat16 if run.low_bits is None else torch.float32)
+        self._matrices = {f"{name}.weight" for name in decoder_of(self._written).linear_layers()}
         self._scored = build(*shape).to(device).eval().requires_grad_(False)
 
     def save(self, state: dict[str, Tensor], step: int, n_averaged: int = 1) -> float:
-        """Write the weights `state` of `step`; return their 16-bit loss in nats per token.
+        """Write the weights `state` of `step`; return the loss, in nats per token, of the checkpoint as it opens.
 
         The folder is written under another name, then renamed. An average of moments is a run beside this one. Raises
-        ResultsError when the disk refuses.
+        DivergedError for a loss that isn't finite, ResultsError when the disk refuses.
         """
         name = self.run.name if n_averaged == 1 else f"{self.run.name}-average{n_averaged}"
         final = self.out / name / f"step-{step:06d}"
-        self._half.load_state_dict(state)
-        self._scored.load_state_dict(self._half.state_dict())
+        low_bits = self.run.low_bits
+        self._written.load_state_dict(state if low_bits is None else deployed(state, self._matrices, low_bits))
+        self._scored.load_state_dict(self._written.state_dict())
         loss = evaluate.evaluate_model(self._scored, self.blocks).loss_nats
+        refuse_divergence(self.run, step, loss)
         with disk.whole_folder(final) as partial, disk.refusals_named(final):
-            self._half.save_pretrained(partial)
+            self._written.save_pretrained(partial)
             weights_sha256 = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()
             spec = self._describe(f"{name}/{final.name}", name, step, n_averaged, weights_sha256)
             described = dataclasses.asdict(spec) | {"architecture": architecture_of(partial), "loss_nats": loss}
@@ -101,8 +123,8 @@ class Writer:
             schedule=run.schedule,
             n_layers=model.n_layers,
             d_model=model.d_model,
-            vocabulary_size=self._half.config.vocab_size,
-            n_params_total=sum(p.numel() for p in self._half.parameters()),
+            vocabulary_size=self._written.config.vocab_size,
+            n_params_total=sum(p.numel() for p in self._written.parameters()),
             n_params_non_embedding=model.n_params_non_embedding,
             weights_sha256=weights_sha256,
             unique_tokens=self.unique_tokens,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from helpers.measure.training.branches import STEPS, AverageEntry, ContinuationEntry, CooldownEntry, continuations_of
+from helpers.measure.training.low_bits import LowBits, listed, named
 from helpers.table.errors import SpecError
 from helpers.table.families.shapes.neox import neox_n_params_non_embedding
 from helpers.table.names import refuse_name
@@ -17,8 +19,8 @@ from helpers.table.records import digest, from_mapping, given
 
 COSINE_FLOOR = 0.1  # of the peak, at the end of a cosine
 SCHEDULES = ("constant", "cosine")
-STEPS = Range(1, 10**9)
-INSIDE = Range(0, 0.99, open=True)  # a share that is neither nothing nor all
+CONTINUED_AS = {"constant": "on", "cooldown": "down"}  # in a continuation's name
+LATER = ("unique_tokens", "low_bits")  # options that came later: a run without one is described as before there was it
 MOST_PARAMS = 10**11
 MOST_RUNS = 1000
 
@@ -47,40 +49,6 @@ class ModelEntry:
 
 
 @dataclass(frozen=True)
-class CooldownEntry:
-    """Linear cooldowns to zero that go on from a constant run `at` some of its steps, over `share` of all tokens.
-
-    `models` are those that have cooldowns; all, if none is named.
-    """
-
-    at: Annotated[tuple[int, ...], STEPS]
-    share: Annotated[float, INSIDE] = 0.2
-    models: tuple[str, ...] = ()
-
-    def last_step(self, branched_at_step: int) -> int:
-        """Return the step at which the learning rate is zero."""
-        return round(branched_at_step / (1 - self.share))
-
-
-@dataclass(frozen=True)
-class AverageEntry:
-    """Averages of weights: `n` moments, evenly spaced over the last `share` of the tokens before a checkpoint.
-
-    Kaddour 2022 (LAWA, arXiv 2209.14981), with moments spaced in proportion to the tokens seen. `models` are those that
-    have averages; all, if none is named.
-    """
-
-    n: Annotated[int, Range(2, 100)] = 5
-    share: Annotated[float, INSIDE] = 0.16
-    from_step: Annotated[int, STEPS] = 1
-    models: tuple[str, ...] = ()
-
-    def moments(self, step: int) -> tuple[int, ...]:
-        """Return the steps whose weights are averaged at `step`, the last being `step` itself."""
-        return tuple(round(step * (1 - self.share * (self.n - 1 - k) / (self.n - 1))) for k in range(self.n))
-
-
-@dataclass(frozen=True)
 class Run:
     """One training run: AdamW, linear warm-up, then a schedule; a checkpoint at each of `steps`."""
 
@@ -95,6 +63,7 @@ class Run:
     branched_from: str | None = None
     branched_at_step: int | None = None
     unique_tokens: int | None = None  # how much of the text is read, again and again; all of it, if None
+    low_bits: LowBits | None = None  # 16 bits, if None
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of the update that makes `step`, the first being step 1."""
@@ -118,10 +87,11 @@ class Run:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A family: every model with every peak, weight decay, seed, amount of text and, for a cosine, horizon, is a run.
+    """A family: every model with every peak, weight decay, seed, amount of text, low bits and, for a cosine, horizon.
 
     `steps` are the checkpoints; a cosine of a shorter horizon has those up to its end. `unique_tokens` says how many
-    tokens of the text a run reads, over and over (`Batches` says which); without it, all.
+    tokens of the text a run reads, over and over (`Batches` says which); without it, all. Without `low_bits` every run
+    has 16 bits.
     """
 
     family: str
@@ -133,6 +103,7 @@ class TrainingPlan:
     schedule: str = "constant"
     horizons: Annotated[tuple[int, ...], STEPS] = ()
     cooldowns: CooldownEntry | None = None
+    continuations: ContinuationEntry | None = None
     averages: AverageEntry | None = None
     batch_sequences: Annotated[int, Range(1, 10**6)] = 256
     seq_len: Annotated[int, Range(1, 10**6)] = 512
@@ -140,6 +111,7 @@ class TrainingPlan:
     betas: Annotated[tuple[float, ...], Range(0, 0.999999)] = (0.9, 0.95)
     clip_norm: Annotated[float, Range(0, 10**6, open=True)] = 1.0
     unique_tokens: Annotated[int | tuple[int, ...] | None, Range(1, MOST_TOKENS)] = None
+    low_bits: tuple[LowBits, ...] = (LowBits("none"),)
 
     def __post_init__(self) -> None:
         refuse_name(self.family, "family")
@@ -149,9 +121,10 @@ class TrainingPlan:
             raise SpecError("'steps' must rise and begin at 1 or later")
         if (self.schedule == "cosine") != bool(self.horizons):
             raise SpecError("'horizons' are the last steps of cosine runs, one or more; a constant run has none")
-        if self.schedule == "cosine" and (self.cooldowns or self.averages):
-            raise SpecError("'cooldowns' and 'averages' go with schedule constant")
-        for name, wanted in (("horizons", self.horizons), ("cooldowns", self.cooldowns.at if self.cooldowns else ())):
+        if self.schedule == "cosine" and (self.cooldowns or self.continuations or self.averages):
+            raise SpecError("'cooldowns', 'continuations' and 'averages' go with schedule constant")
+        branching = {name: getattr(getattr(self, name), "at", ()) for name in ("cooldowns", "continuations")}
+        for name, wanted in {"horizons": self.horizons, **branching}.items():
             missing = sorted(set(wanted) - set(self.steps))
             if missing:
                 raise SpecError(f"'{name}' has {missing[0]}, which isn't one of 'steps'")
@@ -159,10 +132,13 @@ class TrainingPlan:
         missing = sorted(set(ends) - set(self.steps))
         if missing or (ends and self.schedule == "cosine"):
             raise SpecError("'last_step' of a model is one of 'steps'; cosine runs have 'horizons' instead")
-        for name in ("cooldowns", "averages"):
+        for name in ("cooldowns", "continuations", "averages"):
             unknown = sorted(set(getattr(getattr(self, name), "models", ())) - {model.name for model in self.models})
             if unknown:
                 raise SpecError(f"'{name}' names model '{unknown[0]}', which isn't one of 'models'")
+        for model in self.models:
+            for low_bits in (*self.low_bits, *(self.continuations.low_bits if self.continuations else ())):
+                low_bits.refuse_undivided(model.name, model.d_model)
         self._refuse_long_averages()
         self._refuse_sizes()
 
@@ -181,12 +157,15 @@ class TrainingPlan:
                     f" at least one update's ({self.tokens_per_step:,})"
                 )
         varied = map(_values, (self.peak_learning_rate, self.weight_decay, self.seed, self.horizons or (0,), amounts))
-        n_runs = len(self.models) * math.prod(map(len, varied))
+        n_runs = len(self.models) * len(self.low_bits) * math.prod(map(len, varied))
         if not 0 < n_runs <= MOST_RUNS:
             raise SpecError(f"{n_runs:,} runs; accepted: 1 to {MOST_RUNS:,}")
         for step in self.cooldowns.at if self.cooldowns else ():
             if self.cooldowns and self.cooldowns.last_step(step) < step + 2:
                 raise SpecError(f"'cooldowns': the one at {step} has no two updates; accepted: a larger 'share'")
+        for step in self.continuations.at if self.continuations else ():
+            if self.continuations and self.continuations.last_step(step, min(self.continuations.shares)) < step + 2:
+                raise SpecError(f"'continuations': one at {step} has no two updates; accepted: larger 'shares'")
         _refuse_twice([name for trunk in self.runs() for name in self._folders(trunk)])
 
     def _folders(self, trunk: Run) -> list[str]:
@@ -215,7 +194,7 @@ class TrainingPlan:
         peaks, decays, seeds, amounts = map(_values, varied)
         return [
             Run(
-                name=self._run_name(model, peak, decay, seed, horizon, amount),
+                name=named(self._run_name(model, peak, decay, seed, horizon, amount), low_bits),
                 model=model,
                 steps=tuple(step for step in self.steps if step <= (horizon or model.last_step or self.steps[-1])),
                 peak_learning_rate=peak,
@@ -224,9 +203,10 @@ class TrainingPlan:
                 seed=seed,
                 schedule=self.schedule,
                 unique_tokens=amount,
+                low_bits=low_bits.below_16,
             )
-            for model, peak, decay, seed, horizon, amount in itertools.product(
-                self.models, peaks, decays, seeds, self.horizons or (None,), amounts
+            for model, peak, decay, seed, horizon, amount, low_bits in itertools.product(
+                self.models, peaks, decays, seeds, self.horizons or (None,), amounts, self.low_bits
             )
         ]
 
@@ -243,10 +223,29 @@ class TrainingPlan:
         return "-".join(parts)
 
     def branches(self, trunk: Run) -> list[Run]:
-        """Return the cooldowns of a constant run: a checkpoint halfway and one at the end."""
-        if self.cooldowns is None or trunk.model.name not in (self.cooldowns.models or (trunk.model.name,)):
-            return []
-        return [self._cooldown(trunk, at) for at in self.cooldowns.at]
+        """Return the cooldowns and continuations of a constant run: a checkpoint halfway and one at the end of each."""
+        cooldowns, continuations = self.cooldowns, self.continuations
+        branches = []
+        if cooldowns is not None and trunk.model.name in (cooldowns.models or (trunk.model.name,)):
+            branches += [
+                _branch(trunk, f"{trunk.name}-cooldown{at}", at, cooldowns.last_step(at), "cooldown", trunk.low_bits)
+                for at in cooldowns.at
+            ]
+        if continuations is not None and trunk.model.name in (continuations.models or (trunk.model.name,)):
+            branches += [
+                _branch(
+                    trunk,
+                    named(f"{trunk.name}-{CONTINUED_AS[schedule]}{at}by{share:g}", low_bits),
+                    at,
+                    continuations.last_step(at, share),
+                    schedule,
+                    low_bits.below_16,
+                )
+                for at, share, schedule, low_bits in itertools.product(
+                    continuations.at, continuations.shares, continuations.schedules, continuations.low_bits
+                )
+            ]
+        return branches
 
     def moments(self, run: Run) -> frozenset[int]:
         """Return the steps of a run whose weights go into averages."""
@@ -257,22 +256,6 @@ class TrainingPlan:
             return frozenset()
         return frozenset(m for step in run.steps if step >= averages.from_step for m in averages.moments(step))
 
-    def _cooldown(self, trunk: Run, at: int) -> Run:
-        last = given(self.cooldowns).last_step(at)
-        return Run(
-            name=f"{trunk.name}-cooldown{at}",
-            model=trunk.model,
-            steps=((at + last) // 2, last),
-            peak_learning_rate=trunk.peak_learning_rate,
-            warmup_steps=trunk.warmup_steps,
-            weight_decay=trunk.weight_decay,
-            seed=trunk.seed,
-            schedule="cooldown",
-            branched_from=trunk.name,
-            branched_at_step=at,
-            unique_tokens=trunk.unique_tokens,
-        )
-
     def digest_of(self, run: Run) -> str:
         """Return what names a run and its branches with all that decides their weights and what is written of them.
 
@@ -280,9 +263,10 @@ class TrainingPlan:
         """
         trunk = next((each for each in self.runs() if each.name == (run.branched_from or run.name)), run)
         shared = (self.family, self.batch_sequences, self.seq_len, self.betas, self.clip_norm)
-        runs = [dataclasses.asdict(each) for each in (trunk, *self.branches(trunk))]
-        if run.unique_tokens is None:  # as runs were described before there was the option
-            runs = [{name: value for name, value in each.items() if name != "unique_tokens"} for each in runs]
+        runs = [
+            {name: value for name, value in dataclasses.asdict(each).items() if name not in LATER or value is not None}
+            for each in (trunk, *self.branches(trunk))
+        ]
         return digest([shared, runs, sorted(self.moments(trunk))])
 
     def n_updates(self, run: Run) -> int:
@@ -295,6 +279,19 @@ class TrainingPlan:
         products = 6 * (model.n_params_non_embedding + model.d_model * vocabulary_size)
         attention = 12 * model.n_layers * model.d_model * self.seq_len
         return self.n_updates(run) * self.tokens_per_step * (products + attention)
+
+
+def _branch(trunk: Run, name: str, at: int, last: int, schedule: str, low_bits: LowBits | None) -> Run:
+    """Return a run that goes on from a trunk's state at step `at` to step `last`."""
+    return dataclasses.replace(
+        trunk,
+        name=name,
+        steps=((at + last) // 2, last),
+        schedule=schedule,
+        branched_from=trunk.name,
+        branched_at_step=at,
+        low_bits=low_bits,
+    )
 
 
 def _refuse_twice(runs: list[str]) -> None:
@@ -314,7 +311,11 @@ def read_plan(path: Path) -> TrainingPlan:
         raise SpecError(f"{path}: a mapping with a list 'models' is expected")
     values = dict(raw)
     values["models"] = tuple(from_mapping(ModelEntry, entry, f"{path}: models") for entry in raw["models"])
+    if "low_bits" in raw:
+        values["low_bits"] = listed(raw["low_bits"], f"{path}: low_bits")
     for name, kind in (("cooldowns", CooldownEntry), ("averages", AverageEntry)):
         if name in raw:
             values[name] = from_mapping(kind, raw[name], f"{path}: {name}")
+    if "continuations" in raw:
+        values["continuations"] = continuations_of(raw["continuations"], f"{path}: continuations")
     return from_mapping(TrainingPlan, values, str(path))

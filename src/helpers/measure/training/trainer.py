@@ -15,7 +15,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
@@ -23,8 +22,17 @@ from helpers.measure.models.checkpoints import read_tokenizer
 from helpers.measure.models.precision import refuse_missing_device
 from helpers.measure.text import corpus_lock, token_blocks
 from helpers.measure.training import corpus
-from helpers.measure.training.folder import Writer, build, family_held, write_manifest
+from helpers.measure.training.folder import (
+    DivergedError,
+    Writer,
+    build,
+    family_held,
+    refuse_divergence,
+    write_manifest,
+)
 from helpers.measure.training.plan import Run, TrainingPlan, read_plan
+from helpers.measure.training.plan_table import plan_table
+from helpers.measure.training.rounded_layers import round_in_training
 from helpers.table import disk
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families import catalogue
@@ -33,7 +41,7 @@ from helpers.table.records import CHECKSUM, DamagedError, digest, refuse_unknown
 STATE = "state.safetensors"
 SHAPES_AT_MOST = 256
 WARMUPS = 3  # updates before a GPU's graph is captured; they are undone
-FLOPS = 200e12  # per second, what an H200 gave for the 14M model; only the printed plan uses it
+CHECKED_EVERY = 50  # updates after which the training loss is looked at, which waits for a GPU
 
 
 class Batches:
@@ -115,8 +123,11 @@ class Trainer:
     def __init__(self, plan: TrainingPlan, run: Run, device: str, vocabulary_size: int, text_sha256: str) -> None:
         self.plan, self.run, self.text_sha256 = plan, run, text_sha256
         self.model = build(run.model, plan.seq_len, run.seed, vocabulary_size).to(device)
+        if run.low_bits is not None:
+            round_in_training(self.model, run.low_bits)
         self.optimizer = optimizer_of(self.model, run.weight_decay, plan.betas)
         self.step = 0
+        self.loss = torch.zeros(())  # of the last update's batch, before it
         self._update: Callable[[Tensor], None] | None = None
 
     def advance(self, batch: Tensor) -> None:
@@ -132,6 +143,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(batch.device.type, torch.bfloat16, enabled=batch.is_cuda, cache_enabled=False):
             loss = loss_function(self.model, batch)
+        self.loss = loss.detach()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
         self.optimizer.step()
@@ -228,7 +240,8 @@ def train_family(plan_path: Path, out: Path, device: str, console: Console, mode
 
     `models` picks some of the plan's models. What is finished stays as it is. A checkpoint folder opens with
     `GPTNeoXForCausalLM.from_pretrained`. Raises SpecError, CorpusError, CheckpointError for a run that can't be
-    resumed, and ResultsError when another process trains into `out` or the disk refuses.
+    resumed, DivergedError for one whose loss isn't finite, and ResultsError when another process trains into `out` or
+    the disk refuses.
     """
     refuse_missing_device(device)
     plan = read_plan(plan_path)
@@ -257,30 +270,18 @@ def _train_runs(plan: TrainingPlan, runs: list[Run], out: Path, device: str, con
     text = on_device, plan.batch_sequences, plan.seq_len
     for run in runs:
         Batches(*text, run.seed, run.unique_tokens)  # refuses before the first update what the text hasn't enough for
-    for trunk in runs:
-        for run in (trunk, *plan.branches(trunk)):
-            if not (out / run.name / f"step-{run.steps[-1]:06d}").exists() or (out / run.name / STATE).exists():
-                batches = Batches(*text, run.seed, run.unique_tokens)
-                trainer = Trainer(plan, run, device, tokenizer.get_vocab_size(), text_sha256)
-                writer = Writer(plan, run, out, batches.unique_tokens, blocks, tokenizer.get_vocab_size(), device)
+    for run in (run for trunk in runs for run in (trunk, *plan.branches(trunk))):
+        if not (out / run.name / f"step-{run.steps[-1]:06d}").exists() or (out / run.name / STATE).exists():
+            batches = Batches(*text, run.seed, run.unique_tokens)
+            trainer = Trainer(plan, run, device, tokenizer.get_vocab_size(), text_sha256)
+            writer = Writer(plan, run, out, batches.unique_tokens, blocks, tokenizer.get_vocab_size(), device)
+            try:
                 _train_run(trainer, batches, writer, out, console)
-                write_manifest(out)
+            except DivergedError:
+                write_manifest(out)  # what the run had written before stays, and is found
+                raise
+            write_manifest(out)
     write_manifest(out)  # a kill may have come between the last run's end and its entries
-
-
-def plan_table(plan: TrainingPlan, runs: list[Run], vocabulary_size: int) -> Table:
-    """Return the runs with their tokens, work and expected minutes on one H200."""
-    table = Table("run", "N", "tokens", "PFLOP", f"minutes at {FLOPS / 1e12:g} TFLOP/s", title=plan.family)
-    all_runs = [run for trunk in runs for run in (trunk, *plan.branches(trunk))]
-    total = 0.0
-    for run in all_runs:
-        work = plan.flops(run, vocabulary_size)
-        total += work
-        tokens = plan.n_updates(run) * plan.tokens_per_step
-        size = f"{run.model.n_params_non_embedding / 1e6:.2f}M"
-        table.add_row(run.name, size, f"{tokens / 1e6:.0f}M", f"{work / 1e15:.0f}", f"{work / FLOPS / 60:.1f}")
-    table.add_row(f"{len(all_runs)} runs", "", "", f"{total / 1e15:.0f}", f"{total / FLOPS / 60:.1f}")
-    return table
 
 
 def _train_run(trainer: Trainer, batches: Batches, writer: Writer, out: Path, console: Console) -> None:
@@ -298,6 +299,8 @@ def _train_run(trainer: Trainer, batches: Batches, writer: Writer, out: Path, co
     started, first = time.perf_counter(), trainer.step
     while trainer.step < run.steps[-1]:
         trainer.advance(batches.batch(trainer.step + 1))
+        if trainer.step % CHECKED_EVERY == 0 or trainer.step in run.steps:
+            refuse_divergence(run, trainer.step, trainer.loss.item())
         if trainer.step in moments:
             kept.append(_copied(trainer.model.state_dict()))
         if trainer.step not in run.steps:
