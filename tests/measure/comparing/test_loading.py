@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from helpers.measure.comparing import loading
 from helpers.measure.packing import export, gptq_format
-from helpers.measure.rounding.methods.libraries import without_remarks
+from helpers.measure.rounding.libraries import without_remarks
 from helpers.table.errors import CheckpointError
 
 

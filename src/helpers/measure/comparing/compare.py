@@ -14,7 +14,7 @@ from helpers.measure.comparing.pairs import REVISION
 from helpers.measure.models import checkpoints, failures, gguf_files, outside
 from helpers.measure.models.decoders import positions_of
 from helpers.measure.rounding import one_checkpoint
-from helpers.measure.rounding.methods.libraries import without_remarks
+from helpers.measure.rounding.libraries import without_remarks
 from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring.evaluate import Evaluation
 from helpers.measure.scoring.own_forward import Tell, last_hidden, scores_beside

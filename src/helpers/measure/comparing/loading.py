@@ -22,7 +22,7 @@ from helpers.measure.models import checkpoints, gguf_files
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.failures import refusals_named
 from helpers.measure.packing.gptq_format import BITS, unpacked
-from helpers.measure.rounding.methods.libraries import imported, without_remarks
+from helpers.measure.rounding.libraries import imported, without_remarks
 from helpers.table.errors import CheckpointError, QuantizationError
 from helpers.table.words import shown
 

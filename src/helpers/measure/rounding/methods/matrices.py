@@ -8,7 +8,7 @@ from torch import Tensor
 from helpers.measure.models.decoders import Decoder, weight_of
 from helpers.measure.rounding.grids import IntegerWeight
 from helpers.measure.rounding.input_rounding import InputRounding
-from helpers.measure.rounding.methods.libraries import not_installed
+from helpers.measure.rounding.libraries import not_installed
 from helpers.measure.rounding.refusals import PLAIN, not_accepted, undivided_layer, unknown_matrix
 from helpers.measure.rounding.rounded import Answers, Checkpoint, Rounded
 from helpers.measure.rounding.stored_bits import n_params, stored_bits

@@ -9,8 +9,8 @@ Stored bits: 4 per weight and a 32-bit scale per block.
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from helpers.measure.rounding.libraries import imported
 from helpers.measure.rounding.method import Method
-from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
 from helpers.table.scheme import QuantScheme
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from helpers.measure.rounding.libraries import imported
 from helpers.measure.rounding.method import Method
-from helpers.measure.rounding.methods.libraries import imported
 from helpers.measure.rounding.methods.matrices import by_matrix, library_refusal
 from helpers.measure.rounding.stored_bits import grid_bits
 from helpers.table.scheme import QuantScheme

@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers import GPTNeoXConfig
 
 from helpers.measure.models.decoders import decoder_of
-from helpers.measure.rounding import grids, methods
-from helpers.measure.rounding.methods import hqq, int8, libraries, nf4, torchao
+from helpers.measure.rounding import grids, libraries, methods
+from helpers.measure.rounding.methods import hqq, int8, nf4, torchao
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.table.errors import QuantizationError
 from helpers.table.scheme import QuantScheme
