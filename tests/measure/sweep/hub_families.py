@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from tests.hub.small import small_family
 from tests.hub.stand_in import StandIn
 from tests.measure.sweep.test_run import MEASURED_EACH_TIME_ANEW, QUIET, places_in
 from tests.measure.tiny import ROOT, tiny_model
@@ -22,27 +23,16 @@ from helpers.measure.sweep.jobs import plan
 from helpers.table import files
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
-from helpers.table.families.hub import HubRun
 from helpers.table.families.shapes.llama import LlamaRun
 
 TOKENIZER = (ROOT / "data/tadpole/tokenizer.json").read_bytes()
 # columns that say where weights were read from, not what they are; a manifest knows every seed
 PLACE = ("repo_id", "revision", "commit", "train_seed")
-WIDTH, VOCABULARY_SIZE = 128, 1024
 
 
 def made_small(monkeypatch, name: str) -> None:
-    """Let a family of the catalogue have small runs, GPT-NeoX's larger ones with two layers."""
-    family = catalogue.HUB_FAMILIES[name]
-    runs = tuple(dataclasses.replace(run, **_small(run)) for run in family.runs)
-    monkeypatch.setitem(catalogue.HUB_FAMILIES, name, dataclasses.replace(family, runs=runs))
-
-
-def _small(run: HubRun) -> dict[str, int]:
-    shape = {"n_layers": 1 if run.d_model < 1024 else 2, "d_model": WIDTH, "vocabulary_size": VOCABULARY_SIZE}
-    if isinstance(run, LlamaRun):
-        shape |= {"d_mlp": 2 * WIDTH, "n_heads": 4, "n_key_value_heads": 4}
-    return shape
+    """Let a family of the catalogue have small runs."""
+    monkeypatch.setitem(catalogue.HUB_FAMILIES, name, small_family(name))
 
 
 def small_model(spec: CheckpointSpec, seed: int) -> PreTrainedModel:
