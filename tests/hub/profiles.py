@@ -66,7 +66,8 @@ class Profile:
             patch.setitem(catalogue.HUB_FAMILIES, self.family, small)
             files = {spec: files_of(spec, seed) for seed, spec in enumerate(specs_of(self.sweep))}
         for spec, content in files.items():
-            self.hub.repository(spec.location).commit(content, spec.revision)
+            for branch in (spec.revision, "main"):
+                self.hub.repository(spec.location).commit(content, branch)
         publish_texts(self.hub)
         return files
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 from tests.hub.small import small_family
 from tests.hub.stand_in import StandIn
+from tests.measure.hf_olmo import fused
 from tests.measure.sweep.test_run import MEASURED_EACH_TIME_ANEW, QUIET, places_in
 from tests.measure.tiny import ROOT, tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
@@ -61,7 +62,8 @@ def files_of(spec: CheckpointSpec, seed: int) -> dict[str, bytes]:
     model = small_model(spec, seed).to(torch.float16)
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     config = json.dumps(model.config.to_dict(), default=str).encode()
-    return {"config.json": config, "tokenizer.json": TOKENIZER, "model.safetensors": save(weights, {"format": "pt"})}
+    files = {"config.json": config, "tokenizer.json": TOKENIZER, "model.safetensors": save(weights, {"format": "pt"})}
+    return fused(files) if spec.family == "datadecide" else files
 
 
 def published(hub: StandIn, specs: list[CheckpointSpec]) -> dict[CheckpointSpec, dict[str, bytes]]:
