@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from tests.hub.small import small_family
 from tests.hub.stand_in import StandIn
+from tests.measure.hf_olmo import fused
 from tests.measure.sweep.test_run import MEASURED_EACH_TIME_ANEW, QUIET, places_in
 from tests.measure.tiny import ROOT, tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
@@ -22,27 +24,16 @@ from helpers.measure.sweep.jobs import plan
 from helpers.table import files
 from helpers.table.checkpoint import CheckpointSpec
 from helpers.table.families import catalogue
-from helpers.table.families.hub import HubRun
 from helpers.table.families.shapes.llama import LlamaRun
 
 TOKENIZER = (ROOT / "data/tadpole/tokenizer.json").read_bytes()
 # columns that say where weights were read from, not what they are; a manifest knows every seed
 PLACE = ("repo_id", "revision", "commit", "train_seed")
-WIDTH, VOCABULARY_SIZE = 128, 1024
 
 
 def made_small(monkeypatch, name: str) -> None:
-    """Let a family of the catalogue have small runs, GPT-NeoX's larger ones with two layers."""
-    family = catalogue.HUB_FAMILIES[name]
-    runs = tuple(dataclasses.replace(run, **_small(run)) for run in family.runs)
-    monkeypatch.setitem(catalogue.HUB_FAMILIES, name, dataclasses.replace(family, runs=runs))
-
-
-def _small(run: HubRun) -> dict[str, int]:
-    shape = {"n_layers": 1 if run.d_model < 1024 else 2, "d_model": WIDTH, "vocabulary_size": VOCABULARY_SIZE}
-    if isinstance(run, LlamaRun):
-        shape |= {"d_mlp": 2 * WIDTH, "n_heads": 4, "n_key_value_heads": 4}
-    return shape
+    """Let a family of the catalogue have small runs."""
+    monkeypatch.setitem(catalogue.HUB_FAMILIES, name, small_family(name))
 
 
 def small_model(spec: CheckpointSpec, seed: int) -> PreTrainedModel:
@@ -71,7 +62,8 @@ def files_of(spec: CheckpointSpec, seed: int) -> dict[str, bytes]:
     model = small_model(spec, seed).to(torch.float16)
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     config = json.dumps(model.config.to_dict(), default=str).encode()
-    return {"config.json": config, "tokenizer.json": TOKENIZER, "model.safetensors": save(weights, {"format": "pt"})}
+    files = {"config.json": config, "tokenizer.json": TOKENIZER, "model.safetensors": save(weights, {"format": "pt"})}
+    return fused(files) if spec.family == "datadecide" else files
 
 
 def published(hub: StandIn, specs: list[CheckpointSpec]) -> dict[CheckpointSpec, dict[str, bytes]]:

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
+from helpers.measure.models import hf_olmo
 from helpers.measure.models.as_linear import OF_EXPERTS, has_experts, in_parts, loaded_in_parts, with_linear_layers
 from helpers.measure.models.decoders import caps_attention, decoder_of
 from helpers.measure.models.failures import refusals_named, said_of
@@ -122,9 +123,10 @@ def settings_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> dic
         raise CheckpointError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise CheckpointError(f"{path}: not JSON ({error})") from None
+    known = ("auto_map",) if hf_olmo.is_hf_olmo(settings) else ()  # that code isn't run: its layout is read here
     for part in (settings, *(value for value in settings.values() if isinstance(value, dict))):
         for name, complaint in refused.items():
-            if part.get(name) is not None:
+            if part.get(name) is not None and name not in known:
                 raise CheckpointError(f"{path}: {complaint}")
         for name in LAYER_COUNTS:
             if isinstance(part.get(name), int) and part[name] > MOST_LAYERS:
@@ -171,7 +173,9 @@ def config_of(folder: Path, refused: Mapping[str, str] = OTHER_WEIGHTS) -> Pretr
     that the weights are quantized or elsewhere.
     """
     path = folder / "config.json"
-    settings_of(folder, refused)
+    settings = settings_of(folder, refused)
+    if hf_olmo.is_hf_olmo(settings):
+        return hf_olmo.config_of(settings, path)
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # whatever transformers and its checks raise of a file that they can't use
@@ -221,6 +225,9 @@ def model_from(
         kind = in_parts(AutoModelForCausalLM._model_mapping[type(config)] if kind is AutoModelForCausalLM else kind)
         more["key_mapping"] = OF_EXPERTS[config.model_type]
     with refusals_named(folder):
+        if "state_dict" not in more and hf_olmo.is_hf_olmo(settings_of(folder)):
+            kind = AutoModelForCausalLM._model_mapping[type(config)] if kind is AutoModelForCausalLM else kind
+            more["state_dict"] = hf_olmo.tensors_of(folder, config)
         model, info = kind.from_pretrained(
             None if "state_dict" in more else folder,
             **more,

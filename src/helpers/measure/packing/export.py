@@ -32,6 +32,7 @@ from torch import Tensor
 from helpers.measure.models import checkpoints
 from helpers.measure.models.as_linear import has_experts, has_transposed
 from helpers.measure.models.decoders import Decoder, meta_model
+from helpers.measure.models.hf_olmo import is_hf_olmo
 from helpers.measure.models.stacking import listening
 from helpers.measure.packing import provenance
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided
@@ -179,6 +180,8 @@ def _refuse_unpackable(folder: Path) -> None:
     A square one that is stored as (columns, rows) would be packed as it isn't.
     """
     config = checkpoints.config_of(folder)
+    if is_hf_olmo(checkpoints.settings_of(folder)):
+        raise CheckpointError(f"{folder}: OLMo's own layout; accepted in a packed checkpoint: transformers' layout")
     if has_experts(config):
         raise CheckpointError(
             f"{folder}: {config.model_type} has experts; accepted in a packed checkpoint: models without"
