@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analyse.questions.native_low_bits import behind_from, break_even, gaps, growth
+from helpers.analyse.rows.native_low_bits import behind_from, break_even, gaps, growth
 from helpers.table.errors import AnalysisError
 from helpers.table.rows import Measurement
 
