@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from helpers.measure.rounding.methods.autogptq_child import import_auto_gptq
+from helpers.measure.rounding.autogptq_child import import_auto_gptq
 
 
 @torch.no_grad()

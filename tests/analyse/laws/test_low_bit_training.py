@@ -79,7 +79,7 @@ def test_kumar_s_law_takes_no_parameter_away_at_many_bits_and_all_at_none():
 
 
 def test_kumar_s_best_bits_for_a_budget_of_compute_are_as_printed():
-    """Work is N D P, so that at a given D the bits are best where left / P is: 7 to 8, says the abstract."""
+    """Work is N D P, so that at a given D the bits are best where left / P is: 7 to 8, says the paper."""
     bits = np.linspace(1, 16, 1501)
     best = bits[np.argmax(KUMAR_2024_TRAINING.left(bits, bits, bits) / bits)]
     assert 6.99 < best < 8

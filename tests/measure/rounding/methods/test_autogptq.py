@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from helpers.measure.rounding import gptq_solver
-from helpers.measure.rounding.methods import autogptq, autogptq_child
+from helpers.measure.rounding import autogptq_child, gptq_solver
+from helpers.measure.rounding.methods import autogptq
 from helpers.measure.rounding.methods import gptq as methods_gptq
 from helpers.measure.rounding.rounded import Checkpoint, Rounded
 from helpers.table.errors import QuantizationError

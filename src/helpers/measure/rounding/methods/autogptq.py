@@ -48,7 +48,7 @@ from helpers.table.scheme import QuantScheme
 
 METHOD = Method(version=1, calibrated=True, damped=True)
 
-CHILD = "helpers.measure.rounding.methods.autogptq_child"
+CHILD = "helpers.measure.rounding.autogptq_child"
 PACKAGE = "auto_gptq"
 DEVICES = ("cpu", "cuda")
 LINES_OF_STDERR = 3

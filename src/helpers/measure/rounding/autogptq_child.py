@@ -2,7 +2,7 @@
 
 auto-gptq 0.7.1 is archived and was written for transformers 4: `import_auto_gptq` puts back the names it misses
 and `_Quantizer` feeds it what it expects. Both change torch and transformers for the whole process, hence a
-process of its own. Run as `python -m helpers.measure.rounding.methods.autogptq_child EXCHANGE`, where the folder
+process of its own. Run as `python -m helpers.measure.rounding.autogptq_child EXCHANGE`, where the folder
 EXCHANGE holds `request.json` and `calibration.safetensors`; each scheme's weights are written there as
 NUMBER.safetensors or, if auto-gptq couldn't do it, its reason as NUMBER.error.
 """
