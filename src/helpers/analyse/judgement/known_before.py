@@ -22,6 +22,7 @@ from helpers.table.errors import AnalysisError
 SIZE, TOKENS = "log_n_params", "log_tokens"
 BITS = ("two_bits", "four_bits")  # 1 or 0; three bits are neither
 CURVATURE = "log_curvature"
+PER_PARAMETER = "log_tokens_per_parameter"  # of the two above, for a law
 FEATURES = {  # column: words of a page
     SIZE: "size N",
     TOKENS: "tokens D",
@@ -64,6 +65,7 @@ def with_features(qid: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFrame:
         logs = {name: np.log(values.astype(float)) for name, values in positive.items()}
     table = table.assign(
         **logs,
+        **{PER_PARAMETER: logs[TOKENS] - logs[SIZE]},
         loss_16_bit=table["baseline_loss_nats"],
         entropy=table["logit_entropy_nats"],
         two_bits=(table["bits"] == 2).astype(float),

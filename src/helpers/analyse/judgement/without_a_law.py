@@ -14,7 +14,7 @@ from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
 from helpers.analyse.arrays import FloatArray
-from helpers.analyse.judgement.known_before import BITS, CURVATURE, FEATURES, SIZE, TOKENS
+from helpers.analyse.judgement.known_before import BITS, CURVATURE, FEATURES, PER_PARAMETER, SIZE, TOKENS
 from helpers.analyse.rows.outcomes import QID, Outcome
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.table.errors import AnalysisError
@@ -81,6 +81,7 @@ def least_squares(_seed: int) -> LinearRegression:
 WITHOUT_SIZE = (*(name for name in FEATURES if name not in (SIZE, TOKENS)), *BITS)
 LEARNERS = {
     "power law": Learner((SIZE, TOKENS, *BITS), least_squares),
+    "tokens per parameter": Learner((PER_PARAMETER, *BITS), least_squares),
     "curvature law": Learner((CURVATURE,), least_squares),
     "forest on N, D, P": Learner((SIZE, TOKENS, *BITS), forest),
     "forest without N and D": Learner(WITHOUT_SIZE, forest),

@@ -19,13 +19,14 @@ from helpers.analyse.rows.second_runs import trunk_again
 from helpers.analyse.rows.study import FITTED_BITS, HELDOUT, rows_at
 from helpers.analyse.rows.weight_noise import curvature_costs, mean_kl, rows_beside_noise
 from helpers.show.claims import claim
-from helpers.show.intervals import Numbers, with_ends
+from helpers.show.intervals import Numbers, in_words, with_ends
 
 HELD = {"size": "largest size", "late": "last factor 4 in D", "both": "larger and later"}
 LAWS = ("tokens-per-parameter", "power", "curvature")  # of results/fits.json
-POWER, BENT, NDP, BLIND, ALL, BOOSTED, OVER = ways.LEARNERS
-SHORT = {POWER: "power", BENT: "bent", NDP: "ndp", BLIND: "blind", ALL: "all", BOOSTED: "boosted", OVER: "over"}
-OF_SHAPES = (POWER, NDP, ALL, OVER)
+POWER, PER, BENT, NDP, BLIND, ALL, BOOSTED, OVER = ways.LEARNERS
+SHORT = {POWER: "power", PER: "per", BENT: "bent", NDP: "ndp", BLIND: "blind", ALL: "all"}
+SHORT |= {BOOSTED: "boosted", OVER: "over"}
+OF_SHAPES = (POWER, PER, NDP, ALL, OVER)
 AT_BITS = 3  # of the figure
 
 
@@ -151,24 +152,38 @@ def of_run_out(squares: dict[str, pd.Series]) -> Numbers:
     found: Numbers = {}
     for way, key in SHORT.items():
         found |= with_ends(f"kb_{key}_run", ways.miss(squares[way]))
-    pairs = {"gain": (ALL, NDP), "blind_gain": (BLIND, NDP), "over_bent": (OVER, BENT), "over_power": (OVER, POWER)}
-    pairs |= {"all_blind": (ALL, BLIND), "all_power": (ALL, POWER)}
+    pairs = {"gain": (ALL, NDP), "blind_gain": (BLIND, NDP), "over_bent": (OVER, BENT), "over_per": (OVER, PER)}
+    pairs |= {"all_blind": (ALL, BLIND), "all_per": (ALL, PER), "ndp_per": (NDP, PER)}
     ratios = {key: ways.beside(squares[ours], squares[others]) for key, (ours, others) in pairs.items()}
     for key, ratio in ratios.items():
         found |= with_ends(f"kb_{key}", ratio)
     claim(ratios["gain"]["high"] < 1, "what is known before rounding says more than N, D and P")
-    claim(max(ratios["over_bent"]["high"], ratios["over_power"]["high"]) < 1, "the forest over curvature beats both laws")
+    claim(max(ratios["over_bent"]["high"], ratios["over_per"]["high"]) < 1, "the forest over curvature beats both laws")
     return found
 
 
-def of_shape_out(read: Tables, seed: int) -> Numbers:
-    """Return factors of error where every run of a shape is held out at once."""
-    found: Numbers = {}
+def shape_out(read: Tables, seed: int) -> dict[str, dict[str, float]]:
+    """Return `miss` of some predictors over shapes, where every run of a shape is held out at once."""
+    found = {}
     for way in OF_SHAPES:
         errors = ways.errors_in_turn(read.rows, read.rows["model"], ways.LEARNERS[way], np.random.default_rng(seed))
-        squares = pd.Series(errors**2).groupby(read.rows["model"].to_numpy()).mean()
-        found |= with_ends(f"kb_{SHORT[way]}_shape", ways.miss(squares))
+        found[way] = ways.miss(pd.Series(errors**2).groupby(read.rows["model"].to_numpy()).mean())
     return found
+
+
+def of_shape_out(shapes: dict[str, dict[str, float]]) -> Numbers:
+    """Return the factors of error of `shape_out` with their intervals."""
+    found: Numbers = {}
+    for way, of_way in shapes.items():
+        found |= with_ends(f"kb_{SHORT[way]}_shape", of_way)
+    return found
+
+
+def turns_table(squares: dict[str, pd.Series], shapes: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """Return the factors of error of both for people."""
+    runs = {way: in_words(ways.miss(squares[way])) for way in ways.LEARNERS}
+    of_shapes = {way: in_words(shapes[way]) if way in shapes else "not tried" for way in ways.LEARNERS}
+    return pd.DataFrame({"one run out": runs, "one shape out": of_shapes})
 
 
 def of_intervals(read: Tables, seed: int) -> Numbers:
@@ -205,8 +220,7 @@ def of_features(shuffles: pd.DataFrame) -> tuple[pd.DataFrame, Numbers]:
 
 def features_table(costs: pd.DataFrame) -> pd.DataFrame:
     """Return what shuffling costs for people."""
-    cells = [f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for _, row in costs.iterrows()]
-    return pd.DataFrame({"misses grow by the factor": cells}, index=costs.index)
+    return pd.DataFrame({"misses grow by the factor": [in_words(row) for _, row in costs.iterrows()]}, index=costs.index)
 
 
 def of_noise(read: Tables) -> Numbers:
