@@ -10,14 +10,21 @@ import numpy as np
 from scipy import stats
 from scipy.cluster.hierarchy import average, fcluster
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
-from tests.recount.recount import checkpoints, distinct, grouped, half_width, study, table, where
+from tests.recount.recount import distinct, grouped, half_width, study, table, where
 from tests.recount.recount_12 import described
 
 EXCEPTED = {}
 GROWN = 0.02  # relative, of what comes from trees
 TOLERANCES = {}
 N, D = "n_params_non_embedding", "tokens_seen"
-MAIN = {"method": "gptq", "format": "int", "group_size": 32, "symmetric": False, "order": "given", "grid_search": "minmax"}
+MAIN = {
+    "method": "gptq",
+    "format": "int",
+    "group_size": 32,
+    "symmetric": False,
+    "order": "given",
+    "grid_search": "minmax",
+}
 WORDS = {
     "n": "size N",
     "d": "tokens D",
@@ -50,7 +57,16 @@ WAYS = {  # what is told, how it is learnt, whether over curvature
 
 def numbers() -> dict:
     """Return every number of the chapter that is counted again."""
-    parts = [counts(), runs_out(), shapes_out(), hold_outs("qid", ""), hold_outs("kl_nats", "kl_"), inside(), worth(), noise()]
+    parts = [
+        counts(),
+        runs_out(),
+        shapes_out(),
+        hold_outs("qid", ""),
+        hold_outs("kl_nats", "kl_"),
+        inside(),
+        worth(),
+        noise(),
+    ]
     found = {key: value for part in parts for key, value in part.items()}
     trees = [key for key, value in found.items() if isinstance(value, float) and key != "kb_level"]
     TOLERANCES.update(dict.fromkeys(trees, GROWN))
@@ -163,7 +179,12 @@ def squares(way: str, by: str = "cluster") -> dict[str, float]:
 def runs_out() -> dict:
     by_way = {way: squares(way) for way in WAYS if way != "all"} | {"all": shuffled()[""]}
     found = {key: value for way, one in by_way.items() for key, value in factor(f"kb_{way}_run", one.values()).items()}
-    pairs = {"gain": ("all", "ndp"), "blind_gain": ("blind", "ndp"), "over_bent": ("over", "bent"), "over_per": ("over", "per")}
+    pairs = {
+        "gain": ("all", "ndp"),
+        "blind_gain": ("blind", "ndp"),
+        "over_bent": ("over", "bent"),
+        "over_per": ("over", "per"),
+    }
     pairs |= {"all_blind": ("all", "blind"), "all_per": ("all", "per"), "ndp_per": ("ndp", "per")}
     for key, (ours, others) in pairs.items():
         found |= against(f"kb_{key}", by_way[ours], by_way[others])
@@ -172,7 +193,9 @@ def runs_out() -> dict:
 
 def shapes_out() -> dict:
     ways = ("power", "per", "ndp", "all", "over")
-    return {key: value for way in ways for key, value in factor(f"kb_{way}_shape", squares(way, "model").values()).items()}
+    return {
+        key: value for way in ways for key, value in factor(f"kb_{way}_shape", squares(way, "model").values()).items()
+    }
 
 
 def sides() -> dict[str, tuple[list[dict], list[dict]]]:
@@ -235,7 +258,12 @@ def inside() -> dict:
             share[name] = np.mean(np.abs(missed(say, own)) <= widths[fold])
     middle, half = np.mean(list(share.values())), half_width(share.values())
     reach = np.median([widths[folds[row["cluster"]]] for row in rows()])
-    found = {"kb_cover": middle, "kb_cover_low": middle - half, "kb_cover_high": middle + half, "kb_reach": math.exp(reach)}
+    found = {
+        "kb_cover": middle,
+        "kb_cover_low": middle - half,
+        "kb_cover_high": middle + half,
+        "kb_reach": math.exp(reach),
+    }
     for key in ("size", "late"):
         training, held = sides()[key]
         generator, by_name = np.random.default_rng(0), {}
@@ -258,7 +286,9 @@ def groups() -> tuple[tuple[str, ...], ...]:
     by_bits = [np.abs(stats.spearmanr(matrix(own, names)).statistic) for own in grouped(rows(), "bits").values()]
     distances = 1 - np.mean(by_bits, axis=0)
     places = fcluster(average(distances[np.triu_indices(len(names), 1)]), 0.3, "distance")
-    return tuple(dict.fromkeys(tuple(n for n, at in zip(names, places, strict=True) if at == place) for place in places))
+    return tuple(
+        dict.fromkeys(tuple(n for n, at in zip(names, places, strict=True) if at == place) for place in places)
+    )
 
 
 @functools.cache
@@ -303,7 +333,10 @@ def worth() -> dict:
 def noise() -> dict:
     """Guess GPTQ's KL by that of noise, and by curvature: the mean ratio of the other runs at the same width, run by run."""
     chosen = [row for row in table("noise") if row["bits"] in (2, 3, 4) and row["method"] in ("gaussian_noise", "gptq")]
-    kl = {key: np.mean([row["kl_nats"] for row in own]) for key, own in grouped(chosen, "method", "run", "step", "bits").items()}
+    kl = {
+        key: np.mean([row["kl_nats"] for row in own])
+        for key, own in grouped(chosen, "method", "run", "step", "bits").items()
+    }
     weights = {(row["run"], row["step"]): row["weights_sha256"] for row in chosen}
     guesses = {"noise": {}, "noise_bent": {}}
     for method, run, step, bits in kl:

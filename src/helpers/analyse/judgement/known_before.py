@@ -43,7 +43,7 @@ ALIKE = 0.7  # features whose mean |rank correlation| is above this count as one
 
 
 def with_features(qid: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFrame:
-    """Return QiDs joined with `FEATURES`, `BITS` and `cluster`, a training run with its branches; averages are left out.
+    """Return QiDs with `FEATURES`, `BITS` and `cluster`, a training run with its branches; averages are left out.
 
     Raises AnalysisError where a checkpoint isn't described, or where a feature isn't finite.
     """
@@ -95,7 +95,7 @@ def alike(table: pd.DataFrame, names: Sequence[str], threshold: float = ALIKE) -
 
 
 def beside_noise(kl: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
-    """Return GPTQ's KL with ln of two guesses at it: `log_noise`, the KL of noise, and `CURVATURE`; and `cluster`, `BITS`.
+    """Return GPTQ's KL, ln of two guesses at it (`log_noise`, that of noise, and `CURVATURE`), `cluster` and `BITS`.
 
     `kl` and `costs` are of `weight_noise.mean_kl` and `curvature_costs`, at `FITTED_BITS`.
     """

@@ -56,7 +56,9 @@ def log_outcome(rows: pd.DataFrame, outcome: Outcome) -> FloatArray:
     """Return ln of the outcome. Raises AnalysisError for rows where it isn't positive."""
     values = rows[outcome.column].to_numpy(float)
     if not (values > 0).all():
-        raise AnalysisError(f"{int((~(values > 0)).sum())} rows without a positive {outcome.symbol}: it has no logarithm")
+        raise AnalysisError(
+            f"{int((~(values > 0)).sum())} rows without a positive {outcome.symbol}: it has no logarithm"
+        )
     logarithms: FloatArray = np.log(values)
     return logarithms
 
