@@ -206,7 +206,7 @@ def of_intervals(read: Tables, seed: int) -> Numbers:
 
 
 def of_features(shuffles: pd.DataFrame) -> tuple[pd.DataFrame, Numbers]:
-    """Return what shuffling costs as rms over rms with all in place (`value`, `low`, `high`), dearest first; numbers."""
+    """Return what shuffling costs, rms over rms with all in place (`value`, `low`, `high`), dearest first; numbers."""
     plain = shuffles[ways.AS_IT_IS]
     costs = {name: ways.beside(shuffles[name], plain) for name in shuffles.columns.drop(ways.AS_IT_IS)}
     table = pd.DataFrame.from_dict(costs, orient="index").sort_values("value", ascending=False)
