@@ -19,7 +19,7 @@ def at_largest(said: pd.DataFrame, smaller: pd.DataFrame) -> Figure:
     axes = axes_or_new(None)
     axes.plot(smaller[TOKENS_SEEN], smaller["qid_nats"], color=PALE, linewidth=2.0, label="next size, seen")
     others = [way for way in said["way"].unique() if way != "measured"]
-    for way, colour in zip(others, COLOURS, strict=True):
+    for way, colour in zip(others, COLOURS, strict=False):
         rows = said[said["way"] == way]
         axes.plot(rows["tokens"], rows["qid_nats"], color=colour, label=way)
     points = said[said["way"] == "measured"]
