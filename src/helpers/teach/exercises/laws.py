@@ -1,4 +1,4 @@
-"""Exercises of chapters 5, 6, 8, 9 and 17: exponents, a published table, a gauge of tokens, a forecast, a spread."""
+"""Exercises of chapters 5, 6, 8, 9, 17 and 20: exponents, a printed table, a gauge, a forecast, a spread, a floor."""
 
 import numpy as np
 import pandas as pd
@@ -54,6 +54,13 @@ def forecast_miss() -> float:
 def answer_of(law: str) -> float:
     """Return what a fitted law says of the model `LARGE`, in nats per token."""
     return float(data.fits().fits[law].law.predict(**LARGE))
+
+
+def least_seen(bits: int = 3) -> float:
+    """Return the least QiD of all sizes but the largest over the least of the largest, at `bits`, no unit."""
+    rows = data.late().query("bits == @bits")
+    largest = rows[N_PARAMS] == rows[N_PARAMS].max()
+    return float(rows.loc[~largest, "qid_nats"].min() / rows.loc[largest, "qid_nats"].min())
 
 
 EXERCISES = (
@@ -123,6 +130,18 @@ EXERCISES = (
                 lambda: abs(answer_of("steps") - answer_of("power")),
                 "That is their difference in nats; a ratio is asked for.",
             ),
+        ),
+    ),
+    Exercise(
+        "20.2",
+        "the least QiD of smaller sizes over the least of the largest, no unit",
+        least_seen,
+        0.005,
+        "both are single rows of the table",
+        "Rows at 3 bits; the least of `qid_nats` without the largest size, over the least of the largest size.",
+        (
+            Slip(lambda: 1 / least_seen(), "That is the largest size over the others."),
+            Slip(lambda: least_seen(2), "That is at 2 bits."),
         ),
     ),
 )
