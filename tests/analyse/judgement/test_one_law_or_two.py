@@ -6,6 +6,7 @@ import pytest
 
 from helpers.analyse.judgement.one_law_or_two import (
     EACH,
+    NEXT,
     ONE,
     TWO,
     coefficients,
@@ -43,13 +44,26 @@ def test_planted_exponents_come_back():
     assert each[:, 1:] == pytest.approx(np.tile([0.5, 0.4], (len(WIDTHS), 1)))
 
 
+def test_a_planted_next_term_comes_back_and_foretells_the_narrow_width():
+    """At 2 bits it is 5 / 9 of the first term: one law misses that, and its own form from the other widths doesn't."""
+    table = planted()
+    table["kl_nats"] *= 1 + 5 / (2.0 ** table["bits"] - 1) ** 2
+    assert coefficients(table, NEXT) == pytest.approx([np.log(0.1), 0.5, 0.4, 5], abs=1e-5)
+    wide = [3, 4, 5, 8]
+    assert from_other_widths(table, wide, [2], NEXT)["log_over"].to_numpy() == pytest.approx(0, abs=1e-6)
+    assert (from_other_widths(table, wide, [2])["log_over"] > 0.2).all()
+    found = forms(table)
+    assert found.loc[NEXT, "log_rms"] < 1e-6 < found.loc[ONE, "log_rms"]
+    assert found.loc[NEXT, "n_coefficients"] == found.loc[ONE, "n_coefficients"]
+
+
 def test_a_break_is_found_where_one_is_planted_and_nowhere_else():
     """Noise of 5%: a factor of two is forty of its standard deviations."""
     broken, straight = forms(planted(2.0, noise=0.05)), forms(planted(noise=0.05))
     assert broken.loc[TWO, "aic"] < broken.loc[ONE, "aic"] - 100
     assert broken.loc[TWO, "left_out_rms"] < 0.7 * broken.loc[ONE, "left_out_rms"]
     assert abs(straight.loc[TWO, "aic"] - straight.loc[ONE, "aic"]) < 10
-    assert list(straight["n_coefficients"]) == [4, 7, 15]
+    assert list(straight["n_coefficients"]) == [4, 4, 7, 15]
 
 
 def test_the_other_side_of_a_break_is_off_by_the_break():
@@ -70,3 +84,5 @@ def test_a_run_left_out_does_not_tell_its_own_prediction():
 def test_widths_that_do_not_tell_the_exponent_are_refused():
     with pytest.raises(AnalysisError, match="one law: 4 coefficients, but the rows tell 3"):
         from_other_widths(planted(), [4], [2])
+    with pytest.raises(AnalysisError, match="the next term: it takes two bit widths to tell; got 1"):
+        from_other_widths(planted(), [4], [2], NEXT)
