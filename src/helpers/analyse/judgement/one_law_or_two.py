@@ -1,8 +1,8 @@
 """One law over the bit widths, or two: what is gained by a break, and what one side of it says of the other.
 
 All forms are fitted to ln KL by least squares. *One law* is k D^beta / N^alpha times (2^P - 1)^-gamma, with the steps
-of a grid of P bits (`questions.quadratic_rule` says why, and gamma = 2). *Two laws* give the narrowest width a factor and
-exponents of its own, *a law a width* shares nothing. *The next term* is the series that gamma = 2 begins: with the
+of a grid of P bits (`questions.quadratic_rule` says why, and gamma = 2). *Two laws* give the narrowest width a factor
+and exponents of its own, *a law a width* shares nothing. *The next term* is the series that gamma = 2 begins: with the
 error's square s = (2^P - 1)^-2 it is k D^beta / N^alpha times s (1 + c s). It has as many constants as one law.
 """
 

@@ -255,7 +255,7 @@ def over_one_law(table: pd.DataFrame, term: float, widths: Sequence[int]) -> Axe
 
     Bands reach from the least run to the most. Dashed: one plus the next term, `term` / (2^P - 1)^2.
     """
-    figure, axes = plt.subplots(figsize=(7.0, 3.6))
+    axes = plt.subplots(figsize=(7.0, 3.6))[1]
     for marker, bits in zip(MARKERS, widths, strict=False):
         by_tokens = np.log(table.loc[table["bits"] == bits].groupby(TOKENS_SEEN)["over"].agg(["min", "max"]))
         means = np.log(table["over"])[table["bits"] == bits].groupby(table[TOKENS_SEEN]).mean()

@@ -1,4 +1,4 @@
-"""Exercises of chapters 5, 6, 8, 9 and 17: exponents, a published table, a gauge of tokens, a forecast, a spread."""
+"""Exercises of chapters 5, 6, 8, 9, 17 and 21: exponents, a printed table, a gauge, a forecast, a spread, a rule's limit."""
 
 import numpy as np
 import pandas as pd
@@ -54,6 +54,17 @@ def forecast_miss() -> float:
 def answer_of(law: str) -> float:
     """Return what a fitted law says of the model `LARGE`, in nats per token."""
     return float(data.fits().fits[law].law.predict(**LARGE))
+
+
+def narrow_over_rule(n_steps: bool = True) -> float:
+    """Return QiD at 2 bits over that at 4 and over what squared steps say of the two, the geometric mean; no unit.
+
+    Without `n_steps` squared numbers of levels are meant in their place. All late rows.
+    """
+    qid = data.late().pivot(index=["run", TOKENS_SEEN], columns="bits", values="qid_nats")
+    less = 1 if n_steps else 0
+    rule = ((2**4 - less) / (2**2 - less)) ** 2
+    return float(np.exp(np.log(qid[2] / qid[4] / rule).mean()))
 
 
 EXERCISES = (
@@ -123,6 +134,21 @@ EXERCISES = (
                 lambda: abs(answer_of("steps") - answer_of("power")),
                 "That is their difference in nats; a ratio is asked for.",
             ),
+        ),
+    ),
+    Exercise(
+        "21.4",
+        "QiD at 2 bits over 25 times that at 4, no unit",
+        narrow_over_rule,
+        0.005,
+        "the rows are there and nothing is drawn",
+        "Pivot QiD by bits, a row a checkpoint. Take ln of QiD at 2 bits over 25 times that at 4, the mean, e to it.",
+        (
+            Slip(
+                lambda: narrow_over_rule(n_steps=False),
+                "You take 16 levels against 4. A grid of P bits has one step fewer than levels.",
+            ),
+            Slip(lambda: 25 * narrow_over_rule(), "That is the plain ratio; the rule's 25 is still in it."),
         ),
     ),
 )

@@ -109,7 +109,7 @@ def of_next_term(rows: pd.DataFrame) -> Numbers:
 
 
 def of_wholes(found: Tables) -> Numbers:
-    """Return the loss of everything over the sum of its parts by width, how that moves, and that it isn't the loss."""
+    """Return the loss of everything over the sum of its parts by width, and how that moves with tokens."""
     table = found.matrices
     shown: dict[str, Any] = {
         "part_runs": table["run_label"].nunique(),
