@@ -1,4 +1,4 @@
-"""Exercises of chapters 5, 6, 8, 9, 17 and 21: exponents, a printed table, a gauge, a forecast, a spread, a rule's limit."""
+"""Exercises of chapters 5, 6, 8, 9, 17 and 21: exponents, a printed table, a gauge, a forecast, a spread, a rule."""
 
 import numpy as np
 import pandas as pd
