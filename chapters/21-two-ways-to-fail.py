@@ -28,8 +28,8 @@
 # - **Use it for.** Extrapolating from 4 bits to 3, and not to 2 without the next term; adding up losses of parts at 4 bits, and not at 2.
 # ```
 #
-# A work of this year (arXiv:2604.19884, known to us by its abstract) says that rounding fails in two ways: at 4 bits the signal is degraded
-# gradually, at 2 bits the computation collapses. If so, a law over the bits would be two laws, and what is learnt at 4 bits would say
+# {cite:t}`zhou2026failure` (known to us by its abstract) find two ways in which rounding fails: at 4 bits the signal is degraded by errors
+# that accumulate, at 2 bits the computation collapses in the first layers. If so, a law over the bits would be two laws, and what is learnt at 4 bits would say
 # nothing of 2. That can be tested. One law must foretell the width that it wasn't fitted to. And errors that merely add up must cost as
 # much together as they cost one by one. {term}`Intervals <interval>` run over training runs.
 
@@ -67,7 +67,7 @@ put_all(**stated)
 # ## Definition
 #
 # A grid of $P$ bits has $2^P - 1$ steps, so the square of its error goes as $s = (2^P - 1)^{-2}$. While errors are small,
-# {term}`KL <Kullback-Leibler divergence>` (nats per token) is proportional to $s$ ({doc}`chapter 12 <12-why>`). That is the first term of a
+# {term}`KL` (nats per token) is proportional to $s$ ({doc}`chapter 12 <12-why>`). That is the first term of a
 # series in $s$:
 #
 # $$
@@ -78,7 +78,7 @@ put_all(**stated)
 # constants. *Two laws* give 2 bits a factor and exponents of their own. A single $c$ for all widths means that nothing new begins at any
 # of them.
 #
-# **Compounding** is the loss with everything rounded over the sum of the losses with one part rounded alone, a factor. At one, losses add
+# **{term}`Compounding <compounding>`** is the loss with everything rounded over the sum of the losses with one part rounded alone, a factor. At one, losses add
 # up. In {eq}`eq-next-term` each part's own second order stays in its own loss, and what the parts do to each other makes compounding
 # $1 + c' s$.
 #
@@ -187,7 +187,7 @@ plt.close("all")
 # times the sum of the blocks' errors one by one at 4 bits, and {glue:text}`adds_2:.2f` ({glue:text}`adds_2_low:.2f` to
 # {glue:text}`adds_2_high:.2f`) at 2: below the sum, not above. What differs is how much noise there is. At 2 bits it goes from
 # {glue:text}`noise_first_2:.2f` of the signal after {glue:text}`depth_first:s` tokens to {glue:text}`noise_last_2:.2f` after
-# {glue:text}`depth_last:s`; at 4 bits it ends at {glue:text}`noise_last_4:.3f`. The mean {term}`cosine` between what the head reads in both
+# {glue:text}`depth_last:s`; at 4 bits it ends at {glue:text}`noise_last_4:.3f`. The mean cosine between what the head reads in both
 # models is {glue:text}`cosine_last_2:.2f` there, against {glue:text}`cosine_last_4:.2f`. So noise adds up, and the head pays for it by more
 # than in proportion once it is no longer small.
 #
@@ -209,8 +209,9 @@ plt.close("all")
 # ```
 #
 # At 4 bits the sum is right within a few percent on average, and up to {glue:text}`both_4_most:.2f` late. At 2 bits the whole costs *less* than
-# the sum: MXINT with 2 bits has three levels, the loss is {glue:text}`ceiling_late:.1f` nats at the end of training, as much as knowing
-# nothing, and nothing can be lost twice. That is the only collapse seen here, and it is a ceiling. The weights' share of the sum at 4 bits is
+# the sum. MXINT with 2 bits has three levels. At the end of training a QiD of {glue:text}`ceiling_late:.1f` nats is as large as the whole
+# loss of a model that holds all tokens for equally likely, $\ln V$ = {glue:text}`uniform:.1f` nats. Nothing can be lost twice. That is the
+# only collapse seen here, and it comes from running out of room. The weights' share of the sum at 4 bits is
 # {glue:text}`share:.2f` [{glue:text}`share_low:.2f`, {glue:text}`share_high:.2f`]; that it grows with tokens, as in training, isn't seen
 # ({glue:text}`share_tokens:.3f` [{glue:text}`share_tokens_low:.3f`, {glue:text}`share_tokens_high:.3f`] in $\ln D$).
 #
@@ -225,11 +226,12 @@ plt.close("all")
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Somebody measures $c' s$ = 2% at 4 bits. What compounding is to be expected at 3 and at 2 bits?
+# **1.** Somebody measures a compounding of {glue:text}`ex_wide:.2f` at 4 bits. What compounding is to be expected at 3 and at 2 bits?
 #
 # ```{admonition} Answer
 # :class: dropdown
-# $s$ grows by $(15/7)^2$ from 4 to 3 bits and by $(15/3)^2$ to 2. So about 1.09 and 1.5, as in {numref}`tab-compounding`.
+# $s$ grows by $(15/7)^2$ from 4 to 3 bits and by $(15/3)^2$ to 2. So {glue:text}`ex_three:.2f` and {glue:text}`ex_narrow:.2f`, near what
+# {numref}`tab-compounding` has.
 # ```
 #
 # **2.** Why can compounding of weights and inputs at 2 bits lie below one, although that of matrices at 2 bits lies above?

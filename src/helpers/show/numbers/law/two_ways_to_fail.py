@@ -24,16 +24,21 @@ SEQUENCES = 64  # of the searches' text
 PARTS = "matmul"  # the finest parts of a model that were rounded alone
 EQUAL_NATS = (0.05, 0.5)  # QiD that models have both at 2 and at 3 bits
 RULED = 4  # bits at which losses add up
+EXAMPLE = 1.02  # compounding at 4 bits, of an exercise
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The trunk's KL by width (`rows`), parts beside wholes (`parts`), weights beside inputs, errors by depth."""
+    """The trunk's KL by width (`rows`), parts beside wholes (`parts`), weights beside inputs, errors by depth.
+
+    `vocabulary_size` is that of the models with rounded inputs.
+    """
 
     rows: pd.DataFrame
     parts: pd.DataFrame
     inputs: pd.DataFrame
     depth: pd.DataFrame
+    vocabulary_size: int
 
     @classmethod
     def of(cls, measured: pd.DataFrame, trials: pd.DataFrame, inputs: pd.DataFrame, depth: pd.DataFrame) -> "Tables":
@@ -42,7 +47,9 @@ class Tables:
         known = known[(known["group_size"] == GROUP_SIZE) & (known["schedule"] == "constant")]
         rows = rows_at(measured, HELDOUT)
         depth = depth.assign(end=depth["after"].str[-1], ratio=depth["after"].str[-1] / depth["alone"].map(sum))
-        return cls(rows[on_trunk(rows)], of_parts(with_metrics(known)), of_weights_and_inputs(inputs), depth)
+        (vocabulary_size,) = inputs["vocabulary_size"].unique()
+        parts, both = of_parts(with_metrics(known)), of_weights_and_inputs(inputs)
+        return cls(rows[on_trunk(rows)], parts, both, depth, int(vocabulary_size))
 
     @property
     def matrices(self) -> pd.DataFrame:
@@ -138,7 +145,9 @@ def of_equal_loss(table: pd.DataFrame) -> Numbers:
     """Return how much more 2 bits compound than 3 where both cost the same: a factor, at equal QiD."""
     low, high = EQUAL_NATS
     rows = table[table["bits"].isin([2, 3]) & table["whole_nats"].between(low, high)]
-    rows = rows.assign(narrow=np.exp(rows["bits"] == NARROW))  # slopes are on logarithms: of zero and one
+    rows = rows.assign(
+        narrow=np.exp((rows["bits"] == NARROW).astype(float))
+    )  # slopes are on logarithms: of zero and one
     row = np.exp(log_mean_and_slopes(rows, ["whole_nats", "narrow"]).loc["narrow"])
     claim(row["low"] > 1, "at equal loss the narrow grid compounds more")
     return with_ends("at_equal", row) | {"equal_rows": len(rows), "equal_least": low, "equal_most": high}
@@ -154,7 +163,8 @@ def of_alone(table: pd.DataFrame) -> Numbers:
     alone, whole = (factor(over[name].rename("ratio").reset_index()) for name in ("sum_nats", "whole_nats"))
     share = 1 - np.log(alone["value"]) / np.log(whole["value"])
     claim(0.5 < share < 0.9, "most of what 2 bits cost beyond the rule arises between matrices")
-    return with_ends("alone_over", alone) | with_ends("whole_over", whole) | {"between_share": float(share)}
+    shown: Numbers = {"between_share": float(share), "steps_ratio": float(expected_ratio(NARROW, RULED))}
+    return shown | with_ends("alone_over", alone) | with_ends("whole_over", whole)
 
 
 def of_depth(depth: pd.DataFrame) -> Numbers:
@@ -184,12 +194,11 @@ def of_depth(depth: pd.DataFrame) -> Numbers:
     return shown
 
 
-def of_inputs(table: pd.DataFrame) -> Numbers:
+def of_inputs(found: Tables) -> Numbers:
     """Return the loss of weights and inputs rounded over the sum of both, by bits, and the weights' share of it."""
-    shown: dict[str, Any] = {
-        "input_runs": table["run_label"].nunique(),
-        "input_checkpoints": int((table["bits"] == 4).sum()),
-    }
+    table, uniform = found.inputs, float(np.log(found.vocabulary_size))
+    shown: dict[str, Any] = {"input_runs": table["run_label"].nunique(), "uniform": uniform}
+    shown |= {"input_checkpoints": int((table["bits"] == RULED).sum())}
     for bits, rows in table.groupby("bits"):
         shown |= with_ends(f"both_{bits:.0f}", factor(rows))
         shown |= {
@@ -201,17 +210,19 @@ def of_inputs(table: pd.DataFrame) -> Numbers:
     shown |= with_ends("share", shares.loc["mean"]) | with_ends("share_tokens", shares.loc[TOKENS_SEEN])
     shown |= {"ceiling_late": float(late.loc[late["bits"] == 2, "both"].mean())}
     claim(0.95 < shown["both_5"] < 1.06, "at 5 bits the two add up")
-    claim(shown["both_2_most"] < 1, "at 2 bits of each the loss is out of room")
+    claim(shown["both_2_most"] < 1, "at 2 bits of each the whole costs less than the sum")
+    claim(abs(shown["ceiling_late"] / uniform - 1) < 0.05, "and as much as a whole uniform loss late in training")
     claim(shown["share_tokens_low"] < 0 < shown["share_tokens_high"], "no change of the share with tokens")
     return shown
 
 
+def of_exercise() -> Numbers:
+    """Return the compounding at 3 and at 2 bits that `EXAMPLE` at 4 foretells, and itself."""
+    three, narrow = (1 + (EXAMPLE - 1) * float(expected_ratio(bits, RULED)) for bits in (3, NARROW))
+    return {"ex_wide": EXAMPLE, "ex_three": three, "ex_narrow": narrow}
+
+
 def numbers(found: Tables) -> Numbers:
     """Return all that the chapter states."""
-    return (
-        of_widths(found.rows)
-        | of_forms(found.rows)
-        | of_wholes(found)
-        | of_depth(found.depth)
-        | of_inputs(found.inputs)
-    )
+    shown = of_widths(found.rows) | of_forms(found.rows) | of_wholes(found)
+    return shown | of_depth(found.depth) | of_inputs(found) | of_exercise()
