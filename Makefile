@@ -48,7 +48,7 @@ CHAPTERS := $(patsubst chapters/%.py,%,$(wildcard chapters/[0-9]*.py))
 MEASURE  := $(shell find src/helpers/measure -name '*.py')
 HELPERS  := $(filter-out $(MEASURE) src/helpers/cli.py src/helpers/commands/%,$(shell find src/helpers -name '*.py'))
 MEASURES := $(patsubst chapters/%.py,$(EXECUTED)/%.ipynb,$(shell grep -lE '^(from|import) helpers\.measure' chapters/[0-9]*.py))
-DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json results/noise.parquet results/outside.parquet results/unique.parquet results/unique-checkpoints.parquet results/predictions.json)
+DATA     := $(shell find data -type f) $(wildcard results/measurements.parquet results/trials.parquet results/checkpoints.parquet results/fits.json results/noise.parquet results/inputs.parquet results/outside.parquet results/unique.parquet results/unique-checkpoints.parquet results/predictions.json)
 PAGES    := $(shell find book -type f -not -path 'book/executed/*' -not -path 'book/_build/*' -not -name '*.pyc') _config.yml
 INPUTS   := $(HELPERS) $(DATA) $(LOCKED) $(ASKED) book/execute.py
 
@@ -178,7 +178,7 @@ $(MEASURES): $(MEASURE)
 
 $(EXECUTED)/03-checkpoints.ipynb: $(wildcard sweeps/train-*.yml)
 
-$(EXECUTED)/11-noise-floor.ipynb $(EXECUTED)/90-speed.ipynb: $(wildcard benchmarks/results/*.json)
+$(EXECUTED)/11-noise-floor.ipynb $(EXECUTED)/21-two-ways-to-fail.ipynb $(EXECUTED)/90-speed.ipynb: $(wildcard benchmarks/results/*.json)
 
 # Built aside and checked, then put in place whole: a failed build leaves the last good book where it is. Every page is written
 # again, because Sphinx doesn't see that a number glued from another page has changed. While one of

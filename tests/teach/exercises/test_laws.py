@@ -41,3 +41,11 @@ def test_the_printed_exponent_is_of_one_size_and_width(monkeypatch):
 def test_laws_answer_in_nats():
     assert 0 < laws.answer_of("power") < 10
     assert np.isfinite(laws.answer_of("steps"))
+
+
+def test_a_planted_rule_has_nothing_left_over(monkeypatch):
+    rows = data.late()
+    qid = rows["tokens_seen"] ** 0.5 / (2.0 ** rows["bits"] - 1) ** 2
+    monkeypatch.setattr(data, "late", lambda: rows.assign(qid_nats=qid * np.where(rows["bits"] == 2, 1.5, 1)))
+    assert laws.narrow_over_rule() == pytest.approx(1.5)
+    assert laws.narrow_over_rule(n_steps=False) == pytest.approx(1.5 * 25 / 16)

@@ -14,8 +14,10 @@ from helpers.analyse.mixed.largest_ratio import Censored
 from helpers.analyse.mixed.largest_ratio_law import RatioLaw
 from helpers.analyse.mixed.trials import MATRICES, front
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
+from helpers.show.figures.comparisons import panels_by_bits
 from helpers.show.figures.sizes import name_at_ends
 from helpers.show.style import (
+    BITS_COLOURS,
     CARD,
     INK,
     MARKERS,
@@ -24,6 +26,7 @@ from helpers.show.style import (
     SIZE_LABEL,
     TOKENS_LABEL,
     Style,
+    count_label,
     count_scale,
     legend_beside,
     size_styles,
@@ -245,3 +248,59 @@ def factors_by_kind(table: pd.DataFrame, kinds: Mapping[str, str], label: str) -
     axes.grid(visible=False, axis="y")
     legend_beside(axes)
     return axes
+
+
+def over_one_law(table: pd.DataFrame, term: float, widths: Sequence[int]) -> Axes:
+    """Draw `over`, KL over what one law of wide grids says, against tokens: a line a width, the mean over runs.
+
+    Bands reach from the least run to the most. Dashed: one plus the next term, `term` / (2^P - 1)^2.
+    """
+    axes = plt.subplots(figsize=(7.0, 3.6))[1]
+    for marker, bits in zip(MARKERS, widths, strict=False):
+        by_tokens = np.log(table.loc[table["bits"] == bits].groupby(TOKENS_SEEN)["over"].agg(["min", "max"]))
+        means = np.log(table["over"])[table["bits"] == bits].groupby(table[TOKENS_SEEN]).mean()
+        colour = BITS_COLOURS[bits]
+        axes.fill_between(by_tokens.index, *np.exp(by_tokens.to_numpy().T), color=colour, alpha=0.15, linewidth=0)
+        axes.plot(means.index, np.exp(means), color=colour, marker=marker, label=f"{bits} bits")
+        axes.axhline(1 + term / (2**bits - 1) ** 2, color=colour, linewidth=1.0, linestyle="--")
+    count_scale(axes, "x", TOKENS_LABEL)
+    axes.set_ylabel("KL over one law of the others\n(factor)")
+    legend_beside(axes)
+    return axes
+
+
+def compounding(table: pd.DataFrame, term: float) -> Figure:
+    """Draw `ratio`, everything rounded over the sum of its parts alone, against tokens: a panel a width, a line a size.
+
+    Dashed: one plus `term` / (2^P - 1)^2.
+    """
+    styles = size_styles(table[N_PARAMS])
+    figure, panels = panels_by_bits(table["bits"])
+    for bits, axes in panels.items():
+        axes.axhline(1 + term / (2**bits - 1) ** 2, color=INK, linewidth=1.0, linestyle="--")
+        for size, rows in table[table["bits"] == bits].sort_values(TOKENS_SEEN).groupby(N_PARAMS):
+            axes.plot(rows[TOKENS_SEEN], rows["ratio"], **styles[size])
+        count_scale(axes, "x", TOKENS_LABEL)
+    next(iter(panels.values())).set_ylabel("everything rounded over the sum\nof its parts alone (factor)")
+    name_at_ends(list(panels.values()), styles)
+    return figure
+
+
+def error_along_depth(table: pd.DataFrame) -> Figure:
+    """Draw noise over signal after each block: a panel for each number of tokens, a line for each width and model.
+
+    `table` has `tokens_seen`, `bits` and `after`, a list by block. A level line at one: as much noise as signal.
+    """
+    moments = sorted(table[TOKENS_SEEN].unique())
+    figure, panels = plt.subplots(1, len(moments), sharey=True, squeeze=False, figsize=(7.0, 3.3))
+    for axes, tokens in zip(panels[0], moments, strict=True):
+        axes.axhline(1, color=INK, linewidth=1.0, linestyle="--")
+        for marker, (bits, rows) in zip(MARKERS, table[table[TOKENS_SEEN] == tokens].groupby("bits"), strict=False):
+            for number, after in enumerate(rows["after"]):
+                label = f"{bits:.0f} bits" if number == 0 else None
+                axes.plot(range(1, len(after) + 1), after, color=BITS_COLOURS[int(bits)], marker=marker, label=label)
+        axes.set(yscale="log", title=f"{count_label(tokens)} tokens", xlabel="block (number)")
+        axes.xaxis.set_major_locator(FixedLocator(range(1, max(map(len, table["after"])) + 1)))
+    panels[0, 0].set_ylabel("noise over signal after the block\n(no unit)")
+    legend_beside(panels[0, -1])
+    return figure

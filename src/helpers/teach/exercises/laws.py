@@ -1,4 +1,4 @@
-"""Exercises of chapters 5, 6, 8, 9, 17 and 20: exponents, a printed table, a gauge, a forecast, a spread, a floor."""
+"""Exercises of chapters 5, 6, 8, 9, 17, 20 and 21: exponents, a table, a forecast, a spread, a floor, a rule."""
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,17 @@ def least_seen(bits: int = 3) -> float:
     rows = data.late().query("bits == @bits")
     largest = rows[N_PARAMS] == rows[N_PARAMS].max()
     return float(rows.loc[~largest, "qid_nats"].min() / rows.loc[largest, "qid_nats"].min())
+
+
+def narrow_over_rule(n_steps: bool = True) -> float:
+    """Return QiD at 2 bits over that at 4 and over what squared steps say of the two, the geometric mean; no unit.
+
+    Without `n_steps` squared numbers of levels are meant in their place. All late rows.
+    """
+    qid = data.late().pivot(index=["run", TOKENS_SEEN], columns="bits", values="qid_nats")
+    less = 1 if n_steps else 0
+    rule = ((2**4 - less) / (2**2 - less)) ** 2
+    return float(np.exp(np.log(qid[2] / qid[4] / rule).mean()))
 
 
 EXERCISES = (
@@ -142,6 +153,21 @@ EXERCISES = (
         (
             Slip(lambda: 1 / least_seen(), "That is the largest size over the others."),
             Slip(lambda: least_seen(2), "That is at 2 bits."),
+        ),
+    ),
+    Exercise(
+        "21.4",
+        "QiD at 2 bits over 25 times that at 4, no unit",
+        narrow_over_rule,
+        0.005,
+        "the rows are there and nothing is drawn",
+        "Pivot QiD by bits, a row a checkpoint. Take ln of QiD at 2 bits over 25 times that at 4, the mean, e to it.",
+        (
+            Slip(
+                lambda: narrow_over_rule(n_steps=False),
+                "You take 16 levels against 4. A grid of P bits has one step fewer than levels.",
+            ),
+            Slip(lambda: 25 * narrow_over_rule(), "That is the plain ratio; the rule's 25 is still in it."),
         ),
     ),
 )
