@@ -9,7 +9,9 @@ from helpers.measure.models.precision import never_infinite
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_infinite_keys_become_nan_and_every_other_number_keeps_its_bits(dtype):
     limits = torch.finfo(dtype)
-    sound = torch.tensor([0.0, -0.0, limits.tiny, -limits.smallest_normal / 2, 1.5, limits.max, limits.min], dtype=dtype)
+    sound = torch.tensor(
+        [0.0, -0.0, limits.tiny, -limits.smallest_normal / 2, 1.5, limits.max, limits.min], dtype=dtype
+    )
     assert torch.equal(never_infinite(sound).view(torch.uint8), sound.view(torch.uint8))
     assert never_infinite(torch.tensor([float("inf"), -float("inf"), float("nan")], dtype=dtype)).isnan().all()
 

@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 from helpers.measure.models.decoders import first_line
 from helpers.measure.models.failures import said_of
-from helpers.measure.text.vocabularies import SPLITS, byte_level, sentencepiece
+from helpers.measure.models.gguf.vocabularies import SPLITS, byte_level, sentencepiece
 from helpers.table import disk
 from helpers.table.errors import CheckpointError
 from helpers.table.names import refuse_name
