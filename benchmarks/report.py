@@ -91,6 +91,16 @@ def fill_ratios() -> None:
         _write("engine", engine)
 
 
+def kept_rows(name: str) -> list[dict]:
+    """Return the rows of benchmarks/results/<name>.json, none where it isn't there."""
+    return _kept(name)["rows"]
+
+
+def rewrite(name: str, rows: list[dict]) -> None:
+    """Write rows in place of the kept ones, whose machine stays: for what is computed of them again."""
+    _write(name, _kept(name) | {"rows": rows})
+
+
 def best_peer_seconds(peers: list[dict], row: dict) -> float | None:
     """Return the fewest seconds a rounded checkpoint took another program that did this row's work on its device."""
     seconds = [

@@ -1,4 +1,4 @@
-"""Tokenizers made of a vocabulary as GGUF files hold it: byte-level BPE with its merges, SentencePiece's BPE with scores.
+"""Tokenizers made of vocabularies as GGUF files hold them: byte-level BPE with merges, SentencePiece's with scores.
 
 SentencePiece has no merges: of all neighbours that together are a token it joins those of the highest score, the
 leftmost first. A list of merges in the order of scores does the same where no two such tokens share a score, with an
@@ -98,7 +98,7 @@ def _add_special(tokenizer: Tokenizer, tokens: Sequence[str], kinds: Sequence[in
 
 
 def _ways(token: str, known: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the pairs of tokens that make `token`, in the order in which neighbours of three are joined leftmost first.
+    """Return the pairs of `known` tokens that make `token`, in an order that joins the leftmost of three neighbours.
 
     Ways (x, y) and (y, z) meet in x y z; the left one is to win. Where a word is repeated, (y, x) and (x, y) both meet:
     then the longer left part is first, since a run that was joined from the left has its shorter parts last.
