@@ -52,13 +52,18 @@ def _versions(*names: str) -> dict[str, str]:
 
 def report(name: str, rows: list[dict]) -> None:
     """Print `rows` as a table and keep them."""
-    table = Table(title=name)
+    printed(name, rows)
+    keep(name, rows)
+
+
+def printed(title: str, rows: list[dict]) -> None:
+    """Print `rows` as a table."""
+    table = Table(title=title)
     for column in rows[0]:
         table.add_column(column)
     for row in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console(width=140).print(table)
-    keep(name, rows)
 
 
 def keep(name: str, rows: list[dict]) -> None:
