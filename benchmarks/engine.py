@@ -5,8 +5,10 @@ everything from loaded models to losses, the 16-bit models' too. Each work has a
 compiled beforehand; `seconds_first_result` is what its first call takes, all its schemes together.
 
 `share_of_matmul_peak` is the time that the products would take at the rate of one large product in the arithmetic that
-they use (`peak_tflops_*`, measured beside them), rounding and scoring each in theirs, over the time taken.
-`ratio_to_best_peer` comes from benchmarks/results/peers_cuda.json, null where no peer has done the work there.
+they use (`peak_tflops_*`, measured beside them, of what `peaks_of` says), rounding and scoring each in theirs, over the
+time taken; null where the peaks were measured in another arithmetic. `ratio_to_best_peer` comes from
+benchmarks/results/peers_cuda.json, null where no peer has done the work there. `python benchmarks/engine.py again`
+computes both again for the rows that are kept, and needs no GPU.
 """
 
 import contextlib
@@ -32,7 +34,7 @@ from helpers.measure.rounding.rounded import Checkpoint
 from helpers.measure.scoring import evaluate
 from helpers.measure.text.token_blocks import Blocks
 from helpers.table.scheme import QuantScheme
-from report import fill_ratios, merge
+from report import fill_ratios, kept_rows, merge, rewrite
 from works import (
     FP32,
     REL_DAMP,
@@ -78,6 +80,34 @@ def arithmetic(work: Work, dtype: str) -> tuple[torch.dtype, int]:
     if dtype == TF32:
         return (torch.float16 if work.config.model_type == "gpt_neox" else torch.float32), 1
     return torch.bfloat16, 1
+
+
+def peaks_of(work: Work, dtypes: tuple[str, str]) -> list[str]:
+    """Return the arithmetic of rounding's and of scoring's products in words, such as `3 x float16`."""
+    each = [arithmetic(work, dtype) for dtype in dtypes]
+    return [("" if n == 1 else f"{n} x ") + (TF32 if kind == torch.float32 else str(kind)[6:]) for kind, n in each]
+
+
+def share_of_peak(row: dict) -> float | None:
+    """Return the share of a row with its peaks; None where these are of another arithmetic than its products'.
+
+    Rows that don't say what their peaks are of have those of their dtypes, TF32's and float32's of large products.
+    """
+    work, text = WORKS[row["work"]], tuple(row["evaluation"])
+    dtypes = (row["hessian_dtype"], row["eval_dtype"])
+    if row.get("peaks_of", list(dtypes)) != peaks_of(work, dtypes) or not row["peak_tflops_rounding"]:
+        return None
+    scored = flops_of_scoring(work, text) * (1 + len(row["bits"])) / len(row["bits"])  # 16 bits beside each
+    seconds = flops_of_rounding(work, tuple(row["calibration"])) / (1e12 * row["peak_tflops_rounding"])
+    seconds += scored / (1e12 * row["peak_tflops_scoring"])
+    return seconds / row["seconds_per_quantized_checkpoint"]
+
+
+def again() -> None:
+    """Compute shares and ratios of the kept rows again."""
+    kept = kept_rows("engine")
+    rewrite("engine", [row | {"share_of_matmul_peak": share_of_peak(row)} for row in kept])
+    fill_ratios()
 
 
 def matmul_peak(kind: torch.dtype, n_products: int = 1) -> float:
@@ -164,10 +194,8 @@ def row(
     n_rounded = n_checkpoints * len(work.bits)
     rounding, scoring = (statistics.median(seconds) / n_rounded for seconds in zip(*each, strict=True))
     peaks = [matmul_peak(*arithmetic(work, dtype)) for dtype in dtypes]
-    scored = flops_of_scoring(work, evaluation_shape) * (1 + len(work.bits)) / len(work.bits)  # 16 bits beside each
-    at_peak = flops_of_rounding(work, calibration_shape) / peaks[0] + scored / peaks[1]
     whole = n_checkpoints == work.n_checkpoints and fewer_tokens == 1 and declared_gib is None
-    return {
+    found = {
         "work": name,
         "n_checkpoints": n_checkpoints,
         "bits": list(work.bits),
@@ -188,10 +216,12 @@ def row(
         "declared_gib": gib,
         "memory_budget_gib": budget / 2**30,
         "peak_memory_gib": peak_memory / 2**30,
-        "share_of_matmul_peak": at_peak / (rounding + scoring),
+        "share_of_matmul_peak": None,
         "peak_tflops_rounding": peaks[0] / 1e12,
         "peak_tflops_scoring": peaks[1] / 1e12,
+        "peaks_of": peaks_of(work, dtypes),
     }
+    return found | {"share_of_matmul_peak": share_of_peak(found)}
 
 
 def time_work(name: str) -> None:
@@ -227,4 +257,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    again() if sys.argv[1:] == ["again"] else main(sys.argv[1:])

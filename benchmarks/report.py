@@ -52,13 +52,18 @@ def _versions(*names: str) -> dict[str, str]:
 
 def report(name: str, rows: list[dict]) -> None:
     """Print `rows` as a table and keep them."""
-    table = Table(title=name)
+    printed(name, rows)
+    keep(name, rows)
+
+
+def printed(title: str, rows: list[dict]) -> None:
+    """Print `rows` as a table."""
+    table = Table(title=title)
     for column in rows[0]:
         table.add_column(column)
     for row in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console(width=140).print(table)
-    keep(name, rows)
 
 
 def keep(name: str, rows: list[dict]) -> None:
@@ -89,6 +94,16 @@ def fill_ratios() -> None:
         row["ratio_to_best_peer"] = best and best / row["seconds_per_quantized_checkpoint"]
     if engine["rows"]:
         _write("engine", engine)
+
+
+def kept_rows(name: str) -> list[dict]:
+    """Return the rows of benchmarks/results/<name>.json, none where it isn't there."""
+    return _kept(name)["rows"]
+
+
+def rewrite(name: str, rows: list[dict]) -> None:
+    """Write rows in place of the kept ones, whose machine stays: for what is computed of them again."""
+    _write(name, _kept(name) | {"rows": rows})
 
 
 def best_peer_seconds(peers: list[dict], row: dict) -> float | None:

@@ -65,7 +65,8 @@ FORMATS = {"float32": "float32", "tfloat32": "TF32", "bfloat16": "bfloat16"}
 # Random weights of the named shapes. *Seconds* are for one rounded checkpoint, from the loaded model to its loss; the 16-bit models are scored
 # too, and that is counted in. *To round* is the part before scoring, *first* what the very first call takes, kernels compiled and all schemes
 # together, *× peer* how many times faster than the best peer that did the same work on that device, *GiB* the most memory in use, *of peak*
-# the time the matrix products would take at the rate of one large product of their own format, as a share of the time taken.
+# the time the matrix products would take at the rate of one large product of their own format, as a share of the time taken (empty where the
+# rate was measured in another format than the products', which only a GPU can mend).
 
 # %% tags=["hide-input"] tables={"tab-speed-gpu": "Sweeps on a GPU, with goals and the best peer"}
 rows = engine.rows
@@ -121,6 +122,8 @@ put_all(
     growth_scoring=FORMATS[halved["eval_dtype"]],
     n_aimed=len(aimed),
     n_missed=int((over > 0).sum()),
+    n_rows=len(main),
+    n_no_share=int(main["share_of_matmul_peak"].isna().sum()),
     little_work=little["work"],
     little_formats=" and ".join(dict.fromkeys(FORMATS[kind] for kind in little[kinds])),
     little_seconds=little["seconds_per_quantized_checkpoint"],
@@ -134,7 +137,9 @@ put_all(
 )
 
 # %% [markdown]
-# Last measured on {glue:text}`engine_measured:s`. {glue:text}`n_missed:d` of the {glue:text}`n_aimed:d` rows that have an aim miss it.
+# Last measured on {glue:text}`engine_measured:s`. {glue:text}`n_missed:d` of the {glue:text}`n_aimed:d` rows that have an aim miss it. The share
+# of the peak is missing for {glue:text}`n_no_share:d` of {glue:text}`n_rows:d` rows: they were timed when float32's rate was that of one product in
+# float32 and TF32's that of TF32, while these products are made of three in float16, and of one in GPT-NeoX's block.
 #
 # The smallest shape takes {glue:text}`fast_seconds:.3f` s where everything runs in bfloat16; the aim was {glue:text}`fast_goal:g` s. From
 # {glue:text}`few:d` to {glue:text}`many:d` checkpoints at once the time grows {glue:text}`growth_checkpoints:.1f` times, and with twice the text

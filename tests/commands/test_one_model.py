@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from helpers.analyse.judgement.one_model import AS_EXPECTED, FAILED, LESS, MORE, NOTHING, UNKNOWN
 from helpers.cli import app
 from helpers.measure.comparing.compare import Line
-from helpers.measure.models import gguf_files
+from helpers.measure.models.gguf import gguf_files
 from helpers.table.errors import CorpusError, ResultsError
 from helpers.table.files import read_table
 
@@ -120,7 +120,7 @@ def test_own_texts_need_nothing_of_this_repository(tmp_path, monkeypatch):
 
 def test_a_gguf_file_is_measured_and_flagged_as_rounded_before_wherever_a_figure_stands(tmp_path, monkeypatch):
     pytest.importorskip("gguf")
-    from tests.measure.models import test_gguf_files as tiny
+    from tests.measure.models.gguf import test_gguf_files as tiny
 
     model = tiny.llama()
     model.get_input_embeddings().weight.mul_(0.05)  # the head too: untrained, it would be worse than a blind guess

@@ -20,7 +20,7 @@ from transformers import GPTNeoXForCausalLM  # noqa: F401 - imported once, befor
 
 from helpers import cli
 from helpers.measure.mixed import budgets  # noqa: F401
-from helpers.measure.models import gguf_files
+from helpers.measure.models.gguf import gguf_files
 from helpers.measure.packing import export  # noqa: F401
 from helpers.measure.sweep import one_model_run, run, search_run  # noqa: F401
 from helpers.measure.training import corpus, trainer  # noqa: F401

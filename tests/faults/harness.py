@@ -255,7 +255,7 @@ class Child:
 
 def write_gguf(path: Path) -> Path:
     """Write a tiny Llama as a GGUF file, its head small enough for a loss below that of a blind guess."""
-    from tests.measure.models import test_gguf_files as tiny
+    from tests.measure.models.gguf import test_gguf_files as tiny
 
     model = tiny.llama()
     model.get_input_embeddings().weight.mul_(0.05)

@@ -26,7 +26,8 @@ from helpers.measure.auditing.audit import Audit
 from helpers.measure.comparing import loading, pairs
 from helpers.measure.comparing import stored as stored_files
 from helpers.measure.mixed import recipes
-from helpers.measure.models import checkpoints, gguf_files
+from helpers.measure.models import checkpoints
+from helpers.measure.models.gguf import gguf_files
 from helpers.measure.models.hub.revisions import HubFile, Revision
 from helpers.measure.packing import export
 from helpers.measure.sweep import declaration

@@ -163,6 +163,19 @@ def test_an_infinite_key_of_a_small_head_is_no_number_even_where_its_scores_are_
     assert found[0, at].isnan().all()
 
 
+@pytest.mark.parametrize("column", [2, 40])  # of the quarter that turns, and of the rest
+def test_an_infinite_key_of_a_partly_rotated_head_is_no_number(column):
+    """A head of 64, which SDPA attends."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    angles = torch.zeros(1, 9, 16, device="cuda")
+    fused = torch.randn(1, 9, 3 * 64, generator=generator, device="cuda").half()
+    fused[..., column] = -1
+    fused[0, 3, 64 + column] = float("inf")
+    found = neox_block._attended(neox_block._rotate_(fused, angles.cos(), angles.sin(), 64), 64, 0.125)
+    assert found[0, :3].isfinite().all()
+    assert found[0, 3:].isnan().all()
+
+
 def test_a_rotated_number_that_float16_has_not_is_nan_and_others_keep_their_bits():
     generator = torch.Generator("cuda").manual_seed(0)
     angles = 6 * torch.rand(1, 5, 8, generator=generator, device="cuda").repeat(1, 1, 2)
@@ -452,6 +465,21 @@ def test_what_is_kept_is_the_same_on_both_devices(wanted):
         assert theirs.decoded(name).is_cuda
         error = (own - models[0].get_parameter(name)).norm()
         assert (own - other).norm() < 0.1 * error
+
+
+@pytest.mark.parametrize("group_size", [32, 64])
+def test_nf4_is_the_same_on_both_devices_to_the_bit(group_size):
+    """No library is asked on either; that the CPU's codes are those of bitsandbytes is tested beside the method."""
+    folder = ROOT / "data/tadpole/tadpole-128x3/step-007275"
+    wanted = QuantScheme("nf4", 4, group_size, True, format="nf4")
+    assert method_named("nf4").refusal(GPTNeoXForCausalLM.config_class(), wanted) is None
+    weights = []
+    for device in ("cpu", "cuda"):
+        model = GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False).to(device)
+        ((answer,),) = method_named("nf4").quantize([Checkpoint(model, folder)], [wanted], None, 2**30)
+        assert all(weight.device.type == device for weight in answer.weights.values())
+        weights.append({name: weight.cpu() for name, weight in answer.weights.items()})
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 @pytest.mark.parametrize("method", ["gaussian_noise", "gaussian_noise_by_input"])

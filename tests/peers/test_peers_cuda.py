@@ -78,6 +78,49 @@ def test_ratios_come_from_the_peers_file_alone(benchmark, tmp_path):
     assert ratios == [4.0, None, None, None], "8 s of the best peer to our 2 s, on the same device, for the whole work"
 
 
+def timed_row(**values):
+    row = {"work": "tiny-neox", "bits": [2, 4], "calibration": [16, 64], "evaluation": [16, 64]}
+    row |= {"hessian_dtype": "bfloat16", "eval_dtype": "bfloat16", "seconds_per_quantized_checkpoint": 2.0}
+    return row | {"peak_tflops_rounding": 1e-6, "peak_tflops_scoring": 2e-6} | values
+
+
+def test_a_share_is_what_products_take_at_the_peaks_over_the_time_taken(benchmark):
+    """Two blocks of width 64 and a head of 512: 12 d² numbers in layers, 3 d² + (4d)² in Hessians; causal attention."""
+    blocks = 2 * (2 * 12 * 64**2 + 2 * 64 * 64)
+    rounding = 1024 * (blocks + 2 * 2 * (3 * 64**2 + 256**2))
+    scoring = 1024 * (blocks + 2 * 64 * 512) * 3 / 2  # three models for two that are rounded
+    share = benchmark("engine").share_of_peak(timed_row())
+    assert share == pytest.approx((rounding / 1e6 + scoring / 2e6) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("values", "known"),
+    [
+        ({"hessian_dtype": "float32"}, False),
+        ({"hessian_dtype": "float32", "peaks_of": ["3 x float16", "bfloat16"]}, True),
+        ({"eval_dtype": "tfloat32"}, False),
+        ({"eval_dtype": "tfloat32", "work": "tiny-llama"}, True),
+        ({"peak_tflops_rounding": None}, False),
+    ],
+)
+def test_a_share_of_a_peak_in_another_arithmetic_is_none(benchmark, values, known):
+    """GPT-NeoX's block multiplies in float16 under TF32, a Llama's in TF32; float32's products are three of float16."""
+    assert (benchmark("engine").share_of_peak(timed_row(**values)) is not None) == known
+
+
+def test_shares_and_ratios_are_computed_again_without_a_gpu(benchmark, tmp_path):
+    rows = [timed_row(share_of_matmul_peak=1.33, hessian_dtype="float32"), timed_row(share_of_matmul_peak=0.0)]
+    rows = [row | {"gpu": "G", "whole_work": True} for row in rows]
+    (tmp_path / "engine.json").write_text(json.dumps({"machine": {"gpu": "G"}, "rows": rows}))
+    (tmp_path / "peers_cuda.json").write_text(json.dumps({"rows": [peer_row("a", 9.0, work="tiny-neox")]}))
+    engine = benchmark("engine")
+    engine.again()
+    kept = json.loads((tmp_path / "engine.json").read_text())
+    assert [row["share_of_matmul_peak"] for row in kept["rows"]] == [None, engine.share_of_peak(rows[1])]
+    assert [row["ratio_to_best_peer"] for row in kept["rows"]] == [4.5, 4.5]
+    assert kept["machine"] == {"gpu": "G"}
+
+
 @pytest.mark.parametrize("name", ["tiny-neox", "tiny-llama"])
 def test_shapes_are_those_of_the_model(benchmark, name):
     works = benchmark("works")

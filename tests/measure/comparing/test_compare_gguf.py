@@ -11,14 +11,15 @@ from rich.console import Console
 from tests.measure.tiny import ROOT
 
 from helpers.measure.comparing.compare import Wanted, compare
-from helpers.measure.models import checkpoints, gguf_files
+from helpers.measure.models import checkpoints
+from helpers.measure.models.gguf import gguf_files
 from helpers.measure.text.documents import read_documents
 from helpers.measure.text.extent import Amounts
 from helpers.measure.text.own_texts import blocks_of_documents
 from helpers.table.errors import CheckpointError
 
 gguf = pytest.importorskip("gguf")
-from tests.measure.models import test_gguf_files as tiny  # noqa: E402 (it needs the package)
+from tests.measure.models.gguf import test_gguf_files as tiny  # noqa: E402 (it needs the package)
 
 ROUNDING = 1e-5  # float32's, of the same operations in another order
 N_WINDOWS, SEQ_LEN = 40, 16

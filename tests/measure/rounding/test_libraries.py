@@ -1,4 +1,4 @@
-"""The methods of other people's libraries: their values lie on the grids that the schemes name.
+"""The methods of other people's libraries, and NF4 as one of them does it: values lie on the grids that schemes name.
 
 hqq and torchao aren't in requirements.lock (see their files); their tests run where they are installed.
 """
@@ -22,7 +22,8 @@ from helpers.table.errors import QuantizationError
 from helpers.table.scheme import QuantScheme
 
 FROM_FULL_PRECISION = ("awq", "gwq", "cmpq", "gaussian_noise_by_input")  # inputs of the model as it was
-LIBRARY = {"nf4": nf4, "int8": int8, "hqq": hqq, "torchao": torchao}
+LIBRARY = {"int8": int8, "hqq": hqq, "torchao": torchao}
+METHODS = {"nf4": nf4, **LIBRARY}
 SCHEMES = {
     "nf4": {"bits": 4, "group_size": 64, "symmetric": True, "format": "nf4"},
     "int8": {"bits": 8, "group_size": None, "symmetric": True},
@@ -32,11 +33,13 @@ SCHEMES = {
 
 
 def needs(method: str) -> pytest.MarkDecorator:
-    missing = libraries.not_installed(LIBRARY[method].PACKAGE, LIBRARY[method].VERSION)
+    """Return the mark that leaves a test out where a method's library isn't installed; NF4 is computed here."""
+    missing = None if method == "nf4" else libraries.not_installed(LIBRARY[method].PACKAGE, LIBRARY[method].VERSION)
     return pytest.mark.skipif(missing is not None, reason=missing or "")
 
 
-every_method = pytest.mark.parametrize("method", [pytest.param(name, marks=needs(name)) for name in LIBRARY])
+every_method = pytest.mark.parametrize("method", [pytest.param(name, marks=needs(name)) for name in METHODS])
+every_library = pytest.mark.parametrize("method", [pytest.param(name, marks=needs(name)) for name in LIBRARY])
 
 
 def scheme(method: str, **changes: object) -> QuantScheme:
@@ -59,7 +62,6 @@ NF4 += [-0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.2
 NF4 += [0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0]
 
 
-@needs("nf4")
 @pytest.mark.parametrize("group_size", [32, 64])
 def test_nf4_is_the_nearest_of_sixteen_values_times_the_blocks_largest(model, group_size):
     (answer,) = rounded_by(model, scheme("nf4", group_size=group_size))
@@ -72,6 +74,27 @@ def test_nf4_is_the_nearest_of_sixteen_values_times_the_blocks_largest(model, gr
         assert ((rounded - values).abs().amin(-1, keepdim=True) <= 1e-7 * largest).all()  # float32's rounding
         assert ((rounded - blocks).abs() <= (blocks - values).abs().amin(-1, keepdim=True) + 1e-7 * largest).all()
     assert answer.diagnostics.effective_bits == 4 + 32 / group_size
+
+
+@pytest.mark.parametrize("group_size", nf4.BLOCK_SIZES)
+def test_nf4_is_to_the_bit_what_bitsandbytes_makes_on_the_cpu(group_size):
+    """Drawn weights of three sizes, and blocks with nothing, with every middle of two values, and numbers beside it."""
+    pytest.importorskip("bitsandbytes")
+    library = libraries.imported("bitsandbytes.functional")
+    drawn = torch.randn(24, 4096, generator=torch.Generator().manual_seed(group_size))
+    drawn[8:16] *= 1e-3
+    drawn[16:] = drawn[16:].bfloat16().float()
+    table = torch.tensor(NF4)
+    middles = (table[1:] + table[:-1]) / 2
+    beside = [middles.nextafter(torch.tensor(end)) for end in (-2.0, 2.0)]
+    edges = torch.zeros(4, 4096)
+    for row, (scale, numbers) in enumerate([(1.0, middles), (0.25, beside[0]), (3e-5, beside[1]), (1e-36, middles)]):
+        blocks = edges[row].view(-1, group_size)
+        blocks[:, 0], blocks[:, 1:16] = scale, scale * numbers
+    weight = torch.cat([drawn, edges, torch.zeros(1, 4096)])
+    codes, state = library.quantize_4bit(weight, blocksize=group_size, quant_type="nf4")
+    expected = library.dequantize_4bit(codes, state)
+    assert torch.equal(nf4.round_matrix(weight, scheme("nf4", group_size=group_size)), expected)
 
 
 @needs("int8")
@@ -200,16 +223,17 @@ REFUSED = [
     ("hqq", {"group_size": 12}, "hqq: 'group_size' is 12; accepted: a multiple of 8, or null"),
     ("torchao", {}, None),
     ("torchao", {"format": "mxint"}, 'torchao: \'format\' is "mxint"; accepted: "int"'),
-    *[(name, {"grid_search": "mse"}, f'{name}: \'grid_search\' is "mse"; accepted: "minmax"') for name in LIBRARY],
-    *[(name, {"order": "activation"}, f'{name}: \'order\' is "activation"; accepted: "given"') for name in LIBRARY],
-    *[(name, {"rel_damp": 0.01}, f"{name}: 'rel_damp' is 0.01; accepted: null") for name in LIBRARY],
+    *[(name, {"grid_search": "mse"}, f'{name}: \'grid_search\' is "mse"; accepted: "minmax"') for name in METHODS],
+    *[(name, {"order": "activation"}, f'{name}: \'order\' is "activation"; accepted: "given"') for name in METHODS],
+    *[(name, {"rel_damp": 0.01}, f"{name}: 'rel_damp' is 0.01; accepted: null") for name in METHODS],
 ]
 
 
 @pytest.mark.parametrize(("method", "changes", "message"), REFUSED)
 def test_what_is_refused(method, changes, message, monkeypatch):
-    monkeypatch.setattr(importlib.metadata, "version", lambda _: LIBRARY[method].VERSION)
-    assert LIBRARY[method].refusal(GPTNeoXConfig(), scheme(method, **changes)) == message
+    if method in LIBRARY:
+        monkeypatch.setattr(importlib.metadata, "version", lambda _: LIBRARY[method].VERSION)
+    assert METHODS[method].refusal(GPTNeoXConfig(), scheme(method, **changes)) == message
 
 
 @pytest.mark.parametrize("method", LIBRARY)
@@ -227,7 +251,7 @@ def test_a_missing_library_or_another_version_is_a_refusal_with_the_command(meth
     assert LIBRARY[method].refusal(GPTNeoXConfig(), scheme(method)) is None
 
 
-@every_method
+@every_library
 def test_a_file_here_does_not_hide_the_library_of_its_name(method):
     rounded_by(tiny_model(seed=0, d_model=64), scheme(method))
     library = sys.modules[LIBRARY[method].PACKAGE]

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 from safetensors import safe_open
-from tests.measure.models import test_gguf_files as tiny
+from tests.measure.models.gguf import test_gguf_files as tiny
 from tokenizers import Tokenizer
 
 from helpers.measure.models import checkpoints
-from helpers.measure.models.gguf_files import NOTE
+from helpers.measure.models.gguf.gguf_files import NOTE
 from helpers.measure.sweep.places import Places
 from helpers.measure.sweep.run import run_sweep
 from helpers.measure.training.outside import write_family

@@ -110,7 +110,8 @@ def test_shapes_are_of_one_block(family):
 
 def test_every_family_says_its_licence_and_where_it_is_described():
     for family in catalogue.HUB_FAMILIES.values():
-        assert family.licence == "Apache-2.0", family.name
+        terms = {"llama-2": "Llama 2 Community License", "llama-3": "Llama 3 Community License"}
+        assert family.licence == terms.get(family.name, "Apache-2.0"), family.name
         assert family.source.startswith("https://"), family.name
 
 

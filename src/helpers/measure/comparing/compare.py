@@ -11,8 +11,9 @@ from torch import Tensor
 from helpers.measure.comparing import refusals, stored
 from helpers.measure.comparing.loading import Quantized, load, load_file, method_of
 from helpers.measure.comparing.pairs import REVISION
-from helpers.measure.models import checkpoints, failures, gguf_files, outside
+from helpers.measure.models import checkpoints, failures, outside
 from helpers.measure.models.decoders import positions_of
+from helpers.measure.models.gguf import gguf_files
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.rounding.libraries import without_remarks
 from helpers.measure.rounding.rounded import Checkpoint

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from helpers.measure.comparing.stored import REFUSED, StoredTensor, rounded_layers, stored_tensors
-from helpers.measure.models import checkpoints, gguf_files
+from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import decoder_of
 from helpers.measure.models.failures import refusals_named
+from helpers.measure.models.gguf import gguf_files
 from helpers.measure.packing.gptq_format import BITS, unpacked
 from helpers.measure.rounding.libraries import imported, without_remarks
 from helpers.table.errors import CheckpointError, QuantizationError

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from torch import nn
 
-from helpers.measure.models import checkpoints, gguf_files
+from helpers.measure.models import checkpoints
 from helpers.measure.models.as_linear import with_linear_layers
 from helpers.measure.models.decoders import blocks_of, meta_model
+from helpers.measure.models.gguf import gguf_files
 from helpers.measure.models.hub import having
 from helpers.measure.models.shards import ADAPTERS, INDEX, SINGLE
 from helpers.table.checkpoint import CheckpointSpec

@@ -44,6 +44,14 @@ def taken_apart(matrices: torch.Tensor) -> "Halves | None":
     return halves.halves_of(matrices)
 
 
+def never_infinite(keys: torch.Tensor) -> torch.Tensor:
+    """Return attention's keys with NaN for what is infinite in them; all else keeps its bits.
+
+    A softmax leaves an infinite key out where its scores are -inf, and the row would look sound.
+    """
+    return torch.add(keys, keys, alpha=0)
+
+
 def reach_of(dtype: str) -> str:
     """Return what to say of numbers that aren't finite: in TF32 operands come in float16; nothing in other dtypes."""
     if dtype != "tfloat32":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helpers.measure.models import checkpoints
 from helpers.measure.models.decoders import linear_shapes, positions_of
-from helpers.measure.models.gguf_files import rounded_before
+from helpers.measure.models.gguf.gguf_files import rounded_before
 from helpers.measure.models.outside import checkpoint_of
 from helpers.measure.rounding import methods
 from helpers.measure.rounding.group_size import WHOLE_ROW, default_group_size

@@ -7,7 +7,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from helpers.measure.models import checkpoints, gguf_files
+from helpers.measure.models import checkpoints
+from helpers.measure.models.gguf import gguf_files
 from helpers.measure.text.corpus_lock import Wheel
 from helpers.measure.text.heldout import opened_wheel
 from helpers.measure.training.folder import family_held, write_manifest

@@ -16,6 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from helpers.measure.models import known_parts
 from helpers.measure.models.cuda import kernels
+from helpers.measure.models.precision import never_infinite
 
 
 class StackedNorm(Protocol):
@@ -93,10 +94,10 @@ class _HalfAttention:
 def _attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **settings: Any
 ) -> tuple[Tensor, None]:
-    """Return transformers' `sdpa` attention, in TF32 with operands in float16."""
+    """Return transformers' `sdpa` attention, in TF32 with operands in float16; an infinite key is no number."""
     dtype = operand_dtype(value.dtype)
     if attention_mask is not None and attention_mask.is_floating_point():
         attention_mask = attention_mask.to(dtype)
-    operands = (query.to(dtype), key.to(dtype), value.to(dtype))
+    operands = (query.to(dtype), never_infinite(key.to(dtype)), value.to(dtype))
     attended, _ = ALL_ATTENTION_FUNCTIONS["sdpa"](module, *operands, attention_mask, **settings)
     return attended.to(value.dtype), None

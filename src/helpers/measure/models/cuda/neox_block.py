@@ -16,6 +16,7 @@ from helpers.measure.models.cuda import small_heads
 from helpers.measure.models.cuda.blocks import StackedNorm, norms, operand_dtype
 from helpers.measure.models.cuda.kernels import finite_or_nan, gelu
 from helpers.measure.models.known_parts import Norm
+from helpers.measure.models.precision import never_infinite
 
 ELEMENTS_PER_PROGRAM = 2048
 ROTATED_PER_PROGRAM = 512
@@ -63,6 +64,7 @@ def _attended(fused: Tensor, head_size: int, scale: float) -> Tensor:
     if small_heads.fits(head_size):
         return small_heads.attended(fused, head_size, scale)
     query, key, value = fused.unflatten(-1, (-1, 3, head_size)).permute(3, 0, 2, 1, 4)
+    key = never_infinite(key)  # of a partly rotated head the kernel has seen the columns that turn only
     attended = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
     return attended.transpose(1, 2).flatten(2)
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.measure.models.gguf import pieces
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers.measure.models import checkpoints
-from helpers.measure.models.gguf_files import (
+from helpers.measure.models.gguf.gguf_files import (
     NOTE,
     RoundedBefore,
     cached_checkpoint_of,
@@ -26,7 +27,7 @@ from helpers.table.records import verified
 
 gguf = pytest.importorskip("gguf")
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 HEADS, KEY_HEADS = 4, 2
 NAMES = {
     "self_attn.q_proj": "attn_q",
@@ -81,9 +82,14 @@ def write(
     split: str = "gpt-2",
     leave_out: str = "",
     width: int = 64,
+    pieces: tuple[list[str], list[int], list[float]] | None = None,
+    more: dict[str, bool] | None = None,
     **config,
 ) -> Path:
-    """Write the tiny Llama as a GGUF file; matrices are stored as `kind`."""
+    """Write the tiny Llama as a GGUF file; matrices are stored as `kind`.
+
+    With `pieces` its tokenizer is SentencePiece's: tokens, kinds, scores; `more` are further keys of the header.
+    """
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(config.get("layers", 2))
     writer.add_context_length(128)
@@ -95,12 +101,17 @@ def write(
     writer.add_rope_freq_base(5000.0)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_vocab_size(1024)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(split)
+    writer.add_tokenizer_model("llama" if pieces else "gpt2")
+    writer.add_tokenizer_pre("default" if pieces else split)
     vocabulary = sorted(TOKENIZER["model"]["vocab"], key=TOKENIZER["model"]["vocab"].get)
-    writer.add_token_list(vocabulary)
-    writer.add_token_types([3] + [1] * (len(vocabulary) - 1))
-    writer.add_token_merges([" ".join(pair) for pair in TOKENIZER["model"]["merges"]])
+    writer.add_token_list(pieces[0] if pieces else vocabulary)
+    writer.add_token_types(pieces[1] if pieces else [3] + [1] * (len(vocabulary) - 1))
+    if pieces:
+        writer.add_token_scores(pieces[2])
+    else:
+        writer.add_token_merges([" ".join(pair) for pair in TOKENIZER["model"]["merges"]])
+    for key, value in (more or {}).items():
+        writer.add_bool(key, value)
     for name, weight in tensors_of(llama(width)).items():
         if name == leave_out:
             continue
@@ -157,6 +168,45 @@ def test_a_split_of_its_own_is_that_of_the_models_own_tokenizers(tmp_path, split
     assert pieces == ["He", "Ġisn", "'t", "Ġhere", ",ĊĊ", "Ġ", "Ġsaid"]
     back = made.decode(made.encode(text, add_special_tokens=False).ids)
     assert back == (unicodedata.normalize("NFC", text) if split == "qwen2" else text)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Return sentencepiece's model of as many tokens as the tiny Llama has."""
+    return pieces.trained(space_before=True)
+
+
+def test_a_file_with_sentencepieces_tokenizer_reads_text_as_sentencepiece_does(tmp_path, trained):
+    for name, more in (("m", {}), ("n", {"tokenizer.ggml.add_bos_token": True, "tokenizer.ggml.add_eos_token": True})):
+        write_checkpoint_of(
+            write(tmp_path / f"{name}.gguf", pieces=pieces.parts_of(trained), more=more), tmp_path / name
+        )
+        made = checkpoints.tokenizer_of(tmp_path / name)
+        for text in pieces.TEXTS:
+            assert made.encode(text, add_special_tokens=False).ids == trained.encode(text)
+    without = {"tokenizer.ggml.add_space_prefix": False}
+    write_checkpoint_of(write(tmp_path / "o.gguf", pieces=pieces.parts_of(trained), more=without), tmp_path / "o")
+    made = checkpoints.tokenizer_of(tmp_path / "o")
+    assert made.encode(" a b", add_special_tokens=False).ids == trained.encode("a b"), "its own space, and no other"
+
+
+@pytest.mark.parametrize("key", ["remove_extra_whitespaces", "precompiled_charsmap"])
+def test_a_file_whose_text_would_be_changed_before_it_is_read_is_refused(tmp_path, trained, key):
+    path = write(tmp_path / "m.gguf", pieces=pieces.parts_of(trained), more={f"tokenizer.ggml.{key}": True})
+    with pytest.raises(
+        CheckpointError, match=r"m\.gguf: not a tokenizer that can be read .text is changed before"
+    ) as caught:
+        write_checkpoint_of(path, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+def test_scores_that_are_no_ranks_and_scores_that_are_missing_are_one_line(tmp_path, trained):
+    tokens, kinds, scores = pieces.parts_of(trained)
+    for given, message in (([score / 7 for score in scores], "no ranks, as Unigram's are"), (scores[:9], "9 scores;")):
+        with pytest.raises(CheckpointError, match=rf"m\.gguf: not a tokenizer that can be read .*{message}") as caught:
+            write_checkpoint_of(write(tmp_path / "m.gguf", pieces=(tokens, kinds, given)), tmp_path / "out")
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
 
 
 SCALES = {
@@ -324,7 +374,7 @@ def test_a_header_of_other_bytes_than_text_and_a_token_that_is_there_twice_are_o
     with pytest.raises(CheckpointError, match="not a whole GGUF file .*utf-8"):
         write_checkpoint_of(path, tmp_path / "out")
     path.write_bytes(whole[:at] + whole[at:].replace(b"\1\0\0\0\0\0\0\0b", b"\1\0\0\0\0\0\0\0a", 1))
-    with pytest.raises(CheckpointError, match="not a tokenizer .1 tokens are there twice"):
+    with pytest.raises(CheckpointError, match="not a tokenizer that can be read .1 tokens are there twice"):
         write_checkpoint_of(path, tmp_path / "out")
 
 

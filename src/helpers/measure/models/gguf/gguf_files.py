@@ -3,7 +3,7 @@
 Most GGUF files hold weights that were rounded already, so what is measured of them is a second rounding: a note beside
 the weights says which types of blocks they were stored in. Weights and configuration are read by transformers' own
 reader with the package `gguf`; the tokenizer isn't, because that reader gives every tokenizer of a Llama Llama 3's way
-of splitting text, whatever `tokenizer.ggml.pre` says.
+of splitting text, whatever `tokenizer.ggml.pre` says, and orders SentencePiece's merges in a way of its own.
 """
 
 import contextlib
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 from helpers.measure.models.decoders import first_line
 from helpers.measure.models.failures import said_of
+from helpers.measure.models.gguf.vocabularies import SPLITS, byte_level, sentencepiece
 from helpers.table import disk
 from helpers.table.errors import CheckpointError
 from helpers.table.names import refuse_name
@@ -34,40 +35,8 @@ CACHE = Path(".cache/gguf")
 NOTE = "rounded-before.json"
 UNROUNDED = ("F64", "F32", "F16", "BF16")  # the types of tensors that nothing was rounded to codes in
 ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")  # of llama.cpp, that decoders are taken apart of here
+NORMALIZED = ("tokenizer.ggml.remove_extra_whitespaces", "tokenizer.ggml.precompiled_charsmap")
 WRONG_KEYS = ("missing_keys", "unexpected_keys", "mismatched_keys")  # of what transformers says of a loading
-SPECIAL = 3  # the kind of a token that no text is read as
-
-
-@dataclass(frozen=True)
-class Splitting:
-    """How text is split before its bytes are merged, as a tokenizer's own file says it too.
-
-    `steps` come before bytes are written as letters, or `pattern` instead of GPT-2's. `whole_words`: a word that is a
-    token isn't merged from its pairs.
-    """
-
-    steps: tuple[pre_tokenizers.PreTokenizer, ...] = ()
-    pattern: str = ""
-    normalizer: normalizers.Normalizer | None = None
-    whole_words: bool = False
-
-    def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
-        """Return all steps in their order."""
-        own = [pre_tokenizers.Split(Regex(self.pattern), "isolated")] if self.pattern else []
-        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not self.pattern)
-        return pre_tokenizers.Sequence([*self.steps, *own, byte_level])
-
-
-# English endings, words with what stands before them, numbers of so many digits, signs, ends of lines, spaces
-WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-SPLITS = {  # by the name in `tokenizer.ggml.pre`
-    "gpt-2": Splitting(),
-    "smollm": Splitting((pre_tokenizers.Digits(individual_digits=True),)),
-    "llama-bpe": Splitting(pattern=WORDS % "{1,3}", whole_words=True),
-    "qwen2": Splitting(pattern=WORDS % "", normalizer=normalizers.NFC()),
-}
 
 
 @dataclass(frozen=True)
@@ -232,28 +201,21 @@ def _mean_bits(tensors: Any) -> float:
 
 
 def _tokenizer_of(reader: Any, path: Path) -> Tokenizer:
-    """Return the byte-level BPE tokenizer that a file's header holds."""
+    """Return the tokenizer that a file's header holds: byte-level BPE, or SentencePiece's."""
     model, split = _said(reader, "tokenizer.ggml.model"), _said(reader, "tokenizer.ggml.pre")
-    if model != "gpt2" or split not in SPLITS:
-        accepted = f"'gpt2' that splits as one of {', '.join(SPLITS)}"
+    if model != "llama" and (model != "gpt2" or split not in SPLITS):
+        accepted = f"'gpt2' that splits as one of {', '.join(SPLITS)}, and 'llama'"
         raise CheckpointError(f"{path}: tokenizer {model!r:.60} that splits as {split!r:.60}; accepted: {accepted}")
-    tokens, merges = _said(reader, "tokenizer.ggml.tokens"), _said(reader, "tokenizer.ggml.merges")
+    tokens, kinds = _said(reader, "tokenizer.ggml.tokens"), _said(reader, "tokenizer.ggml.token_type") or []
     try:
-        vocabulary = {token: place for place, token in enumerate(tokens)}
-        if len(vocabulary) < len(tokens):
-            raise ValueError(f"{len(tokens) - len(vocabulary):,} tokens are there twice")
-        pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
-        tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs, ignore_merges=SPLITS[split].whole_words))
+        if model == "gpt2":
+            return byte_level(tokens, kinds, _said(reader, "tokenizer.ggml.merges"), SPLITS[split])
+        if any(_said(reader, key) for key in NORMALIZED):
+            raise ValueError(f"text is changed before it is read; accepted: no {' or '.join(NORMALIZED)}")
+        space_before = _said(reader, "tokenizer.ggml.add_space_prefix") is not False
+        return sentencepiece(tokens, kinds, _said(reader, "tokenizer.ggml.scores") or [], space_before)
     except Exception as error:  # of the library, in Rust, which raises nothing more special
-        raise CheckpointError(f"{path}: not a tokenizer ({first_line(error):.120})") from None
-    kinds = _said(reader, "tokenizer.ggml.token_type") or []
-    named = [token for token, kind in zip(tokens, kinds, strict=False) if kind == SPECIAL]
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in named])
-    tokenizer.pre_tokenizer = SPLITS[split].pre_tokenizer()
-    if SPLITS[split].normalizer is not None:
-        tokenizer.normalizer = SPLITS[split].normalizer
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
+        raise CheckpointError(f"{path}: not a tokenizer that can be read ({first_line(error):.160})") from None
 
 
 def _model_of(reader: Any, path: Path) -> Any:

@@ -1,0 +1,1 @@
+"""GGUF files: configuration, weights and tokenizer made of what their headers say."""
