@@ -60,7 +60,7 @@ def test_the_audit_finds_what_was_planted(pythia):
     done = pythia.qid("audit", "pythia-deduped", "--report", pythia.folder / "audit")
     assert done.returncode == 1
     found = done.stderr.splitlines()
-    for model, said in ((EQUAL, "step512 = step1000"), (PARTLY, "step64000"), (GATED, "gated")):
+    for model, said in ((EQUAL, "step512, step1000 have the same weights"), (PARTLY, "step64000"), (GATED, "gated")):
         assert any(model in line and said in line for line in found), (model, found)
 
 
