@@ -73,7 +73,7 @@ def sweep_over(home: Path, declared: Path, out: Path, *hosts: str) -> subprocess
         command += ["--host", host]
     told = os.environ | {"HOME": str(home), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     told.pop("SSH_AUTH_SOCK", None)
-    return subprocess.run(command, env=told, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+    return subprocess.run(command, env=told, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
 
 
 def test_two_workers_over_ssh_have_the_table_of_one_process(home, tmp_path, monkeypatch):

@@ -72,6 +72,7 @@ def opened(cluster: Cluster, device: str, console: Console) -> Iterator["Client"
     Raises SpecError for a device that isn't there, a package that is missing, and a scheduler that doesn't answer.
     """
     distributed = needed("distributed")
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # `silence_logs` doesn't know the handler that rich has
     with contextlib.ExitStack() as stack:
         if cluster.where in KINDS:
             start = {"local": _local, "ssh": _ssh, "slurm": slurm_jobs}[cluster.where]
