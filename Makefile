@@ -230,7 +230,7 @@ test: $(ENV) ## run the tests (all but those that need the built book)
 FAULTS ?=
 test-faults: $(ENV) ## kills, full disks, two writers, damaged and mutated files, many of each: benchmarks/results/faults.json
 	env FAULTS_REPORT=1 FAULTS_KILLS=40 FAULTS_REFUSALS=1000 FAULTS_PAIRS=20 FAULTS_FLIPS=300 FAULTS_MUTATIONS=2000 \
-	  FAULTS_HUB_KILLS=200 FAULTS_HUB_REFUSALS=1000 FAULTS_HUB_ANSWERS=20 FAULTS_HUB_PAIRS=20 FAULTS_HUB_CLOCKS=20 \
+	  FAULTS_HUB_KILLS=200 FAULTS_HUB_REFUSALS=1000 FAULTS_HUB_ANSWERS=20 FAULTS_HUB_PAIRS=20 FAULTS_HUB_CLOCKS=20 FAULTS_HUB_DAMAGED=20 \
 	  $(FAULTS) $(PY) -m pytest -m faults tests/faults
 
 check-peers: $(ENV) $(PEERS_LOCKED) ## tests that run GPTQModel from .venv-peers: it reads the packed checkpoints
