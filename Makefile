@@ -71,7 +71,7 @@ ifeq ($(PROFILE),pocket)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: help env peers book pdf chapter test test-faults outside check check-peers recount lint format pair picture dictionary fits sweep corpus train study release benchmark slides serve clean
+.PHONY: help env peers book pdf chapter test test-faults outside check check-peers recount lint format pair picture dictionary fits sweep corpus train study release compare benchmark slides serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -233,7 +233,7 @@ test: $(ENV) ## run the tests (all but those that need the built book), as many 
 FAULTS ?=
 test-faults: $(ENV) ## kills, full disks, two writers, damaged and mutated files, many of each: benchmarks/results/faults.json
 	env FAULTS_REPORT=1 FAULTS_KILLS=40 FAULTS_REFUSALS=1000 FAULTS_PAIRS=20 FAULTS_FLIPS=300 FAULTS_MUTATIONS=2000 \
-	  FAULTS_HUB_KILLS=200 FAULTS_HUB_REFUSALS=1000 FAULTS_HUB_ANSWERS=20 FAULTS_HUB_PAIRS=20 FAULTS_HUB_CLOCKS=20 \
+	  FAULTS_HUB_KILLS=200 FAULTS_HUB_REFUSALS=1000 FAULTS_HUB_ANSWERS=20 FAULTS_HUB_PAIRS=20 FAULTS_HUB_CLOCKS=20 FAULTS_HUB_DAMAGED=20 \
 	  $(FAULTS) $(PY) -m pytest -m faults tests/faults
 
 check-peers: $(ENV) $(PEERS_LOCKED) ## tests that run GPTQModel from .venv-peers: it reads the packed checkpoints
@@ -290,6 +290,15 @@ study: $(ENV) corpus ## train and measure UNITS (FAMILY/MODEL ...), each while t
 
 release: $(ENV) ## write the pocket family packed at 2, 3 and 4 bits, with model cards, into build/release/
 	$(VENV)/bin/qid release
+
+data/comparisons/%.yml:
+	@echo "There is no list '$*'; PROFILE is one of: $(patsubst data/comparisons/%.yml,%,$(wildcard data/comparisons/*.yml))" >&2
+	@exit 1
+
+# Resumable: a record a pair, kept by `make clean`; the weights of a pair are removed before the next one comes.
+DISK_GIB ?= 60
+compare: data/comparisons/$(PROFILE).yml $(ENV) ## compare released quantized models with their originals: PROFILE=ouyang-release
+	$(VENV)/bin/qid compare-list $< --out results/compared/$(PROFILE) --text refinedweb --disk-budget $(DISK_GIB) --device $(DEVICE)
 
 benchmark: $(ENV) $(PEERS_LOCKED) ## run the quick commands of benchmarks/ on this machine
 	@for each in pocket_sweep make_targets crosscheck; do echo "== benchmarks/$$each.py"; $(PY) benchmarks/$$each.py; done

@@ -14,7 +14,9 @@ def bench(tmp_path_factory) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setenv("OMP_NUM_THREADS", "1")
-        yield Bench(tmp_path_factory.mktemp("faults"))
+        made = Bench(tmp_path_factory.mktemp("faults"))
+        with made.hub.serving():
+            yield made
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.faults.child import ROOT, Fault, Request, perform
+from tests.faults.released import LIST, OnTheStandIn, released
 from tests.measure.foreign import passages, texts, write_texts
 from tests.measure.sweep.test_run import MEASURED_EACH_TIME_ANEW, SCHEMES
 from tests.measure.sweep.test_search_run import SWEEP
@@ -39,9 +40,11 @@ GGUF = importlib.util.find_spec("gguf") is not None
 OF_GGUF = ("gguf", "outside")  # works that need the package gguf
 WORKS = (
     *("sweep", "measure", "report", "search", "mixed", "export", "pocket", "train", "foretell", "settle", "audit"),
+    "compare-list",
     *(OF_GGUF if GGUF else ()),
 )
 REFUSED_AGAIN = ("export", "mixed")  # what is there isn't written once more
+RETRIED = ("compare-list",)  # a download that the disk refuses is tried once more
 MADE_AT = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.+Z]+")
 SEARCH = "{sequences: 8, seq_len: 16, ratios: [0.5], trials: 2, granularity: [layer]}"
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -132,6 +135,7 @@ class Bench:
         if GGUF:
             self.gguf = write_gguf(folder / "tiny.Q4_0.gguf")
             self.wheel = write_wheel(folder, self.gguf)
+        self.hub = released(folder)
         self.unbroken: dict[str, tuple[dict[str, object], Ended, float]] = {}
 
     def _write_corpus(self) -> None:
@@ -179,6 +183,7 @@ class Bench:
             "settle": ("settle", "--register", f"{out}/register.json"),
             "outside": ("outside", f"{self.folder}/outside.yml", "--folder", f"{out}/outside"),
             "audit": ("audit", str(self.family), "--report", f"{out}/report", "--table", f"{out}/none.parquet", "--checkpoints", f"{out}/none.parquet"),
+            "compare-list": ("compare-list", f"{self.folder}/{LIST}", "--out", f"{out}/compared", "--text", str(self.scored), "--seq-len", "16", "--quick", "--disk-budget", "1"),
             "search": ("search", f"{self.folder}/search.yml", *table, *trials),
             "export": ("export", str(self.long), "--out", f"{out}/packed", "--bits", "4", "--group-size", "32"),
             "pocket": ("pocket", str(self.family), *steps, "--out", f"{out}/pocket"),
@@ -194,7 +199,9 @@ class Bench:
 
     def start(self, arguments: tuple[str, ...], out: Path, fault: Fault | None = None) -> "Child":
         """Start a command."""
-        return Child(Request(arguments, out, self.corpus, self.folder / f"said-{next(self.numbers)}", fault))
+        said = self.folder / f"said-{next(self.numbers)}"
+        before = OnTheStandIn(self.hub.address, out / "cache/hub") if arguments[0] == "compare-list" else None
+        return Child(Request(arguments, out, self.corpus, said, fault, before))
 
     def run(self, work: str, out: Path, fault: Fault | None = None) -> Ended:
         """Run a command to its end."""

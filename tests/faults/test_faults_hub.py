@@ -10,6 +10,7 @@ from tests.hub import faults as answers
 pytestmark = pytest.mark.faults
 
 WHERE = "sweep of the Hub"
+LARGE = 100_000  # bytes that only weights have
 ANSWERS = {
     "429": answers.Fault("status", status=429, retry_after=3),
     "503": answers.Fault("status", status=503),
@@ -106,6 +107,29 @@ def test_a_hub_that_fails_at_random_changes_nothing(hub_bench, tally, kind):
 
     choose = generator(f"answers {kind}")
     each(trial, [(choose.randint(0, 10**6),) for _ in range(count_of("hub_answers", 1))])
+    assert seen.faults() == {}, seen.examples
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_weights_damaged_in_the_middle_of_a_sweep_are_not_measured(hub_bench, tally, damage):
+    """A sweep is killed; half of what it has downloaded is cut short, or has a bit turned, before it goes on."""
+    _, whole, _ = hub_bench.whole()
+    seen, choose = tally(f"weights {damage}", WHERE), generator(f"{damage} hub")
+
+    def trial(at: int, seed: int) -> None:
+        out, draw = hub_bench.new(), generator(f"{damage} {seed}")
+        hub_bench.start(out, Fault("kill", "any", at)).ended()
+        seen.add("tried")
+        files = [path for path in out.glob("cache/**/*") if path.is_file() and path.stat().st_size > LARGE]
+        for path in draw.sample(files, (len(files) + 1) // 2):
+            content, place = bytearray(path.read_bytes()), draw.randrange(path.stat().st_size)
+            content[place] ^= 1
+            path.write_bytes(content[:place] if damage == "truncated" else content)
+            seen.add("fired")
+        hub_bench.resumed(out, seen, f"{damage} {len(files)} files after SIGKILL before disk call {at}")
+
+    n_calls = whole.calls["any"]
+    each(trial, [(choose.randint(n_calls // 4, n_calls), n) for n in range(count_of("hub_damaged", 1))])
     assert seen.faults() == {}, seen.examples
 
 

@@ -71,9 +71,9 @@ class Profile:
         publish_texts(self.hub)
         return files
 
-    def python(self, *words: object) -> subprocess.CompletedProcess[str]:
-        """Run Python in a process that takes the small family and the stand-in for the real ones."""
-        path = os.pathsep.join(map(str, (self.folder, ROOT / "src", ROOT)))
+    def python(self, *words: object, small: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Python in a process that takes the stand-in and, if `small`, the small family for the real ones."""
+        path = os.pathsep.join(map(str, ([self.folder] if small else []) + [ROOT / "src", ROOT]))
         told = environment(self.address, self.folder / "cache/hub", PYTHONPATH=path, OMP_NUM_THREADS="1")
         told |= {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": str(self.folder / "ipython")}
         told |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
@@ -91,11 +91,14 @@ class Profile:
         """Run the sweep into the profile's own table."""
         return self.qid("sweep", self.sweep, "--table", self.table, "--records", self.folder / "measurements")
 
-    def page(self, chapter: str) -> str:
-        """Execute a chapter as `make book` does for this profile; return what its page shows as text."""
+    def page(self, chapter: str, small: bool) -> str:
+        """Execute a chapter as `make book` does for this profile; return what its page shows as text.
+
+        Only what measures takes the `small` family: other pages are about the catalogue's own.
+        """
         target = self.folder / f"executed/{chapter}.ipynb"
         parameters = ["device=cpu", f"sweep={self.sweep}", f"results_path={self.table}", "seed=0"]
-        done = self.python("book/execute.py", f"chapters/{chapter}.py", target, *parameters)
+        done = self.python("book/execute.py", f"chapters/{chapter}.py", target, *parameters, small=small)
         assert done.returncode == 0, f"{chapter}: {done.stderr[-3000:]}"
         return shown(nbformat.read(target, as_version=4))
 

@@ -39,9 +39,14 @@ def test_refusals_say_what_keeps_it(hub):
         with pytest.raises(HubError) as refused:
             listed(f"a/{name}")
         assert refused.value.standing == standing
-    hub.faults.listed = [Fault("status", status=429, retry_after=0, times=99)]
-    with pytest.raises(HubError, match="it answers 429") as refused:
-        listed("a/model")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("asked", [lambda: listed("a/model"), lambda: ask("a/model", "main")])
+def test_a_hub_that_stays_busy_cannot_be_reached_whatever_is_asked(hub, status, asked):
+    hub.faults.listed = [Fault("status", status=status, retry_after=0, times=99)]
+    with pytest.raises(HubError, match=f"the Hub can't be reached \\(it answers {status}\\)") as refused:
+        asked()
     assert refused.value.standing == UNREACHABLE
 
 

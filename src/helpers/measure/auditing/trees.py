@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote
 
 from huggingface_hub import constants
-from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import (  # type: ignore[attr-defined]  # they are, lazily
     build_hf_headers,
@@ -27,7 +26,6 @@ from helpers.measure.models.hub.revisions import (
     ANSWER_SECONDS,
     COMMIT,
     HASH,
-    UNREACHABLE,
     HubError,
     HubFile,
     Revision,
@@ -37,8 +35,6 @@ from helpers.table import disk
 from helpers.table.errors import SpecError
 from helpers.table.readers import read_json_mapping
 from helpers.table.records import from_mapping, summed, verified
-
-TOO_MANY = 429
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ def listed(repository: str) -> Listed:
             raise ValueError(f"{wrong!r:.80} as a commit")
         return Listed(repository, bool(said.get("gated")), commits)
     except Exception as error:
-        raise _refusal(error, repository) from None
+        raise refusal(error, repository) from None
 
 
 def tree(repository: str, revision: str, commit: str) -> Revision:
@@ -83,17 +79,10 @@ def tree(repository: str, revision: str, commit: str) -> Revision:
         listing = [RepoFile(**line) for line in lines if line["type"] == "file"]  # type: ignore[no-untyped-call]  # no types
         files = tuple(map(_file, listing))
     except Exception as error:
-        raise _refusal(error, f"{repository} at {revision}") from None
+        raise refusal(error, f"{repository} at {revision}") from None
     found = Revision(repository, revision, commit, files)
     disk.write_atomically(path, f"{json.dumps(summed(dataclasses.asdict(found)), indent=1)}\n".encode())
     return found
-
-
-def _refusal(error: Exception, label: str) -> HubError:
-    """Return what an error means: a Hub that stays busy or broken can't be reached, whatever is asked of it."""
-    if isinstance(error, HfHubHTTPError) and (error.response.status_code == TOO_MANY or error.response.is_server_error):
-        return HubError(f"{label}: {UNREACHABLE} (it answers {error.response.status_code})", UNREACHABLE)
-    return refusal(error, label)
 
 
 def _pages(address: str, **asked: str) -> Iterator[Any]:

@@ -72,6 +72,7 @@ def opened(cluster: Cluster, device: str, console: Console) -> Iterator["Client"
     Raises SpecError for a device that isn't there, a package that is missing, and a scheduler that doesn't answer.
     """
     distributed = needed("distributed")
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # `silence_logs` doesn't know the handler that rich has
     with contextlib.ExitStack() as stack:
         if cluster.where in KINDS:
             start = {"local": _local, "ssh": _ssh, "slurm": slurm_jobs}[cluster.where]
@@ -145,13 +146,19 @@ def _ssh(cluster: Cluster, device: str) -> Any:
     needed("asyncssh")
     from distributed.deploy.ssh import Worker
 
+    # Dask learns from a worker's log that it has started
+    spoken = {name: value for name, value in _options(device).items() if name != "silence_logs"}
     workers = []
     for host, n_workers in cluster.workers_by_host().items():
         for number in range(n_workers):
             env = {"CUDA_VISIBLE_DEVICES": str(number)} if device == "cuda" else {}
             options = {"address": host, "connect_options": {}, "remote_python": sys.executable}
-            workers.append({"cls": Worker, "options": options | {"kwargs": _options(device) | {"env": env}}})
-    return cluster_of(workers, None)
+            workers.append({"cls": Worker, "options": options | {"kwargs": spoken | {"env": env}}})
+    try:
+        return cluster_of(workers, None)
+    except Exception as error:  # of ssh, of the network, of a Python that isn't there: they have no base in common
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise SpecError(f"--cluster ssh: no workers on {', '.join(cluster.workers_by_host())} ({said})") from None
 
 
 def _options(device: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import httpx
 from huggingface_hub import ModelInfo, constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
+    HfHubHTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -23,6 +24,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # they are, l
 from helpers.table.errors import CheckpointError
 from helpers.table.records import given
 
+TOO_MANY = 429  # requests
 ANSWER_SECONDS = 60.0  # for one answer; what fails on the way is asked for again
 COMMIT, HASH = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{40}([0-9a-f]{24})?")  # they become names of files
 # What keeps a revision from being used; UNREACHABLE says nothing of the revision
@@ -106,11 +108,16 @@ def _file(listed: RepoSibling) -> HubFile:
 
 
 def refusal(error: Exception, label: str) -> HubError:
-    """Return what an error of HTTP, of its client, or of a page in place of JSON means: they have no base in common."""
+    """Return what an error of HTTP, of its client, or of a page in place of JSON means: they have no base in common.
+
+    A Hub that stays busy or broken (429, 5xx) can't be reached, whatever is asked of it.
+    """
     if isinstance(error, HubError):
         return error
     if isinstance(error, (OfflineModeIsEnabled, LocalEntryNotFoundError, httpx.TransportError)):
         return HubError(f"{label}: not in the local cache, and the Hub can't be reached", UNREACHABLE)
+    if isinstance(error, HfHubHTTPError) and (error.response.status_code == TOO_MANY or error.response.is_server_error):
+        return HubError(f"{label}: {UNREACHABLE} (it answers {error.response.status_code})", UNREACHABLE)
     standing = next((words for kind, words in REFUSALS.items() if isinstance(error, kind)), UNUSABLE)
     said = " ".join(str(error).split())  # all of it: the Hub's first line is a status, its reason is the last one
     return HubError(f"{label}: {said or type(error).__name__}", standing)
