@@ -63,6 +63,7 @@ from helpers.analyse.rows.study import (
 )
 from helpers.show.claims import claim
 from helpers.show.figures import qid
+from helpers.show.figures.sizes import name_at_ends
 from helpers.show.glue import put, put_all
 from helpers.show.numbers.trust import checkpoints as numbers
 from helpers.show.study_table import outstanding, study_table
@@ -255,7 +256,8 @@ drawn = [
     if run.model.name == both[0]
 ]
 figure, (of_pythia, of_tadpoles) = plt.subplots(1, 2, figsize=(8.6, 3.9))
-for size, style in reversed(size_styles(runs[N]).items()):
+sizes = size_styles(runs[N])
+for size, style in sizes.items():
     run = runs[runs[N] == size]
     of_pythia.plot(run[D], run["learning_rate"], color=style["color"], label=style["label"])
 labelled = set()
@@ -273,8 +275,8 @@ for run in drawn:
 for axes, title in ((of_pythia, "Pythia"), (of_tadpoles, "tadpoles")):
     axes.set(ylabel="learning rate (no unit)", title=title, ylim=(0, None))
     count_scale(axes, "x", TOKENS_LABEL)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4 if axes is of_pythia else 2)
-of_pythia.get_legend().set_title("size N")
+name_at_ends([of_pythia], sizes)
+of_tadpoles.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 put("fig_rates", figure)
 plt.close(figure)
 

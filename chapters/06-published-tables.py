@@ -123,10 +123,12 @@ plt.close("all")
 # **Three separate laws, one a bit width and without $P$, print all {glue:text}`three_prints:d` of {glue:text}`cells:d` cells to the last
 # digit, and no single law of the form of equation 8 does, whatever its four constants.**
 #
+# ```{dropdown} What the 2-bit digits settle
 # The 2-bit digits settle one more thing. Their $\beta$ lies between {glue:text}`beta_2_low:.4f` and {glue:text}`beta_2_high:.4f`;
 # that of the equation lies outside. Of all constants that round to those printed for equation 8, even the best miss the worst 2-bit
 # cell by {glue:text}`misses_2:.1f` times what rounding allows. It is a near miss, which is the point: the unified constants are almost
 # those of a law of 2 bits alone. A fit of QiD itself, not of its logarithm, would do that, since 2-bit values are the largest.
+# ```
 #
 # This matters beyond bookkeeping. The equation says that tokens and size act alike at every bit width. The three laws say they don't:
 # 3 and 4 bits have a steeper rise with tokens and a steeper fall with size. In our data 2 bits have the *highest* $\beta$

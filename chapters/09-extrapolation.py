@@ -159,10 +159,12 @@ numbers.ranking_table(stored)
 # On the hold-out that a practitioner has, larger *and* later, it is off by a factor of {glue:text}`later_default_factor:.2f`, and the power
 # law by {glue:text}`later_power_factor:.2f` ({glue:text}`later_runs:d` runs, two sizes).
 #
-# Does the ranking carry over? Its rank correlation with the later hold-outs is {glue:text}`inner_late:.2f` (last factor 4 of $D$)
+# ```{dropdown} Does the ranking carry over?
+# Its rank correlation with the later hold-outs is {glue:text}`inner_late:.2f` (last factor 4 of $D$)
 # and {glue:text}`inner_later:.2f` (larger and later). On models of others, one vote each, bits alone has
 # {glue:text}`outside_bits:.2f` and this law {glue:text}`outside_default:.2f`: no law is better there than knowing the bits. The next
 # sizes, predicted before they are trained, are its test.
+# ```
 #
 # ## Size and tokens in one picture
 #

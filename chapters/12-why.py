@@ -89,7 +89,7 @@ put_all(
 accounts.of_rates(read)
 ends = read.described[(read.described["schedule"] == "cooldown") & (read.described["learning_rate"] == 0)]
 changed = read.described[on_trunk(read.described) & read.described["change"].notna()]
-axes = figures.change_and_rounding(changed, ends, plt.subplots(figsize=(7.0, 3.0))[1])
+axes = figures.change_and_rounding(changed, ends, plt.subplots(figsize=(7.0, 2.5))[1])
 axes.axvline(LATE_TOKENS, color=PALE, linewidth=1.0, linestyle=":")
 put_all(
     fig_change=axes.figure,
@@ -128,10 +128,12 @@ plt.close("all")
 # - **Decay crosses.** At the end of all {glue:text}`n_ends:d` cooldowns the change is below the error of 3 bits,
 #   {glue:text}`end_3:.2f` times it on the mean.
 #
+# ```{dropdown} Between sizes, and by other yardsticks
 # Small change does go with large QiD (rank correlation {glue:text}`change_rank:.2f`), but only between sizes. At equal size and tokens the
 # slope of ln QiD in ln change can't be distinguished from zero, {glue:text}`slope_change:.2f` [{glue:text}`slope_change_low:.2f`,
 # {glue:text}`slope_change_high:.2f`]. And the yardstick is a choice: by doublings of tokens no width is ever crossed, by a fixed number of
 # updates 3 and 4 bits are ({doc}`appendix D <95-files-and-curvature>`).
+# ```
 #
 # ## What a step costs depends on the shape of the loss
 #
@@ -204,10 +206,12 @@ plt.close("all")
 #   {glue:text}`larger_sparing_more_high:.2f`]. In the small ones that is {glue:text}`sparing_beta_more:.2f`
 #   [{glue:text}`sparing_beta_more_low:.2f`, {glue:text}`sparing_beta_more_high:.2f`].
 #
-# **Why bits enter as they do.** KL is zero where both models agree and nowhere less, so it grows as the square of the error, and a grid of
+# ```{dropdown} Why bits enter as they do
+# KL is zero where both models agree and nowhere less, so it grows as the square of the error, and a grid of
 # $P$ bits has $2^P - 1$ steps: $\mathrm{KL} \propto (2^P - 1)^{-2}$ ({eq}`eq-quadratic-rule`, appendix D). From 4 to 8 bits the exponent of
 # $2^P - 1$ is {glue:text}`rule:.3f` [{glue:text}`rule_low:.3f`, {glue:text}`rule_high:.3f`] ({glue:text}`rule_runs:d` runs, GPTQ). At 3 bits
 # KL is {glue:text}`rule_over_3:.2f` times the rule's, at 2 bits {glue:text}`rule_over_2:.2f` times, and not the same at every checkpoint.
+# ```
 #
 # ## Outliers explain little in small models
 #
