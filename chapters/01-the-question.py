@@ -104,10 +104,11 @@ put_all(**numbers.one_measurement(one), **numbers.trunk(gptq), **numbers.two_eff
 put_all(**numbers.published(), **numbers.branches(ends, gptq, draws), **numbers.exercises(every_width))
 
 # %% [markdown]
-# The model, `tadpole-128x3`, has {glue:text}`n_parameters:s` parameters besides its embeddings and has read {glue:text}`one_tokens:s` tokens of
-# Python code. Its loss is {glue:text}`loss_16:.4f` nats per token in 16 bits and {glue:text}`loss_3:.4f` in 3. So its QiD is
-# {glue:text}`one_qid:.3f` nats per token, or {glue:text}`one_bits_per_byte:.3f` bits per byte, and its perplexity is multiplied by
-# {glue:text}`one_factor:.3f`.
+# The model, `tadpole-128x3`, has {glue:text}`n_parameters:s` parameters besides its embeddings and has read {glue:text}`one_tokens:s`
+# tokens of Python code. Its loss is {glue:text}`loss_16:.4f` nats per token in 16 bits and {glue:text}`loss_3:.4f` in 3.
+#
+# So its QiD is {glue:text}`one_qid:.3f` nats per token, or {glue:text}`one_bits_per_byte:.3f` bits per byte, and its perplexity is
+# multiplied by {glue:text}`one_factor:.3f`.
 #
 # The protocol belongs to such a number: the first {glue:text}`n_blocks:d` blocks of {glue:text}`block:d` tokens of each document are
 # scored, and the rounding saw {glue:text}`n_calibration:d` blocks of other text. By the shorter protocol of the sweep that you can repeat
@@ -163,9 +164,9 @@ put_all(**numbers.same_documents_twice(loss_3, difference))
 # token, what rounding adds {glue:text}`difference_lowest:.2f` to {glue:text}`difference_highest:.2f`. Strokes mark the means.
 # ```
 #
-# Over these {glue:text}`n_documents:d` documents the paired error is {glue:text}`paired_se:.4f` nats per token; two separate means
-# would give {glue:text}`unpaired_se:.4f`, {glue:text}`gain:.0f` times as much ({numref}`fig-paired`). The interval of QiD is
-# [{glue:text}`qid_low:.4f`, {glue:text}`qid_high:.4f`]; without pairing it would be ± {glue:text}`unpaired_half:.3f`.
+# Over these documents the paired error is {glue:text}`paired_se:.4f` nats per token; two separate means would give {glue:text}`gain:.0f`
+# times as much ({numref}`fig-paired`). The interval of QiD is [{glue:text}`qid_low:.4f`, {glue:text}`qid_high:.4f`]; without pairing it
+# would be ± {glue:text}`unpaired_half:.3f`.
 #
 # ## Two effects at a glance
 #
@@ -228,12 +229,15 @@ plt.close(figure)
 #
 # with $D$ the training tokens, $N$ the parameters without embeddings and $P$ the bits. Their exponents are
 # $\beta$ = {glue:text}`ouyang_beta:.2f`, $\alpha$ = {glue:text}`ouyang_alpha:.2f` and $\gamma$ = {glue:text}`ouyang_gamma:.2f`: twice
-# the tokens mean {glue:text}`doubling:.2f` times the QiD. {cite:t}`kumar2025precision` came to a similar place from other data, with
-# {glue:text}`kumar_tokens:.2f` for tokens and {glue:text}`kumar_size:.2f` for size, and an exponential of the bits.
+# the tokens mean {glue:text}`doubling:.2f` times the QiD.
+#
+# {cite:t}`kumar2025precision` came to a similar place from other data, with {glue:text}`kumar_tokens:.2f` for tokens and
+# {glue:text}`kumar_size:.2f` for size, and an exponential of the bits.
 #
 # By that law a model of {glue:text}`future_size:s` parameters trained on {glue:text}`future_tokens:s` tokens would lose
-# {glue:text}`future_qid:.2f` nats per token at 4 bits, a perplexity {glue:text}`future_factor:.1f` times as high. But that lies
-# {glue:text}`beyond:.0f` times beyond the tokens that the law was fitted to, and the paper's own table of predictions gives
+# {glue:text}`future_qid:.2f` nats per token at 4 bits, a perplexity {glue:text}`future_factor:.1f` times as high.
+#
+# But that lies {glue:text}`beyond:.0f` times beyond the tokens that the law was fitted to, and the paper's own table of predictions gives
 # {glue:text}`future_table:.2f` ({doc}`chapter 6 <06-published-tables>`).
 #
 # ## A dispute
@@ -249,14 +253,15 @@ plt.close(figure)
 # {glue:text}`learning_rate:.3f` in every model, and all sizes read the same batches. From {glue:text}`late_tokens:s` tokens on
 # nothing is turned down, and QiD still grows: decay is not *needed* for the effect, at this scale.
 #
-# It does add. From {glue:text}`n_branch_points:d` checkpoints of the trunk {glue:text}`n_branches:d` short branches were trained in which the
-# rate falls to zero. QiD at their ends is higher than the trunk's at the same tokens in {glue:text}`n_pairs_added:d` of
-# {glue:text}`n_pairs:d` pairs of a branch and a bit width, between
+# It does add. From checkpoints of the trunk short branches were trained in which the rate falls to zero. QiD at their ends is higher than
+# the trunk's at the same tokens in {glue:text}`n_pairs_added:d` of {glue:text}`n_pairs:d` pairs of a branch and a bit width, between
 # {glue:text}`92-what-else-moves-qid.ipynb::decay_least:.1f`- and {glue:text}`92-what-else-moves-qid.ipynb::decay_most:.1f`-fold at 3 bits
-# ({doc}`chapter 7 <07-tokens-or-decay>`). Tokens count among the branches too: of {glue:text}`branched_largest:s` parameters, the one that
-# ends after {glue:text}`last_end:s` tokens has {glue:text}`rise_decayed:.2f` times [{glue:text}`rise_decayed_low:.2f`,
-# {glue:text}`rise_decayed_high:.2f`] the QiD of the one that ends after {glue:text}`first_end:s`. Whether the growth would go on for a
-# thousand times as many tokens, these runs can't say: both sides may well be right, at different stages of training.
+# ({doc}`chapter 7 <07-tokens-or-decay>`).
+#
+# Tokens count among the branches too: of {glue:text}`branched_largest:s` parameters, the one that ends after {glue:text}`last_end:s` tokens
+# has {glue:text}`rise_decayed:.2f` times [{glue:text}`rise_decayed_low:.2f`, {glue:text}`rise_decayed_high:.2f`] the QiD of the one that
+# ends after {glue:text}`first_end:s`. Whether the growth would go on for a thousand times as many tokens, these runs can't say: both sides
+# may well be right, at different stages of training.
 #
 # ## Where the book goes
 #
@@ -295,11 +300,10 @@ plt.close(figure)
 #
 # ```{admonition} Answer
 # :class: dropdown
-# Yes, for both. Rounding moves the weights a little in a direction that training didn't choose, and on some text this helps by chance. The trunk was
-# rounded to more bits than this chapter shows, where QiD is close to zero. Its lowest QiD is
-# {glue:text}`ex_lowest:.5f` ± {glue:text}`ex_lowest_se:.5f` nats per token, with {glue:text}`ex_better:d` documents below zero. Of
-# {glue:text}`ex_n_all:d` means {glue:text}`ex_n_below:d` are negative, all with {glue:text}`ex_fewest_bits:d` bits or more.
-# Such values are kept in the fits: throwing them away would bend the law.
+# Yes, for both. Rounding moves the weights a little in a direction that training didn't choose, and on some text this helps by chance. The
+# trunk was rounded to more bits than this chapter shows, where QiD is close to zero. Its lowest QiD is {glue:text}`ex_lowest:.5f` ±
+# {glue:text}`ex_lowest_se:.5f` nats per token. Of {glue:text}`ex_n_all:d` means {glue:text}`ex_n_below:d` are negative, all with
+# {glue:text}`ex_fewest_bits:d` bits or more. Such values are kept in the fits: throwing them away would bend the law.
 # ```
 #
 # **4.** In {numref}`fig-glance` the largest model has the *higher* QiD at the very left. Think of a reason before you read chapter 4.

@@ -103,9 +103,16 @@ of_rows = pd.DataFrame({"scale": grid.scale.flatten(), "zero": grid.zero.flatten
 put_all(**numbers.by_hand(weights.numpy(), codes.numpy(), nearest.numpy(), of_rows, bits))
 
 # %% [markdown]
-# Take the second row, with {glue:text}`bits:d` bits and so {glue:text}`n_values:d` values. Its weights run from {glue:text}`row_low:s` to {glue:text}`row_high:.2f`, the
-# scale is {glue:text}`row_scale:.1f` and the zero point {glue:text}`row_zero:.0f`. Its first weight, {glue:text}`first_weight:.2f`, gets the
-# code {glue:text}`first_code:d`, which stands for {glue:text}`first_rounded:.2f`.
+# Take the second row, with {glue:text}`bits:d` bits and so {glue:text}`n_values:d` values. {numref}`tab-second-row` follows it from its
+# range to the code of its first weight.
+#
+# :::{table} The second row of the example, and its first weight.
+# :name: tab-second-row
+#
+# | smallest weight | largest weight | scale $s$ | zero point $z$ | first weight | its code | stands for |
+# | --- | --- | --- | --- | --- | --- | --- |
+# | {glue:text}`row_low:s` | {glue:text}`row_high:.2f` | {glue:text}`row_scale:.1f` | {glue:text}`row_zero:.0f` | {glue:text}`first_weight:.2f` | {glue:text}`first_code:d` | {glue:text}`first_rounded:.2f` |
+# :::
 #
 # To give each weight the code of its nearest grid point is **round-to-nearest**, RTN. No other choice on this grid keeps the *weights*
 # closer: they are off by {glue:text}`rms_nearest:.3f` (root mean square).
@@ -186,14 +193,16 @@ put_all(**numbers.first_correction(*arrays, history[1].numpy(), factor.numpy()))
 put_all(**numbers.corrected(*arrays, solution.weight.numpy(), hessian.numpy()))
 
 # %% [markdown]
-# In the second row the first weight went down by {glue:text}`first_error:.2f`. Divided
-# by $U_{11}$ = {glue:text}`u_11:.3f` and multiplied by $U_{12}$ = {glue:text}`u_12:s`, this lifts the second from
-# {glue:text}`second_before:.3f` to {glue:text}`second_after:.3f`. Its nearest grid point is now {glue:text}`second_gptq:.2f` instead of
-# {glue:text}`second_nearest:.2f`.
+# In the second row the first weight went down by {glue:text}`first_error:.2f`. That is divided by $U_{11}$ = {glue:text}`u_11:.3f` and
+# multiplied by $U_{12}$ = {glue:text}`u_12:s`.
+#
+# So the second weight rises from {glue:text}`second_before:.3f` to {glue:text}`second_after:.3f`. Its nearest grid point is now
+# {glue:text}`second_gptq:.2f` instead of {glue:text}`second_nearest:.2f`.
 #
 # Of the {glue:text}`n_codes:d` codes {glue:text}`n_changed:d` came out differently. Round-to-nearest loses {glue:text}`lost_nearest:.1%` of the
-# output's power by {eq}`eq-objective`, GPTQ {glue:text}`lost_gptq:.1%`. The weights themselves are further off than before,
-# {glue:text}`rms_gptq:.3f` against {glue:text}`rms_nearest:.3f`. That is the trade.
+# output's power by {eq}`eq-objective`, GPTQ {glue:text}`lost_gptq:.1%`.
+#
+# The weights themselves are further off than before, {glue:text}`rms_gptq:.3f` against {glue:text}`rms_nearest:.3f`. That is the trade.
 #
 # **Try it.** Round the matrix column by column, at other widths too.
 
@@ -272,9 +281,10 @@ put_all(model_name=last.model, layer_rows=n_rows, layer_columns=n_columns, n_tok
 # GPTQ loses less than round-to-nearest in all {glue:text}`n_layers:d` linear layers of {glue:text}`model_name:s`, at each bit width.
 # ```
 #
-# In {glue:text}`layer_name:s`, a matrix of {glue:text}`layer_rows:d` × {glue:text}`layer_columns:d`, round-to-nearest to 3 bits loses
-# {glue:text}`layer_rtn:.2%` of the output's power over {glue:text}`n_tokens:,d` tokens, GPTQ {glue:text}`layer_gptq:.2%`
-# ({numref}`fig-layers`). Over all layers and bit widths GPTQ is left with {glue:text}`ratio_lowest:.0%` to {glue:text}`ratio_highest:.0%` of what
+# In {glue:text}`layer_name:s` round-to-nearest to 3 bits loses {glue:text}`layer_rtn:.2%` of the output's power, GPTQ
+# {glue:text}`layer_gptq:.2%` ({numref}`fig-layers`).
+#
+# Over all layers and bit widths GPTQ is left with {glue:text}`ratio_lowest:.0%` to {glue:text}`ratio_highest:.0%` of what
 # round-to-nearest loses (median {glue:text}`ratio_median:.0%`). One bit less costs more than GPTQ gains: from 4 bits to 3 its loss grows
 # {glue:text}`bit_factor:.1f` times.
 #
@@ -300,8 +310,11 @@ claim(not report.failures, "; ".join(report.failures))
 #
 # ```{admonition} Answer
 # :class: dropdown
-# The row runs from {glue:text}`ex_low:s` to {glue:text}`ex_high:.2f`, in three steps, so $s$ = {glue:text}`ex_scale:.2f` and $z$ = {glue:text}`ex_zero:d`. The weight is
-# {glue:text}`ex_ratio:.2f` scales; rounded, plus $z$, that is code {glue:text}`ex_code:d`, which stands for {glue:text}`ex_rounded:.2f`.
+# The row runs from {glue:text}`ex_low:s` to {glue:text}`ex_high:.2f`, in three steps, so $s$ = {glue:text}`ex_scale:.2f` and $z$ =
+# {glue:text}`ex_zero:d`.
+#
+# The weight is {glue:text}`ex_ratio:.2f` scales; rounded, plus $z$, that is code {glue:text}`ex_code:d`, which stands for
+# {glue:text}`ex_rounded:.2f`.
 # ```
 #
 # **2.** A scale takes 16 bits and a zero point as many as a weight. How many bits does a weight really take at 3 bits with groups of

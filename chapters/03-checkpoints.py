@@ -63,6 +63,7 @@ from helpers.analyse.rows.study import (
 )
 from helpers.show.claims import claim
 from helpers.show.figures import qid
+from helpers.show.figures.sizes import name_at_ends
 from helpers.show.glue import put, put_all
 from helpers.show.numbers.trust import checkpoints as numbers
 from helpers.show.study_table import outstanding, study_table
@@ -172,10 +173,11 @@ put_all(
 )
 
 # %% [markdown]
-# A *quantized checkpoint* is a checkpoint under one way of rounding, as {cite:t}`ouyang2025lowbit`
-# count theirs: there are {glue:text}`n_quantized:,d` here and more than {glue:text}`ouyang_checkpoints:d` in the paper; other texts and
-# draws don't count. {glue:text}`outstanding:s` {glue:text}`mixed_runs:d` runs, {glue:text}`mixed_cooldowns:d` of them
-# cooldowns, are of `tadpole-mixed`, for chapters 13 to 16; a chapter that counts fewer runs leaves them out.
+# A *quantized checkpoint* is a checkpoint under one way of rounding, as {cite:t}`ouyang2025lowbit` count theirs: there are
+# {glue:text}`n_quantized:,d` here and more than {glue:text}`ouyang_checkpoints:d` in the paper; other texts and draws don't count.
+#
+# {glue:text}`outstanding:s` {glue:text}`mixed_runs:d` runs, {glue:text}`mixed_cooldowns:d` of them cooldowns, are of `tadpole-mixed`, for
+# chapters 13 to 16; a chapter that counts fewer runs leaves them out.
 #
 # **Held fixed, in every run:** the architecture, the tokenizer with its {glue:text}`vocabulary:,d` entries, the training text, batches of
 # {glue:text}`tokens_per_step:,d` tokens, the optimizer, and a warm-up of {glue:text}`n_warmup:d` steps. The order of the batches depends on the training seed
@@ -208,11 +210,12 @@ put_all(**numbers.curves(baselines))
 # The loss of every size of the trunk falls from each checkpoint to the next, and at every moment a larger one is better.
 # ```
 #
-# {numref}`fig-loss` holds {glue:text}`n_baselines:d` checkpoints in 16 bits, on {glue:text}`eval_tokens:,d` held-out tokens of
-# {glue:text}`n_documents:d` documents. At the end the largest model has a loss of {glue:text}`loss_largest:.3f` nats per token, with a 95%
-# interval of {glue:text}`loss_low:.3f` to {glue:text}`loss_high:.3f` over documents. The smallest has {glue:text}`gap:.3f` more
-# ({glue:text}`gap_low:.3f` to {glue:text}`gap_high:.3f`, paired). None has finished learning: after {glue:text}`before_last:s` tokens they still gain
-# {glue:text}`still_lowest:.3f` to {glue:text}`still_highest:.3f` nats.
+# {numref}`fig-loss` holds {glue:text}`n_baselines:d` checkpoints in 16 bits, on {glue:text}`n_documents:d` held-out documents. None has
+# finished learning: after {glue:text}`before_last:s` tokens they still gain at least {glue:text}`still_lowest:.3f` nats.
+#
+# At the end the largest model has a loss of {glue:text}`loss_largest:.3f` nats per token [{glue:text}`loss_low:.3f`,
+# {glue:text}`loss_high:.3f`] (95%, over documents). The smallest has {glue:text}`gap:.3f` more [{glue:text}`gap_low:.3f`,
+# {glue:text}`gap_high:.3f`] (paired).
 #
 # A loss per token needs its tokenizer named. Ours is a byte-level BPE, small so that the embeddings don't outweigh the models. Its
 # tokens are {glue:text}`bytes_per_token:.2f` bytes long on average, so its nats per token are not those of other papers. In bits
@@ -253,7 +256,8 @@ drawn = [
     if run.model.name == both[0]
 ]
 figure, (of_pythia, of_tadpoles) = plt.subplots(1, 2, figsize=(8.6, 3.9))
-for size, style in reversed(size_styles(runs[N]).items()):
+sizes = size_styles(runs[N])
+for size, style in sizes.items():
     run = runs[runs[N] == size]
     of_pythia.plot(run[D], run["learning_rate"], color=style["color"], label=style["label"])
 labelled = set()
@@ -271,8 +275,8 @@ for run in drawn:
 for axes, title in ((of_pythia, "Pythia"), (of_tadpoles, "tadpoles")):
     axes.set(ylabel="learning rate (no unit)", title=title, ylim=(0, None))
     count_scale(axes, "x", TOKENS_LABEL)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4 if axes is of_pythia else 2)
-of_pythia.get_legend().set_title("size N")
+name_at_ends([of_pythia], sizes)
+of_tadpoles.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 put("fig_rates", figure)
 plt.close(figure)
 
@@ -295,10 +299,9 @@ put_all(**numbers.public_rates(runs), cut=CUT, pythia_lr_at_cut=at_cut["pythia-1
 # ```
 #
 # Two ties show in Pythia ({numref}`fig-rates`). At step {glue:text}`cut:,d`, the last one in the fit of {cite:t}`ouyang2025lowbit`, the
-# rate is down to {glue:text}`pythia_lr_at_cut:.0%` of its peak. And over the sizes of that fit the peak falls
-# {glue:text}`peak_factor:.0f` times while $N$ grows {glue:text}`peak_sizes:.0f` times (over all of Pythia from
-# {glue:text}`peak_highest:g` to {glue:text}`peak_lowest:g`). An exponent fitted to such a family holds part of an effect of the
-# learning rate: the objection of {cite:t}`catalan2025dynamics`, which no fit to these checkpoints alone can answer.
+# rate is down to {glue:text}`pythia_lr_at_cut:.0%` of its peak. And over the sizes of that fit the peak falls {glue:text}`peak_factor:.0f`
+# times while $N$ grows {glue:text}`peak_sizes:.0f` times. An exponent fitted to such a family holds part of an effect of the learning rate:
+# the objection of {cite:t}`catalan2025dynamics`, which no fit to these checkpoints alone can answer.
 #
 # How strong are the ties? Take the checkpoints after warm-up and four variables: $\ln N,$ $\ln D,$ the logarithm of the peak rate, and the
 # *phase*, the rate's share of its peak, each scaled to a standard deviation of 1. The **condition number** of that table is its
@@ -327,10 +330,11 @@ put_all(**numbers.design(*designs.values(), trained, peak))
 # %% [markdown]
 # In Pythia all four vary, but so nearly together that the condition number is {glue:text}`condition_pythia:.0f`. The trunk has rank
 # {glue:text}`rank_trunk:d`, for it moves $N$ and $D$ alone. The whole study tells all four apart, with a condition number of
-# {glue:text}`condition_study:.2f`. That doesn't say how precise an estimate will be: of the {glue:text}`n_after_warmup:d` checkpoints
-# {glue:text}`n_other_peak:d` have another peak, in {glue:text}`other_peak_models:d` sizes, and {glue:text}`n_decaying:d` were made
-# while the rate fell. Curvature and outliers of each checkpoint, and whether the files are what they say, are in
-# {doc}`appendix D <95-files-and-curvature>`.
+# {glue:text}`condition_study:.2f`.
+#
+# That doesn't say how precise an estimate will be: of the {glue:text}`n_after_warmup:d` checkpoints {glue:text}`n_other_peak:d` have
+# another peak, in {glue:text}`other_peak_models:d` sizes, and {glue:text}`n_decaying:d` were made while the rate fell. Curvature and
+# outliers of each checkpoint, and whether the files are what they say, are in {doc}`appendix D <95-files-and-curvature>`.
 
 # %% tags=["remove-cell"]
 put_all(**numbers.seeds_and_depths(losses, [ours.loc[name, N] for name in both]))
@@ -400,7 +404,7 @@ put_all(
 # Train at a constant rate, and from several checkpoints branch off a short run in which the rate falls to zero. Compare the ends of the branches with
 # each other (tokens differ, decay is the same) and with the run they left (decay differs, tokens are the same, if it has checkpoints where they end).
 # {cite:t}`catalan2025dynamics` did this, and so does the study: for one size its {glue:text}`ex_cooldowns:d` cooldowns take
-# {glue:text}`ex_updates:,d` updates beside the {glue:text}`ex_main:,d` of the trunk, {glue:text}`ex_cost:.0%` more. Whole runs to the same ends would
+# {glue:text}`ex_updates:,d` updates, {glue:text}`ex_cost:.0%` more than the trunk alone. Whole runs to the same ends would
 # take {glue:text}`ex_whole:,d`.
 # ```
 

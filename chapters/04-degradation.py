@@ -146,11 +146,12 @@ training(measured, read_checkpoints("results/checkpoints.parquet").to_pandas(), 
 # ## Before {glue:text}`early_tokens:s` tokens
 #
 # Early in training another story is told. The 2-bit QiD of the largest model first *falls*, from {glue:text}`large_first:.3f` to
-# {glue:text}`large_dip:.3f` at {glue:text}`large_dip_tokens:s` tokens, and isn't back at its start when
-# {glue:text}`early_tokens:s` are reached. Of all {glue:text}`early_steps:d` early steps {glue:text}`early_down:d` go down, none in
-# a model below {glue:text}`early_down_smallest:s` parameters. The learning rate warms up in part of this time, and the model learns
-# what is easy. A power of $D$ through all of it would be a bad summary, so chapter 5 fits beyond the cut, and shows what that
-# choice does.
+# {glue:text}`large_dip:.3f` at {glue:text}`large_dip_tokens:s` tokens, and isn't back at its start when {glue:text}`early_tokens:s` are
+# reached.
+#
+# Of all {glue:text}`early_steps:d` early steps {glue:text}`early_down:d` go down, none in a model below {glue:text}`early_down_smallest:s`
+# parameters. The learning rate warms up in part of this time, and the model learns what is easy. A power of $D$ through all of it would be
+# a bad summary, so chapter 5 fits beyond the cut, and shows what that choice does.
 #
 # ## Size
 #

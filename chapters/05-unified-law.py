@@ -22,7 +22,7 @@
 # - **Finding.** QiD goes as a power of the tokens with β = {glue:text}`beta:.2f` [{glue:text}`beta_low:.2f`,
 #   {glue:text}`beta_high:.2f`] (95%, over runs and steps), but β differs with the size and with the window of tokens: no single
 #   exponent holds.
-# - **How sure.** {glue:text}`rows:d` rows of {glue:text}`runs:d` runs, up to {glue:text}`box_size_high:s` parameters and
+# - **How sure.** {glue:text}`runs:d` runs, up to {glue:text}`box_size_high:s` parameters and
 #   {glue:text}`box_tokens_high:s` tokens, 2 to 4 bits, a constant learning rate. The law's typical miss is
 #   {glue:text}`typical_error:.0%`. Beyond 4 bits it predicts too much.
 # - **Use it for.** Summing up rows inside the box that was fitted. To predict, take the default law of
@@ -75,10 +75,9 @@ use_house_style()
 #
 # ## What is fitted
 #
-# The rows are those of {doc}`chapter 4 <04-degradation>`: GPTQ in asymmetric groups of 32, {glue:text}`runs:d` sizes, one training run
-# each at a constant learning rate. Like the paper we fit {glue:text}`box_bits_low:.0f` to {glue:text}`box_bits_high:.0f` bits. We use the
-# checkpoints from {glue:text}`early_tokens:s` to {glue:text}`box_tokens_high:s` tokens, the last of which have read the training text
-# {glue:text}`epochs:.1f` times.
+# The rows are those of {doc}`chapter 4 <04-degradation>`: GPTQ in asymmetric groups of 32, one training run a size at a constant learning
+# rate. Like the paper we fit {glue:text}`box_bits_low:.0f` to {glue:text}`box_bits_high:.0f` bits, over the checkpoints from
+# {glue:text}`early_tokens:s` to {glue:text}`box_tokens_high:s` tokens.
 
 # %%
 measured = read_table("results/measurements.parquet").to_pandas()
@@ -110,7 +109,7 @@ plt.close("all")
 # its own scale, so that a value at or below zero stays in the data.
 #
 # ```{dropdown} What the scatter τ does to the weight of rows
-# Here $\tau$ is {glue:text}`tau:.3f`, and the median paired error is {glue:text}`median_se:.1%` of QiD. With $\tau$ each bit width has about
+# With $\tau$ each bit width has about
 # a third of the information on the exponents: {glue:text}`share_2:.0%` at 2 bits and {glue:text}`share_4:.0%` at 4. Weighted by the paired
 # errors alone, $\tau = 0$, the shares would be {glue:text}`pure_2:.0%` and {glue:text}`pure_4:.0%`: large values are measured with a small
 # *relative* error, and 2-bit rows would decide the exponents for all.
@@ -151,10 +150,9 @@ plt.close("all")
 # ```
 #
 # The points of {numref}`fig-residuals` don't scatter about one. They run along lines, and the lines of different sizes cross. The smallest
-# model begins at {glue:text}`small_first:.2f` of the law, climbs to {glue:text}`small_top:.2f` and ends at {glue:text}`small_last:.2f`
-# (means over the bit widths). The largest climbs from {glue:text}`large_first:.2f` to {glue:text}`large_last:.2f`. The
-# {glue:text}`sizes_back:d` sizes below {glue:text}`back_below:s` parameters end below the law, the others above it. The law is wrong in a
-# systematic way, far beyond the paired errors.
+# model begins at {glue:text}`small_first:.2f` of the law, climbs to {glue:text}`small_top:.2f` and falls back (means over the bit widths).
+# The largest climbs to {glue:text}`large_last:.2f`. The sizes below {glue:text}`back_below:s` parameters end below the law, the others
+# above it. The law is wrong in a systematic way, far beyond the paired errors.
 #
 # ## Where it breaks
 #
@@ -166,16 +164,16 @@ plt.close("all")
 # text and in later ones. Right: the exponent of $N$, one number of tokens at a time. A separable law would draw level lines.
 # ```
 #
-# Fit a straight line in logarithms to one size at a time. Within the first epoch over the text the smallest model
-# ({glue:text}`smallest:s` parameters) has an exponent of $D$ of {glue:text}`first_smallest:.2f` and the largest ({glue:text}`largest:s`) one of
-# {glue:text}`first_largest:.2f`. In later epochs it is the other way round: {glue:text}`later_smallest:.2f` and
-# {glue:text}`later_largest:.2f`.
+# Fit a straight line in logarithms to one size at a time. Within the first epoch over the text the smallest model has an exponent of $D$ of
+# {glue:text}`first_smallest:.2f` and the largest one of {glue:text}`first_largest:.2f`. In later epochs it is the other way round:
+# {glue:text}`later_smallest:.2f` and {glue:text}`later_largest:.2f`.
 #
-# Between the two the exponent falls by {glue:text}`slower:.2f` [{glue:text}`slower_low:.2f`, {glue:text}`slower_high:.2f`] (mean and
-# {glue:text}`level:.0%` interval over runs). It falls in {glue:text}`slower_sizes:d` of {glue:text}`runs:d` sizes, and rises in the largest.
-# "Later" is two things here: more tokens, and text that was read before. The trunk can't distinguish them, since all sizes begin to repeat at
-# the same moment. Runs on a part of the text can ({numref}`tab-part`): at equal tokens, twice through it is {glue:text}`92-what-else-moves-qid.ipynb::part_kl_2_mean:.2f` times the KL
-# [{glue:text}`92-what-else-moves-qid.ipynb::part_kl_2_low:.2f`, {glue:text}`92-what-else-moves-qid.ipynb::part_kl_2_high:.2f`] of once, four times {glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_mean:.2f` [{glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_low:.2f`, {glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_high:.2f`] (three sizes, 95% over them).
+# Between the two the exponent falls by {glue:text}`slower:.2f` [{glue:text}`slower_low:.2f`, {glue:text}`slower_high:.2f`] (95%, over
+# runs). It falls in {glue:text}`slower_sizes:d` of {glue:text}`runs:d` sizes, and rises in the largest. "Later" is two things here: more
+# tokens, and text that was read before. The trunk can't distinguish them, since all sizes begin to repeat at the same moment. Runs on a
+# part of the text can ({numref}`tab-part`): at equal tokens, four times through it is
+# {glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_mean:.2f` times the KL [{glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_low:.2f`,
+# {glue:text}`92-what-else-moves-qid.ipynb::part_kl_4_high:.2f`] of once (three sizes, 95% over them).
 #
 # Or fit one number of tokens at a time (right). The exponent of $N$ goes from {glue:text}`alpha_first:.2f` at {glue:text}`first_tokens:s` tokens to
 # {glue:text}`alpha_most:.2f` at {glue:text}`most_tokens:s`: early in training size doesn't help at all.
@@ -190,7 +188,7 @@ plt.close("all")
 #
 # Better, though not perfectly. The laws of one bit width have $\beta$ of {glue:text}`beta_at_2:.2f`, {glue:text}`beta_at_3:.2f` and
 # {glue:text}`beta_at_4:.2f` for 2, 3 and 4 bits, within the interval of the joint fit; so are their $\alpha$. Within a run the difference
-# shows all the same: at {glue:text}`beta_step_sizes:d` of {glue:text}`runs:d` sizes 2 bits have a higher $\beta$ than 4 bits, by
+# shows all the same: 2 bits have a higher $\beta$ than 4 bits, by
 # {glue:text}`beta_step:.2f` on average [{glue:text}`beta_step_low:.2f`, {glue:text}`beta_step_high:.2f`] (over runs). In the paper's own table 2 bits
 # have the lowest $\beta$ ({doc}`chapter 6 <06-published-tables>`).
 #
@@ -201,8 +199,7 @@ plt.close("all")
 # ## Where the data begin
 #
 # With every checkpoint from the first on, $\tau$ is {glue:text}`tau_all:.2f`: the law is far off. Later beginnings make it fit better, down
-# to {glue:text}`tau_latest:.2f` beyond {glue:text}`latest_cut:s` tokens. But $\beta$ goes along: it is {glue:text}`beta_most:.2f` at most and
-# {glue:text}`beta_latest:.2f` at the latest cut.
+# to {glue:text}`tau_latest:.2f` beyond {glue:text}`latest_cut:s` tokens. But $\beta$ goes along, down to {glue:text}`beta_latest:.2f` there.
 #
 # And it matters where the data end. Beyond {glue:text}`late_cut:s` tokens $\beta$ is {glue:text}`beta_late:.2f` [{glue:text}`beta_late_low:.2f`,
 # {glue:text}`beta_late_high:.2f`]. The rows of the first epoch alone give {glue:text}`beta_one_epoch:.2f`
@@ -228,6 +225,7 @@ put_all(default_law=default.name, new_run_level=new_run_level)
 # %% [markdown]
 # ## Where the law is valid
 #
+# ```{dropdown} The ranges that were fitted
 # :::{table} The ranges that were fitted, for one architecture, one kind of text, a constant learning rate and GPTQ in asymmetric groups of 32.
 # :name: tab-box
 #
@@ -239,6 +237,7 @@ put_all(default_law=default.name, new_run_level=new_run_level)
 # | stored bits, with scales and zero points | {glue:text}`stored_2:.2f` | {glue:text}`stored_4:.2f` |
 # | tokens per parameter $D/N$ | {glue:text}`ratio_low:.0f` | {glue:text}`ratio_high:.0f` |
 # :::
+# ```
 #
 # Beyond 4 bits the law predicts too much, in every run. Without the largest size it predicts that size on average, but not its last rows. The
 # published law, constants and all, misses our rows, which lie outside its box. All three are in {doc}`appendix B <93-methods-and-the-law>`.

@@ -60,9 +60,10 @@ use_house_style()
 #
 # The paper's Table 1 asks at how many training tokens $D$ a model of $N$ parameters reaches a given QiD (nats per token) when its
 # weights are rounded to $P$ bits. It has {glue:text}`cells:d` cells: {glue:text}`sizes:s` parameters, {glue:text}`widths:s` bits, a
-# QiD of {glue:text}`levels:s`. Tokens are printed in units of $10^{12}$ with {glue:text}`decimals:d` decimals. Its equation 8 is
-# {eq}`eq-unified` with $k$ = {glue:text}`k:.3f`, $\beta$ = {glue:text}`beta:.4f`, $\alpha$ = {glue:text}`alpha:.4f` and $\gamma$ =
-# {glue:text}`gamma:.4f`.
+# QiD of {glue:text}`levels:s`. Tokens are printed in units of $10^{12}$.
+#
+# Its equation 8 is {eq}`eq-unified` with $k$ = {glue:text}`k:.3f`, $\beta$ = {glue:text}`beta:.4f`, $\alpha$ = {glue:text}`alpha:.4f` and
+# $\gamma$ = {glue:text}`gamma:.4f`.
 
 # %%
 cells = pd.read_csv("data/published/ouyang2024_table1.csv")
@@ -122,10 +123,12 @@ plt.close("all")
 # **Three separate laws, one a bit width and without $P$, print all {glue:text}`three_prints:d` of {glue:text}`cells:d` cells to the last
 # digit, and no single law of the form of equation 8 does, whatever its four constants.**
 #
+# ```{dropdown} What the 2-bit digits settle
 # The 2-bit digits settle one more thing. Their $\beta$ lies between {glue:text}`beta_2_low:.4f` and {glue:text}`beta_2_high:.4f`;
 # that of the equation lies outside. Of all constants that round to those printed for equation 8, even the best miss the worst 2-bit
 # cell by {glue:text}`misses_2:.1f` times what rounding allows. It is a near miss, which is the point: the unified constants are almost
 # those of a law of 2 bits alone. A fit of QiD itself, not of its logarithm, would do that, since 2-bit values are the largest.
+# ```
 #
 # This matters beyond bookkeeping. The equation says that tokens and size act alike at every bit width. The three laws say they don't:
 # 3 and 4 bits have a steeper rise with tokens and a steeper fall with size. In our data 2 bits have the *highest* $\beta$
@@ -141,8 +144,10 @@ plt.close("all")
 # $$ (eq-loss16)
 #
 # all losses in nats per token, $N_c$ = {glue:text}`n_c:s` parameters, $D_c$ = {glue:text}`d_c:s` tokens, $\alpha_N$ =
-# {glue:text}`alpha_n:.3f` and $\alpha_D$ = {glue:text}`alpha_d:.3f` (no unit). Guessing uniformly among the $V$ =
-# {glue:text}`vocabulary:,d` entries of Pythia's vocabulary costs $\ln V$ = {glue:text}`guessing:.2f` nats.
+# {glue:text}`alpha_n:.3f` and $\alpha_D$ = {glue:text}`alpha_d:.3f` (no unit).
+#
+# Guessing uniformly among the $V$ = {glue:text}`vocabulary:,d` entries of Pythia's vocabulary costs $\ln V$ = {glue:text}`guessing:.2f`
+# nats.
 #
 # ```{glue:figure} fig_losses
 # :name: fig-losses
@@ -153,9 +158,8 @@ plt.close("all")
 # ```
 #
 # By equations 3 and 8 the best a {glue:text}`small:s` model can do at 2 bits is at {glue:text}`turn_7b_2:s` tokens, and at 4 bits at
-# {glue:text}`turn_7b_4:s`; for {glue:text}`large:s` it is {glue:text}`turn_405b_2:s` and {glue:text}`turn_405b_4:s`. Training it further
-# would make the *rounded* model worse. The 2-bit turns lie inside the range of tokens that was fitted, up to
-# {glue:text}`box_tokens:s`; those of 4 bits, and all sizes above {glue:text}`box_size:s`, lie beyond it.
+# {glue:text}`turn_7b_4:s`. Training it further would make the *rounded* model worse. The 2-bit turns lie inside the range of tokens that
+# was fitted; those of 4 bits, and much larger models, lie beyond it.
 #
 # ## Do our models turn?
 #
@@ -171,17 +175,15 @@ plt.close("all")
 # fewer tokens than they say when extended to such sizes. Band: the sizes that were fitted.
 # ```
 #
-# At 2 bits the loss of all {glue:text}`runs:d` sizes turns, at {glue:text}`two_first:s` tokens for the smallest
-# model and at {glue:text}`two_last:s` for the largest. From there to {glue:text}`last_tokens:s` tokens the smallest
-# ({glue:text}`smallest:s` parameters) loses {glue:text}`rise_smallest:.2f` nats, the largest ({glue:text}`largest:s`)
-# {glue:text}`rise_largest:.3f` ± {glue:text}`rise_largest_se:.3f` (paired error). At 3 bits the {glue:text}`turned_3:d` smallest have
-# turned, up to {glue:text}`three_largest:s` parameters, by at most {glue:text}`three_rise_high:.3f` nats; at 4 bits none has. "Not yet" says
-# nothing about later.
+# At 2 bits the loss of every size turns, at {glue:text}`two_first:s` tokens for the smallest model and at {glue:text}`two_last:s` for the
+# largest. From there on the smallest loses {glue:text}`rise_smallest:.2f` nats, the largest {glue:text}`rise_largest:.3f` ±
+# {glue:text}`rise_largest_se:.3f` (paired error). At 3 bits only the smallest have turned, at 4 bits none has. "Not yet" says nothing about
+# later.
 #
 # So the idea holds here without any formula. The paper's numbers don't carry over: extended down to our sizes, equations 3 and 8 put the
 # 2-bit turn at {glue:text}`law_over_smallest:.0f` times our tokens for the smallest and {glue:text}`law_over_largest:.0f` times for the
 # largest. The slope is another matter: our turns move as $N$ to the power {glue:text}`turn_slope:.2f` [{glue:text}`turn_slope_low:.2f`,
-# {glue:text}`turn_slope_high:.2f`] ({glue:text}`level:.0%`, over runs), the equations' as {glue:text}`law_slope:.2f`.
+# {glue:text}`turn_slope_high:.2f`] (95%, over runs), the equations' as {glue:text}`law_slope:.2f`.
 #
 # Three cautions. The turn is known no better than checkpoints are spaced, a factor of about {glue:text}`spacing:.2f`. The errors come
 # from documents alone, and how one run wobbles from checkpoint to checkpoint is not in them, which concerns the small 3-bit rises above
@@ -207,7 +209,7 @@ plt.close("all")
 # so such a value isn't impossible. But {glue:text}`worst_paper:.0f` nats of degradation describe no model that anyone would keep. A
 # power law has no place where it ends; these values show that it must.
 #
-# For {glue:text}`small:s` at 4 bits equation 8 says {glue:text}`small_4:.2f` nats, the three laws of the same paper
+# At 4 bits equation 8 says for the smaller model {glue:text}`small_4:.2f` nats, the three laws of the same paper
 # {glue:text}`small_4_three:.2f`, Kumar et al. {glue:text}`small_4_kumar:.2f`, and ours {glue:text}`small_4_ours:.2f`
 # [{glue:text}`small_4_ours_low:.2f`, {glue:text}`small_4_ours_high:.2f`]. That spread, not the interval of any one fit, is the honest
 # uncertainty. It may still be too small: all four are powers of $D$, and if QiD bends, all four miss it together. All values, how far they

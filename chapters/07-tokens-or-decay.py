@@ -22,9 +22,8 @@
 # - **Finding.** Taking the learning rate down to zero multiplies QiD at 3 bits by {glue:text}`end_3_mean:.2f`
 #   [{glue:text}`end_3_low:.2f`, {glue:text}`end_3_high:.2f`] (mean, 95% over sizes). Most of the growth along training is
 #   there without it.
-# - **How sure.** {glue:text}`cooldown_runs:d` cooldowns of {glue:text}`cooldown_sizes:d` sizes up to
-#   {glue:text}`largest_size:s` parameters; over size and tokens the factor goes from {glue:text}`surface_range_low:.1f` to
-#   {glue:text}`surface_range_high:.1f`. Nothing here was trained on more than {glue:text}`trunk_last:s` tokens.
+# - **How sure.** {glue:text}`cooldown_runs:d` cooldowns of {glue:text}`cooldown_sizes:d` sizes up to {glue:text}`largest_size:s`
+#   parameters; the factor changes with size and tokens. Nothing here was trained on more than {glue:text}`trunk_last:s` tokens.
 # - **Use it for.** Comparing recipes by the loss after rounding. An exponent of tokens should not be read off one run whose
 #   rate decays.
 # ```
@@ -106,14 +105,14 @@ plt.close("all")
 # ```
 #
 # **Claim: the error is nearly flat while the rate is constant. Here it isn't.** QiD rises in {glue:text}`pieces_rising:d` of
-# {glue:text}`pieces:d` pieces of training ({glue:text}`trunk_sizes:d` sizes, three bit widths). Over {glue:text}`whole_times:.1f` times more
-# tokens it becomes {glue:text}`whole_low:.1f` to {glue:text}`whole_high:.1f` times as large.
+# {glue:text}`pieces:d` pieces of training (all sizes, three bit widths). Over {glue:text}`whole_times:.1f` times more tokens it becomes at
+# least {glue:text}`whole_low:.1f` times as large.
 #
 # At 3 bits one doubling of the tokens multiplies QiD by {glue:text}`doubling_3_0.25_mean:.2f` [{glue:text}`doubling_3_0.25_low:.2f`, {glue:text}`doubling_3_0.25_high:.2f`] in the second quarter of the first pass through the text, and in
 # the third and fourth pass still by {glue:text}`doubling_3_2_mean:.2f` [{glue:text}`doubling_3_2_low:.2f`, {glue:text}`doubling_3_2_high:.2f`].
-# Growth slows down in the {glue:text}`slowed:d` sizes up to {glue:text}`slowed_to:s` parameters. In the larger it doesn't: at
-# {glue:text}`trunk_largest:s` the factor is {glue:text}`largest_0.5:.2f` in the second half of the first pass and {glue:text}`largest_2:.2f`
-# in the last two.
+#
+# Growth slows down in the sizes up to {glue:text}`slowed_to:s` parameters. In the larger it doesn't: at {glue:text}`trunk_largest:s` the
+# factor is {glue:text}`largest_0.5:.2f` in the second half of the first pass and {glue:text}`largest_2:.2f` in the last two.
 #
 # ## What decay adds at equal tokens
 #
@@ -131,10 +130,9 @@ plt.close("all")
 # It matters when the rate falls. At 2 bits the first cooldowns, which end at {glue:text}`first_end:s` tokens, add a factor of {glue:text}`end_first_2_mean:.2f` [{glue:text}`end_first_2_low:.2f`, {glue:text}`end_first_2_high:.2f`];
 # the last, at {glue:text}`last_end:s`, add {glue:text}`end_last_2_mean:.2f` [{glue:text}`end_last_2_low:.2f`, {glue:text}`end_last_2_high:.2f`].
 #
-# **A surface, not a number.** With the cooldowns of the second runs, {glue:text}`surface_n:d` of {glue:text}`surface_runs:d` runs up to
-# {glue:text}`surface_largest:s` parameters, we fit $\ln r = a + b \ln D + c \ln N$. From {glue:text}`surface_tokens_first:s` to
-# {glue:text}`surface_tokens_last:s` tokens its factor at 3 bits goes from {glue:text}`surface_range_low:.2f` to
-# {glue:text}`surface_range_high:.2f`.
+# **A surface, not a number.** With the cooldowns of the second runs we fit $\ln r = a + b \ln D + c \ln N$. From
+# {glue:text}`surface_tokens_first:s` to {glue:text}`surface_tokens_last:s` tokens its factor at 3 bits goes from
+# {glue:text}`surface_range_low:.2f` to {glue:text}`surface_range_high:.2f`.
 #
 # More tokens, more decay: in KL at 4 bits, whose noise is smaller, the slope in $\ln D$ is {glue:text}`surface_tokens_value:s`
 # [{glue:text}`surface_tokens_low:s`, {glue:text}`surface_tokens_high:s`] (over runs). That decay adds less in larger models is likely but not
@@ -178,8 +176,10 @@ plt.close("all")
 #
 # Is decay only a short way to a lower loss, with the QiD that goes with it? In the small models it is: at equal loss the cooldowns have
 # {glue:text}`loss_smallest_2:.2f` of the trunk's QiD at 2 bits at {glue:text}`smallest_size:s` parameters. At {glue:text}`largest_size:s` they
-# have {glue:text}`loss_largest_2:.2f`: there decay is the cheaper way to a lower loss. But the loss is not all. At 3 bits averages have
-# {glue:text}`loss_average_3_mean:.2f` of it and ends of cosines {glue:text}`loss_cosine_3_mean:.2f` [{glue:text}`loss_cosine_3_low:.2f`, {glue:text}`loss_cosine_3_high:.2f`]. The path matters.
+# have {glue:text}`loss_largest_2:.2f`: there decay is the cheaper way to a lower loss.
+#
+# But the loss is not all. At 3 bits averages have {glue:text}`loss_average_3_mean:.2f` of it and ends of cosines
+# {glue:text}`loss_cosine_3_mean:.2f` [{glue:text}`loss_cosine_3_low:.2f`, {glue:text}`loss_cosine_3_high:.2f`]. The path matters.
 #
 # **Claim: a higher peak rate lowers the error at equal loss. Here too, at all {glue:text}`rate_sizes:d` sizes tried.** At 3 bits half the
 # rate gives {glue:text}`half_loss_3_ratio:.2f` [{glue:text}`half_loss_3_low:.2f`, {glue:text}`half_loss_3_high:.2f`] of the trunk's QiD and twice the rate {glue:text}`double_loss_3_ratio:.2f` [{glue:text}`double_loss_3_low:.2f`, {glue:text}`double_loss_3_high:.2f`].
@@ -246,9 +246,10 @@ plt.close("all")
 #
 # Neither: look at the loss after rounding, which is what one gets. At {glue:text}`last_end:s` tokens and 3 bits the cooldown of
 # {glue:text}`largest_size:s` parameters has {glue:text}`choice_cooldown:.3f` nats per token after rounding and its trunk
-# {glue:text}`choice_trunk:.3f`. Decay raised QiD by {glue:text}`choice_qid:.3f` and lowered the 16-bit loss by
-# {glue:text}`choice_loss:.3f`, so it is worth it there. At 2 bits the loss after rounding is {glue:text}`choice_cooldown_2:.3f`
-# against {glue:text}`choice_trunk_2:.3f`.
+# {glue:text}`choice_trunk:.3f`.
+#
+# Decay raised QiD by {glue:text}`choice_qid:.3f` and lowered the 16-bit loss by {glue:text}`choice_loss:.3f`, so it is worth it there. At 2
+# bits the loss after rounding is {glue:text}`choice_cooldown_2:.3f` against {glue:text}`choice_trunk_2:.3f`.
 # ```
 
 # %% [markdown]

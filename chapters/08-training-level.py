@@ -85,9 +85,11 @@ use_house_style()
 #
 # with $q$ the measured QiD in nats per token. We judge a reading by the factor $\hat D / D$ (no unit). The exponent says at once
 # how sharp it can be: a QiD that is off by a share $\varepsilon$ puts $\hat D$ off by about $\varepsilon / \beta$. Here $\beta$ is
-# {glue:text}`beta:.2f`, so that errors come out {glue:text}`blow_up:.1f` times as large as they went in. The law's own scatter
-# {term}`τ <tau>` of {glue:text}`tau:.0%` makes a factor of {glue:text}`tau_factor:.2f` in tokens, and another training seed, which alone
-# moves a 3-bit QiD by {glue:text}`seed_sd:.1%` (standard deviation, with another rounding), one of {glue:text}`seed_factor:.2f`.
+# {glue:text}`beta:.2f`, so that errors come out {glue:text}`blow_up:.1f` times as large as they went in.
+#
+# The law's own scatter {term}`τ <tau>` of {glue:text}`tau:.0%` makes a factor of {glue:text}`tau_factor:.2f` in tokens, and another
+# training seed, which alone moves a 3-bit QiD by {glue:text}`seed_sd:.1%` (standard deviation, with another rounding), one of
+# {glue:text}`seed_factor:.2f`.
 #
 # Rows: GPTQ in asymmetric groups of 32, held-out text, beyond {glue:text}`late_tokens:s` tokens. The *trunk* is one run a size at
 # a constant learning rate, {glue:text}`sizes:d` sizes from {glue:text}`smallest:s` to {glue:text}`largest:s` parameters.
@@ -135,10 +137,11 @@ plt.close("all")
 # ```
 #
 # The {glue:text}`settled_sizes:d` sizes that reach the 3-bit level beyond {glue:text}`settled_after:s` tokens span a factor of
-# {glue:text}`times_size:.1f` in size and {glue:text}`times_tokens:.1f` in tokens. What they share is tokens per parameter:
-# {glue:text}`per_low:.0f` to {glue:text}`per_high:.0f` over the three bit widths. They don't share a loss: it is
-# {glue:text}`loss_first:.2f` nats per token in the smallest of them and {glue:text}`loss_last:.2f` in the largest. The smaller sizes
-# reach the level where learning has just set in.
+# {glue:text}`times_size:.1f` in size and {glue:text}`times_tokens:.1f` in tokens.
+#
+# What they share is tokens per parameter: {glue:text}`per_low:.0f` to {glue:text}`per_high:.0f` over the three bit widths. They don't share
+# a loss: it is {glue:text}`loss_first:.2f` nats per token in the smallest of them and {glue:text}`loss_last:.2f` in the largest. The
+# smaller sizes reach the level where learning has just set in.
 #
 # In the law this is $D \propto N^{\alpha / \beta}$ at one QiD, and our $\alpha / \beta$ is {glue:text}`power:.2f`
 # [{glue:text}`power_low:.2f`, {glue:text}`power_high:.2f`], so that one is inside. The paper's is {glue:text}`power_paper:.2f` by its

@@ -152,19 +152,19 @@ plt.close("all")
 numbers.ranking_table(stored)
 
 # %% [markdown]
-# The first is *{glue:text}`default:s`*, QiD $= c\,(D/N)^{b}\,(2^{P-1} - 1)^{-\gamma}$, with
-# {glue:text}`default_score:.3f` ± {glue:text}`default_se:.3f` over {glue:text}`default_runs:d` runs. It is tied with none. Its exponent
-# is $b$ = {glue:text}`b:.2f` [{glue:text}`b_low:.2f`, {glue:text}`b_high:.2f`], of {glue:text}`window_low:s` to
-# {glue:text}`window_high:s` tokens. `qid predict` uses it where no law is named.
+# The first is *{glue:text}`default:s`*, QiD $= c\,(D/N)^{b}\,(2^{P-1} - 1)^{-\gamma}$, with {glue:text}`default_score:.3f` ±
+# {glue:text}`default_se:.3f` over {glue:text}`default_runs:d` runs. It is tied with none. Its exponent is $b$ = {glue:text}`b:.2f`
+# [{glue:text}`b_low:.2f`, {glue:text}`b_high:.2f`]. `qid predict` uses it where no law is named.
 #
-# On the hold-out that a practitioner has, larger *and* later, it is off by a factor of {glue:text}`later_default_factor:.2f` (rms
-# {glue:text}`later_default:.2f` ± {glue:text}`later_default_se:.2f`). The power law is off by {glue:text}`later_power_factor:.2f`
-# there (rms {glue:text}`later_power:.2f` ± {glue:text}`later_power_se:.2f`). Both are of {glue:text}`later_runs:d` runs, of two sizes.
+# On the hold-out that a practitioner has, larger *and* later, it is off by a factor of {glue:text}`later_default_factor:.2f`, and the power
+# law by {glue:text}`later_power_factor:.2f` ({glue:text}`later_runs:d` runs, two sizes).
 #
-# Does the ranking carry over? Its rank correlation with the later hold-outs is {glue:text}`inner_late:.2f` (last factor 4 of $D$)
+# ```{dropdown} Does the ranking carry over?
+# Its rank correlation with the later hold-outs is {glue:text}`inner_late:.2f` (last factor 4 of $D$)
 # and {glue:text}`inner_later:.2f` (larger and later). On models of others, one vote each, bits alone has
 # {glue:text}`outside_bits:.2f` and this law {glue:text}`outside_default:.2f`: no law is better there than knowing the bits. The next
 # sizes, predicted before they are trained, are its test.
+# ```
 #
 # ## Size and tokens in one picture
 #

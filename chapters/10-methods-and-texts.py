@@ -138,8 +138,8 @@ plt.close("all")
 # ```
 #
 # - **Groups.** The order is reversed. At equal effective bits a coarse group loses *less* than a group of 32, by a factor between
-#   {glue:text}`coarse_lowest:.2f` and {glue:text}`coarse_highest:.2f`. One group a row has {glue:text}`row_equal_least:.2f` at
-#   {glue:text}`least_bits:g` bits and {glue:text}`row_equal_most:.2f` at {glue:text}`most_bits:g`, the least of all methods measured on every run. (The rows for groups of 64 and 128 are of one run.)
+#   {glue:text}`coarse_lowest:.2f` and {glue:text}`coarse_highest:.2f`. One group a row has {glue:text}`row_equal_least:.2f` to
+#   {glue:text}`row_equal_most:.2f`, the least of all methods measured on every run. (The rows for groups of 64 and 128 are of one run.)
 # - **The zero point** is worth its bits: a symmetric grid, which saves them, still loses {glue:text}`symmetric_equal_least:.2f` times as
 #   much at {glue:text}`least_bits:g` bits and {glue:text}`symmetric_equal_most:.2f` times at {glue:text}`most_bits:g`.
 # - **The least-squares grid** costs no bits and keeps its gain where values are few: {glue:text}`squares_equal_least:.2f` at
@@ -190,11 +190,12 @@ display(trends_table(read.trends))
 # {glue:text}`packages_held_out:d` of held-out code, {glue:text}`packages_unseen:d` of unseen code, {glue:text}`packages_prose:d` of
 # prose. The rows are GPTQ and RTN on groups of 32.
 #
-# In 16 bits both are harder than the held-out text for every checkpoint beyond {glue:text}`early_tokens:s` tokens: unseen code by
+# In 16 bits both are harder than the held-out text for every checkpoint but the early ones: unseen code by
 # {glue:text}`loss_unseen_least:.2f` to {glue:text}`loss_unseen_most:.2f` nats per token, prose by {glue:text}`loss_prose_least:.2f` to
-# {glue:text}`loss_prose_most:.2f`. The models learned code, and their tokens were made for it: one has
-# {glue:text}`bytes_held_out:.2f` bytes on held-out code, {glue:text}`bytes_unseen:.2f` on unseen code and {glue:text}`bytes_prose:.2f`
-# on prose.
+# {glue:text}`loss_prose_most:.2f`.
+#
+# The models learned code, and their tokens were made for it: one has {glue:text}`bytes_held_out:.2f` bytes on held-out code,
+# {glue:text}`bytes_unseen:.2f` on unseen code and {glue:text}`bytes_prose:.2f` on prose.
 #
 # ```{glue:figure} fig_texts
 # :name: fig-texts
@@ -210,10 +211,9 @@ display(trends_table(read.trends))
 # loses less on unseen code, as it would if models are surer of it than they are right.
 #
 # **Prose.** At 3 bits QiD is {glue:text}`prose_3:.2f` [{glue:text}`prose_3_low:.2f`, {glue:text}`prose_3_high:.2f`] times that on code
-# (over packages and checkpoints); KL, {glue:text}`prose_kl_3:.2f` times, stands out more. The 16-bit loss is
-# {glue:text}`loss_factor:.2f` times as high, so that the share lost isn't higher.
-# Only the beginning differs: at {glue:text}`first_tokens:s` tokens QiD at 2 bits is {glue:text}`prose_first:.2f` times that on code. A
-# model that has hardly learned a text has little to lose on it.
+# (over packages and checkpoints); KL, {glue:text}`prose_kl_3:.2f` times, stands out more. The 16-bit loss is {glue:text}`loss_factor:.2f`
+# times as high, so that the share lost isn't higher. Only the beginning differs: at the first checkpoint QiD at 2 bits is
+# {glue:text}`prose_first:.2f` times that on code. A model that has hardly learned a text has little to lose on it.
 #
 # The order of the methods is the same on both kinds of code, and GPTQ's lead over RTN is smaller on prose at 2 and 3 bits: its calibration
 # text was code, which may be why ({doc}`appendix A <92-what-else-moves-qid>`).

@@ -135,16 +135,16 @@ plt.close("all")
 # | scoring, on more of each document | {glue:text}`scored_sd_2:.1%` | {glue:text}`scored_sd_3:.1%` | {glue:text}`scored_sd_4:.1%` |
 # ```
 #
-# **Calibration text.** GPTQ rounds with the help of some text. At the trunk's last checkpoint, after {glue:text}`last_tokens:s` tokens, it
-# was drawn {glue:text}`n_seeds:d` times for each of {glue:text}`n_models:d` sizes. The intervals of the three bit widths overlap, although
-# QiD at 2 bits is {glue:text}`bits_times:.0f` times that at 4. Nor does a larger model scatter less: over sizes that differ by a factor of
+# **Calibration text.** GPTQ rounds with the help of some text. At the trunk's last checkpoint it was drawn {glue:text}`n_seeds:d` times for
+# each of {glue:text}`n_models:d` sizes. The intervals of the three bit widths overlap, although QiD at 2 bits is
+# {glue:text}`bits_times:.0f` times that at 4. Nor does a larger model scatter less: over sizes that differ by a factor of
 # {glue:text}`size_times:.0f` no exponent of size is distinguishable from zero, and $-1/2$, which independent errors of single weights would
 # give, is excluded. So the floor takes one share for all sizes.
 #
 # **Documents.** With few documents their draw dominates. Documents and calibration text weigh the same at {glue:text}`equal_2:d`,
 # {glue:text}`equal_3:d` and {glue:text}`equal_4:d` documents at 2, 3 and 4 bits ({numref}`fig-documents`); beyond that, more draws of
-# calibration text would buy more than more documents. The paired error {eq}`eq-paired-error` knows this by itself: of
-# {glue:text}`n_documents:d` documents drawn again, its 95% interval holds in at least {glue:text}`coverage_all:.0%` of the draws.
+# calibration text would buy more than more documents. The paired error {eq}`eq-paired-error` knows this by itself: where documents are
+# drawn again, its 95% interval holds in at least {glue:text}`coverage_all:.0%` of the draws.
 #
 # ```{glue:figure} fig_documents
 # :name: fig-documents
@@ -164,7 +164,7 @@ plt.close("all")
 # at the last checkpoints. Two numbers mean the same only by one protocol; between two, this is the largest part of the noise.
 #
 # **Machine and format.** Compared were {glue:text}`whose:s` with those of a GPU, on the same calibration text
-# ({doc}`appendix E <96-this-machine>` tells why they differ): {glue:text}`n_compared:d` rows beyond {glue:text}`late_tokens:s` tokens. A
+# ({doc}`appendix E <96-this-machine>` tells why they differ): {glue:text}`n_compared:d` rows of late checkpoints. A
 # quarter of them makes {glue:text}`loud_share:.0%` of the sum of squares, so this is a rough number. Number formats were moved one at a
 # time on an earlier family of tadpoles ({doc}`speed <90-speed>`). One that changes the rounding moves QiD about as much as another draw of
 # calibration text. Scoring in TF32, as the study does, moves it by {glue:text}`largest_scoring:.2%` at most.
@@ -246,8 +246,10 @@ plt.close("all")
 #
 # Only the documents' part falls, by $\sqrt 2$. At 2 bits that is little: the draw of calibration text weighs more
 # ({glue:text}`cal_2:.1%` against {glue:text}`documents_2:.1%`), and the floor falls from {glue:text}`floor_2_relative:.1%` of QiD
-# to {glue:text}`double_2:.1%`. At 4 bits the two weigh about the same ({glue:text}`cal_4:.1%` and {glue:text}`documents_4:.1%`),
-# and it falls from {glue:text}`floor_4_relative:.1%` to {glue:text}`double_4:.1%`.
+# to {glue:text}`double_2:.1%`.
+#
+# At 4 bits the two weigh about the same ({glue:text}`cal_4:.1%` and {glue:text}`documents_4:.1%`), and it falls from
+# {glue:text}`floor_4_relative:.1%` to {glue:text}`double_4:.1%`.
 # ```
 #
 # **2.** Why does the smallest meaningful QiD not follow from the shares $r$ alone?

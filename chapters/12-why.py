@@ -89,7 +89,7 @@ put_all(
 accounts.of_rates(read)
 ends = read.described[(read.described["schedule"] == "cooldown") & (read.described["learning_rate"] == 0)]
 changed = read.described[on_trunk(read.described) & read.described["change"].notna()]
-axes = figures.change_and_rounding(changed, ends, plt.subplots(figsize=(7.0, 3.0))[1])
+axes = figures.change_and_rounding(changed, ends, plt.subplots(figsize=(7.0, 2.5))[1])
 axes.axvline(LATE_TOKENS, color=PALE, linewidth=1.0, linestyle=":")
 put_all(
     fig_change=axes.figure,
@@ -101,7 +101,7 @@ plt.close("all")
 # %% [markdown]
 # There are {glue:text}`n_checkpoints:d` checkpoints of {glue:text}`n_runs:d` training runs, described before they were rounded
 # ({doc}`appendix D <95-files-and-curvature>` says how, and makes one row again) and joined with their QiDs by RTN and GPTQ on asymmetric
-# groups of 32. The trunk, {glue:text}`n_sizes:d` sizes from {glue:text}`smallest:s` to {glue:text}`largest:s` parameters at one constant
+# groups of 32. The trunk, from {glue:text}`smallest:s` to {glue:text}`largest:s` parameters at one constant
 # learning rate, carries most of this chapter.
 #
 # ## Training goes on moving the weights
@@ -121,17 +121,19 @@ plt.close("all")
 #
 # - **There is no crossing** on the trunk beyond {glue:text}`early:s` tokens. A quarter more tokens move the weights by
 #   {glue:text}`change_lowest:.2f` to {glue:text}`change_highest:.2f` of their norm, rounding to 3 bits by {glue:text}`rounding_3:.3f`, at
-#   all checkpoints and sizes alike. The same holds in all {glue:text}`n_constant:d` runs of constant rate.
+#   all checkpoints and sizes alike. The same holds in all runs of constant rate.
 # - **QiD rises anyhow.** From the first of these checkpoints to the last the change goes to {glue:text}`change_growth:.2f`
 #   [{glue:text}`change_growth_low:.2f`, {glue:text}`change_growth_high:.2f`] of what it was. QiD by RTN at 3 bits becomes
 #   {glue:text}`rtn_growth:.1f` [{glue:text}`rtn_growth_low:.1f`, {glue:text}`rtn_growth_high:.1f`] times as large.
 # - **Decay crosses.** At the end of all {glue:text}`n_ends:d` cooldowns the change is below the error of 3 bits,
 #   {glue:text}`end_3:.2f` times it on the mean.
 #
+# ```{dropdown} Between sizes, and by other yardsticks
 # Small change does go with large QiD (rank correlation {glue:text}`change_rank:.2f`), but only between sizes. At equal size and tokens the
 # slope of ln QiD in ln change can't be distinguished from zero, {glue:text}`slope_change:.2f` [{glue:text}`slope_change_low:.2f`,
 # {glue:text}`slope_change_high:.2f`]. And the yardstick is a choice: by doublings of tokens no width is ever crossed, by a fixed number of
 # updates 3 and 4 bits are ({doc}`appendix D <95-files-and-curvature>`).
+# ```
 #
 # ## What a step costs depends on the shape of the loss
 #
@@ -193,21 +195,23 @@ plt.close("all")
 # - **RTN is like noise in larger models, GPTQ is not.** At 4 bits GPTQ's KL is {glue:text}`gptq_over_noise_4:.2f` [{glue:text}`gptq_over_noise_4_low:.2f`,
 #   {glue:text}`gptq_over_noise_4_high:.2f`] times that of noise: it chooses a direction that changes outputs least. RTN's,
 #   {glue:text}`rtn_over_noise_4:.2f` [{glue:text}`rtn_over_noise_4_low:.2f`, {glue:text}`rtn_over_noise_4_high:.2f`], can't be distinguished
-#   from it; in {glue:text}`larger_runs:d` runs of {glue:text}`larger_smallest:s` to {glue:text}`larger_largest:s` parameters it is
+#   from it; in {glue:text}`larger_runs:d` runs of larger models it is
 #   {glue:text}`larger_rtn:.2f` [{glue:text}`larger_rtn_low:.2f`, {glue:text}`larger_rtn_high:.2f`].
 # - **Most of the growth is the model's.** The slope of ln KL in ln tokens is {glue:text}`noise_beta:.2f` [{glue:text}`noise_beta_low:.2f`,
 #   {glue:text}`noise_beta_high:.2f`] for noise, {glue:text}`noise_share:.0%` of GPTQ's. GPTQ's is steeper by
-#   {glue:text}`gptq_beta_more:.2f` [{glue:text}`gptq_beta_more_low:.2f`, {glue:text}`gptq_beta_more_high:.2f`]; in the larger runs, from
-#   {glue:text}`larger_from:s` to {glue:text}`larger_to:s` tokens, it is flatter (by {glue:text}`larger_gptq_more:.2f`).
+#   {glue:text}`gptq_beta_more:.2f` [{glue:text}`gptq_beta_more_low:.2f`, {glue:text}`gptq_beta_more_high:.2f`]; in the larger runs it is
+#   flatter (by {glue:text}`larger_gptq_more:.2f`).
 # - **In larger models half the growth sits in loud inputs.** Sparing them leaves {glue:text}`larger_share:.0%` of the noise's slope of
 #   {glue:text}`larger_beta:.2f`: it changes by {glue:text}`larger_sparing_more:.2f` [{glue:text}`larger_sparing_more_low:.2f`,
 #   {glue:text}`larger_sparing_more_high:.2f`]. In the small ones that is {glue:text}`sparing_beta_more:.2f`
 #   [{glue:text}`sparing_beta_more_low:.2f`, {glue:text}`sparing_beta_more_high:.2f`].
 #
-# **Why bits enter as they do.** KL is zero where both models agree and nowhere less, so it grows as the square of the error, and a grid of
+# ```{dropdown} Why bits enter as they do
+# KL is zero where both models agree and nowhere less, so it grows as the square of the error, and a grid of
 # $P$ bits has $2^P - 1$ steps: $\mathrm{KL} \propto (2^P - 1)^{-2}$ ({eq}`eq-quadratic-rule`, appendix D). From 4 to 8 bits the exponent of
 # $2^P - 1$ is {glue:text}`rule:.3f` [{glue:text}`rule_low:.3f`, {glue:text}`rule_high:.3f`] ({glue:text}`rule_runs:d` runs, GPTQ). At 3 bits
 # KL is {glue:text}`rule_over_3:.2f` times the rule's, at 2 bits {glue:text}`rule_over_2:.2f` times, and not the same at every checkpoint.
+# ```
 #
 # ## Outliers explain little in small models
 #
@@ -218,20 +222,17 @@ plt.close("all")
 # rate, seed or schedule, can.
 #
 # At equal size and tokens, runs that curvature says should lose more do so, and runs with heavier tails of inputs lose less, not more. Over
-# {glue:text}`twin_runs:d` runs the ln of QiD over the twin's correlates with ln of the predicted ratio by {glue:text}`r_predicted:.2f`, with that of the
-# inputs' kurtosis by {glue:text}`r_inputs:.2f`. A high learning rate makes tails heavy and the loss flat at once. All but two of these runs
-# have at most {glue:text}`twin_largest:s` parameters. In the largest size outliers count: after {glue:text}`rotation_to:s` tokens a Hadamard
-# rotation, which mixes the channels of the inputs, takes away {glue:text}`rotation_seed_low:.0%` to {glue:text}`rotation_seed_high:.0%` of
-# GPTQ's KL, depending on the width (one run at the trunk's rate; {doc}`appendix D <95-files-and-curvature>`).
+# {glue:text}`twin_runs:d` runs ln of QiD over the twin's correlates with ln of the predicted ratio by {glue:text}`r_predicted:.2f`, with
+# that of the inputs' kurtosis by {glue:text}`r_inputs:.2f`. A high learning rate makes tails heavy and the loss flat at once. All but two
+# of these runs are small. In the largest size outliers count: at the end a Hadamard rotation, which mixes the channels of the inputs, takes
+# away at least {glue:text}`rotation_seed_low:.0%` of GPTQ's KL (one run at the trunk's rate; {doc}`appendix D <95-files-and-curvature>`).
 #
 # ## Put together
 #
-# What does each account add in one regression of ln QiD at 3 bits? {glue:text}`n_together:d` late checkpoints of
-# {glue:text}`n_together_runs:d` runs make {glue:text}`n_clusters:d` groups, a run with its branches. Where a group is predicted from all
+# What does each account add in one regression of ln QiD at 3 bits? A run and its branches make a group. Where a group is predicted from all
 # others, ln QiD by RTN is off by {glue:text}`rtn_out_base:.3f` (root mean square) if ln N and ln D are known, by
-# {glue:text}`rtn_out_loss:.3f` with the 16-bit loss, by {glue:text}`rtn_out_pair:.3f` if ln trace and ln variance are known instead, and by
-# {glue:text}`rtn_out_all:.3f` with all five. By GPTQ these are {glue:text}`gptq_out_base:.3f`, {glue:text}`gptq_out_loss:.3f`,
-# {glue:text}`gptq_out_pair:.3f` and {glue:text}`gptq_out_all:.3f`.
+# {glue:text}`rtn_out_pair:.3f` if ln trace and ln variance are known instead. With all five, the 16-bit loss among them, it is
+# {glue:text}`rtn_out_all:.3f`, and by GPTQ {glue:text}`gptq_out_all:.3f`.
 #
 # **Among runs like those fitted, curvature knows more than size and tokens.** The slope of ln QiD in ln trace, which the formula expects at
 # 1, is {glue:text}`rtn_pair_trace:.2f` [{glue:text}`rtn_pair_trace_low:.2f`, {glue:text}`rtn_pair_trace_high:.2f`] for RTN. At equal size
@@ -264,7 +265,7 @@ plt.close("all")
 # ```{admonition} Answer
 # :class: dropdown
 #
-# No. From the first to the last checkpoint beyond {glue:text}`early:s` tokens the trace goes to {glue:text}`ex_trace:.2f` of what it
+# No. From the first of these checkpoints to the last the trace goes to {glue:text}`ex_trace:.2f` of what it
 # was, but the variance of the error of 3 bits grows {glue:text}`ex_variance:.1f` times, because the weights grow and the relative error
 # stays. The prediction grows {glue:text}`ex_predicted:.1f` times; measured were {glue:text}`ex_measured:.1f`.
 # ```

@@ -85,8 +85,10 @@ put_all(**share.numbers(mixed))
 # recipes, because the held-out text doesn't know what the search liked. Between two recipes the ratio is read off a straight line.
 #
 # The {glue:text}`mix_runs:d` runs, at a constant rate, are compared at {glue:text}`mix_tokens:s` tokens, the most that every size has:
-# {glue:text}`mix_most_read:,.0f` tokens per parameter in the smallest, {glue:text}`mix_least_read:.1f` in the largest. A search of all
-# their checkpoints scored {glue:text}`mix_trials:,d` trials and {glue:text}`mix_recipes:,d` recipes, but intervals count runs.
+# {glue:text}`mix_most_read:,.0f` tokens per parameter in the smallest, {glue:text}`mix_least_read:.1f` in the largest.
+#
+# A search of all their checkpoints scored {glue:text}`mix_trials:,d` trials and {glue:text}`mix_recipes:,d` recipes, but intervals count
+# runs.
 #
 # ## Costs nearly add up
 #

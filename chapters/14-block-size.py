@@ -70,12 +70,13 @@ put_all(**block_size.numbers(data, seed))
 # Doubling the block multiplies the rise by $2^k$. Rises of 100% and more are left out, as in the paper: there $e^q - 1$ bends upward, and
 # with it $k$. Where we ask how $k$ moves, it is the exponent of $q$ itself, which doesn't.
 #
-# The rows are {glue:text}`qb_rows:d`, of {glue:text}`qb_checkpoints:d` checkpoints from {glue:text}`qb_smallest:s` to
+# The rows are of {glue:text}`qb_checkpoints:d` checkpoints from {glue:text}`qb_smallest:s` to
 # {glue:text}`qb_largest:s` parameters, on held-out text. Which matrices are rounded at $Q_r$ =
 # 0.5 and 0.9 was searched for each block size anew. Matrices are whole, so each row is moved to the ratio of its panel by the joint law
-# below, by {glue:text}`qb_moved:.0%` of its QiD at most. For comparison there is GPTQ at 3 bits in groups of 32, 64, 128 and a whole row:
-# weights alone, {glue:text}`qb_gptq_rows:d` rows of {glue:text}`qb_gptq_runs:d` runs. *One scale a row* stands at the mean length of a row,
-# and is fitted for GPTQ alone.
+# below, by {glue:text}`qb_moved:.0%` of its QiD at most.
+#
+# For comparison there is GPTQ at 3 bits in groups of 32, 64, 128 and a whole row: weights alone, {glue:text}`qb_gptq_rows:d` rows of
+# {glue:text}`qb_gptq_runs:d` runs. *One scale a row* stands at the mean length of a row, and is fitted for GPTQ alone.
 
 # %% tags=["remove-cell"]
 put_all(
@@ -95,8 +96,8 @@ plt.close("all")
 # ```
 #
 # With everything rounded and blocks of 16, perplexity of the smallest model rises by {glue:text}`qb_first_small:.0%` and that
-# of the largest by {glue:text}`qb_first_large:.0%`. In blocks of 128 it rises by {glue:text}`qb_wide_small:.0%` in the model of
-# {glue:text}`qb_wide_size:s` parameters, the smallest that has them, and by {glue:text}`qb_wide_large:.0%` in the largest.
+# of the largest by {glue:text}`qb_first_large:.0%`. In blocks of 128 it rises by {glue:text}`qb_wide_small:.0%` in the smallest model that
+# has them and by {glue:text}`qb_wide_large:.0%` in the largest.
 #
 # ## The exponent rises with size and with training
 #
@@ -150,9 +151,10 @@ plt.close("all")
 # ```
 #
 # The rank correlation of exponent and outliers over checkpoints is {glue:text}`qb_rank_half:s`, {glue:text}`qb_rank_most:s` and
-# {glue:text}`qb_rank_all:s` at the three ratios, and {glue:text}`qb_rank_gptq:s` for GPTQ. With outliers beside $\ln N$ and $\ln D$ in one
-# line, the slopes in size and in tokens can't be distinguished from zero any more. At 0.9 that in size is
-# {glue:text}`qb_told_size_most:s`, that in tokens {glue:text}`qb_told_tokens_most:s`.
+# {glue:text}`qb_rank_all:s` at the three ratios, and {glue:text}`qb_rank_gptq:s` for GPTQ.
+#
+# With outliers beside $\ln N$ and $\ln D$ in one line, the slopes in size and in tokens can't be distinguished from zero any more. At 0.9
+# that in size is {glue:text}`qb_told_size_most:s`, that in tokens {glue:text}`qb_told_tokens_most:s`.
 #
 # The slope of outliers stays above zero at 0.5 and 0.9. Where everything is rounded it is {glue:text}`qb_told_all:s`, and the three can't be
 # distinguished. This is an association over {glue:text}`qb_runs:d` runs: nobody took outliers out of a model here.

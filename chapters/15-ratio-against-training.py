@@ -73,10 +73,9 @@ put_all(**training.numbers(mixed))
 # \Delta Q_r = Q_r(D_2) - Q_r(D_1),
 # $$ (eq-ratio-change)
 #
-# so that what is special about a size or a seed cancels. There are three moments at a constant learning rate:
-# {glue:text}`train_first:s`, {glue:text}`train_middle:s` and {glue:text}`train_last:s` tokens, the last for
-# {glue:text}`train_late_runs:d` of {glue:text}`train_runs:d` runs, since the largest model ends at {glue:text}`large_tokens:s`. Where everything is within the budget at both moments the ratio is one at both; such
-# runs say nothing of the change and are left out of means.
+# so that what is special about a size or a seed cancels. There are three moments at a constant learning rate: {glue:text}`train_first:s`,
+# {glue:text}`train_middle:s` and {glue:text}`train_last:s` tokens, the last without the largest model, which ends earlier. Where everything
+# is within the budget at both moments the ratio is one at both; such runs say nothing of the change and are left out of means.
 
 # %% tags=["remove-cell"]
 drawn = training.drawn_changes(changes)
@@ -96,11 +95,11 @@ plt.close("all")
 # smallest ratio that was tried.
 # ```
 #
-# **The more a model has read, the less of it can go low.** With {glue:text}`train_budget:.0%` more perplexity allowed, the largest ratio
-# of MXINT changes by {glue:text}`whole_matmul_mean:.2f` [{glue:text}`whole_matmul_low:.2f`, {glue:text}`whole_matmul_high:.2f`] from the
-# first moment to the last. Most of that comes early: {glue:text}`early_matmul_mean:.2f` [{glue:text}`early_matmul_low:.2f`,
-# {glue:text}`early_matmul_high:.2f`] up to {glue:text}`train_middle:s` tokens. In the next {glue:text}`train_factor:.1f`-fold it is
-# {glue:text}`late_matmul_mean:.2f` [{glue:text}`late_matmul_low:.2f`, {glue:text}`late_matmul_high:.2f`].
+# **The more a model has read, the less of it can go low.** With {glue:text}`train_budget:.0%` more perplexity allowed, the largest ratio of
+# MXINT changes by {glue:text}`whole_matmul_mean:.2f` [{glue:text}`whole_matmul_low:.2f`, {glue:text}`whole_matmul_high:.2f`] from the first
+# moment to the last. Most of that comes early: {glue:text}`early_matmul_mean:.2f` [{glue:text}`early_matmul_low:.2f`,
+# {glue:text}`early_matmul_high:.2f`] up to the second moment. From there on it is {glue:text}`late_matmul_mean:.2f`
+# [{glue:text}`late_matmul_low:.2f`, {glue:text}`late_matmul_high:.2f`].
 #
 # ```{glue:figure} fig_ratio_changes
 # :name: fig-ratio-changes
@@ -114,9 +113,9 @@ plt.close("all")
 # falls in all of them. Of {glue:text}`answers:d` questions that two such runs or more answer, {glue:text}`answers_down:d` have an interval
 # below zero and none above. The pairs come from {glue:text}`of_runs:d` training runs: one finding from many sides.
 #
-# **The largest model** isn't among them. From {glue:text}`train_middle:s` to its last {glue:text}`large_tokens:s` tokens its ratio falls
-# at 5% more perplexity, from {glue:text}`large_from_5:.3f` to {glue:text}`large_to_5:.3f`. At 10% it stays: {glue:text}`large_from_10:.3f`
-# and {glue:text}`large_to_10:.3f`.
+# **The largest model** isn't among them. From the second moment to its last checkpoint its ratio falls at 5% more perplexity, from
+# {glue:text}`large_from_5:.3f` to {glue:text}`large_to_5:.3f`. At 10% it stays: {glue:text}`large_from_10:.3f` and
+# {glue:text}`large_to_10:.3f`.
 #
 # ## With decay
 #
@@ -164,10 +163,11 @@ plt.close("all")
 # the ratio over the three budgets, matrix by matrix.
 #
 # It clearly falls in {glue:text}`proportional_mxint:d` of {glue:text}`of_mxint:d` questions about MXINT and in
-# {glue:text}`proportional_gptq_2:d` of {glue:text}`of_gptq_2:d` about GPTQ at 2 bits. In the schemes that cost less most questions are
-# undecided: of all {glue:text}`both_fits:d` it falls in {glue:text}`proportional_falls:d` and clearly rises in
-# {glue:text}`proportional_rises:d`. So "larger models can go lower" is true at equal tokens. Of four bits with inputs the reverse is true
-# where models are trained in proportion to their size.
+# {glue:text}`proportional_gptq_2:d` of {glue:text}`of_gptq_2:d` about GPTQ at 2 bits.
+#
+# In the schemes that cost less most questions are undecided: of all {glue:text}`both_fits:d` it falls in {glue:text}`proportional_falls:d`
+# and clearly rises in {glue:text}`proportional_rises:d`. So "larger models can go lower" is true at equal tokens. Of four bits with inputs
+# the reverse is true where models are trained in proportion to their size.
 #
 # The cost behind the ratio says the same. QiD of the cheapest recipe with 90% low grows as $D$ to the power of
 # {glue:text}`beta_at_90_mean:.2f` [{glue:text}`beta_at_90_low:.2f`, {glue:text}`beta_at_90_high:.2f`], and falls more slowly with $N$

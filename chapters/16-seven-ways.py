@@ -75,8 +75,9 @@ put_all(**seven_ways.numbers(ways))
 # ```
 #
 # GWQ, CMPQ and CrossQuant are small implementations of our own; the {doc}`bibliography <../bibliography>` says what of the papers they were
-# made from. GWQ keeps {glue:text}`gwq_share:.0%` of each matrix, as its paper does. How CMPQ divides the bits is our formula. The {glue:text}`seven_checkpoints:d` checkpoints have {glue:text}`seven_smallest:s` to {glue:text}`seven_largest:s` parameters and
-# {glue:text}`seven_first:s` to {glue:text}`seven_last:s` tokens, all at one constant learning rate, measured on a GPU.
+# made from. GWQ keeps {glue:text}`gwq_share:.0%` of each matrix, as its paper does. How CMPQ divides the bits is our formula. The
+# {glue:text}`seven_checkpoints:d` checkpoints have up to {glue:text}`seven_largest:s` parameters and {glue:text}`seven_last:s` tokens, all
+# at one constant learning rate, measured on a GPU.
 #
 # ## Stored bits
 #
@@ -126,9 +127,10 @@ plt.close("all")
 # ```
 #
 # Of {glue:text}`n_settings:d` settings none has an interval below 1, {glue:text}`n_above:d` lie above, and {glue:text}`n_untold:d` hold 1:
-# CMPQ's at low means, and recipes that only two or three sizes have. Of {glue:text}`n_compared:d` single rows
-# {glue:text}`n_cmpq_below:d` lose less than GPTQ, all among CMPQ's {glue:text}`n_cmpq:d`. {doc}`Appendix G <98-ways-in-detail>` has the numbers, and how they
-# move with size and tokens.
+# CMPQ's at low means, and recipes that only two or three sizes have.
+#
+# Of {glue:text}`n_compared:d` single rows {glue:text}`n_cmpq_below:d` lose less than GPTQ, all among CMPQ's {glue:text}`n_cmpq:d`.
+# {doc}`Appendix G <98-ways-in-detail>` has the numbers, and how they move with size and tokens.
 #
 # **GWQ** is RTN with some weights spared, for {glue:text}`gwq_extra:.2f` bits a weight. At the same stored bits it loses
 # {glue:text}`gwq_rtn_2:.2f` [{glue:text}`gwq_rtn_2_low:.2f`, {glue:text}`gwq_rtn_2_high:.2f`] times as much as RTN at 2 bits. Against GPTQ

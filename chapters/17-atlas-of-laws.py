@@ -120,7 +120,9 @@ HTML(numbers.to_html(fitted.rename(columns={"fitted": "constants, 95% intervals 
 #
 # - **Tokens per parameter.** $q = c\,(D/N)^b\,s^{-\gamma}$ has {glue:text}`at_n:d` constants. A model of 100 tokens per parameter loses
 #   {glue:text}`at_reference:.3f` nats per token at 3 bits, and $b$ is {glue:text}`at_b:.3f` [{glue:text}`at_b_low:.3f`,
-#   {glue:text}`at_b_high:.3f`] (95%, over runs and steps). Held out, the last factor 4 in tokens is missed by
+#   {glue:text}`at_b_high:.3f`] (95%, over runs and steps).
+#
+#   Held out, the last factor 4 in tokens is missed by
 #   {glue:text}`at_simple_late:.2f` ± {glue:text}`at_simple_late_se:.2f`, by the power law by {glue:text}`at_power_late:.2f` ±
 #   {glue:text}`at_power_late_se:.2f` (over runs). Why it gains: size spans a factor of {glue:text}`at_span_n:.0f` here and tokens one
 #   of {glue:text}`at_span_d:.0f`, and tying both lends the long lever's slope to the short one.
@@ -213,8 +215,7 @@ put_all(**numbers.offset_of_block(whole, in_nats, in_share))
 # %% [markdown]
 # On QiD in nats $d$ is {glue:text}`at_nats_d:.1f` values [{glue:text}`at_nats_low:.1f`, {glue:text}`at_nats_high:.1f`] and takes away
 # {glue:text}`at_nats_gain:.0%` of the squares that are left without it. On the paper's own scale, $e^q - 1$, it is
-# {glue:text}`at_share_d:.0f` [{glue:text}`at_share_low:.0f`, {glue:text}`at_share_high:.0f`], {glue:text}`at_offsets:.0f` times as
-# much, and takes away {glue:text}`at_share_gain:.0%`.
+# {glue:text}`at_share_d:.0f` [{glue:text}`at_share_low:.0f`, {glue:text}`at_share_high:.0f`], and takes away {glue:text}`at_share_gain:.0%`.
 #
 # The intervals are 95% over draws of {glue:text}`at_block_runs:d` training runs ({glue:text}`at_block_rows:d` rows of
 # {glue:text}`at_block_checkpoints:d` checkpoints), which is few: such intervals are too narrow, and these two overlap. So on our rows

@@ -126,6 +126,7 @@ put_all(**numbers.of_kl(by_window[512].query("quantity == 'kl_nats'"), DEFAULT))
 # The register counts what came first: most of its outcomes are of windows of 64 tokens, those that two cores had no patience for are of 512.
 # Held against windows of 512 alone, the default law misses by a factor of {glue:text}`out_default_miss:.2f` on average
 # ({glue:text}`out_default_first_miss:.2f` in windows of 64), and `steps`, the best of the first outcomes, by {glue:text}`out_steps_miss:.2f`.
+#
 # For KL, at 8 bits too, the default law holds {glue:text}`out_kl_default_hold:d` of {glue:text}`out_kl_default_n:d`.
 #
 # At 2 bits the model is ruined: its loss on code is {glue:text}`out_ruin:.1f` nats per token, where guessing uniformly costs
@@ -187,12 +188,13 @@ claim(
 
 # %% [markdown]
 # *QiD and KL in nats per token, ± its standard error over documents, windows of 512 tokens; 16-bit loss {glue:text}`out_loss_code:.2f` on code, {glue:text}`out_loss_prose:.2f` on prose.
-# {glue:text}`out_scored_code:,d` tokens of code and {glue:text}`out_scored_prose:,d` of prose; {glue:text}`out_calibration:,d` tokens of code for calibration.*
+# {glue:text}`out_scored_code:,d` tokens of code and {glue:text}`out_scored_prose:,d` of prose; code for calibration.*
 #
 # Of what round-to-nearest loses on code at 4 bits, GPTQ loses {glue:text}`out_gptq_code_4:.2f` and AWQ {glue:text}`out_awq_code_4:.2f`; at 3 bits
-# {glue:text}`out_gptq_code_3:.2f` and {glue:text}`out_awq_code_3:.2f`. On prose, which its calibration never saw, GPTQ keeps less of its gain
-# ({glue:text}`out_gptq_prose_3:.2f` at 3 bits). Another draw of calibration text moves GPTQ's QiD by {glue:text}`out_draw_3:.0%` at 3 bits: differences of
-# that size between methods say nothing.
+# {glue:text}`out_gptq_code_3:.2f` and {glue:text}`out_awq_code_3:.2f`.
+#
+# On prose, which its calibration never saw, GPTQ keeps less of its gain ({glue:text}`out_gptq_prose_3:.2f` at 3 bits). Another draw of
+# calibration text moves GPTQ's QiD by {glue:text}`out_draw_3:.0%` at 3 bits: differences of that size between methods say nothing.
 #
 # ## What this does not show
 #

@@ -19,7 +19,7 @@
 #
 # ```{admonition} In short
 # :class: finding
-# - **Finding.** At 4 bits in groups of 128, GPTQ multiplied the perplexity of the {glue:text}`models:d` models below by
+# - **Finding.** At 4 bits in groups of 128, GPTQ multiplied the perplexity of the models below by
 #   {glue:text}`gptq_4_low:.3f` to {glue:text}`gptq_4_high:.3f` (range over models); at 3 bits by {glue:text}`gptq_3_low:.2f`
 #   to {glue:text}`gptq_3_high:.1f`.
 # - **How sure.** Printed by others, one model each, no error known. Laws differ by a factor of {glue:text}`spread:.0f` on a
@@ -95,10 +95,11 @@ put_all(
 put_all(default_law=default.law, n_laws=sum(not one.fails_outside for one in said))
 
 # %% [markdown]
-# For the model it starts with (7B parameters, 15T tokens, 4 bits in groups of 128) {glue:text}`n_laws:d` laws say
-# {glue:text}`band_low:.3f` to {glue:text}`band_high:.2f` nats per token, the default (*{glue:text}`default_law:s`*)
-# {glue:text}`default_nats:.3f`. On the models of others below that one is typically off by a factor of {glue:text}`miss:.1f`. Laws
-# tell you what to expect of the *next* model when you have measured one; they don't replace measuring it. In the terminal:
+# For the model it starts with (7B parameters, 15T tokens, 4 bits in groups of 128) the laws say {glue:text}`band_low:.3f` to
+# {glue:text}`band_high:.2f` nats per token, the default (*{glue:text}`default_law:s`*) {glue:text}`default_nats:.3f`.
+#
+# On the models of others below that one is typically off by a factor of {glue:text}`miss:.1f`. Laws tell you what to expect of the *next*
+# model when you have measured one; they don't replace measuring it. In the terminal:
 #
 # ```bash
 # qid predict --n-params 7B --tokens 15T --bits 4 --group-size 128

@@ -44,7 +44,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from safetensors import safe_open
-from scipy import stats
 
 from helpers.analyse.rows.study import LATE_TOKENS, TRUNK, on_trunk, rows_of_every_run, study_rows
 from helpers.show.claims import claim
@@ -52,7 +51,7 @@ from helpers.show.figures import qid
 from helpers.show.figures.sizes import name_at_ends
 from helpers.show.glue import put, put_all
 from helpers.show.numbers.trust import checkpoints as numbers
-from helpers.show.numbers.trust import curvature
+from helpers.show.numbers.trust import curvature, pocket_files
 from helpers.show.style import (
     INK,
     LOSS_LABEL,
@@ -66,7 +65,6 @@ from helpers.show.style import (
 from helpers.table.families.catalogue import HUB_FAMILIES, read_manifest
 from helpers.table.families.shapes.neox import neox_linear_shapes
 from helpers.table.files import read_checkpoints, read_table
-from helpers.table.paired_error import paired_error
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # transformers looks for widgets; none are needed here
 from helpers.measure.models import checkpoints
@@ -140,13 +138,13 @@ put_all(**curvature.numbers(trunk, ends_of_cooldowns))
 # Every file against its manifest
 pocket = read_manifest(Path("data/tadpole"))
 files = [checkpoints.weight_files(Path(spec.location))[0] for spec in pocket]
-right = [checkpoints.weights_sha256(Path(spec.location)) == spec.weights_sha256 for spec in pocket]
+hashes = [checkpoints.weights_sha256(Path(spec.location)) for spec in pocket]
 lock = corpus_lock.read_lock()
 
 # Splits
 evaluation = {(file.package, file.path) for file in lock.evaluation}
 calibration = {(file.package, file.path) for file in lock.calibration}
-contents = [{file.sha256 for file in split} for split in (lock.evaluation, lock.calibration)]
+contents = tuple({file.sha256 for file in split} for split in (lock.evaluation, lock.calibration))
 
 # One loss, measured again
 widest = max(pocket, key=lambda spec: (spec.d_model, spec.step))
@@ -157,59 +155,18 @@ blocks = token_blocks.heldout_blocks(lock.evaluation, tokenizer, n_sequences=128
 again = evaluate.evaluate_model(model, blocks)
 
 # %% tags=["remove-cell"]
-stored = measured.query("method == 'none' and device_type == 'cuda'")
-same = stored[(stored["weights_sha256"] == widest.weights_sha256) & (stored["eval_sha256"] == blocks.sha256)]
-comparison = "has none on this text, because the packages installed here are not the locked ones"
-if len(same):
-    apart = abs(again.loss_nats - same["loss_nats"].item())
-    comparison = f"has {same['loss_nats'].item():.6f}, which is {apart:.0e} away"
-    assert apart < 1e-4, "the loss that was measured here is not the stored one"
 with safe_open(files[0], "pt") as weights:
     formats = {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118 (not a mapping)
-assert all(right), "the text says that every file is what the manifest says"
-assert not evaluation & calibration, "the text says that no file is in both splits"
-assert not contents[0] & contents[1]
-assert formats == {"BF16"}, "the text says 16 bits"
-assert len({spec.vocabulary_size for spec in pocket}) == 1
-assert len(list(Path("data/tadpole").rglob("tokenizer.json"))) == 1, "the text says that there is one tokenizer"
-assert len({spec.n_layers for spec in pocket}) == 1, "the text says one depth"
-assert len({spec.d_model for spec in pocket}) == len({spec.model for spec in pocket}), "and that the models are widths"
-assert {spec.weights_sha256 for spec in pocket} <= set(trained["weights_sha256"]), (
-    "the text says that they are the study's"
-)
-(twin,) = [spec for spec in pocket if spec.branched_from is not None]
-assert (twin.model, twin.step) in {(spec.model, spec.step) for spec in pocket if spec is not twin}, "it has a twin"
-baselines = rows_of_every_run(measured).query("method == 'none' and n_averaged == 1")
-of_twin = baselines[baselines["weights_sha256"] == twin.weights_sha256].iloc[0]
-of_trunk = baselines[on_trunk(baselines) & (baselines["model"] == twin.model) & (baselines["step"] == twin.step)].iloc[
-    0
-]
-by_document = np.subtract(of_trunk["group_loss"], of_twin["group_loss"], dtype=float)
-gain, half = by_document.mean(), stats.t(len(by_document) - 1).ppf(0.975) * paired_error(by_document)
-assert gain > half, "the text says that the twin's loss is lower"
-assert of_twin["learning_rate"] == 0
+claim(formats == {"BF16"}, "16 bits a weight")
+claim(len(list(Path("data/tadpole").rglob("tokenizer.json"))) == 1, "one tokenizer, in one file")
 put_all(
-    n_pocket=len(pocket),
-    n_right=sum(right),
-    pocket_models=len({spec.model for spec in pocket}),
-    pocket_steps=len({spec.step for spec in pocket}),
-    twin_model=twin.model,
-    twin_step=twin.step,
-    twin_gain=gain,
-    twin_low=gain - half,
-    twin_high=gain + half,
-    pocket_megabytes=sum(path.stat().st_size for path in files) / 1e6,
-    n_evaluation=len(evaluation),
-    n_calibration=len(calibration),
-    n_packages=len({package for package, _ in evaluation}),
-    n_both=len(evaluation & calibration),
+    **pocket_files.of_files(pocket, hashes, sum(path.stat().st_size for path in files), trained),
+    **pocket_files.of_twin(pocket, measured),
+    **pocket_files.of_splits(evaluation, calibration, contents),
+    **pocket_files.of_loss(widest, again.loss_nats, blocks.sha256, measured),
     n_wheels=len(lock.wheels),
     n_training_documents=lock.n_training_documents,
     training_megabytes=lock.n_training_bytes / 1e6,
-    loss_here=again.loss_nats,
-    comparison=comparison,
-    checked_model=widest.model,
-    checked_step=widest.step,
 )
 
 # %% [markdown]

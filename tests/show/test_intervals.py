@@ -1,6 +1,10 @@
+import ast
+from pathlib import Path
+
 import pandas as pd
 
-from helpers.show.intervals import in_words, signed, with_ends, with_named_ends
+import helpers
+from helpers.show.intervals import in_words, plain, signed, with_ends, with_named_ends
 
 
 def test_a_value_and_the_ends_of_its_interval_have_the_names_that_a_page_glues():
@@ -16,3 +20,17 @@ def test_a_value_and_its_interval_as_a_page_writes_them():
     assert in_words(row) == "−0.32 [−0.40, 0.25]"
     assert in_words(row, 1) == "−0.3 [−0.4, 0.2]"
     assert (signed(-0.104, 2), signed(0.1, 3)) == ("−0.10", "+0.100")
+    assert (plain(-0.104, 2), plain(0.1, 3)) == ("−0.10", "0.100")
+
+
+def replaced(source: str) -> set[str]:
+    """Return the signs that a module's source puts in the place of others, by `replace`."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    by_name = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in ("replace", "sub")]
+    return {arg.value for call in by_name for arg in call.args if isinstance(arg, ast.Constant)}
+
+
+def test_one_function_alone_writes_the_minus_sign_of_print():
+    modules = sorted(Path(helpers.__file__).parent.rglob("*.py"))
+    found = [path.name for path in modules if "−" in replaced(path.read_text(encoding="utf-8"))]
+    assert found == ["words.py"], "helpers.table.words.minus_signs, or plain, signed, in_words of show.intervals"

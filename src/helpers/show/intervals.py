@@ -5,6 +5,8 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from helpers.table.words import minus_signs
+
 Numbers: TypeAlias = dict[str, float | str]  # what a page states, by the name under which it glues it
 Row: TypeAlias = pd.Series | Mapping[str, float]  # a value under some name, with `low` and `high`, in one unit
 
@@ -21,10 +23,15 @@ def with_named_ends(name: str, row: Row, middle: str = "mean") -> dict[str, floa
 
 def in_words(row: Row, digits: int = 2) -> str:
     """Return the value of a row with its interval as a page writes it: −0.32 [−0.40, −0.25]."""
-    value, low, high = (f"{row[end]:.{digits}f}".replace("-", "−") for end in ("value", "low", "high"))
+    value, low, high = (plain(row[end], digits) for end in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
+
+
+def plain(value: float, digits: int) -> str:
+    """Return a number with some digits behind the point and the minus sign of print where it is negative: −0.10."""
+    return minus_signs(f"{value:.{digits}f}")
 
 
 def signed(value: float, digits: int) -> str:
     """Return a number with its sign, some digits behind the point, and the minus sign of print: −0.104."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return minus_signs(f"{value:+.{digits}f}")

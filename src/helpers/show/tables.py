@@ -9,6 +9,7 @@ from helpers.analyse.fits.result import FitResult
 from helpers.analyse.laws.law import Law
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.style import count_label
+from helpers.table.words import minus_signs
 
 NBSP = "\u202f"  # narrow; keeps together what stands on both sides
 SAME_BELOW_NATS = 1e-5  # differences smaller than that are those of single precision
@@ -46,7 +47,7 @@ def differences_table(pairs: dict[str, PairedFits]) -> pd.DataFrame:
     rows = {}
     for label, pair in pairs.items():
         cells = {
-            GREEK[name]: f"{row['value']:+.3f}{NBSP}[{row['low']:+.3f},{NBSP}{row['high']:+.3f}]".replace("-", "−")
+            GREEK[name]: minus_signs(f"{row['value']:+.3f}{NBSP}[{row['low']:+.3f},{NBSP}{row['high']:+.3f}]")
             for name, row in pair.differences.iterrows()
         }
         rows[label.replace(" ", NBSP)] = dict.fromkeys(GREEK.values(), "") | cells | {"rows": str(pair.first.n_rows)}
@@ -56,7 +57,7 @@ def differences_table(pairs: dict[str, PairedFits]) -> pd.DataFrame:
 def _agreement_cell(row: pd.Series) -> str:
     same = abs(row["difference_nats"]) < SAME_BELOW_NATS
     difference = "same" if same else f"{row['difference_nats']:+.4f} ({row['difference_in_own_se']:+.0f})"
-    return f"{row['qid_nats_cpu']:.4f}, {difference}".replace("-", "−").replace(" ", NBSP)
+    return minus_signs(f"{row['qid_nats_cpu']:.4f}, {difference}").replace(" ", NBSP)
 
 
 def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
@@ -98,7 +99,7 @@ def kept_table(summary: pd.DataFrame) -> pd.DataFrame:
     def cell(row: pd.Series, name: str, ends: tuple[str, str]) -> str:
         if pd.isna(row[name]):
             return ""
-        return f"{row[name]:.2f} [{row[ends[0]]:.2f},{NBSP}{row[ends[1]]:.2f}]".replace("-", "−")
+        return minus_signs(f"{row[name]:.2f} [{row[ends[0]]:.2f},{NBSP}{row[ends[1]]:.2f}]")
 
     rows = summary.sort_values(["way", "stored_bits"], kind="stable")
     places = pd.MultiIndex.from_arrays([rows["way"], rows["setting"].str.replace(" ", NBSP)], names=[None, None])
@@ -130,6 +131,6 @@ def twins_table(ratios: pd.DataFrame) -> pd.DataFrame:
     changed = ratios.groupby("way")[["loss_change_nats", "loss_change_se_nats"]].first()
     losses = [f"{row.loss_change_nats:+.3f} ±{NBSP}{row.loss_change_se_nats:.3f}" for row in changed.itertuples()]
     counts = counts.set_axis(["runs", "checkpoints"], axis=1)
-    table = counts.join(ways_table(ratios)).assign(**{"16-bit loss": losses}).replace("-", "−", regex=True)
+    table = counts.join(ways_table(ratios)).assign(**{"16-bit loss": losses}).map(minus_signs)
     order = np.log(ratios["ratio"]).groupby(ratios["way"]).mean().sort_values(ascending=False).index
     return table.loc[order].rename_axis(index=None, columns=None)

@@ -1,4 +1,4 @@
-"""Texts from outside made fit for a message: one line, no control characters, not endless."""
+"""Texts made fit for people: of outside in one line, without control characters, not endless; numbers with a minus."""
 
 import contextlib
 import unicodedata
@@ -34,3 +34,8 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         value = value[:MOST]
     return cut(repr(value), MOST_OF_A_VALUE, 0)
+
+
+def minus_signs(numbers: str) -> str:
+    """Return a text of numbers with the minus sign of print for every hyphen: −0.32 [−0.40, −0.25]."""
+    return numbers.replace("-", "−")

@@ -20,6 +20,7 @@ from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.names import FORMS, PER_BIT, law_words
 from helpers.analyse.laws.published import PUBLISHED
 from helpers.analyse.laws.variables import OWN_VARIABLES, VARIABLES, LawError
+from helpers.table.words import minus_signs
 
 OURS = "this book"
 OUYANG, KUMAR = "Ouyang et al. 2024", "Kumar et al. 2024"
@@ -77,7 +78,7 @@ def written(estimate: Estimate) -> str:
     """Return an estimate with its interval for people; without one where there is none."""
     if np.isnan(estimate.low):
         return f"{estimate.value:.3g}"
-    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]".replace("-", "−")
+    return minus_signs(f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]")
 
 
 def n_constants(name: str, stored: StoredFits) -> int:

@@ -16,6 +16,7 @@ from helpers.analyse.questions.twins import qid_ratio
 from helpers.analyse.questions.ways import at_own_effective_bits, between_texts
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.outcomes import QID, Outcome
+from helpers.table.words import minus_signs
 
 COARSE = "GPTQ, group 128"
 BY_WIDTH = {f"RTN / GPTQ, {bits} bits": ("RTN", "GPTQ", bits) for bits in (2, 3, 4)}  # way, the other way, bits
@@ -136,7 +137,7 @@ def trends_table(trends: pd.DataFrame) -> pd.DataFrame:
         if pd.isna(row[name]):
             return ""
         ends = f" [{row[f'{name}_low']:.2f},\u202f{row[f'{name}_high']:.2f}]" if f"{name}_low" in row else ""
-        return f"{row[name]:.{0 if name == 'n_runs' else 2}f}{ends}".replace("-", "−")
+        return minus_signs(f"{row[name]:.{0 if name == 'n_runs' else 2}f}{ends}")
 
     shown = {label: trends.apply(cell, axis=1, name=name) for name, label in COLUMNS.items() if name in trends}
     return pd.DataFrame(shown)

@@ -51,7 +51,7 @@ def score_map(
     shares = coverage.map(lambda share: "–" if np.isnan(share) else f"{share:.0%}")
     ties = tied.map(lambda is_tied: ", tied" if is_tied else "")
     words = (log_rms.map("{:.2f}".format) + spread + "\n" + shares + ties).where(log_rms.notna(), "n/a")
-    figure, axes = plt.subplots(figsize=(1.0 * log_rms.shape[1] + 2.6, 0.46 * len(order) + 1.6))
+    figure, axes = plt.subplots(figsize=(1.0 * log_rms.shape[1] + 2.6, 0.42 * len(order) + 1.6))
     axes.set_facecolor(PALE)
     sns.heatmap(
         log_rms,
@@ -144,7 +144,7 @@ def ratios_of_points(table: pd.DataFrame) -> Figure:
     `table` comes from `published_perplexities.over_laws`; a ratio that isn't positive has no place and isn't drawn.
     """
     laws, families = list(table["law"].unique()), list(table["family"].unique())
-    figure, panels = plt.subplots(1, len(laws), sharey=True, squeeze=False, figsize=(1.8 * len(laws) + 1.3, 3.6))
+    figure, panels = plt.subplots(1, len(laws), sharey=True, squeeze=False, figsize=(1.8 * len(laws) + 1.3, 3.3))
     for axes, law in zip(panels[0], laws, strict=True):
         axes.axhline(1.0, color=INK, linewidth=0.8)
         rows = table[(table["law"] == law) & (table["ratio"] > 0)].sort_values(N_PARAMS)

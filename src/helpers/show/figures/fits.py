@@ -59,7 +59,7 @@ def residuals_against_tokens(fit: FitResult) -> Figure:
     about 1 without a pattern.
     """
     widths, styles = np.unique(fit.data.bits), size_styles(fit.data.n_params)
-    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(2.6 * widths.size + 0.9, 3.6))
+    figure, panels = plt.subplots(1, widths.size, sharey=True, squeeze=False, figsize=(2.6 * widths.size + 0.9, 3.2))
     for axes, bits in zip(panels[0], widths, strict=True):
         axes.axhspan(1 - fit.tau, 1 + fit.tau, color=PALE, alpha=0.15, linewidth=0)
         axes.axhline(1.0, color=INK, linewidth=0.8)
@@ -68,7 +68,7 @@ def residuals_against_tokens(fit: FitResult) -> Figure:
             rows = rows[np.argsort(fit.data.tokens[rows])]
             ratio = fit.data.outcome_nats[rows] / fit.fitted_nats[rows]
             errors = fit.data.outcome_se_nats[rows] / fit.fitted_nats[rows]
-            axes.errorbar(fit.data.tokens[rows], ratio, errors, linewidth=1.2, **style)
+            axes.errorbar(fit.data.tokens[rows], ratio, errors, linewidth=1.2, **style | {"marker": "o"})
         axes.set_title(f"{bits:g} bits")
         count_scale(axes, "x", TOKENS_LABEL)
         axes.set_ylabel("measured / fitted QiD (factor)")
@@ -96,7 +96,7 @@ def ratios_by_bits(ratios: pd.DataFrame, fitted_bits: tuple[float, float], axes:
 
 def local_exponents(slopes: dict[str, pd.DataFrame]) -> Figure:
     """Draw `numbers.unified_law.local_exponents`: the exponent of D against size by epoch, that of N against tokens."""
-    figure, panels = plt.subplots(1, 3, figsize=(11.5, 3.8))
+    figure, panels = plt.subplots(1, 3, figsize=(11.5, 3.3))
     top = 1.05 * slopes["first epoch"]["exponent"].max()
     for axes, name in zip(panels, ("first epoch", "later epochs"), strict=False):
         drawn = exponents(slopes[name], N_PARAMS, "exponent of D, β (no unit)", axes)

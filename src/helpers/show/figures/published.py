@@ -31,7 +31,7 @@ WORST_NATS = 1.5  # above ln V that a panel of losses still shows
 
 
 def _panels(count: int) -> tuple[Figure, np.ndarray]:
-    figure, panels = plt.subplots(1, count, sharey=True, squeeze=False, figsize=(2.6 * count + 1.2, 3.1))
+    figure, panels = plt.subplots(1, count, sharey=True, squeeze=False, figsize=(2.6 * count + 1.2, 2.8))
     return figure, panels[0]
 
 
@@ -89,7 +89,7 @@ def turning_against_size(published: pd.DataFrame, measured: pd.DataFrame, fitted
     `published` has the columns n_params, bits, tokens; `measured` comes from `turning_points`. Where the loss
     had not turned, a hollow arrow stands at the last checkpoint. The band: sizes that the law was fitted to.
     """
-    _, axes = plt.subplots(figsize=(7.0, 3.4))
+    _, axes = plt.subplots(figsize=(7.0, 3.0))
     axes.axvspan(*fitted, color=PALE, alpha=0.15, linewidth=0)
     for index, (bits, rows) in enumerate(published.groupby("bits")):
         colour = BITS_COLOURS[int(bits)]

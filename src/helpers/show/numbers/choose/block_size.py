@@ -16,7 +16,7 @@ from helpers.analyse.questions.slopes_of_ratios import mean_and_slopes
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.show.claims import claim
 from helpers.show.figures.block_size import stage_name
-from helpers.show.intervals import Numbers, in_words, with_named_ends
+from helpers.show.intervals import Numbers, in_words, plain, with_named_ends
 from helpers.show.style import count_label
 
 ENDS = ("value", "low", "high")
@@ -221,7 +221,7 @@ def outliers(marked: Tables, middle_tokens: float) -> Numbers:
     found: Numbers = {}
     for name, short in NAMES.items():
         rank = marked[name][["k", "input_outliers"]].corr(method="spearman").iloc[0, 1]
-        found[f"qb_rank_{short}"] = f"{rank:.2f}".replace("-", "−")
+        found[f"qb_rank_{short}"] = plain(rank, 2)
     for name in MXINT:
         slopes = beside[name].loc[[N_PARAMS, TOKENS_SEEN]]
         claim(bool(((slopes["low"] < 0) & (slopes["high"] > 0)).all()), "size and tokens aren't distinct from zero")

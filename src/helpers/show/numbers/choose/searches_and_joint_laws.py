@@ -309,14 +309,10 @@ def joint_numbers(laws: JointLaws) -> Numbers:
         "qb_goal": GOAL_LOG_RMS,
         "qb_gain_size": plain.aic - fits["block-by-size"].aic,
         "qb_gain_tokens": fits["block-by-size"].aic - joint.aic,
-        "qb_slope": _minus(-plain.estimate("c").value / plain.estimate("alpha").value),
-        "qb_cao_slope_least": _minus(max(printed)),
-        "qb_cao_slope_most": _minus(min(printed)),
+        "qb_slope": plain(-plain.estimate("c").value / plain.estimate("alpha").value, 1),
+        "qb_cao_slope_least": plain(max(printed), 1),
+        "qb_cao_slope_most": plain(min(printed), 1),
     }
-
-
-def _minus(value: float) -> str:
-    return f"{value:.1f}".replace("-", "−")
 
 
 def _row(fit: FitResult, name: str) -> dict[str, float]:

@@ -19,7 +19,7 @@ from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.noise import training_seeds
 from helpers.analyse.rows.study import FITTED_BITS, on_trunk, rows_of_seeds
 from helpers.show.claims import claim
-from helpers.show.intervals import Numbers, signed
+from helpers.show.intervals import Numbers, in_words, plain, signed
 from helpers.show.style import count_label
 from helpers.table.errors import AnalysisError
 
@@ -155,11 +155,11 @@ def ranking_table(stored: StoredFits) -> pd.DataFrame:
     """Return for people the laws that can be asked with D, N and P alone, the first by the smaller sizes on top."""
     ranked = stored.ranked[stored.ranked["candidate"].astype(bool)]
     later = stored.judged[stored.judged["hold_out"] == LATER].set_index("law")["log_rms"]
-    behind = [f"{row.behind:.3f} [{row.behind_low:.3f}, {row.behind_high:.3f}]" for row in ranked.itertuples()]
+    ends = ranked[["behind", "behind_low", "behind_high"]].set_axis(["value", "low", "high"], axis=1)
     columns = {
         "constants": ranked["constants"].map("{:.0f}".format),
         "rms, smaller sizes": [f"{row.score:.3f} ± {row.se:.3f}" for row in ranked.itertuples()],
-        "behind the first": [text.replace("-", "−") for text in behind],
+        "behind the first": [in_words(row, 3) for _, row in ends.iterrows()],
         "larger and later": later[ranked.index].map("{:.3f}".format),
         "models of others": stored.outside.loc[ranked.index, "score"].map("{:.2f}".format),
     }
@@ -220,7 +220,7 @@ def two_runs_of_largest(judged: pd.DataFrame) -> Numbers:
     again = again[[law for law in first.index if law in again.index]]
     rank = first[again.index].rank().corr(again.rank())
     within = int((again <= GOAL_LOG_RMS).sum())
-    return {"again_judged": len(again), "again_within": within, "again_rank": f"{rank:.2f}".replace("-", "−")}
+    return {"again_judged": len(again), "again_within": within, "again_rank": plain(rank, 2)}
 
 
 def exercise_of_misses(n_runs: int) -> Numbers:

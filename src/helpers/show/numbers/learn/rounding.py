@@ -10,6 +10,7 @@ import pandas as pd
 from helpers.analyse.arrays import FloatArray
 from helpers.analyse.rows.degradation import degradation
 from helpers.show.claims import claim
+from helpers.show.intervals import plain
 from helpers.table.paired_error import paired_error
 
 Numbers = dict[str, float | str]
@@ -19,11 +20,6 @@ SCALE_BITS = 16
 LONG_GROUP = 128  # weights that share a scale, in an exercise
 SAME_QID = 1e-6  # nats per token: two programs rounded the whole model alike
 TWINS = ["checkpoint_id", "group_size", "bits", "eval_id", "calib_sha256", "calib_seed", "rel_damp", "symmetric"]
-
-
-def signed(value: float, digits: int) -> str:
-    """Return a number as a label with a true minus sign."""
-    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def root_mean_square(differences: FloatArray) -> float:
@@ -40,7 +36,7 @@ def by_hand(weights: FloatArray, codes: np.ndarray, nearest: FloatArray, grid: p
     return {
         "bits": bits,
         "n_values": 2**bits,
-        "row_low": signed(row.min(), 2),
+        "row_low": plain(row.min(), 2),
         "row_high": row.max(),
         "row_scale": grid["scale"].iloc[ROW],
         "row_zero": grid["zero"].iloc[ROW],
@@ -49,7 +45,7 @@ def by_hand(weights: FloatArray, codes: np.ndarray, nearest: FloatArray, grid: p
         "first_rounded": nearest[ROW, 0],
         "rms_nearest": root_mean_square(weights - nearest),
         "ex_weight": other[1],
-        "ex_low": signed(other.min(), 2),
+        "ex_low": plain(other.min(), 2),
         "ex_high": other.max(),
         "ex_scale": grid["scale"].iloc[EXERCISE_ROW],
         "ex_zero": int(grid["zero"].iloc[EXERCISE_ROW]),
@@ -65,7 +61,7 @@ def first_correction(weights: FloatArray, nearest: FloatArray, after: FloatArray
     return {
         "first_error": weights[ROW, 0] - nearest[ROW, 0],
         "u_11": factor[0, 0],
-        "u_12": signed(factor[0, 1], 3),
+        "u_12": plain(factor[0, 1], 3),
         "second_before": weights[ROW, 1],
         "second_after": after[ROW, 1],
         "second_nearest": nearest[ROW, 1],
