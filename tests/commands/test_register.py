@@ -44,6 +44,19 @@ def test_what_is_foretold_is_settled_by_the_table(tmp_path):
         )
 
 
+def test_kl_is_foretold_where_it_is_asked_for_beside_qid(tmp_path):
+    path = tmp_path / "register.json"
+    for outcome in ("qid", "kl"):
+        words = ["foretell", PLAN, "--law", "steps", *CHECKPOINT, "--outcome", outcome, "--register", str(path)]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+    qid, kl = ([each for each in read_register(path) if each.quantity == f"{name}_nats"] for name in ("qid", "kl"))
+    assert len(qid) == len(kl) == 2 * 2 * 2
+    assert all(one.predicted != other.predicted for one, other in zip(qid, kl, strict=True))
+    with pytest.raises(QidError, match="loss.*accepted: qid, kl"):
+        CliRunner().invoke(app, [*words[:-3], "loss", *words[-2:]], catch_exceptions=False)
+
+
 def test_a_step_without_a_checkpoint_is_refused(tmp_path):
     words = ["foretell", PLAN, "--law", "steps", "--step", "7", "--bits", "3", "--register", str(tmp_path / "r.json")]
     with pytest.raises(SpecError, match=r"no checkpoint at step 7; accepted: 32, 64"):

@@ -1,6 +1,7 @@
 """A study: two units trained, measured and described by three processes, into two tables."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ from helpers.measure.sweep.places import Places
 from helpers.measure.training.unit import Unit
 from helpers.table import files
 from helpers.table.errors import SpecError
+from helpers.table.readers import read_yaml
 
 PLAN = """\
 family: tiny
@@ -114,9 +116,25 @@ def test_a_unit_that_is_off_is_named_before_anything_is_trained(study, unit, tex
     assert not (tmp_path / "families").exists()
 
 
-def test_the_committed_study_names_what_the_plans_train():
+@pytest.mark.parametrize("sweep", ["study", "study-two"])
+def test_a_committed_study_names_what_the_plans_train(sweep):
     from helpers.measure.sweep.declaration import family_names
     from helpers.measure.training.plan import read_plan
 
-    for name in family_names(ROOT / "sweeps/study.yml"):
+    for name in family_names(ROOT / f"sweeps/{sweep}.yml"):
         assert read_plan(ROOT / f"sweeps/train-{name}.yml").family == name
+
+
+def test_the_second_study_measures_checkpoints_that_its_plans_have():
+    """Every cooldown's end too: its step is among those that its family's parts name."""
+    from helpers.measure.training.plan import read_plan
+
+    measured = {}
+    for part in read_yaml(ROOT / "sweeps/study-two.yml")["parts"]:
+        measured.setdefault(Path(part["family"]).name, set()).update(part["steps"])
+    assert len(measured) == 9
+    for name, steps in measured.items():
+        plan = read_plan(ROOT / f"sweeps/train-{name}.yml")
+        ends = {branch.steps[-1] for run in plan.runs() for branch in plan.branches(run)}
+        assert ends <= steps <= {*plan.steps}
+        assert plan.steps[-1] in steps

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from helpers.commands.console import add, console
+from helpers.commands.laws import OutcomeName
 from helpers.table.disk import exclusive, refuse_unwritable
 from helpers.table.errors import ResultsError, SpecError
 from helpers.table.records import given
@@ -31,25 +32,28 @@ def foretell(
     law: Annotated[str, typer.Option(help="The law that is asked; `qid laws` lists them.")],
     step: Annotated[list[int], typer.Option(help="A checkpoint to be measured; repeat for more.")],
     bits: Annotated[list[int], typer.Option(help="A bit width; repeat for more.")],
+    outcome: OutcomeName = "qid",
     path: RegisterFile = USUAL,
 ) -> None:
-    """Write into the register what a law says of a plan's runs before they are trained: QiD with its 90% interval."""
+    """Write into the register what a law says of a plan's runs before they are trained, with its 90% interval."""
     from helpers.analyse.fits.stored import read_fits
     from helpers.analyse.questions.register import Ahead, added, predictions_of, read_register, write_register
+    from helpers.analyse.rows.outcomes import outcome_named
     from helpers.measure.training.plan import read_plan
 
     refuse_unwritable(path)
+    asked_of = outcome_named(outcome)
     plan = read_plan(plan_file)
     missing = sorted({*step} - {*plan.steps})
     if missing:
         raise SpecError(f"{plan_file}: no checkpoint at step {missing[0]}; accepted: {', '.join(map(str, plan.steps))}")
     tokens = tuple(each * plan.tokens_per_step for each in step)
     runs = [Ahead(f"{plan.family}/{run.name}", run.model.n_params_non_embedding, tokens) for run in plan.runs()]
-    fits, today, commit = read_fits(), _today(), _commit()
+    fits, today, commit = read_fits(outcome=asked_of), _today(), _commit()
     new = [entry for ahead in runs for entry in predictions_of(fits, law, ahead, bits, today, commit)]
     with exclusive(path, doing="writing"):
         write_register(added(read_register(path), new), path)
-    console.print(f"{path}: {len(new)} predictions of {law}")
+    console.print(f"{path}: {len(new)} predictions of {outcome} by {law}")
 
 
 def foretell_outside(

@@ -24,6 +24,7 @@ from helpers.analyse.questions.register import (
     write_register,
 )
 from helpers.analyse.rows.degradation import degradation
+from helpers.analyse.rows.outcomes import KL
 from helpers.table import files
 from helpers.table.errors import AnalysisError, ResultsError, SpecError
 
@@ -65,6 +66,10 @@ def test_a_prediction_is_what_the_law_answers():
     assert (entry.predicted, entry.low, entry.high) == (answer.value, answer.low, answer.high)
     assert entry.low < entry.predicted < entry.high
     assert (entry.run, entry.law, entry.outcome, entry.level) == ("a/b", "steps", OPEN, 0.9)
+    first = Ahead("a/b", N_PARAMS, (TOKENS,))
+    (of_kl,) = predictions_of(read_fits(outcome=KL), "steps", first, [3], "2026-11-30", COMMIT)
+    assert (entry.quantity, of_kl.quantity) == ("qid_nats", "kl_nats")
+    assert of_kl.predicted != entry.predicted
 
 
 @pytest.mark.parametrize("law", ["loss", "group-size", "learning-rate", "power-per-bit"])

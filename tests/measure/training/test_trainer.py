@@ -23,6 +23,7 @@ from helpers.measure.training import folder
 from helpers.measure.training import trainer as training
 from helpers.measure.training.folder import build
 from helpers.measure.training.plan import ModelEntry, Run
+from helpers.measure.training.updates import loss_of, optimizer_of
 from helpers.table.errors import CheckpointError, ResultsError, SpecError
 from helpers.table.families import catalogue
 
@@ -94,7 +95,7 @@ def test_training_learns_its_text(text, plan_path, tmp_path):
     plan = training.read_plan(plan_path)
     batch = batches_of(np.arange(20_000) % 97 + 100, plan.batch_sequences, plan.seq_len).batch(20)
     first, last = (
-        training.loss_of(GPTNeoXForCausalLM.from_pretrained(tmp_path / f"out/tiny-32x1/step-{step:06d}").float(), batch)
+        loss_of(GPTNeoXForCausalLM.from_pretrained(tmp_path / f"out/tiny-32x1/step-{step:06d}").float(), batch)
         for step in (2, 16)
     )
     assert last < first - 1
@@ -170,7 +171,7 @@ def test_a_batch_may_span_two_passes():
 
 def test_weight_decay_spares_biases_and_norms():
     model = build(ModelEntry("m", 32, 1, 2), 16, 0, 1024)
-    decayed, spared = training.optimizer_of(model, 0.1, (0.9, 0.95)).param_groups
+    decayed, spared = optimizer_of(model, 0.1, (0.9, 0.95)).param_groups
     assert {p.ndim for p in decayed["params"]} == {2}
     assert {p.ndim for p in spared["params"]} == {1}
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analyse.fits import answers
-from helpers.analyse.fits.stored import NamedFits
+from helpers.analyse.fits.stored import StoredFits
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN, degradation, run_label
 from helpers.analyse.rows.outcomes import OUTCOMES
 from helpers.analyse.rows.selection import rows_of_fit
@@ -106,10 +106,11 @@ SCHEME = scheme_words(GROUP_SIZE)
 
 
 def predictions_of(
-    fits: NamedFits, law: str, ahead: Ahead, bits: Sequence[int], date: str, commit: str
+    fits: StoredFits, law: str, ahead: Ahead, bits: Sequence[int], date: str, commit: str
 ) -> list[Prediction]:
     """Return what a law of `fits` says of a run at a constant rate: GPTQ, groups of 32, held-out text.
 
+    The quantity is the outcome that the fits are of.
     The interval is for a new training run (`answers.predict`). Raises FitError or LawError where the law has no answer.
     """
     entries = []
@@ -120,7 +121,8 @@ def predictions_of(
             found = answers.predict(known, asked | {"group_size": GROUP_SIZE, "lr_fraction": 1.0})
             low, high = (number(end) for end in (found.low, found.high))
             asked_of = (ahead.run, ahead.n_params, tokens, width, SCHEME, HELDOUT)
-            entries.append(Prediction(date, commit, law, *asked_of, found.value, low, high, answers.LEVEL))
+            said = (found.value, low, high, answers.LEVEL)
+            entries.append(Prediction(date, commit, law, *asked_of, *said, quantity=fits.outcome.column))
     return entries
 
 

@@ -20,7 +20,7 @@ from helpers.table.records import digest, from_mapping, given
 COSINE_FLOOR = 0.1  # of the peak, at the end of a cosine
 SCHEDULES = ("constant", "cosine")
 CONTINUED_AS = {"constant": "on", "cooldown": "down"}  # in a continuation's name
-LATER = ("unique_tokens", "low_bits")  # options that came later: a run without one is described as before there was it
+LATER = ("unique_tokens", "low_bits", "sharpness_radius")  # a run without one is described as before there was it
 MOST_PARAMS = 10**11
 MOST_RUNS = 1000
 
@@ -64,6 +64,7 @@ class Run:
     branched_at_step: int | None = None
     unique_tokens: int | None = None  # how much of the text is read, again and again; all of it, if None
     low_bits: LowBits | None = None  # 16 bits, if None
+    sharpness_radius: float | None = None  # of SAM's step uphill before each gradient; no such step, if None
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of the update that makes `step`, the first being step 1."""
@@ -87,11 +88,11 @@ class Run:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A family: every model with every peak, weight decay, seed, amount of text, low bits and, for a cosine, horizon.
+    """A family: every model with every value of what may be a list is a run.
 
     `steps` are the checkpoints; a cosine of a shorter horizon has those up to its end. `unique_tokens` says how many
-    tokens of the text a run reads, over and over (`Batches` says which); without it, all. Without `low_bits` every run
-    has 16 bits.
+    tokens of the text a run reads, over and over (`Batches` says which); without it, all. With `sharpness_radius` the
+    gradient is that of sharpness-aware minimisation (`updates.uphill`). Without `low_bits` every run has 16 bits.
     """
 
     family: str
@@ -112,6 +113,7 @@ class TrainingPlan:
     clip_norm: Annotated[float, Range(0, 10**6, open=True)] = 1.0
     unique_tokens: Annotated[int | tuple[int, ...] | None, Range(1, MOST_TOKENS)] = None
     low_bits: tuple[LowBits, ...] = (LowBits("none"),)
+    sharpness_radius: Annotated[float | tuple[float, ...] | None, Range(0, 100, open=True)] = None
 
     def __post_init__(self) -> None:
         refuse_name(self.family, "family")
@@ -156,8 +158,8 @@ class TrainingPlan:
                     f"'unique_tokens' is {amount:,}; accepted: multiples of 'seq_len' ({self.seq_len:,}),"
                     f" at least one update's ({self.tokens_per_step:,})"
                 )
-        varied = map(_values, (self.peak_learning_rate, self.weight_decay, self.seed, self.horizons or (0,), amounts))
-        n_runs = len(self.models) * len(self.low_bits) * math.prod(map(len, varied))
+        n_values = math.prod(len(_values(each)) for each in (*self._varied, self.horizons or (0,)))
+        n_runs = len(self.models) * len(self.low_bits) * n_values
         if not 0 < n_runs <= MOST_RUNS:
             raise SpecError(f"{n_runs:,} runs; accepted: 1 to {MOST_RUNS:,}")
         for step in self.cooldowns.at if self.cooldowns else ():
@@ -184,17 +186,21 @@ class TrainingPlan:
                 )
 
     @property
+    def _varied(self) -> tuple[object, ...]:
+        """Return what a run has one value of, in the order of its name."""
+        return self.peak_learning_rate, self.weight_decay, self.seed, self.unique_tokens, self.sharpness_radius
+
+    @property
     def tokens_per_step(self) -> int:
         """Return the number of tokens that one update sees."""
         return self.batch_sequences * self.seq_len
 
     def runs(self) -> list[Run]:
         """Return the runs that begin at step 0, in the order of the YAML."""
-        varied = (self.peak_learning_rate, self.weight_decay, self.seed, self.unique_tokens)
-        peaks, decays, seeds, amounts = map(_values, varied)
+        peaks, decays, seeds, amounts, radii = map(_values, self._varied)
         return [
             Run(
-                name=named(self._run_name(model, peak, decay, seed, horizon, amount), low_bits),
+                name=named(self._run_name(model, peak, decay, seed, horizon, amount, radius), low_bits),
                 model=model,
                 steps=tuple(step for step in self.steps if step <= (horizon or model.last_step or self.steps[-1])),
                 peak_learning_rate=peak,
@@ -204,14 +210,22 @@ class TrainingPlan:
                 schedule=self.schedule,
                 unique_tokens=amount,
                 low_bits=low_bits.below_16,
+                sharpness_radius=radius,
             )
-            for model, peak, decay, seed, horizon, amount, low_bits in itertools.product(
-                self.models, peaks, decays, seeds, self.horizons or (None,), amounts, self.low_bits
+            for model, peak, decay, seed, horizon, amount, radius, low_bits in itertools.product(
+                self.models, peaks, decays, seeds, self.horizons or (None,), amounts, radii, self.low_bits
             )
         ]
 
     def _run_name(
-        self, model: ModelEntry, peak: float, decay: float, seed: int, horizon: int | None, amount: int | None
+        self,
+        model: ModelEntry,
+        peak: float,
+        decay: float,
+        seed: int,
+        horizon: int | None,
+        amount: int | None,
+        radius: float | None,
     ) -> str:
         """Return the model's name with what this plan varies."""
         parts = [model.name]
@@ -220,6 +234,7 @@ class TrainingPlan:
         parts += [f"seed{seed}"] if isinstance(self.seed, (tuple, list)) else []
         parts += [f"cosine{horizon}"] if horizon is not None else []
         parts += [f"unique{amount / 1e6:.3g}M"] if amount is not None else []
+        parts += [f"sam{radius:g}"] if radius is not None else []
         return "-".join(parts)
 
     def branches(self, trunk: Run) -> list[Run]:
@@ -274,11 +289,12 @@ class TrainingPlan:
         return run.steps[-1] - (run.branched_at_step or 0)
 
     def flops(self, run: Run, vocabulary_size: int) -> float:
-        """Return the floating-point operations of a run: 6 per parameter and token, and attention's."""
+        """Return the floating-point operations of a run: 6 per parameter and token, and attention's; SAM's are two."""
         model = run.model
         products = 6 * (model.n_params_non_embedding + model.d_model * vocabulary_size)
         attention = 12 * model.n_layers * model.d_model * self.seq_len
-        return self.n_updates(run) * self.tokens_per_step * (products + attention)
+        gradients = 1 if run.sharpness_radius is None else 2
+        return self.n_updates(run) * self.tokens_per_step * gradients * (products + attention)
 
 
 def _branch(trunk: Run, name: str, at: int, last: int, schedule: str, low_bits: LowBits | None) -> Run:

@@ -16,7 +16,6 @@ import safetensors.torch
 import torch
 from rich.console import Console
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
 
 from helpers.measure.models.checkpoints import read_tokenizer
 from helpers.measure.models.precision import refuse_missing_device
@@ -33,6 +32,7 @@ from helpers.measure.training.folder import (
 from helpers.measure.training.plan import Run, TrainingPlan, read_plan
 from helpers.measure.training.plan_table import plan_table
 from helpers.measure.training.rounded_layers import round_in_training
+from helpers.measure.training.updates import loss_of, optimizer_of, uphill
 from helpers.table import disk
 from helpers.table.errors import CheckpointError, SpecError
 from helpers.table.families import catalogue
@@ -94,29 +94,6 @@ class Batches:
         return self.tokens[index].long()
 
 
-def loss_of(model: GPTNeoXForCausalLM, batch: Tensor) -> Tensor:
-    """Return the mean loss in nats per predicted token of `batch` (n, seq_len + 1)."""
-    logits = model(batch[:, :-1], use_cache=False).logits.float()
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
-
-
-def optimizer_of(model: GPTNeoXForCausalLM, weight_decay: float, betas: tuple[float, ...]) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on matrices and embeddings, none on biases and layer norms.
-
-    On a GPU the learning rate is a tensor there, so that a captured graph reads it.
-    """
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    on_gpu = parameters[0].is_cuda
-    for group in groups:
-        group["lr"] = torch.zeros((), device=parameters[0].device)
-    first, second = betas
-    return torch.optim.AdamW(groups, betas=(first, second), fused=True, capturable=on_gpu)
-
-
 class Trainer:
     """A model, its optimizer and its state on disk; on a GPU one update is one captured graph."""
 
@@ -139,12 +116,18 @@ class Trainer:
             group["lr"].fill_(self.run.learning_rate(self.step))
         self._update(batch)
 
-    def _plain(self, batch: Tensor, loss_function: Callable[..., Tensor] = loss_of) -> None:
+    def _gradient(self, batch: Tensor, loss_function: Callable[..., Tensor]) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(batch.device.type, torch.bfloat16, enabled=batch.is_cuda, cache_enabled=False):
             loss = loss_function(self.model, batch)
         self.loss = loss.detach()
         loss.backward()
+
+    def _plain(self, batch: Tensor, loss_function: Callable[..., Tensor] = loss_of) -> None:
+        self._gradient(batch, loss_function)
+        if self.run.sharpness_radius is not None:
+            with uphill(self.model.parameters(), self.run.sharpness_radius):
+                self._gradient(batch, loss_function)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
         self.optimizer.step()
 
