@@ -279,7 +279,7 @@ def test_a_rate_that_diverges_stops_the_run_and_keeps_what_there_was(text, plan_
             "{method: rtn, bits: 4, group_size: 24, symmetric: true}",
             "'group_size' is 24; accepted: what divides 'd_model' of tiny-32x1, 32",
         ),
-        ("{method: rtn, bits: [4, 4], symmetric: true}", "two runs are called 'tiny-32x1-rtn4rowsym'"),
+        ("{method: rtn, bits: [4, 4], symmetric: true}", "two runs are called 'tiny-32x1-(on8by0.5-)?rtn4rowsym'"),
         ("{method: rtn, bit: 4}", "low_bits: unknown key 'bit'; accepted: method, bits"),
         ("4", "low_bits: 4 where a mapping is expected"),
         ("", r"low_bits: \[\] where a list is expected"),

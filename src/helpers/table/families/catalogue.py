@@ -100,7 +100,7 @@ def read_manifest(folder: Path) -> list[CheckpointSpec]:
 
 
 def read_losses(folder: Path) -> dict[str, float]:
-    """Return the losses on held-out text, of weights as they are stored, that a trained family's manifest has, in nats per token, by location.
+    """Return the losses on held-out text that a trained family's manifest has, in nats per token, by location.
 
     Locations are as `read_manifest` gives them. Raises SpecError as it does.
     """
