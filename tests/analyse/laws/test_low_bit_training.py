@@ -4,11 +4,14 @@ Chen et al. give averages over runs, their law is a fit with a relative error of
 or what stands beside them.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from helpers.analyse.laws.low_bit_training import CHEN_2025, CHEN_2025_LOSS, KUMAR_2024_TRAINING
 
+ROOT = Path(__file__).parents[3]
 GROUPS = np.array([32.0, 64, 128, 256])
 
 
@@ -83,3 +86,12 @@ def test_kumar_s_best_bits_for_a_budget_of_compute_are_as_printed():
     bits = np.linspace(1, 16, 1501)
     best = bits[np.argmax(KUMAR_2024_TRAINING.left(bits, bits, bits) / bits)]
     assert 6.99 < best < 8
+
+
+def test_what_the_sweep_says_was_expected_is_what_the_laws_give():
+    said = " ".join(line.lstrip("# ") for line in (ROOT / "sweeps/native.yml").read_text().splitlines())
+    sizes, steps = np.array([595_072, 3_159_552, 14_196_480]), 131_072
+    chen = [CHEN_2025["W4A16"].gap(sizes, step * steps, 32) for step in (3725, 500)]
+    kumar = [KUMAR_2024_TRAINING.gap(sizes, bits, inputs) for bits, inputs in ((4, np.inf), (3, np.inf), (2, np.inf))]
+    for expected in (*chen, *kumar, KUMAR_2024_TRAINING.gap(sizes, np.log2(3), 8)):
+        assert ", ".join(f"{value:.3f}" for value in expected) in said

@@ -1,10 +1,12 @@
 """Runs at low bits: what is multiplied, what gradients see, what is written, and plans that can't be."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.measure.tiny import ROOT
 from tests.measure.training.test_trainer import PLAN, kill_after_second_checkpoint, train
 from transformers import GPTNeoXForCausalLM
 
@@ -277,7 +279,7 @@ def test_a_rate_that_diverges_stops_the_run_and_keeps_what_there_was(text, plan_
             "{method: rtn, bits: 4, group_size: 24, symmetric: true}",
             "'group_size' is 24; accepted: what divides 'd_model' of tiny-32x1, 32",
         ),
-        ("{method: rtn, bits: [4, 4], symmetric: true}", "two runs are called 'tiny-32x1-rtn4rowsym'"),
+        ("{method: rtn, bits: [4, 4], symmetric: true}", "two runs are called 'tiny-32x1-(on8by0.5-)?rtn4rowsym'"),
         ("{method: rtn, bit: 4}", "low_bits: unknown key 'bit'; accepted: method, bits"),
         ("4", "low_bits: 4 where a mapping is expected"),
         ("", r"low_bits: \[\] where a list is expected"),
@@ -323,3 +325,34 @@ def test_grids_of_numbers_are_those_of_tensors():
             theirs = grids.fit(weight, torch.tensor(bits), torch.tensor(symmetric))
             assert torch.equal(ours.scale, theirs.scale)
             assert torch.equal(ours.zero, theirs.zero)
+
+
+@pytest.mark.parametrize("low_bits", KINDS)
+def test_an_update_is_traced_whole(low_bits):
+    """What a GPU compiles and captures: one graph without a break, and the gradients of the plain update.
+
+    Traced here without a code generator, so the same kernels run and the same sums are made.
+    """
+    model = build(ModelEntry("m", 32, 1, 2), 16, 0, 1024)
+    round_in_training(model, low_bits)
+    batch = torch.randint(0, 1024, (4, 17), generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for loss_function in (training.loss_of, torch.compile(training.loss_of, backend="aot_eager", fullgraph=True)):
+        model.zero_grad()
+        loss_function(model, batch).backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["bitnet", "qat", "qat-late"])
+def test_the_committed_plans_are_the_trunk_s_but_for_their_bits(name):
+    """The same shapes, seed, batches, rates and moments, so that the trunk's rows are those of the twins."""
+    trunk, plan = (training.read_plan(ROOT / f"sweeps/train-tadpole-{each}.yml") for each in ("trunk", name))
+    twins = {run.name: run for run in trunk.runs()}
+    assert (plan.batch_sequences, plan.seq_len, plan.betas, plan.clip_norm) == (256, 512, trunk.betas, trunk.clip_norm)
+    for run in plan.runs():
+        twin = twins[run.model.name]
+        assert set(run.steps) < set(twin.steps)
+        assert run.steps[-1] * plan.tokens_per_step >= 480e6
+        assert dataclasses.replace(run, name=twin.name, steps=twin.steps, low_bits=None) == twin

@@ -26,7 +26,7 @@ from helpers.table.words import shown
 MANIFEST, ENTRIES = "manifest.json", "checkpoints"
 NAMES = ("family", "model", "run")  # they become parts of paths
 KNOWN = ("step", "tokens_seen", "tokens_planned", "schedule", "train_seed")  # of what was trained here
-LOSS = "loss_nats"  # beside a checkpoint's description: of its 16-bit weights on held-out text
+LOSS = "loss_nats"  # beside a checkpoint's description: of its weights as they are stored, on held-out text
 
 
 def families_of_the_folder() -> dict[str, HubFamily[Any]]:
@@ -100,7 +100,7 @@ def read_manifest(folder: Path) -> list[CheckpointSpec]:
 
 
 def read_losses(folder: Path) -> dict[str, float]:
-    """Return the 16-bit losses on held-out text that a trained family's manifest has, in nats per token, by location.
+    """Return the losses on held-out text that a trained family's manifest has, in nats per token, by location.
 
     Locations are as `read_manifest` gives them. Raises SpecError as it does.
     """
