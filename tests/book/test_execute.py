@@ -96,7 +96,7 @@ def test_two_chapters_at_once_in_one_folder_have_sockets_of_their_own(tmp_path, 
         for each in targets
     ]
     try:
-        assert [each.wait(timeout=120) for each in both] == [0, 0]
+        assert [each.wait(timeout=600) for each in both] == [0, 0]
     finally:
         for each in both:
             each.kill()

@@ -38,7 +38,7 @@ def address(site):
 
 
 def get(address: str) -> tuple[bytes, dict]:
-    with urllib.request.urlopen(address, timeout=20) as answer:
+    with urllib.request.urlopen(address, timeout=120) as answer:
         return answer.read(), dict(answer.headers)
 
 
@@ -86,7 +86,7 @@ def test_a_change_of_a_page_writes_its_draft_and_then_open_pages_hear_of_it(site
     printed = queue.Queue()
     monkeypatch.setattr("builtins.print", lambda text, **_: printed.put(text))
     threading.Thread(target=serve.serve, args=(str(site), "0", str(page)), daemon=True).start()
-    with urllib.request.urlopen(f"{printed.get(timeout=20)}/-/changes?0", timeout=20) as events:
+    with urllib.request.urlopen(f"{printed.get(timeout=120)}/-/changes?0", timeout=120) as events:
         assert events.headers["Content-Type"] == "text/event-stream"
         taken.set()
         assert events.readline() == b"data: 1\n"

@@ -69,7 +69,7 @@ def python(endpoint, cache, *words, **more):
     told |= {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
     command = [sys.executable, "-W", "ignore", *map(str, words)]
     return subprocess.run(
-        command, env=os.environ | told | more, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        command, env=os.environ | told | more, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -63,7 +63,7 @@ def fetched(endpoint: str, cache: Path, revision: str) -> subprocess.CompletedPr
     told = {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_DISABLE_TELEMETRY": "1"}
     told |= {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
     command = [sys.executable, "-W", "ignore", "-c", FETCH, revision]
-    return subprocess.run(command, env=os.environ | told, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=os.environ | told, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
 def test_every_file_is_asked_for_by_the_commit_that_a_branch_resolved_to(hub, tmp_path):

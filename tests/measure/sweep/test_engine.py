@@ -188,7 +188,7 @@ def test_the_next_checkpoint_is_loaded_in_a_thread_while_this_one_is_measured(tm
 
     def noted_measure(self, lot, advance):
         step = lot[0].subjects[0].spec.step
-        assert loaded[step + 1].wait(timeout=60), f"checkpoint {step + 1} isn't loaded while {step} is measured"
+        assert loaded[step + 1].wait(timeout=600), f"checkpoint {step + 1} isn't loaded while {step} is measured"
         assert not loaded[min(step + 2, 3)].is_set() or step > 1, "and no more than one is loaded ahead"
         measure(self, lot, advance)
         order.append(("measured", step, threading.current_thread() is threading.main_thread()))

@@ -141,8 +141,9 @@ def test_a_kill_at_any_moment_loses_nothing(declared, tmp_path, records_before_t
     command += ["--table", str(tmp_path / "table.parquet")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    deadline = time.monotonic() + 120
-    while len(list(records.glob("*.json"))) < records_before_the_kill and time.monotonic() < deadline:
+    deadline = time.monotonic() + 600
+    while len(list(records.glob("*.json"))) < records_before_the_kill and child.poll() is None:
+        assert time.monotonic() < deadline
         time.sleep(0.002)
     child.send_signal(signal.SIGKILL)
     child.wait()

@@ -145,7 +145,7 @@ def test_a_killed_sweep_is_resumed_to_the_identical_table(pythia_sweep, family_h
     command += ["--table", str(places.measurements), "--disk-budget", str(budget * 1.001 / 2**30)]
     told = environment(family_hub.address, kept.home().with_name("hub"), OMP_NUM_THREADS="1")
     child = subprocess.Popen(command, cwd=ROOT, env=told, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 600
     while child.poll() is None and time.monotonic() < deadline:
         if len(list(places.records.glob("*.json"))) >= n_records and (n_records or family_hub.asked("/cdn/")):
             break

@@ -116,7 +116,7 @@ def kill_after_second_checkpoint(plan_path: Path, out: Path, run: str, cache: Pa
     )
     child = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"})
     state = out / run / "state.safetensors"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and child.poll() is None:
         if state.exists() and (out / run / "step-000004").exists() and b'"4"' in state.read_bytes()[:9999]:
             break
