@@ -22,7 +22,8 @@
 # - **Finding.** Of a training run that it hasn't seen, a random forest on {glue:text}`kb_features:d` things known before rounding
 #   misses QiD by a factor of {glue:text}`kb_all_run:.2f` [{glue:text}`kb_all_run_low:.2f`, {glue:text}`kb_all_run_high:.2f`] (95%, over runs).
 #   Of a larger size than it has seen it says {glue:text}`kb_all_size_bias:.1f` times too much: it can't extrapolate. Told what curvature
-#   says, and asked for the rest only, it misses by {glue:text}`kb_over_run:.2f` and {glue:text}`kb_over_size:.2f`.
+#   says and asked only for the rest, it misses the new run by {glue:text}`kb_over_run:.2f` and the new size by
+#   {glue:text}`kb_over_size:.2f`.
 # - **How sure.** {glue:text}`kb_runs:d` runs of {glue:text}`kb_shapes:d` shapes, all small. The largest size is one run.
 # - **Use it for.** A checkpoint at hand. Inside what was measured, trees do well; beyond, keep a law and let trees correct it.
 # ```
@@ -79,7 +80,7 @@ read = numbers.tables(
 # | power law | N, D, P | least squares in $\ln N$, $\ln D$, a level a bit width |
 # | tokens per parameter | D / N, P | least squares in $\ln (D/N)$, a level a bit width |
 # | curvature law | cost by curvature | $\ln q = a + b \ln(\text{cost})$, two constants |
-# | forest on N, D, P | N, D, P | {term}`random forest` of {glue:text}`kb_trees:d` trees |
+# | forest on N, D, P | N, D, P | {term}`random forest` of {glue:text}`kb_trees:d` trees, leaves of three rows or more, a third of the features at a split |
 # | forest without N and D | all but N and D | the same |
 # | forest on all | everything | the same |
 # | boosting on all | everything | {term}`gradient boosting <boosting>`, 150 trees of depth 3 |
@@ -170,7 +171,7 @@ display(numbers.scores_table(kl_scores))
 
 # %% [markdown]
 # *Factor of error, in brackets of bias. The last three rows are the laws of {doc}`chapter 9 <09-extrapolation>`, fitted by
-# likelihood to the same rows. The largest size is one run, "larger and later" two: no intervals.*
+# likelihood to the same rows. The largest size is one run, "larger and later" is of two sizes with their second runs: no intervals.*
 #
 # KL tells the same: the forest on all misses the largest size by {glue:text}`kb_kl_all_size:.2f`, the forest over curvature by
 # {glue:text}`kb_kl_over_size:.2f`.
@@ -205,6 +206,7 @@ numbers.features_table(costs)
 # ## What this does not show
 #
 # - **Anything at other scales.** The largest model is small, and the hold-outs say what trees do beyond their rows.
+# - **Other methods.** All rows are of GPTQ in groups of 32.
 # - **A blind choice.** Settings of trees were set once and not tuned. The forest over curvature was tried after the others.
 # - **A predictor free of the answer's text.** Loss and trace are taken on held-out text, part of what QiD is measured on.
 # - **Independent runs.** All read the same text in the same order, and seeds and rates of one shape start alike. The column of shapes is the stricter one.
@@ -236,7 +238,7 @@ largest = rows["n_params_non_embedding"] == rows["n_params_non_embedding"].max()
 check("20.2", rows.loc[~largest, "qid_nats"].min() / rows.loc[largest, "qid_nats"].min())
 
 # %% [markdown]
-# **3.** Shuffling the 16-bit loss alone costs a forest next to nothing. Is the loss useless?
+# **3.** Suppose that shuffling the 16-bit loss alone costs a forest next to nothing. Is the loss useless?
 #
 # ```{admonition} Answer
 # :class: dropdown

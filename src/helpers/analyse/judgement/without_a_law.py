@@ -1,7 +1,8 @@
 """Predictors that are given no law: forests and boosting on what is known before rounding, scored as laws are.
 
-They learn ln of an outcome (QiD or KL, nats per token). Runs are the unit: a run with its branches is never on both
-sides of a fold, errors are counted by run, intervals give every run one vote. Tables are `known_before.with_features`.
+They learn ln of an outcome (QiD or KL, nats per token). Runs are the unit: in turns, a run with its branches is never
+on both sides of a fold, errors are counted by run, intervals give every run one vote. Hold-outs of the laws that part
+tokens part runs too, as they do for laws. Tables are `known_before.with_features`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ N_FOLDS = 6
 TREES, LEAF = 40, 3
 REPEATS = 6
 AS_IT_IS = "nothing shuffled"
+ENDS = {"value": "mean", "low": "low", "high": "high"}
 
 Predict = Callable[[pd.DataFrame], FloatArray]  # rows to ln of the outcome
 
@@ -137,17 +139,16 @@ def by_run(table: pd.DataFrame, errors: FloatArray) -> pd.DataFrame:
 
 
 def miss(mean_squares: pd.Series) -> dict[str, float]:
-    """Return the factor of error e^rms over runs, one vote each, with its 95% interval (NaN on one run)."""
+    """Return the factor of error e^rms over runs, one vote each, with its 95% interval by t of the mean square."""
     mean = mean_over_runs(mean_squares.to_numpy())
-    ends = {"value": mean["mean"], "low": mean["low"], "high": mean["high"]}
-    return {name: float(np.exp(np.sqrt(max(value, 0.0)))) if value == value else value for name, value in ends.items()}
+    return {name: float(np.exp(np.sqrt(max(mean[key], 0.0)))) for name, key in ENDS.items()}
 
 
 def beside(ours: pd.Series, others: pd.Series) -> dict[str, float]:
     """Return rms of one predictor over that of another: geometric mean over the runs that both have, 95% by t."""
     ratio = 0.5 * np.log(ours / others.reindex(ours.index))
     mean = mean_over_runs(ratio.to_numpy())
-    return {name: float(np.exp(mean[key])) for name, key in (("value", "mean"), ("low", "low"), ("high", "high"))}
+    return {name: float(np.exp(mean[key])) for name, key in ENDS.items()}
 
 
 # ---- intervals -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from helpers.analyse.judgement.known_before import BITS, CURVATURE, FEATURES, al
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
 from helpers.analyse.rows.outcomes import KL, QID, Outcome
 from helpers.analyse.rows.second_runs import trunk_again
+from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.analyse.rows.study import FITTED_BITS, HELDOUT, rows_at
 from helpers.analyse.rows.weight_noise import curvature_costs, mean_kl, rows_beside_noise
 from helpers.show.claims import claim
@@ -192,7 +193,7 @@ def of_intervals(read: Tables, seed: int) -> Numbers:
     """Return the share of rows inside the forest's intervals: over runs held out, and on two hold-outs of the laws."""
     learner = ways.LEARNERS[ALL]
     inside = ways.covered_in_turn(read.rows, learner, np.random.default_rng(seed))
-    share = ways.mean_over_runs(inside.groupby("cluster")["covered"].mean().to_numpy())
+    share = mean_over_runs(inside.groupby("cluster")["covered"].mean().to_numpy())
     found = with_ends("kb_cover", {"value": share["mean"], "low": share["low"], "high": share["high"]})
     found["kb_reach"] = float(np.exp(inside["reach"].median()))
     for key in ("size", "late"):
