@@ -21,8 +21,8 @@
 # :class: finding
 # - **Finding.** More of the same, one order on. One law of 3 to 8 bits is exceeded at 2 bits by a factor of
 #   {glue:text}`over_narrow:.2f` [{glue:text}`over_narrow_low:.2f`, {glue:text}`over_narrow_high:.2f`] (95% over training runs). The next
-#   term of the same series, known from 3 bits on, leaves {glue:text}`next_narrow:.2f` [{glue:text}`next_narrow_low:.2f`,
-#   {glue:text}`next_narrow_high:.2f`] of it. Most of that term is matrices that make each other's errors dearer.
+#   term of the same series, known from 3 bits on, leaves a factor of {glue:text}`next_narrow:.2f` [{glue:text}`next_narrow_low:.2f`,
+#   {glue:text}`next_narrow_high:.2f`]. Most of that term is matrices that make each other's errors dearer.
 # - **How sure.** {glue:text}`n_runs:d` runs for the widths, {glue:text}`part_runs:d` for the matrices, {glue:text}`part_largest:s`
 #   parameters at most. The depth and the inputs were looked at in {glue:text}`depth_models:d` small models.
 # - **Use it for.** Extrapolating from 4 bits to 3, and not to 2 without the next term; adding up losses of parts at 4 bits, and not at 2.
