@@ -55,8 +55,9 @@ Every column of the tables in `results/`. A role says what a column is for: a *k
 describe the weights, how they were rounded and on which text, *outcomes* are what was found, *diagnostics* say what
 happened on the way, *provenance* says when, where and with what. QiD isn't stored: it is the difference of two rows'
 `loss_nats`. `results/outside.parquet`, of a model that others trained, `results/noise.parquet`, of Gaussian noise in
-the place of rounding, and `results/unique.parquet`, of runs on a part of the trunk's text, have the columns of the
-measurements, and `results/unique-checkpoints.parquet` those of the checkpoints. This page is made from the program's
+the place of rounding, `results/inputs.parquet`, of inputs and weights rounded alone and together, and
+`results/unique.parquet`, of runs on a part of the trunk's text, have the columns of the measurements, and
+`results/unique-checkpoints.parquet` those of the checkpoints. This page is made from the program's
 own records; `results/croissant.json` says the same to programs.
 """
 LAWS_BEGIN, LAWS_END = "<!-- laws: written by make dictionary -->\n", "<!-- end of laws -->\n"

@@ -21,8 +21,8 @@
 # :class: finding
 # - **Finding.** More of the same, one order on. One law of 3 to 8 bits is exceeded at 2 bits by a factor of
 #   {glue:text}`over_narrow:.2f` [{glue:text}`over_narrow_low:.2f`, {glue:text}`over_narrow_high:.2f`] (95% over training runs). The next
-#   term of the same series, known from 3 bits on, leaves {glue:text}`next_narrow:.2f` [{glue:text}`next_narrow_low:.2f`,
-#   {glue:text}`next_narrow_high:.2f`] of it. That term is matrices that make each other's errors dearer.
+#   term of the same series, known from 3 bits on, leaves a factor of {glue:text}`next_narrow:.2f` [{glue:text}`next_narrow_low:.2f`,
+#   {glue:text}`next_narrow_high:.2f`]. Most of that term is matrices that make each other's errors dearer.
 # - **How sure.** {glue:text}`n_runs:d` runs for the widths, {glue:text}`part_runs:d` for the matrices, {glue:text}`part_largest:s`
 #   parameters at most. The depth and the inputs were looked at in {glue:text}`depth_models:d` small models.
 # - **Use it for.** Extrapolating from 4 bits to 3, and not to 2 without the next term; adding up losses of parts at 4 bits, and not at 2.
@@ -101,7 +101,7 @@ plt.close("all")
 # [{glue:text}`over_narrow_low:.2f`, {glue:text}`over_narrow_high:.2f`] times what this law says, and the factor grows as
 # $D^{x}$ with $x$ = {glue:text}`over_tokens:.3f` [{glue:text}`over_tokens_low:.3f`, {glue:text}`over_tokens_high:.3f`]. With size it doesn't
 # clearly move ({glue:text}`over_size:.3f` [{glue:text}`over_size_low:.3f`, {glue:text}`over_size_high:.3f`] in $\ln N$). There is no cliff
-# between 3 and 2 bits: 3 bits already exceed a law of 4 to 8 by {glue:text}`over_three:.2f` [{glue:text}`over_three_low:.2f`,
+# between 3 and 2 bits: 3 bits already exceed a law of 4 to 8 by a factor of {glue:text}`over_three:.2f` [{glue:text}`over_three_low:.2f`,
 # {glue:text}`over_three_high:.2f`].
 #
 # The other way it fails too. One law of 2 to 4 bits, the widths this book fits most, says too little of 5 to 8: they measure
@@ -188,8 +188,8 @@ plt.close("all")
 # {glue:text}`adds_2_high:.2f`) at 2: below the sum, not above. What differs is how much noise there is. At 2 bits it goes from
 # {glue:text}`noise_first_2:.2f` of the signal after {glue:text}`depth_first:s` tokens to {glue:text}`noise_last_2:.2f` after
 # {glue:text}`depth_last:s`; at 4 bits it ends at {glue:text}`noise_last_4:.3f`. The mean cosine between what the head reads in both
-# models is {glue:text}`cosine_last_2:.2f` there, against {glue:text}`cosine_last_4:.2f`. So noise adds up, and the head pays for it by more
-# than in proportion once it is no longer small.
+# models is {glue:text}`cosine_last_2:.2f` there, against {glue:text}`cosine_last_4:.2f`. So noise adds up. What we take from it: the loss
+# rises by more than in proportion once noise is no longer small.
 #
 # ## Weights and inputs
 #
@@ -220,7 +220,7 @@ plt.close("all")
 # - **Large models.** {glue:text}`part_largest:s` parameters at most, and depth was looked at in three blocks. Outliers of large models may
 #   break what these don't. `sweeps/inputs-gpu.yml` has the trunk's own W4, A4 and W4A4, for a GPU; it wasn't run.
 # - **A law to use.** $c$ grows with tokens, and the form gives it one value. Between 2 and 3 bits nothing was measured.
-# - **Cause.** That noise adds up and the loss doesn't says where the term isn't. That it is the head's, was not shown by taking it away.
+# - **Cause.** That noise adds up and the loss doesn't says where the term isn't. What makes the loss rise faster than the noise was not shown.
 # - **QiD and KL.** Widths are compared by KL, parts and inputs by QiD, which searches kept.
 
 # %% [markdown]

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted(ROOT.glob("chapters/[0-9]*.py"))
-ENTRY = re.compile(r"@\w+\{(\w+),.*?author\s*=\s*\{(\w+).*?year\s*=\s*\{(\d+)\}", re.S)
+ENTRY = re.compile(r"@\w+\{(\w+),.*?author\s*=\s*\{(\w+).*?year\s*=\s*\{(\d+[a-z]?)\}", re.S)
 SPELT = r"\{term\}`[Ii]ntervals <interval>` run over"
 
 

@@ -125,3 +125,38 @@ def test_factors_have_a_row_a_kind_and_a_colour_a_scheme():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["second", "first"]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "other"]
     assert axes.get_xscale() == "log"
+
+
+def test_widths_over_one_law_have_a_line_and_a_dashed_level_each():
+    table = pd.DataFrame(
+        [(bits, tokens, over) for bits in (2, 3) for tokens in (1e8, 4e8) for over in (1 / bits, 4 / bits)],
+        columns=["bits", TOKENS_SEEN, "over"],
+    )
+    axes = mixed.over_one_law(table, 4.5, (2, 3))
+    axes.figure.canvas.draw()
+    of_two, level, of_three, _ = axes.lines
+    assert of_two.get_ydata() == pytest.approx([1, 1])  # the geometric mean of a half and two
+    assert of_three.get_ydata() == pytest.approx([2 / 3, 2 / 3])
+    assert level.get_ydata() == pytest.approx([1.5, 1.5])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["2 bits", "3 bits"]
+
+
+def test_compounding_has_a_panel_a_width_and_a_line_a_size():
+    table = pd.DataFrame(
+        [(bits, size, tokens, 1.2) for bits in (2, 4) for size in (1e5, 1e6, 1e7) for tokens in (1e8, 4e8)],
+        columns=["bits", N_PARAMS, TOKENS_SEEN, "ratio"],
+    )
+    figure = mixed.compounding(table, 4.5)
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ["2 bits", "4 bits"]
+    assert [len(axes.lines) for axes in figure.axes] == [4, 4]
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([1.5, 1.5])
+
+
+def test_depth_has_a_panel_a_moment_and_names_each_width_once():
+    rows = [{TOKENS_SEEN: tokens, "bits": bits, "after": [0.1, 0.2]} for tokens in (1e8, 9e8) for bits in (2, 4, 2)]
+    figure = mixed.error_along_depth(pd.DataFrame(rows))
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ["100M tokens", "900M tokens"]
+    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == ["2 bits", "4 bits"]
+    assert len(figure.axes[0].lines) == 4  # three rows and the level at one

@@ -23,7 +23,8 @@ LARGEST_TERM = 100.0  # of the c that are searched: at 2 bits the next term woul
 
 def squared_steps(bits: pd.Series) -> FloatArray:
     """Return s = (2^P - 1)^-2, the square of the error of a grid of P bits, as a share of its range's."""
-    return (2.0 ** bits.to_numpy(float) - 1) ** -2
+    steps: FloatArray = 2.0 ** bits.to_numpy(float) - 1
+    return steps**-2
 
 
 def design(table: pd.DataFrame, form: str) -> FloatArray:
@@ -46,12 +47,14 @@ def coefficients(table: pd.DataFrame, form: str, outcome: Outcome = KL) -> Float
         raise AnalysisError(f"{form}: {columns.shape[1]} coefficients, but the rows tell {rank}")
     solve = np.linalg.pinv(columns)
     if form != NEXT:
-        return solve @ measured
+        plain: FloatArray = solve @ measured
+        return plain
     if table["bits"].nunique() < 2:
         raise AnalysisError(f"{form}: it takes two bit widths to tell; got {table['bits'].nunique()}")
 
     def without_widths(term: float) -> FloatArray:
-        return measured - _log_series(table["bits"], term)
+        left: FloatArray = measured - _log_series(table["bits"], term)
+        return left
 
     def misses(term: float) -> float:
         left = without_widths(term)

@@ -150,7 +150,8 @@ def of_equal_loss(table: pd.DataFrame) -> Numbers:
     )  # slopes are on logarithms: of zero and one
     row = np.exp(log_mean_and_slopes(rows, ["whole_nats", "narrow"]).loc["narrow"])
     claim(row["low"] > 1, "at equal loss the narrow grid compounds more")
-    return with_ends("at_equal", row) | {"equal_rows": len(rows), "equal_least": low, "equal_most": high}
+    shown: Numbers = {"equal_rows": len(rows), "equal_least": low, "equal_most": high}
+    return shown | with_ends("at_equal", row)
 
 
 def of_alone(table: pd.DataFrame) -> Numbers:
