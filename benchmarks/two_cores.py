@@ -57,7 +57,7 @@ def pieces(sweep: Path, model: Path, amounts: Amounts, quick: bool) -> list[Piec
 
 
 def timed(piece: Piece, folder: Path) -> dict:
-    """Run a piece with its rows in a new `folder`; return its line. Raises SystemExit where it fails, with its words."""
+    """Run a piece with its rows in `folder`; return its line. Raises SystemExit with its words where it fails."""
     table, said = folder / "rows.parquet", folder / "said"
     started = time.perf_counter()
     with said.open("w") as words:
