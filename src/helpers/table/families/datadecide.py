@@ -19,7 +19,7 @@ Unknown, and None: rates before the end, for the sources read the length of the 
 updates apart (`lr_phase` says decay after the later one); weight decay.
 
 The repositories hold OLMo's own layout (hf_olmo), with queries, keys and values in one matrix, up and gate projection
-in another, which `measure/models/hub/hf_olmo.py` takes apart. `linear_shapes` are of Llama's blocks, as what is computed.
+in another, which `measure/models/hub/hf_olmo.py` takes apart. `linear_shapes` are Llama's, as what is computed.
 """
 
 from dataclasses import dataclass
