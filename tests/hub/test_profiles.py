@@ -83,7 +83,9 @@ def test_a_chapter_says_what_it_has_of_the_profile(pythia, chapter):
     pythia.swept()
     page = pythia.page(chapter, small=chapter in OWN)
     if chapter not in OWN:
-        assert "Built with the profile `pythia`, of which this page has nothing: its numbers come with the book." in page
+        assert (
+            "Built with the profile `pythia`, of which this page has nothing: its numbers come with the book." in page
+        )
         return
     assert "Built with the profile `pythia` on cpu, whose sweep it measured: 16 checkpoints of pythia-deduped." in page
     if chapter == "04-degradation":

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 USUAL = Places()
 Where = Annotated[
     str | None,
-    typer.Option(help="Measure on Dask's workers: local, ssh, slurm, or a scheduler's address tcp://HOST:PORT."),
+    typer.Option(
+        help="Measure on Dask's workers: local, ssh, slurm, or a scheduler's address tcp://HOST:PORT. Searches run here."
+    ),
 ]
 Workers = Annotated[int | None, typer.Option(help="How many workers, local or of slurm. By default one a GPU or core.")]
 Hosts = Annotated[list[str] | None, typer.Option("--host", help="A host of ssh: NAME, or NAME:WORKERS.")]

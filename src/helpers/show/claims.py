@@ -1,4 +1,4 @@
-"""Claims of prose: a sentence of a page that the tables must bear out, or the page isn't made; and what a page lacks."""
+"""Claims of prose: a sentence of a page that the tables must bear out, or the page isn't made; and what it lacks."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def claim(holds: bool, sentence: str) -> None:
 
 
 def unmeasured(failures: Sequence[str]) -> str:
-    """Return the line of Markdown that says which checkpoints of a sweep a page lacks, the first ones with the reason."""
+    """Return the line of Markdown that says which checkpoints of a sweep weren't measured, the first ones and why."""
     more = f"; and {len(failures) - MOST_NAMED:,} more" if len(failures) > MOST_NAMED else ""
     named = "; ".join(plain(failure) for failure in failures[:MOST_NAMED])
     return f"**Not measured, and on no page of this book ({len(failures):,}):** {named}{more}."

@@ -26,7 +26,6 @@ from helpers.measure.models.hub.revisions import (
     ANSWER_SECONDS,
     COMMIT,
     HASH,
-    HubError,
     HubFile,
     Revision,
     refusal,

@@ -17,11 +17,10 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from helpers.measure.models import hf_olmo
 from helpers.measure.models.as_linear import OF_EXPERTS, has_experts, in_parts, loaded_in_parts, with_linear_layers
 from helpers.measure.models.decoders import caps_attention, decoder_of
 from helpers.measure.models.failures import refusals_named, said_of
-from helpers.measure.models.hub import having
+from helpers.measure.models.hub import having, hf_olmo
 from helpers.measure.models.hub.storage import SHARED, Storage
 from helpers.measure.models.shards import SINGLE, hash_of_all, refuse_second_answer, weight_names
 from helpers.measure.models.trial import refuse_another_walk

@@ -32,7 +32,7 @@ from torch import Tensor
 from helpers.measure.models import checkpoints
 from helpers.measure.models.as_linear import has_experts, has_transposed
 from helpers.measure.models.decoders import Decoder, meta_model
-from helpers.measure.models.hf_olmo import is_hf_olmo
+from helpers.measure.models.hub.hf_olmo import is_hf_olmo
 from helpers.measure.models.stacking import listening
 from helpers.measure.packing import provenance
 from helpers.measure.packing.gptq_format import BITS, kept_config, packed, quantization_config, refuse_undivided

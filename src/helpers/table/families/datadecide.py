@@ -18,8 +18,8 @@ end, which is of 530M and of the texts and sizes in `ENDS_ELSEWHERE`, it is left
 Unknown, and None: rates before the end, for the sources read the length of the warm-up in two ways, thousands of
 updates apart (`lr_phase` says decay after the later one); weight decay.
 
-The repositories hold OLMo's own layout (hf_olmo), with queries, keys and values in one matrix, and up and gate projection
-in another, which `measure/models/hf_olmo.py` takes apart: `linear_shapes` are of Llama's blocks, which compute the same.
+The repositories hold OLMo's own layout (hf_olmo), with queries, keys and values in one matrix, up and gate projection
+in another, which `measure/models/hub/hf_olmo.py` takes apart. `linear_shapes` are Llama's, as what is computed.
 """
 
 from dataclasses import dataclass

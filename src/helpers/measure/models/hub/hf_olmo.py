@@ -86,8 +86,9 @@ def config_of(settings: Mapping[str, Any], path: Path) -> PretrainedConfig:
     for name, values in ACCEPTED.items():
         if said[name] not in values:
             accepted = ", ".join(map(json.dumps, values))
-            found = json.dumps(said[name])
-            raise CheckpointError(f"{path}: '{name}' is {found}; accepted of OLMo's layout: {accepted}")
+            raise CheckpointError(
+                f"{path}: '{name}' is {json.dumps(said[name])}; accepted of OLMo's layout: {accepted}"
+            )
     for name in NUMBERS:
         if type(said.get(name)) is not int or said[name] < 1:
             raise CheckpointError(f"{path}: '{name}' is {json.dumps(said.get(name))}; accepted: a number from 1")
@@ -142,8 +143,9 @@ def _renamed(folder: Path, name: str, tensor: Tensor, config: PretrainedConfig) 
             return _split(folder, name, tensor, block, FUSED[parts[2]](config))
     if name.startswith(PREFIX) and of_weight and short in OUTSIDE:
         return {f"{OUTSIDE[short]}.weight": tensor}
-    accepted = f"{PREFIX}blocks.0.att_proj.weight, ..."
-    raise CheckpointError(f"{folder}: '{name}' is no tensor of OLMo's layout; accepted: {accepted}")
+    raise CheckpointError(
+        f"{folder}: '{name}' is no tensor of OLMo's layout; accepted: {PREFIX}blocks.0.att_proj.weight, ..."
+    )
 
 
 def _split(folder: Path, name: str, tensor: Tensor, block: str, rows: dict[str, int]) -> dict[str, Tensor]:

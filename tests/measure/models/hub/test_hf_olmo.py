@@ -90,7 +90,7 @@ def test_sixteen_bits_stay_sixteen_bits_until_their_turn(folder):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"block_type": "llama"}, "'block_type' is \"llama\"; accepted of OLMo's layout: \"sequential\""),
+        ({"block_type": "llama"}, '\'block_type\' is "llama"; accepted of OLMo\'s layout: "sequential"'),
         ({"clip_qkv": 8.0}, "'clip_qkv' is 8.0; accepted of OLMo's layout: null"),
         ({"include_bias": True}, "'include_bias' is true; accepted of OLMo's layout: false"),
         ({"d_model": "wide"}, "'d_model' is \"wide\"; accepted: a number from 1"),
@@ -107,13 +107,17 @@ def test_a_configuration_that_is_not_understood_is_one_line(folder, settings, sa
 
 def test_tensors_of_another_shape_or_name_are_one_line(folder):
     changed(folder, mlp_ratio=4)
-    with pytest.raises(CheckpointError, match=r"ff_proj\.weight' is \(192, 32\); accepted: rows 64 of up_proj and 64 of"):
+    with pytest.raises(
+        CheckpointError, match=r"ff_proj\.weight' is \(192, 32\); accepted: rows 64 of up_proj and 64 of"
+    ):
         checkpoints.load(local(folder), "cpu")
     changed(folder, mlp_ratio=6)
     weights = load_file(folder / "model.safetensors")
     weights[f"{PREFIX}.blocks.0.q_norm.weight"] = torch.ones(32)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"'model\.transformer\.blocks\.0\.q_norm\.weight' is no tensor of OLMo's"):
+    with pytest.raises(
+        CheckpointError, match=r"'model\.transformer\.blocks\.0\.q_norm\.weight' is no tensor of OLMo's"
+    ):
         checkpoints.load(local(folder), "cpu")
     without(folder, "q_norm")
     without(folder, "blocks.1.attn_out")
