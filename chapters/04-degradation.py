@@ -145,6 +145,7 @@ training(measured, read_checkpoints("results/checkpoints.parquet").to_pandas(), 
 # %% [markdown]
 # ## Before {glue:text}`early_tokens:s` tokens
 #
+# ```{dropdown} At first the 2-bit QiD of the largest model falls
 # Early in training another story is told. The 2-bit QiD of the largest model first *falls*, from {glue:text}`large_first:.3f` to
 # {glue:text}`large_dip:.3f` at {glue:text}`large_dip_tokens:s` tokens, and isn't back at its start when {glue:text}`early_tokens:s` are
 # reached.
@@ -152,6 +153,7 @@ training(measured, read_checkpoints("results/checkpoints.parquet").to_pandas(), 
 # Of all {glue:text}`early_steps:d` early steps {glue:text}`early_down:d` go down, none in a model below {glue:text}`early_down_smallest:s`
 # parameters. The learning rate warms up in part of this time, and the model learns what is easy. A power of $D$ through all of it would be
 # a bad summary, so chapter 5 fits beyond the cut, and shows what that choice does.
+# ```
 #
 # ## Size
 #
@@ -202,11 +204,13 @@ numbers.widths_table(numbers.late(every_width))
 # Up to 6 bits no QiD is below zero. At 8 bits {glue:text}`eight_negative:d` of {glue:text}`eight_rows:d` are, and
 # {glue:text}`eight_within:d` lie within two errors of zero: there, 8 bits lose nothing that these documents could show.
 #
+# ```{dropdown} Why a negative QiD can be real
 # Chance in the documents is not all of it. Of the negative ones {glue:text}`eight_both:d` are negative on another text as well, where
 # {glue:text}`eight_chance:.1f` would be by accident. A change of the weights moves the loss first along its slope, up or down as it
 # happens, and only then by its curvature, upwards on average. At 8 bits the first may be the larger. {term}`KL <KL divergence>`,
 # which has no slope to move along, is positive in every row and rises with tokens at 8 bits too
 # ({doc}`appendix A <92-what-else-moves-qid>`).
+# ```
 #
 # ## Does the method matter?
 #

@@ -87,9 +87,11 @@ use_house_style()
 # how sharp it can be: a QiD that is off by a share $\varepsilon$ puts $\hat D$ off by about $\varepsilon / \beta$. Here $\beta$ is
 # {glue:text}`beta:.2f`, so that errors come out {glue:text}`blow_up:.1f` times as large as they went in.
 #
+# ```{dropdown} What scatter and seeds make of a reading
 # The law's own scatter {term}`τ <tau>` of {glue:text}`tau:.0%` makes a factor of {glue:text}`tau_factor:.2f` in tokens, and another
 # training seed, which alone moves a 3-bit QiD by {glue:text}`seed_sd:.1%` (standard deviation, with another rounding), one of
 # {glue:text}`seed_factor:.2f`.
+# ```
 #
 # Rows: GPTQ in asymmetric groups of 32, held-out text, beyond {glue:text}`late_tokens:s` tokens. The *trunk* is one run a size at
 # a constant learning rate, {glue:text}`sizes:d` sizes from {glue:text}`smallest:s` to {glue:text}`largest:s` parameters.
@@ -221,10 +223,12 @@ numbers.gauges_table(gauges)
 #
 # ## What the last doubling was worth
 #
+# ```{dropdown} Where rounding takes back more than the last doubling brought
 # A level of QiD that needs no law: where QiD is larger than what the last doubling of tokens gained, rounding takes back more than that
 # doubling brought. That is so in all {glue:text}`94-goal-and-largest-size.ipynb::beyond_2:d` sizes at 2 bits, in
 # {glue:text}`94-goal-and-largest-size.ipynb::beyond_3:d` at 3 and in {glue:text}`94-goal-and-largest-size.ipynb::beyond_4:d` at 4.
 # {doc}`Appendix C <94-goal-and-largest-size>` has the curves, and how many tokens the laws ask of public models.
+# ```
 #
 # ## What this does not show
 #

@@ -205,10 +205,12 @@ display(trends_table(read.trends))
 # packages, drawn independently for each text.
 # ```
 #
-# **Unseen code.** Over all {glue:text}`every_runs:d` runs of the study the intervals of QiD's ratio lie around 1, within
+# ```{dropdown} Unseen code, in QiD and in KL
+# Over all {glue:text}`every_runs:d` runs of the study the intervals of QiD's ratio lie around 1, within
 # {glue:text}`every_low:.3f` and {glue:text}`every_high:.3f`. KL is larger there, {glue:text}`every_kl_3:.3f`
 # [{glue:text}`every_kl_3_low:.3f`, {glue:text}`every_kl_3_high:.3f`] times at 3 bits (over runs). So for a given divergence rounding
 # loses less on unseen code, as it would if models are surer of it than they are right.
+# ```
 #
 # **Prose.** At 3 bits QiD is {glue:text}`prose_3:.2f` [{glue:text}`prose_3_low:.2f`, {glue:text}`prose_3_high:.2f`] times that on code
 # (over packages and checkpoints); KL, {glue:text}`prose_kl_3:.2f` times, stands out more. The 16-bit loss is {glue:text}`loss_factor:.2f`

@@ -163,11 +163,13 @@ plt.close("all")
 # {glue:text}`scored_qid_3_high:.2f`] times that of four at 3 bits (over {glue:text}`scored_runs:d` runs), though its 16-bit loss is lower
 # at the last checkpoints. Two numbers mean the same only by one protocol; between two, this is the largest part of the noise.
 #
-# **Machine and format.** Compared were {glue:text}`whose:s` with those of a GPU, on the same calibration text
+# ```{dropdown} Machine and format
+# Compared were {glue:text}`whose:s` with those of a GPU, on the same calibration text
 # ({doc}`appendix E <96-this-machine>` tells why they differ): {glue:text}`n_compared:d` rows of late checkpoints. A
 # quarter of them makes {glue:text}`loud_share:.0%` of the sum of squares, so this is a rough number. Number formats were moved one at a
 # time on an earlier family of tadpoles ({doc}`speed <90-speed>`). One that changes the rounding moves QiD about as much as another draw of
 # calibration text. Scoring in TF32, as the study does, moves it by {glue:text}`largest_scoring:.2%` at most.
+# ```
 #
 # ## Another training seed
 #

@@ -70,6 +70,7 @@ put_all(**block_size.numbers(data, seed))
 # Doubling the block multiplies the rise by $2^k$. Rises of 100% and more are left out, as in the paper: there $e^q - 1$ bends upward, and
 # with it $k$. Where we ask how $k$ moves, it is the exponent of $q$ itself, which doesn't.
 #
+# ```{dropdown} Which rows these are
 # The rows are of {glue:text}`qb_checkpoints:d` checkpoints from {glue:text}`qb_smallest:s` to
 # {glue:text}`qb_largest:s` parameters, on held-out text. Which matrices are rounded at $Q_r$ =
 # 0.5 and 0.9 was searched for each block size anew. Matrices are whole, so each row is moved to the ratio of its panel by the joint law
@@ -77,6 +78,7 @@ put_all(**block_size.numbers(data, seed))
 #
 # For comparison there is GPTQ at 3 bits in groups of 32, 64, 128 and a whole row: weights alone, {glue:text}`qb_gptq_rows:d` rows of
 # {glue:text}`qb_gptq_runs:d` runs. *One scale a row* stands at the mean length of a row, and is fitted for GPTQ alone.
+# ```
 
 # %% tags=["remove-cell"]
 put_all(

@@ -101,6 +101,6 @@ def local_exponents(slopes: dict[str, pd.DataFrame]) -> Figure:
     for axes, name in zip(panels, ("first epoch", "later epochs"), strict=False):
         drawn = exponents(slopes[name], N_PARAMS, "exponent of D, β (no unit)", axes)
         drawn.legend().remove()
-        axes.set(title=name, ylim=(0, top))
+        axes.set(title=name, ylim=(0, top), xlabel="size N (parameters)")
     exponents(slopes["size"], TOKENS_SEEN, "exponent of N, α (no unit)", panels[2]).set_title("one number of tokens")
     return figure

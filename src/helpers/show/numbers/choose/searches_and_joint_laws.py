@@ -286,7 +286,7 @@ def laws_table(laws: JointLaws) -> pd.DataFrame:
 def joint_numbers(laws: JointLaws) -> Numbers:
     """Return what the joint laws say and how far they miss what they haven't seen; checks that none is good."""
     fits, rms = laws.fits, laws.table("log_rms")
-    joint, plain, told = fits[JOINT], fits["ratio-exponential"], fits["block-by-outliers"]
+    joint, ratio_alone, told = fits[JOINT], fits["ratio-exponential"], fits["block-by-outliers"]
     found: Numbers = {}
     for name in ("beta", "alpha", "mu", "nu"):
         found |= with_named_ends(f"qb_{name}", _row(joint, name), "value")
@@ -307,9 +307,9 @@ def joint_numbers(laws: JointLaws) -> Numbers:
         "qb_joint_rows": joint.n_rows,
         "qb_joint_runs": joint.n_runs,
         "qb_goal": GOAL_LOG_RMS,
-        "qb_gain_size": plain.aic - fits["block-by-size"].aic,
+        "qb_gain_size": ratio_alone.aic - fits["block-by-size"].aic,
         "qb_gain_tokens": fits["block-by-size"].aic - joint.aic,
-        "qb_slope": plain(-plain.estimate("c").value / plain.estimate("alpha").value, 1),
+        "qb_slope": plain(-ratio_alone.estimate("c").value / ratio_alone.estimate("alpha").value, 1),
         "qb_cao_slope_least": plain(max(printed), 1),
         "qb_cao_slope_most": plain(min(printed), 1),
     }

@@ -13,6 +13,7 @@ from helpers.show.claims import claim
 from helpers.show.intervals import Numbers
 from helpers.show.numbers.trust.checkpoints import half_interval
 from helpers.table.checkpoint import CheckpointSpec
+from helpers.table.records import given
 
 Place = tuple[str, str]  # a package and a path in it
 SAME_LOSS = 1e-4  # nats per token between machines, for one checkpoint on one text
@@ -52,7 +53,7 @@ def of_twin(pocket: Sequence[CheckpointSpec], measured: pd.DataFrame) -> Numbers
     claim(decayed["learning_rate"] == 0, "the twin's rate fell to zero")
     return {
         "twin_model": twin.model,
-        "twin_step": twin.step,
+        "twin_step": given(twin.step),
         "twin_gain": gain,
         "twin_low": gain - half,
         "twin_high": gain + half,
@@ -85,5 +86,5 @@ def of_loss(checked: CheckpointSpec, loss_nats: float, eval_sha256: str, measure
         "loss_here": loss_nats,
         "comparison": comparison,
         "checked_model": checked.model,
-        "checked_step": checked.step,
+        "checked_step": given(checked.step),
     }
