@@ -44,9 +44,10 @@ def uphill(parameters: Iterable[Tensor], radius: float) -> Iterator[None]:
     """
     moved = [each for each in parameters if each.grad is not None]
     before = [each.clone() for each in moved]
-    norm = torch.nn.utils.get_total_norm([each.grad for each in moved])
-    for each in moved:
-        each.add_(given(each.grad) * (radius / (norm + SMALLEST_NORM)))
+    gradients = [given(each.grad) for each in moved]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    for each, gradient in zip(moved, gradients, strict=True):
+        each.add_(gradient * (radius / (norm + SMALLEST_NORM)))
     yield
     for each, earlier in zip(moved, before, strict=True):
         each.copy_(earlier)
