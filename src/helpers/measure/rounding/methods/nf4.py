@@ -39,7 +39,8 @@ def round_matrix(weight: Tensor, scheme: QuantScheme) -> Tensor:
     largest = blocks.abs().amax(-1, keepdim=True)
     middles = (values[1:] + values[:-1]) / 2
     codes = torch.bucketize(blocks * (1 / largest.clamp(min=LEAST)), middles)
-    return (values[codes] * largest).flatten(-2)
+    rounded: Tensor = (values[codes] * largest).flatten(-2)
+    return rounded
 
 
 quantize = by_matrix(round_matrix, lambda scheme: 32)
