@@ -19,7 +19,7 @@ from helpers.analyse.questions.extrapolation import GOAL_LOG_RMS
 from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.analyse.rows.standard_errors import mean_over_runs
 from helpers.show.claims import claim
-from helpers.show.intervals import Numbers, in_words, with_named_ends
+from helpers.show.intervals import Numbers, in_words, plain, with_named_ends
 from helpers.show.numbers.choose.block_size import JOINT, Blocks
 from helpers.show.numbers.choose.how_much_can_go_low import (
     BUDGET,
