@@ -16,7 +16,7 @@ USUAL = Places()
 Where = Annotated[
     str | None,
     typer.Option(
-        help="Measure on Dask's workers: local, ssh, slurm, or a scheduler's address tcp://HOST:PORT. Searches run here."
+        help="Measure on Dask's workers: local, ssh, slurm, or a scheduler's tcp://HOST:PORT. Searches stay here."
     ),
 ]
 Workers = Annotated[int | None, typer.Option(help="How many workers, local or of slurm. By default one a GPU or core.")]
