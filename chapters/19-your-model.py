@@ -51,7 +51,7 @@ from helpers.analyse.rows.study import HELDOUT, rows_at, trunk_rows
 from helpers.measure.models.checkpoints import tokenizer_of
 from helpers.measure.rounding import one_checkpoint
 from helpers.measure.scoring.continuations import continuation, rounded_in_place
-from helpers.show.figures.your_model import printed_figure
+from helpers.show.figures.published import printed_figure
 from helpers.show.glue import put, put_all
 from helpers.show.numbers.choose import your_model
 from helpers.show.style import use_house_style

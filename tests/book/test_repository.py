@@ -60,7 +60,7 @@ def test_tests_mirror_the_sources():
     named = {folder / path.parent.relative_to(top) / path.stem for top, folder in here for path in top.rglob("*.py")}
     named |= {path.parent / path.parent.name for path in named if path.name == "__init__"}
     about = {Path(each) for each in ("floors", "measure/cuda", "peers/peers", "recount/recount", "faults/faults")}
-    about |= {Path("hub") / each for each in ("stand_in", "uploads")}
+    about |= {Path("hub") / each for each in ("stand_in", "uploads", "profiles")}
     about |= {Path("book") / each for each in ("environment", "repository", "makefile", "browser")}
     stems = {each.parent / f"test_{each.name}" for each in named | about}
     strays = [

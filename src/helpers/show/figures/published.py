@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 from helpers.analyse.laws.law import Law
 from helpers.analyse.laws.loss import SizeAndTokensLaw
 from helpers.analyse.questions.published_tables import rounded_loss, turning_tokens
+from helpers.analyse.rows.degradation import N_PARAMS
 from helpers.show.style import (
     BITS_COLOURS,
     INK,
     MARKERS,
+    METHOD_COLOURS,
     PALE,
     QID_LABEL,
     SIZE_LABEL,
@@ -28,6 +30,11 @@ from helpers.show.style import (
 )
 
 WORST_NATS = 1.5  # above ln V that a panel of losses still shows
+PRINTED = {
+    "RTN": {"color": METHOD_COLOURS["rtn"], "marker": "v", "label": "rounded to nearest"},
+    "GPTQ": {"color": METHOD_COLOURS["gptq"], "marker": "o", "label": "GPTQ"},
+    "AWQ": {"color": "#0072b2", "marker": "s", "label": "AWQ"},
+}
 
 
 def _panels(count: int) -> tuple[Figure, np.ndarray]:
@@ -133,4 +140,18 @@ def projections_by_law(table: pd.DataFrame) -> Figure:
         axes.grid(visible=False, axis="x")
         axes.label_outer()
     legend_beside(panels[-1])
+    return figure
+
+
+def printed_figure(points: pd.DataFrame, widths: tuple[int, ...] = (2, 3, 4)) -> Figure:
+    """Draw QiD against size N in a panel a bit width, one marker a method; `points` from `numbers.your_model`."""
+    figure, panels = plt.subplots(1, len(widths), figsize=(7.4, 3.6), sharex=True, sharey=True)
+    for axes, bits in zip(panels, widths, strict=True):
+        for method, style in PRINTED.items():
+            rows = points[(points["bits"] == bits) & (points["method"] == method)]
+            axes.plot(rows[N_PARAMS], rows["qid_nats"], linestyle="none", markersize=6, alpha=0.85, **style)
+        axes.set(yscale="log", title=f"{bits} bits")
+        count_scale(axes, "x", SIZE_LABEL if bits == widths[1] else "")
+    panels[0].set_ylabel(QID_LABEL)
+    panels[-1].legend(loc="upper right", handletextpad=0.2)
     return figure

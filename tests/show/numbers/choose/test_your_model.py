@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers.analyse.rows.degradation import N_PARAMS, TOKENS_SEEN
-from helpers.show.figures.your_model import printed_figure
+from helpers.show.figures.published import printed_figure
 from helpers.show.numbers.choose import your_model
 from helpers.table.files import read_table, read_trials
 
