@@ -76,6 +76,7 @@ def sweep_over(home: Path, declared: Path, out: Path, *hosts: str) -> subprocess
     return subprocess.run(command, env=told, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
 
 
+@pytest.mark.slow
 def test_two_workers_over_ssh_have_the_table_of_one_process(home, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     declared = write_sweep(tmp_path / "s.yml", write_family(tmp_path / "f", steps=(1, 2, 3, 4, 5, 6)), SCHEMES)
