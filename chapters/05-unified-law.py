@@ -225,7 +225,8 @@ put_all(default_law=default.name, new_run_level=new_run_level)
 # %% [markdown]
 # ## Where the law is valid
 #
-# ```{dropdown} The ranges that were fitted
+# ````{dropdown} The ranges that were fitted
+#
 # :::{table} The ranges that were fitted, for one architecture, one kind of text, a constant learning rate and GPTQ in asymmetric groups of 32.
 # :name: tab-box
 #
@@ -237,7 +238,7 @@ put_all(default_law=default.name, new_run_level=new_run_level)
 # | stored bits, with scales and zero points | {glue:text}`stored_2:.2f` | {glue:text}`stored_4:.2f` |
 # | tokens per parameter $D/N$ | {glue:text}`ratio_low:.0f` | {glue:text}`ratio_high:.0f` |
 # :::
-# ```
+# ````
 #
 # Beyond 4 bits the law predicts too much, in every run. Without the largest size it predicts that size on average, but not its last rows. The
 # published law, constants and all, misses our rows, which lie outside its box. All three are in {doc}`appendix B <93-methods-and-the-law>`.

@@ -198,7 +198,7 @@ plt.close("all")
 # {glue:text}`input_runs:d` runs.
 #
 # ```{table} QiD with weights and inputs rounded over the sum of both alone: mean with 95% over three runs, and the range over checkpoints.
-# :name: tab-inputs
+# :name: tab-weights-and-inputs
 #
 # | bits of both | both over the sum | range |
 # |---|---|---|
