@@ -134,6 +134,21 @@ def test_without_a_budget_weights_stay_in_the_cache(hub, way, tmp_path):
     assert [*(tmp_path / "cache").glob("models--authors--tiny-int4/snapshots/*/model.safetensors")]
 
 
+def test_another_list_that_comes_and_goes_beside_it_takes_nothing_from_it(hub, way, tmp_path, monkeypatch):
+    whole, beside = released.compare, []
+
+    def overtaken(*given):
+        monkeypatch.setattr(released, "compare", whole)
+        beside.append(compared(way, tmp_path / "beside")[0])  # all of it, while the first pair lies ready here
+        return whole(*given)
+
+    monkeypatch.setattr(released, "compare", overtaken)
+    found, _ = compared(way, tmp_path / "out")
+    assert [each.pair for each in found.finished] == [FOUR, THREE]
+    assert beside == [found]
+    assert not downloads()
+
+
 def test_a_lost_device_ends_it_and_keeps_what_is_finished(hub, way, tmp_path, monkeypatch):
     whole = released.compare
 

@@ -86,7 +86,8 @@ def compare_all(listed: PairList, way: Way, out: Path, console: Console) -> Rele
             try:
                 finished[pair] = _compared(pair, way, storage, console)
             except Exception as error:  # of one pair: failure_of raises what isn't
-                failed.append(failures.failure_of(error, pair.label, way.device))
+                line = failures.failure_of(error, pair.label, way.device)
+                failed.append(line.replace(f"{storage.own}{os.sep}", ""))  # that folder goes
                 continue
             _write(out / f"{keys[pair]}.json", finished[pair])
         if storage.own is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 from tests.hub.faults import Fault
@@ -10,7 +11,7 @@ from tests.measure.models.hub.checkpoint import FILES, NAME, SHARDED, SHARDS
 from helpers.measure.models import shards
 from helpers.measure.models.hub import kept, weights
 from helpers.measure.models.hub.revisions import GATED, NO_REPOSITORY, NO_REVISION, UNREACHABLE, HubError
-from helpers.measure.models.hub.storage import Storage
+from helpers.measure.models.hub.storage import SHARED, Storage
 from helpers.table.errors import CheckpointError, ResultsError
 
 
@@ -173,8 +174,38 @@ def test_weights_of_a_run_of_its_own_are_evicted_and_nobody_elses(hub, tmp_path)
     assert mine.exists()
     own.evict(second.commit)
     assert not mine.exists()
-    assert (folder / "config.json").read_bytes() == FILES["config.json"]  # what rows are known by stays
+    assert not folder.exists()
+    assert (kept.folder_of(second) / "config.json").read_bytes() == FILES["config.json"]  # what rows are known by stays
     assert not list(own.own.rglob("*.safetensors"))
+
+
+def test_a_run_that_removes_its_weights_leaves_the_others_theirs(hub, tmp_path):
+    first, second = (Storage(tmp_path / name) for name in ("first", "second"))
+    folders = [fetched(storage=storage) for storage in (first, second, SHARED)]
+    second.clear(())
+    for folder in (folders[0], folders[2]):
+        assert {name: (folder / name).read_bytes() for name in FILES} == FILES
+    assert not folders[1].exists()
+
+
+def test_a_link_that_another_made_meanwhile_is_never_gone(tmp_path, monkeypatch):
+    path, content, (mkdir, symlink_to) = tmp_path / "link", tmp_path / "content", (Path.mkdir, Path.symlink_to)
+    content.write_bytes(b"content")
+
+    def overtaken(self, *arguments, **settings):
+        mkdir(self, *arguments, **settings)
+        symlink_to(path, "content")
+
+    def seen(self, target):
+        assert path.exists()
+        symlink_to(self, target)
+
+    monkeypatch.setattr(Path, "mkdir", overtaken)
+    monkeypatch.setattr(Path, "symlink_to", seen)
+    kept.link(path, content)
+    monkeypatch.undo()
+    assert path.read_bytes() == b"content"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["content", "link"]
 
 
 def test_a_damaged_copy_of_others_is_left_and_not_used(hub, tmp_path):

@@ -4,7 +4,6 @@ A revision is asked for once: later runs know its commit, its files' hashes, its
 here, make no request, and need no weights to know which rows they have. Small files are kept once a content.
 """
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -29,7 +28,10 @@ def home() -> Path:
 
 
 def folder_of(revision: Revision) -> Path:
-    """Return the folder of a revision's commit: its small files, and links to its weights where they are here."""
+    """Return the folder of a revision's commit: its small files, and links to weights in places that all runs share.
+
+    No run removes what a link here leads to: one with a folder of its own links to its weights from there.
+    """
     return home() / "models" / flat(revision.repository) / revision.commit
 
 
@@ -66,12 +68,12 @@ def keep(revision: Revision) -> None:
         disk.write_atomically(path, f"{json.dumps(content, indent=1)}\n".encode())
 
 
-def small_files(revision: Revision, names: Iterable[str]) -> Path:
-    """Return the folder of a revision with those of the named files that it has, downloaded if need be.
+def small_files(revision: Revision, names: Iterable[str], folder: Path | None = None) -> Path:
+    """Return the folder of a revision, or `folder`, with those of the named files that it has, downloaded if need be.
 
     Raises HubError for a file that can't be had or, twice, isn't what the Hub says; ResultsError as a disk refuses.
     """
-    folder = folder_of(revision)
+    folder = folder or folder_of(revision)
     for file in map(revision.file, names):
         if file is None:
             continue
@@ -84,15 +86,21 @@ def small_files(revision: Revision, names: Iterable[str]) -> Path:
 
 
 def link(path: Path, content: Path) -> None:
-    """Let `path` be a link to `content`. Raises ResultsError where the disk refuses."""
+    """Let `path` be a link to `content`; one that is there is never gone for a moment.
+
+    Raises ResultsError where the disk refuses.
+    """
     target = os.path.relpath(content, path.parent)
     with disk.refusals_named(path):
         if path.is_symlink() and os.readlink(path) == target:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        with contextlib.suppress(FileExistsError):  # another thread has just made it
+        try:
             path.symlink_to(target)
+        except FileExistsError:  # it leads elsewhere, or another thread or process has just made it
+            fresh = disk.unfinished_name(path)
+            fresh.symlink_to(target)
+            os.replace(fresh, path)
 
 
 def _download(revision: Revision, file: HubFile, content: Path) -> None:

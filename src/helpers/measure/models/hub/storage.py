@@ -10,7 +10,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from helpers.measure.models.hub import kept
 from helpers.measure.models.hub.revisions import Revision
 
-CACHE, CONVERTED = "hub", "converted"
+CACHE, CONVERTED, CHECKPOINT = "hub", "converted", "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,13 @@ class Storage:
         if self.own is None:
             return self._folder(kept.home() / CONVERTED, revision)
         return self._folder(self.own, revision) / CONVERTED
+
+    def checkpoint(self, revision: Revision) -> Path:
+        """Return the folder in which a commit is a checkpoint: links to its small files and to its weights.
+
+        In a folder of a run's own it goes with the weights, and no other run reads it.
+        """
+        return kept.folder_of(revision) if self.own is None else self._folder(self.own, revision) / CHECKPOINT
 
     def here(self, revision: Revision, name: str) -> tuple[Path, Path] | None:
         """Return a file of a commit that is on this disk, and the cache that it lies in; None where it isn't."""

@@ -65,8 +65,9 @@ def fetch(revision: Revision, from_pickle: bool = False, storage: Storage = SHAR
     Every file's hash is held against the Hub's; what differs is removed and fetched once more.
     Raises HubError, CheckpointError, and ResultsError where the disk refuses.
     """
-    folder = described(revision)
+    described(revision)
     files = files_of(revision, from_pickle)
+    folder = kept.small_files(revision, SMALL, storage.checkpoint(revision))
     if are_pickles(files):
         for path in sorted(_converted(revision, files, storage).iterdir()):
             kept.link(folder / path.name, path)
