@@ -348,7 +348,8 @@ def test_an_update_is_traced_whole(low_bits):
 @pytest.mark.parametrize("name", ["bitnet", "qat", "qat-late"])
 def test_the_committed_plans_are_the_trunk_s_but_for_their_bits(name):
     """The same shapes, seed, batches, rates and moments, so that the trunk's rows are those of the twins."""
-    trunk, plan = (training.read_plan(ROOT / f"sweeps/train-tadpole-{each}.yml") for each in ("trunk", name))
+    plan = training.read_plan(ROOT / f"sweeps/train-native-{name}.yml")
+    trunk = training.read_plan(ROOT / "sweeps/train-tadpole-trunk.yml")
     twins = {run.name: run for run in trunk.runs()}
     assert (plan.batch_sequences, plan.seq_len, plan.betas, plan.clip_norm) == (256, 512, trunk.betas, trunk.clip_norm)
     for run in plan.runs():
