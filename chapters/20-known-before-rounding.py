@@ -19,13 +19,14 @@
 #
 # ```{admonition} In short
 # :class: finding
-# - **Finding.** Of a training run that it hasn't seen, a random forest on {glue:text}`kb_features:d` things known before rounding
-#   misses QiD by a factor of {glue:text}`kb_all_run:.2f` [{glue:text}`kb_all_run_low:.2f`, {glue:text}`kb_all_run_high:.2f`] (95%, over runs).
-#   Of a larger size than it has seen it says {glue:text}`kb_all_size_bias:.1f` times too much: it can't extrapolate. Told what curvature
-#   says and asked only for the rest, it misses the new run by {glue:text}`kb_over_run:.2f` and the new size by
-#   {glue:text}`kb_over_size:.2f`.
-# - **How sure.** {glue:text}`kb_runs:d` runs of {glue:text}`kb_shapes:d` shapes, all small. The largest size is one run.
-# - **Use it for.** A checkpoint at hand. Inside what was measured, trees do well; beyond, keep a law and let trees correct it.
+# - **Finding.** Of a training run that it hasn't seen, a random forest on {glue:text}`kb_features:d` things known before rounding misses QiD by a
+#   factor of {glue:text}`kb_all_run:.2f` [{glue:text}`kb_all_run_low:.2f`, {glue:text}`kb_all_run_high:.2f`] (95%, over runs). Of a size larger than
+#   all that it has seen it says {glue:text}`kb_all_size_bias:.1f` times what was measured. A forest that only corrects what curvature says reaches that
+#   size too: it misses by a factor of {glue:text}`kb_over_size:.2f`.
+# - **How sure.** {glue:text}`kb_runs:d` runs of {glue:text}`kb_shapes:d` shapes, all small. The largest size is one run, so what is said of it has no
+#   interval. The forest that corrects was tried last, on the same rows.
+# - **Use it for.** Guessing QiD of a checkpoint at hand. For a run like those measured a forest is enough. For a larger one keep a law, and let a
+#   forest correct it.
 # ```
 #
 # Laws say QiD from size N, tokens D and bit width P, or from curvature ({doc}`chapter 12 <12-why>`). Xu et al. {cite:p}`xu2024ptq` gave
@@ -125,15 +126,14 @@ numbers.turns_table(squares, shapes)
 # **What does it know that N, D and P don't say?** Told everything, the forest's misses are {glue:text}`kb_gain:.2f`
 # [{glue:text}`kb_gain_low:.2f`, {glue:text}`kb_gain_high:.2f`] times those of the forest that knows N, D and P alone. Without N and D they
 # are {glue:text}`kb_blind_gain:.2f` [{glue:text}`kb_blind_gain_low:.2f`, {glue:text}`kb_blind_gain_high:.2f`] times those. So loss, curvature and
-# weights say what size and tokens say, and something of the run beyond. Knowing N and D as well takes the misses to
-# {glue:text}`kb_all_blind:.2f` [{glue:text}`kb_all_blind_low:.2f`, {glue:text}`kb_all_blind_high:.2f`] times these.
+# weights say between them at least as much as size and tokens. Told N and D besides, the forest misses {glue:text}`kb_all_blind:.2f`
+# [{glue:text}`kb_all_blind_low:.2f`, {glue:text}`kb_all_blind_high:.2f`] times as much as without.
 #
-# **Is that more than a law knows?** The law of tokens per parameter is told no more than the small forest, which misses
-# {glue:text}`kb_ndp_per:.2f` [{glue:text}`kb_ndp_per_low:.2f`, {glue:text}`kb_ndp_per_high:.2f`] times as much: a tie. The forest on all
-# misses {glue:text}`kb_all_per:.2f` [{glue:text}`kb_all_per_low:.2f`, {glue:text}`kb_all_per_high:.2f`] times as much as that law. But where
-# the whole shape is new the two are level, {glue:text}`kb_all_shape:.2f` [{glue:text}`kb_all_shape_low:.2f`,
-# {glue:text}`kb_all_shape_high:.2f`] and {glue:text}`kb_per_shape:.2f` [{glue:text}`kb_per_shape_low:.2f`,
-# {glue:text}`kb_per_shape_high:.2f`].
+# **Is that more than a law knows?** The law of tokens per parameter is told no more than the small forest, which misses {glue:text}`kb_ndp_per:.2f`
+# [{glue:text}`kb_ndp_per_low:.2f`, {glue:text}`kb_ndp_per_high:.2f`] times as much: the two can't be told apart. The forest on all misses
+# {glue:text}`kb_all_per:.2f` [{glue:text}`kb_all_per_low:.2f`, {glue:text}`kb_all_per_high:.2f`] times as much as that law. But where the whole shape
+# is new, the forest's factor of error is {glue:text}`kb_all_shape:.2f` [{glue:text}`kb_all_shape_low:.2f`, {glue:text}`kb_all_shape_high:.2f`] and the
+# law's {glue:text}`kb_per_shape:.2f` [{glue:text}`kb_per_shape_low:.2f`, {glue:text}`kb_per_shape_high:.2f`]: nearly the same.
 #
 # The forest over curvature misses {glue:text}`kb_over_per:.2f` [{glue:text}`kb_over_per_low:.2f`, {glue:text}`kb_over_per_high:.2f`] times
 # as much as that law, and {glue:text}`kb_over_bent:.2f` [{glue:text}`kb_over_bent_low:.2f`, {glue:text}`kb_over_bent_high:.2f`] times as
@@ -148,11 +148,12 @@ numbers.turns_table(squares, shapes)
 # Forests answer for the largest size as if it were one of those they saw. The largest model at 3 bits, predicted from all smaller ones.
 # ```
 #
-# A forest's answer is a mean of answers that it was given, so it never says less than the least of them. Of the largest size it says
-# {glue:text}`kb_all_size_bias:.2f` times what was measured, told N, D and P alone {glue:text}`kb_ndp_size_bias:.2f` times; boosting does no
-# better in kind ({glue:text}`kb_boosted_size_bias:.2f`). Of the last factor 4 in tokens they say too little: {glue:text}`kb_all_late_bias:.2f` and
-# {glue:text}`kb_ndp_late_bias:.2f` times. The curvature law misses the largest size by a factor of
-# {glue:text}`kb_bent_size:.2f`, the forest over it by {glue:text}`kb_over_size:.2f`.
+# A forest's answer is a mean of answers that it was given, so it never says less than the least of them. Of the largest size the forest on all says
+# {glue:text}`kb_all_size_bias:.2f` times what was measured. Of the last factor 4 in tokens it says too little, {glue:text}`kb_all_late_bias:.2f` times.
+# The forest on N, D and P and boosting err to the same sides.
+#
+# The curvature law misses the largest size by a factor of {glue:text}`kb_bent_size:.2f`, the forest over it by {glue:text}`kb_over_size:.2f`. What all
+# of them miss is in the tables below.
 #
 # None of them foresees the last checkpoints of this one run, whose QiD climbs ({doc}`appendix C <94-goal-and-largest-size>`).
 #
@@ -160,7 +161,8 @@ numbers.turns_table(squares, shapes)
 # :name: fig-misses
 # :alt: Factors of error, a row a predictor and a marker a hold-out. The three forests and boosting reach from 1.4 to 2.2; the curvature laws, tokens per parameter and the forest over curvature stay near 1.2; the power law is near 1.2 in size and far worse in tokens.
 #
-# On the laws' own hold-outs trees do worse than the laws; a forest that corrects the curvature law stays within 5% of the best of them.
+# On the laws' own hold-outs trees do worse than tokens per parameter and than curvature, though not always worse than the power law; a forest that
+# corrects the curvature law stays within 5% of the best law fitted to the same rows by least squares.
 # ```
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Table: the hold-outs of the laws", "code_prompt_hide": "Table: the hold-outs of the laws"} tables={"tab-known-hold-outs": "Factors of error and of bias on the laws' hold-outs, QiD", "tab-known-hold-outs-kl": "The same of KL"}
@@ -178,11 +180,21 @@ display(numbers.scores_table(kl_scores))
 #
 # ## What its intervals hold
 #
-# An interval without a law comes from the misses themselves: {term}`conformal <conformal interval>`, each run with one vote. They are made for
-# {glue:text}`kb_level:.0%`, as eight runs can't give 90%. Of runs held out they hold {glue:text}`kb_cover:.0%`
-# [{glue:text}`kb_cover_low:.0%`, {glue:text}`kb_cover_high:.0%`], and reach a factor of {glue:text}`kb_reach:.2f` either way. Of the
-# largest size they hold {glue:text}`kb_cover_size:.0%` and of late tokens {glue:text}`kb_cover_late:.0%`, though they are wider there
-# ({glue:text}`kb_reach_size:.2f` and {glue:text}`kb_reach_late:.2f`). They promise something about a run *like those seen*, and a larger one isn't.
+# An interval without a law comes from the misses themselves: {term}`conformal <conformal interval>`, each run with one vote. They are made to hold
+# {glue:text}`kb_level:.0%` of a new run's rows, as the eight runs below the largest size can't give 90%.
+#
+# ```{table} Share of rows inside the forest's intervals, with 95% over runs held out, and how far the intervals reach either way, a factor.
+# :name: tab-inside
+#
+# | rows | inside | reach |
+# |---|---|---|
+# | of runs held out | {glue:text}`kb_cover:.0%` [{glue:text}`kb_cover_low:.0%`, {glue:text}`kb_cover_high:.0%`] | {glue:text}`kb_reach:.2f` |
+# | of the largest size | {glue:text}`kb_cover_size:.0%` | {glue:text}`kb_reach_size:.2f` |
+# | of the last factor 4 in tokens | {glue:text}`kb_cover_late:.0%` | {glue:text}`kb_reach_late:.2f` |
+# ```
+#
+# Of runs held out the intervals hold what they promise. Of the largest size and of late tokens they hold less, though they are wider there. They
+# promise something about a run *like those seen*, and a larger or longer one isn't.
 #
 # ## What it goes by
 #

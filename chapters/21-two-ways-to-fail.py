@@ -19,13 +19,14 @@
 #
 # ```{admonition} In short
 # :class: finding
-# - **Finding.** More of the same, one order on. One law of 3 to 8 bits is exceeded at 2 bits by a factor of
-#   {glue:text}`over_narrow:.2f` [{glue:text}`over_narrow_low:.2f`, {glue:text}`over_narrow_high:.2f`] (95% over training runs). The next
-#   term of the same series, known from 3 bits on, leaves a factor of {glue:text}`next_narrow:.2f` [{glue:text}`next_narrow_low:.2f`,
-#   {glue:text}`next_narrow_high:.2f`]. Most of that term is matrices that make each other's errors dearer.
-# - **How sure.** {glue:text}`n_runs:d` runs for the widths, {glue:text}`part_runs:d` for the matrices, {glue:text}`part_largest:s`
-#   parameters at most. The depth and the inputs were looked at in {glue:text}`depth_models:d` small models.
-# - **Use it for.** Extrapolating from 4 bits to 3, and not to 2 without the next term; adding up losses of parts at 4 bits, and not at 2.
+# - **Finding.** More of the same, one order on. At 2 bits loss is {glue:text}`over_narrow:.2f` [{glue:text}`over_narrow_low:.2f`,
+#   {glue:text}`over_narrow_high:.2f`] times (95%, over training runs) what one law of 3 to 8 bits says. With the next term of the same series, fitted
+#   from 3 bits on, {glue:text}`next_narrow:.2f` [{glue:text}`next_narrow_low:.2f`, {glue:text}`next_narrow_high:.2f`] times are left. Most of the
+#   excess arises between matrices: rounding one makes the errors of others dearer.
+# - **How sure.** {glue:text}`n_runs:d` runs for the widths and {glue:text}`part_runs:d` for the matrices, {glue:text}`part_largest:s` parameters at
+#   most. Depth was looked at in {glue:text}`depth_models:d` small models, inputs in as few.
+# - **Use it for.** A law of 4 bits and more says a little too little of 3 bits, and of 2 far too little: use the next term there. Losses of parts may
+#   be added up at 4 bits, and not at 2.
 # ```
 #
 # {cite:t}`zhou2026failure` (known to us by its abstract) find two ways in which rounding fails: at 4 bits the signal is degraded by errors
@@ -98,11 +99,12 @@ plt.close("all")
 # ```
 #
 # From 3 to 8 bits the fitted exponent of $2^P - 1$ is {glue:text}`gamma:.3f`: the rule's 2. At 2 bits KL is {glue:text}`over_narrow:.2f`
-# [{glue:text}`over_narrow_low:.2f`, {glue:text}`over_narrow_high:.2f`] times what this law says, and the factor grows as
-# $D^{x}$ with $x$ = {glue:text}`over_tokens:.3f` [{glue:text}`over_tokens_low:.3f`, {glue:text}`over_tokens_high:.3f`]. With size it doesn't
-# clearly move ({glue:text}`over_size:.3f` [{glue:text}`over_size_low:.3f`, {glue:text}`over_size_high:.3f`] in $\ln N$). There is no cliff
-# between 3 and 2 bits: 3 bits already exceed a law of 4 to 8 by a factor of {glue:text}`over_three:.2f` [{glue:text}`over_three_low:.2f`,
-# {glue:text}`over_three_high:.2f`].
+# [{glue:text}`over_narrow_low:.2f`, {glue:text}`over_narrow_high:.2f`] times what this law says. The factor grows as $D^{x}$ with $x$ =
+# {glue:text}`over_tokens:.3f` [{glue:text}`over_tokens_low:.3f`, {glue:text}`over_tokens_high:.3f`]: more than zero, but only just. Its slope in $\ln
+# N$, {glue:text}`over_size:.3f` [{glue:text}`over_size_low:.3f`, {glue:text}`over_size_high:.3f`], can't be distinguished from zero.
+#
+# 2 bits aren't alone. 3 bits exceed a law of 4 to 8 too, by a factor of {glue:text}`over_three:.2f` [{glue:text}`over_three_low:.2f`,
+# {glue:text}`over_three_high:.2f`]. A cliff would begin at one width; this excess begins small and grows.
 #
 # The other way it fails too. One law of 2 to 4 bits, the widths this book fits most, says too little of 5 to 8: they measure
 # {glue:text}`fine_with:.2f` [{glue:text}`fine_with_low:.2f`, {glue:text}`fine_with_high:.2f`] times that. Without 2 bits it is
@@ -119,12 +121,13 @@ plt.close("all")
 # | a law a width | {glue:text}`n_each:d` | {glue:text}`aic_each:.0f` | {glue:text}`rms_each:.3f` |
 # ```
 #
-# **A term, not a break.** The next term foretells a run better than one law by {glue:text}`gained:.3f` [{glue:text}`gained_low:.3f`,
-# {glue:text}`gained_high:.3f`]. A break gains nothing more: {glue:text}`more:.4f` [{glue:text}`more_low:.4f`,
-# {glue:text}`more_high:.4f`] with {glue:text}`n_two:d` constants in place of {glue:text}`n_next:d`. Fitted to all widths
-# $c$ = {glue:text}`term:.1f`. Fitted from 3 bits on, where it is a few percent, it is {glue:text}`term_wide:.1f`, and then 2 bits measure
-# {glue:text}`next_narrow:.2f` [{glue:text}`next_narrow_low:.2f`, {glue:text}`next_narrow_high:.2f`] times what it says. Most of the excess
-# was foretold by widths that seem to show none.
+# **A term, not a break.** The next term foretells a run that was left out better than one law: its error of $\ln$ KL is smaller by
+# {glue:text}`gained:.3f` [{glue:text}`gained_low:.3f`, {glue:text}`gained_high:.3f`]. A break has more constants, and what it gains beyond the next
+# term can't be distinguished from zero: {glue:text}`more:.4f` [{glue:text}`more_low:.4f`, {glue:text}`more_high:.4f`].
+#
+# Fitted to all widths $c$ is {glue:text}`term:.1f`. Fitted from 3 bits on, where the term is a few percent, it is {glue:text}`term_wide:.1f`, and then
+# 2 bits measure {glue:text}`next_narrow:.2f` [{glue:text}`next_narrow_low:.2f`, {glue:text}`next_narrow_high:.2f`] times what the form says. So widths
+# at which the term is small foretell most of the excess at 2 bits.
 #
 # ## Parts that make each other dearer
 
@@ -154,11 +157,13 @@ plt.close("all")
 # | 2 | {glue:text}`compound_2:.3f` [{glue:text}`compound_2_low:.3f`, {glue:text}`compound_2_high:.3f`] | {glue:text}`compound_tokens_2:.3f` [{glue:text}`compound_tokens_2_low:.3f`, {glue:text}`compound_tokens_2_high:.3f`] | {glue:text}`between_2:.1f` [{glue:text}`between_2_low:.1f`, {glue:text}`between_2_high:.1f`] |
 # ```
 #
-# **One constant at all three widths.** The factors differ, $c'$ doesn't: what looks like addition at 4 bits and like collapse at 2 is the same
-# term, {glue:text}`steps_ratio:.0f` times larger. Whole blocks compound less, by {glue:text}`compound_blocks:.2f`
-# [{glue:text}`compound_blocks_low:.2f`, {glue:text}`compound_blocks_high:.2f`] at 2 bits. Most of what 2 bits cost beyond the rule arises so:
-# a matrix alone costs {glue:text}`alone_over:.2f` [{glue:text}`alone_over_low:.2f`, {glue:text}`alone_over_high:.2f`] times what squared steps
-# say from 4 bits, all together {glue:text}`whole_over:.2f` [{glue:text}`whole_over_low:.2f`, {glue:text}`whole_over_high:.2f`]. In logarithms
+# **One constant will do for three widths.** The factors differ, the three $c'$ can't be told apart, though at 4 bits the interval is wide. So what
+# looks like addition at 4 bits and like collapse at 2 can be one term, {glue:text}`steps_ratio:.0f` times larger. Whole blocks compound less than
+# matrices: {glue:text}`compound_blocks:.2f` [{glue:text}`compound_blocks_low:.2f`, {glue:text}`compound_blocks_high:.2f`] at 2 bits.
+#
+# Most of what 2 bits cost beyond the rule arises so. The costs of the matrices alone add up to {glue:text}`alone_over:.2f`
+# [{glue:text}`alone_over_low:.2f`, {glue:text}`alone_over_high:.2f`] times what squared steps say from 4 bits. With all rounded together it is
+# {glue:text}`whole_over:.2f` [{glue:text}`whole_over_low:.2f`, {glue:text}`whole_over_high:.2f`] times. Of the logarithm of that factor
 # {glue:text}`between_share:.0%` lies between matrices.
 #
 # It isn't only the size of the loss. Among {glue:text}`equal_rows:d` checkpoints and widths with a QiD of {glue:text}`equal_least:.2f` to
@@ -181,15 +186,21 @@ plt.close("all")
 # (dashed). GPTQ, {glue:text}`depth_models:d` models of three blocks.
 # ```
 #
-# The error of a hidden state is noise over signal: squared distances between the rounded and the 16-bit states, over those of the 16-bit
-# states from their mean. If a computation broke down at some block, its line would bend upward there at 2 bits alone. None does. After the
-# last block the error of the whole is {glue:text}`adds_4:.2f` ({glue:text}`adds_4_low:.2f` to {glue:text}`adds_4_high:.2f` over checkpoints)
-# times the sum of the blocks' errors one by one at 4 bits, and {glue:text}`adds_2:.2f` ({glue:text}`adds_2_low:.2f` to
-# {glue:text}`adds_2_high:.2f`) at 2: below the sum, not above. What differs is how much noise there is. At 2 bits it goes from
-# {glue:text}`noise_first_2:.2f` of the signal after {glue:text}`depth_first:s` tokens to {glue:text}`noise_last_2:.2f` after
-# {glue:text}`depth_last:s`; at 4 bits it ends at {glue:text}`noise_last_4:.3f`. The mean cosine between what the head reads in both
-# models is {glue:text}`cosine_last_2:.2f` there, against {glue:text}`cosine_last_4:.2f`. So noise adds up. What we take from it: the loss
-# rises by more than in proportion once noise is no longer small.
+# The error of a hidden state is noise over signal: squared distances between the rounded and the 16-bit states, over those of the 16-bit states from
+# their mean. If a computation broke down at some block, its line would bend upward there at 2 bits alone. In these models none does.
+#
+# ```{table} After the last block: noise over signal early and late in training, the mean cosine between what the head reads in both models late, and the noise of the whole over the sum of the blocks' one by one (mean, and range over checkpoints).
+# :name: tab-noise-by-width
+#
+# | bits | noise after {glue:text}`depth_first:s` tokens | after {glue:text}`depth_last:s` | cosine late | whole over the sum |
+# |---|---|---|---|---|
+# | 4 | {glue:text}`noise_first_4:.3f` | {glue:text}`noise_last_4:.3f` | {glue:text}`cosine_last_4:.2f` | {glue:text}`adds_4:.2f` ({glue:text}`adds_4_low:.2f` to {glue:text}`adds_4_high:.2f`) |
+# | 2 | {glue:text}`noise_first_2:.2f` | {glue:text}`noise_last_2:.2f` | {glue:text}`cosine_last_2:.2f` | {glue:text}`adds_2:.2f` ({glue:text}`adds_2_low:.2f` to {glue:text}`adds_2_high:.2f`) |
+# ```
+#
+# At 4 bits the noise of the blocks adds up, and at 2 bits it comes to less than the sum, not to more. What differs is how much noise there is: late in
+# training at 2 bits as much as signal. So in these models the noise doesn't compound, though the loss does. That the loss rises faster than the noise
+# once this is no longer small is what we take from it, and no measurement.
 #
 # ## Weights and inputs
 #
@@ -208,12 +219,16 @@ plt.close("all")
 # | 2 | {glue:text}`both_2:.2f` [{glue:text}`both_2_low:.2f`, {glue:text}`both_2_high:.2f`] | {glue:text}`both_2_least:.2f` to {glue:text}`both_2_most:.2f` |
 # ```
 #
-# At 4 bits the sum is right within a few percent on average, and up to {glue:text}`both_4_most:.2f` late. At 2 bits the whole costs *less* than
-# the sum. MXINT with 2 bits has three levels. At the end of training a QiD of {glue:text}`ceiling_late:.1f` nats is as large as the whole
-# loss of a model that holds all tokens for equally likely, $\ln V$ = {glue:text}`uniform:.1f` nats. Nothing can be lost twice. That is the
-# only collapse seen here, and it comes from running out of room. The weights' share of the sum at 4 bits is
-# {glue:text}`share:.2f` [{glue:text}`share_low:.2f`, {glue:text}`share_high:.2f`]; that it grows with tokens, as in training, isn't seen
-# ({glue:text}`share_tokens:.3f` [{glue:text}`share_tokens_low:.3f`, {glue:text}`share_tokens_high:.3f`] in $\ln D$).
+# At 4 bits the mean can't be distinguished from the sum, though single checkpoints lie off it to both sides. At 2 bits the whole costs *less* than the
+# sum.
+#
+# MXINT with 2 bits has three levels. At the end of training its QiD of {glue:text}`ceiling_late:.1f` nats per token is as large as the whole loss of a
+# model that holds all tokens for equally likely, $\ln V$ = {glue:text}`uniform:.1f` nats per token. Nothing can be lost twice. That is the only
+# collapse seen here, and it comes from running out of room.
+#
+# The weights' share of the sum at 4 bits is {glue:text}`share:.2f` [{glue:text}`share_low:.2f`, {glue:text}`share_high:.2f`]. In training it was found
+# to grow with tokens. Here its slope in $\ln D$, {glue:text}`share_tokens:.3f` [{glue:text}`share_tokens_low:.3f`, {glue:text}`share_tokens_high:.3f`],
+# can't be distinguished from zero, over {glue:text}`input_runs:d` runs.
 #
 # ## What this does not show
 #
