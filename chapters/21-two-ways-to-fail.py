@@ -100,11 +100,11 @@ plt.close("all")
 #
 # From 3 to 8 bits the fitted exponent of $2^P - 1$ is {glue:text}`gamma:.3f`: the rule's 2. At 2 bits KL is {glue:text}`over_narrow:.2f`
 # [{glue:text}`over_narrow_low:.2f`, {glue:text}`over_narrow_high:.2f`] times what this law says. The factor grows as $D^{x}$ with $x$ =
-# {glue:text}`over_tokens:.3f` [{glue:text}`over_tokens_low:.3f`, {glue:text}`over_tokens_high:.3f`]: more than zero, but only just. Its slope in $\ln
-# N$, {glue:text}`over_size:.3f` [{glue:text}`over_size_low:.3f`, {glue:text}`over_size_high:.3f`], can't be distinguished from zero.
+# {glue:text}`over_tokens:.3f` [{glue:text}`over_tokens_low:.3f`, {glue:text}`over_tokens_high:.3f`]: more than zero, but only just. Its slope in
+# $\ln N$, {glue:text}`over_size:.3f` [{glue:text}`over_size_low:.3f`, {glue:text}`over_size_high:.3f`], can't be distinguished from zero.
 #
 # 2 bits aren't alone. 3 bits exceed a law of 4 to 8 too, by a factor of {glue:text}`over_three:.2f` [{glue:text}`over_three_low:.2f`,
-# {glue:text}`over_three_high:.2f`]. A cliff would begin at one width; this excess begins small and grows.
+# {glue:text}`over_three_high:.2f`]. A cliff would begin at one width. This excess is there at 3 bits, small, and larger at 2.
 #
 # The other way it fails too. One law of 2 to 4 bits, the widths this book fits most, says too little of 5 to 8: they measure
 # {glue:text}`fine_with:.2f` [{glue:text}`fine_with_low:.2f`, {glue:text}`fine_with_high:.2f`] times that. Without 2 bits it is
@@ -189,7 +189,7 @@ plt.close("all")
 # The error of a hidden state is noise over signal: squared distances between the rounded and the 16-bit states, over those of the 16-bit states from
 # their mean. If a computation broke down at some block, its line would bend upward there at 2 bits alone. In these models none does.
 #
-# ```{table} After the last block: noise over signal early and late in training, the mean cosine between what the head reads in both models late, and the noise of the whole over the sum of the blocks' one by one (mean, and range over checkpoints).
+# ```{table} After the last block: noise over signal early and late in training, the mean cosine between what the head reads in both models late, and the noise of the whole over the sum of the blocks' one by one (with its range over checkpoints). Means over the models.
 # :name: tab-noise-by-width
 #
 # | bits | noise after {glue:text}`depth_first:s` tokens | after {glue:text}`depth_last:s` | cosine late | whole over the sum |
@@ -199,8 +199,8 @@ plt.close("all")
 # ```
 #
 # At 4 bits the noise of the blocks adds up, and at 2 bits it comes to less than the sum, not to more. What differs is how much noise there is: late in
-# training at 2 bits as much as signal. So in these models the noise doesn't compound, though the loss does. That the loss rises faster than the noise
-# once this is no longer small is what we take from it, and no measurement.
+# training at 2 bits as much as signal. So in these models the noise doesn't compound. That the loss rises faster
+# than the noise, once there is much of it, is what we take from this; it wasn't measured.
 #
 # ## Weights and inputs
 #
@@ -226,9 +226,9 @@ plt.close("all")
 # model that holds all tokens for equally likely, $\ln V$ = {glue:text}`uniform:.1f` nats per token. Nothing can be lost twice. That is the only
 # collapse seen here, and it comes from running out of room.
 #
-# The weights' share of the sum at 4 bits is {glue:text}`share:.2f` [{glue:text}`share_low:.2f`, {glue:text}`share_high:.2f`]. In training it was found
-# to grow with tokens. Here its slope in $\ln D$, {glue:text}`share_tokens:.3f` [{glue:text}`share_tokens_low:.3f`, {glue:text}`share_tokens_high:.3f`],
-# can't be distinguished from zero, over {glue:text}`input_runs:d` runs.
+# The weights' share of the sum at 4 bits is {glue:text}`share:.2f` [{glue:text}`share_low:.2f`, {glue:text}`share_high:.2f`]. That it grows with
+# tokens, as in training, isn't seen: its slope in $\ln D$, {glue:text}`share_tokens:.3f` [{glue:text}`share_tokens_low:.3f`,
+# {glue:text}`share_tokens_high:.3f`], can't be distinguished from zero over {glue:text}`input_runs:d` runs.
 #
 # ## What this does not show
 #
