@@ -224,7 +224,7 @@ def model_from(
         kind = in_parts(AutoModelForCausalLM._model_mapping[type(config)] if kind is AutoModelForCausalLM else kind)
         more["key_mapping"] = OF_EXPERTS[config.model_type]
     with refusals_named(folder):
-        if "state_dict" not in more and hf_olmo.is_hf_olmo(settings_of(folder)):
+        if "state_dict" not in more and hf_olmo.is_hf_olmo(settings_of(folder, refused={})):
             kind = AutoModelForCausalLM._model_mapping[type(config)] if kind is AutoModelForCausalLM else kind
             more["state_dict"] = hf_olmo.tensors_of(folder, config)
         model, info = kind.from_pretrained(
