@@ -126,7 +126,7 @@ def test_group_size_and_symmetry_are_checked():
 @pytest.mark.parametrize(
     ("name", "accepted"),
     [
-        ("format", "int, mxint, mxfp, nf4, codebook"),
+        ("format", "int, mxint, mxfp, nf4, codebook, ternary"),
         ("grid_search", "minmax, mse"),
         ("order", "given, activation"),
         ("hessian_dtype", "float32, tfloat32, bfloat16"),

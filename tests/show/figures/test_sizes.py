@@ -45,7 +45,7 @@ def test_names_stand_where_their_lines_end_in_their_colour(axes):
     assert [text.get_text() for text in axes.texts] == [f"N = {styles[size]['label']}" for size in named_sizes(SIZES)]
     for text, size in zip(axes.texts, named_sizes(SIZES), strict=True):
         drawn = axes.transAxes.inverted().transform(axes.transData.transform((100, size)))
-        assert text.get_position()[1] == pytest.approx(drawn[1])
+        assert text.get_position()[1] == pytest.approx(drawn[1], abs=1e-3)  # neighbours are pushed apart by a little
         np.testing.assert_array_equal(text.get_color(), styles[size]["color"])
 
 
