@@ -98,13 +98,13 @@ def test_faults_at_random_end_in_the_identical_table(pythia_sweep, family_hub, t
         Fault("dropped"),
         Fault("corrupted", "GET /cdn/", after=5000),
     )
-    family_hub.faults = Faults(drawn=drawn, share=0.4, seed=seed, in_a_row=1)
+    family_hub.faults = Faults(drawn=drawn, share=0.5, seed=seed, in_a_row=1)
     report = run(pythia_sweep, tmp_path, disk_bytes=two_largest(files))
     for _ in range(3):
         if report.failures:  # what was broken twice in a row is fetched by a rerun
             report = run(pythia_sweep, tmp_path, disk_bytes=two_largest(files))
     assert report.failures == ()
-    assert family_hub.faults.struck >= 3
+    assert family_hub.faults.struck > 3
     assert rows(tmp_path, *PLACE) == rows_of_folders(pythia_sweep, files, tmp_path / "folders")
 
 

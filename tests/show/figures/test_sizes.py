@@ -12,12 +12,12 @@ from helpers.show.style import size_styles
 SIZES = np.geomspace(1e5, 1e7, 9)
 
 
-@pytest.fixture
-def axes():
+@pytest.fixture(params=[0.0, 3.0], ids=["no caps", "caps"])
+def axes(request):
     figure, axes = plt.subplots()
     styles = size_styles(SIZES)
     for size in SIZES:
-        axes.errorbar([1, 10, 100], np.array([3.0, 2.0, 1.0]) * size, [1, 1, 1], linewidth=1.2, **styles[size])
+        axes.errorbar([1, 10, 100], np.array([3.0, 2.0, 1.0]) * size, [1, 1, 1], linewidth=1.2, capsize=request.param, **styles[size])
     axes.set(xscale="log", yscale="log", xlabel="tokens", ylabel="loss", xlim=(0.5, 200), ylim=(5e4, 5e7))
     yield axes
     plt.close(figure)
@@ -45,7 +45,7 @@ def test_names_stand_where_their_lines_end_in_their_colour(axes):
     assert [text.get_text() for text in axes.texts] == [f"N = {styles[size]['label']}" for size in named_sizes(SIZES)]
     for text, size in zip(axes.texts, named_sizes(SIZES), strict=True):
         drawn = axes.transAxes.inverted().transform(axes.transData.transform((100, size)))
-        assert text.get_position()[1] == pytest.approx(drawn[1], abs=1e-3)  # neighbours are pushed apart by a little
+        assert text.get_position()[1] == pytest.approx(drawn[1])
         np.testing.assert_array_equal(text.get_color(), styles[size]["color"])
 
 

@@ -20,6 +20,7 @@ NAMED = 3
 STRONG, THIN = 1.8, 0.7  # points of a line
 SMALL = 2.4  # points of a marker on a thin line
 CLOSEST = 0.085  # of the axes' height: two names at lines' ends touch below that
+CAP = "_"  # the marker of an error bar's ends, which aren't the line's
 
 
 def named_sizes(sizes: Iterable[float]) -> list[float]:
@@ -62,7 +63,7 @@ def _ends(axes: Axes, styles: Mapping[float, Style]) -> dict[float, float]:
     for line in axes.lines:
         size, points = sizes.get(_colour(line)), np.asarray(line.get_xydata(), dtype=float)
         points = points[np.isfinite(points).all(axis=1)]
-        if size is not None and len(points):
+        if size is not None and len(points) and line.get_marker() != CAP:
             x, y = points[points[:, 0].argmax()]
             last[size] = max(last.get(size, (-np.inf, 0.0)), (float(x), float(y)))
     axes.autoscale_view()  # limits are set late, when something asks for them
