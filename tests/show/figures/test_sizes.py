@@ -17,7 +17,14 @@ def axes(request):
     figure, axes = plt.subplots()
     styles = size_styles(SIZES)
     for size in SIZES:
-        axes.errorbar([1, 10, 100], np.array([3.0, 2.0, 1.0]) * size, [1, 1, 1], linewidth=1.2, capsize=request.param, **styles[size])
+        axes.errorbar(
+            [1, 10, 100],
+            np.array([3.0, 2.0, 1.0]) * size,
+            [1, 1, 1],
+            linewidth=1.2,
+            capsize=request.param,
+            **styles[size],
+        )
     axes.set(xscale="log", yscale="log", xlabel="tokens", ylabel="loss", xlim=(0.5, 200), ylim=(5e4, 5e7))
     yield axes
     plt.close(figure)
